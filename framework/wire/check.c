@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check.h
+ */
+#include "check.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define STRINGIFY(x) #x
+#define NUMBER(x) STRINGIFY(x)
+
+static bool is_id_character(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+const char *check_gid(const char *gid)
+{
+    size_t n = 0;
+    for (; gid[n] != '\0' && n <= TERCET_GID_MAX; n++)
+        if (!is_id_character(gid[n]) && gid[n] != ':')
+            return "a gid is made of the characters A-Z a-z 0-9 . _ : -";
+    if (n == 0)
+        return "the gid is empty: give the transaction's id";
+    if (n > TERCET_GID_MAX)
+        return "a gid has at most 64 characters";
+    return NULL;
+}
+
+/* The length of a name made of id characters, ending at NUL or '/'. */
+static size_t name_length(const char *name)
+{
+    size_t n = 0;
+    while (is_id_character(name[n]))
+        n++;
+    return n;
+}
+
+const char *check_service(const char *service)
+{
+    size_t n = name_length(service);
+    if (n == 0 || service[n] != '\0')
+        return "a service's name is 1 to 63 of the characters A-Z a-z 0-9 . _ -";
+    if (n > TERCET_SERVICE_MAX)
+        return "a service's name has at most 63 characters";
+    return NULL;
+}
+
+const char *check_action_name(const char *name)
+{
+    size_t n = name_length(name);
+    if (n == 0 || name[n] != '\0')
+        return "an action's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -, without the service";
+    if (n > TERCET_ACTION_MAX - TERCET_SERVICE_MAX - 1)
+        return "an action's name has at most 64 characters";
+    return NULL;
+}
+
+const char *check_action(const char *action)
+{
+    size_t n = name_length(action);
+    if (n == 0 || action[n] != '/')
+        return "an action is \"service/name\", such as \"inventory/reserve\"";
+    if (n > TERCET_SERVICE_MAX)
+        return "a service's name has at most 63 characters";
+    return check_action_name(action + n + 1);
+}
+
+const char *check_payload_size(size_t size)
+{
+    return size > TERCET_PAYLOAD_MAX ? "a branch's payload has at most 65536 bytes" : NULL;
+}
+
+const char *check_branch_number(uint32_t number)
+{
+    if (number == 0 || number > TERCET_BRANCHES_MAX)
+        return "a branch's number is 1 to " NUMBER(TERCET_BRANCHES_MAX);
+    return NULL;
+}
+
+static bool is_metadata_key(const char *key)
+{
+    size_t n = 0;
+    for (; key[n] != '\0'; n++) {
+        char c = key[n];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'))
+            return false;
+    }
+    return n > 0 && strncmp(key, "grpc-", 5) != 0 && strncmp(key, "tercet-", 7) != 0;
+}
+
+const char *check_metadata_entry(const char *key, const char *value)
+{
+    if (!is_metadata_key(key))
+        return "a metadata key is made of a-z 0-9 _ . - and does not begin with \"grpc-\" or \"tercet-\"";
+    for (size_t i = 0; value[i] != '\0'; i++)
+        if ((unsigned char)value[i] < 0x20 || (unsigned char)value[i] > 0x7e)
+            return "a metadata value is printable ASCII";
+    return NULL;
+}
+
+const char *check_metadata_size(size_t entry_count, size_t byte_count)
+{
+    if (entry_count > TERCET_METADATA_MAX)
+        return "a transaction has at most " NUMBER(TERCET_METADATA_MAX) " metadata entries";
+    if (byte_count > TERCET_METADATA_BYTES_MAX)
+        return "a transaction's metadata has at most " NUMBER(TERCET_METADATA_BYTES_MAX) " bytes";
+    return NULL;
+}
+
+/* The length of the UTF-8 character that begins at text, 0 when there is none. */
+static size_t character_length(const unsigned char *text, size_t size)
+{
+    static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+    uint32_t point = length == 1 ? text[0] : text[0] & (0xffu >> (length + 1));
+    if (length == 0 || length > size || text[0] == 0)
+        return 0;
+    for (size_t i = 1; i < length; i++) {
+        if (text[i] >> 6 != 2)
+            return 0;
+        point = point << 6 | (text[i] & 0x3f);
+    }
+    if (length > 1 && (point < smallest[length] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)))
+        return 0;
+    return length;
+}
+
+bool is_utf8(const char *text, size_t size)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    for (size_t i = 0; i < size;) {
+        size_t length = character_length(bytes + i, size - i);
+        if (length == 0)
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+const char *check_text(const char *text)
+{
+    size_t size = strlen(text);
+    if (size > TERCET_TEXT_MAX)
+        return "a text has at most 256 bytes";
+    if (!is_utf8(text, size))
+        return "a text is UTF-8";
+    return NULL;
+}
+
+void text_copy(char out[TERCET_TEXT_MAX], const char *text)
+{
+    size_t size = strlen(text);
+    if (size > TERCET_TEXT_MAX - 1) {
+        size = TERCET_TEXT_MAX - 1;
+        while (size > 0 && ((unsigned char)text[size] >> 6) == 2)
+            size--;
+    }
+    memcpy(out, text, size);
+    out[size] = '\0';
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is checked at the door: ids, names, sizes, counts, text. Each check returns NULL, or a constant text that names the
+ * limit and says what to do; it becomes the text of an INVALID_ARGUMENT or a TERCET_INVALID.
+ */
+#ifndef TERCET_CHECK_H
+#define TERCET_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <tercet/types.h>
+
+const char *check_gid(const char *gid);
+
+/* "service/name"; both parts 1 or more of [A-Za-z0-9_.-]. */
+const char *check_action(const char *action);
+const char *check_service(const char *service);
+const char *check_action_name(const char *name);
+
+/* A person's or a program's words: UTF-8, at most TERCET_TEXT_MAX bytes. */
+const char *check_text(const char *text);
+const char *check_payload_size(size_t size);
+const char *check_branch_number(uint32_t number);
+const char *check_metadata_entry(const char *key, const char *value);
+const char *check_metadata_size(size_t entry_count, size_t byte_count);
+
+/* Whether `size` bytes are UTF-8 without NUL (RFC 3629: no overlong forms, no surrogates). */
+bool is_utf8(const char *text, size_t size);
+
+/* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
+void text_copy(char out[TERCET_TEXT_MAX], const char *text);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outbox.h: a queue of messages being built; the last grows, the first is sent.
+ */
+#include "outbox.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define MESSAGE_SIZE_FIRST 512u
+
+struct message {
+    struct message *next;
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+};
+
+struct outbox {
+    pthread_mutex_t lock;
+    struct crpc_call *call;
+    struct message *first; /* waiting, in order */
+    struct message *last;
+    size_t bytes; /* waiting */
+    size_t bytes_max;
+    bool is_in_flight;
+    bool is_closed;
+};
+
+int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max)
+{
+    struct outbox *outbox = calloc(1, sizeof(*outbox));
+    if (outbox == NULL)
+        return CRPC_ENOMEM;
+    pthread_mutex_init(&outbox->lock, NULL);
+    crpc_call_ref(call);
+    outbox->call = call;
+    outbox->bytes_max = bytes_max;
+    *out = outbox;
+    return 0;
+}
+
+static void drop_all(struct outbox *outbox)
+{
+    while (outbox->first != NULL) {
+        struct message *message = outbox->first;
+        outbox->first = message->next;
+        free(message->data);
+        free(message);
+    }
+    outbox->last = NULL;
+    outbox->bytes = 0;
+}
+
+void outbox_free(struct outbox *outbox)
+{
+    if (outbox == NULL)
+        return;
+    drop_all(outbox);
+    crpc_call_unref(outbox->call);
+    pthread_mutex_destroy(&outbox->lock);
+    free(outbox);
+}
+
+/* -- Encoding ------------------------------------------------------------------------------------------------- */
+
+static size_t varint_encode(uint8_t *out, uint64_t value)
+{
+    size_t n = 0;
+    while (value >= 0x80) {
+        out[n++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[n++] = (uint8_t)value;
+    return n;
+}
+
+static struct message *append_message(struct outbox *outbox)
+{
+    struct message *message = calloc(1, sizeof(*message));
+    if (message == NULL)
+        return NULL;
+    if (outbox->last != NULL)
+        outbox->last->next = message;
+    else
+        outbox->first = message;
+    outbox->last = message;
+    return message;
+}
+
+static bool make_room(struct message *message, size_t size)
+{
+    size_t needed = message->size + size;
+    size_t capacity = message->capacity != 0 ? message->capacity : MESSAGE_SIZE_FIRST;
+    if (needed <= message->capacity)
+        return true;
+    while (capacity < needed)
+        capacity *= 2;
+    uint8_t *data = realloc(message->data, capacity);
+    if (data == NULL)
+        return false;
+    message->data = data;
+    message->capacity = capacity;
+    return true;
+}
+
+static int put_locked(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
+{
+    uint8_t head[20];
+    size_t record_size = protobuf_c_message_get_packed_size(record);
+    size_t head_size = varint_encode(head, (uint64_t)field << 3 | 2);
+    head_size += varint_encode(head + head_size, record_size);
+
+    if (outbox->is_closed)
+        return CRPC_ECLOSED;
+    if (outbox->bytes + head_size + record_size > outbox->bytes_max)
+        return CRPC_ETOOBIG;
+    struct message *message = outbox->last;
+    if (message == NULL || (message->size > 0 && message->size + head_size + record_size > OUTBOX_MESSAGE_SIZE))
+        message = append_message(outbox);
+    if (message == NULL || !make_room(message, head_size + record_size))
+        return CRPC_ENOMEM;
+    for (size_t i = 0; i < head_size; i++)
+        message->data[message->size++] = head[i];
+    message->size += protobuf_c_message_pack(record, message->data + message->size);
+    outbox->bytes += head_size + record_size;
+    return 0;
+}
+
+int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
+{
+    pthread_mutex_lock(&outbox->lock);
+    int rc = put_locked(outbox, field, record);
+    pthread_mutex_unlock(&outbox->lock);
+    return rc;
+}
+
+/* -- Sending --------------------------------------------------------------------------------------------------- */
+
+/* The next message, which is then in flight; NULL when there is none or one is. */
+static struct message *take_message(struct outbox *outbox)
+{
+    struct message *message = NULL;
+    pthread_mutex_lock(&outbox->lock);
+    if (!outbox->is_in_flight && !outbox->is_closed && outbox->first != NULL && outbox->first->size > 0) {
+        message = outbox->first;
+        outbox->first = message->next;
+        if (outbox->first == NULL)
+            outbox->last = NULL;
+        outbox->bytes -= message->size;
+        outbox->is_in_flight = true;
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return message;
+}
+
+void outbox_flush(struct outbox *outbox)
+{
+    struct message *message = take_message(outbox);
+    if (message == NULL)
+        return;
+    if (crpc_call_send_owned(outbox->call, message->data, message->size) != 0) {
+        free(message->data);
+        outbox_close(outbox);
+    }
+    free(message);
+}
+
+void outbox_sent(struct outbox *outbox, bool ok)
+{
+    pthread_mutex_lock(&outbox->lock);
+    outbox->is_in_flight = false;
+    pthread_mutex_unlock(&outbox->lock);
+    if (ok)
+        outbox_flush(outbox);
+    else
+        outbox_close(outbox);
+}
+
+void outbox_close(struct outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    outbox->is_closed = true;
+    drop_all(outbox);
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+bool outbox_is_empty(struct outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    bool is_empty = outbox->first == NULL && !outbox->is_in_flight;
+    pthread_mutex_unlock(&outbox->lock);
+    return is_empty;
+}
