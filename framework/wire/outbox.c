@@ -4,9 +4,9 @@
  */
 #include "outbox.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MESSAGE_SIZE_FIRST 512u
 
@@ -105,33 +105,48 @@ static bool make_room(struct message *message, size_t size)
     return true;
 }
 
-static int put_locked(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
+/* Makes room for one element and writes its tag and length. *out is where its `size` bytes belong. */
+static int begin_record(struct outbox *outbox, unsigned field, size_t size, uint8_t **out)
 {
     uint8_t head[20];
-    size_t record_size = protobuf_c_message_get_packed_size(record);
     size_t head_size = varint_encode(head, (uint64_t)field << 3 | 2);
-    head_size += varint_encode(head + head_size, record_size);
+    head_size += varint_encode(head + head_size, size);
 
     if (outbox->is_closed)
         return CRPC_ECLOSED;
-    if (outbox->bytes + head_size + record_size > outbox->bytes_max)
+    if (outbox->bytes + head_size + size > outbox->bytes_max)
         return CRPC_ETOOBIG;
     struct message *message = outbox->last;
-    if (message == NULL || (message->size > 0 && message->size + head_size + record_size > OUTBOX_MESSAGE_SIZE))
+    if (message == NULL || (message->size > 0 && message->size + head_size + size > OUTBOX_MESSAGE_SIZE))
         message = append_message(outbox);
-    if (message == NULL || !make_room(message, head_size + record_size))
+    if (message == NULL || !make_room(message, head_size + size))
         return CRPC_ENOMEM;
-    for (size_t i = 0; i < head_size; i++)
-        message->data[message->size++] = head[i];
-    message->size += protobuf_c_message_pack(record, message->data + message->size);
-    outbox->bytes += head_size + record_size;
+    memcpy(message->data + message->size, head, head_size);
+    *out = message->data + message->size + head_size;
+    message->size += head_size + size;
+    outbox->bytes += head_size + size;
     return 0;
 }
 
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
 {
+    uint8_t *room = NULL;
+    size_t size = protobuf_c_message_get_packed_size(record);
     pthread_mutex_lock(&outbox->lock);
-    int rc = put_locked(outbox, field, record);
+    int rc = begin_record(outbox, field, size, &room);
+    if (rc == 0)
+        protobuf_c_message_pack(record, room);
+    pthread_mutex_unlock(&outbox->lock);
+    return rc;
+}
+
+int outbox_put_bytes(struct outbox *outbox, unsigned field, struct crpc_bytes record)
+{
+    uint8_t *room = NULL;
+    pthread_mutex_lock(&outbox->lock);
+    int rc = begin_record(outbox, field, record.size, &room);
+    if (rc == 0 && record.size > 0)
+        memcpy(room, record.data, record.size);
     pthread_mutex_unlock(&outbox->lock);
     return rc;
 }

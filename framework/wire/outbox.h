@@ -25,6 +25,9 @@ int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max);
  * reader is so slow that bytes_max is passed (the record is not taken), CRPC_ECLOSED after the end, CRPC_ENOMEM. */
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record);
 
+/* The same for a record that is encoded already. */
+int outbox_put_bytes(struct outbox *outbox, unsigned field, struct crpc_bytes record);
+
 /* Sends what waits, unless a message is in flight: then that one's end does. */
 void outbox_flush(struct outbox *outbox);
 
