@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules of a transaction: a table, event x state, of small functions, and what time alone brings about (advance).
+ * A rule changes fields and says what was done; whether the step asks for a forced write is settled when it ends.
+ */
+#include "txn.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* One event on its way through. */
+struct step {
+    struct txn *txn;
+    const struct txn_event *event;
+    struct txn_branch *branch; /* with the event's number, or NULL */
+    struct txn_actions *actions;
+    bool persists; /* the step ends in TXN_PERSIST, */
+    bool marks;    /* or else in TXN_MARK */
+};
+
+/* Past the end of time is never. */
+static int64_t later(int64_t now_ms, int64_t delay_ms)
+{
+    int64_t sum;
+    return __builtin_add_overflow(now_ms, delay_ms, &sum) ? TXN_NEVER : sum;
+}
+
+static int64_t earlier_of(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The finaliser of splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014). */
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= 0xbf58476d1ce4e5b9u;
+    x ^= x >> 27;
+    x *= 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* Depends on nothing but what is in the transaction: a run with the same seed is the same run. */
+static uint64_t jitter(const struct txn *txn, const struct txn_branch *branch)
+{
+    const uint64_t golden = 0x9e3779b97f4a7c15u;
+    return mix(mix(txn->seed + golden * branch->number) + golden * branch->attempts);
+}
+
+/* How long to wait after a failure, the attempts-th of the branch's phase. */
+static int64_t retry_delay(const struct txn *txn, const struct txn_branch *branch)
+{
+    uint32_t doublings = branch->attempts - 1;
+    uint64_t range = txn->options.retry_cap_ms;
+    if (doublings < 32) {
+        uint64_t doubled = (uint64_t)txn->options.retry_base_ms << doublings;
+        range = doubled < range ? doubled : range;
+    }
+    return 1 + (int64_t)(jitter(txn, branch) % range);
+}
+
+static int64_t parked_delay(const struct txn *txn, const struct txn_branch *branch)
+{
+    uint32_t half = txn->options.parked_retry_ms / 2;
+    uint64_t range = (uint64_t)txn->options.parked_retry_ms - half + 1;
+    return (int64_t)(half + jitter(txn, branch) % range);
+}
+
+static bool is_ending(const struct txn *txn)
+{
+    return txn->state == TXN_CONFIRMING || txn->state == TXN_CANCELLING;
+}
+
+/* Whether an answer about the branch's try can still come and matter. */
+static bool try_is_open(const struct txn_branch *branch)
+{
+    return branch->try_state == TXN_TRY_WAITING || branch->try_state == TXN_TRY_CALLING;
+}
+
+/* A transaction that decides itself has no one else to judge a refusal. */
+static bool refusal_cancels(const struct txn *txn)
+{
+    return txn->options.decides_itself || !txn->options.keeps_on_refusal;
+}
+
+static bool routed_are_tried(const struct txn *txn)
+{
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        uint8_t try_state = txn->branches[i].try_state;
+        if (try_state != TXN_TRY_OWN && try_state != TXN_TRY_DONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_are_tried(const struct txn *txn)
+{
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        if (txn->branches[i].try_state != TXN_TRY_DONE) {
+            return false;
+        }
+    }
+    return txn->branch_count > 0;
+}
+
+static bool all_have_ended(const struct txn *txn)
+{
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        if (txn->branches[i].end_state != TXN_END_DONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void act(struct step *step, enum txn_action_kind kind, uint32_t number, uint32_t attempt)
+{
+    struct txn_actions *actions = step->actions;
+    assert(actions->count < actions->capacity);
+    actions->items[actions->count++] = (struct txn_action){.kind = kind, .number = number, .attempt = attempt};
+}
+
+/* The one way out of TRYING. */
+static void decide(struct step *step, enum txn_state decision, enum txn_cause cause)
+{
+    struct txn *txn = step->txn;
+    assert(txn->state == TXN_TRYING);
+    assert(decision == TXN_CONFIRMING || decision == TXN_CANCELLING);
+    txn->state = (uint8_t)decision;
+    txn->cause = (uint8_t)cause;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        struct txn_branch *branch = &txn->branches[i];
+        branch->end_state = TXN_END_WAITING;
+        branch->next_ms = step->event->now_ms;
+        branch->since_ms = step->event->now_ms;
+        branch->attempts = 0;
+    }
+    step->persists = true;
+    act(step, TXN_DECIDED, 0, 0);
+}
+
+static int ignore(struct step *step)
+{
+    (void)step;
+    return 0;
+}
+
+static int too_late(struct step *step)
+{
+    (void)step;
+    return TXN_DECIDED_ALREADY;
+}
+
+static bool number_is_valid(uint32_t number)
+{
+    return number >= 1 && number <= TXN_BRANCHES_MAX;
+}
+
+/* The branches are fixed; the same again is still welcome. */
+static int enlist_late(struct step *step)
+{
+    if (!number_is_valid(step->event->number)) {
+        return TXN_LIMIT;
+    }
+    if (step->branch == NULL) {
+        return TXN_DECIDED_ALREADY;
+    }
+    return step->branch->digest == step->event->digest ? 0 : TXN_EXISTS;
+}
+
+/* Room for a branch at its place by number. */
+static struct txn_branch *insert(struct txn *txn, uint32_t number)
+{
+    assert(txn->branch_count < txn->branch_capacity);
+    size_t at = txn->branch_count;
+    while (at > 0 && txn->branches[at - 1].number > number) {
+        at--;
+    }
+    struct txn_branch *place = &txn->branches[at];
+    memmove(place + 1, place, (txn->branch_count - at) * sizeof(*place));
+    txn->branch_count++;
+    return place;
+}
+
+static int enlist(struct step *step)
+{
+    const struct txn_event *event = step->event;
+    struct txn *txn = step->txn;
+    if (step->branch != NULL || !number_is_valid(event->number)) {
+        return enlist_late(step);
+    }
+    struct txn_branch *branch = insert(txn, event->number);
+    *branch = (struct txn_branch){
+        .number = event->number,
+        .digest = event->digest,
+        .since_ms = event->now_ms,
+        .try_state = event->is_routed ? TXN_TRY_WAITING : TXN_TRY_OWN,
+        .next_ms = txn->options.is_ordered ? TXN_NEVER : event->now_ms,
+        .try_until_ms = earlier_of(later(event->now_ms, event->try_timeout_ms), txn->deadline_ms),
+    };
+    step->persists = true;
+    return 0;
+}
+
+static int confirm(struct step *step)
+{
+    if (!step->event->is_forced && !routed_are_tried(step->txn)) {
+        return TXN_NOT_READY;
+    }
+    decide(step, TXN_CONFIRMING, TXN_CAUSE_INITIATOR);
+    return 0;
+}
+
+static int cancel(struct step *step)
+{
+    enum txn_cause cause = step->event->cause;
+    assert(cause == TXN_CAUSE_INITIATOR || cause == TXN_CAUSE_OPERATOR);
+    decide(step, TXN_CANCELLING, cause);
+    return 0;
+}
+
+static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try outcome)
+{
+    branch->try_state = (uint8_t)outcome;
+    step->marks = true;
+    act(step, TXN_TRIED, branch->number, 0);
+}
+
+static int try_is_done(struct step *step)
+{
+    if (try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN) {
+        set_tried(step, step->branch, TXN_TRY_DONE);
+    }
+    return 0;
+}
+
+static int try_is_refused(struct step *step)
+{
+    if (!try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN) {
+        return 0;
+    }
+    set_tried(step, step->branch, TXN_TRY_REFUSED);
+    if (refusal_cancels(step->txn)) {
+        decide(step, TXN_CANCELLING, TXN_CAUSE_REFUSED);
+    }
+    return 0;
+}
+
+static int try_has_failed(struct step *step)
+{
+    struct txn_branch *branch = step->branch;
+    if (branch->try_state == TXN_TRY_CALLING) {
+        branch->try_state = TXN_TRY_WAITING;
+        branch->attempts++;
+        branch->next_ms = later(step->event->now_ms, retry_delay(step->txn, branch));
+    }
+    return 0;
+}
+
+/* Whether the answer is one to the calls of this state: late ones of the other kind cannot exist, and are not believed. */
+static bool end_is_meant(const struct step *step)
+{
+    return step->event->is_confirm == (step->txn->state == TXN_CONFIRMING);
+}
+
+static int end_is_done(struct step *step)
+{
+    struct txn_branch *branch = step->branch;
+    if (end_is_meant(step) && branch->end_state != TXN_END_DONE) {
+        branch->end_state = TXN_END_DONE;
+        branch->is_parked = false;
+        step->marks = true;
+    }
+    return 0;
+}
+
+static void park(struct step *step, struct txn_branch *branch)
+{
+    if (!branch->is_parked) {
+        branch->is_parked = true;
+        step->marks = true;
+        act(step, TXN_PARKED, branch->number, 0);
+    }
+}
+
+static void wait_for_end(struct step *step, struct txn_branch *branch)
+{
+    int64_t delay_ms = branch->is_parked ? parked_delay(step->txn, branch) : retry_delay(step->txn, branch);
+    branch->end_state = TXN_END_WAITING;
+    branch->next_ms = later(step->event->now_ms, delay_ms);
+}
+
+static int end_has_failed(struct step *step)
+{
+    struct txn_branch *branch = step->branch;
+    if (!end_is_meant(step) || branch->end_state != TXN_END_CALLING) {
+        return 0;
+    }
+    branch->attempts++;
+    if (branch->attempts >= step->txn->options.park_attempts) {
+        park(step, branch);
+    }
+    wait_for_end(step, branch);
+    return 0;
+}
+
+static int end_is_broken(struct step *step)
+{
+    struct txn_branch *branch = step->branch;
+    if (!end_is_meant(step) || branch->end_state == TXN_END_DONE) {
+        return 0;
+    }
+    branch->is_broken = true;
+    branch->attempts++;
+    step->marks = true;
+    park(step, branch);
+    wait_for_end(step, branch);
+    return 0;
+}
+
+static bool is_addressed(const struct step *step, const struct txn_branch *branch)
+{
+    return step->event->number == 0 || step->event->number == branch->number;
+}
+
+static int retry_tries(struct step *step)
+{
+    for (size_t i = 0; i < step->txn->branch_count; i++) {
+        struct txn_branch *branch = &step->txn->branches[i];
+        bool waits = branch->try_state == TXN_TRY_WAITING && branch->next_ms != TXN_NEVER;
+        if (waits && is_addressed(step, branch)) {
+            branch->next_ms = step->event->now_ms;
+        }
+    }
+    return 0;
+}
+
+static int retry_ends(struct step *step)
+{
+    for (size_t i = 0; i < step->txn->branch_count; i++) {
+        struct txn_branch *branch = &step->txn->branches[i];
+        if (branch->end_state == TXN_END_WAITING && is_addressed(step, branch)) {
+            branch->next_ms = step->event->now_ms;
+        }
+    }
+    return 0;
+}
+
+static int settle(struct step *step)
+{
+    struct txn_branch *branch = step->branch;
+    if (branch->is_settled) {
+        return 0;
+    }
+    if (!branch->is_parked) {
+        return TXN_NOT_PARKED;
+    }
+    branch->end_state = TXN_END_DONE;
+    branch->is_parked = false;
+    branch->is_settled = true;
+    step->persists = true;
+    return 0;
+}
+
+/* Every pair has its rule. Columns are the states in the order of their values, from TXN_TRYING. */
+/* clang-format off */
+static int (*const rules[TXN_EVENT_COUNT][TXN_STATE_COUNT])(struct step *) = {
+    /*                       TRYING          CONFIRMING      CANCELLING      CONFIRMED    CANCELLED */
+    [TXN_ENLIST]         = {enlist,         enlist_late,    enlist_late,    enlist_late, enlist_late},
+    [TXN_CONFIRM]        = {confirm,        ignore,         too_late,       ignore,      too_late},
+    [TXN_CANCEL]         = {cancel,         too_late,       ignore,         too_late,    ignore},
+    [TXN_TRY_IS_DONE]    = {try_is_done,    ignore,         ignore,         ignore,      ignore},
+    [TXN_TRY_IS_REFUSED] = {try_is_refused, ignore,         ignore,         ignore,      ignore},
+    [TXN_TRY_HAS_FAILED] = {try_has_failed, ignore,         ignore,         ignore,      ignore},
+    [TXN_END_IS_DONE]    = {ignore,         end_is_done,    end_is_done,    ignore,      ignore},
+    [TXN_END_HAS_FAILED] = {ignore,         end_has_failed, end_has_failed, ignore,      ignore},
+    [TXN_END_IS_BROKEN]  = {ignore,         end_is_broken,  end_is_broken,  ignore,      ignore},
+    [TXN_RETRY]          = {retry_tries,    retry_ends,     retry_ends,     ignore,      ignore},
+    [TXN_SETTLE]         = {settle,         settle,         settle,         settle,      settle},
+    [TXN_WAKE]           = {ignore,         ignore,         ignore,         ignore,      ignore},
+};
+/* clang-format on */
+
+/* Returns whether a try has become unknown. */
+static bool expire_tries(struct step *step)
+{
+    bool any = false;
+    for (size_t i = 0; i < step->txn->branch_count; i++) {
+        struct txn_branch *branch = &step->txn->branches[i];
+        if (try_is_open(branch) && step->event->now_ms >= branch->try_until_ms) {
+            set_tried(step, branch, TXN_TRY_UNKNOWN);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Ordered tries: when none is under way, the first that is not done may go, unless it failed for good. */
+static void release_next_try(struct txn *txn, int64_t now_ms)
+{
+    struct txn_branch *next = NULL;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        struct txn_branch *branch = &txn->branches[i];
+        if (try_is_open(branch) && branch->next_ms != TXN_NEVER) {
+            return;
+        }
+        bool is_over = branch->try_state == TXN_TRY_OWN || branch->try_state == TXN_TRY_DONE;
+        if (next == NULL && !is_over) {
+            next = branch;
+        }
+    }
+    if (next != NULL && next->try_state == TXN_TRY_WAITING) {
+        next->next_ms = now_ms;
+    }
+}
+
+static void call_tries(struct step *step)
+{
+    for (size_t i = 0; i < step->txn->branch_count; i++) {
+        struct txn_branch *branch = &step->txn->branches[i];
+        if (branch->try_state == TXN_TRY_WAITING && step->event->now_ms >= branch->next_ms) {
+            branch->try_state = TXN_TRY_CALLING;
+            act(step, TXN_CALL_TRY, branch->number, branch->attempts + 1);
+        }
+    }
+}
+
+static void advance_trying(struct step *step)
+{
+    struct txn *txn = step->txn;
+    if (step->event->now_ms >= txn->deadline_ms) {
+        decide(step, TXN_CANCELLING, TXN_CAUSE_DEADLINE);
+    } else if (expire_tries(step) && refusal_cancels(txn)) {
+        decide(step, TXN_CANCELLING, TXN_CAUSE_TRY_UNKNOWN);
+    } else if (txn->options.decides_itself && all_are_tried(txn)) {
+        decide(step, TXN_CONFIRMING, TXN_CAUSE_ALL_TRIED);
+    } else {
+        if (txn->options.is_ordered) {
+            release_next_try(txn, step->event->now_ms);
+        }
+        call_tries(step);
+    }
+}
+
+static void advance_end(struct step *step, struct txn_branch *branch)
+{
+    int64_t now_ms = step->event->now_ms;
+    if (branch->end_state == TXN_END_DONE) {
+        return;
+    }
+    if (branch->end_state == TXN_END_WAITING && now_ms >= branch->next_ms) {
+        branch->end_state = TXN_END_CALLING;
+        act(step, step->txn->state == TXN_CONFIRMING ? TXN_CALL_CONFIRM : TXN_CALL_CANCEL, branch->number,
+            branch->attempts + 1);
+    }
+    if (now_ms >= later(branch->since_ms, step->txn->options.park_after_ms)) {
+        park(step, branch);
+    }
+}
+
+static void advance_ending(struct step *step)
+{
+    struct txn *txn = step->txn;
+    if (all_have_ended(txn)) {
+        txn->state = txn->state == TXN_CONFIRMING ? TXN_CONFIRMED : TXN_CANCELLED;
+        step->marks = true;
+        act(step, TXN_RESOLVED, 0, 0);
+        return;
+    }
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        advance_end(step, &txn->branches[i]);
+    }
+}
+
+/* What the state and the time bring about, whatever the event was. */
+static void advance(struct step *step)
+{
+    if (step->txn->state == TXN_TRYING) {
+        advance_trying(step);
+    }
+    if (is_ending(step->txn)) {
+        advance_ending(step);
+    }
+}
+
+void txn_options_default(struct txn_options *options)
+{
+    *options = (struct txn_options){
+        .retry_base_ms = 100,
+        .retry_cap_ms = 60000,
+        .parked_retry_ms = 300000,
+        .park_attempts = 16,
+        .park_after_ms = 600000,
+    };
+}
+
+void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity, const struct txn_options *options,
+              int64_t deadline_ms, uint64_t seed)
+{
+    *txn = (struct txn){
+        .state = TXN_TRYING,
+        .cause = TXN_CAUSE_NONE,
+        .branch_capacity = capacity,
+        .seed = seed,
+        .deadline_ms = deadline_ms,
+        .options = *options,
+        .branches = branches,
+    };
+    assert(txn_is_sound(txn));
+}
+
+/* RETRY alone may speak of all branches. */
+static bool wants_branch(const struct txn_event *event)
+{
+    switch (event->kind) {
+    case TXN_ENLIST:
+    case TXN_CONFIRM:
+    case TXN_CANCEL:
+    case TXN_WAKE:
+        return false;
+    case TXN_RETRY:
+        return event->number != 0;
+    default:
+        return true;
+    }
+}
+
+/* Two a branch, one branch more than now, and a few of the whole. */
+static bool has_room(const struct txn_actions *actions, const struct txn *txn)
+{
+    size_t branches = txn->branch_count < TXN_BRANCHES_MAX ? txn->branch_count + 1u : TXN_BRANCHES_MAX;
+    return actions->count <= actions->capacity && actions->capacity - actions->count >= 2 * branches + 8;
+}
+
+/* The write goes first: whatever else the step does may depend on it. */
+static void put_write_first(struct step *step, size_t first)
+{
+    struct txn_actions *actions = step->actions;
+    if (step->persists || step->marks) {
+        act(step, TXN_MARK, 0, 0);
+        struct txn_action *items = &actions->items[first];
+        memmove(items + 1, items, (actions->count - 1 - first) * sizeof(*items));
+        *items = (struct txn_action){.kind = step->persists ? TXN_PERSIST : TXN_MARK};
+    }
+}
+
+int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions)
+{
+    assert(txn_is_sound(txn));
+    assert((unsigned)event->kind < TXN_EVENT_COUNT && event->now_ms < TXN_NEVER);
+    assert(has_room(actions, txn));
+    struct step step = {.txn = txn, .event = event, .branch = txn_find(txn, event->number), .actions = actions};
+    size_t first = actions->count;
+    if (step.branch == NULL && wants_branch(event)) {
+        return TXN_NO_BRANCH;
+    }
+    int result = rules[event->kind][txn->state - TXN_TRYING](&step);
+    if (result == 0) {
+        advance(&step);
+        put_write_first(&step, first);
+        assert(txn_is_sound(txn));
+    }
+    return result;
+}
+
+static int64_t branch_wake_ms(const struct txn *txn, const struct txn_branch *branch)
+{
+    int64_t wake_ms = TXN_NEVER;
+    if (txn->state == TXN_TRYING) {
+        if (try_is_open(branch)) {
+            wake_ms = branch->try_until_ms;
+        }
+        return branch->try_state == TXN_TRY_WAITING ? earlier_of(wake_ms, branch->next_ms) : wake_ms;
+    }
+    if (branch->end_state != TXN_END_DONE && !branch->is_parked) {
+        wake_ms = later(branch->since_ms, txn->options.park_after_ms);
+    }
+    return branch->end_state == TXN_END_WAITING ? earlier_of(wake_ms, branch->next_ms) : wake_ms;
+}
+
+int64_t txn_wake_ms(const struct txn *txn)
+{
+    int64_t wake_ms = txn->state == TXN_TRYING ? txn->deadline_ms : TXN_NEVER;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        wake_ms = earlier_of(wake_ms, branch_wake_ms(txn, &txn->branches[i]));
+    }
+    return wake_ms;
+}
+
+struct txn_branch *txn_find(const struct txn *txn, uint32_t number)
+{
+    size_t low = 0;
+    size_t high = txn->branch_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (txn->branches[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < txn->branch_count && txn->branches[low].number == number ? &txn->branches[low] : NULL;
+}
+
+bool txn_is_resolved(const struct txn *txn)
+{
+    return txn->state == TXN_CONFIRMED || txn->state == TXN_CANCELLED;
+}
+
+bool txn_restore(struct txn *txn, int64_t now_ms)
+{
+    if (!txn_is_sound(txn)) {
+        return false;
+    }
+    bool is_blocked = txn->state == TXN_TRYING && txn->options.is_ordered;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        struct txn_branch *branch = &txn->branches[i];
+        branch->try_state = branch->try_state == TXN_TRY_CALLING ? TXN_TRY_WAITING : branch->try_state;
+        branch->end_state = branch->end_state == TXN_END_CALLING ? TXN_END_WAITING : branch->end_state;
+        branch->next_ms = is_blocked ? TXN_NEVER : now_ms;
+        branch->since_ms = now_ms;
+    }
+    if (is_blocked) {
+        release_next_try(txn, now_ms);
+    }
+    assert(txn_is_sound(txn));
+    return true;
+}

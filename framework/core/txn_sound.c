@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What must hold of a transaction between any two steps, written without looking at the rules that keep it so. It judges
+ * records from the disk too: nothing in them is taken for granted but the array's size.
+ */
+#include "txn.h"
+
+static bool options_are_sound(const struct txn_options *options)
+{
+    return options->retry_base_ms > 0 && options->retry_cap_ms > 0 && options->parked_retry_ms > 0 &&
+           options->park_attempts > 0 && options->park_after_ms > 0;
+}
+
+static bool cause_is_sound(const struct txn *txn)
+{
+    switch (txn->state) {
+    case TXN_TRYING:
+        return txn->cause == TXN_CAUSE_NONE;
+    case TXN_CONFIRMING:
+    case TXN_CONFIRMED:
+        return txn->cause == TXN_CAUSE_INITIATOR || txn->cause == TXN_CAUSE_ALL_TRIED ||
+               txn->cause == TXN_CAUSE_OPERATOR;
+    case TXN_CANCELLING:
+    case TXN_CANCELLED:
+        return txn->cause != TXN_CAUSE_NONE && txn->cause != TXN_CAUSE_ALL_TRIED && txn->cause <= TXN_CAUSE_OPERATOR;
+    default:
+        return false;
+    }
+}
+
+static bool flags_are_sound(const struct txn_branch *branch)
+{
+    switch (branch->end_state) {
+    case TXN_END_NONE:
+        return !branch->is_parked && !branch->is_broken && !branch->is_settled;
+    case TXN_END_WAITING:
+    case TXN_END_CALLING:
+        return !branch->is_settled && (branch->is_parked || !branch->is_broken);
+    case TXN_END_DONE:
+        return !branch->is_parked;
+    default:
+        return false;
+    }
+}
+
+static bool branch_is_sound(const struct txn *txn, const struct txn_branch *branch)
+{
+    if (branch->number > TXN_BRANCHES_MAX || branch->try_state < TXN_TRY_OWN || branch->try_state > TXN_TRY_UNKNOWN) {
+        return false;
+    }
+    return (txn->state == TXN_TRYING) == (branch->end_state == TXN_END_NONE) && flags_are_sound(branch);
+}
+
+bool txn_is_sound(const struct txn *txn)
+{
+    if (!cause_is_sound(txn) || !options_are_sound(&txn->options) || txn->branch_count > txn->branch_capacity) {
+        return false;
+    }
+    uint32_t previous = 0;
+    size_t ended_count = 0;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        const struct txn_branch *branch = &txn->branches[i];
+        if (branch->number <= previous || !branch_is_sound(txn, branch)) {
+            return false;
+        }
+        previous = branch->number;
+        ended_count += branch->end_state == TXN_END_DONE;
+    }
+    return txn->state == TXN_TRYING || (ended_count == txn->branch_count) == txn_is_resolved(txn);
+}
