@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Memory that goes all at once: what one batch of writes, or one turn, needs. Addresses stay.
+ */
+#ifndef TERCET_ARENA_H
+#define TERCET_ARENA_H
+
+#include <stddef.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks; /* the first is being filled */
+    size_t used;                /* of the first */
+};
+
+/* Memory aligned for anything. Never NULL: the process ends when there is none, as a coordinator that cannot write a
+ * decision down must. */
+void *arena_alloc(struct arena *arena, size_t size);
+void *arena_copy(struct arena *arena, const void *data, size_t size);
+
+/* Frees everything but one block for the next use. */
+void arena_reset(struct arena *arena);
+void arena_free(struct arena *arena);
+
+/* malloc, calloc and strdup for what must not fail, for the same reason. */
+void *must_alloc(size_t size);
+void *must_realloc(void *data, size_t size);
+char *must_strdup(const char *text);
+
+#endif

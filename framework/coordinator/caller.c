@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * caller.h
+ */
+#include "caller.h"
+
+#include "status.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tercet/types.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define FIELD_RESPONSES 1 /* of SessionResponses */
+
+struct caller *caller_new(enum caller_kind kind, struct crpc_call *call)
+{
+    struct caller *caller = calloc(1, sizeof(*caller));
+    if (caller == NULL)
+        return NULL;
+    caller->references = 1;
+    caller->kind = kind;
+    if (kind == CALLER_SESSION && outbox_new(&caller->outbox, call, SESSION_OUTBOX_MAX) != 0) {
+        free(caller);
+        return NULL;
+    }
+    pthread_mutex_init(&caller->watch_lock, NULL);
+    crpc_call_ref(call);
+    caller->call = call;
+    return caller;
+}
+
+void caller_ref(struct caller *caller)
+{
+    atomic_fetch_add(&caller->references, 1);
+}
+
+void caller_unref(struct caller *caller)
+{
+    if (caller == NULL || atomic_fetch_sub(&caller->references, 1) > 1)
+        return;
+    outbox_free(caller->outbox);
+    pthread_mutex_destroy(&caller->watch_lock);
+    free((void *)caller->watch_pending.data);
+    crpc_call_unref(caller->call);
+    free(caller);
+}
+
+/* -- Encoding -------------------------------------------------------------------------------------------------------- */
+
+static struct crpc_bytes pack(struct arena *arena, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *data = arena_alloc(arena, size);
+    protobuf_c_message_pack(message, data);
+    return (struct crpc_bytes){data, size};
+}
+
+static void set_response(Tercet__V1__SessionResponse *response, const ProtobufCMessage *message)
+{
+    if (message == NULL)
+        return;
+    if (message->descriptor == &tercet__v1__try_response__descriptor) {
+        response->response_case = TERCET__V1__SESSION_RESPONSE__RESPONSE_TRIED;
+        response->tried = (Tercet__V1__TryResponse *)message;
+    } else {
+        response->response_case = TERCET__V1__SESSION_RESPONSE__RESPONSE_TRANSACTION;
+        response->transaction = (Tercet__V1__Transaction *)message;
+    }
+}
+
+struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id, const struct reply *reply)
+{
+    struct answer answer = {.code = status_of_error(reply->error)};
+    if (reply->error != 0) {
+        const char *text = reply->text != NULL ? reply->text : tercet_strerror(reply->error);
+        answer.text = arena_copy(arena, text, strlen(text) + 1);
+    }
+    if (caller->kind == CALLER_SESSION) {
+        Tercet__V1__SessionResponse response = TERCET__V1__SESSION_RESPONSE__INIT;
+        response.id = id;
+        response.code = (uint32_t)answer.code;
+        response.message = answer.text != NULL ? (char *)answer.text : response.message;
+        set_response(&response, reply->message);
+        answer.bytes = pack(arena, &response.base);
+    } else if (reply->error == 0) {
+        answer.bytes = pack(arena, reply->message);
+    }
+    return answer;
+}
+
+/* -- Delivering ------------------------------------------------------------------------------------------------------ */
+
+static void deliver_status(struct caller *caller, const struct answer *answer)
+{
+    struct crpc_status status = {.code = answer->code, .message = answer->text};
+    crpc_call_finish(caller->call, &status);
+}
+
+void caller_deliver(struct caller *caller, const struct answer *answer)
+{
+    if (atomic_load(&caller->is_gone))
+        return;
+    if (caller->kind == CALLER_SESSION) {
+        int rc = outbox_put_bytes(caller->outbox, FIELD_RESPONSES, answer->bytes);
+        if (rc == CRPC_ETOOBIG)
+            crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "this session left more than %u bytes of answers unread",
+                           SESSION_OUTBOX_MAX);
+    } else if (answer->code != CRPC_OK) {
+        deliver_status(caller, answer);
+    } else if (caller->kind == CALLER_UNARY) {
+        crpc_call_reply_bytes(caller->call, answer->bytes);
+    }
+}
+
+void caller_flush(struct caller *caller)
+{
+    if (caller->outbox != NULL)
+        outbox_flush(caller->outbox);
+}
+
+/* -- Watching -------------------------------------------------------------------------------------------------------- */
+
+/* Sends what is pending, or ends the call; with the lock held. */
+static void watch_go_on(struct caller *caller)
+{
+    if (caller->watch_in_flight)
+        return;
+    if (caller->watch_pending.data != NULL) {
+        struct crpc_bytes bytes = caller->watch_pending;
+        caller->watch_pending = (struct crpc_bytes){NULL, 0};
+        caller->watch_in_flight = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size) == 0;
+        if (!caller->watch_in_flight)
+            free((void *)bytes.data);
+    } else if (caller->watch_is_last) {
+        struct crpc_status ok = {.code = CRPC_OK, .message = ""};
+        crpc_call_finish(caller->call, &ok);
+    }
+}
+
+void caller_watch_push(struct caller *caller, struct crpc_bytes snapshot, bool is_last)
+{
+    void *copy = malloc(snapshot.size + 1);
+    if (copy == NULL || atomic_load(&caller->is_gone)) {
+        free(copy);
+        return;
+    }
+    memcpy(copy, snapshot.data, snapshot.size);
+    pthread_mutex_lock(&caller->watch_lock);
+    free((void *)caller->watch_pending.data);
+    caller->watch_pending = (struct crpc_bytes){copy, snapshot.size};
+    caller->watch_is_last = is_last;
+    watch_go_on(caller);
+    pthread_mutex_unlock(&caller->watch_lock);
+}
+
+void caller_watch_sent(struct caller *caller)
+{
+    pthread_mutex_lock(&caller->watch_lock);
+    caller->watch_in_flight = false;
+    watch_go_on(caller);
+    pthread_mutex_unlock(&caller->watch_lock);
+}

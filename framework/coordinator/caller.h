@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who is to be answered: a unary call, a session, or a watcher. An answer is made ready when the state it tells is there,
+ * and given when that state is durable; in between it is bytes.
+ */
+#ifndef TERCET_CALLER_H
+#define TERCET_CALLER_H
+
+#include "arena.h"
+
+#include <crpc/crpc.h>
+#include <outbox.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define SESSION_OUTBOX_MAX (64u * 1024 * 1024) /* bytes that a slow session may leave unread before it is dropped */
+#define SESSION_OPEN_MAX 65536                 /* requests of one session that wait for an answer */
+
+enum caller_kind { CALLER_UNARY, CALLER_SESSION, CALLER_WATCH };
+
+struct caller {
+    atomic_uint references;
+    atomic_bool is_gone;      /* its call has ended: answers go nowhere */
+    enum caller_kind kind;
+    struct crpc_call *call;   /* a reference */
+    struct outbox *outbox;    /* CALLER_SESSION */
+    uint32_t open_count;      /* the owner's: requests that wait for an answer */
+    bool is_touched;          /* the owner's: has answers to flush */
+    struct caller *touched_next;
+
+    /* CALLER_WATCH: the newest snapshot, while an older one is in flight. */
+    pthread_mutex_t watch_lock;
+    struct crpc_bytes watch_pending;
+    bool watch_in_flight;
+    bool watch_is_last;       /* end the call when what is pending has been sent */
+};
+
+/* References: one is the caller's of this. NULL when memory is short. */
+struct caller *caller_new(enum caller_kind kind, struct crpc_call *call);
+void caller_ref(struct caller *caller);
+void caller_unref(struct caller *caller);
+
+/* An answer as it will go out. */
+struct answer {
+    enum crpc_code code;
+    const char *text;        /* of an error; else NULL or "" */
+    struct crpc_bytes bytes; /* session: a SessionResponse; unary and watch: the response */
+};
+
+/* What an answer tells. `message` is a tercet.v1.Transaction, TryResponse or Admin's response; NULL with an error that has none. */
+struct reply {
+    int error;                       /* 0 or TERCET_ */
+    const char *text;                /* of an error: what is wrong and what to do; NULL: the code's own text */
+    const ProtobufCMessage *message;
+};
+
+/* Encodes for this caller, in the arena. `id` is the request's in its session. */
+struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id, const struct reply *reply);
+
+/* Hands the answer over. A session's goes with the next caller_flush. */
+void caller_deliver(struct caller *caller, const struct answer *answer);
+void caller_flush(struct caller *caller);
+
+/* CALLER_WATCH: sends the snapshot, or keeps it as the newest until the one in flight is sent. `is_last` ends the stream after it. */
+void caller_watch_push(struct caller *caller, struct crpc_bytes snapshot, bool is_last);
+/* From the call's on_sent. */
+void caller_watch_sent(struct caller *caller);
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record.h
+ */
+#include "record.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum { FLAG_ORDERED = 1, FLAG_DECIDES_ITSELF = 2, FLAG_KEEPS_ON_REFUSAL = 4 };
+enum { FLAG_PARKED = 1, FLAG_BROKEN = 2, FLAG_SETTLED = 4 };
+
+/* -- The frame ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t checksum(const uint8_t *record, size_t size)
+{
+    return XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE,
+                                (uint64_t)record[0] << 8 | record[1]);
+}
+
+struct crpc_bytes record_encode(struct arena *arena, enum record_type type, const ProtobufCMessage *message)
+{
+    size_t size = RECORD_HEAD_SIZE + protobuf_c_message_get_packed_size(message);
+    uint8_t *record = arena_alloc(arena, size);
+    memset(record, 0, RECORD_HEAD_SIZE);
+    record[0] = RECORD_VERSION;
+    record[1] = (uint8_t)type;
+    protobuf_c_message_pack(message, record + RECORD_HEAD_SIZE);
+    uint64_t sum = checksum(record, size);
+    for (int i = 0; i < 8; i++)
+        record[4 + i] = (uint8_t)(sum >> (8 * i));
+    return (struct crpc_bytes){record, size};
+}
+
+static const ProtobufCMessageDescriptor *descriptor_of(enum record_type type)
+{
+    switch (type) {
+    case RECORD_STATE:
+        return &tercet__store__v1__state__descriptor;
+    case RECORD_BRANCH:
+        return &tercet__store__v1__branch__descriptor;
+    case RECORD_RESOLVED:
+        return &tercet__store__v1__resolved__descriptor;
+    case RECORD_PARTICIPANT:
+        return &tercet__store__v1__participant__descriptor;
+    }
+    return NULL;
+}
+
+ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size)
+{
+    const uint8_t *record = data;
+    uint64_t sum = 0;
+    if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type)
+        return NULL;
+    for (int i = 7; i >= 0; i--)
+        sum = sum << 8 | record[4 + i];
+    if (sum != checksum(record, size))
+        return NULL;
+    ProtobufCMessage *message = NULL;
+    struct crpc_bytes body = {record + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE};
+    if (crpc_message_decode(&message, descriptor_of(type), body, 0) != 0)
+        return NULL;
+    return message;
+}
+
+/* -- Encoding an entry ------------------------------------------------------------------------------------------------ */
+
+static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_branch *branch,
+                        const struct branch_info *info, int64_t wall_offset_ms)
+{
+    tercet__store__v1__branch_state__init(out);
+    out->number = branch->number;
+    out->try_state = branch->try_state;
+    out->end_state = branch->end_state;
+    out->attempts = branch->attempts;
+    out->flags = (branch->is_parked ? FLAG_PARKED : 0u) | (branch->is_broken ? FLAG_BROKEN : 0u) |
+                 (branch->is_settled ? FLAG_SETTLED : 0u);
+    out->reply.data = info->reply;
+    out->reply.len = info->reply_size;
+    out->reason = info->reason != NULL ? info->reason : out->reason;
+    out->try_until_ms = branch->try_state == TXN_TRY_OWN ? 0 : branch->try_until_ms + wall_offset_ms;
+}
+
+static uint32_t option_flags(const struct txn_options *options)
+{
+    return (options->is_ordered ? FLAG_ORDERED : 0u) | (options->decides_itself ? FLAG_DECIDES_ITSELF : 0u) |
+           (options->keeps_on_refusal ? FLAG_KEEPS_ON_REFUSAL : 0u);
+}
+
+static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out, const struct entry *entry,
+                          int64_t wall_offset_ms)
+{
+    size_t count = entry->txn.branch_count;
+    Tercet__Store__V1__BranchState *states = arena_alloc(arena, count * sizeof(*states));
+    out->branches = arena_alloc(arena, count * sizeof(*out->branches));
+    out->n_branches = count;
+    for (size_t i = 0; i < count; i++) {
+        fill_branch(&states[i], &entry->txn.branches[i], &entry->infos[i], wall_offset_ms);
+        out->branches[i] = &states[i];
+    }
+}
+
+static void fill_metadata(struct arena *arena, Tercet__Store__V1__State *out, const struct entry *entry)
+{
+    size_t count = entry->metadata_count;
+    if (count == 0)
+        return;
+    Tercet__Store__V1__Metadata *items = arena_alloc(arena, count * sizeof(*items));
+    out->metadata = arena_alloc(arena, count * sizeof(*out->metadata));
+    out->n_metadata = count;
+    for (size_t i = 0; i < count; i++) {
+        tercet__store__v1__metadata__init(&items[i]);
+        items[i].key = (char *)entry->metadata[i].key;
+        items[i].value = (char *)entry->metadata[i].value;
+        out->metadata[i] = &items[i];
+    }
+}
+
+static void fill_state(struct arena *arena, Tercet__Store__V1__State *out, const struct entry *entry,
+                       int64_t wall_offset_ms)
+{
+    const struct txn_options *options = &entry->txn.options;
+    tercet__store__v1__state__init(out);
+    out->gid = (char *)entry->gid;
+    out->state = entry->txn.state;
+    out->cause = entry->txn.cause;
+    out->reason = entry->reason != NULL ? entry->reason : out->reason;
+    out->created_ms = entry->created_ms;
+    out->deadline_ms = entry->deadline_wall_ms;
+    out->decided_ms = entry->decided_ms;
+    out->plan_digest = entry->plan_digest;
+    out->flags = option_flags(options);
+    out->retry_base_ms = options->retry_base_ms;
+    out->retry_cap_ms = options->retry_cap_ms;
+    out->park_attempts = options->park_attempts;
+    out->park_after_ms = options->park_after_ms;
+    fill_branches(arena, out, entry, wall_offset_ms);
+    fill_metadata(arena, out, entry);
+}
+
+struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms)
+{
+    Tercet__Store__V1__State state;
+    fill_state(arena, &state, entry, wall_offset_ms);
+    return record_encode(arena, RECORD_STATE, &state.base);
+}
+
+static char *full_action(struct arena *arena, const char *service, const char *action)
+{
+    size_t service_size = strlen(service);
+    size_t action_size = strlen(action);
+    char *full = arena_alloc(arena, service_size + action_size + 2);
+    memcpy(full, service, service_size);
+    full[service_size] = '/';
+    memcpy(full + service_size + 1, action, action_size + 1);
+    return full;
+}
+
+/* The name of a service is its first member, so that this file need not know more of it (dispatch.h). */
+static const char *service_name_of(const struct branch_info *info)
+{
+    return *(const char *const *)info->service;
+}
+
+struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch)
+{
+    const struct branch_info *info = entry_info(entry, branch);
+    Tercet__Store__V1__Branch message = TERCET__STORE__V1__BRANCH__INIT;
+    assert(info->has_payload);
+    message.action = full_action(arena, service_name_of(info), info->action);
+    message.payload.data = info->payload;
+    message.payload.len = info->payload_size;
+    message.try_timeout_ms = info->try_timeout_ms;
+    message.own_call = branch->try_state == TXN_TRY_OWN;
+    message.digest = branch->digest;
+    return record_encode(arena, RECORD_BRANCH, &message.base);
+}
+
+struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms)
+{
+    Tercet__Store__V1__Resolved message = TERCET__STORE__V1__RESOLVED__INIT;
+    Tercet__Store__V1__State state;
+    size_t count = entry->txn.branch_count;
+    fill_state(arena, &state, entry, wall_offset_ms);
+    message.state = &state;
+    message.resolved_ms = entry->resolved_ms;
+    message.actions = arena_alloc(arena, count * sizeof(char *));
+    message.digests = arena_alloc(arena, count * sizeof(uint64_t));
+    message.n_actions = count;
+    message.n_digests = count;
+    for (size_t i = 0; i < count; i++) {
+        message.actions[i] = full_action(arena, service_name_of(&entry->infos[i]), entry->infos[i].action);
+        message.digests[i] = entry->txn.branches[i].digest;
+    }
+    return record_encode(arena, RECORD_RESOLVED, &message.base);
+}
+
+/* -- Loading an entry -------------------------------------------------------------------------------------------------- */
+
+void entry_set_metadata(struct entry *entry, const struct tercet_metadata *metadata, size_t count)
+{
+    size_t size = count * sizeof(*metadata);
+    if (count == 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(metadata[i].key) + strlen(metadata[i].value) + 2;
+    entry->metadata = must_alloc(size);
+    entry->metadata_count = (uint32_t)count;
+    char *text = (char *)(entry->metadata + count);
+    for (size_t i = 0; i < count; i++) {
+        entry->metadata[i].key = text;
+        text = stpcpy(text, metadata[i].key) + 1;
+        entry->metadata[i].value = text;
+        text = stpcpy(text, metadata[i].value) + 1;
+    }
+}
+
+static void load_metadata(struct entry *entry, const Tercet__Store__V1__State *state)
+{
+    struct tercet_metadata *items = must_alloc((state->n_metadata + 1) * sizeof(*items));
+    for (size_t i = 0; i < state->n_metadata; i++)
+        items[i] = (struct tercet_metadata){state->metadata[i]->key, state->metadata[i]->value};
+    entry_set_metadata(entry, items, state->n_metadata);
+    free(items);
+}
+
+static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__BranchState *state,
+                        int64_t wall_offset_ms)
+{
+    struct txn_branch *branch = &entry->txn.branches[i];
+    struct branch_info *info = &entry->infos[i];
+    memset(branch, 0, sizeof(*branch));
+    memset(info, 0, sizeof(*info));
+    branch->number = state->number;
+    branch->try_state = (uint8_t)state->try_state;
+    branch->end_state = (uint8_t)state->end_state;
+    branch->attempts = state->attempts;
+    branch->is_parked = (state->flags & FLAG_PARKED) != 0;
+    branch->is_broken = (state->flags & FLAG_BROKEN) != 0;
+    branch->is_settled = (state->flags & FLAG_SETTLED) != 0;
+    branch->try_until_ms = state->try_until_ms - wall_offset_ms;
+    info->reply_size = (uint32_t)state->reply.len;
+    if (state->reply.len > 0) {
+        info->reply = must_alloc(state->reply.len);
+        memcpy(info->reply, state->reply.data, state->reply.len);
+    }
+    if (state->reason[0] != '\0')
+        info->reason = must_strdup(state->reason);
+}
+
+static void load_options(struct txn *txn, const Tercet__Store__V1__State *state)
+{
+    txn_options_default(&txn->options);
+    txn->options.is_ordered = (state->flags & FLAG_ORDERED) != 0;
+    txn->options.decides_itself = (state->flags & FLAG_DECIDES_ITSELF) != 0;
+    txn->options.keeps_on_refusal = (state->flags & FLAG_KEEPS_ON_REFUSAL) != 0;
+    txn->options.retry_base_ms = state->retry_base_ms;
+    txn->options.retry_cap_ms = state->retry_cap_ms;
+    txn->options.park_attempts = state->park_attempts;
+    txn->options.park_after_ms = state->park_after_ms;
+}
+
+bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state, int64_t wall_offset_ms)
+{
+    struct txn *txn = &entry->txn;
+    if (state->n_branches > TXN_BRANCHES_MAX || state->state > TXN_CANCELLED || state->cause > TXN_CAUSE_OPERATOR)
+        return false;
+    txn->state = (uint8_t)state->state;
+    txn->cause = (uint8_t)state->cause;
+    txn->seed = entry->number;
+    txn->deadline_ms = state->deadline_ms - wall_offset_ms;
+    load_options(txn, state);
+    entry->created_ms = state->created_ms;
+    entry->deadline_wall_ms = state->deadline_ms;
+    entry->decided_ms = state->decided_ms;
+    entry->plan_digest = state->plan_digest;
+    entry->reason = state->reason[0] != '\0' ? must_strdup(state->reason) : NULL;
+    load_metadata(entry, state);
+    for (size_t i = 0; i < state->n_branches; i++) {
+        entry_reserve_branch(entry);
+        load_branch(entry, i, state->branches[i], wall_offset_ms);
+        txn->branch_count++;
+    }
+    return true;
+}

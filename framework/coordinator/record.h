@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The records of the store: what an entry is as bytes (tercet.store.v1), and back. Each record is
+ *
+ *   byte 0      format version, RECORD_VERSION
+ *   byte 1      record type, 'S' State, 'B' Branch, 'R' Resolved, 'P' Participant
+ *   bytes 2-3   zero
+ *   bytes 4-11  XXH3-64 of bytes 0-3 and the body, little-endian (LMDB has no page checksums)
+ *   bytes 12-   the message
+ *
+ * A record that does not decode is damage: the coordinator stops rather than guess (S15).
+ */
+#ifndef TERCET_RECORD_H
+#define TERCET_RECORD_H
+
+#include "arena.h"
+#include "table.h"
+
+#include <crpc/crpc.h>
+#include <tercet/store/v1/store.pb-c.h>
+
+#define RECORD_VERSION 1
+#define RECORD_HEAD_SIZE 12
+
+enum record_type { RECORD_STATE = 'S', RECORD_BRANCH = 'B', RECORD_RESOLVED = 'R', RECORD_PARTICIPANT = 'P' };
+
+/* The message as a record, in the arena. */
+struct crpc_bytes record_encode(struct arena *arena, enum record_type type, const ProtobufCMessage *message);
+
+/* The message in a record, the caller's (crpc_message_free); NULL when it is damaged, of another type or newer. */
+ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size);
+
+/* An entry's State; `wall_offset_ms` turns the core's clock into the wall clock. */
+struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms);
+struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch);
+struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms);
+
+/* Fills an entry's own fields and its branches' states from a State. false: the record contradicts itself. Actions and
+ * digests come with the Branch records. Times are made the core's by `wall_offset_ms`. */
+bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state, int64_t wall_offset_ms);
+
+/* Copies metadata into one block of the entry's. */
+void entry_set_metadata(struct entry *entry, const struct tercet_metadata *metadata, size_t count);
+
+#endif

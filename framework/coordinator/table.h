@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The unresolved transactions in memory: found by gid, ordered by number, woken by time. One thread's.
+ */
+#ifndef TERCET_TABLE_H
+#define TERCET_TABLE_H
+
+#include "txn.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tercet/types.h>
+
+struct service;
+struct outcall;
+struct caller;
+
+/* What the coordinator keeps of a branch beside the core's struct txn_branch, in the same order. */
+struct branch_info {
+    struct service *service;
+    struct outcall *call;     /* the call of the current phase, waiting or under way */
+    char *action;             /* name without the service */
+    void *payload;            /* NULL when it is only in the store (has_payload tells) */
+    void *reply;              /* of the try */
+    char *reason;             /* of a refusal or settlement; NULL: none */
+    char *last_error;         /* of the last failed call; not durable */
+    uint32_t payload_size;
+    uint32_t reply_size;
+    uint32_t try_timeout_ms;
+    bool has_payload;
+};
+
+/* Somebody who waits for a transaction. */
+struct waiter {
+    struct waiter *next;
+    struct caller *caller;
+    uint64_t id;              /* of the request in its session */
+    uint32_t branch;          /* WAITER_TRY */
+    enum { WAITER_TRY, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
+};
+
+struct entry {
+    struct txn txn;
+    struct branch_info *infos; /* txn.branch_capacity of them */
+    uint64_t number;
+    int64_t created_ms;        /* wall clock, as all below */
+    int64_t deadline_wall_ms;
+    int64_t decided_ms;
+    int64_t resolved_ms;
+    uint64_t plan_digest;
+    char *reason;              /* of a cancellation; NULL: none */
+    struct tercet_metadata *metadata; /* one block, with its strings */
+    struct waiter *waiters;
+    uint32_t metadata_count;
+
+    /* The write that is pending or under way (batch.c). */
+    uint64_t write_seq;        /* batch of the last forced or lazy write; 0: none yet */
+    struct entry *dirty_next;
+    bool is_dirty;             /* in the batch being filled */
+    bool is_lazy;              /* to be written with some later batch */
+    struct entry *lazy_next;
+    struct entry *lazy_prev;
+
+    /* Table's own. */
+    struct entry *hash_next;
+    struct entry *older;       /* by number */
+    struct entry *newer;
+    int64_t wake_ms;
+    size_t heap_index;         /* SIZE_MAX: not in the heap */
+    char gid[TERCET_GID_MAX + 1];
+};
+
+struct table {
+    struct entry **buckets;
+    size_t bucket_count; /* a power of two */
+    size_t count;
+    struct entry *oldest;
+    struct entry *newest;
+    struct entry **heap; /* by wake_ms, earliest first */
+    size_t heap_count;
+    size_t heap_capacity;
+};
+
+void table_init(struct table *table);
+/* Frees every entry, too. */
+void table_free(struct table *table);
+
+struct entry *table_find(const struct table *table, const char *gid);
+
+/* A new entry, without branches. `number` is larger than every one before. txn is for the caller to fill. */
+struct entry *table_add(struct table *table, const char *gid, uint64_t number);
+void table_remove(struct table *table, struct entry *entry);
+
+/* Sets when the entry is to be woken; TXN_NEVER: not. */
+void table_set_wake(struct table *table, struct entry *entry, int64_t wake_ms);
+/* The entry to be woken first, or NULL when nothing waits for time. */
+struct entry *table_first_to_wake(const struct table *table);
+
+/* Makes room for one more branch in both arrays. */
+void entry_reserve_branch(struct entry *entry);
+/* Opens a gap for a new branch's info at the place where the core has put the branch, zeroed. */
+struct branch_info *entry_insert_info(struct entry *entry, uint32_t number);
+/* The info of a branch that exists. */
+struct branch_info *entry_info(const struct entry *entry, const struct txn_branch *branch);
+
+#endif
