@@ -15,7 +15,7 @@
 #define ALPHABET "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #define THREADS 4
 #define GIDS_PER_THREAD 20000
-#define GIDS_OF_CHILD 1000
+#define FORKS 50
 
 static uint64_t time_of(const struct tercet_gid *gid)
 {
@@ -97,49 +97,35 @@ Test(gid, threads_never_make_the_same)
     free(gids);
 }
 
-static void write_gids(int fd)
+/* Waits for a new millisecond and forks: a child that counted on would make the parent's next gid. */
+static void make_in_both(struct tercet_gid *of_parent, struct tercet_gid *of_child)
 {
-    struct tercet_gid gids[GIDS_OF_CHILD];
-    for (int i = 0; i < GIDS_OF_CHILD; i++)
-        tercet_gid_make(&gids[i]);
-    for (size_t done = 0; done < sizeof(gids);) {
-        ssize_t n = write(fd, (char *)gids + done, sizeof(gids) - done);
-        if (n <= 0)
-            _exit(1);
-        done += (size_t)n;
-    }
-    _exit(0);
-}
-
-static void read_gids(int fd, struct tercet_gid gids[GIDS_OF_CHILD])
-{
-    for (size_t done = 0; done < sizeof(*gids) * GIDS_OF_CHILD;) {
-        ssize_t n = read(fd, (char *)gids + done, sizeof(*gids) * GIDS_OF_CHILD - done);
-        cr_assert_gt(n, 0);
-        done += (size_t)n;
-    }
+    int pipe_fds[2], status = 0;
+    struct tercet_gid gid = {.text = ""};
+    cr_assert_eq(pipe(pipe_fds), 0);
+    for (uint64_t now = clock_ms(); clock_ms() == now;)
+        continue;
+    tercet_gid_make(&gid);
+    pid_t child = fork();
+    tercet_gid_make(&gid);
+    if (child == 0)
+        _exit(write(pipe_fds[1], &gid, sizeof(gid)) == sizeof(gid) ? 0 : 1);
+    *of_parent = gid;
+    cr_assert_gt(child, 0);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(read(pipe_fds[0], of_child, sizeof(*of_child)), sizeof(*of_child));
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
 }
 
 Test(gid, a_forked_child_makes_others_than_its_parent, .timeout = 30)
 {
-    struct tercet_gid gids[2 * GIDS_OF_CHILD + 1];
-    int pipe_fds[2], status = 0;
-    cr_assert_eq(pipe(pipe_fds), 0);
-    tercet_gid_make(&gids[2 * GIDS_OF_CHILD]);
-    pid_t child = fork();
-    if (child == 0)
-        write_gids(pipe_fds[1]);
-    cr_assert_gt(child, 0);
-    for (int i = 0; i < GIDS_OF_CHILD; i++)
-        tercet_gid_make(&gids[i]);
-    read_gids(pipe_fds[0], gids + GIDS_OF_CHILD);
-    cr_assert_eq(waitpid(child, &status, 0), child);
-    cr_assert_eq(status, 0);
-    qsort(gids, 2 * GIDS_OF_CHILD + 1, sizeof(*gids), compare);
-    for (int i = 1; i < 2 * GIDS_OF_CHILD + 1; i++)
-        cr_assert_neq(compare(&gids[i - 1], &gids[i]), 0);
-    close(pipe_fds[0]);
-    close(pipe_fds[1]);
+    struct tercet_gid of_parent, of_child;
+    for (int i = 0; i < FORKS; i++) {
+        make_in_both(&of_parent, &of_child);
+        cr_assert_str_neq(of_parent.text, of_child.text);
+    }
 }
 
 Test(gid, set_takes_the_allowed_characters_only)
