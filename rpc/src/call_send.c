@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sending: one message under way at a time; the status or the half-close waits for it.
+ */
+#include "call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What protobuf itself allows a message to have. */
+#define MESSAGE_SIZE_MAX INT32_MAX
+
+int message_check(const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type)
+{
+    if (message == NULL || message->descriptor != type)
+        return CRPC_EINVAL;
+    return protobuf_c_message_get_packed_size(message) > MESSAGE_SIZE_MAX ? CRPC_ETOOBIG : 0;
+}
+
+grpc_slice message_encode(const ProtobufCMessage *message)
+{
+    grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    return slice;
+}
+
+int call_send_reserve(struct crpc_call *call)
+{
+    pthread_mutex_lock(&call->lock);
+    int result = call->is_over || call->is_closing ? CRPC_ECLOSED : call->is_sending ? CRPC_EBUSY : 0;
+    if (result == 0 && !call->is_stream)
+        result = CRPC_EINVAL;
+    if (result == 0) {
+        call->is_sending = true;
+        call_tag_expect(call);
+    }
+    pthread_mutex_unlock(&call->lock);
+    return result;
+}
+
+size_t call_headers_op(struct crpc_call *call, grpc_op *ops)
+{
+    pthread_mutex_lock(&call->lock);
+    bool is_needed = call->is_server && !call->is_headers_sent;
+    call->is_headers_sent = true;
+    pthread_mutex_unlock(&call->lock);
+    if (!is_needed)
+        return 0;
+    ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    ops[0].data.send_initial_metadata.count = call->headers_out.count;
+    ops[0].data.send_initial_metadata.metadata = call->headers_out.entries;
+    return 1;
+}
+
+void call_send_slice(struct crpc_call *call, grpc_slice slice)
+{
+    grpc_op ops[2];
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+
+    grpc_slice_unref(slice);
+    memset(ops, 0, sizeof ops);
+    size_t count = call_headers_op(call, ops);
+    ops[count].op = GRPC_OP_SEND_MESSAGE;
+    ops[count].data.send_message.send_message = buffer;
+    call_batch(call, ops, count + 1, &call->send_tag);
+    grpc_byte_buffer_destroy(buffer);
+}
+
+int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message)
+{
+    int result = message_check(message, call->send_type);
+    if (result == 0)
+        result = call_send_reserve(call);
+    if (result == 0)
+        call_send_slice(call, message_encode(message));
+    return result;
+}
+
+int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message)
+{
+    if (message.data == NULL && message.size > 0)
+        return CRPC_EINVAL;
+    if (message.size > MESSAGE_SIZE_MAX)
+        return CRPC_ETOOBIG;
+    int result = call_send_reserve(call);
+    if (result == 0)
+        call_send_slice(call, grpc_slice_from_copied_buffer(message.data, message.size));
+    return result;
+}
+
+int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size)
+{
+    if (data == NULL && size > 0)
+        return CRPC_EINVAL;
+    if (size > MESSAGE_SIZE_MAX)
+        return CRPC_ETOOBIG;
+    int result = call_send_reserve(call);
+    if (result == 0)
+        call_send_slice(call, data != NULL ? grpc_slice_new(data, size, free) : grpc_empty_slice());
+    return result;
+}
+
+static void send_done(struct tag *tag, bool is_ok)
+{
+    struct crpc_call *call = TAG_OWNER(tag, struct crpc_call, send_tag);
+
+    pthread_mutex_lock(&call->lock);
+    call->is_sending = false;
+    bool is_close_next = call->is_closing && !call->is_over;
+    if (is_close_next)
+        call_tag_expect(call);
+    pthread_mutex_unlock(&call->lock);
+    if (is_close_next)
+        call_close_start(call);
+    if (call->events.on_sent != NULL)
+        call->events.on_sent(call, is_ok, call->ctx);
+    call_tag_done(call);
+}
+
+void call_send_init(struct crpc_call *call)
+{
+    call->send_tag.done = send_done;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pollers and tags. Each poller has a completion queue of its own, and everything of one call completes on one
+ * queue: that is what keeps the callbacks of a call from overlapping, with any number of pollers and without a lock.
+ */
+#ifndef CRPC_LOOP_H
+#define CRPC_LOOP_H
+
+#include <crpc/crpc.h>
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What a completion queue hands back. Embedded in the object that waits. */
+struct tag {
+    void (*done)(struct tag *tag, bool is_ok);
+};
+
+/* The object a tag is embedded in. */
+#define TAG_OWNER(tag, type, member) ((type *)(void *)((char *)(tag) - offsetof(type, member)))
+
+struct poller {
+    grpc_completion_queue *queue;
+    pthread_t thread;
+};
+
+struct crpc_loop {
+    atomic_uint next; /* turns through the pollers */
+    unsigned poller_count;
+    struct poller pollers[];
+};
+
+/* The queue for a new client call. */
+grpc_completion_queue *loop_next_queue(struct crpc_loop *loop);
+
+/* Asserts that the caller is not a poller: it is about to wait for one. */
+void loop_assert_may_block(void);
+
+/* Installs the log hook of the first loop, and takes it away with that loop. */
+void log_hook_add(struct crpc_loop *loop, crpc_log_fn on_log, void *ctx);
+void log_hook_remove(struct crpc_loop *loop);
+
+#endif

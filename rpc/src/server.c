@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A server's life: options, services, start, stop.
+ */
+#include "server.h"
+
+#include "args.h"
+#include "crpc_builtin_descriptors.h"
+#include "util.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MESSAGE_SIZE_DEFAULT (1024 * 1024)
+#define METADATA_SIZE_DEFAULT (16 * 1024)
+#define STREAMS_DEFAULT 128
+#define KEEPALIVE_MS_DEFAULT 30000
+#define KEEPALIVE_TIMEOUT_MS_DEFAULT 10000
+#define PING_INTERVAL_MS_DEFAULT 5000
+
+static size_t or_default(size_t value, size_t otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+static grpc_server *core_new(const struct crpc_server_options *options)
+{
+    struct args args = {.count = 0};
+
+    args_add_common(&args, or_default(options->message_size_max, MESSAGE_SIZE_DEFAULT),
+                    or_default(options->metadata_size_max, METADATA_SIZE_DEFAULT), options->stream_window_size);
+    args_add(&args, GRPC_ARG_ALLOW_REUSEPORT, 0); /* two servers on one port would share it silently */
+    args_add(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS, or_default(options->concurrent_streams_max, STREAMS_DEFAULT));
+    args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS, (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
+    args_add(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+             (size_t)interval_ms(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS_DEFAULT));
+    args_add(&args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    args_add(&args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+             (size_t)interval_ms(options->ping_interval_min_ms, PING_INTERVAL_MS_DEFAULT));
+    grpc_channel_args core_args = {args.count, args.list};
+    return grpc_server_create(&core_args, NULL);
+}
+
+/* Health and reflection are services like all others. */
+static int builtins_add(struct crpc_server *server)
+{
+    struct crpc_bytes set = {crpc_builtin_descriptors, crpc_builtin_descriptors_size};
+    int result = 0;
+
+    if (server->with_health || server->with_reflection)
+        result = crpc_server_add_descriptors(server, set);
+    if (result == 0 && server->with_health)
+        result = health_new(&server->health, server);
+    if (result == 0 && server->with_reflection)
+        result = reflection_new(&server->reflection, server);
+    return result;
+}
+
+int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop, const struct crpc_server_options *given)
+{
+    struct crpc_server_options options;
+
+    if (loop == NULL || options_copy(&options, sizeof options, given) != 0)
+        return CRPC_EINVAL;
+    struct crpc_server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return CRPC_ENOMEM;
+    server->loop = loop;
+    server->authorize = options.authorize;
+    server->authorize_ctx = options.authorize_ctx;
+    server->with_health = !options.without_health;
+    server->with_reflection = !options.without_reflection;
+    pthread_mutex_init(&server->lock, NULL);
+    condition_init(&server->changed);
+    server->core = core_new(&options);
+    for (unsigned i = 0; i < loop->poller_count; i++)
+        grpc_server_register_completion_queue(server->core, loop->pollers[i].queue, NULL);
+    int result = builtins_add(server);
+    if (result != 0) {
+        crpc_server_free(server);
+        return result;
+    }
+    *out = server;
+    return 0;
+}
+
+int crpc_server_add_descriptors(struct crpc_server *server, struct crpc_bytes set)
+{
+    if (server->is_started || set.data == NULL)
+        return CRPC_EINVAL;
+    return catalog_add(&server->catalog, set);
+}
+
+static int handler_check(const struct crpc_server *server, const ProtobufCServiceDescriptor *service,
+                         const struct crpc_handler *handler)
+{
+    enum crpc_kind kind;
+    bool wants_request = handler->kind == CRPC_UNARY || handler->kind == CRPC_SERVER_STREAMING;
+
+    if (handler->method == NULL || protobuf_c_service_descriptor_get_method_by_name(service, handler->method) == NULL)
+        return CRPC_EMISMATCH;
+    if ((handler->on_request != NULL) != wants_request || (handler->on_open != NULL) == wants_request)
+        return CRPC_EMISMATCH;
+    if (catalog_kind(&kind, &server->catalog, service->name, handler->method) && kind != handler->kind)
+        return CRPC_EMISMATCH;
+    return 0;
+}
+
+static int service_check(const struct crpc_server *server, const ProtobufCServiceDescriptor *service,
+                         const struct crpc_handler *handlers, size_t handler_count)
+{
+    for (size_t i = 0; i < server->service_count; i++) {
+        if (strcmp(server->services[i]->name, service->name) == 0)
+            return CRPC_EEXISTS;
+    }
+    for (size_t i = 0; i < handler_count; i++) {
+        int result = handler_check(server, service, &handlers[i]);
+        for (size_t k = 0; k < i && result == 0; k++)
+            result = strcmp(handlers[k].method, handlers[i].method) == 0 ? CRPC_EEXISTS : 0;
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDescriptor *service,
+                            const struct crpc_handler *handlers, size_t handler_count, void *ctx)
+{
+    if (service == NULL || server->is_started || (handlers == NULL && handler_count > 0))
+        return CRPC_EINVAL;
+    int result = service_check(server, service, handlers, handler_count);
+    if (result != 0)
+        return result;
+    const ProtobufCServiceDescriptor **services =
+        realloc(server->services, (server->service_count + 1) * sizeof(*services));
+    if (services == NULL)
+        return CRPC_ENOMEM;
+    server->services = services;
+    services[server->service_count++] = service;
+    for (size_t i = 0; i < handler_count && result == 0; i++) {
+        const ProtobufCMethodDescriptor *method =
+            protobuf_c_service_descriptor_get_method_by_name(service, handlers[i].method);
+        result = methods_add(&server->methods, service, method, &handlers[i], ctx);
+    }
+    if (result == 0 && server->health != NULL)
+        result = health_set(server->health, service->name, true);
+    return result;
+}
+
+int crpc_server_start(struct crpc_server *server)
+{
+    if (server->is_started || server->is_stopping || server->listener_count == 0)
+        return CRPC_EINVAL;
+    grpc_server_start(server->core);
+    server->is_started = true;
+    return server_accept_start(server);
+}
+
+int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving)
+{
+    if (service == NULL || server->health == NULL)
+        return CRPC_EINVAL;
+    return health_set(server->health, service, is_serving);
+}
+
+static void shutdown_done(struct tag *tag, bool is_ok)
+{
+    struct crpc_server *server = TAG_OWNER(tag, struct crpc_server, shutdown_tag);
+    (void)is_ok;
+    pthread_mutex_lock(&server->lock);
+    server->is_shut = true;
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void stop_begin(struct crpc_server *server)
+{
+    if (server->health != NULL)
+        health_stop(server->health);
+    if (server->reflection != NULL)
+        reflection_stop(server->reflection);
+    server->shutdown_tag.done = shutdown_done;
+    grpc_server_shutdown_and_notify(server->core, server->loop->pollers[0].queue, &server->shutdown_tag);
+}
+
+/* server->lock held. */
+static bool is_quiet(const struct crpc_server *server)
+{
+    return server->is_shut && server->slots_posted == 0 && server->call_count == 0;
+}
+
+static bool wait_quiet(struct crpc_server *server, uint32_t grace_ms)
+{
+    struct timespec deadline = deadline_after_ms(grace_ms);
+    bool is_in_time = grace_ms > 0;
+
+    pthread_mutex_lock(&server->lock);
+    while (!is_quiet(server) && is_in_time)
+        is_in_time = condition_wait_until(&server->changed, &server->lock, &deadline);
+    bool result = is_quiet(server);
+    pthread_mutex_unlock(&server->lock);
+    return result;
+}
+
+void crpc_server_stop(struct crpc_server *server, uint32_t grace_ms)
+{
+    loop_assert_may_block();
+    pthread_mutex_lock(&server->lock);
+    bool is_first = !server->is_stopping;
+    server->is_stopping = true;
+    pthread_mutex_unlock(&server->lock);
+    if (!server->is_started)
+        return;
+    if (is_first)
+        stop_begin(server);
+    if (wait_quiet(server, grace_ms))
+        return;
+    grpc_server_cancel_all_calls(server->core);
+    pthread_mutex_lock(&server->lock);
+    while (!is_quiet(server))
+        pthread_cond_wait(&server->changed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void slots_free(struct crpc_server *server)
+{
+    size_t count = server->slots != NULL ? (size_t)server->loop->poller_count * REQUESTS_PER_QUEUE : 0;
+    for (size_t i = 0; i < count; i++) {
+        grpc_metadata_array_destroy(&server->slots[i].metadata);
+        grpc_call_details_destroy(&server->slots[i].details);
+    }
+    free(server->slots);
+}
+
+void crpc_server_free(struct crpc_server *server)
+{
+    if (server == NULL)
+        return;
+    crpc_server_stop(server, 0);
+    grpc_server_destroy(server->core);
+    slots_free(server);
+    health_free(server->health);
+    reflection_free(server->reflection);
+    methods_clear(&server->methods);
+    catalog_clear(&server->catalog);
+    free(server->services);
+    for (size_t i = 0; i < server->unix_lock_count; i++)
+        close(server->unix_locks[i]);
+    free(server->unix_locks);
+    pthread_cond_destroy(&server->changed);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Unary calls of a client, blocking and with a callback.
+ */
+#include "channel.h"
+#include "result.h"
+#include "util.h"
+
+#include <stdlib.h>
+
+/* -- Blocking: the waiter decodes, so the poller only signals -------------------------------- */
+
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool has_ended;
+};
+
+static void on_waited_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+{
+    struct waiter *waiter = ctx;
+    (void)call;
+    (void)status;
+    pthread_mutex_lock(&waiter->lock);
+    waiter->has_ended = true;
+    pthread_cond_signal(&waiter->changed);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+static void waiter_wait(struct waiter *waiter)
+{
+    pthread_mutex_lock(&waiter->lock);
+    while (!waiter->has_ended)
+        pthread_cond_wait(&waiter->changed, &waiter->lock);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
+               const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+               struct crpc_result *result_out)
+{
+    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct call_recipe recipe = {channel, service, method, options, {.on_end = on_waited_end}, &waiter};
+    struct crpc_status status;
+    struct crpc_call *call;
+
+    loop_assert_may_block();
+    if (reply == NULL)
+        return CRPC_EINVAL;
+    int result = client_unary_start(&call, &recipe, request);
+    if (result != 0)
+        return result;
+    waiter_wait(&waiter);
+    call_status(call, &status);
+    if (status.code == CRPC_OK)
+        result = crpc_message_decode(reply, call->receive_type, slice_bytes(&call->message), 0);
+    else
+        result = CRPC_ESTATUS;
+    result_fill(result_out, &status);
+    crpc_call_unref(call);
+    return result;
+}
+
+/* -- With a callback -------------------------------------------------------------------------- */
+
+struct unary {
+    crpc_unary_fn done;
+    void *ctx;
+};
+
+static void on_unary_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+{
+    struct unary *unary = ctx;
+    struct crpc_status outcome = *status;
+    ProtobufCMessage *reply = NULL;
+
+    if (outcome.code == CRPC_OK &&
+        crpc_message_decode(&reply, call->receive_type, slice_bytes(&call->message), 0) != 0) {
+        outcome.code = CRPC_INTERNAL;
+        outcome.message = crpc_strerror(CRPC_EDECODE);
+    }
+    unary->done(reply, &outcome, unary->ctx);
+    crpc_message_free(reply);
+    free(unary);
+}
+
+int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
+                     const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+                     crpc_unary_fn done, void *ctx)
+{
+    if (done == NULL)
+        return CRPC_EINVAL;
+    struct unary *unary = malloc(sizeof *unary);
+    if (unary == NULL)
+        return CRPC_ENOMEM;
+    *unary = (struct unary){done, ctx};
+    struct call_recipe recipe = {channel, service, method, options, {.on_end = on_unary_end}, unary};
+    int result = client_unary_start(out, &recipe, request);
+    if (result != 0)
+        free(unary);
+    return result;
+}
