@@ -4,6 +4,8 @@
  */
 #include "record.h"
 
+#include "dispatch.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,18 +161,13 @@ static char *full_action(struct arena *arena, const char *service, const char *a
     return full;
 }
 
-/* The name of a service is its first member, so that this file need not know more of it (dispatch.h). */
-static const char *service_name_of(const struct branch_info *info)
-{
-    return *(const char *const *)info->service;
-}
 
 struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch)
 {
     const struct branch_info *info = entry_info(entry, branch);
     Tercet__Store__V1__Branch message = TERCET__STORE__V1__BRANCH__INIT;
     assert(info->has_payload);
-    message.action = full_action(arena, service_name_of(info), info->action);
+    message.action = full_action(arena, info->service->name, info->action);
     message.payload.data = info->payload;
     message.payload.len = info->payload_size;
     message.try_timeout_ms = info->try_timeout_ms;
@@ -192,7 +189,7 @@ struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *en
     message.n_actions = count;
     message.n_digests = count;
     for (size_t i = 0; i < count; i++) {
-        message.actions[i] = full_action(arena, service_name_of(&entry->infos[i]), entry->infos[i].action);
+        message.actions[i] = full_action(arena, entry->infos[i].service->name, entry->infos[i].action);
         message.digests[i] = entry->txn.branches[i].digest;
     }
     return record_encode(arena, RECORD_RESOLVED, &message.base);

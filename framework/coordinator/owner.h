@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The coordinator's state, and its owner: the one thread that has all transactions. A turn drains the events, steps the core,
+ * hands a batch to the committer, and flushes what may go out. No locks, no waiting for participants.
+ */
+#ifndef TERCET_OWNER_H
+#define TERCET_OWNER_H
+
+#include "arena.h"
+#include "batch.h"
+#include "dispatch.h"
+#include "queue.h"
+#include "table.h"
+
+#include <crpc/crpc.h>
+#include <store.h>
+#include <tercet/coordinator.h>
+
+#define STORE_FULL_PERCENT 80                    /* of the map: past it new work is refused, ending work never */
+#define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* free on the disk: below it likewise */
+#define RESTART_GRACE_MS 5000                    /* an undecided transaction gets at least this after a restart */
+#define RETENTION_CHECK_MS 60000
+#define HEADROOM_CHECK_MS 200
+#define TRY_TIMEOUT_MS_DEFAULT 10000
+
+struct totals {
+    uint64_t begun;
+    uint64_t confirmed;
+    uint64_t cancelled;
+};
+
+struct access; /* access.h */
+
+struct coordinator {
+    struct tercet_coordinator_options options; /* its strings are not kept; the log and numbers are */
+    struct store *store;
+    uint64_t epoch;
+    uint64_t next_number;
+    int64_t started_ms; /* wall clock */
+
+    /* The owner's. */
+    struct table table;
+    struct batcher batcher;
+    struct dispatch dispatch;
+    struct arena scratch;      /* emptied every turn */
+    struct caller *touched;    /* with answers to flush */
+    int64_t now_ms;            /* one "now" a turn: monotonic, */
+    int64_t wall_ms;           /* and wall clock */
+    int64_t retention_check_ms;
+    int64_t headroom_check_ms;
+    struct totals totals;
+    uint64_t parked_count;
+    struct store_stats store_stats;
+    char refuses[TERCET_TEXT_MAX]; /* why new work is refused; "": it is not */
+    bool is_stopping;
+
+    struct queue queue;
+    pthread_t thread;
+    atomic_bool has_failed;
+
+    struct crpc_loop *loop;
+    struct crpc_server *server;
+    struct access *access;
+    char **addresses;
+    size_t address_count;
+};
+
+/* The difference between the clocks: wall = monotonic + offset. */
+static inline int64_t wall_offset_ms(const struct coordinator *c)
+{
+    return c->wall_ms - c->now_ms;
+}
+
+int owner_start(struct coordinator *c);
+/* Finishes what is to be written, and ends the thread. */
+void owner_stop(struct coordinator *c);
+
+/* Feeds one event of a transaction to the core and carries its actions out. */
+int owner_step(struct coordinator *c, struct entry *entry, struct txn_event event);
+
+/* A branch as it is asked for. Views. */
+struct branch_plan {
+    uint32_t number;
+    uint64_t digest;
+    struct service *service;
+    const char *action; /* without the service */
+    struct tercet_bytes payload;
+    int64_t try_timeout_ms;
+    bool is_routed;
+};
+
+/* Adds the branch, durably, and begins its try when it is routed. The core's result; 0 for a repeat. */
+int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch_plan *plan);
+
+/* A new entry with the coordinator's defaults, TRYING. */
+struct entry *owner_add(struct coordinator *c, const char *gid);
+/* The entry is over and durably so. */
+void owner_forget(struct coordinator *c, struct entry *entry);
+
+/* An answer to be flushed at the end of the turn. */
+void owner_touch(struct coordinator *c, struct caller *caller);
+
+/* Every transaction numbered up to here has ended, durably. */
+uint64_t owner_low_water(const struct coordinator *c);
+
+/* The branch's payload, from the store when it is not in memory. false: the store cannot give it (the coordinator fails). */
+bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_branch *branch);
+
+/* Fail-stop: nothing more is written, sent or acknowledged. */
+void owner_fail(struct coordinator *c, const char *text);
+
+void owner_log(const struct coordinator *c, enum tercet_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* request.c: the methods. */
+void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, enum method method,
+                    const ProtobufCMessage *message);
+void request_session(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequests *message);
+/* Tells everybody who waits for what has come. */
+void request_tried(struct coordinator *c, struct entry *entry, uint32_t branch);
+void request_decided(struct coordinator *c, struct entry *entry);
+void request_resolved(struct coordinator *c, struct entry *entry);
+
+/* admin.c */
+void admin_handle(struct coordinator *c, struct caller *caller, enum method method, const ProtobufCMessage *message);
+
+/* restore.c: reads everything the store holds. 0 or a TERCET_ code with a text. */
+int restore_all(struct coordinator *c, char *text);
+
+/* rpc.c: the services. */
+int rpc_add_services(struct coordinator *c);
+
+#endif

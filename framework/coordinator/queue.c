@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * queue.h
+ */
+#include "queue.h"
+
+#include "caller.h"
+#include "dispatch.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct event *event_new(enum event_kind kind)
+{
+    struct event *event = calloc(1, sizeof(*event));
+    if (event != NULL)
+        event->kind = kind;
+    return event;
+}
+
+void event_free(struct event *event)
+{
+    caller_unref(event->caller);
+    instance_unref(event->instance);
+    crpc_message_free(event->message);
+    free(event);
+}
+
+void queue_init(struct queue *queue)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_cond_init(&queue->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    queue->first = NULL;
+    queue->last_next = &queue->first;
+}
+
+void queue_destroy(struct queue *queue)
+{
+    while (queue->first != NULL) {
+        struct event *event = queue->first;
+        queue->first = event->next;
+        event_free(event);
+    }
+    pthread_cond_destroy(&queue->changed);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+void queue_post(struct queue *queue, struct event *event)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool was_empty = queue->first == NULL;
+    event->next = NULL;
+    *queue->last_next = event;
+    queue->last_next = &event->next;
+    if (was_empty)
+        pthread_cond_signal(&queue->changed);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static struct timespec timespec_of_ms(int64_t ms)
+{
+    return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+}
+
+struct event *queue_take(struct queue *queue, int64_t until_ms)
+{
+    struct timespec until = timespec_of_ms(until_ms);
+    int rc = 0;
+    pthread_mutex_lock(&queue->lock);
+    while (queue->first == NULL && rc == 0)
+        rc = until_ms == INT64_MAX ? pthread_cond_wait(&queue->changed, &queue->lock)
+                                   : pthread_cond_timedwait(&queue->changed, &queue->lock, &until);
+    struct event *events = queue->first;
+    queue->first = NULL;
+    queue->last_next = &queue->first;
+    pthread_mutex_unlock(&queue->lock);
+    return events;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What other threads tell the owner: events, in order. RPC threads decode and post; nobody waits for an answer here.
+ */
+#ifndef TERCET_QUEUE_H
+#define TERCET_QUEUE_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <tercet/types.h>
+
+struct caller;
+struct instance;
+
+enum event_kind {
+    EVENT_REQUEST,   /* caller, method, message: one unary request */
+    EVENT_SESSION,   /* caller, message: a SessionRequests */
+    EVENT_GONE,      /* caller: its call has ended */
+    EVENT_ATTACHED,  /* instance, message: an AttachRequest with hello, results or both */
+    EVENT_DETACHED,  /* instance: its stream has ended */
+    EVENT_RESULT,    /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
+    EVENT_COMMITTED, /* code: the store's result for the batch in flight */
+    EVENT_STOP,
+};
+
+/* The unary methods, of Coordinator, Participants and Admin. */
+enum method {
+    METHOD_BEGIN,
+    METHOD_ENLIST,
+    METHOD_TRY,
+    METHOD_CONFIRM,
+    METHOD_CANCEL,
+    METHOD_RUN,
+    METHOD_GET,
+    METHOD_WATCH,
+    METHOD_REGISTER,
+    METHOD_LIST,
+    METHOD_LIST_PARTICIPANTS,
+    METHOD_RETRY,
+    METHOD_SETTLE,
+    METHOD_DECIDE,
+    METHOD_PAUSE,
+    METHOD_STATISTICS,
+};
+
+struct event {
+    struct event *next;
+    enum event_kind kind;
+    enum method method;
+    struct caller *caller;     /* a reference */
+    struct instance *instance; /* a reference */
+    ProtobufCMessage *message; /* the event's own */
+    uint64_t call_id;
+    int code;
+    char text[TERCET_TEXT_MAX];
+};
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct event *first;
+    struct event **last_next;
+};
+
+void queue_init(struct queue *queue);
+/* Frees the events that are left, with what they own. */
+void queue_destroy(struct queue *queue);
+
+/* Takes the event over. */
+void queue_post(struct queue *queue, struct event *event);
+
+/* All events at once, in order; NULL when none came until `until_ms` (monotonic; INT64_MAX: for ever). */
+struct event *queue_take(struct queue *queue, int64_t until_ms);
+
+/* A zeroed event; NULL when memory is short. */
+struct event *event_new(enum event_kind kind);
+void event_free(struct event *event);
+
+int64_t monotonic_ms(void);
+int64_t wall_ms(void);
+
+#endif
