@@ -61,9 +61,9 @@ static int64_t retry_delay(const struct txn *txn, const struct txn_branch *branc
 
 static int64_t parked_delay(const struct txn *txn, const struct txn_branch *branch)
 {
-    uint32_t half = txn->options.parked_retry_ms / 2;
-    uint64_t range = (uint64_t)txn->options.parked_retry_ms - half + 1;
-    return (int64_t)(half + jitter(txn, branch) % range);
+    uint64_t most = txn->options.parked_retry_ms;
+    uint64_t least = (most + 1) / 2;
+    return (int64_t)(least + jitter(txn, branch) % (most - least + 1));
 }
 
 static bool is_ending(const struct txn *txn)
@@ -196,7 +196,7 @@ static int enlist(struct step *step)
         .digest = event->digest,
         .since_ms = event->now_ms,
         .try_state = event->is_routed ? TXN_TRY_WAITING : TXN_TRY_OWN,
-        .next_ms = txn->options.is_ordered ? TXN_NEVER : event->now_ms,
+        .next_ms = event->is_routed && txn->options.is_ordered ? TXN_NEVER : event->now_ms,
         .try_until_ms = earlier_of(later(event->now_ms, event->try_timeout_ms), txn->deadline_ms),
     };
     step->persists = true;

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DNM=.. -DLIBRARY=.. -P purity.cmake: fails when the core's objects want anything but memory functions and assert.
+# A call to a clock, a file, an allocator or a lock would show here, whatever wrapped it.
+execute_process(COMMAND ${NM} --defined-only --format=posix ${LIBRARY} OUTPUT_VARIABLE defined COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${NM} --undefined-only --format=posix ${LIBRARY} OUTPUT_VARIABLE wanted COMMAND_ERROR_IS_FATAL ANY)
+if(NOT defined MATCHES "(^|\n)txn_step T")
+  message(FATAL_ERROR "${LIBRARY} does not define txn_step: this test looked at the wrong file")
+endif()
+
+set(allowed "mem(cpy|set|move|cmp)|__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(asan|ubsan|sanitizer|tsan|gcov)_.*")
+string(REPLACE "\n" ";" lines "${wanted}")
+set(strangers "")
+foreach(line IN LISTS lines)
+  if(line MATCHES "^([A-Za-z_][A-Za-z0-9_.@]*) U")
+    set(symbol ${CMAKE_MATCH_1})
+    string(FIND "\n${defined}" "\n${symbol} T" own)
+    if(own EQUAL -1 AND NOT symbol MATCHES "^(${allowed})$")
+      list(APPEND strangers ${symbol})
+    endif()
+  endif()
+endforeach()
+if(strangers)
+  list(JOIN strangers ", " text)
+  message(FATAL_ERROR "the core must not call: ${text}")
+endif()
