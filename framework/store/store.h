@@ -7,12 +7,12 @@
  *    are dropped when the retention time is over, and their pages are reused.
  *  - meta records: a few named values (registered participants, settings).
  *
- * All writes go through store_commit, one batch after another, from one thread (LMDB: a write transaction belongs to its
- * thread). Reads may come from one other thread at the same time; they see the last finished commit.
+ * All writes go through store_commit, one batch after another. Reads may come from other threads at the same time; they
+ * see the last finished commit, and wait for each other. A callback (`each`) must call nothing of the same store.
  *
  * acquire gives an epoch; every commit is fenced by it. STORE_UNKNOWN means that the batch may or may not be durable:
  * the only way on is to acquire again and read everything anew, the same path as a restart. Values carry no checksum
- * here: the coordinator's records do (store/record.h).
+ * here: the coordinator's records do (coordinator/record.h).
  */
 #ifndef TERCET_STORE_H
 #define TERCET_STORE_H
@@ -42,6 +42,7 @@ const char *store_strerror(int result);
 #define STORE_GID_MAX 64
 #define STORE_NAME_MAX 128   /* a meta record's name */
 #define STORE_VALUE_MAX (16u * 1024 * 1024)
+#define STORE_BUCKETS_MAX 2048 /* past it, what is resolved goes to the newest bucket: nothing is refused */
 
 struct store;
 
@@ -55,7 +56,7 @@ enum store_op_kind {
     STORE_DROP,        /* every bucket that ended at or before time_ms goes, whole */
 };
 
-/* One write. Pointers are read during store_commit only. */
+/* One write. Numbers are 1 to UINT64_MAX - 1, a gid and a name are not empty. Pointers are read during store_commit only. */
 struct store_op {
     enum store_op_kind kind;
     uint32_t part;
@@ -76,7 +77,7 @@ void store_value_free(struct store_value *value);
 
 struct store_stats {
     uint64_t commits;          /* durable commits since open; each is one forced write (two device flushes in LMDB) */
-    uint64_t live_records;
+    uint64_t live_records;     /* parts */
     uint64_t resolved_records;
     uint64_t bytes_used;       /* of bytes_max, pages that cannot be reused now */
     uint64_t bytes_max;
@@ -84,12 +85,13 @@ struct store_stats {
 };
 
 /* Takes the shard: a commit of its own (so a store that cannot write is found out here), which raises the epoch. *next_number is larger
- * than every number ever put or resolved, also of those whose buckets have been dropped. Only shard 0 today. */
+ * than every number ever put or resolved, also of those whose buckets have been dropped. STORE_IO when it cannot be written: then nobody
+ * holds the shard. Only shard 0 today. */
 int store_acquire(struct store *store, uint32_t shard, uint64_t *epoch, uint64_t *next_number);
 void store_release(struct store *store, uint32_t shard, uint64_t epoch);
 
-/* All of the batch or nothing, durable on return: 0, STORE_FENCED (nothing written), or STORE_UNKNOWN. After STORE_UNKNOWN every
- * further commit is STORE_FENCED until acquired again. An empty batch is 0 and writes nothing. */
+/* All of the batch or nothing, in the order given, durable on return: 0, STORE_FENCED or STORE_INVALID (nothing written), or STORE_UNKNOWN.
+ * After STORE_UNKNOWN every further commit is STORE_FENCED until acquired again. An empty batch is 0 and writes nothing. */
 int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count);
 
 /* Every live record in key order; the value lives until `each` returns; `each` returning non-zero ends the scan with that code. Must not be
@@ -100,11 +102,12 @@ int store_scan(struct store *store, uint32_t shard, store_scan_fn each, void *ct
 /* One live record, or STORE_NOT_FOUND. */
 int store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out);
 
-/* A resolved record by gid, or by number: the newest under that gid. */
+/* A resolved record: the newest under `gid` (*number is set), or when gid is NULL the newest under *number. Or STORE_NOT_FOUND. */
 int store_find(struct store *store, const char *gid, uint64_t *number, struct store_value *out);
 
 /* Resolved records, newest bucket first and within it largest number first, starting after `cursor` (zeroed: at the newest), at most `limit`.
- * *cursor is moved so that the next call goes on. Returns the count, or a negative code; `each` as above. */
+ * *cursor is moved so that the next call goes on. Returns the count, or a negative code; `each` as above (the cursor then stays before
+ * the record that it refused). */
 struct store_cursor {
     int64_t bucket_ms;
     uint64_t number;
@@ -121,14 +124,16 @@ void store_close(struct store *store);
 
 struct store_options {
     uint64_t size_max;    /* bytes of the map; default 64 GiB of address space (the file is sparse and grows as needed) */
-    int64_t bucket_ms;    /* width of a bucket of resolved records; default one day */
+    int64_t bucket_ms;    /* width of a bucket of resolved records; default one day; may differ from that of an earlier run */
 };
 
 /* LMDB in directory `dir`, which is made when missing (its parent must exist). Errors, with a text that says what to do in `text`
- * (STORE_TEXT_MAX bytes): STORE_LOCKED, STORE_NEWER, STORE_CORRUPT, STORE_IO (also: not a local file system). */
+ * (STORE_TEXT_MAX bytes, or NULL): STORE_LOCKED, STORE_NEWER, STORE_CORRUPT, STORE_IO (also: not a local file system), STORE_INVALID (the
+ * path is too long), STORE_NOMEM. options NULL: all defaults. Not usable across fork. After a failed commit reading may fail too
+ * (STORE_IO), and acquire: then the store must be closed and opened again, best by a restart of the process. */
 int store_lmdb_open(struct store **out, const char *dir, const struct store_options *options, char *text);
 
-/* In memory: the test double, for tests and for trying things out. */
+/* In memory: the test double, for tests and for trying things out. Running out of memory while it writes ends the process. */
 int store_memory_open(struct store **out, const struct store_options *options);
 
 /* Memory store only: the n-th commit from now (1: the next) fails. With `applied` its batch is in the store all the same, as a failed

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The LMDB driver: ownership and closing. lmdb_store.h says how the rest is parted and specifies the format.
+ */
+#include "lmdb_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int lmdb_store_error(int rc)
+{
+    switch (rc) {
+    case 0:
+        return 0;
+    case MDB_NOTFOUND:
+        return STORE_NOT_FOUND;
+    case ENOMEM:
+        return STORE_NOMEM;
+    case MDB_INVALID:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INCOMPATIBLE:
+    case MDB_BAD_VALSIZE:
+        return STORE_CORRUPT;
+    case MDB_VERSION_MISMATCH:
+        return STORE_NEWER;
+    default:
+        return STORE_IO;
+    }
+}
+
+int lmdb_store_system_get(MDB_txn *txn, MDB_dbi system, const char *name, uint64_t *value)
+{
+    MDB_val key = {.mv_size = strlen(name), .mv_data = (void *)name};
+    MDB_val data;
+    int rc = mdb_get(txn, system, &key, &data);
+    if (rc == MDB_NOTFOUND)
+        return MDB_CORRUPTED;
+    if (rc != 0)
+        return rc;
+    if (data.mv_size != KEY_NUMBER_SIZE)
+        return MDB_CORRUPTED;
+    *value = key_decode(data.mv_data, KEY_NUMBER_SIZE);
+    return 0;
+}
+
+int lmdb_store_system_put(MDB_txn *txn, MDB_dbi system, const char *name, uint64_t value)
+{
+    unsigned char bytes[KEY_NUMBER_SIZE];
+    key_encode(bytes, value, sizeof(bytes));
+    MDB_val key = {.mv_size = strlen(name), .mv_data = (void *)name};
+    MDB_val data = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    return mdb_put(txn, system, &key, &data, 0);
+}
+
+static int raise_epoch(struct lmdb_store *store, uint64_t *epoch)
+{
+    MDB_txn *txn;
+    uint64_t last;
+    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (rc != 0)
+        return rc;
+    rc = lmdb_store_system_get(txn, store->system, "epoch", &last);
+    if (rc == 0)
+        rc = lmdb_store_system_put(txn, store->system, "epoch", last + 1);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    *epoch = last + 1;
+    return mdb_txn_commit(txn);
+}
+
+/* Reads everything anew too: after a failed commit this is where the truth is found out. */
+static int lmdb_acquire(struct store *base, uint32_t shard, uint64_t *epoch, uint64_t *next_number)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    (void)shard;
+    pthread_mutex_lock(&store->writer);
+    store->is_held = false;
+    int rc = raise_epoch(store, &store->epoch);
+    if (rc == 0) {
+        pthread_mutex_lock(&store->layout);
+        rc = lmdb_store_load(store);
+        pthread_mutex_unlock(&store->layout);
+    }
+    if (rc == 0) {
+        atomic_fetch_add(&store->commits, 1);
+        store->is_held = true;
+        *epoch = store->epoch;
+        *next_number = store->number_top + 1;
+    }
+    pthread_mutex_unlock(&store->writer);
+    return lmdb_store_error(rc);
+}
+
+static void lmdb_release(struct store *base, uint32_t shard, uint64_t epoch)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    (void)shard;
+    pthread_mutex_lock(&store->writer);
+    if (epoch == store->epoch)
+        store->is_held = false;
+    pthread_mutex_unlock(&store->writer);
+}
+
+static int lmdb_commit(struct store *base, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    (void)shard;
+    int result = STORE_FENCED;
+    pthread_mutex_lock(&store->writer);
+    if (store->is_held && epoch == store->epoch)
+        result = lmdb_store_write(store, epoch, ops, count);
+    if (result == 0)
+        atomic_fetch_add(&store->commits, 1);
+    else if (result == STORE_UNKNOWN)
+        store->is_held = false;
+    pthread_mutex_unlock(&store->writer);
+    return result;
+}
+
+static void lmdb_close(struct store *base)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    if (store->reader != NULL)
+        mdb_txn_abort(store->reader);
+    lmdb_store_unload(store);
+    if (store->env != NULL)
+        mdb_env_close(store->env);
+    pthread_mutex_destroy(&store->gids);
+    pthread_mutex_destroy(&store->layout);
+    pthread_mutex_destroy(&store->writer);
+    /* Closed last: it is the lock. */
+    close(store->lock_fd);
+    free(store);
+}
+
+const struct store_driver lmdb_store_driver = {
+    .acquire = lmdb_acquire,
+    .release = lmdb_release,
+    .commit = lmdb_commit,
+    .scan = lmdb_store_scan,
+    .get = lmdb_store_get,
+    .find = lmdb_store_find,
+    .page = lmdb_store_page,
+    .meta_scan = lmdb_store_meta_scan,
+    .stats = lmdb_store_stats,
+    .close = lmdb_close,
+};

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening an LMDB store: the directory and its lock, a database when there is none, then checks from the outside in, each
+ * with a text that says what to do.
+ */
+#include "lmdb_store.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SIZE_MAX_DEFAULT (UINT64_C(64) << 30)
+#define NAMED_DATABASES_MAX (3 + 2 * STORE_BUCKETS_MAX)
+
+/* LMDB wants whole pages of memory. */
+static uint64_t map_size(const struct store_options *options)
+{
+    uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t size = options->size_max > 0 ? options->size_max : SIZE_MAX_DEFAULT;
+    uint64_t rest = size % page_size;
+    return rest == 0 ? size : size - rest + page_size;
+}
+
+static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
+{
+    int dead_readers;
+    int rc = mdb_env_create(&store->env);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(store->env, size_max);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(store->env, NAMED_DATABASES_MAX);
+    if (rc == 0)
+        rc = mdb_env_open(store->env, dir, MDB_NOTLS, 0600);
+    if (rc == 0)
+        rc = mdb_reader_check(store->env, &dead_readers);
+    if (rc == 0)
+        return 0;
+    if (lmdb_store_error(rc) == STORE_CORRUPT)
+        return lmdb_store_fail(text, STORE_CORRUPT, "%s/data.mdb is damaged or not an LMDB file; restore it from a backup",
+                               dir);
+    if (lmdb_store_error(rc) == STORE_NEWER)
+        return lmdb_store_fail(text, STORE_NEWER, "%s/data.mdb is of another version of LMDB than this program's", dir);
+    return lmdb_store_fail(text, lmdb_store_error(rc), "cannot open %s/data.mdb: %s", dir, mdb_strerror(rc));
+}
+
+/* LMDB takes an empty file for a new database; ours is never empty, so it has been cut. */
+static int check_not_empty(const char *dir, char *text)
+{
+    char path[PATH_MAX];
+    if (!lmdb_store_path(path, dir, "data.mdb"))
+        return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
+    if (access(path, R_OK | W_OK) != 0)
+        return lmdb_store_fail(text, STORE_IO, "cannot read and write %s; check its owner and mode", path);
+    struct stat file;
+    if (stat(path, &file) != 0 || !S_ISREG(file.st_mode))
+        return lmdb_store_fail(text, STORE_IO, "%s is not a file", path);
+    if (file.st_size == 0)
+        return lmdb_store_fail(text, STORE_CORRUPT, "%s is empty; restore it from a backup, or remove it to begin anew",
+                               path);
+    return 0;
+}
+
+static int check_format(MDB_txn *txn, MDB_dbi system, const char *dir, char *text)
+{
+    MDB_val key = {.mv_size = strlen("format"), .mv_data = (void *)"format"};
+    MDB_val value;
+    size_t magic_size = strlen(FORMAT_MAGIC);
+    int rc = mdb_get(txn, system, &key, &value);
+    if (rc != 0 || value.mv_size != FORMAT_SIZE || memcmp(value.mv_data, FORMAT_MAGIC, magic_size) != 0)
+        return lmdb_store_fail(text, STORE_CORRUPT, "%s has no valid format record; it is damaged, or not a store", dir);
+    unsigned version = (unsigned)key_decode((const char *)value.mv_data + magic_size, FORMAT_SIZE - magic_size);
+    if (version > FORMAT_VERSION)
+        return lmdb_store_fail(text, STORE_NEWER, "%s has format %u and this program knows up to %u; use a newer program",
+                               dir, version, FORMAT_VERSION);
+    if (version == 0)
+        return lmdb_store_fail(text, STORE_CORRUPT, "%s has format 0, which never was; it is damaged", dir);
+    return 0;
+}
+
+static int open_databases(struct lmdb_store *store, MDB_txn *txn, const char *dir, char *text)
+{
+    int rc = mdb_dbi_open(txn, "tercet", 0, &store->system);
+    if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
+        return lmdb_store_fail(text, STORE_CORRUPT, "%s/data.mdb is another program's; use another directory", dir);
+    int result = rc == 0 ? check_format(txn, store->system, dir, text) : 0;
+    if (result != 0)
+        return result;
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "live", 0, &store->live);
+    if (rc == 0)
+        rc = mdb_dbi_open(txn, "meta", 0, &store->meta);
+    if (rc == 0)
+        rc = lmdb_store_system_get(txn, store->system, "epoch", &store->epoch);
+    if (rc == MDB_NOTFOUND)
+        rc = MDB_CORRUPTED;
+    return rc == 0 ? 0 : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+}
+
+static int open_main(struct lmdb_store *store, const char *dir, char *text)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+    if (rc != 0)
+        return lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+    int result = open_databases(store, txn, dir, text);
+    if (result != 0) {
+        mdb_txn_abort(txn);
+        return result;
+    }
+    rc = mdb_txn_commit(txn);
+    return rc == 0 ? 0 : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+}
+
+static int open_all(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
+{
+    int result = lmdb_store_create(dir, size_max, text);
+    if (result == 0)
+        result = check_not_empty(dir, text);
+    if (result == 0)
+        result = open_env(store, dir, size_max, text);
+    if (result == 0)
+        result = lmdb_store_check_length(store->env, dir, text);
+    if (result == 0)
+        result = open_main(store, dir, text);
+    if (result != 0)
+        return result;
+    int rc = lmdb_store_load(store);
+    return rc == 0 ? 0 : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+}
+
+int store_lmdb_open(struct store **out, const char *dir, const struct store_options *options, char *text)
+{
+    static const struct store_options defaults = {0};
+    char unread[STORE_TEXT_MAX];
+    char *said = text != NULL ? text : unread;
+    const struct store_options *chosen = options != NULL ? options : &defaults;
+    struct lmdb_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return lmdb_store_fail(said, STORE_NOMEM, "out of memory");
+    int result = lmdb_store_lock(dir, &store->lock_fd, said);
+    if (result != 0) {
+        free(store);
+        return result;
+    }
+    store->base.driver = &lmdb_store_driver;
+    pthread_mutex_init(&store->writer, NULL);
+    pthread_mutex_init(&store->layout, NULL);
+    pthread_mutex_init(&store->gids, NULL);
+    buckets_init(&store->buckets, chosen->bucket_ms);
+    result = open_all(store, dir, map_size(chosen), said);
+    if (result != 0) {
+        store_close(&store->base);
+        return result;
+    }
+    *out = &store->base;
+    return 0;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reading: one cached read transaction, renewed for each call and reset after it. A read transaction that stays open keeps
+ * every page from being reused, and the file grows without bound.
+ */
+#include "lmdb_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int lmdb_store_read_begin(struct lmdb_store *store, MDB_txn **txn)
+{
+    pthread_mutex_lock(&store->layout);
+    int rc = 0;
+    if (store->is_broken)
+        rc = MDB_PANIC;
+    else if (store->reader == NULL)
+        rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->reader);
+    else
+        rc = mdb_txn_renew(store->reader);
+    if (rc != 0)
+        pthread_mutex_unlock(&store->layout);
+    *txn = store->reader;
+    return lmdb_store_error(rc);
+}
+
+void lmdb_store_read_end(struct lmdb_store *store, MDB_txn *txn)
+{
+    mdb_txn_reset(txn);
+    pthread_mutex_unlock(&store->layout);
+}
+
+static int copy_value(struct store_value *out, const MDB_val *value)
+{
+    void *data = malloc(value->mv_size > 0 ? value->mv_size : 1);
+    if (data == NULL)
+        return STORE_NOMEM;
+    memcpy(data, value->mv_data, value->mv_size);
+    out->data = data;
+    out->size = value->mv_size;
+    return 0;
+}
+
+/* -- Live records ------------------------------------------------------------------------------------------------ */
+
+static int scan_live(MDB_cursor *cursor, store_scan_fn each, void *ctx)
+{
+    MDB_val key, value;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    while (rc == 0) {
+        if (key.mv_size != KEY_LIVE_SIZE)
+            return STORE_CORRUPT;
+        uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
+        int stopped = each(number, key_decode_part(key.mv_data), value.mv_data, value.mv_size, ctx);
+        if (stopped != 0)
+            return stopped;
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
+}
+
+int lmdb_store_scan(struct store *base, uint32_t shard, store_scan_fn each, void *ctx)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    (void)shard;
+    int result = lmdb_store_read_begin(store, &txn);
+    if (result != 0)
+        return result;
+    result = lmdb_store_error(mdb_cursor_open(txn, store->live, &cursor));
+    if (result == 0) {
+        result = scan_live(cursor, each, ctx);
+        mdb_cursor_close(cursor);
+    }
+    lmdb_store_read_end(store, txn);
+    return result;
+}
+
+int lmdb_store_get(struct store *base, uint64_t number, uint32_t part, struct store_value *out)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    MDB_txn *txn;
+    int result = lmdb_store_read_begin(store, &txn);
+    if (result != 0)
+        return result;
+    unsigned char bytes[KEY_LIVE_SIZE];
+    key_encode_live(bytes, number, part);
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val value;
+    result = lmdb_store_error(mdb_get(txn, store->live, &key, &value));
+    if (result == 0)
+        result = copy_value(out, &value);
+    lmdb_store_read_end(store, txn);
+    return result;
+}
+
+/* -- Resolved records -------------------------------------------------------------------------------------------- */
+
+static int get_resolved(MDB_txn *txn, const struct lmdb_bucket *bucket, uint64_t number, MDB_val *value)
+{
+    unsigned char bytes[KEY_NUMBER_SIZE];
+    key_encode(bytes, number, sizeof(bytes));
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    return mdb_get(txn, bucket->records, &key, value);
+}
+
+static int get_by_gid(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid, uint64_t *number,
+                      MDB_val *value)
+{
+    MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
+    int rc = mdb_get(txn, bucket->index, &key, value);
+    if (rc != 0)
+        return rc;
+    if (value->mv_size != KEY_NUMBER_SIZE)
+        return MDB_CORRUPTED;
+    *number = key_decode(value->mv_data, KEY_NUMBER_SIZE);
+    rc = get_resolved(txn, bucket, *number, value);
+    return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+}
+
+static int find(struct lmdb_store *store, MDB_txn *txn, const char *gid, uint64_t *number, MDB_val *value)
+{
+    for (size_t i = store->buckets.count; i-- > 0;) {
+        const struct lmdb_bucket *bucket = store->buckets.items[i].state;
+        int rc = MDB_NOTFOUND;
+        if (gid == NULL)
+            rc = get_resolved(txn, bucket, *number, value);
+        else if (lmdb_store_may_have_gid(store, bucket, gid))
+            rc = get_by_gid(txn, bucket, gid, number, value);
+        if (rc != MDB_NOTFOUND)
+            return rc;
+    }
+    return MDB_NOTFOUND;
+}
+
+int lmdb_store_find(struct store *base, const char *gid, uint64_t *number, struct store_value *out)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    MDB_txn *txn;
+    MDB_val value;
+    uint64_t found = *number;
+    int result = lmdb_store_read_begin(store, &txn);
+    if (result != 0)
+        return result;
+    result = lmdb_store_error(find(store, txn, gid, &found, &value));
+    if (result == 0)
+        result = copy_value(out, &value);
+    if (result == 0)
+        *number = found;
+    lmdb_store_read_end(store, txn);
+    return result;
+}
+
+/* -- Paging ------------------------------------------------------------------------------------------------------ */
+
+struct page {
+    struct store_cursor *cursor;
+    size_t limit;
+    size_t count;
+    store_page_fn each;
+    void *ctx;
+};
+
+/* The largest number below `below`. */
+static int seek_below(MDB_cursor *records, uint64_t below, MDB_val *key, MDB_val *value)
+{
+    unsigned char bytes[KEY_NUMBER_SIZE];
+    key_encode(bytes, below, sizeof(bytes));
+    key->mv_size = sizeof(bytes);
+    key->mv_data = bytes;
+    int rc = mdb_cursor_get(records, key, value, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        return mdb_cursor_get(records, key, value, MDB_LAST);
+    return rc == 0 ? mdb_cursor_get(records, key, value, MDB_PREV) : rc;
+}
+
+static int page_records(struct page *page, MDB_cursor *records, int64_t bucket_ms, uint64_t below)
+{
+    MDB_val key, value;
+    int rc = seek_below(records, below, &key, &value);
+    while (rc == 0 && page->count < page->limit) {
+        if (key.mv_size != KEY_NUMBER_SIZE)
+            return STORE_CORRUPT;
+        uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
+        int stopped = page->each(number, value.mv_data, value.mv_size, page->ctx);
+        if (stopped != 0)
+            return stopped;
+        page->cursor->bucket_ms = bucket_ms;
+        page->cursor->number = number;
+        page->count++;
+        rc = mdb_cursor_get(records, &key, &value, MDB_PREV);
+    }
+    return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
+}
+
+static int page_bucket(struct page *page, MDB_txn *txn, const struct bucket *bucket, uint64_t below)
+{
+    const struct lmdb_bucket *state = bucket->state;
+    MDB_cursor *records;
+    int rc = mdb_cursor_open(txn, state->records, &records);
+    if (rc != 0)
+        return lmdb_store_error(rc);
+    int result = page_records(page, records, bucket->start_ms, below);
+    mdb_cursor_close(records);
+    return result;
+}
+
+int lmdb_store_page(struct store *base, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};
+    MDB_txn *txn;
+    int result = lmdb_store_read_begin(store, &txn);
+    if (result != 0)
+        return result;
+    uint64_t below;
+    size_t i = buckets_resume(&store->buckets, cursor, &below);
+    while (result == 0 && i-- > 0 && page.count < limit) {
+        result = page_bucket(&page, txn, &store->buckets.items[i], below);
+        below = UINT64_MAX;
+    }
+    lmdb_store_read_end(store, txn);
+    return result == 0 ? (int)page.count : result;
+}
+
+/* -- Meta records ------------------------------------------------------------------------------------------------ */
+
+static int scan_meta(MDB_cursor *cursor, store_meta_fn each, void *ctx)
+{
+    MDB_val key, value;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    while (rc == 0) {
+        char name[STORE_NAME_MAX + 1] = {0};
+        if (key.mv_size > STORE_NAME_MAX)
+            return STORE_CORRUPT;
+        memcpy(name, key.mv_data, key.mv_size);
+        int stopped = each(name, value.mv_data, value.mv_size, ctx);
+        if (stopped != 0)
+            return stopped;
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
+}
+
+int lmdb_store_meta_scan(struct store *base, store_meta_fn each, void *ctx)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    int result = lmdb_store_read_begin(store, &txn);
+    if (result != 0)
+        return result;
+    result = lmdb_store_error(mdb_cursor_open(txn, store->meta, &cursor));
+    if (result == 0) {
+        result = scan_meta(cursor, each, ctx);
+        mdb_cursor_close(cursor);
+    }
+    lmdb_store_read_end(store, txn);
+    return result;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How full the store is. Pages of the free list are in the file but can be used again, so they do not count as used.
+ */
+#include "lmdb_store.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+/* LMDB's own number of the free list (mdb_stat reads it in the same way). */
+#define FREE_LIST_DBI 0
+
+/* A record of the free list is a count and so many page numbers, size_t each and not aligned. */
+static int count_pages(const MDB_val *record, uint64_t from, uint64_t *count)
+{
+    const unsigned char *bytes = record->mv_data;
+    size_t pages = 0;
+    if (record->mv_size < sizeof(pages))
+        return MDB_CORRUPTED;
+    memcpy(&pages, bytes, sizeof(pages));
+    if (pages > record->mv_size / sizeof(size_t) - 1)
+        return MDB_CORRUPTED;
+    for (size_t i = 1; from > 0 && i <= pages; i++) {
+        size_t number;
+        memcpy(&number, bytes + i * sizeof(number), sizeof(number));
+        *count += number >= from;
+    }
+    if (from == 0)
+        *count += pages;
+    return 0;
+}
+
+int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count)
+{
+    MDB_cursor *cursor;
+    MDB_val key, record;
+    int rc = mdb_cursor_open(txn, FREE_LIST_DBI, &cursor);
+    if (rc != 0)
+        return rc;
+    *count = 0;
+    rc = mdb_cursor_get(cursor, &key, &record, MDB_FIRST);
+    while (rc == 0) {
+        rc = count_pages(&record, from, count);
+        if (rc == 0)
+            rc = mdb_cursor_get(cursor, &key, &record, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int count_records(struct lmdb_store *store, MDB_txn *txn, struct store_stats *out)
+{
+    MDB_stat stat;
+    int rc = mdb_stat(txn, store->live, &stat);
+    if (rc != 0)
+        return rc;
+    out->live_records = stat.ms_entries;
+    for (size_t i = 0; i < store->buckets.count; i++) {
+        const struct lmdb_bucket *bucket = store->buckets.items[i].state;
+        rc = mdb_stat(txn, bucket->records, &stat);
+        if (rc != 0)
+            return rc;
+        out->resolved_records += stat.ms_entries;
+    }
+    return 0;
+}
+
+static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct store_stats *out)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    uint64_t free_pages;
+    int rc = lmdb_store_free_pages(txn, 0, &free_pages);
+    if (rc == 0)
+        rc = mdb_env_info(store->env, &info);
+    if (rc == 0)
+        rc = mdb_env_stat(store->env, &stat);
+    if (rc != 0)
+        return rc;
+    /* A commit may have come between the two: the free list is then of the older state. */
+    uint64_t pages = info.me_last_pgno + 1;
+    out->bytes_used = pages > free_pages ? (pages - free_pages) * stat.ms_psize : 0;
+    out->bytes_max = info.me_mapsize;
+    return 0;
+}
+
+static int ask_disk(struct lmdb_store *store, struct store_stats *out)
+{
+    struct statvfs disk;
+    if (fstatvfs(store->lock_fd, &disk) != 0)
+        return errno;
+    out->disk_free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return 0;
+}
+
+int lmdb_store_stats(struct store *base, struct store_stats *out)
+{
+    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct store_stats stats = {.commits = atomic_load(&store->commits)};
+    MDB_txn *txn;
+    int result = lmdb_store_read_begin(store, &txn);
+    if (result != 0)
+        return result;
+    int rc = count_records(store, txn, &stats);
+    if (rc == 0)
+        rc = count_bytes(store, txn, &stats);
+    if (rc == 0)
+        rc = ask_disk(store, &stats);
+    lmdb_store_read_end(store, txn);
+    if (rc == 0)
+        *out = stats;
+    return lmdb_store_error(rc);
+}
