@@ -463,8 +463,8 @@ static void advance_ending(struct step *step)
 {
     struct txn *txn = step->txn;
     if (all_have_ended(txn)) {
+        assert(step->persists || step->marks);
         txn->state = txn->state == TXN_CONFIRMING ? TXN_CONFIRMED : TXN_CANCELLED;
-        step->marks = true;
         act(step, TXN_RESOLVED, 0, 0);
         return;
     }

@@ -43,7 +43,7 @@ static void enlist(uint32_t number, bool is_routed, int64_t try_timeout_ms)
                                          .try_timeout_ms = try_timeout_ms}), 0);
 }
 
-/* Soft and hard limits hold together: as many branches as there can be, the array of actions as large as the header says. */
+/* As many branches as there can be, the array of actions as large as the header says. */
 Test(core_limits, as_many_branches_as_there_can_be)
 {
     begin_default();
@@ -168,6 +168,15 @@ Test(core_limits, parked_branches_wait_between_half_and_all_of_their_pace)
         uint32_t below_half = (1u << ((pace + 1) / 2)) - 1;
         cr_assert_eq(seen, at_most & ~below_half, "pace %u: %x", pace, seen);
     }
+}
+
+Test(core_limits, a_try_ends_with_the_deadline_at_the_latest)
+{
+    begin_default();
+    enlist(1, true, 999999);
+    enlist(2, true, 1000001);
+    cr_assert_eq(all.branches[0].try_until_ms, 999999);
+    cr_assert_eq(all.branches[1].try_until_ms, 1000000);
 }
 
 /* S14: numbers at the end of the clock do not wrap round. */
