@@ -77,7 +77,7 @@ static const char *name_rest(const char *name, const char *part)
         return NULL;
     if (name[size] == '\0')
         return name + size;
-    return name[size] == '.' ? name + size + 1 : NULL;
+    return name[size] == '.' && name[size + 1] != '\0' ? name + size + 1 : NULL;
 }
 
 static bool enums_define(Crpc__Descriptor__Enum **enums, size_t count, const char *name)

@@ -210,8 +210,8 @@ void crpc_server_stop(struct crpc_server *server, uint32_t grace_ms)
     bool is_first = !server->is_stopping;
     server->is_stopping = true;
     pthread_mutex_unlock(&server->lock);
-    if (!server->is_started)
-        return;
+    if (!server->is_started && server->listener_count == 0)
+        return; /* gRPC wants a shutdown only from a server that has ports */
     if (is_first)
         stop_begin(server);
     if (wait_quiet(server, grace_ms))

@@ -6,6 +6,7 @@
 
 #include "util.h"
 
+#include <grpc/support/time.h>
 #include <string.h>
 
 static bool is_certificate(const char *pem)
@@ -52,11 +53,22 @@ int tls_server_credentials(grpc_server_credentials **out, const struct crpc_tls 
     return *out != NULL ? 0 : CRPC_ETLS;
 }
 
+/* A server that has ports must be shut down before it is destroyed. */
+static void probe_free(grpc_server *probe, grpc_completion_queue *queue)
+{
+    grpc_server_shutdown_and_notify(probe, queue, probe);
+    grpc_completion_queue_pluck(queue, probe, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_server_destroy(probe);
+    grpc_completion_queue_shutdown(queue);
+    grpc_completion_queue_destroy(queue);
+}
+
 bool tls_server_usable(grpc_server_credentials *credentials)
 {
+    grpc_completion_queue *queue = grpc_completion_queue_create_for_pluck(NULL);
     grpc_server *probe = grpc_server_create(NULL, NULL);
     int port = grpc_server_add_http2_port(probe, "127.0.0.1:0", credentials);
-    grpc_server_destroy(probe);
+    probe_free(probe, queue);
     return port > 0;
 }
 

@@ -229,6 +229,7 @@ static void on_up_half_closed(struct crpc_call *call, void *ctx)
     Crpc__Test__Summary summary = CRPC__TEST__SUMMARY__INIT;
     summary.count = stream->count;
     summary.total = stream->total;
+    event_post(&stream->log->half_closed);
     crpc_call_reply(call, &summary.base);
 }
 
@@ -292,7 +293,7 @@ static void start(struct echo *echo, unsigned threads, const struct crpc_server_
 {
     struct crpc_loop_options loop = {.size = sizeof loop, .threads = threads};
 
-    *echo = (struct echo){.log = {.opened = EVENT_INIT, .ended = EVENT_INIT}};
+    *echo = (struct echo){.log = {.opened = EVENT_INIT, .half_closed = EVENT_INIT, .ended = EVENT_INIT}};
     cr_assert_eq(crpc_loop_new(&echo->loop, &loop), 0);
     cr_assert_eq(crpc_server_new(&echo->server, echo->loop, server), 0);
     echo_add_service(echo->server, &echo->log);

@@ -34,6 +34,7 @@ int event_count(struct event *event);
 /* What the server has seen. */
 struct echo_log {
     struct event opened;  /* a handler was called */
+    struct event half_closed; /* by the client of an Up */
     struct event ended;   /* on_end of a call whose handler set events */
     int last_code;        /* of on_end */
     struct crpc_call *held; /* by "hold"; a reference */
