@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loops: gRPC's log comes to the first one's hook, limited; and nothing blocks on a poller.
+ */
+#include "echo.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+struct lines {
+    struct event written;
+    bool has_error;
+};
+
+static void on_log(bool is_error, const char *text, void *ctx)
+{
+    struct lines *lines = ctx;
+    cr_assert_not_null(text);
+    lines->has_error |= is_error;
+    event_post(&lines->written);
+}
+
+/* Each refused address makes gRPC write lines. */
+static void make_noise(struct crpc_loop *loop, const char *address, int times)
+{
+    struct crpc_server *server;
+    cr_assert_eq(crpc_server_new(&server, loop, NULL), 0);
+    for (int i = 0; i < times; i++)
+        cr_assert_eq(crpc_server_listen(server, address, NULL, NULL), CRPC_EADDRESS);
+    crpc_server_free(server);
+}
+
+Test(log, goes_to_the_hook_and_is_limited, .timeout = 60)
+{
+    struct lines lines = {EVENT_INIT, false};
+    struct crpc_loop_options options = {.size = sizeof options, .on_log = on_log, .log_ctx = &lines};
+    struct crpc_loop *loop;
+    struct crpc_server *holder;
+    char address[64];
+    int port;
+    cr_assert_eq(crpc_loop_new(&loop, &options), 0);
+    cr_assert_eq(crpc_server_new(&holder, loop, NULL), 0);
+    cr_assert_eq(crpc_server_listen(holder, "127.0.0.1:0", NULL, &port), 0);
+    snprintf(address, sizeof address, "127.0.0.1:%d", port);
+    make_noise(loop, address, 1);
+    cr_assert_gt(event_count(&lines.written), 0);
+    cr_assert(lines.has_error);
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    make_noise(loop, address, 400);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    int seconds = (int)(end.tv_sec - begin.tv_sec) + 2;
+    cr_assert_leq(event_count(&lines.written), 21 * seconds);
+    crpc_server_free(holder);
+    crpc_loop_free(loop);
+}
+
+static void never(bool is_error, const char *text, void *ctx)
+{
+    (void)is_error;
+    (void)ctx;
+    cr_assert_fail("a second loop's hook was called: %s", text);
+}
+
+Test(log, is_the_first_loops, .timeout = 60)
+{
+    struct lines lines = {EVENT_INIT, false};
+    struct crpc_loop_options first = {.size = sizeof first, .on_log = on_log, .log_ctx = &lines};
+    struct crpc_loop_options second = {.size = sizeof second, .on_log = never};
+    struct crpc_loop *loops[2];
+    struct crpc_server *holder;
+    char address[64];
+    int port;
+    cr_assert_eq(crpc_loop_new(&loops[0], &first), 0);
+    cr_assert_eq(crpc_loop_new(&loops[1], &second), 0);
+    cr_assert_eq(crpc_server_new(&holder, loops[1], NULL), 0);
+    cr_assert_eq(crpc_server_listen(holder, "127.0.0.1:0", NULL, &port), 0);
+    snprintf(address, sizeof address, "127.0.0.1:%d", port);
+    make_noise(loops[1], address, 1);
+    cr_assert_gt(event_count(&lines.written), 0);
+    crpc_server_free(holder);
+    crpc_loop_free(loops[1]);
+    crpc_loop_free(loops[0]);
+}
+
+static void on_blocking(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
+{
+    (void)request;
+    crpc_channel_free(ctx); /* would wait for this very thread */
+    crpc_call_fail(call, CRPC_ABORTED, "not reached");
+}
+
+Test(callbacks, may_not_block, .timeout = 60, .signal = 6)
+{
+    static const struct crpc_handler handlers[] = {{"Unary", CRPC_UNARY, on_blocking, NULL}};
+    struct crpc_loop *loop;
+    struct crpc_server *server;
+    struct crpc_channel *channel;
+    struct crpc_channel *other;
+    char target[64];
+    int port;
+    cr_assert_eq(crpc_loop_new(&loop, NULL), 0);
+    cr_assert_eq(crpc_channel_new(&other, loop, "127.0.0.1:1", NULL), 0);
+    cr_assert_eq(crpc_server_new(&server, loop, NULL), 0);
+    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, other), 0);
+    cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
+    cr_assert_eq(crpc_server_start(server), 0);
+    snprintf(target, sizeof target, "127.0.0.1:%d", port);
+    cr_assert_eq(crpc_channel_new(&channel, loop, target, NULL), 0);
+    echo_unary(channel, "hello", NULL, 0, NULL, NULL);
+}
