@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench.h, for both drivers.
+ */
+#include "bench.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int make_ledger(tercet_db db, void *ctx)
+{
+    (void)ctx;
+    return sqlite3_exec(db, "CREATE TABLE IF NOT EXISTS ledger (gid TEXT, branch INTEGER, kind INTEGER)", NULL, NULL,
+                        NULL);
+}
+
+static void open_barrier(struct bench *bench)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    if (bench->driver == BENCH_MEMORY) {
+        cr_assert_eq(tercet_barrier_memory_open(&bench->barrier, &bench->options), 0);
+        return;
+    }
+    cr_assert_eq(tercet_barrier_sqlite_open(&bench->barrier, bench->path, &bench->options, text), 0, "%s", text);
+    cr_assert_eq(tercet_barrier_local(bench->barrier, make_ledger, NULL), 0);
+}
+
+struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_options *options)
+{
+    struct bench *bench = calloc(1, sizeof(*bench));
+    bench->driver = driver;
+    bench->options.size = sizeof(bench->options);
+    if (options != NULL)
+        bench->options = *options;
+    strcpy(bench->folder, "/tmp/tercet-barrier-XXXXXX");
+    cr_assert_not_null(mkdtemp(bench->folder));
+    snprintf(bench->path, sizeof(bench->path), "%s/app.db", bench->folder);
+    open_barrier(bench);
+    return bench;
+}
+
+void bench_reopen(struct bench *bench)
+{
+    tercet_barrier_close(bench->barrier);
+    open_barrier(bench);
+}
+
+void bench_close(struct bench *bench)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    char path[128];
+    tercet_barrier_close(bench->barrier);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%s%s", bench->path, endings[i]);
+        unlink(path);
+    }
+    rmdir(bench->folder);
+    free(bench->lines);
+    free(bench);
+}
+
+static void write_line(struct bench *bench, const struct tercet_barrier_call *call, sqlite3 *db)
+{
+    if (db == NULL) {
+        bench->lines = realloc(bench->lines, (bench->line_count + 1) * sizeof(*bench->lines));
+        struct bench_line *line = &bench->lines[bench->line_count++];
+        *line = (struct bench_line){.branch = call->branch, .kind = call->kind};
+        strcpy(line->gid, call->gid);
+        return;
+    }
+    char *sql = sqlite3_mprintf("INSERT INTO ledger VALUES (%Q, %u, %d)", call->gid, call->branch, (int)call->kind);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_free(sql);
+}
+
+/* Under SQLite the line is written whatever the answer: rolling it back is the barrier's business. */
+int bench_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    struct part *part = ctx;
+    part->runs++;
+    if (db != NULL || part->result == 0)
+        write_line(part->bench, call, db);
+    if (part->reply != NULL) {
+        call->reply = strdup(part->reply);
+        call->reply_size = strlen(part->reply);
+    }
+    return part->result;
+}
+
+struct tercet_barrier_call bench_call(struct part *part, enum tercet_kind kind)
+{
+    return (struct tercet_barrier_call){.gid = GID, .branch = 1, .kind = kind, .hook = bench_hook, .ctx = part};
+}
+
+int bench_ask(struct bench *bench, struct tercet_barrier_call call)
+{
+    tercet_barrier_run(bench->barrier, &call, 1);
+    free(call.reply);
+    return call.result;
+}
+
+int bench_ask_part(struct part *part, enum tercet_kind kind)
+{
+    return bench_ask(part->bench, bench_call(part, kind));
+}
+
+struct query {
+    const char *sql;
+    int64_t number;
+};
+
+static int run_query(tercet_db db, void *ctx)
+{
+    struct query *query = ctx;
+    sqlite3_stmt *statement = NULL;
+    cr_assert_eq(sqlite3_prepare_v2(db, query->sql, -1, &statement, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        query->number = sqlite3_column_int64(statement, 0);
+    return sqlite3_finalize(statement);
+}
+
+int64_t bench_query(struct bench *bench, const char *sql)
+{
+    struct query query = {.sql = sql};
+    cr_assert_eq(tercet_barrier_local(bench->barrier, run_query, &query), 0);
+    return query.number;
+}
+
+void bench_sql(struct bench *bench, const char *sql)
+{
+    bench_query(bench, sql);
+}
+
+int bench_effects(struct bench *bench, const char *gid, int kind)
+{
+    char sql[256];
+    int count = 0;
+    if (bench->driver == BENCH_SQLITE) {
+        snprintf(sql, sizeof(sql), "SELECT count(*) FROM ledger WHERE gid LIKE '%s' AND (kind = %d OR %d = 0)",
+                 gid != NULL ? gid : "%", kind, kind);
+        return (int)bench_query(bench, sql);
+    }
+    for (size_t i = 0; i < bench->line_count; i++) {
+        const struct bench_line *line = &bench->lines[i];
+        count += (gid == NULL || strcmp(line->gid, gid) == 0) && (kind == 0 || (int)line->kind == kind);
+    }
+    return count;
+}
+
+uint64_t bench_rows(struct bench *bench)
+{
+    uint64_t rows = 0, mark = 0;
+    cr_assert_eq(tercet_barrier_stats(bench->barrier, &rows, &mark), 0);
+    return rows;
+}
+
+uint64_t bench_mark(struct bench *bench)
+{
+    uint64_t rows = 0, mark = 0;
+    cr_assert_eq(tercet_barrier_stats(bench->barrier, &rows, &mark), 0);
+    return mark;
+}
+
+struct criterion_test_params bench_each_driver(void)
+{
+    static enum bench_driver drivers[] = {BENCH_MEMORY, BENCH_SQLITE};
+    return cr_make_param_array(enum bench_driver, drivers, BENCH_DRIVERS);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the barrier's tests share: a barrier of either driver, and a part to play in it: hooks that count, write one ledger line
+ * each (which has no unique key, so that an effect done twice shows) and answer as they are told.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <tercet/barrier.h>
+
+#define GID "gid-1"
+
+enum bench_driver { BENCH_MEMORY, BENCH_SQLITE, BENCH_DRIVERS };
+
+struct bench_line {
+    char gid[TERCET_GID_MAX + 1];
+    uint32_t branch;
+    enum tercet_kind kind;
+};
+
+struct bench {
+    enum bench_driver driver;
+    struct tercet_barrier *barrier;
+    char folder[64];
+    char path[96];
+    struct tercet_barrier_options options;
+    struct bench_line *lines; /* the memory barrier's ledger */
+    size_t line_count;
+};
+
+/* Opens a barrier in a new folder (under SQLite). */
+struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_options *options);
+void bench_close(struct bench *bench);
+
+/* Closes and opens again the same file. Memory forgets. */
+void bench_reopen(struct bench *bench);
+
+/* How the hooks of a branch behave. */
+struct part {
+    struct bench *bench;
+    int result;
+    const char *reply;
+    int runs; /* of any hook */
+};
+
+/* The hook; `ctx` is a part. */
+int bench_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx);
+
+/* A call of branch 1 of GID, to be changed as needed. */
+struct tercet_barrier_call bench_call(struct part *part, enum tercet_kind kind);
+
+/* Runs one call alone, drops its reply, and returns its result. */
+int bench_ask(struct bench *bench, struct tercet_barrier_call call);
+
+/* The same for branch 1 of GID with this part. */
+int bench_ask_part(struct part *part, enum tercet_kind kind);
+
+/* How many effects were committed: of one gid (NULL: any) and kind (0: any). */
+int bench_effects(struct bench *bench, const char *gid, int kind);
+
+uint64_t bench_rows(struct bench *bench);
+uint64_t bench_mark(struct bench *bench);
+
+/* Runs SQL on the barrier's connection, in a transaction; asserts that it works. */
+void bench_sql(struct bench *bench, const char *sql);
+/* The number that a query on the barrier's connection yields. */
+int64_t bench_query(struct bench *bench, const char *sql);
+
+struct criterion_test_params bench_each_driver(void);
+
+/* A test that is run with every driver, `*driver`. */
+#define EACH_DRIVER(suite, name)                                                                                       \
+    ParameterizedTestParameters(suite, name)                                                                           \
+    {                                                                                                                  \
+        return bench_each_driver();                                                                                    \
+    }                                                                                                                  \
+    ParameterizedTest(enum bench_driver *driver, suite, name)
+
+#endif
