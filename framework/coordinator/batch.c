@@ -282,7 +282,7 @@ static struct batch *holding_batch(struct coordinator *c, struct entry *entry)
 {
     struct batcher *batcher = &c->batcher;
     if (entry == NULL)
-        return batcher->filling;
+        return batcher->filling->is_forced ? batcher->filling : batcher->in_flight;
     if (entry->is_lazy)
         batch_force(c, entry);
     if (entry->write_seq <= batcher->durable_seq)

@@ -80,7 +80,7 @@ void batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes v
 void batch_delete_meta(struct coordinator *c, const char *name);
 void batch_drop_resolved(struct coordinator *c, int64_t before_ms);
 
-/* Holds an answer about `entry` (NULL: about what the batch being filled writes) until what it tells is durable. */
+/* Holds an answer about `entry` (NULL: about anything that has been forced so far) until what it tells is durable. */
 void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
 void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot, bool is_last, struct entry *entry);
 void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind, uint32_t attempt);

@@ -70,6 +70,16 @@ void dispatch_service_release(struct coordinator *c, struct service *service)
     free_service(service);
 }
 
+void dispatch_sweep(struct coordinator *c)
+{
+    struct service *service = c->dispatch.services;
+    while (service != NULL) {
+        struct service *next = service->next;
+        dispatch_service_release(c, service);
+        service = next;
+    }
+}
+
 static bool offers(char *const *actions, size_t count, const char *action)
 {
     for (size_t i = 0; i < count; i++)

@@ -112,6 +112,9 @@ struct service *dispatch_find(const struct coordinator *c, const char *name);
 /* Forgets it when nothing speaks of it any more. */
 void dispatch_service_release(struct coordinator *c, struct service *service);
 
+/* The same for all services: after a request that named some came to nothing. */
+void dispatch_sweep(struct coordinator *c);
+
 /* NULL when the service offers the action or nobody serves it yet; else an error text (in `text`). */
 const char *dispatch_check_action(const struct service *service, const char *action, char text[TERCET_TEXT_MAX]);
 

@@ -307,8 +307,6 @@ static void handle(struct coordinator *c, struct event *event)
         request_session(c, event->caller, (const Tercet__V1__SessionRequests *)event->message);
         crpc_call_read(event->caller->call);
         break;
-    case EVENT_GONE:
-        break;
     case EVENT_ATTACHED:
         instance_message(c, event->instance, (const Tercet__V1__AttachRequest *)event->message);
         break;

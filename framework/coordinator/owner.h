@@ -15,6 +15,11 @@
 #include <crpc/crpc.h>
 #include <store.h>
 #include <tercet/coordinator.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#ifndef TERCET_VERSION
+#define TERCET_VERSION "unversioned"
+#endif
 
 #define STORE_FULL_PERCENT 80                    /* of the map: past it new work is refused, ending work never */
 #define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* free on the disk: below it likewise */

@@ -17,7 +17,6 @@ struct instance;
 enum event_kind {
     EVENT_REQUEST,   /* caller, method, message: one unary request */
     EVENT_SESSION,   /* caller, message: a SessionRequests */
-    EVENT_GONE,      /* caller: its call has ended */
     EVENT_ATTACHED,  /* instance, message: an AttachRequest with hello, results or both */
     EVENT_DETACHED,  /* instance: its stream has ended */
     EVENT_RESULT,    /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * access.h
+ */
+#include "access.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROLE_INITIATOR = 1, ROLE_PARTICIPANT = 2, ROLE_ADMIN = 4, ROLE_ALL = 7 };
+
+#define SECRET_MAX 255
+#define SECRET_MIN 16
+
+struct rule {
+    unsigned roles;
+    bool is_identity;
+    char secret[SECRET_MAX + 1]; /* a token, or the name in a certificate */
+};
+
+struct access {
+    bool is_open;
+    size_t count;
+    struct rule *rules;
+};
+
+static unsigned role_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        unsigned roles;
+    } roles[] = {{"initiator", ROLE_INITIATOR}, {"participant", ROLE_PARTICIPANT}, {"admin", ROLE_ADMIN}, {"all", ROLE_ALL}};
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (strcmp(word, roles[i].word) == 0)
+            return roles[i].roles;
+    return 0;
+}
+
+static const char *read_line(struct rule *rule, char *line)
+{
+    char role[16];
+    char secret[SECRET_MAX + 1];
+    int end = 0;
+    if (sscanf(line, "%15s %255s %n", role, secret, &end) != 2 || line[end] != '\0')
+        return "a line is \"role token\" or \"role identity:NAME\"";
+    rule->roles = role_of(role);
+    if (rule->roles == 0)
+        return "a role is initiator, participant, admin or all";
+    rule->is_identity = strncmp(secret, "identity:", 9) == 0;
+    if (!rule->is_identity && strlen(secret) < SECRET_MIN)
+        return "a token has at least 16 characters: make one with \"openssl rand -hex 24\"";
+    strcpy(rule->secret, rule->is_identity ? secret + 9 : secret);
+    return NULL;
+}
+
+static int read_lines(struct access *access, char *lines, char text[TERCET_TEXT_MAX])
+{
+    char *rest = lines;
+    char *line;
+    for (int number = 1; (line = strsep(&rest, "\n")) != NULL; number++) {
+        line += strspn(line, " \t\r");
+        line[strcspn(line, "\r")] = '\0';
+        if (line[0] == '\0' || line[0] == '#')
+            continue;
+        const char *wrong = access->count == ACCESS_LINES_MAX ? "at most 1000 lines" : read_line(&access->rules[access->count], line);
+        if (wrong != NULL) {
+            snprintf(text, TERCET_TEXT_MAX, "access rules, line %d: %s", number, wrong);
+            return TERCET_INVALID;
+        }
+        access->count++;
+    }
+    if (access->count > 0)
+        return 0;
+    snprintf(text, TERCET_TEXT_MAX, "the access rules are empty: nobody could call anything");
+    return TERCET_INVALID;
+}
+
+int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX])
+{
+    struct access *access = calloc(1, sizeof(*access));
+    char *copy = lines != NULL ? strdup(lines) : NULL;
+    int rc = 0;
+    if (access == NULL || (lines != NULL && copy == NULL)) {
+        free(access);
+        return TERCET_NOMEM;
+    }
+    access->is_open = lines == NULL;
+    if (!access->is_open) {
+        access->rules = calloc(ACCESS_LINES_MAX, sizeof(*access->rules));
+        rc = access->rules != NULL ? read_lines(access, copy, text) : TERCET_NOMEM;
+    }
+    free(copy);
+    if (rc != 0) {
+        access_free(access);
+        return rc;
+    }
+    *out = access;
+    return 0;
+}
+
+void access_free(struct access *access)
+{
+    if (access == NULL)
+        return;
+    free(access->rules);
+    free(access);
+}
+
+/* The roles that may call a method; health is for everybody who has any role. */
+static unsigned roles_for(const char *method)
+{
+    if (strncmp(method, "/tercet.v1.Coordinator/", 23) == 0)
+        return ROLE_INITIATOR;
+    if (strncmp(method, "/tercet.v1.Participants/", 24) == 0)
+        return ROLE_PARTICIPANT;
+    if (strncmp(method, "/tercet.v1.Admin/", 17) == 0)
+        return ROLE_ADMIN;
+    return ROLE_ALL;
+}
+
+/* In a time that does not depend on where they differ. */
+static bool is_same_secret(const char *secret, const char *given, size_t given_size)
+{
+    size_t size = strlen(secret);
+    unsigned difference = size != given_size;
+    for (size_t i = 0; i < given_size; i++)
+        difference |= (unsigned char)given[i] ^ (unsigned char)secret[i < size ? i : 0];
+    return difference == 0;
+}
+
+static unsigned roles_of_call(const struct access *access, struct crpc_call *call)
+{
+    static const char prefix[] = "Bearer ";
+    struct crpc_bytes header = {NULL, 0};
+    const char *identity = crpc_call_identity(call);
+    unsigned roles = 0;
+    bool has_token = crpc_call_metadata_get(call, "authorization", &header) && header.size > sizeof(prefix) - 1 &&
+                     memcmp(header.data, prefix, sizeof(prefix) - 1) == 0;
+    for (size_t i = 0; i < access->count; i++) {
+        const struct rule *rule = &access->rules[i];
+        if (rule->is_identity && identity != NULL && strcmp(rule->secret, identity) == 0)
+            roles |= rule->roles;
+        if (!rule->is_identity && has_token &&
+            is_same_secret(rule->secret, (const char *)header.data + sizeof(prefix) - 1, header.size - sizeof(prefix) + 1))
+            roles |= rule->roles;
+    }
+    return roles;
+}
+
+bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx)
+{
+    const struct access *access = ctx;
+    if (access->is_open)
+        return true;
+    unsigned roles = roles_of_call(access, call);
+    if ((roles & roles_for(crpc_call_method(call))) != 0)
+        return true;
+    *why = roles == 0 ? (struct crpc_status){.code = CRPC_UNAUTHENTICATED,
+                                             .message = "no known token (metadata \"authorization: Bearer ...\") or certificate"}
+                      : (struct crpc_status){.code = CRPC_PERMISSION_DENIED,
+                                             .message = "this token or certificate has not the role for this method"};
+    return false;
+}
+
+bool access_is_local(const char *address)
+{
+    static const char *const prefixes[] = {"unix:",           "127.",           "localhost:",     "[::1]:",
+                                           "ipv4:127.",       "ipv6:[::1]",     "dns:localhost:", "dns:///localhost:",
+                                           "dns:///127."};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (strncmp(address, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}

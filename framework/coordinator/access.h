@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may call what: roles initiator, participant and admin, proved by a token or by a certificate's name. The same rules on every port
+ * and for every method, health and reflection too.
+ */
+#ifndef TERCET_ACCESS_H
+#define TERCET_ACCESS_H
+
+#include <crpc/crpc.h>
+#include <tercet/types.h>
+
+#define ACCESS_LINES_MAX 1000
+
+struct access;
+
+/* Reads the lines of tercet_coordinator_options.access; NULL: everybody may do everything. TERCET_INVALID with a text that names the line. */
+int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX]);
+void access_free(struct access *access);
+
+/* For crpc_server_options.authorize, with the struct access as ctx. */
+bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx);
+
+/* Whether an address can be reached from this machine only: a unix socket or a loopback address. */
+bool access_is_local(const char *address);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tercet/coordinator.h: opening and closing, in the order that keeps every promise: the store first, then what it holds, then the
+ * door; and the door first when closing.
+ */
+#include "access.h"
+#include "owner.h"
+#include "status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LISTEN_DEFAULT "127.0.0.1:7420"
+#define RETENTION_MS_DEFAULT (7LL * 24 * 3600 * 1000)
+#define BUCKETS_PER_RETENTION 7
+#define BUCKET_MS_MIN 1000
+#define OPEN_MAX_DEFAULT 1000000
+#define CALL_TIMEOUT_MS_DEFAULT 10000
+#define CONCURRENT_CALLS_MAX 1024
+
+struct tercet_coordinator {
+    struct coordinator c;
+};
+
+static int fail(char *text, int error, const char *what)
+{
+    snprintf(text, TERCET_TEXT_MAX, "%s", what);
+    return error;
+}
+
+/* -- Options ---------------------------------------------------------------------------------------------------------------- */
+
+static void take_options(struct coordinator *c, const struct tercet_coordinator_options *options)
+{
+    struct tercet_coordinator_options *to = &c->options;
+    size_t size = options->size < sizeof(*to) ? options->size : sizeof(*to);
+    memcpy(to, options, size);
+    to->retention_ms = to->retention_ms != 0 ? to->retention_ms : RETENTION_MS_DEFAULT;
+    to->open_max = to->open_max != 0 ? to->open_max : OPEN_MAX_DEFAULT;
+    to->call_timeout_ms = to->call_timeout_ms != 0 ? to->call_timeout_ms : CALL_TIMEOUT_MS_DEFAULT;
+    struct txn_options defaults;
+    txn_options_default(&defaults);
+    to->retry_base_ms = to->retry_base_ms != 0 ? to->retry_base_ms : defaults.retry_base_ms;
+    to->retry_cap_ms = to->retry_cap_ms != 0 ? to->retry_cap_ms : defaults.retry_cap_ms;
+    to->park_after_failures = to->park_after_failures != 0 ? to->park_after_failures : defaults.park_attempts;
+    to->park_after_ms = to->park_after_ms != 0 ? to->park_after_ms : (uint32_t)defaults.park_after_ms;
+}
+
+static int check_addresses(const struct tercet_coordinator_options *options, char *text)
+{
+    bool is_guarded = options->access != NULL || options->tls_ca != NULL;
+    for (size_t i = 0; i < options->listen_count; i++)
+        if (!is_guarded && !access_is_local(options->listen[i])) {
+            snprintf(text, TERCET_TEXT_MAX, "%s can be reached from other machines: give access rules (tokens) or a CA for client certificates, or listen on 127.0.0.1",
+                     options->listen[i]);
+            return TERCET_ADDRESS;
+        }
+    return 0;
+}
+
+/* -- The store ---------------------------------------------------------------------------------------------------------------- */
+
+static int error_of_store(int rc)
+{
+    switch (rc) {
+    case STORE_LOCKED:
+        return TERCET_LOCKED;
+    case STORE_NEWER:
+    case STORE_CORRUPT:
+        return TERCET_FORMAT;
+    case STORE_NOMEM:
+        return TERCET_NOMEM;
+    default:
+        return TERCET_STORE;
+    }
+}
+
+static int open_store(struct coordinator *c, char *text)
+{
+    int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
+    struct store_options options = {.size_max = c->options.store_size_max,
+                                    .bucket_ms = bucket_ms > BUCKET_MS_MIN ? bucket_ms : BUCKET_MS_MIN};
+    bool is_memory = strcmp(c->options.data, ":memory:") == 0;
+    int rc = is_memory ? store_memory_open(&c->store, &options) : store_lmdb_open(&c->store, c->options.data, &options, text);
+    if (rc != 0)
+        return error_of_store(rc);
+    rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
+    if (rc == 0)
+        return 0;
+    store_close(c->store);
+    c->store = NULL;
+    return fail(text, error_of_store(rc), store_strerror(rc));
+}
+
+/* -- The door ------------------------------------------------------------------------------------------------------------------ */
+
+static const struct crpc_tls *tls_of(const struct tercet_coordinator_options *options, struct crpc_tls *tls)
+{
+    if (options->tls_cert == NULL)
+        return NULL;
+    *tls = (struct crpc_tls){.size = sizeof(*tls), .ca = options->tls_ca, .cert = options->tls_cert, .key = options->tls_key};
+    return tls;
+}
+
+/* The address with the port that it got in place of 0. */
+static char *actual_address(const char *address, int port)
+{
+    const char *colon = strrchr(address, ':');
+    char *actual = NULL;
+    if (port == 0 || colon == NULL)
+        return must_strdup(address);
+    if (asprintf(&actual, "%.*s:%d", (int)(colon - address), address, port) < 0)
+        return NULL;
+    return actual;
+}
+
+static int listen_at(struct coordinator *c, const char *address, char *text)
+{
+    struct crpc_tls tls;
+    int port = 0;
+    int rc = crpc_server_listen(c->server, address, tls_of(&c->options, &tls), &port);
+    if (rc != 0) {
+        snprintf(text, TERCET_TEXT_MAX, "cannot listen on %s: %s", address, crpc_strerror(rc));
+        return error_of_crpc(rc);
+    }
+    c->addresses[c->address_count++] = actual_address(address, port);
+    return 0;
+}
+
+static int open_server(struct coordinator *c, char *text)
+{
+    struct crpc_server_options options = {.size = sizeof(options),
+                                          .message_size_max = TERCET_MESSAGE_MAX,
+                                          .concurrent_streams_max = CONCURRENT_CALLS_MAX,
+                                          .authorize = access_authorize,
+                                          .authorize_ctx = c->access};
+    int rc = crpc_server_new(&c->server, c->loop, &options);
+    if (rc == 0)
+        rc = rpc_add_services(c);
+    if (rc != 0)
+        return fail(text, error_of_crpc(rc), crpc_strerror(rc));
+    c->addresses = must_alloc((c->options.listen_count + 1) * sizeof(char *));
+    for (size_t i = 0; i < c->options.listen_count && rc == 0; i++)
+        rc = listen_at(c, c->options.listen[i], text);
+    return rc;
+}
+
+/* -- Opening and closing --------------------------------------------------------------------------------------------------------- */
+
+/* Everything that was opened, in reverse; for a failed open and at the end of a close. */
+static void tear_down(struct tercet_coordinator *coordinator)
+{
+    struct coordinator *c = &coordinator->c;
+    crpc_server_free(c->server);
+    while (c->table.oldest != NULL)
+        owner_forget(c, c->table.oldest);
+    table_free(&c->table);
+    queue_destroy(&c->queue);
+    dispatch_free(c);
+    crpc_loop_free(c->loop);
+    access_free(c->access);
+    if (c->store != NULL) {
+        store_release(c->store, 0, c->epoch);
+        store_close(c->store);
+    }
+    for (size_t i = 0; i < c->address_count; i++)
+        free(c->addresses[i]);
+    free(c->addresses);
+    arena_free(&c->scratch);
+    free(coordinator);
+}
+
+static int open_parts(struct coordinator *c, char *text)
+{
+    int rc = check_addresses(&c->options, text);
+    if (rc == 0)
+        rc = access_new(&c->access, c->options.access, text);
+    if (rc == 0 && crpc_loop_new(&c->loop, NULL) != 0)
+        rc = fail(text, TERCET_NOMEM, "cannot start the RPC threads");
+    if (rc == 0)
+        rc = open_store(c, text);
+    if (rc == 0)
+        rc = restore_all(c, text);
+    if (rc == 0)
+        rc = open_server(c, text);
+    return rc;
+}
+
+/* The committer, then the owner, then the door. */
+static int start_parts(struct coordinator *c, char *text)
+{
+    int rc = batcher_start(c);
+    if (rc != 0)
+        return fail(text, rc, "cannot start the committer's thread");
+    rc = owner_start(c);
+    if (rc != 0) {
+        batcher_stop(c);
+        return fail(text, rc, "cannot start the owner's thread");
+    }
+    rc = crpc_server_start(c->server);
+    if (rc == 0)
+        return 0;
+    owner_stop(c);
+    batcher_stop(c);
+    return fail(text, error_of_crpc(rc), crpc_strerror(rc));
+}
+
+int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet_coordinator_options *options, char *text)
+{
+    static const char *const default_listen[] = {LISTEN_DEFAULT};
+    char unread[TERCET_TEXT_MAX];
+    text = text != NULL ? text : unread;
+    text[0] = '\0';
+    if (options == NULL || options->data == NULL)
+        return fail(text, TERCET_INVALID, "options.data is needed: the directory of the store");
+    struct tercet_coordinator *coordinator = calloc(1, sizeof(*coordinator));
+    if (coordinator == NULL)
+        return TERCET_NOMEM;
+    struct coordinator *c = &coordinator->c;
+    take_options(c, options);
+    if (c->options.listen_count == 0) {
+        c->options.listen = default_listen;
+        c->options.listen_count = 1;
+    }
+    c->now_ms = monotonic_ms();
+    c->wall_ms = c->started_ms = wall_ms();
+    table_init(&c->table);
+    queue_init(&c->queue);
+    int rc = open_parts(c, text);
+    if (rc == 0)
+        rc = start_parts(c, text);
+    if (rc != 0) {
+        tear_down(coordinator);
+        return rc;
+    }
+    owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store", c->table.count);
+    *out = coordinator;
+    return 0;
+}
+
+const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)
+{
+    return i < coordinator->c.address_count ? coordinator->c.addresses[i] : NULL;
+}
+
+void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t grace_ms)
+{
+    if (coordinator == NULL)
+        return;
+    struct coordinator *c = &coordinator->c;
+    crpc_server_stop(c->server, grace_ms);
+    owner_stop(c);
+    batcher_stop(c);
+    tear_down(coordinator);
+}

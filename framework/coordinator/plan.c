@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.h
+ */
+#include "plan.h"
+
+#include "check.h"
+#include "record.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define RETRY_MS_MAX (3600u * 1000) /* longest pause that a request may ask for */
+
+int plan_error_of_core(int txn_result)
+{
+    switch (txn_result) {
+    case 0:
+        return 0;
+    case TXN_EXISTS:
+        return TERCET_EXISTS;
+    case TXN_DECIDED_ALREADY:
+        return TERCET_DECIDED;
+    case TXN_NOT_READY:
+    case TXN_NOT_PARKED:
+        return TERCET_NOT_READY;
+    case TXN_NO_BRANCH:
+        return TERCET_NOT_FOUND;
+    default:
+        return TERCET_INVALID;
+    }
+}
+
+static int invalid(const char *wrong, const char **text)
+{
+    *text = wrong;
+    return wrong == NULL ? 0 : TERCET_INVALID;
+}
+
+/* -- Finding -------------------------------------------------------------------------------------------------------------- */
+
+void found_clear(struct found *found)
+{
+    if (found->resolved != NULL)
+        crpc_message_free(&found->resolved->base);
+    memset(found, 0, sizeof(*found));
+}
+
+static int find_resolved(struct coordinator *c, const char *gid, struct found *found)
+{
+    struct store_value value;
+    int rc = store_find(c->store, gid, &found->number, &value);
+    if (rc == STORE_NOT_FOUND)
+        return TERCET_NOT_FOUND;
+    if (rc == 0) {
+        found->resolved = (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value.data, value.size);
+        store_value_free(&value);
+    }
+    if (found->resolved == NULL || found->resolved->state == NULL ||
+        found->resolved->n_actions != found->resolved->state->n_branches ||
+        found->resolved->n_digests != found->resolved->state->n_branches) {
+        owner_fail(c, rc != 0 ? store_strerror(rc) : "a resolved transaction's record is damaged");
+        return TERCET_UNAVAILABLE;
+    }
+    return 0;
+}
+
+int plan_find(struct coordinator *c, const char *gid, struct found *found, const char **text)
+{
+    memset(found, 0, sizeof(*found));
+    int error = invalid(check_gid(gid), text);
+    if (error != 0)
+        return error;
+    found->entry = table_find(&c->table, gid);
+    return found->entry != NULL ? 0 : find_resolved(c, gid, found);
+}
+
+int plan_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number)
+{
+    for (size_t i = 0; i < resolved->state->n_branches; i++)
+        if (resolved->state->branches[i]->number == number)
+            return (int)i;
+    return -1;
+}
+
+/* -- Options -------------------------------------------------------------------------------------------------------------- */
+
+static const char *check_metadata(const Tercet__V1__Options *options)
+{
+    size_t bytes = 0;
+    const char *wrong = NULL;
+    for (size_t i = 0; i < options->n_metadata && wrong == NULL; i++) {
+        bytes += strlen(options->metadata[i]->key) + strlen(options->metadata[i]->value);
+        wrong = check_metadata_entry(options->metadata[i]->key, options->metadata[i]->value);
+    }
+    return wrong != NULL ? wrong : check_metadata_size(options->n_metadata, bytes);
+}
+
+static const char *check_options(const Tercet__V1__Options *options)
+{
+    if (options->deadline_ms > TERCET_TIMEOUT_MS_MAX)
+        return "deadline_ms is at most 2592000000 (30 days)";
+    if (options->retry_base_ms > RETRY_MS_MAX || options->retry_cap_ms > RETRY_MS_MAX)
+        return "retry_base_ms and retry_cap_ms are at most 3600000 (an hour)";
+    return check_metadata(options);
+}
+
+static void apply_options(struct entry *entry, const Tercet__V1__Options *options)
+{
+    struct txn_options *to = &entry->txn.options;
+    struct tercet_metadata metadata[TERCET_METADATA_MAX];
+    to->is_ordered = options->ordered;
+    to->keeps_on_refusal = options->keep_on_refusal;
+    to->retry_base_ms = options->retry_base_ms != 0 ? options->retry_base_ms : to->retry_base_ms;
+    to->retry_cap_ms = options->retry_cap_ms != 0 ? options->retry_cap_ms : to->retry_cap_ms;
+    to->park_attempts = options->park_after_failures != 0 ? options->park_after_failures : to->park_attempts;
+    to->park_after_ms = options->park_after_ms != 0 ? options->park_after_ms : to->park_after_ms;
+    for (size_t i = 0; i < options->n_metadata; i++)
+        metadata[i] = (struct tercet_metadata){options->metadata[i]->key, options->metadata[i]->value};
+    entry_set_metadata(entry, metadata, options->n_metadata);
+}
+
+static uint64_t digest_options(struct arena *arena, const Tercet__V1__Options *options)
+{
+    size_t size = protobuf_c_message_get_packed_size(&options->base);
+    uint8_t *bytes = arena_alloc(arena, size);
+    protobuf_c_message_pack(&options->base, bytes);
+    return XXH3_64bits(bytes, size);
+}
+
+/* -- Beginning -------------------------------------------------------------------------------------------------------------- */
+
+/* The transaction that is there already, when its plan is the same. TERCET_NOT_FOUND: there is none. */
+static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bool decides_itself, struct found *found,
+                     const char **text)
+{
+    int error = plan_find(c, gid, found, text);
+    if (error != 0)
+        return error;
+    bool is_same = found->entry != NULL ? found->entry->plan_digest == digest &&
+                                              found->entry->txn.options.decides_itself == decides_itself
+                                        : found->resolved->state->plan_digest == digest;
+    if (is_same)
+        return 0;
+    *text = "a transaction with this gid exists with other options or another plan: choose a new gid";
+    return TERCET_EXISTS;
+}
+
+static int may_add(struct coordinator *c, const char **text)
+{
+    if (c->refuses[0] != '\0') {
+        *text = c->refuses;
+        return TERCET_EXHAUSTED;
+    }
+    if (c->table.count >= c->options.open_max) {
+        *text = "too many transactions are unresolved (--open-max): see tercetctl ls";
+        return TERCET_EXHAUSTED;
+    }
+    return 0;
+}
+
+static struct entry *add(struct coordinator *c, const char *gid, const Tercet__V1__Options *options, uint64_t digest)
+{
+    struct entry *entry = owner_add(c, gid);
+    int64_t deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : TERCET_DEADLINE_MS_DEFAULT;
+    entry->plan_digest = digest;
+    entry->txn.deadline_ms = c->now_ms + deadline_ms;
+    entry->deadline_wall_ms = c->wall_ms + deadline_ms;
+    apply_options(entry, options);
+    table_set_wake(&c->table, entry, txn_wake_ms(&entry->txn));
+    batch_force(c, entry);
+    c->totals.begun++;
+    return entry;
+}
+
+int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid, struct found *found,
+               const char **text)
+{
+    Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
+    const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;
+    struct tercet_gid made;
+    memset(found, 0, sizeof(*found));
+    if (message->gid[0] != '\0' && strcmp(message->gid, gid) != 0)
+        return invalid("the gid of the request and of its begin differ", text);
+    if (gid[0] == '\0') {
+        tercet_gid_make(&made);
+        gid = made.text;
+    }
+    int error = invalid(check_options(options), text);
+    if (error != 0)
+        return error;
+    uint64_t digest = digest_options(&c->scratch, options);
+    error = find_same(c, gid, digest, false, found, text);
+    if (error == TERCET_NOT_FOUND)
+        error = may_add(c, text);
+    else
+        return error;
+    if (error == 0)
+        found->entry = add(c, gid, options, digest);
+    return error;
+}
+
+/* -- Branches ---------------------------------------------------------------------------------------------------------------- */
+
+int plan_check_reason(const char *reason, const char **text)
+{
+    return invalid(check_text(reason), text);
+}
+
+void plan_keep_reason(struct entry *entry, const char *reason)
+{
+    if (entry->txn.state == TXN_TRYING && entry->reason == NULL && reason[0] != '\0')
+        entry->reason = must_strdup(reason);
+}
+
+static const char *check_branch(const Tercet__V1__Branch *branch)
+{
+    const char *wrong = check_action(branch->action);
+    if (wrong == NULL)
+        wrong = check_payload_size(branch->payload.len);
+    if (wrong == NULL && branch->try_timeout_ms > TERCET_TIMEOUT_MS_MAX)
+        wrong = "try_timeout_ms is at most 2592000000 (30 days)";
+    return wrong;
+}
+
+int plan_check_branch(const Tercet__V1__Branch *branch, const char **text)
+{
+    if (branch == NULL)
+        return invalid("the branch is missing", text);
+    const char *wrong = check_branch_number(branch->number);
+    return invalid(wrong != NULL ? wrong : check_branch(branch), text);
+}
+
+static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number, bool is_routed)
+{
+    uint64_t head[2] = {(uint64_t)number << 1 | is_routed, branch->try_timeout_ms};
+    uint64_t digest = XXH3_64bits(head, sizeof(head));
+    digest = XXH3_64bits_withSeed(branch->action, strlen(branch->action), digest);
+    return XXH3_64bits_withSeed(branch->payload.data, branch->payload.len, digest);
+}
+
+int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number, bool is_routed,
+                struct branch_plan *plan, const char **text, char made[TERCET_TEXT_MAX])
+{
+    const char *slash = strchr(branch->action, '/');
+    plan->service = dispatch_service(c, branch->action, (size_t)(slash - branch->action));
+    if (plan->service == NULL) {
+        *text = "too many services are known (4096)";
+        return TERCET_EXHAUSTED;
+    }
+    int error = invalid(dispatch_check_action(plan->service, slash + 1, made), text);
+    if (error != 0) {
+        dispatch_sweep(c);
+        return error;
+    }
+    plan->number = number;
+    plan->digest = digest_branch(branch, number, is_routed);
+    plan->action = slash + 1;
+    plan->payload = (struct tercet_bytes){branch->payload.data, branch->payload.len};
+    plan->try_timeout_ms = branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT;
+    plan->is_routed = is_routed;
+    return 0;
+}
+
+/* -- Run -------------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t run_number(const Tercet__V1__RunRequest *message, size_t i)
+{
+    return message->branches[i]->number != 0 ? message->branches[i]->number : (uint32_t)i + 1;
+}
+
+static const char *check_run(const Tercet__V1__RunRequest *message)
+{
+    bool is_taken[TERCET_BRANCHES_MAX + 1] = {false};
+    if (message->n_branches == 0)
+        return "the plan has no branches";
+    if (message->n_branches > TERCET_BRANCHES_MAX)
+        return "a transaction has at most 1024 branches";
+    for (size_t i = 0; i < message->n_branches; i++) {
+        uint32_t number = run_number(message, i);
+        const char *wrong = check_branch_number(number);
+        if (wrong == NULL)
+            wrong = check_branch(message->branches[i]);
+        if (wrong == NULL && is_taken[number])
+            wrong = "two branches of the plan have the same number";
+        if (wrong != NULL)
+            return wrong;
+        is_taken[number] = true;
+    }
+    return NULL;
+}
+
+static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *message, const Tercet__V1__Options *options)
+{
+    uint64_t *digests = arena_alloc(arena, (message->n_branches + 1) * sizeof(*digests));
+    for (size_t i = 0; i < message->n_branches; i++)
+        digests[i] = digest_branch(message->branches[i], run_number(message, i), true);
+    digests[message->n_branches] = digest_options(arena, options);
+    return XXH3_64bits(digests, (message->n_branches + 1) * sizeof(*digests));
+}
+
+/* Every branch is prepared before anything is made, so a plan that cannot be taken leaves nothing. */
+static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest *message, struct branch_plan *plans,
+                            const char **text, char made[TERCET_TEXT_MAX])
+{
+    for (size_t i = 0; i < message->n_branches; i++) {
+        int error = plan_branch(c, message->branches[i], run_number(message, i), true, &plans[i], text, made);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message, const char *gid,
+                    const Tercet__V1__Options *options, uint64_t digest, struct found *found, const char **text,
+                    char made[TERCET_TEXT_MAX])
+{
+    struct branch_plan *plans = arena_alloc(&c->scratch, message->n_branches * sizeof(*plans));
+    int error = may_add(c, text);
+    if (error == 0)
+        error = prepare_branches(c, message, plans, text, made);
+    if (error != 0)
+        return error;
+    found->entry = add(c, gid, options, digest);
+    found->entry->txn.options.decides_itself = true;
+    found->entry->txn.options.keeps_on_refusal = false;
+    for (size_t i = 0; i < message->n_branches; i++)
+        owner_enlist(c, found->entry, &plans[i]);
+    return 0;
+}
+
+int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found, const char **text,
+             char made[TERCET_TEXT_MAX])
+{
+    Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
+    const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;
+    const char *gid = message->gid;
+    struct tercet_gid own;
+    memset(found, 0, sizeof(*found));
+    if (gid[0] == '\0') {
+        tercet_gid_make(&own);
+        gid = own.text;
+    }
+    const char *wrong = check_run(message);
+    int error = invalid(wrong != NULL ? wrong : check_options(options), text);
+    if (error != 0)
+        return error;
+    uint64_t digest = digest_run(&c->scratch, message, options);
+    error = find_same(c, gid, digest, true, found, text);
+    if (error != TERCET_NOT_FOUND)
+        return error;
+    return make_run(c, message, gid, options, digest, found, text, made);
+}

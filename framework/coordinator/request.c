@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The methods of Coordinator: what a request does to a transaction, and who is told what when. plan.c checks and
+ * prepares; here nothing can be malformed any more.
+ */
+#include "owner.h"
+#include "plan.h"
+#include "record.h"
+#include "snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One request on its way. */
+struct request {
+    struct coordinator *c;
+    struct caller *caller;
+    uint64_t id;
+};
+
+/* -- Answers -------------------------------------------------------------------------------------------------------------- */
+
+static void answer_error(struct request *r, int error, const char *text)
+{
+    struct reply reply = {.error = error, .text = text};
+    struct answer answer = caller_encode(r->caller, &r->c->scratch, r->id, &reply);
+    caller_deliver(r->caller, &answer);
+    owner_touch(r->c, r->caller);
+}
+
+/* The transaction as it stands, with or without an error; held until that is durable. */
+static void answer_entry(struct request *r, struct entry *entry, int error, const char *text)
+{
+    struct reply reply = {error, text, &snapshot_of_entry(r->c, &r->c->scratch, entry)->base};
+    batch_answer(r->c, r->caller, r->id, &reply, entry);
+}
+
+static void answer_resolved(struct request *r, const struct found *found, int error, const char *text)
+{
+    struct reply reply = {error, text, &snapshot_of_resolved(&r->c->scratch, found->number, found->resolved)->base};
+    struct answer answer = caller_encode(r->caller, &r->c->scratch, r->id, &reply);
+    caller_deliver(r->caller, &answer);
+    owner_touch(r->c, r->caller);
+}
+
+static void answer_found(struct request *r, const struct found *found, int error, const char *text)
+{
+    if (found->entry != NULL)
+        answer_entry(r, found->entry, error, text);
+    else if (found->resolved != NULL)
+        answer_resolved(r, found, error, text);
+    else
+        answer_error(r, error != 0 ? error : TERCET_NOT_FOUND, text);
+}
+
+/* A try that is done is told at once: its mark may be lost, the participant would say it again. Everything else is told when
+ * it is durable. */
+static void answer_try(struct request *r, struct entry *entry, const struct txn_branch *branch)
+{
+    Tercet__V1__TryResponse *response = snapshot_of_try(&r->c->scratch, entry, branch);
+    struct reply reply = {.message = &response->base};
+    if (branch->try_state == TXN_TRY_DONE && entry->txn.state == TXN_TRYING) {
+        struct answer answer = caller_encode(r->caller, &r->c->scratch, r->id, &reply);
+        caller_deliver(r->caller, &answer);
+        owner_touch(r->c, r->caller);
+        return;
+    }
+    batch_answer(r->c, r->caller, r->id, &reply, entry);
+}
+
+/* -- Waiting -------------------------------------------------------------------------------------------------------------- */
+
+static void free_waiter(struct waiter *waiter)
+{
+    waiter->caller->open_count--;
+    caller_unref(waiter->caller);
+    free(waiter);
+}
+
+/* Those whose call has ended wait for nothing any more. */
+static void drop_gone_waiters(struct entry *entry)
+{
+    struct waiter **link = &entry->waiters;
+    while (*link != NULL) {
+        struct waiter *waiter = *link;
+        if (!atomic_load(&waiter->caller->is_gone)) {
+            link = &waiter->next;
+            continue;
+        }
+        *link = waiter->next;
+        free_waiter(waiter);
+    }
+}
+
+static struct waiter *add_waiter(struct request *r, struct entry *entry, uint32_t branch)
+{
+    drop_gone_waiters(entry);
+    struct waiter *waiter = must_alloc(sizeof(*waiter));
+    caller_ref(r->caller);
+    r->caller->open_count++;
+    waiter->caller = r->caller;
+    waiter->id = r->id;
+    waiter->branch = branch;
+    waiter->next = entry->waiters;
+    entry->waiters = waiter;
+    return waiter;
+}
+
+/* Takes the waiters of one kind (and branch) out of the list. */
+static struct waiter *take_waiters(struct entry *entry, int kind, uint32_t branch)
+{
+    struct waiter *taken = NULL;
+    struct waiter **link = &entry->waiters;
+    while (*link != NULL) {
+        struct waiter *waiter = *link;
+        if ((int)waiter->kind != kind || (branch != 0 && waiter->branch != branch)) {
+            link = &waiter->next;
+            continue;
+        }
+        *link = waiter->next;
+        waiter->next = taken;
+        taken = waiter;
+    }
+    return taken;
+}
+
+static void answer_waiters(struct coordinator *c, struct entry *entry, int kind, uint32_t branch)
+{
+    struct waiter *waiter = take_waiters(entry, kind, branch);
+    while (waiter != NULL) {
+        struct waiter *next = waiter->next;
+        struct request r = {c, waiter->caller, waiter->id};
+        if (waiter->kind == WAITER_TRY)
+            answer_try(&r, entry, txn_find(&entry->txn, waiter->branch));
+        else
+            answer_entry(&r, entry, 0, NULL);
+        free_waiter(waiter);
+        waiter = next;
+    }
+}
+
+static void push_to_watchers(struct coordinator *c, struct entry *entry)
+{
+    bool is_last = txn_is_resolved(&entry->txn);
+    for (struct waiter *waiter = entry->waiters; waiter != NULL; waiter = waiter->next)
+        if (waiter->kind == WAITER_WATCH)
+            batch_watch(c, waiter->caller, &snapshot_of_entry(c, &c->scratch, entry)->base, is_last, entry);
+}
+
+void request_tried(struct coordinator *c, struct entry *entry, uint32_t branch)
+{
+    answer_waiters(c, entry, WAITER_TRY, branch);
+    push_to_watchers(c, entry);
+}
+
+void request_decided(struct coordinator *c, struct entry *entry)
+{
+    answer_waiters(c, entry, WAITER_TRY, 0);
+    answer_waiters(c, entry, WAITER_DECIDED, 0);
+    push_to_watchers(c, entry);
+}
+
+void request_resolved(struct coordinator *c, struct entry *entry)
+{
+    answer_waiters(c, entry, WAITER_RESOLVED, 0);
+    push_to_watchers(c, entry);
+}
+
+/* Answers now, or when what `wait` says has come. */
+static void answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait wait)
+{
+    bool is_decided = entry->txn.state != TXN_TRYING;
+    if (wait == TERCET__V1__WAIT__WAIT_DECIDED && !is_decided)
+        add_waiter(r, entry, 0)->kind = WAITER_DECIDED;
+    else if (wait == TERCET__V1__WAIT__WAIT_RESOLVED && !txn_is_resolved(&entry->txn))
+        add_waiter(r, entry, 0)->kind = WAITER_RESOLVED;
+    else
+        answer_entry(r, entry, 0, NULL);
+}
+
+/* -- The methods ------------------------------------------------------------------------------------------------------------ */
+
+static void begin(struct request *r, const Tercet__V1__BeginRequest *message)
+{
+    struct found found;
+    const char *text = NULL;
+    int error = plan_begin(r->c, message, message->gid, &found, &text);
+    answer_found(r, &found, error, text);
+    found_clear(&found);
+}
+
+/* The transaction of a try or an enlistment, begun with it when it says so. */
+static int find_or_begin(struct request *r, const char *gid, const Tercet__V1__BeginRequest *to_begin, struct found *found,
+                         const char **text)
+{
+    if (to_begin != NULL)
+        return plan_begin(r->c, to_begin, gid, found, text);
+    return plan_find(r->c, gid, found, text);
+}
+
+/* A transaction that is over takes no branch; one it has already is told as it is. */
+static void enlist_in_resolved(struct request *r, const struct found *found, const struct branch_plan *plan)
+{
+    int index = plan_resolved_branch(found->resolved, plan->number);
+    if (index >= 0 && found->resolved->digests[index] == plan->digest)
+        answer_resolved(r, found, plan->is_routed ? TERCET_DECIDED : 0, "the transaction is over already");
+    else
+        answer_resolved(r, found, index >= 0 ? TERCET_EXISTS : TERCET_DECIDED, NULL);
+}
+
+static void enlist_in_entry(struct request *r, struct entry *entry, const struct branch_plan *plan)
+{
+    int rc = owner_enlist(r->c, entry, plan);
+    if (rc != 0) {
+        answer_entry(r, entry, plan_error_of_core(rc), NULL);
+        return;
+    }
+    const struct txn_branch *branch = txn_find(&entry->txn, plan->number);
+    bool is_open = entry->txn.state == TXN_TRYING &&
+                   (branch->try_state == TXN_TRY_WAITING || branch->try_state == TXN_TRY_CALLING);
+    if (!plan->is_routed)
+        answer_entry(r, entry, 0, NULL);
+    else if (is_open)
+        add_waiter(r, entry, plan->number)->kind = WAITER_TRY;
+    else
+        answer_try(r, entry, branch);
+}
+
+static void enlist(struct request *r, const char *gid, const Tercet__V1__Branch *branch,
+                   const Tercet__V1__BeginRequest *to_begin, bool is_routed)
+{
+    struct found found = {0};
+    struct branch_plan plan;
+    const char *text = NULL;
+    char made[TERCET_TEXT_MAX];
+    int error = plan_check_branch(branch, &text);
+    if (error == 0)
+        error = find_or_begin(r, gid, to_begin, &found, &text);
+    if (error == 0 && found.entry == NULL && found.resolved == NULL)
+        error = TERCET_NOT_FOUND;
+    if (error == 0)
+        error = plan_branch(r->c, branch, branch->number, is_routed, &plan, &text, made);
+    if (error != 0)
+        answer_found(r, &found, error, text);
+    else if (found.entry != NULL)
+        enlist_in_entry(r, found.entry, &plan);
+    else
+        enlist_in_resolved(r, &found, &plan);
+    if (error == 0)
+        dispatch_service_release(r->c, plan.service);
+    found_clear(&found);
+}
+
+/* A decision that was asked for and the state it met: an error when it went the other way. */
+static int decision_conflict(unsigned state, bool is_confirm)
+{
+    bool is_confirmed = state == TXN_CONFIRMING || state == TXN_CONFIRMED;
+    return is_confirmed == is_confirm ? 0 : TERCET_DECIDED;
+}
+
+static void confirm(struct request *r, const Tercet__V1__ConfirmRequest *message)
+{
+    struct found found;
+    const char *text = NULL;
+    int error = plan_find(r->c, message->gid, &found, &text);
+    if (error == 0 && found.resolved != NULL)
+        error = decision_conflict(found.resolved->state->state, true);
+    if (error == 0 && found.entry != NULL)
+        error = plan_error_of_core(
+            owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CONFIRM, .is_forced = message->force}));
+    if (error == 0 && found.entry != NULL)
+        answer_when(r, found.entry, message->wait);
+    else
+        answer_found(r, &found, error, text);
+    found_clear(&found);
+}
+
+static void cancel(struct request *r, const Tercet__V1__CancelRequest *message)
+{
+    struct found found;
+    const char *text = NULL;
+    int error = plan_check_reason(message->reason, &text);
+    if (error != 0) {
+        answer_error(r, error, text);
+        return;
+    }
+    error = plan_find(r->c, message->gid, &found, &text);
+    if (error == 0 && found.resolved != NULL)
+        error = decision_conflict(found.resolved->state->state, false);
+    if (error == 0 && found.entry != NULL) {
+        plan_keep_reason(found.entry, message->reason);
+        error = plan_error_of_core(
+            owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}));
+    }
+    if (error == 0 && found.entry != NULL)
+        answer_when(r, found.entry, message->wait);
+    else
+        answer_found(r, &found, error, text);
+    found_clear(&found);
+}
+
+static void run(struct request *r, const Tercet__V1__RunRequest *message)
+{
+    struct found found;
+    const char *text = NULL;
+    char made[TERCET_TEXT_MAX];
+    int error = plan_run(r->c, message, &found, &text, made);
+    if (error == 0 && found.entry != NULL)
+        answer_when(r, found.entry, message->wait);
+    else
+        answer_found(r, &found, error, text);
+    found_clear(&found);
+}
+
+static void get(struct request *r, const Tercet__V1__GetRequest *message)
+{
+    struct found found;
+    const char *text = NULL;
+    int error = plan_find(r->c, message->gid, &found, &text);
+    answer_found(r, &found, error, text);
+    found_clear(&found);
+}
+
+static void watch(struct request *r, const Tercet__V1__WatchRequest *message)
+{
+    struct found found;
+    const char *text = NULL;
+    int error = plan_find(r->c, message->gid, &found, &text);
+    if (error != 0) {
+        answer_error(r, error, text);
+    } else if (found.entry != NULL) {
+        bool is_last = txn_is_resolved(&found.entry->txn);
+        batch_watch(r->c, r->caller, &snapshot_of_entry(r->c, &r->c->scratch, found.entry)->base, is_last, found.entry);
+        if (!is_last)
+            add_waiter(r, found.entry, 0)->kind = WAITER_WATCH;
+    } else {
+        Tercet__V1__Transaction *snapshot = snapshot_of_resolved(&r->c->scratch, found.number, found.resolved);
+        size_t size = protobuf_c_message_get_packed_size(&snapshot->base);
+        uint8_t *bytes = arena_alloc(&r->c->scratch, size);
+        protobuf_c_message_pack(&snapshot->base, bytes);
+        caller_watch_push(r->caller, (struct crpc_bytes){bytes, size}, true);
+    }
+    found_clear(&found);
+}
+
+void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, enum method method,
+                    const ProtobufCMessage *message)
+{
+    struct request r = {c, caller, id};
+    const Tercet__V1__EnlistRequest *to_enlist = (const Tercet__V1__EnlistRequest *)message;
+    const Tercet__V1__TryRequest *to_try = (const Tercet__V1__TryRequest *)message;
+    switch (method) {
+    case METHOD_BEGIN:
+        begin(&r, (const Tercet__V1__BeginRequest *)message);
+        break;
+    case METHOD_ENLIST:
+        enlist(&r, to_enlist->gid, to_enlist->branch, to_enlist->begin, false);
+        break;
+    case METHOD_TRY:
+        enlist(&r, to_try->gid, to_try->branch, to_try->begin, true);
+        break;
+    case METHOD_CONFIRM:
+        confirm(&r, (const Tercet__V1__ConfirmRequest *)message);
+        break;
+    case METHOD_CANCEL:
+        cancel(&r, (const Tercet__V1__CancelRequest *)message);
+        break;
+    case METHOD_RUN:
+        run(&r, (const Tercet__V1__RunRequest *)message);
+        break;
+    case METHOD_GET:
+        get(&r, (const Tercet__V1__GetRequest *)message);
+        break;
+    case METHOD_WATCH:
+        watch(&r, (const Tercet__V1__WatchRequest *)message);
+        break;
+    default:
+        admin_handle(c, caller, method, message);
+    }
+}
+
+/* -- Sessions ------------------------------------------------------------------------------------------------------------- */
+
+static void session_request(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequest *request)
+{
+    static const struct {
+        Tercet__V1__SessionRequest__RequestCase request_case;
+        enum method method;
+    } methods[] = {
+        {TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN, METHOD_BEGIN},     {TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST, METHOD_ENLIST},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH, METHOD_TRY},  {TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM, METHOD_CONFIRM},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL, METHOD_CANCEL},   {TERCET__V1__SESSION_REQUEST__REQUEST_RUN, METHOD_RUN},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_GET, METHOD_GET},
+    };
+    struct request r = {c, caller, request->id};
+    if (caller->open_count >= SESSION_OPEN_MAX) {
+        answer_error(&r, TERCET_EXHAUSTED, "this session has 65536 requests without an answer: wait for some");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (methods[i].request_case == request->request_case) {
+            request_handle(c, caller, request->id, methods[i].method, &request->begin->base);
+            return;
+        }
+    answer_error(&r, TERCET_INVALID, "the request is empty, or of a kind that this coordinator does not know");
+}
+
+void request_session(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequests *message)
+{
+    for (size_t i = 0; i < message->n_requests; i++)
+        session_request(c, caller, message->requests[i]);
+}

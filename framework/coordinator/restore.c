@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the store holds, into memory: each record becomes an entry that is due at once. Everything else is an ordinary
+ * wake-up. Runs before the owner's thread.
+ */
+#include "owner.h"
+#include "record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct restore {
+    struct coordinator *c;
+    struct entry *entry; /* the one whose branches come next */
+    size_t branches_seen;
+    const char *wrong;
+};
+
+/* The time that is left counts, within bounds: not more than there was in all, and not less than a grace, so that neither a
+ * clock that jumped nor a long stop cancels everything at once. */
+static int64_t bounded_left(int64_t left_ms, int64_t total_ms)
+{
+    int64_t grace_ms = total_ms < RESTART_GRACE_MS ? total_ms : RESTART_GRACE_MS;
+    if (left_ms > total_ms)
+        return total_ms;
+    return left_ms < grace_ms ? grace_ms : left_ms;
+}
+
+static void restore_times(struct coordinator *c, struct entry *entry)
+{
+    int64_t total_ms = entry->deadline_wall_ms - entry->created_ms;
+    entry->txn.deadline_ms = c->now_ms + bounded_left(entry->txn.deadline_ms - c->now_ms, total_ms);
+    for (size_t i = 0; i < entry->txn.branch_count; i++) {
+        struct txn_branch *branch = &entry->txn.branches[i];
+        branch->try_until_ms = c->now_ms + bounded_left(branch->try_until_ms - c->now_ms, total_ms);
+    }
+}
+
+/* A transaction's branches have all come. */
+static bool finish_entry(struct restore *r)
+{
+    struct entry *entry = r->entry;
+    if (entry == NULL)
+        return true;
+    if (r->branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, r->c->now_ms)) {
+        r->wrong = "a transaction's record contradicts its branches";
+        return false;
+    }
+    r->entry = NULL;
+    table_set_wake(&r->c->table, entry, r->c->now_ms);
+    return true;
+}
+
+static bool restore_state(struct restore *r, uint64_t number, const void *value, size_t size)
+{
+    struct coordinator *c = r->c;
+    Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, value, size);
+    bool is_good = state != NULL && strlen(state->gid) <= TERCET_GID_MAX && table_find(&c->table, state->gid) == NULL;
+    if (is_good) {
+        r->entry = table_add(&c->table, state->gid, number);
+        r->branches_seen = 0;
+        is_good = record_load_state(r->entry, state, wall_offset_ms(c));
+        restore_times(c, r->entry);
+    }
+    if (state != NULL)
+        crpc_message_free(&state->base);
+    r->wrong = is_good ? NULL : "a transaction's record is damaged";
+    return is_good;
+}
+
+/* The payload stays in the store until it is needed. */
+static bool restore_branch(struct restore *r, uint32_t part, const void *value, size_t size)
+{
+    Tercet__Store__V1__Branch *record = (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value, size);
+    struct txn_branch *branch = r->entry != NULL ? txn_find(&r->entry->txn, part) : NULL;
+    const char *slash = record != NULL ? strchr(record->action, '/') : NULL;
+    if (branch == NULL || slash == NULL) {
+        r->wrong = "a branch's record is damaged or has no transaction";
+        if (record != NULL)
+            crpc_message_free(&record->base);
+        return false;
+    }
+    struct branch_info *info = entry_info(r->entry, branch);
+    info->service = dispatch_service(r->c, record->action, (size_t)(slash - record->action));
+    info->service->branch_count++;
+    info->action = must_strdup(slash + 1);
+    info->payload_size = (uint32_t)record->payload.len;
+    info->try_timeout_ms = record->try_timeout_ms;
+    branch->digest = record->digest;
+    r->branches_seen++;
+    crpc_message_free(&record->base);
+    return true;
+}
+
+static int restore_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
+{
+    struct restore *r = ctx;
+    bool is_good = part == 0 ? finish_entry(r) && restore_state(r, number, value, size) : restore_branch(r, part, value, size);
+    return is_good ? 0 : 1;
+}
+
+static int restore_participant(const char *name, const void *value, size_t size, void *ctx)
+{
+    struct restore *r = ctx;
+    if (strncmp(name, "participant/", 12) != 0)
+        return 0;
+    Tercet__Store__V1__Participant *record = (Tercet__Store__V1__Participant *)record_decode(RECORD_PARTICIPANT, value, size);
+    if (record == NULL) {
+        r->wrong = "a registered participant's record is damaged";
+        return 1;
+    }
+    struct service *service = dispatch_service(r->c, record->service, strlen(record->service));
+    if (service != NULL)
+        service->is_paused = record->paused;
+    if (record->target[0] != '\0')
+        dispatch_register(r->c, record->service, record->actions, record->n_actions, record->target);
+    crpc_message_free(&record->base);
+    return 0;
+}
+
+int restore_all(struct coordinator *c, char *text)
+{
+    struct restore r = {.c = c};
+    int rc = store_meta_scan(c->store, restore_participant, &r);
+    if (rc == 0)
+        rc = store_scan(c->store, 0, restore_record, &r);
+    if (rc == 0 && !finish_entry(&r))
+        rc = 1;
+    if (rc == 0)
+        return 0;
+    snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
+             r.wrong != NULL ? r.wrong : store_strerror(rc));
+    return rc > 0 ? TERCET_FORMAT : TERCET_STORE;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The services of the coordinator, on RPC threads: decode, post to the owner, nothing else. A stream's next message is asked
+ * for when the owner has worked on the last one, which is what holds a fast sender back.
+ */
+#include "owner.h"
+
+#include <tercet_descriptors.h>
+
+#include <stdlib.h>
+
+/* -- Unary ---------------------------------------------------------------------------------------------------------------- */
+
+/* The request lives until the handler returns; the owner needs one of its own. */
+static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
+{
+    ProtobufCMessage *copy = NULL;
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *bytes = malloc(size + 1);
+    if (bytes == NULL)
+        return NULL;
+    protobuf_c_message_pack(message, bytes);
+    if (crpc_message_decode(&copy, message->descriptor, (struct crpc_bytes){bytes, size}, 0) != 0)
+        copy = NULL;
+    free(bytes);
+    return copy;
+}
+
+static void on_caller_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+{
+    struct caller *caller = ctx;
+    (void)call;
+    (void)status;
+    atomic_store(&caller->is_gone, true);
+    if (caller->outbox != NULL)
+        outbox_close(caller->outbox);
+    caller_unref(caller);
+}
+
+static void on_watch_sent(struct crpc_call *call, bool ok, void *ctx)
+{
+    (void)call;
+    if (ok)
+        caller_watch_sent(ctx);
+}
+
+static const struct crpc_call_events unary_events = {.on_end = on_caller_end};
+static const struct crpc_call_events watch_events = {.on_end = on_caller_end, .on_sent = on_watch_sent};
+
+static void post_request(struct crpc_call *call, const ProtobufCMessage *request, void *ctx, enum method method)
+{
+    struct coordinator *c = ctx;
+    bool is_watch = method == METHOD_WATCH;
+    struct event *event = event_new(EVENT_REQUEST);
+    struct caller *caller = caller_new(is_watch ? CALLER_WATCH : CALLER_UNARY, call);
+    ProtobufCMessage *copy = copy_message(request);
+    if (event == NULL || caller == NULL || copy == NULL) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        crpc_message_free(copy);
+        caller_unref(caller);
+        free(event);
+        return;
+    }
+    crpc_call_events_set(call, is_watch ? &watch_events : &unary_events, caller); /* keeps the first reference */
+    caller_ref(caller);
+    event->caller = caller;
+    event->method = method;
+    event->message = copy;
+    queue_post(&c->queue, event);
+}
+
+#define UNARY(function, method)                                                                              \
+    static void function(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)                 \
+    {                                                                                                        \
+        post_request(call, request, ctx, method);                                                            \
+    }
+UNARY(on_begin, METHOD_BEGIN)
+UNARY(on_enlist, METHOD_ENLIST)
+UNARY(on_try, METHOD_TRY)
+UNARY(on_confirm, METHOD_CONFIRM)
+UNARY(on_cancel, METHOD_CANCEL)
+UNARY(on_run, METHOD_RUN)
+UNARY(on_get, METHOD_GET)
+UNARY(on_watch, METHOD_WATCH)
+UNARY(on_register, METHOD_REGISTER)
+UNARY(on_list, METHOD_LIST)
+UNARY(on_list_participants, METHOD_LIST_PARTICIPANTS)
+UNARY(on_retry, METHOD_RETRY)
+UNARY(on_settle, METHOD_SETTLE)
+UNARY(on_decide, METHOD_DECIDE)
+UNARY(on_pause, METHOD_PAUSE)
+UNARY(on_statistics, METHOD_STATISTICS)
+
+/* -- Session -------------------------------------------------------------------------------------------------------------- */
+
+/* What a stream's callbacks are given. */
+struct stream {
+    struct coordinator *c;
+    struct caller *caller;     /* Session */
+    struct instance *instance; /* Attach */
+};
+
+static void fail_stream(struct crpc_call *call, const char *what)
+{
+    crpc_call_fail(call, CRPC_INVALID_ARGUMENT, "%s: the message is not a valid protobuf of its type, or its text is not UTF-8", what);
+}
+
+static void on_session_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
+{
+    struct stream *stream = ctx;
+    struct event *event = event_new(EVENT_SESSION);
+    if (event == NULL) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    if (crpc_message_decode(&event->message, &tercet__v1__session_requests__descriptor, message, 0) != 0) {
+        event_free(event);
+        fail_stream(call, "Session");
+        return;
+    }
+    caller_ref(stream->caller);
+    event->caller = stream->caller;
+    queue_post(&stream->c->queue, event);
+}
+
+/* The client sends nothing more; what it waits for is still answered until it goes away. */
+static void on_session_half_closed(struct crpc_call *call, void *ctx)
+{
+    struct crpc_status ok = {.code = CRPC_OK, .message = ""};
+    (void)ctx;
+    crpc_call_finish(call, &ok);
+}
+
+static void on_session_sent(struct crpc_call *call, bool ok, void *ctx)
+{
+    struct stream *stream = ctx;
+    (void)call;
+    outbox_sent(stream->caller->outbox, ok);
+}
+
+static void on_session_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+{
+    struct stream *stream = ctx;
+    on_caller_end(call, status, stream->caller);
+    free(stream);
+}
+
+static void on_session(struct crpc_call *call, void *ctx)
+{
+    static const struct crpc_call_events events = {.on_message = on_session_message,
+                                                   .on_half_closed = on_session_half_closed,
+                                                   .on_sent = on_session_sent,
+                                                   .on_end = on_session_end};
+    struct stream *stream = calloc(1, sizeof(*stream));
+    struct caller *caller = stream != NULL ? caller_new(CALLER_SESSION, call) : NULL;
+    if (caller == NULL) {
+        free(stream);
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    stream->c = ctx;
+    stream->caller = caller;
+    crpc_call_events_set(call, &events, stream);
+    crpc_call_read(call);
+}
+
+/* -- Attach --------------------------------------------------------------------------------------------------------------- */
+
+static void on_attach_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
+{
+    struct stream *stream = ctx;
+    struct event *event = event_new(EVENT_ATTACHED);
+    if (event == NULL) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    if (crpc_message_decode(&event->message, &tercet__v1__attach_request__descriptor, message, 0) != 0) {
+        event_free(event);
+        fail_stream(call, "Attach");
+        return;
+    }
+    instance_ref(stream->instance);
+    event->instance = stream->instance;
+    queue_post(&stream->c->queue, event);
+}
+
+static void on_attach_half_closed(struct crpc_call *call, void *ctx)
+{
+    struct crpc_status ok = {.code = CRPC_OK, .message = ""};
+    (void)ctx;
+    crpc_call_finish(call, &ok);
+}
+
+static void on_attach_sent(struct crpc_call *call, bool ok, void *ctx)
+{
+    struct stream *stream = ctx;
+    (void)call;
+    outbox_sent(stream->instance->outbox, ok);
+}
+
+static void on_attach_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+{
+    struct stream *stream = ctx;
+    struct event *event = event_new(EVENT_DETACHED);
+    (void)call;
+    (void)status;
+    if (event == NULL)
+        abort();
+    event->instance = stream->instance; /* the stream's reference */
+    queue_post(&stream->c->queue, event);
+    free(stream);
+}
+
+static void on_attach(struct crpc_call *call, void *ctx)
+{
+    static const struct crpc_call_events events = {.on_message = on_attach_message,
+                                                   .on_half_closed = on_attach_half_closed,
+                                                   .on_sent = on_attach_sent,
+                                                   .on_end = on_attach_end};
+    struct stream *stream = calloc(1, sizeof(*stream));
+    struct instance *instance = stream != NULL ? instance_new(call) : NULL;
+    if (instance == NULL) {
+        free(stream);
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    stream->c = ctx;
+    stream->instance = instance;
+    crpc_call_events_set(call, &events, stream);
+    crpc_call_read(call);
+}
+
+/* -- Tables --------------------------------------------------------------------------------------------------------------- */
+
+static const struct crpc_handler coordinator_handlers[] = {
+    {.method = "Begin", .on_request = on_begin},
+    {.method = "Enlist", .on_request = on_enlist},
+    {.method = "Try", .on_request = on_try},
+    {.method = "Confirm", .on_request = on_confirm},
+    {.method = "Cancel", .on_request = on_cancel},
+    {.method = "Run", .on_request = on_run},
+    {.method = "Get", .on_request = on_get},
+    {.method = "Watch", .kind = CRPC_SERVER_STREAMING, .on_request = on_watch},
+    {.method = "Session", .kind = CRPC_BIDIRECTIONAL, .on_open = on_session},
+};
+
+static const struct crpc_handler participants_handlers[] = {
+    {.method = "Attach", .kind = CRPC_BIDIRECTIONAL, .on_open = on_attach},
+    {.method = "RegisterTarget", .on_request = on_register},
+};
+
+static const struct crpc_handler admin_handlers[] = {
+    {.method = "List", .on_request = on_list},
+    {.method = "Show", .on_request = on_get},
+    {.method = "ListParticipants", .on_request = on_list_participants},
+    {.method = "Retry", .on_request = on_retry},
+    {.method = "Settle", .on_request = on_settle},
+    {.method = "Decide", .on_request = on_decide},
+    {.method = "Pause", .on_request = on_pause},
+    {.method = "GetStatistics", .on_request = on_statistics},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+int rpc_add_services(struct coordinator *c)
+{
+    struct crpc_bytes set = {tercet_descriptors, tercet_descriptors_size};
+    int rc = crpc_server_add_descriptors(c->server, set);
+    if (rc == 0)
+        rc = crpc_server_add_service(c->server, &tercet__v1__coordinator__descriptor, coordinator_handlers,
+                                     COUNT(coordinator_handlers), c);
+    if (rc == 0)
+        rc = crpc_server_add_service(c->server, &tercet__v1__participants__descriptor, participants_handlers,
+                                     COUNT(participants_handlers), c);
+    if (rc == 0)
+        rc = crpc_server_add_service(c->server, &tercet__v1__admin__descriptor, admin_handlers, COUNT(admin_handlers), c);
+    return rc;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snapshot.h
+ */
+#include "snapshot.h"
+
+#include "dispatch.h"
+#include "owner.h"
+
+#include <string.h>
+
+static char *join_action(struct arena *arena, const char *service, const char *action)
+{
+    char *text = arena_alloc(arena, strlen(service) + strlen(action) + 2);
+    stpcpy(stpcpy(stpcpy(text, service), "/"), action);
+    return text;
+}
+
+static uint32_t pause_left(const struct coordinator *c, const struct txn_branch *branch)
+{
+    bool waits = branch->end_state == TXN_END_WAITING || branch->try_state == TXN_TRY_WAITING;
+    if (!waits || branch->next_ms <= c->now_ms || branch->next_ms == TXN_NEVER)
+        return 0;
+    return (uint32_t)(branch->next_ms - c->now_ms);
+}
+
+static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__BranchStatus *out,
+                        const struct txn_branch *branch, const struct branch_info *info)
+{
+    tercet__v1__branch_status__init(out);
+    out->number = branch->number;
+    out->action = join_action(arena, info->service->name, info->action);
+    out->try_state = (Tercet__V1__TryState)branch->try_state;
+    out->end_state = (Tercet__V1__EndState)branch->end_state;
+    out->attempts = branch->attempts;
+    out->parked = branch->is_parked;
+    out->broken = branch->is_broken;
+    out->settled = branch->is_settled;
+    out->reply.data = info->reply;
+    out->reply.len = info->reply_size;
+    out->reason = info->reason != NULL ? info->reason : out->reason;
+    out->last_error = info->last_error != NULL && branch->attempts > 0 ? info->last_error : out->last_error;
+    out->next_attempt_ms = pause_left(c, branch);
+}
+
+Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *arena, const struct entry *entry)
+{
+    size_t count = entry->txn.branch_count;
+    Tercet__V1__Transaction *out = arena_alloc(arena, sizeof(*out));
+    Tercet__V1__BranchStatus *statuses = arena_alloc(arena, count * sizeof(*statuses));
+    tercet__v1__transaction__init(out);
+    out->gid = (char *)entry->gid;
+    out->state = (Tercet__V1__State)entry->txn.state;
+    out->cause = (Tercet__V1__Cause)entry->txn.cause;
+    out->reason = entry->reason != NULL ? entry->reason : out->reason;
+    out->created_ms = entry->created_ms;
+    out->deadline_ms = entry->deadline_wall_ms;
+    out->decided_ms = entry->decided_ms;
+    out->resolved_ms = entry->resolved_ms;
+    out->number = entry->number;
+    out->n_branches = count;
+    out->branches = arena_alloc(arena, count * sizeof(*out->branches));
+    for (size_t i = 0; i < count; i++) {
+        fill_branch(c, arena, &statuses[i], &entry->txn.branches[i], &entry->infos[i]);
+        out->parked = out->parked || statuses[i].parked;
+        out->branches[i] = &statuses[i];
+    }
+    return out;
+}
+
+static void fill_resolved_branch(Tercet__V1__BranchStatus *out, const Tercet__Store__V1__BranchState *branch, char *action)
+{
+    tercet__v1__branch_status__init(out);
+    out->number = branch->number;
+    out->action = action;
+    out->try_state = (Tercet__V1__TryState)branch->try_state;
+    out->end_state = (Tercet__V1__EndState)branch->end_state;
+    out->attempts = branch->attempts;
+    out->broken = (branch->flags & 2) != 0;
+    out->settled = (branch->flags & 4) != 0;
+    out->reply = branch->reply;
+    out->reason = branch->reason;
+}
+
+Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t number,
+                                              const Tercet__Store__V1__Resolved *resolved)
+{
+    const Tercet__Store__V1__State *state = resolved->state;
+    Tercet__V1__Transaction *out = arena_alloc(arena, sizeof(*out));
+    Tercet__V1__BranchStatus *statuses = arena_alloc(arena, state->n_branches * sizeof(*statuses));
+    tercet__v1__transaction__init(out);
+    out->gid = state->gid;
+    out->state = (Tercet__V1__State)state->state;
+    out->cause = (Tercet__V1__Cause)state->cause;
+    out->reason = state->reason;
+    out->created_ms = state->created_ms;
+    out->deadline_ms = state->deadline_ms;
+    out->decided_ms = state->decided_ms;
+    out->resolved_ms = resolved->resolved_ms;
+    out->number = number;
+    out->n_branches = state->n_branches;
+    out->branches = arena_alloc(arena, state->n_branches * sizeof(*out->branches));
+    for (size_t i = 0; i < state->n_branches; i++) {
+        fill_resolved_branch(&statuses[i], state->branches[i], resolved->actions[i]);
+        out->branches[i] = &statuses[i];
+    }
+    return out;
+}
+
+static Tercet__V1__TryState outcome_of(const struct txn_branch *branch)
+{
+    switch (branch->try_state) {
+    case TXN_TRY_DONE:
+        return TERCET__V1__TRY_STATE__TRY_DONE;
+    case TXN_TRY_REFUSED:
+        return TERCET__V1__TRY_STATE__TRY_REFUSED;
+    default:
+        return TERCET__V1__TRY_STATE__TRY_NOT_KNOWN;
+    }
+}
+
+Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry *entry, const struct txn_branch *branch)
+{
+    const struct branch_info *info = entry_info(entry, branch);
+    Tercet__V1__TryResponse *out = arena_alloc(arena, sizeof(*out));
+    tercet__v1__try_response__init(out);
+    out->outcome = outcome_of(branch);
+    out->reply.data = info->reply;
+    out->reply.len = info->reply_size;
+    out->branch = branch->number;
+    out->state = (Tercet__V1__State)entry->txn.state;
+    if (info->reason != NULL)
+        out->reason = info->reason;
+    else if (out->outcome == TERCET__V1__TRY_STATE__TRY_NOT_KNOWN && info->last_error != NULL)
+        out->reason = info->last_error;
+    return out;
+}
