@@ -159,7 +159,7 @@ void outcall_close_breaker(struct coordinator *c, struct service *service)
 /* A call got no answer: `text` says why. */
 static void count_failure(struct coordinator *c, struct service *service, const char *text)
 {
-    text_copy(service->last_error, text);
+    copy_text(service->last_error, text);
     service->failures++;
     if (service->failures < BREAKER_FAILURES)
         return;
@@ -199,7 +199,7 @@ static void note_error(struct entry *entry, uint32_t branch, const char *text)
 {
     struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
     char cut[TERCET_TEXT_MAX];
-    text_copy(cut, text);
+    copy_text(cut, text);
     free(info->last_error);
     info->last_error = must_strdup(cut);
 }
@@ -295,7 +295,7 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
         abort();
     event->call_id = target_call->id;
     event->code = (int)status->code;
-    text_copy(event->text, status->message);
+    copy_text(event->text, status->message);
     if (reply != NULL) {
         size_t size = protobuf_c_message_get_packed_size(reply);
         uint8_t *bytes = must_alloc(size);
@@ -449,7 +449,7 @@ static void save_reason(struct entry *entry, uint32_t branch, const char *reason
 {
     struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
     char cut[TERCET_TEXT_MAX];
-    text_copy(cut, check_text(reason) == NULL ? reason : "refused (the reason is longer than 256 bytes or not UTF-8)");
+    copy_text(cut, check_text(reason) == NULL ? reason : "refused (the reason is longer than 256 bytes or not UTF-8)");
     free(info->reason);
     info->reason = cut[0] != '\0' ? must_strdup(cut) : NULL;
 }

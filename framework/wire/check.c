@@ -149,7 +149,7 @@ const char *check_text(const char *text)
     return NULL;
 }
 
-void text_copy(char out[TERCET_TEXT_MAX], const char *text)
+void copy_text(char out[TERCET_TEXT_MAX], const char *text)
 {
     size_t size = strlen(text);
     if (size > TERCET_TEXT_MAX - 1) {

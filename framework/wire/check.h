@@ -28,6 +28,6 @@ const char *check_metadata_size(size_t entry_count, size_t byte_count);
 bool is_utf8(const char *text, size_t size);
 
 /* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
-void text_copy(char out[TERCET_TEXT_MAX], const char *text);
+void copy_text(char out[TERCET_TEXT_MAX], const char *text);
 
 #endif
