@@ -31,21 +31,30 @@ struct crpc_call *call_new(const char *path, size_t path_size)
 
 static void call_delete(struct crpc_call *call)
 {
-    assert(call->core == NULL && call->tag_count == 0 && call->incoming == NULL);
-    call_message_clear(call);
-    metadata_out_clear(&call->headers_out);
-    metadata_out_clear(&call->trailers_out);
+    assert(call->core == NULL && call->tag_count == 0);
     metadata_in_clear(&call->headers_in);
     metadata_in_clear(&call->trailers_in);
-    grpc_metadata_array_destroy(&call->headers_array);
-    grpc_metadata_array_destroy(&call->trailers_array);
-    grpc_slice_unref(call->text);
-    grpc_slice_unref(call->reply);
     free(call->text_in);
     free(call->peer);
     free(call->identity);
     pthread_mutex_destroy(&call->lock);
     free(call);
+}
+
+/* Gives back all that is gRPC's: the call may outlive its loop from here on. call->lock held, or nobody else there. */
+static grpc_call *core_release(struct crpc_call *call)
+{
+    assert(call->incoming == NULL);
+    call_message_clear(call);
+    metadata_out_clear(&call->headers_out);
+    metadata_out_clear(&call->trailers_out);
+    grpc_metadata_array_destroy(&call->headers_array);
+    grpc_metadata_array_destroy(&call->trailers_array);
+    grpc_slice_unref(call->text);
+    grpc_slice_unref(call->reply);
+    grpc_call *core = call->core;
+    call->core = NULL;
+    return core;
 }
 
 static void refs_drop(struct crpc_call *call)
@@ -58,9 +67,9 @@ static void refs_drop(struct crpc_call *call)
 
 void call_discard(struct crpc_call *call)
 {
-    if (call->core != NULL)
-        grpc_call_unref(call->core);
-    call->core = NULL;
+    grpc_call *core = core_release(call);
+    if (core != NULL)
+        grpc_call_unref(core);
     refs_drop(call);
 }
 
@@ -139,8 +148,7 @@ static void call_detach(struct crpc_call *call)
     pthread_mutex_lock(&call->lock);
     if (atomic_load_explicit(&call->users, memory_order_acquire) > 0)
         call_peer_load(call);
-    grpc_call *core = call->core;
-    call->core = NULL;
+    grpc_call *core = core_release(call);
     pthread_mutex_unlock(&call->lock);
     grpc_call_unref(core);
 }

@@ -52,7 +52,7 @@ struct crpc_call {
     struct metadata_in headers_in, trailers_in;
     grpc_metadata_array headers_array, trailers_array; /* client: what gRPC writes into */
     grpc_byte_buffer *incoming;                       /* what RECV_MESSAGE writes into */
-    grpc_slice message;                               /* poller only: the message being delivered; a unary reply */
+    grpc_slice message; /* poller only: the message being delivered; a unary call's reply, until on_end */
     bool has_message;
     int is_cancelled;                                 /* what RECV_CLOSE_ON_SERVER writes into */
     bool is_status_sent;                              /* server, poller only */
@@ -111,9 +111,12 @@ void call_peer_load(struct crpc_call *call);
 /* The status of a call that has ended; views into the call. */
 void call_status(struct crpc_call *call, struct crpc_status *out);
 
-/* Encodes a message of the expected type. Errors: CRPC_EINVAL for another type, CRPC_ETOOBIG. */
-int message_check(const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type);
-grpc_slice message_encode(const ProtobufCMessage *message);
+/* The encoded size of a message. Errors: CRPC_EINVAL when it is not of this type, CRPC_ETOOBIG. */
+int message_measure(size_t *size_out, const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type);
+/* Encodes it into memory of gRPC's, which is sent without a copy. */
+grpc_slice message_encode(const ProtobufCMessage *message, size_t size);
+/* A copy of encoded bytes. Errors: CRPC_EINVAL, CRPC_ETOOBIG. */
+int message_copy(grpc_slice *out, struct crpc_bytes bytes);
 
 /* The owners are told when a call of theirs has ended, its last callback included. */
 void server_call_gone(struct crpc_server *server);

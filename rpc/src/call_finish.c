@@ -126,7 +126,7 @@ int crpc_call_fail(struct crpc_call *call, enum crpc_code code, const char *form
     return crpc_call_finish(call, &status);
 }
 
-/* Takes over the slice when it succeeds. */
+/* Ends the call with a reply. Takes over the slice in any case. */
 static int reply_slice(struct crpc_call *call, grpc_slice slice)
 {
     bool is_now = false;
@@ -141,34 +141,23 @@ static int reply_slice(struct crpc_call *call, grpc_slice slice)
     pthread_mutex_unlock(&call->lock);
     if (is_now)
         call_close_start(call);
+    if (result != 0)
+        grpc_slice_unref(slice);
     return result;
 }
 
 int crpc_call_reply(struct crpc_call *call, const ProtobufCMessage *reply)
 {
-    if (call->is_stream)
-        return CRPC_EINVAL;
-    int result = message_check(reply, call->send_type);
-    if (result != 0)
-        return result;
-    grpc_slice slice = message_encode(reply);
-    result = reply_slice(call, slice);
-    if (result != 0)
-        grpc_slice_unref(slice);
-    return result;
+    size_t size;
+    int result = call->is_stream ? CRPC_EINVAL : message_measure(&size, reply, call->send_type);
+    return result != 0 ? result : reply_slice(call, message_encode(reply, size));
 }
 
 int crpc_call_reply_bytes(struct crpc_call *call, struct crpc_bytes reply)
 {
-    if (call->is_stream || (reply.data == NULL && reply.size > 0))
-        return CRPC_EINVAL;
-    if (reply.size > INT32_MAX)
-        return CRPC_ETOOBIG;
-    grpc_slice slice = grpc_slice_from_copied_buffer(reply.data, reply.size);
-    int result = reply_slice(call, slice);
-    if (result != 0)
-        grpc_slice_unref(slice);
-    return result;
+    grpc_slice slice;
+    int result = call->is_stream ? CRPC_EINVAL : message_copy(&slice, reply);
+    return result != 0 ? result : reply_slice(call, slice);
 }
 
 int crpc_call_half_close(struct crpc_call *call)

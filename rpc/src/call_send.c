@@ -10,18 +10,34 @@
 /* What protobuf itself allows a message to have. */
 #define MESSAGE_SIZE_MAX INT32_MAX
 
-int message_check(const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type)
+int message_measure(size_t *size_out, const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type)
 {
     if (message == NULL || message->descriptor != type)
         return CRPC_EINVAL;
-    return protobuf_c_message_get_packed_size(message) > MESSAGE_SIZE_MAX ? CRPC_ETOOBIG : 0;
+    *size_out = protobuf_c_message_get_packed_size(message);
+    return *size_out > MESSAGE_SIZE_MAX ? CRPC_ETOOBIG : 0;
 }
 
-grpc_slice message_encode(const ProtobufCMessage *message)
+grpc_slice message_encode(const ProtobufCMessage *message, size_t size)
 {
-    grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+    grpc_slice slice = grpc_slice_malloc(size);
     protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
     return slice;
+}
+
+static int bytes_check(const void *data, size_t size)
+{
+    if (data == NULL && size > 0)
+        return CRPC_EINVAL;
+    return size > MESSAGE_SIZE_MAX ? CRPC_ETOOBIG : 0;
+}
+
+int message_copy(grpc_slice *out, struct crpc_bytes bytes)
+{
+    int result = bytes_check(bytes.data, bytes.size);
+    if (result == 0)
+        *out = grpc_slice_from_copied_buffer(bytes.data, bytes.size);
+    return result;
 }
 
 int call_send_reserve(struct crpc_call *call)
@@ -68,21 +84,20 @@ void call_send_slice(struct crpc_call *call, grpc_slice slice)
 
 int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message)
 {
-    int result = message_check(message, call->send_type);
+    size_t size;
+    int result = message_measure(&size, message, call->send_type);
     if (result == 0)
         result = call_send_reserve(call);
     if (result == 0)
-        call_send_slice(call, message_encode(message));
+        call_send_slice(call, message_encode(message, size));
     return result;
 }
 
 int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message)
 {
-    if (message.data == NULL && message.size > 0)
-        return CRPC_EINVAL;
-    if (message.size > MESSAGE_SIZE_MAX)
-        return CRPC_ETOOBIG;
-    int result = call_send_reserve(call);
+    int result = bytes_check(message.data, message.size);
+    if (result == 0)
+        result = call_send_reserve(call);
     if (result == 0)
         call_send_slice(call, grpc_slice_from_copied_buffer(message.data, message.size));
     return result;
@@ -90,11 +105,9 @@ int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message)
 
 int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size)
 {
-    if (data == NULL && size > 0)
-        return CRPC_EINVAL;
-    if (size > MESSAGE_SIZE_MAX)
-        return CRPC_ETOOBIG;
-    int result = call_send_reserve(call);
+    int result = bytes_check(data, size);
+    if (result == 0)
+        result = call_send_reserve(call);
     if (result == 0)
         call_send_slice(call, data != NULL ? grpc_slice_new(data, size, free) : grpc_empty_slice());
     return result;

@@ -59,6 +59,7 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     struct crpc_channel *channel = calloc(1, sizeof *channel);
     if (channel != NULL) {
         channel->loop = loop;
+        atomic_fetch_add(&loop->owners, 1);
         pthread_mutex_init(&channel->lock, NULL);
         condition_init(&channel->changed);
         channel->core = core_new(target, credentials, &options, &tls);
@@ -82,6 +83,7 @@ void crpc_channel_free(struct crpc_channel *channel)
         pthread_cond_wait(&channel->changed, &channel->lock);
     pthread_mutex_unlock(&channel->lock);
     grpc_channel_destroy(channel->core);
+    atomic_fetch_sub(&channel->loop->owners, 1);
     pthread_cond_destroy(&channel->changed);
     pthread_mutex_destroy(&channel->lock);
     free(channel);

@@ -212,24 +212,11 @@ static void unary_done(struct tag *tag, bool is_ok)
     call_tag_done(call);
 }
 
-int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe, const ProtobufCMessage *request)
+static void unary_batch(struct crpc_call *call, uint32_t flags, grpc_slice request)
 {
-    struct crpc_call *call;
     grpc_op ops[6];
-    uint32_t flags;
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&request, 1);
 
-    int result = call_make(&call, &flags, recipe);
-    if (result != 0)
-        return result;
-    result = message_check(request, call->send_type);
-    if (result != 0) {
-        channel_call_gone(recipe->channel, call);
-        call_discard(call);
-        return result;
-    }
-    grpc_slice slice = message_encode(request);
-    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
     memset(ops, 0, sizeof ops);
     headers_send_op(&ops[0], call, flags);
     ops[1].op = GRPC_OP_SEND_MESSAGE;
@@ -239,11 +226,31 @@ int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe,
     ops[4].op = GRPC_OP_RECV_MESSAGE;
     ops[4].data.recv_message.recv_message = &call->incoming;
     status_receive_op(&ops[5], call);
+    call_batch(call, ops, 6, &call->end_tag);
+    grpc_byte_buffer_destroy(buffer);
+}
+
+int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe, const ProtobufCMessage *request)
+{
+    struct crpc_call *call;
+    uint32_t flags;
+    size_t size = 0;
+
+    int result = call_make(&call, &flags, recipe);
+    if (result != 0)
+        return result;
+    result = message_measure(&size, request, call->send_type);
+    if (result != 0) {
+        channel_call_gone(recipe->channel, call);
+        call_discard(call);
+        return result;
+    }
     call->end_tag.done = unary_done;
     call->is_closing = true;
     call->is_read_out = true;
     start_prepare(out, call, 1);
-    call_batch(call, ops, 6, &call->end_tag);
-    grpc_byte_buffer_destroy(buffer);
+    grpc_slice slice = message_encode(request, size);
+    unary_batch(call, flags, slice);
+    grpc_slice_unref(slice);
     return 0;
 }

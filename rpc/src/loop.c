@@ -66,6 +66,7 @@ void crpc_loop_free(struct crpc_loop *loop)
     if (loop == NULL)
         return;
     loop_assert_may_block();
+    assert(atomic_load(&loop->owners) == 0 && "a loop was freed before its servers and channels");
     for (unsigned i = 0; i < loop->poller_count; i++)
         grpc_completion_queue_shutdown(loop->pollers[i].queue);
     for (unsigned i = 0; i < loop->poller_count; i++) {

@@ -25,7 +25,8 @@ struct poller {
 };
 
 struct crpc_loop {
-    atomic_uint next; /* turns through the pollers */
+    atomic_uint next;   /* turns through the pollers */
+    atomic_uint owners; /* servers and channels that there are */
     unsigned poller_count;
     struct poller pollers[];
 };

@@ -67,6 +67,7 @@ int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop, const stru
     if (server == NULL)
         return CRPC_ENOMEM;
     server->loop = loop;
+    atomic_fetch_add(&loop->owners, 1);
     server->authorize = options.authorize;
     server->authorize_ctx = options.authorize_ctx;
     server->with_health = !options.without_health;
@@ -248,6 +249,7 @@ void crpc_server_free(struct crpc_server *server)
     for (size_t i = 0; i < server->unix_lock_count; i++)
         close(server->unix_locks[i]);
     free(server->unix_locks);
+    atomic_fetch_sub(&server->loop->owners, 1);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server);

@@ -14,15 +14,18 @@ struct waiter {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool has_ended;
+    bool has_reply;
+    grpc_slice reply;
 };
 
 static void on_waited_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
 {
     struct waiter *waiter = ctx;
-    (void)call;
-    (void)status;
     pthread_mutex_lock(&waiter->lock);
     waiter->has_ended = true;
+    waiter->has_reply = status->code == CRPC_OK;
+    if (waiter->has_reply)
+        waiter->reply = call_message_steal(call);
     pthread_cond_signal(&waiter->changed);
     pthread_mutex_unlock(&waiter->lock);
 }
@@ -39,7 +42,7 @@ int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const Pro
                const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
                struct crpc_result *result_out)
 {
-    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct call_recipe recipe = {channel, service, method, options, {.on_end = on_waited_end}, &waiter};
     struct crpc_status status;
     struct crpc_call *call;
@@ -52,10 +55,11 @@ int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const Pro
         return result;
     waiter_wait(&waiter);
     call_status(call, &status);
-    if (status.code == CRPC_OK)
-        result = crpc_message_decode(reply, call->receive_type, slice_bytes(&call->message), 0);
-    else
-        result = CRPC_ESTATUS;
+    result = CRPC_ESTATUS;
+    if (waiter.has_reply) {
+        result = crpc_message_decode(reply, call->receive_type, slice_bytes(&waiter.reply), 0);
+        grpc_slice_unref(waiter.reply);
+    }
     result_fill(result_out, &status);
     crpc_call_unref(call);
     return result;

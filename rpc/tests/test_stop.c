@@ -124,6 +124,22 @@ Test(stop, a_held_call_outlives_its_server)
     cr_assert(event_wait(&client.done, 1));
 }
 
+Test(outlive, a_call_may_be_the_last_to_go, .timeout = 60)
+{
+    struct client client;
+    struct crpc_bytes value;
+    echo_start(&echo, NULL, NULL);
+    hold_start(&client);
+    struct crpc_call *held = echo.log.held;
+    echo.log.held = NULL;
+    echo_stop(&echo);
+    cr_assert_eq(event_count(&client.done), 1);
+    cr_assert_eq(crpc_call_fail(held, CRPC_ABORTED, "late"), CRPC_ECLOSED);
+    cr_assert(crpc_call_metadata_get(held, "user-agent", &value));
+    cr_assert_neq(crpc_call_peer(held)[0], '\0');
+    crpc_call_unref(held);
+}
+
 Test(stop, a_server_that_never_started)
 {
     struct crpc_server *server;
