@@ -115,7 +115,7 @@ static int add_resolved(uint64_t number, const void *value, size_t size, void *c
     page_add(page, (Tercet__V1__Transaction *)copy);
     if (page->count == before)
         crpc_message_free(copy);
-    return page->count == page->limit ? 1 : 0;
+    return 0;
 }
 
 /* Pages one record at a time, so that the cursor stands behind the last that was looked at. */
