@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The barrier's one algorithm; drivers only carry it out. Insert first, decide from affected rows: reading is for those who lost.
+ * The barrier's one algorithm; drivers only carry it out. Insert first, decide from affected rows: reading is for
+ * those who lost.
  *
- * Two kinds of failure are kept apart all through: a function's own result is for the local transaction (not 0: it is lost,
- * and with it every call in it), a call's `result` is for that call.
+ * Two kinds of failure are kept apart all through: a function's own result is for the local transaction (not 0: it is
+ * lost, and with it every call in it), a call's `result` is for that call.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -114,7 +115,8 @@ static void log_failure(struct tercet_barrier *barrier, const char *what, int er
     const char *text = barrier->driver.error_text != NULL ? barrier->driver.error_text(barrier->state) : "";
     if (barrier->on_log == NULL)
         return;
-    snprintf(line, sizeof(line), "barrier: %s: %s%s%s", what, tercet_strerror(error), text[0] != '\0' ? ": " : "", text);
+    snprintf(line, sizeof(line), "barrier: %s: %s%s%s", what, tercet_strerror(error), text[0] != '\0' ? ": " : "",
+             text);
     barrier->on_log(TERCET_LOG_ERROR, line, barrier->log_ctx);
 }
 

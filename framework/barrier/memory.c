@@ -239,7 +239,8 @@ static int memory_insert(void *driver, const struct tercet_barrier_key *key, enu
         free(row);
         return TERCET_NOMEM;
     }
-    memory->changes[memory->change_count++] = (struct change){.row = row, .before = TERCET_BARRIER_NONE, .after = state};
+    memory->changes[memory->change_count++] =
+        (struct change){.row = row, .before = TERCET_BARRIER_NONE, .after = state};
     memory->row_count++;
     *inserted = true;
     return 0;

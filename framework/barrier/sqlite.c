@@ -2,13 +2,13 @@
  *
  * The barrier's driver for SQLite. Its tables, version 1:
  *
- *   tercet_barrier       one row a branch. state: 2 tried, 3 confirmed, 4 cancelled; number: the transaction's, 0 when not
- *                        known; reply: the try's, NULL when empty; changed_ms: when, for people only. The index holds just the
- *                        rows that may be collected one day.
+ *   tercet_barrier       one row a branch. state: 2 tried, 3 confirmed, 4 cancelled; number: the transaction's, 0 when
+ *                        not known; reply: the try's, NULL when empty; changed_ms: when, for people only. The index
+ *                        holds just the rows that may be collected one day.
  *   tercet_barrier_mark  one row: the tables' version, and the highest low-water mark seen.
  *
- * The connection is only used under the barrier's lock. Every transaction begins IMMEDIATE: a read that became a write could
- * fail at once with SQLITE_BUSY, whatever the busy timeout.
+ * The connection is only used under the barrier's lock. Every transaction begins IMMEDIATE: a read that became a write
+ * could fail at once with SQLITE_BUSY, whatever the busy timeout.
  */
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -129,7 +129,9 @@ static sqlite3_stmt *bind_key(struct sqlite *sqlite, enum statement which, const
 
 static int sqlite_begin(void *driver)
 {
-    return run(driver, STATEMENT_BEGIN);
+    struct sqlite *sqlite = driver;
+    sqlite->error[0] = '\0';
+    return run(sqlite, STATEMENT_BEGIN);
 }
 
 static int sqlite_commit(void *driver)
@@ -137,15 +139,20 @@ static int sqlite_commit(void *driver)
     return run(driver, STATEMENT_COMMIT);
 }
 
+/* SQLite rolls back by itself on some errors: a full disk, a failing one, no memory, and on "OR ROLLBACK". */
 static bool sqlite_is_open(void *driver)
 {
-    const struct sqlite *sqlite = driver;
-    return !sqlite3_get_autocommit(sqlite->db);
+    struct sqlite *sqlite = driver;
+    if (!sqlite3_get_autocommit(sqlite->db))
+        return true;
+    snprintf(sqlite->error, sizeof(sqlite->error), "a hook, or an error in it, ended the local transaction");
+    return false;
 }
 
 static void sqlite_rollback(void *driver)
 {
-    if (sqlite_is_open(driver))
+    const struct sqlite *sqlite = driver;
+    if (!sqlite3_get_autocommit(sqlite->db))
         run(driver, STATEMENT_ROLLBACK);
 }
 
@@ -154,7 +161,8 @@ static int sqlite_savepoint(void *driver)
     return run(driver, STATEMENT_SAVEPOINT);
 }
 
-/* Looks for violated deferred foreign keys first: found at the commit, they would cost the whole batch, for ever again. */
+/* Looks for violated deferred foreign keys first: found at the commit, they would cost the whole batch, for ever
+ * again. */
 static int sqlite_release(void *driver)
 {
     struct sqlite *sqlite = driver;
@@ -310,7 +318,8 @@ static int try_wal(struct sqlite *sqlite, bool *is_wal)
     return rc == SQLITE_ROW ? SQLITE_OK : finalized != SQLITE_OK ? finalized : rc;
 }
 
-/* Two who open a new database at once get SQLITE_BUSY here, past the busy timeout: hence a loop of our own. */
+/* SQLite does not wait here when another connection writes (two who open a new database at once do): hence a loop of
+ * our own. */
 static int enter_wal(struct sqlite *sqlite, uint32_t timeout_ms)
 {
     bool is_wal = false;

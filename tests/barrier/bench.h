@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the barrier's tests share: a barrier of either driver, and a part to play in it: hooks that count, write one ledger line
- * each (which has no unique key, so that an effect done twice shows) and answer as they are told.
+ * What the barrier's tests share: a barrier of either driver, and a part to play in it: hooks that count, write one
+ * ledger line each (which has no unique key, so that an effect done twice shows) and answer as they are told.
  */
 #ifndef BENCH_H
 #define BENCH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kill -9 around the commit: a child stops at a known place and says so through a pipe; it is killed there, and its file is
- * opened again. Before the commit there is neither row nor effect, after it there are both.
+ * kill -9 around the commit: a child stops at a known place and says so through a pipe; it is killed there, and its
+ * file is opened again. Before the commit there is neither row nor effect, after it there are both.
  */
 #include <errno.h>
 #include <poll.h>
@@ -111,8 +111,11 @@ static void check_killed(enum place place, uint64_t rows, uint64_t mark)
     kill_at(path, place);
 
     struct bench *bench = bench_open(BENCH_SQLITE, NULL);
-    char own_path[sizeof(bench->path)];
-    strcpy(own_path, bench->path);
+    tercet_barrier_close(bench->barrier);
+    bench->barrier = NULL;
+    cr_assert_eq(remove(bench->path), 0);
+    cr_assert_eq(rmdir(bench->folder), 0);
+    strcpy(bench->folder, folder);
     strcpy(bench->path, path);
     bench_reopen(bench);
     cr_assert_eq(bench_rows(bench), rows);
@@ -129,8 +132,6 @@ static void check_killed(enum place place, uint64_t rows, uint64_t mark)
     }
     cr_assert_eq(part.runs, 2 - (int)rows);
     cr_assert_eq(bench_effects(bench, NULL, 0), 2);
-    strcpy(bench->folder, folder);
-    remove(own_path);
     bench_close(bench);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -121,6 +122,36 @@ Test(barrier_sqlite, setup_sql_is_told_when_wrong)
     cr_assert_eq(tercet_barrier_sqlite_open(&barrier, bench->path, &options, text), TERCET_STORE);
     cr_assert_not_null(strstr(text, "setup_sql"));
     cr_assert_not_null(strstr(text, "TABEL"));
+    bench_close(bench);
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* SQLite itself would not wait here: its busy timeout does not hold for the change to WAL mode under a writer. */
+Test(barrier_sqlite, entering_wal_mode_waits_for_a_writer)
+{
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct tercet_barrier_options options = {.size = sizeof(options), .busy_timeout_ms = 60};
+    struct tercet_barrier *barrier = NULL;
+    sqlite3 *writer = NULL;
+    char path[128], text[TERCET_TEXT_MAX] = "";
+    snprintf(path, sizeof(path), "%s/old.db", bench->folder);
+    cr_assert_eq(sqlite3_open(path, &writer), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(writer, "CREATE TABLE t (x); BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    int64_t before_ms = clock_ms();
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), TERCET_STORE);
+    cr_assert_geq(clock_ms() - before_ms, 60);
+    cr_assert_not_null(strstr(text, "locked"), "%s", text);
+    cr_assert_eq(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), 0, "%s", text);
+    sqlite3_close(writer);
+    tercet_barrier_close(barrier);
+    unlink(path);
     bench_close(bench);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Local transactions that come to nothing under SQLite: commits that fail, hooks that end or break the transaction, a full
- * disk, a lock that is held by another.
+ * Local transactions that come to nothing under SQLite: commits that fail, hooks that end or break the transaction, a
+ * full disk, a lock that is held by another.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -9,6 +9,21 @@
 #include <string.h>
 
 #include "bench.h"
+
+/* -- The log ---------------------------------------------------------------------------------------------------- */
+
+struct log {
+    int lines;
+    char last[1024];
+};
+
+static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
+{
+    struct log *log = ctx;
+    cr_assert_eq(level, TERCET_LOG_ERROR);
+    log->lines++;
+    snprintf(log->last, sizeof(log->last), "%s", text);
+}
 
 /* -- Hooks that run SQL, once their line is written ------------------------------------------------------------- */
 
@@ -72,7 +87,9 @@ Test(barrier_sqlite_faults, a_hook_that_ends_the_transaction_loses_the_batch)
         "ROLLBACK; BEGIN",
         "INSERT OR ROLLBACK INTO tercet_barrier_mark VALUES (1, 1, 1)", /* as a full disk may do by itself */
     };
-    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct log log = {.lines = 0};
+    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
+    struct bench *bench = bench_open(BENCH_SQLITE, &options);
     struct sql_part sql_part = {.sql = ""};
     int results[3];
     for (size_t i = 0; i < 3; i++) {
@@ -80,8 +97,10 @@ Test(barrier_sqlite_faults, a_hook_that_ends_the_transaction_loses_the_batch)
             sql_part.part.result = refuses ? TERCET_REFUSED : 0;
             run_three(bench, &sql_part, ends[i], results);
             check_all_lost(bench, results);
+            cr_assert_not_null(strstr(log.last, i == 1 ? "no such savepoint" : "ended the local"), "%s", log.last);
         }
     }
+    cr_assert_eq(log.lines, 6);
     check_all_done(bench);
     bench_close(bench);
 }
@@ -139,19 +158,6 @@ static int set_refusal(tercet_db db, void *ctx)
 {
     sqlite3_commit_hook(db, *(bool *)ctx ? refuse_commit : NULL, NULL);
     return 0;
-}
-
-struct log {
-    int lines;
-    char last[1024];
-};
-
-static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
-{
-    struct log *log = ctx;
-    cr_assert_eq(level, TERCET_LOG_ERROR);
-    log->lines++;
-    snprintf(log->last, sizeof(log->last), "%s", text);
 }
 
 static int refuse_from_now(struct tercet_barrier_call *call, tercet_db db, void *ctx)

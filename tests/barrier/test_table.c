@@ -108,15 +108,20 @@ EACH_DRIVER(barrier_table, rows_are_apart)
         const char *gid;
         uint32_t branch;
     } keys[] = {{"order1", 1}, {"order1", 10}, {"order1", 11}, {"order10", 1}, {"order11", 1}, {"Order1", 1}};
+    static const char *const replies[] = {"a", "b", "c", "d", "e", "f"};
     struct bench *bench = bench_open(*driver, NULL);
     struct part part = {.bench = bench};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+    for (size_t i = 0; i < 12; i++) {
         struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
-        call.gid = keys[i].gid;
-        call.branch = keys[i].branch;
-        cr_assert_eq(bench_ask(bench, call), 0);
-        cr_assert_eq(part.runs, (int)i + 1);
-        cr_assert_eq(bench_rows(bench), i + 1);
+        call.gid = keys[i % 6].gid;
+        call.branch = keys[i % 6].branch;
+        part.reply = i < 6 ? replies[i] : "another";
+        tercet_barrier_run(bench->barrier, &call, 1);
+        cr_assert_eq(call.result, 0);
+        cr_assert_eq(memcmp(call.reply, replies[i % 6], 1), 0);
+        free(call.reply);
+        cr_assert_eq(bench_rows(bench), i < 6 ? i + 1 : 6);
     }
+    cr_assert_eq(part.runs, 6);
     bench_close(bench);
 }
