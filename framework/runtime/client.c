@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * client.h (public): opening and closing a client, and asking.
+ */
+#include "client.h"
+
+#include <assert.h>
+#include <check.h>
+#include <stdlib.h>
+
+static int take_options(struct tercet_client_options *out, const struct tercet_client_options *given, char *text)
+{
+    if (runtime_options_take(out, sizeof(*out), given) != 0 || out->timeout_ms < 0 ||
+        out->timeout_ms > TERCET_TIMEOUT_MS_MAX) {
+        runtime_text(text, "the options need their size, and a timeout of 0 to 30 days");
+        return TERCET_INVALID;
+    }
+    if (out->timeout_ms == 0)
+        out->timeout_ms = CLIENT_TIMEOUT_MS_DEFAULT;
+    if (out->requests_max == 0)
+        out->requests_max = CLIENT_REQUESTS_MAX_DEFAULT;
+    return 0;
+}
+
+static struct tercet_client *new_client(const struct tercet_client_options *options)
+{
+    struct tercet_client *client = calloc(1, sizeof(*client));
+    if (client == NULL)
+        return NULL;
+    client->log = (struct runtime_log){.on_log = options->on_log, .ctx = options->log_ctx};
+    client->timeout_ms = options->timeout_ms;
+    client->requests_max = options->requests_max;
+    client->reconnect = (struct runtime_pause){.first_ms = CLIENT_RECONNECT_MS_FIRST,
+                                               .longest_ms = CLIENT_RECONNECT_MS_LONGEST};
+    atomic_init(&client->last_id, 0);
+    pthread_mutex_init(&client->lock, NULL);
+    runtime_condition_init(&client->wake);
+    return client;
+}
+
+static void free_client(struct tercet_client *client)
+{
+    runtime_link_close(&client->link);
+    client_table_free(&client->table);
+    pthread_cond_destroy(&client->wake);
+    pthread_mutex_destroy(&client->lock);
+    free(client);
+}
+
+int tercet_client_open(struct tercet_client **out, const char *coordinator, const struct tercet_client_options *given,
+                       char *text)
+{
+    struct tercet_client_options options;
+    int rc = take_options(&options, given, text);
+    if (rc != 0)
+        return rc;
+    struct runtime_credentials credentials = {options.token, options.tls_ca, options.tls_cert, options.tls_key};
+    struct tercet_client *client = new_client(&options);
+    if (client == NULL) {
+        runtime_text(text, "%s", tercet_strerror(TERCET_NOMEM));
+        return TERCET_NOMEM;
+    }
+    rc = runtime_link_open(&client->link, coordinator, &credentials, text);
+    if (rc == 0 && pthread_create(&client->timer, NULL, client_timer_run, client) != 0) {
+        runtime_text(text, "no thread can be started");
+        rc = TERCET_NOMEM;
+    }
+    if (rc != 0) {
+        free_client(client);
+        return rc;
+    }
+    *out = client;
+    return 0;
+}
+
+void tercet_client_close(struct tercet_client *client)
+{
+    if (client == NULL)
+        return;
+    client_assert_may_block();
+    pthread_mutex_lock(&client->lock);
+    assert(!client->is_closing);
+    client->is_closing = true;
+    pthread_cond_broadcast(&client->wake);
+    pthread_mutex_unlock(&client->lock);
+    pthread_join(client->timer, NULL);
+
+    pthread_mutex_lock(&client->lock);
+    while (client->submitting > 0)
+        pthread_cond_wait(&client->wake, &client->lock);
+    pthread_mutex_unlock(&client->lock);
+    free_client(client);
+}
+
+/* -- Asking -------------------------------------------------------------------------------------------------------- */
+
+static int get_start(struct tercet_client *client, const struct tercet_gid *gid, tercet_result_fn done, void *ctx,
+                     const char **why)
+{
+    Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
+    Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
+    struct client_request *request = client_request_new(CLIENT_GET, gid);
+    if (request == NULL)
+        return TERCET_NOMEM;
+    request->on_result = done;
+    request->ctx = ctx;
+    request->deadline_ms = runtime_now_ms() + client->timeout_ms;
+    get.gid = request->gid.text;
+    message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
+    message.get = &get;
+    int rc = client_request_pack(request, client, &message, why);
+    if (rc == 0)
+        rc = client_submit(client, request, why);
+    if (rc != 0)
+        client_request_free(request);
+    return rc;
+}
+
+int tercet_get(struct tercet_client *client, const char *gid_text, struct tercet_result *result)
+{
+    struct client_waiter waiter;
+    struct tercet_gid gid = {.text = ""};
+    const char *why = NULL;
+    client_assert_may_block();
+    client_waiter_init(&waiter, result, NULL);
+    int rc = tercet_gid_set(&gid, gid_text);
+    if (rc == 0)
+        rc = get_start(client, &gid, client_on_waited_result, &waiter, &why);
+    else
+        why = gid_text != NULL ? check_gid(gid_text) : "no gid is given";
+    return client_waiter_end(&waiter, rc, &gid, why);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * client.h: a request's way into the table, into a stream, and out again.
+ */
+#include "client.h"
+
+#include "transaction.h"
+
+#include <assert.h>
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD_REQUESTS 1u           /* of SessionRequests */
+#define REQUEST_OVERHEAD 16u        /* tag and length of an element */
+
+static _Thread_local unsigned callback_depth;
+
+/* -- Making and freeing ------------------------------------------------------------------------------------------- */
+
+struct client_request *client_request_new(enum client_kind kind, const struct tercet_gid *gid)
+{
+    struct client_request *request = calloc(1, sizeof(*request));
+    if (request == NULL)
+        return NULL;
+    request->kind = kind;
+    request->gid = *gid;
+    request->pause = (struct runtime_pause){.first_ms = CLIENT_PAUSE_MS_FIRST, .longest_ms = CLIENT_PAUSE_MS_LONGEST};
+    return request;
+}
+
+void client_request_free(struct client_request *request)
+{
+    if (request == NULL)
+        return;
+    client_request_free(request->then);
+    transaction_unref(request->transaction);
+    free(request->bytes);
+    free(request);
+}
+
+int client_request_pack(struct client_request *request, struct tercet_client *client,
+                        Tercet__V1__SessionRequest *message, const char **why)
+{
+    request->entry.id = atomic_fetch_add(&client->last_id, 1) + 1;
+    message->id = request->entry.id;
+    size_t size = protobuf_c_message_get_packed_size(&message->base);
+    if (size > TERCET_MESSAGE_MAX - REQUEST_OVERHEAD) {
+        *why = "a request has at most 1 MiB in all: use fewer or smaller branches, or go step by step";
+        return TERCET_INVALID;
+    }
+    request->bytes = malloc(size);
+    if (request->bytes == NULL)
+        return TERCET_NOMEM;
+    request->size = protobuf_c_message_pack(&message->base, request->bytes);
+    return 0;
+}
+
+/* -- With the lock held -------------------------------------------------------------------------------------------- */
+
+void client_wake_by(struct tercet_client *client, int64_t at_ms)
+{
+    if (at_ms >= client->wake_ms)
+        return;
+    client->wake_ms = at_ms;
+    pthread_cond_broadcast(&client->wake);
+}
+
+void client_ask_later(struct tercet_client *client, struct client_request *request, int64_t now_ms)
+{
+    int64_t at_ms = now_ms + runtime_pause_next(&request->pause);
+    request->is_pausing = true;
+    client_table_wake_set(&client->table, request, at_ms < request->deadline_ms ? at_ms : request->deadline_ms);
+    client_wake_by(client, request->entry.wake_ms);
+}
+
+void client_ask(struct tercet_client *client, struct client_request *request, int64_t now_ms)
+{
+    struct client_stream *stream = client->stream;
+    request->is_pausing = false;
+    client_table_wake_set(&client->table, request, request->deadline_ms);
+    if (stream == NULL || stream->outbox == NULL)
+        return;
+    int rc = outbox_put_bytes(stream->outbox, FIELD_REQUESTS, (struct crpc_bytes){request->bytes, request->size});
+    if (rc == 0)
+        request->asks++;
+    else if (rc != CRPC_ECLOSED) /* else the next stream will carry it */
+        client_ask_later(client, request, now_ms);
+}
+
+void client_take(struct tercet_client *client, struct client_request *request)
+{
+    assert(client->bytes >= request->size);
+    client->bytes -= request->size;
+    client_table_remove(&client->table, request);
+}
+
+/* -- Submitting ------------------------------------------------------------------------------------------------------ */
+
+static int check_room(const struct tercet_client *client, const struct client_request *request, const char **why)
+{
+    if (client->is_closing)
+        return TERCET_CLOSED;
+    if (client->table.count >= client->requests_max) {
+        *why = "too many requests of this client are open (requests_max): wait for answers";
+        return TERCET_EXHAUSTED;
+    }
+    if (client->bytes + request->size > CLIENT_BYTES_MAX) {
+        *why = "the open requests of this client have more than 64 MiB: wait for answers";
+        return TERCET_EXHAUSTED;
+    }
+    return 0;
+}
+
+static int submit_locked(struct tercet_client *client, struct client_request *request, const char **why)
+{
+    bool is_asked = request->kind != CLIENT_DROP;
+    int rc = check_room(client, request, why);
+    if (rc != 0)
+        return rc;
+    request->entry.wake_ms = is_asked ? request->deadline_ms : 0;
+    if (!is_asked)
+        request->entry.id = atomic_fetch_add(&client->last_id, 1) + 1;
+    if (!client_table_add(&client->table, request))
+        return TERCET_NOMEM;
+    client->bytes += request->size;
+    client_wake_by(client, request->entry.wake_ms);
+    if (is_asked)
+        client_ask(client, request, runtime_now_ms());
+    return 0;
+}
+
+int client_submit(struct tercet_client *client, struct client_request *request, const char **why)
+{
+    struct client_stream *stream = NULL;
+    pthread_mutex_lock(&client->lock);
+    int rc = submit_locked(client, request, why);
+    if (rc == 0 && client->stream != NULL) {
+        stream = client_stream_ref(client->stream);
+        client->submitting++;
+    }
+    pthread_mutex_unlock(&client->lock);
+    if (stream == NULL)
+        return rc;
+
+    client_stream_flush(stream);
+    client_stream_unref(stream);
+    pthread_mutex_lock(&client->lock);
+    client->submitting--;
+    if (client->is_closing)
+        pthread_cond_broadcast(&client->wake);
+    pthread_mutex_unlock(&client->lock);
+    return rc;
+}
+
+/* -- Ending ------------------------------------------------------------------------------------------------------------ */
+
+/* A begin has ended: what waited for it goes on, or ends in the same way. */
+static void go_on(struct tercet_client *client, struct client_request *then, const struct client_answer *answer)
+{
+    const char *why = NULL;
+    if (answer->result.code != 0) {
+        client_end(client, then, answer);
+        return;
+    }
+    int rc = client_submit(client, then, &why);
+    if (rc != 0)
+        client_end_with(client, then, rc == TERCET_CLOSED ? TERCET_UNKNOWN : rc, why);
+}
+
+static void call_back(const struct client_request *request, const struct client_answer *answer)
+{
+    callback_depth++;
+    if (request->on_result != NULL) {
+        request->on_result(&answer->result, request->ctx);
+    } else if (request->on_tried != NULL) {
+        struct tercet_tried tried = {.code = answer->result.code, .branch = answer->branch, .reply = answer->reply};
+        memcpy(tried.text, answer->result.text, sizeof(tried.text));
+        request->on_tried(&tried, request->ctx);
+    }
+    callback_depth--;
+}
+
+void client_end(struct tercet_client *client, struct client_request *request, const struct client_answer *answer)
+{
+    struct client_request *then = request->then;
+    request->then = NULL;
+    if (then != NULL)
+        go_on(client, then, answer);
+    else
+        call_back(request, answer);
+    client_request_free(request);
+}
+
+void client_end_with(struct tercet_client *client, struct client_request *request, int code, const char *text)
+{
+    struct client_answer answer = client_answer_new(request);
+    answer.result.code = code;
+    if (code != 0)
+        copy_text(answer.result.text, text != NULL ? text : tercet_strerror(code));
+    client_end(client, request, &answer);
+}
+
+/* -- Blocking ---------------------------------------------------------------------------------------------------------- */
+
+void client_assert_may_block(void)
+{
+    assert(callback_depth == 0 && "a callback of a client must not block");
+}
+
+void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result, struct tercet_tried *tried)
+{
+    *waiter = (struct client_waiter){.result = result, .tried = tried};
+    pthread_mutex_init(&waiter->lock, NULL);
+    pthread_cond_init(&waiter->changed, NULL);
+}
+
+static void wake_waiter(struct client_waiter *waiter, int code)
+{
+    pthread_mutex_lock(&waiter->lock);
+    waiter->code = code;
+    waiter->is_done = true;
+    pthread_cond_signal(&waiter->changed);
+    pthread_mutex_unlock(&waiter->lock);
+}
+
+void client_on_waited_result(const struct tercet_result *result, void *ctx)
+{
+    struct client_waiter *waiter = ctx;
+    if (waiter->result != NULL)
+        *waiter->result = *result;
+    wake_waiter(waiter, result->code);
+}
+
+void client_on_waited_tried(const struct tercet_tried *tried, void *ctx)
+{
+    struct client_waiter *waiter = ctx;
+    int code = tried->code;
+    if (waiter->tried != NULL) {
+        void *copy = tried->reply.size > 0 ? malloc(tried->reply.size) : NULL;
+        *waiter->tried = *tried;
+        waiter->tried->reply = (struct tercet_bytes){.data = copy, .size = copy != NULL ? tried->reply.size : 0};
+        if (copy != NULL)
+            memcpy(copy, tried->reply.data, tried->reply.size);
+        else if (tried->reply.size > 0)
+            waiter->tried->code = code = TERCET_NOMEM;
+    }
+    wake_waiter(waiter, code);
+}
+
+static void fill_failure(struct client_waiter *waiter, int rc, const struct tercet_gid *gid, const char *why)
+{
+    const char *text = why != NULL ? why : tercet_strerror(rc);
+    if (waiter->result != NULL) {
+        *waiter->result = (struct tercet_result){.code = rc, .gid = *gid};
+        copy_text(waiter->result->text, text);
+    }
+    if (waiter->tried != NULL) {
+        *waiter->tried = (struct tercet_tried){.code = rc};
+        copy_text(waiter->tried->text, text);
+    }
+    waiter->code = rc;
+}
+
+int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid, const char *why)
+{
+    if (rc != 0) {
+        fill_failure(waiter, rc, gid, why);
+    } else {
+        pthread_mutex_lock(&waiter->lock);
+        while (!waiter->is_done)
+            pthread_cond_wait(&waiter->changed, &waiter->lock);
+        pthread_mutex_unlock(&waiter->lock);
+    }
+    pthread_cond_destroy(&waiter->changed);
+    pthread_mutex_destroy(&waiter->lock);
+    return waiter->code;
+}

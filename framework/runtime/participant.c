@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * participant.h (public): opening, waiting, closing; and the keeper, the thread that attaches or registers.
+ */
+#include "participant.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- The way to the coordinator ----------------------------------------------------------------------------------------- */
+
+bool participant_lost(struct tercet_participant *participant, const struct crpc_status *status)
+{
+    char text[TERCET_TEXT_MAX];
+    int64_t pause_ms = runtime_pause_next(&participant->reconnect);
+    if (runtime_is_denial(status->code))
+        pause_ms = PARTICIPANT_DENIED_MS;
+    runtime_text(text, "%s: %s", crpc_code_name((int)status->code), status->message);
+    bool is_news = !participant->is_closing && (participant->is_accepted || strcmp(text, participant->last_error) != 0);
+    memcpy(participant->last_error, text, sizeof(text));
+    participant->is_accepted = false;
+    participant->due_ms = runtime_now_ms() + pause_ms;
+    pthread_cond_broadcast(&participant->changed);
+    return is_news;
+}
+
+void participant_accepted(struct tercet_participant *participant)
+{
+    if (participant->is_accepted)
+        return;
+    participant->is_accepted = true;
+    runtime_pause_reset(&participant->reconnect);
+    pthread_cond_broadcast(&participant->changed);
+}
+
+char **participant_action_names(const struct tercet_participant *participant)
+{
+    char **names = calloc(participant->action_count, sizeof(*names));
+    for (size_t i = 0; names != NULL && i < participant->action_count; i++)
+        names[i] = (char *)(uintptr_t)participant->actions[i].name;
+    return names;
+}
+
+static void *keep(void *ctx)
+{
+    struct tercet_participant *participant = ctx;
+    pthread_mutex_lock(&participant->lock);
+    while (!participant->is_closing) {
+        bool is_idle = participant->stream == NULL && !participant->is_registering;
+        if (!is_idle || participant->due_ms > runtime_now_ms())
+            runtime_wait_until(&participant->changed, &participant->lock, is_idle ? participant->due_ms : RUNTIME_NEVER);
+        else if (participant->server != NULL)
+            participant_register(participant);
+        else
+            participant_attach(participant);
+    }
+    pthread_mutex_unlock(&participant->lock);
+    return NULL;
+}
+
+/* -- Opening ------------------------------------------------------------------------------------------------------------- */
+
+static const char *check_actions(const struct tercet_action *actions, size_t count)
+{
+    if (actions == NULL || count == 0 || count > PARTICIPANT_ACTIONS_MAX)
+        return "a service has 1 to 256 actions";
+    for (size_t i = 0; i < count; i++) {
+        const char *why = actions[i].name != NULL ? check_action_name(actions[i].name) : "an action needs a name";
+        if (why != NULL)
+            return why;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(actions[i].name, actions[j].name) == 0)
+                return "two actions have the same name";
+    }
+    return NULL;
+}
+
+static const char *check_options(const struct tercet_participant_options *options)
+{
+    if (options->barrier == NULL)
+        return "the options need a barrier: tercet_barrier_sqlite_open or tercet_barrier_memory_open gives one";
+    if (options->window > PARTICIPANT_WINDOW_MAX)
+        return "a window is at most 65536 calls";
+    if (options->batch_max > PARTICIPANT_BATCH_MAX)
+        return "a batch is at most 1024 calls";
+    return NULL;
+}
+
+static struct tercet_participant *new_participant(const char *service, const struct tercet_participant_options *options)
+{
+    struct tercet_participant *participant = calloc(1, sizeof(*participant));
+    if (participant == NULL)
+        return NULL;
+    memcpy(participant->service, service, strlen(service) + 1);
+    participant->log = (struct runtime_log){.on_log = options->on_log, .ctx = options->log_ctx};
+    participant->barrier = options->barrier;
+    participant->ctx = options->ctx;
+    participant->window = options->window != 0 ? options->window : PARTICIPANT_WINDOW_DEFAULT;
+    participant->batch_max = options->batch_max != 0 ? options->batch_max : PARTICIPANT_BATCH_DEFAULT;
+    participant->reconnect = (struct runtime_pause){.first_ms = PARTICIPANT_RECONNECT_MS_FIRST,
+                                                    .longest_ms = PARTICIPANT_RECONNECT_MS_LONGEST};
+    participant->last_next = &participant->first;
+    pthread_mutex_init(&participant->lock, NULL);
+    runtime_condition_init(&participant->work);
+    runtime_condition_init(&participant->changed);
+    return participant;
+}
+
+static int copy_actions(struct tercet_participant *participant, const struct tercet_action *actions, size_t count)
+{
+    participant->actions = calloc(count, sizeof(*participant->actions));
+    participant->jobs = calloc(participant->batch_max, sizeof(*participant->jobs));
+    participant->barrier_calls = calloc(participant->batch_max, sizeof(*participant->barrier_calls));
+    if (participant->actions == NULL || participant->jobs == NULL || participant->barrier_calls == NULL)
+        return TERCET_NOMEM;
+    memcpy(participant->actions, actions, count * sizeof(*actions));
+    participant->action_count = count;
+    return 0;
+}
+
+static int start_threads(struct tercet_participant *participant)
+{
+    participant->is_worker_started = pthread_create(&participant->worker, NULL, participant_work, participant) == 0;
+    if (participant->is_worker_started)
+        participant->is_keeper_started = pthread_create(&participant->keeper, NULL, keep, participant) == 0;
+    return participant->is_keeper_started ? 0 : TERCET_NOMEM;
+}
+
+/* Everything in order; what was begun is undone by closing. */
+static int start(struct tercet_participant *participant, const char *coordinator,
+                 const struct tercet_participant_options *options, char *text)
+{
+    struct runtime_credentials credentials = {options->token, options->tls_ca, options->tls_cert, options->tls_key};
+    int rc = runtime_link_open(&participant->link, coordinator, &credentials, text);
+    if (rc == 0 && options->listen != NULL)
+        rc = participant_listen(participant, options, text);
+    if (rc == 0) {
+        rc = start_threads(participant);
+        if (rc != 0)
+            runtime_text(text, "no thread can be started");
+    }
+    return rc;
+}
+
+int tercet_participant_open(struct tercet_participant **out, const char *coordinator, const char *service,
+                            const struct tercet_action *actions, size_t action_count,
+                            const struct tercet_participant_options *given, char *text)
+{
+    struct tercet_participant_options options;
+    const char *why = service != NULL ? check_service(service) : "a participant needs a service's name";
+    if (runtime_options_take(&options, sizeof(options), given) != 0)
+        why = "the options need their size";
+    if (why == NULL)
+        why = check_options(&options);
+    if (why == NULL)
+        why = check_actions(actions, action_count);
+    if (why != NULL) {
+        runtime_text(text, "%s", why);
+        return TERCET_INVALID;
+    }
+    struct tercet_participant *participant = new_participant(service, &options);
+    int rc = participant != NULL ? copy_actions(participant, actions, action_count) : TERCET_NOMEM;
+    if (rc == 0)
+        rc = start(participant, coordinator, &options, text);
+    else
+        runtime_text(text, "%s", tercet_strerror(rc));
+    if (rc != 0) {
+        tercet_participant_close(participant);
+        return rc;
+    }
+    *out = participant;
+    return 0;
+}
+
+int tercet_participant_wait(struct tercet_participant *participant, int64_t timeout_ms, char *text)
+{
+    int64_t until_ms = runtime_now_ms() + timeout_ms;
+    pthread_mutex_lock(&participant->lock);
+    while (!participant->is_accepted && runtime_now_ms() < until_ms)
+        runtime_wait_until(&participant->changed, &participant->lock, until_ms);
+    bool is_accepted = participant->is_accepted;
+    if (!is_accepted)
+        runtime_text(text, "%s", participant->last_error[0] != '\0' ? participant->last_error : "no answer yet");
+    pthread_mutex_unlock(&participant->lock);
+    return is_accepted ? 0 : TERCET_UNAVAILABLE;
+}
+
+/* -- Closing ------------------------------------------------------------------------------------------------------------- */
+
+static void stop_threads(struct tercet_participant *participant)
+{
+    pthread_mutex_lock(&participant->lock);
+    participant->is_closing = true;
+    pthread_cond_broadcast(&participant->work);
+    pthread_cond_broadcast(&participant->changed);
+    pthread_mutex_unlock(&participant->lock);
+    if (participant->is_worker_started)
+        pthread_join(participant->worker, NULL);
+    if (participant->is_keeper_started)
+        pthread_join(participant->keeper, NULL);
+}
+
+/* Calls that were not begun: whoever called asks again, another instance or later. */
+static void drop_tasks(struct tercet_participant *participant)
+{
+    struct participant_task *task;
+    pthread_mutex_lock(&participant->lock);
+    while ((task = participant_pop(participant)) != NULL) {
+        if (task->execute != NULL)
+            crpc_call_fail(task->execute, CRPC_UNAVAILABLE, "this instance is closing");
+        participant_task_free(task);
+    }
+    pthread_mutex_unlock(&participant->lock);
+}
+
+void tercet_participant_close(struct tercet_participant *participant)
+{
+    if (participant == NULL)
+        return;
+    stop_threads(participant);
+    drop_tasks(participant);
+    participant_detach(participant);
+    if (participant->server != NULL)
+        crpc_server_stop(participant->server, PARTICIPANT_CLOSE_MS);
+    crpc_server_free(participant->server);
+    runtime_link_close(&participant->link);
+    free(participant->actions);
+    free(participant->jobs);
+    free(participant->barrier_calls);
+    free(participant->target);
+    pthread_cond_destroy(&participant->work);
+    pthread_cond_destroy(&participant->changed);
+    pthread_mutex_destroy(&participant->lock);
+    free(participant);
+}

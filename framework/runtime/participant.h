@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside a participant. Calls come from an attached stream or from the participant's own server, wait in one bounded queue, and
+ * are worked on by one thread, many in one local transaction. A second thread keeps the way to the coordinator: it attaches,
+ * or registers, again and again.
+ *
+ *   attach: on_message ─┐                                            ┌─▶ the stream's outbox
+ *                       ├─▶ queue ─▶ worker: barrier, hooks, commit ─┤
+ *   listen: on_request ─┘                                            └─▶ the call's reply
+ */
+#ifndef TERCET_PARTICIPANT_INTERNAL_H
+#define TERCET_PARTICIPANT_INTERNAL_H
+
+#include "runtime.h"
+
+#include <outbox.h>
+#include <stdatomic.h>
+#include <tercet/participant.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define PARTICIPANT_WINDOW_DEFAULT 256u
+#define PARTICIPANT_WINDOW_MAX 65536u
+#define PARTICIPANT_BATCH_DEFAULT 64u
+#define PARTICIPANT_BATCH_MAX 1024u
+#define PARTICIPANT_ACTIONS_MAX 256u
+#define PARTICIPANT_RECONNECT_MS_FIRST 50u
+#define PARTICIPANT_RECONNECT_MS_LONGEST 1000u
+#define PARTICIPANT_DENIED_MS 5000    /* pause after credentials or content were turned down */
+#define PARTICIPANT_REGISTER_MS 30000 /* between registrations: the coordinator may have forgotten */
+#define PARTICIPANT_REGISTER_TIMEOUT_MS 5000
+#define PARTICIPANT_CLOSE_MS 2000 /* for the last results to leave */
+
+/* A received message, shared by the calls that lie in it. */
+struct participant_message {
+    atomic_uint refs;
+    ProtobufCMessage *message;
+};
+
+/* One attached stream; all but the reference count is guarded by the participant's lock, or set before it is shared. */
+struct participant_stream {
+    atomic_uint refs;
+    struct tercet_participant *participant;
+    struct crpc_call *call;
+    struct outbox *outbox;
+    atomic_bool is_over;
+    bool is_held; /* not read on, until the queue has room */
+};
+
+/* One call in the queue. */
+struct participant_task {
+    struct participant_task *next;
+    const Tercet__V1__Call *call; /* in message */
+    struct participant_message *message;
+    struct participant_stream *stream; /* where the result goes: this, */
+    struct crpc_call *execute;         /* or this */
+    int64_t received_ms;
+};
+
+/* What a hook says beside its code. */
+struct tercet_answer {
+    enum tercet_kind kind;
+    void *reply; /* malloc'ed */
+    size_t reply_size;
+    char text[TERCET_TEXT_MAX];
+};
+
+/* One call being worked on. */
+struct participant_job {
+    struct tercet_participant *participant;
+    struct participant_task *task;
+    const struct tercet_action *action; /* NULL: not served here */
+    struct tercet_answer answer;
+    int hook_code; /* what the hook said; 0 when it did not run */
+};
+
+struct tercet_participant {
+    struct runtime_link link;
+    struct runtime_log log;
+    char service[TERCET_SERVICE_MAX + 1];
+    struct tercet_action *actions;
+    size_t action_count;
+    struct tercet_barrier *barrier;
+    void *ctx;
+    uint32_t window, batch_max;
+    struct crpc_server *server; /* listen mode, else NULL */
+    char *target;
+
+    pthread_t worker, keeper;
+    bool is_worker_started, is_keeper_started;
+    struct participant_job *jobs;           /* the worker's, batch_max of them */
+    struct tercet_barrier_call *barrier_calls;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* the worker waits */
+    pthread_cond_t changed; /* the keeper, and those who wait or close */
+    struct participant_task *first, **last_next;
+    uint32_t task_count; /* in the queue */
+    bool is_closing;
+    struct participant_stream *stream; /* attach mode; NULL: none */
+    bool is_registering;               /* listen mode: a registration is under way */
+    int64_t due_ms;                    /* when to attach or register next */
+    struct runtime_pause reconnect;
+    bool is_accepted; /* the coordinator has taken us, and has not gone since */
+    char last_error[TERCET_TEXT_MAX];
+};
+
+/* -- participant_queue.c -------------------------------------------------------------------------------------------- */
+
+/* Takes over the message. NULL without memory; the message is freed then. */
+struct participant_message *participant_message_new(ProtobufCMessage *message);
+void participant_message_unref(struct participant_message *message);
+
+/* Makes a task of a call that lies in the message, of which it takes a reference. NULL without memory. */
+struct participant_task *participant_task_new(const Tercet__V1__Call *call, struct participant_message *message);
+void participant_task_free(struct participant_task *task);
+
+/* With the lock held. */
+void participant_push(struct tercet_participant *participant, struct participant_task *task);
+/* The first task, or NULL. */
+struct participant_task *participant_pop(struct tercet_participant *participant);
+
+struct participant_stream *participant_stream_ref(struct participant_stream *stream);
+void participant_stream_unref(struct participant_stream *stream);
+
+/* -- participant_attach.c -------------------------------------------------------------------------------------------- */
+
+/* Opens a stream and says hello; with the lock held. */
+void participant_attach(struct tercet_participant *participant);
+/* Reads on when the queue has room again; with the lock held. */
+void participant_read_on(struct tercet_participant *participant);
+/* Waits, within bounds, until the results have left and the coordinator has ended the stream. */
+void participant_detach(struct tercet_participant *participant);
+
+/* -- participant_listen.c ---------------------------------------------------------------------------------------------- */
+
+/* Starts the participant's own server. Errors: TERCET_ADDRESS, TERCET_TLS, TERCET_INVALID, TERCET_NOMEM, with a text. */
+int participant_listen(struct tercet_participant *participant, const struct tercet_participant_options *options,
+                       char *text);
+/* Registers at the coordinator; with the lock held. */
+void participant_register(struct tercet_participant *participant);
+
+/* -- participant_batch.c, participant_hook.c ----------------------------------------------------------------------------- */
+
+/* The worker thread's function; ctx is the participant. */
+void *participant_work(void *ctx);
+
+/* The barrier's hook; ctx is a struct participant_job. */
+int participant_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx);
+
+/* Notes why the coordinator is not there, and when to go on; with the lock held. Returns whether the reason is news. */
+bool participant_lost(struct tercet_participant *participant, const struct crpc_status *status);
+/* The coordinator has taken us; with the lock held. */
+void participant_accepted(struct tercet_participant *participant);
+
+/* The actions' names, an array to be freed. NULL without memory. */
+char **participant_action_names(const struct tercet_participant *participant);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * client.h (public): Run, the whole plan in one request.
+ */
+#include "client.h"
+
+#include <stdlib.h>
+
+/* The branches as messages. */
+struct plan {
+    size_t count;
+    Tercet__V1__Branch *branches;
+    Tercet__V1__Branch **pointers;
+    uint8_t **payloads; /* malloc'ed ones */
+};
+
+static void clear_plan(struct plan *plan)
+{
+    for (size_t i = 0; plan->payloads != NULL && i < plan->count; i++)
+        free(plan->payloads[i]);
+    free(plan->payloads);
+    free(plan->pointers);
+    free(plan->branches);
+}
+
+static int fill_plan(struct plan *plan, const struct tercet_branch *branches, const char **why)
+{
+    int rc = 0;
+    plan->branches = calloc(plan->count, sizeof(Tercet__V1__Branch));
+    plan->pointers = calloc(plan->count, sizeof(Tercet__V1__Branch *));
+    plan->payloads = calloc(plan->count, sizeof(uint8_t *));
+    if (plan->branches == NULL || plan->pointers == NULL || plan->payloads == NULL)
+        return TERCET_NOMEM;
+    for (size_t i = 0; rc == 0 && i < plan->count; i++) {
+        plan->pointers[i] = &plan->branches[i];
+        rc = client_branch_fill(&plan->branches[i], &plan->payloads[i], &branches[i], (uint32_t)i + 1, why);
+    }
+    return rc;
+}
+
+static int pack_run(struct client_request *request, struct tercet_client *client, const struct plan *plan,
+                    const struct tercet_begin_options *options, const char **why)
+{
+    Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
+    Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
+    struct client_options wire;
+    client_options_fill(&wire, options);
+    run.gid = request->gid.text;
+    run.options = &wire.message;
+    run.branches = plan->pointers;
+    run.n_branches = plan->count;
+    run.wait = (Tercet__V1__Wait)options->wait;
+    message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_RUN;
+    message.run = &run;
+    return client_request_pack(request, client, &message, why);
+}
+
+static int submit_run(struct tercet_client *client, const struct plan *plan, const struct tercet_gid *gid,
+                      const struct tercet_begin_options *options, const struct client_request *callbacks, const char **why)
+{
+    struct client_request *request = client_request_new(CLIENT_RUN, gid);
+    if (request == NULL)
+        return TERCET_NOMEM;
+    request->wait = options->wait;
+    request->on_result = callbacks->on_result;
+    request->ctx = callbacks->ctx;
+    request->deadline_ms = runtime_now_ms() + options->timeout_ms;
+    int rc = pack_run(request, client, plan, options, why);
+    if (rc == 0)
+        rc = client_submit(client, request, why);
+    if (rc != 0)
+        client_request_free(request);
+    return rc;
+}
+
+static const char *check_count(const struct tercet_branch *branches, size_t branch_count)
+{
+    if (branches == NULL || branch_count == 0)
+        return "a plan has at least one branch";
+    if (branch_count > TERCET_BRANCHES_MAX)
+        return "a transaction has at most 1024 branches";
+    return NULL;
+}
+
+static int start_run(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
+                     const struct tercet_begin_options *given, const struct client_request *callbacks,
+                     struct tercet_gid *gid_out, const char **why)
+{
+    struct tercet_begin_options options;
+    struct plan plan = {.count = branch_count};
+    *why = check_count(branches, branch_count);
+    if (*why != NULL)
+        return TERCET_INVALID;
+    int rc = client_options_take(&options, gid_out, given, client, why);
+    if (rc == 0)
+        rc = fill_plan(&plan, branches, why);
+    if (rc == 0)
+        rc = submit_run(client, &plan, gid_out, &options, callbacks, why);
+    clear_plan(&plan);
+    return rc;
+}
+
+int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
+                     const struct tercet_begin_options *options, tercet_result_fn done, void *ctx)
+{
+    const struct client_request callbacks = {.on_result = done, .ctx = ctx};
+    struct tercet_gid gid;
+    const char *why = NULL;
+    return start_run(client, branches, branch_count, options, &callbacks, &gid, &why);
+}
+
+int tercet_run(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
+               const struct tercet_begin_options *options, struct tercet_result *result)
+{
+    struct client_waiter waiter;
+    const struct client_request callbacks = {.on_result = client_on_waited_result, .ctx = &waiter};
+    struct tercet_gid gid = {.text = ""};
+    const char *why = NULL;
+    client_assert_may_block();
+    client_waiter_init(&waiter, result, NULL);
+    int rc = start_run(client, branches, branch_count, options, &callbacks, &gid, &why);
+    return client_waiter_end(&waiter, rc, &gid, why);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What client and participant share: the clock, pauses between attempts, options, the log, the way to the coordinator.
+ */
+#ifndef TERCET_RUNTIME_H
+#define TERCET_RUNTIME_H
+
+#include <crpc/crpc.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <tercet/types.h>
+
+/* -- The clock ------------------------------------------------------------------------------------------------ */
+
+/* No time: what never comes. */
+#define RUNTIME_NEVER INT64_MAX
+
+/* Monotonic milliseconds. */
+int64_t runtime_now_ms(void);
+
+/* A condition for runtime_wait_until. */
+void runtime_condition_init(pthread_cond_t *condition);
+
+/* Waits for the condition, at most until then; may return early. */
+void runtime_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ms);
+
+/* -- Pauses ----------------------------------------------------------------------------------------------------- */
+
+/* Doubling pauses with jitter, so that many clients do not come back at the same moment. */
+struct runtime_pause {
+    uint32_t first_ms, longest_ms;
+    uint32_t next_ms; /* 0: first_ms */
+    uint32_t seed;
+};
+
+/* The next pause: between half and all of what doubling gives. */
+uint32_t runtime_pause_next(struct runtime_pause *pause);
+void runtime_pause_reset(struct runtime_pause *pause);
+
+/* -- Options, texts, log ---------------------------------------------------------------------------------------- */
+
+/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means all zero. Errors:
+ * TERCET_INVALID when its size says nothing. */
+int runtime_options_take(void *out, size_t out_size, const void *given);
+
+/* Writes a text of at most TERCET_TEXT_MAX bytes, cut at a character. `text` may be NULL. */
+void runtime_text(char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+struct runtime_log {
+    tercet_log_fn on_log; /* NULL: nobody listens */
+    void *ctx;
+};
+void runtime_log(const struct runtime_log *log, enum tercet_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* -- The way to the coordinator ---------------------------------------------------------------------------------- */
+
+struct runtime_credentials {
+    const char *token;
+    const char *tls_ca, *tls_cert, *tls_key;
+};
+
+struct runtime_link {
+    struct crpc_loop *loop;
+    struct crpc_channel *channel;
+    char *authorization; /* "Bearer ...", NULL without a token */
+};
+
+/* Makes loop and channel; connecting goes on in the background. Errors as tercet_client_open. */
+int runtime_link_open(struct runtime_link *out, const char *coordinator, const struct runtime_credentials *credentials,
+                      char *text);
+
+/* Ends the calls under way, waits for their on_end. In two steps: the loop may serve others than the channel. */
+void runtime_link_disconnect(struct runtime_link *link);
+void runtime_link_close(struct runtime_link *link);
+
+/* Opens a stream to the coordinator, with its token. */
+int runtime_link_stream(struct crpc_call **out, struct runtime_link *link, const ProtobufCServiceDescriptor *service,
+                        const char *method, const struct crpc_call_events *events, void *ctx);
+
+/* A unary call to the coordinator, with its token. */
+int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescriptor *service, const char *method,
+                       const ProtobufCMessage *request, int64_t timeout_ms, crpc_unary_fn done, void *ctx);
+
+/* Whether a status says that asking again at once is useless: credentials, or content. */
+bool runtime_is_denial(enum crpc_code code);
+
+#endif
