@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One batch is one LMDB write transaction, begun and ended in the calling thread. Keys that grow are appended, which fills pages and
- * searches nothing; every other key takes the ordinary way.
+ * One batch is one LMDB write transaction, begun and ended in the calling thread. Keys that grow are appended, which
+ * fills pages and searches nothing; every other key takes the ordinary way.
  */
 #include "lmdb_store.h"
 

@@ -58,7 +58,8 @@ static int make_dir(const char *dir, char *text)
         return lmdb_store_fail(text, STORE_IO, "cannot make the directory %s: %s", dir, strerror(errno));
     if (!lmdb_store_path(parent, dir, ".."))
         return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
-    /* Also when it exists: the run that made it may have ended before this line. Then the parent may be closed to us. */
+    /* Also when it exists: the run that made it may have ended before this line. Then the parent may be
+     * closed to us. */
     int rc = sync_dir(parent);
     return rc == 0 || !is_new ? 0 : lmdb_store_fail(text, STORE_IO, "cannot sync %s: %s", parent, strerror(rc));
 }
@@ -104,8 +105,8 @@ static int tell_holder(int fd, const char *dir, char *text)
     if (holder > 0)
         return lmdb_store_fail(text, STORE_LOCKED,
                                "process %ld holds the store in %s; stop it, or use another directory", holder, dir);
-    return lmdb_store_fail(text, STORE_LOCKED, "another process holds the store in %s; stop it, or use another directory",
-                           dir);
+    return lmdb_store_fail(text, STORE_LOCKED,
+                           "another process holds the store in %s; stop it, or use another directory", dir);
 }
 
 /* The pid is for the text above only: on a full disk it may be missing. */
@@ -242,8 +243,9 @@ static int count_missing(MDB_env *env, uint64_t present, uint64_t pages, uint64_
     return rc;
 }
 
-/* LMDB need not have written free pages at the end. To find out whether only such are missing, the free list must be read, which may
- * itself be missing: so the file is made long enough first, and short again when it is damaged, to be found as it was. */
+/* LMDB need not have written free pages at the end. To find out whether only such are missing, the free list must be
+ * read, which may itself be missing: so the file is made long enough first, and short again when it is damaged, to be
+ * found as it was. */
 static int check_short_file(MDB_env *env, const char *path, uint64_t present, uint64_t pages, char *text)
 {
     MDB_stat stat;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening an LMDB store: the directory and its lock, a database when there is none, then checks from the outside in, each
- * with a text that says what to do.
+ * Opening an LMDB store: the directory and its lock, a database when there is none, then checks from the outside in,
+ * each with a text that says what to do.
  */
 #include "lmdb_store.h"
 
@@ -38,8 +38,8 @@ static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max
     if (rc == 0)
         return 0;
     if (lmdb_store_error(rc) == STORE_CORRUPT)
-        return lmdb_store_fail(text, STORE_CORRUPT, "%s/data.mdb is damaged or not an LMDB file; restore it from a backup",
-                               dir);
+        return lmdb_store_fail(text, STORE_CORRUPT,
+                               "%s/data.mdb is damaged or not an LMDB file; restore it from a backup", dir);
     if (lmdb_store_error(rc) == STORE_NEWER)
         return lmdb_store_fail(text, STORE_NEWER, "%s/data.mdb is of another version of LMDB than this program's", dir);
     return lmdb_store_fail(text, lmdb_store_error(rc), "cannot open %s/data.mdb: %s", dir, mdb_strerror(rc));
@@ -69,11 +69,13 @@ static int check_format(MDB_txn *txn, MDB_dbi system, const char *dir, char *tex
     size_t magic_size = strlen(FORMAT_MAGIC);
     int rc = mdb_get(txn, system, &key, &value);
     if (rc != 0 || value.mv_size != FORMAT_SIZE || memcmp(value.mv_data, FORMAT_MAGIC, magic_size) != 0)
-        return lmdb_store_fail(text, STORE_CORRUPT, "%s has no valid format record; it is damaged, or not a store", dir);
+        return lmdb_store_fail(text, STORE_CORRUPT, "%s has no valid format record; it is damaged, or not a store",
+                               dir);
     unsigned version = (unsigned)key_decode((const char *)value.mv_data + magic_size, FORMAT_SIZE - magic_size);
     if (version > FORMAT_VERSION)
-        return lmdb_store_fail(text, STORE_NEWER, "%s has format %u and this program knows up to %u; use a newer program",
-                               dir, version, FORMAT_VERSION);
+        return lmdb_store_fail(text, STORE_NEWER,
+                               "%s has format %u and this program knows up to %u; use a newer program", dir, version,
+                               FORMAT_VERSION);
     if (version == 0)
         return lmdb_store_fail(text, STORE_CORRUPT, "%s has format 0, which never was; it is damaged", dir);
     return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading: one cached read transaction, renewed for each call and reset after it. A read transaction that stays open keeps
- * every page from being reused, and the file grows without bound.
+ * Reading: one cached read transaction, renewed for each call and reset after it. A read transaction that stays open
+ * keeps every page from being reused, and the file grows without bound.
  */
 #include "lmdb_store.h"
 

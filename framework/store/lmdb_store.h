@@ -3,16 +3,16 @@
  * The LMDB driver's insides. Functions return 0, an LMDB code or an errno, unless they say "STORE_ code".
  *
  * The format, version 1. Named databases:
- *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8 bytes: the last epoch given out, and a
- *                          number larger than every one that has been deleted or dropped
+ *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8 bytes: the last epoch
+ *                          given out, and a number larger than every one that has been deleted or dropped
  *   live, meta             records as in store.h; a meta key is the name
  *   records/<start>-<end>  a bucket (16 hexadecimal digits each): number -> value
  *   gids/<start>-<end>     its index: gid -> number
  * Keys and integers are as in key.h.
  *
- * Locks, in the order in which they are taken: writer, layout, gids. LMDB lets only one transaction at a time open or drop named
- * databases, and dropping closes the handle for all: so a batch that makes or drops a bucket holds `layout`, as every read does; all
- * other batches go on beside the reads.
+ * Locks, in the order in which they are taken: writer, layout, gids. LMDB lets only one transaction at a time open or
+ * drop named databases, and dropping closes the handle for all: so a batch that makes or drops a bucket holds `layout`,
+ * as every read does; all other batches go on beside the reads.
  */
 #ifndef TERCET_LMDB_STORE_H
 #define TERCET_LMDB_STORE_H
@@ -48,7 +48,7 @@ struct lmdb_store {
     uint64_t number_top;  /* the largest number ever seen */
     uint64_t next_stored; /* "next" in the database */
 
-    pthread_mutex_t layout; /* guards what follows; the writer may read `buckets` without it, as only the writer changes it */
+    pthread_mutex_t layout; /* guards what follows; the writer, who alone changes `buckets`, may read them without it */
     struct buckets buckets; /* state is struct lmdb_bucket */
     MDB_txn *reader;        /* reset between reads; NULL before the first */
     bool is_broken;         /* the buckets could not be loaded */

@@ -49,14 +49,15 @@ struct store;
 enum store_op_kind {
     STORE_PUT,         /* live (number, part) = value, new or replaced */
     STORE_DELETE,      /* live (number, part) goes; fine when it is not there */
-    STORE_RESOLVE,     /* all live parts of number go; value is put in the bucket of time_ms and found under gid. Fine when
-                          it has been resolved before (replaces the value when it is in the same bucket) */
+    STORE_RESOLVE,     /* all live parts of number go; value is put in the bucket of time_ms and found under gid. Fine
+                          when it has been resolved before (replaces the value when it is in the same bucket) */
     STORE_META_PUT,    /* meta name = value */
     STORE_META_DELETE,
     STORE_DROP,        /* every bucket that ended at or before time_ms goes, whole */
 };
 
-/* One write. Numbers are 1 to UINT64_MAX - 1, a gid and a name are not empty. Pointers are read during store_commit only. */
+/* One write. Numbers are 1 to UINT64_MAX - 1, a gid and a name are not empty. Pointers are read during store_commit
+ * only. */
 struct store_op {
     enum store_op_kind kind;
     uint32_t part;
@@ -84,30 +85,32 @@ struct store_stats {
     uint64_t disk_free_bytes;  /* UINT64_MAX when there is no disk */
 };
 
-/* Takes the shard: a commit of its own (so a store that cannot write is found out here), which raises the epoch. *next_number is larger
- * than every number ever put or resolved, also of those whose buckets have been dropped. STORE_IO when it cannot be written: then nobody
- * holds the shard. Only shard 0 today. */
+/* Takes the shard: a commit of its own (so a store that cannot write is found out here), which raises the epoch.
+ * *next_number is larger than every number ever put or resolved, also of those whose buckets have been dropped.
+ * STORE_IO when it cannot be written: then nobody holds the shard. Only shard 0 today. */
 int store_acquire(struct store *store, uint32_t shard, uint64_t *epoch, uint64_t *next_number);
 void store_release(struct store *store, uint32_t shard, uint64_t epoch);
 
-/* All of the batch or nothing, in the order given, durable on return: 0, STORE_FENCED or STORE_INVALID (nothing written), or STORE_UNKNOWN.
- * After STORE_UNKNOWN every further commit is STORE_FENCED until acquired again. An empty batch is 0 and writes nothing. */
+/* All of the batch or nothing, in the order given, durable on return: 0, STORE_FENCED or STORE_INVALID (nothing
+ * written), or STORE_UNKNOWN. After STORE_UNKNOWN every further commit is STORE_FENCED until acquired again. An empty
+ * batch is 0 and writes nothing. */
 int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count);
 
-/* Every live record in key order; the value lives until `each` returns; `each` returning non-zero ends the scan with that code. Must not be
- * held long while commits go on: call it at start. */
+/* Every live record in key order; the value lives until `each` returns; `each` returning non-zero ends the scan with
+ * that code. Must not be held long while commits go on: call it at start. */
 typedef int (*store_scan_fn)(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx);
 int store_scan(struct store *store, uint32_t shard, store_scan_fn each, void *ctx);
 
 /* One live record, or STORE_NOT_FOUND. */
 int store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out);
 
-/* A resolved record: the newest under `gid` (*number is set), or when gid is NULL the newest under *number. Or STORE_NOT_FOUND. */
+/* A resolved record: the newest under `gid` (*number is set), or when gid is NULL the newest under *number. Or
+ * STORE_NOT_FOUND. */
 int store_find(struct store *store, const char *gid, uint64_t *number, struct store_value *out);
 
-/* Resolved records, newest bucket first and within it largest number first, starting after `cursor` (zeroed: at the newest), at most `limit`.
- * *cursor is moved so that the next call goes on. Returns the count, or a negative code; `each` as above (the cursor then stays before
- * the record that it refused). */
+/* Resolved records, newest bucket first and within it largest number first, starting after `cursor` (zeroed: at the
+ * newest), at most `limit`. *cursor is moved so that the next call goes on. Returns the count, or a negative code;
+ * `each` as above (the cursor then stays before the record that it refused). */
 struct store_cursor {
     int64_t bucket_ms;
     uint64_t number;
@@ -123,21 +126,23 @@ int store_stats(struct store *store, struct store_stats *out);
 void store_close(struct store *store);
 
 struct store_options {
-    uint64_t size_max;    /* bytes of the map; default 64 GiB of address space (the file is sparse and grows as needed) */
-    int64_t bucket_ms;    /* width of a bucket of resolved records; default one day; may differ from that of an earlier run */
+    uint64_t size_max; /* bytes of the map; default 64 GiB of address space (the file is sparse and grows as needed) */
+    int64_t bucket_ms; /* width of a bucket of resolved records; default one day; an earlier run's may have been another */
 };
 
-/* LMDB in directory `dir`, which is made when missing (its parent must exist). Errors, with a text that says what to do in `text`
- * (STORE_TEXT_MAX bytes, or NULL): STORE_LOCKED, STORE_NEWER, STORE_CORRUPT, STORE_IO (also: not a local file system), STORE_INVALID (the
- * path is too long), STORE_NOMEM. options NULL: all defaults. Not usable across fork. After a failed commit reading may fail too
- * (STORE_IO), and acquire: then the store must be closed and opened again, best by a restart of the process. */
+/* LMDB in directory `dir`, which is made when missing (its parent must exist). Errors, with a text that says what to do
+ * in `text` (STORE_TEXT_MAX bytes, or NULL): STORE_LOCKED, STORE_NEWER, STORE_CORRUPT, STORE_IO (also: not a local file
+ * system), STORE_INVALID (the path is too long), STORE_NOMEM. options NULL: all defaults. Not usable across fork. After
+ * a failed commit reading may fail too (STORE_IO), and acquire: then the store must be closed and opened again, best by
+ * a restart of the process. */
 int store_lmdb_open(struct store **out, const char *dir, const struct store_options *options, char *text);
 
-/* In memory: the test double, for tests and for trying things out. Running out of memory while it writes ends the process. */
+/* In memory: the test double, for tests and for trying things out. Running out of memory while it writes ends the
+ * process. */
 int store_memory_open(struct store **out, const struct store_options *options);
 
-/* Memory store only: the n-th commit from now (1: the next) fails. With `applied` its batch is in the store all the same, as a failed
- * LMDB commit may be. */
+/* Memory store only: the n-th commit from now (1: the next) fails. With `applied` its batch is in the store all the
+ * same, as a failed LMDB commit may be. */
 void store_memory_fail(struct store *store, uint64_t nth, bool applied);
 
 /* -- For drivers: what a store implements; every function above but the openers goes through it. ---------------- */

@@ -65,7 +65,8 @@ Test(bucket, every_result_has_a_text)
 Test(lmdb_open, network_file_systems_are_known)
 {
     const uint64_t remote[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, V9FS_MAGIC,
-                               CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, CODA_SUPER_MAGIC, (uint64_t)(int32_t)CIFS_SUPER_MAGIC};
+                               CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, CODA_SUPER_MAGIC,
+                               (uint64_t)(int32_t)CIFS_SUPER_MAGIC};
     const uint64_t local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC};
     for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
         cr_assert(lmdb_store_is_network(remote[i]), "%zu", i);

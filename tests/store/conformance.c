@@ -42,7 +42,8 @@ CONFORMANCE(a_scan_ends_where_it_is_told)
 
 CONFORMANCE(resolve_moves_all_parts_of_a_number)
 {
-    COMMIT_OK(fixture, op_put(1, 0, "s"), op_put(2, 0, "t"), op_put(2, 1, "b1"), op_put(2, 70000, "b"), op_put(3, 0, "u"));
+    COMMIT_OK(fixture, op_put(1, 0, "s"), op_put(2, 0, "t"), op_put(2, 1, "b1"), op_put(2, 70000, "b"),
+              op_put(3, 0, "u"));
     COMMIT_OK(fixture, op_resolve(2, "g2", 1500, "done"));
     cr_assert_str_eq(fixture_live(fixture), "1.0=s 3.0=u");
     cr_assert_str_eq(fixture_find(fixture, "g2"), "2=done");
@@ -69,7 +70,8 @@ CONFORMANCE(resolving_again_replaces_within_a_bucket)
 CONFORMANCE(gids_are_found_in_any_order_and_bucket)
 {
     COMMIT_OK(fixture, op_resolve(1, "m", 1500, "1"), op_resolve(2, "z", 1500, "2"), op_resolve(3, "a", 1500, "3"));
-    COMMIT_OK(fixture, op_resolve(4, "b", 2500, "4"), op_resolve(5, "mm", 2500, "5"), op_resolve(6, "\xc3\xa9", 2500, "6"));
+    COMMIT_OK(fixture, op_resolve(4, "b", 2500, "4"), op_resolve(5, "mm", 2500, "5"),
+              op_resolve(6, "\xc3\xa9", 2500, "6"));
     COMMIT_OK(fixture, op_resolve(7, "a0", 500, "7"), op_resolve(8, "A", 2500, "8"));
     fixture_reopen(fixture);
     COMMIT_OK(fixture, op_resolve(9, "zz", 500, "9"), op_resolve(10, "k", 2500, "10"));
@@ -150,6 +152,7 @@ CONFORMANCE(buckets_are_dropped_whole_and_not_before_their_end)
     cr_assert_str_eq(fixture_resolved(fixture, 10), "");
     COMMIT_OK(fixture, op_resolve(4, "a", 1500, "anew"));
     cr_assert_str_eq(fixture_find(fixture, "a"), "4=anew");
+    cr_assert_str_eq(fixture_find(fixture, "b"), "not found");
 }
 
 CONFORMANCE(a_wild_clock_refuses_nothing)

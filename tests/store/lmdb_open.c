@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "fixture.h"
 
 #define SUITE lmdb_open
@@ -272,6 +273,15 @@ Test(SUITE, a_path_that_cannot_be_a_store_is_refused, TIMEOUT)
     struct store *store;
     cr_assert_eq(store_lmdb_open(&store, long_path, NULL, text), STORE_INVALID);
     cr_assert_not_null(strstr(text, "too long"));
+    fixture_close(&fixture);
+}
+
+Test(SUITE, a_network_file_system_is_refused, TIMEOUT)
+{
+    struct fixture fixture;
+    fixture_prepare(&fixture, FIXTURE_LMDB, 0);
+    fault_network();
+    expect_refused(&fixture, STORE_IO, "local disk");
     fixture_close(&fixture);
 }
 
