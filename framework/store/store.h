@@ -127,7 +127,7 @@ void store_close(struct store *store);
 
 struct store_options {
     uint64_t size_max; /* bytes of the map; default 64 GiB of address space (the file is sparse and grows as needed) */
-    int64_t bucket_ms; /* width of a bucket of resolved records; default one day; an earlier run's may have been another */
+    int64_t bucket_ms; /* width of a bucket of resolved records; default one day; an earlier run may have had another */
 };
 
 /* LMDB in directory `dir`, which is made when missing (its parent must exist). Errors, with a text that says what to do

@@ -8,8 +8,7 @@
 /* The next fdatasync fails with EIO. */
 void fault_next_sync(void);
 
-/* The next pwrite of less than a page fails with EIO: in a commit that is LMDB's meta page, after the data is synced.
- * */
+/* The next pwrite of less than a page fails with EIO: in a commit that is LMDB's meta page, after the sync. */
 void fault_next_meta_write(void);
 
 /* From now on every directory is on NFS. */

@@ -29,8 +29,7 @@ void fixture_open(struct fixture *fixture, enum fixture_driver driver, int64_t b
 /* Only makes the directory. */
 void fixture_prepare(struct fixture *fixture, enum fixture_driver driver, int64_t bucket_ms);
 
-/* Opens what was prepared, or closes and opens again; acquires. The memory store lives on and is only acquired again.
- * */
+/* Opens what was prepared, or closes and opens again; acquires. The memory store is only acquired again. */
 void fixture_reopen(struct fixture *fixture);
 void fixture_acquire(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
