@@ -4,6 +4,7 @@
  */
 #include "methods.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,10 +54,7 @@ int methods_add(struct method_table *table, const ProtobufCServiceDescriptor *se
     if (path == NULL)
         return CRPC_ENOMEM;
     struct method_entry *slot = slot_find(table, path, strlen(path));
-    if (slot->path != NULL) {
-        free(path);
-        return CRPC_EEXISTS;
-    }
+    assert(slot->path == NULL);
     *slot = (struct method_entry){path, strlen(path), method, handler, ctx};
     table->count++;
     return 0;

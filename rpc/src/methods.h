@@ -21,7 +21,7 @@ struct method_table {
     size_t count, capacity;
 };
 
-/* Adds a method. Errors: CRPC_EEXISTS, CRPC_ENOMEM. */
+/* Adds a method that is not in the table. Errors: CRPC_ENOMEM. */
 int methods_add(struct method_table *table, const ProtobufCServiceDescriptor *service,
                 const ProtobufCMethodDescriptor *method, const struct crpc_handler *handler, void *ctx);
 

@@ -99,6 +99,12 @@ static void reply_text(struct crpc_call *call, const char *text)
     crpc_call_reply(call, &reply.base);
 }
 
+static void reply_who(struct crpc_call *call)
+{
+    const char *identity = crpc_call_identity(call);
+    reply_text(call, identity != NULL ? identity : "nobody");
+}
+
 static void reply_big(struct crpc_call *call, size_t size)
 {
     Crpc__Test__Item reply = CRPC__TEST__ITEM__INIT;
@@ -125,7 +131,6 @@ static void on_unary(struct crpc_call *call, const ProtobufCMessage *request, vo
 {
     const Crpc__Test__Item *item = (const Crpc__Test__Item *)request;
     struct echo_log *log = ctx;
-    const char *identity = crpc_call_identity(call);
 
     if (strcmp(item->text, "fail") == 0)
         fail_with_details(call);
@@ -136,7 +141,7 @@ static void on_unary(struct crpc_call *call, const ProtobufCMessage *request, vo
     else if (strcmp(item->text, "big") == 0)
         reply_big(call, (size_t)item->number);
     else if (strcmp(item->text, "who") == 0)
-        reply_text(call, identity != NULL ? identity : "nobody");
+        reply_who(call);
     else if (strcmp(item->text, "left") == 0)
         reply_left(call);
     else if (strcmp(item->text, "drop") != 0)

@@ -196,6 +196,30 @@ Test(cancel, freeing_a_channel_ends_its_calls)
     cr_assert_eq(last_code, CRPC_CANCELLED);
 }
 
+static bool note_arrival(struct crpc_call *call, struct crpc_status *why, void *ctx)
+{
+    (void)call;
+    (void)why;
+    event_post(ctx);
+    return true;
+}
+
+/* The handler is never called, so the library alone must let go of the call; a leak otherwise. */
+Test(waiting, a_request_that_never_comes, .timeout = 60)
+{
+    struct event arrived = EVENT_INIT;
+    struct crpc_server_options options = {.size = sizeof options, .authorize = note_arrival, .authorize_ctx = &arrived};
+    struct crpc_call *call;
+    echo_start(&echo, &options, NULL);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &bounded, NULL, NULL), 0);
+    cr_assert(event_wait(&arrived, 1));
+    crpc_call_cancel(call);
+    crpc_call_unref(call);
+    crpc_server_stop(echo.server, WAIT_S * 1000);
+    cr_assert_eq(event_count(&echo.log.opened), 0);
+    echo_stop(&echo);
+}
+
 /* -- One read, one send, nothing after the end ------------------------------------------------- */
 
 struct client {
@@ -279,6 +303,7 @@ Test(order, everything_is_closed_after_the_end)
     cr_assert_eq(
         crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, &client_events, &client),
         0);
+    cr_assert_str_eq(crpc_call_peer(call), "", "no headers yet");
     cr_assert_eq(crpc_call_half_close(call), 0);
     cr_assert_eq(crpc_call_read(call), 0);
     cr_assert(event_wait(&client.ended, 1));

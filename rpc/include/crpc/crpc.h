@@ -132,8 +132,8 @@ void crpc_loop_free(struct crpc_loop *loop);
 /* -- Messages -------------------------------------------------------------------------------- */
 
 /* Decodes `bytes` into a message allocated with at most `memory_max` bytes (0: 64 times the size of
- * the bytes, at least 64 KiB), so that hostile input cannot ask for more. The message is the
- * caller's: crpc_message_free. Errors: CRPC_EDECODE. */
+ * the bytes, at least 64 KiB), so that hostile input cannot ask for more; and at most about 100 levels
+ * deep. The message is the caller's: crpc_message_free. Errors: CRPC_EDECODE. */
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max);
 void crpc_message_free(ProtobufCMessage *message);
@@ -150,19 +150,22 @@ struct crpc_call_events {
     /* A message asked for with crpc_call_read has arrived. `message` lives until this returns. */
     void (*on_message)(struct crpc_call *call, struct crpc_bytes message, void *ctx);
     /* The peer sends no more messages: the answer to a crpc_call_read past the last one. On the
-     * server: the client has half-closed. */
+     * server: the client has half-closed, and has not just broken off (on_end alone tells that).
+     * On the client: also when the call failed; on_end says how it ended. */
     void (*on_half_closed)(struct crpc_call *call, void *ctx);
     /* The message given to crpc_call_send is taken by the transport (flow control allowed it): the
      * next may be sent. `ok` is false when it was not, because the call ends; on_end follows. */
     void (*on_sent)(struct crpc_call *call, bool ok, void *ctx);
     /* The last callback, exactly once for every call. Client: the status received (or
      * made here: DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE). Server: OK when the status was sent and
-     * the peer had not cancelled, else CANCELLED; it does not say that the client has read it. */
+     * the peer had not cancelled, else CANCELLED; it does not say that the client has read it.
+     * A client's status lies behind the messages: it comes when they have been read (or cancel). */
     void (*on_end)(struct crpc_call *call, const struct crpc_status *status, void *ctx);
 };
 
 /* One more, one less reference. A call that a callback is given is alive until the callback
- * returns; who keeps it longer takes a reference. */
+ * returns; who keeps it longer takes a reference. Letting go does not cancel a client's call: its
+ * callbacks come all the same. A call may be kept longer than its server, channel and loop. */
 void crpc_call_ref(struct crpc_call *call);
 void crpc_call_unref(struct crpc_call *call);
 
@@ -172,7 +175,8 @@ void crpc_call_unref(struct crpc_call *call);
 int crpc_call_read(struct crpc_call *call);
 
 /* Sends one message of a stream. One may be under way: CRPC_EBUSY until on_sent, which is the flow control
- * that bounds the writer's memory. Errors: CRPC_ETOOBIG, CRPC_ECLOSED. */
+ * that bounds the writer's memory. Errors: CRPC_ETOOBIG (2 GiB), CRPC_ECLOSED; CRPC_EINVAL when the message is
+ * not of the method's type, or on a server whose method sends no stream. */
 int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message);
 int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message);
 
@@ -194,11 +198,12 @@ bool crpc_call_trailer_get(struct crpc_call *call, const char *key, struct crpc_
 /* Time left to the call's deadline in ms, 0 when it has passed, INT64_MAX without one. */
 int64_t crpc_call_time_left_ms(const struct crpc_call *call);
 
-/* The peer's address, such as "ipv4:127.0.0.1:53412" or "unix:"; lives as long as the call. */
+/* The peer's address, such as "ipv4:127.0.0.1:53412" or "unix:"; lives as long as the call. On a client "" before
+ * on_headers. */
 const char *crpc_call_peer(struct crpc_call *call);
 
 /* The peer's identity under mutual TLS: its subject alternative name, or else its common name. NULL
- * when the peer has proved none. Lives as long as the call. */
+ * when the peer has proved none. Lives as long as the call. On a client: the server's, after on_headers. */
 const char *crpc_call_identity(struct crpc_call *call);
 
 /* The method's full name, such as "/tercet.v1.Coordinator/Run"; lives as long as the call. */
@@ -246,7 +251,8 @@ struct crpc_handler {
 };
 
 /* Decides whether a call may go on, before its handler and before health and reflection, too; runs on a
- * poller thread. Returns true, or false with *why filled (static or call-lived text). */
+ * poller thread. Returns true, or false with *why filled (static or call-lived text; PERMISSION_DENIED when it is
+ * left alone). Methods that nobody serves are asked about as well. */
 typedef bool (*crpc_authorize_fn)(struct crpc_call *call, struct crpc_status *why, void *ctx);
 
 struct crpc_server_options {
@@ -267,7 +273,8 @@ struct crpc_server_options {
 int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop, const struct crpc_server_options *options);
 
 /* Embeds a FileDescriptorSet (protoc-c --descriptor_set_out --include_imports) for reflection and for the checks of
- * crpc_server_add_service. The bytes must outlive the server. May be called several times; before start. */
+ * crpc_server_add_service, so before the services it describes. The bytes must outlive the server. May be called
+ * several times; before start. Errors: CRPC_EDECODE. */
 int crpc_server_add_descriptors(struct crpc_server *server, struct crpc_bytes set);
 
 /* Adds a service; methods without a handler answer UNIMPLEMENTED. `handlers` must outlive the server; before start.
@@ -279,13 +286,15 @@ int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDe
 /* Listens at "host:port", "dns:...", "ipv4:...", "[::1]:port" or "unix:/path"; before start, several times for several
  * addresses. Port 0 picks one: *port_out (may be NULL) has it, 0 for a unix socket. `tls` NULL: plaintext. A unix path is
  * guarded by a lock file beside it, so that no second server steals it, and a stale socket is removed.
- * Errors: CRPC_EADDRESS, CRPC_ETLS. */
+ * The socket's mode follows the umask: set that, or a directory, to keep other users out. A host name that has
+ * several addresses counts as bound when one of them is. Errors: CRPC_EADDRESS, CRPC_ETLS. */
 int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls, int *port_out);
 
+/* Errors: CRPC_EINVAL when it listens nowhere or was started before. */
 int crpc_server_start(struct crpc_server *server);
 
 /* Health as grpc.health.v1 tells it. `service` "" is the whole server. Everything added serves from start on; stopping sets
- * NOT_SERVING first. */
+ * NOT_SERVING first and ends the calls that watch. Errors: CRPC_EINVAL without health, CRPC_ECLOSED when stopping. */
 int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving);
 
 /* Takes no new calls, lets those under way finish for `grace_ms`, then cancels the rest, and waits
@@ -303,7 +312,8 @@ void crpc_call_events_set(struct crpc_call *call, const struct crpc_call_events 
 int crpc_call_add_metadata(struct crpc_call *call, const struct crpc_metadata *entry);
 int crpc_call_add_trailer(struct crpc_call *call, const struct crpc_metadata *entry);
 
-/* Ends a unary (or client-streaming) call with OK and this reply. */
+/* Ends a unary (or client-streaming) call with OK and this reply. Errors: CRPC_ECLOSED when it has ended, by
+ * cancellation too; CRPC_EINVAL, CRPC_ETOOBIG. */
 int crpc_call_reply(struct crpc_call *call, const ProtobufCMessage *reply);
 int crpc_call_reply_bytes(struct crpc_call *call, struct crpc_bytes reply);
 
@@ -358,7 +368,7 @@ struct crpc_result {
 void crpc_result_clear(struct crpc_result *result);
 
 /* A unary call, blocking. *reply is the caller's: crpc_message_free. Returns 0, or CRPC_ESTATUS with *result (may be NULL)
- * saying how it ended, or another error when the call could not be made. */
+ * saying how it ended (what was in it is not freed), or another error when the call could not be made. */
 int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
                const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
                struct crpc_result *result);
@@ -385,9 +395,11 @@ int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel, con
 /* Waits until the transport has taken the message. CRPC_ECLOSED when the call has ended: crpc_stream_finish says how. */
 int crpc_stream_write(struct crpc_stream *stream, const ProtobufCMessage *message);
 int crpc_stream_half_close(struct crpc_stream *stream);
-/* Waits for the next message, which is the caller's. CRPC_END when there are no more. */
+/* Waits for the next message, which is the caller's. CRPC_END when there are no more, also because the call failed:
+ * crpc_stream_finish tells. CRPC_EDECODE for a message that is none; the stream goes on. */
 int crpc_stream_read(ProtobufCMessage **out, struct crpc_stream *stream);
-/* Waits for the end (reading on is not needed), fills *result as crpc_unary does, and frees the stream. */
+/* Half-closes if that was not done, waits for the end (messages left are read and dropped), fills *result and returns
+ * as crpc_unary does, and frees the stream. */
 int crpc_stream_finish(struct crpc_stream *stream, struct crpc_result *result);
 /* Cancels; safe from another thread while one waits in read or write. */
 void crpc_stream_cancel(struct crpc_stream *stream);
