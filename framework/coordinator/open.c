@@ -76,6 +76,13 @@ static int error_of_store(int rc)
     }
 }
 
+/* A store that is made anew begins above the numbers of one that was lost before it: participants keep the highest mark
+ * they saw, and would refuse what is at or below it. A second of wall clock is worth 2^20 numbers; the sum stays below 2^53. */
+static uint64_t first_number(const struct coordinator *c)
+{
+    return c->next_number > 1 ? c->next_number : (uint64_t)(c->started_ms / 1000) << 20;
+}
+
 static int open_store(struct coordinator *c, char *text)
 {
     int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
@@ -86,8 +93,10 @@ static int open_store(struct coordinator *c, char *text)
     if (rc != 0)
         return error_of_store(rc);
     rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
-    if (rc == 0)
+    if (rc == 0) {
+        c->next_number = first_number(c);
         return 0;
+    }
     store_close(c->store);
     c->store = NULL;
     return fail(text, error_of_store(rc), store_strerror(rc));

@@ -83,7 +83,7 @@ static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_br
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
-    out->try_until_ms = branch->try_state == TXN_TRY_OWN ? 0 : branch->try_until_ms + wall_offset_ms;
+    out->try_until_ms = branch->try_until_ms == TXN_NEVER ? 0 : branch->try_until_ms + wall_offset_ms;
 }
 
 static uint32_t option_flags(const struct txn_options *options)
@@ -238,7 +238,7 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
     branch->is_parked = (state->flags & FLAG_PARKED) != 0;
     branch->is_broken = (state->flags & FLAG_BROKEN) != 0;
     branch->is_settled = (state->flags & FLAG_SETTLED) != 0;
-    branch->try_until_ms = state->try_until_ms - wall_offset_ms;
+    branch->try_until_ms = state->try_until_ms == 0 ? TXN_NEVER : state->try_until_ms - wall_offset_ms;
     info->reply_size = (uint32_t)state->reply.len;
     if (state->reply.len > 0) {
         info->reply = must_alloc(state->reply.len);

@@ -267,7 +267,7 @@ static void confirm(struct request *r, const Tercet__V1__ConfirmRequest *message
         error = decision_conflict(found.resolved->state->state, true);
     if (error == 0 && found.entry != NULL)
         error = plan_error_of_core(
-            owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CONFIRM, .is_forced = message->force}));
+            owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = message->force}));
     if (error == 0 && found.entry != NULL)
         answer_when(r, found.entry, message->wait);
     else

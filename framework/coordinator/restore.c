@@ -33,7 +33,8 @@ static void restore_times(struct coordinator *c, struct entry *entry)
     entry->txn.deadline_ms = c->now_ms + bounded_left(entry->txn.deadline_ms - c->now_ms, total_ms);
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
         struct txn_branch *branch = &entry->txn.branches[i];
-        branch->try_until_ms = c->now_ms + bounded_left(branch->try_until_ms - c->now_ms, total_ms);
+        if (branch->try_until_ms != TXN_NEVER)
+            branch->try_until_ms = c->now_ms + bounded_left(branch->try_until_ms - c->now_ms, total_ms);
     }
 }
 
@@ -87,6 +88,7 @@ static bool restore_branch(struct restore *r, uint32_t part, const void *value, 
     info->action = must_strdup(slash + 1);
     info->payload_size = (uint32_t)record->payload.len;
     info->try_timeout_ms = record->try_timeout_ms;
+    branch->try_timeout_ms = record->try_timeout_ms;
     branch->digest = record->digest;
     r->branches_seen++;
     crpc_message_free(&record->base);

@@ -183,6 +183,12 @@ static struct txn_branch *insert(struct txn *txn, uint32_t number)
     return place;
 }
 
+/* When a try that begins now is unknown. */
+static int64_t try_limit(const struct txn *txn, int64_t now_ms, int64_t timeout_ms)
+{
+    return earlier_of(later(now_ms, timeout_ms), txn->deadline_ms);
+}
+
 static int enlist(struct step *step)
 {
     const struct txn_event *event = step->event;
@@ -190,14 +196,16 @@ static int enlist(struct step *step)
     if (step->branch != NULL || !number_is_valid(event->number)) {
         return enlist_late(step);
     }
+    bool has_turn = !event->is_routed || !txn->options.is_ordered;
     struct txn_branch *branch = insert(txn, event->number);
     *branch = (struct txn_branch){
         .number = event->number,
         .digest = event->digest,
         .since_ms = event->now_ms,
         .try_state = event->is_routed ? TXN_TRY_WAITING : TXN_TRY_OWN,
-        .next_ms = event->is_routed && txn->options.is_ordered ? TXN_NEVER : event->now_ms,
-        .try_until_ms = earlier_of(later(event->now_ms, event->try_timeout_ms), txn->deadline_ms),
+        .next_ms = has_turn ? event->now_ms : TXN_NEVER,
+        .try_until_ms = has_turn ? try_limit(txn, event->now_ms, event->try_timeout_ms) : TXN_NEVER,
+        .try_timeout_ms = event->try_timeout_ms,
     };
     step->persists = true;
     return 0;
@@ -205,10 +213,11 @@ static int enlist(struct step *step)
 
 static int confirm(struct step *step)
 {
+    bool is_operator = step->event->cause == TXN_CAUSE_OPERATOR;
     if (!step->event->is_forced && !routed_are_tried(step->txn)) {
         return TXN_NOT_READY;
     }
-    decide(step, TXN_CONFIRMING, TXN_CAUSE_INITIATOR);
+    decide(step, TXN_CONFIRMING, is_operator ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR);
     return 0;
 }
 
@@ -412,7 +421,26 @@ static void release_next_try(struct txn *txn, int64_t now_ms)
     }
     if (next != NULL && next->try_state == TXN_TRY_WAITING) {
         next->next_ms = now_ms;
+        if (next->try_until_ms == TXN_NEVER) {
+            next->try_until_ms = try_limit(txn, now_ms, next->try_timeout_ms);
+        }
     }
+}
+
+/* Turns are given and time runs out; an expired try may give the turn to the next, which may have no time at all. Returns
+ * whether a try has become unknown. */
+static bool pass_turns(struct step *step)
+{
+    bool any = false;
+    bool again = true;
+    while (again) {
+        if (step->txn->options.is_ordered) {
+            release_next_try(step->txn, step->event->now_ms);
+        }
+        again = expire_tries(step);
+        any = any || again;
+    }
+    return any;
 }
 
 static void call_tries(struct step *step)
@@ -431,14 +459,11 @@ static void advance_trying(struct step *step)
     struct txn *txn = step->txn;
     if (step->event->now_ms >= txn->deadline_ms) {
         decide(step, TXN_CANCELLING, TXN_CAUSE_DEADLINE);
-    } else if (expire_tries(step) && refusal_cancels(txn)) {
+    } else if (pass_turns(step) && refusal_cancels(txn)) {
         decide(step, TXN_CANCELLING, TXN_CAUSE_TRY_UNKNOWN);
     } else if (txn->options.decides_itself && all_are_tried(txn)) {
         decide(step, TXN_CONFIRMING, TXN_CAUSE_ALL_TRIED);
     } else {
-        if (txn->options.is_ordered) {
-            release_next_try(txn, step->event->now_ms);
-        }
         call_tries(step);
     }
 }

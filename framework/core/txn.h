@@ -68,7 +68,8 @@ struct txn_branch {
     uint64_t digest;      /* of everything the initiator said of it; equal digests are the same content */
     int64_t next_ms;      /* WAITING: when to call */
     int64_t since_ms;     /* when this phase began for the branch */
-    int64_t try_until_ms; /* routed try: unknown from then on */
+    int64_t try_until_ms; /* routed try: unknown from then on; TXN_NEVER: its turn has not come yet */
+    int64_t try_timeout_ms; /* routed try: how long it may take once its turn has come */
     uint32_t number;      /* 1..TXN_BRANCHES_MAX; the array is sorted by it */
     uint32_t attempts;    /* failed calls in this phase */
     uint8_t try_state;    /* enum txn_try */
@@ -104,7 +105,7 @@ struct txn {
 
 enum txn_event_kind {
     TXN_ENLIST = 0,  /* number, digest, is_routed, try_timeout_ms */
-    TXN_CONFIRM,     /* is_forced */
+    TXN_CONFIRM,     /* is_forced; cause: OPERATOR, else the initiator's */
     TXN_CANCEL,      /* cause: INITIATOR or OPERATOR */
     TXN_TRY_IS_DONE, /* number: answers of participants to TXN_CALL_TRY */
     TXN_TRY_IS_REFUSED,

@@ -79,6 +79,18 @@ Test(core_stories, ordered_run)
                  "8 tried 3 : PERSIST, TRIED 3, DECIDED, CONFIRM 1#1, CONFIRM 2#1, CONFIRM 3#1\n");
 }
 
+/* The second try's time begins with its turn, not with its enlistment. */
+Test(core_stories, an_ordered_try_has_its_whole_timeout)
+{
+    story_expect("0 begin itself ordered deadline=5000 : -\n"
+                 "0 enlist 1 timeout=100 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 timeout=100 : PERSIST\n"
+                 "90 tried 1 : MARK, TRIED 1, TRY 2#1\n"
+                 "150 wake : -\n"
+                 "150 due : 190\n"
+                 "189 tried 2 : PERSIST, TRIED 2, DECIDED, CONFIRM 1#1, CONFIRM 2#1\n");
+}
+
 Test(core_stories, ordered_branches_never_run_at_once_whatever_the_order_of_enlisting)
 {
     story_expect("0 begin ordered : -\n"

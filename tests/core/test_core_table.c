@@ -116,7 +116,7 @@ static const struct {
     {'B', "NO_BRANCH:"},
     {'P', "NOT_PARKED:"},
     {'n', "OK: +4 CALLING next=1000 until=1000; PERSIST, TRY 4#1"},
-    {'N', "OK: +4 WAITING next=never until=1000; PERSIST"},
+    {'N', "OK: +4 WAITING next=never until=never; PERSIST"},
     {'m', "OK: +4 OWN next=1000 until=1000; PERSIST"},
     {'c', "OK: CONFIRMING INITIATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CONFIRM 2#1, CONFIRM 3#1"},
     {'x', "OK: CANCELLING INITIATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CANCEL 2#1, CANCEL 3#1"},
@@ -223,7 +223,11 @@ static void tell_newcomer(struct transcript *told, const struct txn_branch *bran
     } else {
         transcript_add(told, " next=%" PRId64, branch->next_ms);
     }
-    transcript_add(told, " until=%" PRId64, branch->try_until_ms - 500);
+    if (branch->try_until_ms == TXN_NEVER) {
+        transcript_add(told, " until=never");
+    } else {
+        transcript_add(told, " until=%" PRId64, branch->try_until_ms - 500);
+    }
 }
 
 static void tell_changes(struct transcript *told, const struct txn *before, const struct txn *after)
