@@ -59,7 +59,8 @@ static void request_deliver(struct crpc_call *call)
         call->method->handler->on_request(call, request, call->method->ctx);
         crpc_message_free(request);
     } else {
-        crpc_call_fail(call, CRPC_INTERNAL, "the request is not a %s, or needs too much memory",
+        crpc_call_fail(call, CRPC_INVALID_ARGUMENT,
+                       "the request is not a valid protobuf %s, or a text in it is not UTF-8 or has a NUL: encode it anew",
                        call->receive_type->name);
     }
     call_handler_unref(call);

@@ -5,6 +5,7 @@
 #include "echo.h"
 
 #include <criterion/criterion.h>
+#include <grpc/reflection/v1/reflection.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,9 +103,10 @@ static int unary_raw(const char *data, size_t size)
     return ending.code;
 }
 
-Test(size, a_request_that_is_no_message_is_internal)
+Test(size, a_request_that_is_no_message)
 {
-    cr_assert_eq(unary_raw("\xff\xff\xff", 3), CRPC_INTERNAL);
+    cr_assert_eq(unary_raw("\xff\xff\xff", 3), CRPC_INVALID_ARGUMENT);
+    cr_assert_eq(unary_raw("\x12\x02\xc3\x28", 4), CRPC_INVALID_ARGUMENT, "a text that is not UTF-8");
     cr_assert_eq(unary_raw(NULL, 0), CRPC_INTERNAL);
     cr_assert_eq(event_count(&echo.log.opened), 0);
     cr_assert_eq(unary_with_data(0, "", 0), 0);
@@ -161,7 +163,11 @@ Test(decode, nesting_is_bounded, .timeout = 60)
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, shallow, 0), 0);
     crpc_message_free(message);
     message = NULL;
-    struct crpc_bytes deep = nested(buffer, sizeof buffer, 400);
+    struct crpc_bytes deepest = nested(buffer, sizeof buffer, 64);
+    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, deepest, 0), 0);
+    crpc_message_free(message);
+    message = NULL;
+    struct crpc_bytes deep = nested(buffer, sizeof buffer, 65);
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, deep, 0), CRPC_EDECODE);
     struct crpc_bytes bottomless = nested(buffer, sizeof buffer, 100000);
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, bottomless, SIZE_MAX), CRPC_EDECODE);
@@ -195,6 +201,69 @@ Test(decode, empty_and_nonsense)
     cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){"\xff\xff\xff\xff", 4}, 0), CRPC_EDECODE);
     cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){NULL, 4}, 0), CRPC_EINVAL);
     crpc_message_free(NULL);
+}
+
+struct text_case {
+    const char *bytes; /* of field 2 of Item, a string */
+    size_t size;
+    bool is_text;
+};
+
+Test(decode, text_is_utf8_without_nul)
+{
+    static const struct text_case cases[] = {
+        {"", 0, true},
+        {"plain", 5, true},
+        {"\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80", 11, true},
+        {"\xf4\x8f\xbf\xbf", 4, true},
+        {"a\0b", 3, false},
+        {"\xc3", 1, false},
+        {"\xc3\x28", 2, false},
+        {"\x80", 1, false},
+        {"\xc0\x80", 2, false},
+        {"\xc1\xbf", 2, false},
+        {"\xe0\x9f\xbf", 3, false},
+        {"\xed\xa0\x80", 3, false},
+        {"\xf0\x8f\xbf\xbf", 4, false},
+        {"\xf4\x90\x80\x80", 4, false},
+        {"\xf8\x88\x80\x80\x80", 5, false},
+        {"\xff", 1, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned char bytes[16] = {0x12, (unsigned char)cases[i].size};
+        ProtobufCMessage *message = NULL;
+        memcpy(bytes + 2, cases[i].bytes, cases[i].size);
+        int expected = cases[i].is_text ? 0 : CRPC_EDECODE;
+        struct crpc_bytes whole = {bytes, cases[i].size + 2};
+        cr_expect_eq(crpc_message_decode(&message, &crpc__test__item__descriptor, whole, 0), expected, "case %zu", i);
+        crpc_message_free(message);
+    }
+}
+
+Test(decode, text_is_looked_at_in_inner_messages_and_nowhere_else)
+{
+    const ProtobufCMessageDescriptor *set = &grpc__reflection__v1__server_reflection_response__descriptor;
+    const ProtobufCMessageDescriptor *item = &crpc__test__item__descriptor;
+    ProtobufCMessage *message = NULL;
+    /* list_services_response { service { name: "\xff" } } */
+    cr_assert_eq(crpc_message_decode(&message, set, (struct crpc_bytes){"\x32\x05\x0a\x03\x0a\x01\xff", 7}, 0), CRPC_EDECODE);
+    /* The same bytes as `data` of an Item, and as a field that nobody knows. */
+    cr_assert_eq(crpc_message_decode(&message, item, (struct crpc_bytes){"\x1a\x01\xff", 3}, 0), 0);
+    crpc_message_free(message);
+    cr_assert_eq(crpc_message_decode(&message, item, (struct crpc_bytes){"\x7a\x01\xff", 3}, 0), 0);
+    crpc_message_free(message);
+}
+
+Test(decode, what_is_cut_short)
+{
+    static const char whole[] = "\x08\x81\x01\x12\x02hi\x2a\x02\x08\x05";
+    bool is_boundary[sizeof whole] = {[0] = true, [3] = true, [7] = true, [11] = true};
+    for (size_t size = 0; size < sizeof whole; size++) {
+        ProtobufCMessage *message = NULL;
+        int result = crpc_message_decode(&message, &crpc__test__item__descriptor, (struct crpc_bytes){whole, size}, 0);
+        cr_expect_eq(result, is_boundary[size] ? 0 : CRPC_EDECODE, "%zu bytes", size);
+        crpc_message_free(message);
+    }
 }
 
 /* -- Flow control ----------------------------------------------------------------------------- */
