@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Decoding of bytes that nobody vouches for. protobuf-c limits neither the memory nor the depth of what it decodes (80 times
- * the bytes, a stack frame of 1 kB a level), and it looks at no text. So the bytes are walked first, for the depth and the
- * text, and its allocator has a budget.
+ * Decoding of bytes that nobody vouches for. protobuf-c limits neither the memory nor the depth of what it decodes
+ * (80 times the bytes, a stack frame of 1 kB a level), and it looks at no text. So the bytes are walked first, for the
+ * depth and the text, and its allocator has a budget.
  */
 #include <crpc/crpc.h>
 #include <stdlib.h>

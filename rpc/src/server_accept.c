@@ -60,7 +60,8 @@ static void request_deliver(struct crpc_call *call)
         crpc_message_free(request);
     } else {
         crpc_call_fail(call, CRPC_INVALID_ARGUMENT,
-                       "the request is not a valid protobuf %s, or a text in it is not UTF-8 or has a NUL: encode it anew",
+                       "the request is not a valid protobuf %s, or a text in it is not UTF-8 or has a NUL: "
+                       "encode it anew",
                        call->receive_type->name);
     }
     call_handler_unref(call);

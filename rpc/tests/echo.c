@@ -309,7 +309,8 @@ static void start(struct echo *echo, unsigned threads, const struct crpc_server_
     cr_assert_eq(crpc_channel_new(&echo->channel, echo->loop, echo->target, channel), 0);
 }
 
-void echo_start(struct echo *echo, const struct crpc_server_options *server, const struct crpc_channel_options *channel)
+void echo_start(struct echo *echo, const struct crpc_server_options *server,
+                const struct crpc_channel_options *channel)
 {
     start(echo, 1, server, channel);
 }

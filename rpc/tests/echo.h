@@ -53,7 +53,8 @@ extern const struct crpc_handler echo_handlers[];
 extern const size_t echo_handler_count;
 
 /* A server at a port of its own with all four kinds, and a channel; both with options, NULL for default. Asserts. */
-void echo_start(struct echo *echo, const struct crpc_server_options *server, const struct crpc_channel_options *channel);
+void echo_start(struct echo *echo, const struct crpc_server_options *server,
+                const struct crpc_channel_options *channel);
 void echo_start_threads(struct echo *echo, unsigned threads);
 void echo_stop(struct echo *echo);
 

@@ -261,8 +261,8 @@ static struct crpc_call *ping_start(struct ping *ping, int64_t count)
 {
     struct crpc_call *call;
     *ping = (struct ping){.ended = EVENT_INIT, .count = count};
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, &ping_events, ping),
-                 0);
+    cr_assert_eq(
+        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, &ping_events, ping), 0);
     cr_assert_eq(crpc_call_read(call), 0);
     ping_send(call, ping);
     return call;

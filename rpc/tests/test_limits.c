@@ -93,8 +93,8 @@ static int unary_raw(const char *data, size_t size)
     static const struct crpc_call_events events = {.on_end = on_ending};
     struct ending ending = {EVENT_INIT, 0};
     struct crpc_call *call;
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &bounded, &events, &ending),
-                 0);
+    cr_assert_eq(
+        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &bounded, &events, &ending), 0);
     if (data != NULL)
         cr_assert_eq(crpc_call_send_bytes(call, (struct crpc_bytes){data, size}), 0);
     cr_assert_eq(crpc_call_half_close(call), 0);
@@ -246,7 +246,8 @@ Test(decode, text_is_looked_at_in_inner_messages_and_nowhere_else)
     const ProtobufCMessageDescriptor *item = &crpc__test__item__descriptor;
     ProtobufCMessage *message = NULL;
     /* list_services_response { service { name: "\xff" } } */
-    cr_assert_eq(crpc_message_decode(&message, set, (struct crpc_bytes){"\x32\x05\x0a\x03\x0a\x01\xff", 7}, 0), CRPC_EDECODE);
+    struct crpc_bytes inner = {"\x32\x05\x0a\x03\x0a\x01\xff", 7};
+    cr_assert_eq(crpc_message_decode(&message, set, inner, 0), CRPC_EDECODE);
     /* The same bytes as `data` of an Item, and as a field that nobody knows. */
     cr_assert_eq(crpc_message_decode(&message, item, (struct crpc_bytes){"\x1a\x01\xff", 3}, 0), 0);
     crpc_message_free(message);

@@ -76,7 +76,9 @@ Test(reflection, lists_services)
 static bool is_file(ProtobufCBinaryData file, const char *name)
 {
     size_t size = strlen(name);
-    return file.len > size + 2 && file.data[0] == 0x0a && file.data[1] == size && memcmp(file.data + 2, name, size) == 0;
+    if (file.len <= size + 2 || file.data[0] != 0x0a || file.data[1] != size)
+        return false;
+    return memcmp(file.data + 2, name, size) == 0;
 }
 
 static void expect_files(int what, const char *text, const char *const *names, size_t count)

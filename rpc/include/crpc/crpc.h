@@ -132,8 +132,9 @@ void crpc_loop_free(struct crpc_loop *loop);
 /* -- Messages -------------------------------------------------------------------------------- */
 
 /* Decodes `bytes` into a message allocated with at most `memory_max` bytes (0: 64 times the size of
- * the bytes, at least 64 KiB), so that hostile input cannot ask for more; and at most about 100 levels
- * deep. The message is the caller's: crpc_message_free. Errors: CRPC_EDECODE. */
+ * the bytes, at least 64 KiB), so that hostile input cannot ask for more; messages may lie in each other
+ * at most 64 deep, and strings must be UTF-8 without NUL. The message is the caller's: crpc_message_free.
+ * Errors: CRPC_EDECODE. */
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max);
 void crpc_message_free(ProtobufCMessage *message);
@@ -169,14 +170,14 @@ struct crpc_call_events {
 void crpc_call_ref(struct crpc_call *call);
 void crpc_call_unref(struct crpc_call *call);
 
-/* Asks for the next message: on_message or on_half_closed answers. Nothing is read ahead of this but the
- * transport's window, so not asking is what holds a fast writer back. Errors: CRPC_EBUSY when one is asked for already,
- * CRPC_ECLOSED. */
+/* Asks for the next message: on_message or on_half_closed answers. Nothing is read ahead of this but
+ * the transport's window, so not asking is what holds a fast writer back. Errors: CRPC_EBUSY when one
+ * is asked for already, CRPC_ECLOSED. */
 int crpc_call_read(struct crpc_call *call);
 
-/* Sends one message of a stream. One may be under way: CRPC_EBUSY until on_sent, which is the flow control
- * that bounds the writer's memory. Errors: CRPC_ETOOBIG (2 GiB), CRPC_ECLOSED; CRPC_EINVAL when the message is
- * not of the method's type, or on a server whose method sends no stream. */
+/* Sends one message of a stream. One may be under way: CRPC_EBUSY until on_sent, which is the flow
+ * control that bounds the writer's memory. Errors: CRPC_ETOOBIG (2 GiB), CRPC_ECLOSED; CRPC_EINVAL when
+ * the message is not of the method's type, or on a server whose method sends no stream. */
 int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message);
 int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message);
 
@@ -188,7 +189,8 @@ int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size);
  * with crpc_call_finish instead). on_end follows. Fine on a call that has ended. */
 void crpc_call_cancel(struct crpc_call *call);
 
-/* The i-th received metadata entry (initial metadata; on the client after on_headers), false past the last. Views live as long as the call. */
+/* The i-th received metadata entry (initial metadata; on the client after on_headers), false past the
+ * last. Views live as long as the call. */
 bool crpc_call_metadata(struct crpc_call *call, size_t i, struct crpc_metadata *out);
 /* The first value of a key, as a view that lives as long as the call; false when there is none. */
 bool crpc_call_metadata_get(struct crpc_call *call, const char *key, struct crpc_bytes *out);
@@ -198,8 +200,8 @@ bool crpc_call_trailer_get(struct crpc_call *call, const char *key, struct crpc_
 /* Time left to the call's deadline in ms, 0 when it has passed, INT64_MAX without one. */
 int64_t crpc_call_time_left_ms(const struct crpc_call *call);
 
-/* The peer's address, such as "ipv4:127.0.0.1:53412" or "unix:"; lives as long as the call. On a client "" before
- * on_headers. */
+/* The peer's address, such as "ipv4:127.0.0.1:53412" or "unix:"; lives as long as the call. On a client
+ * "" before on_headers. */
 const char *crpc_call_peer(struct crpc_call *call);
 
 /* The peer's identity under mutual TLS: its subject alternative name, or else its common name. NULL
@@ -239,10 +241,12 @@ enum crpc_kind {
     CRPC_BIDIRECTIONAL = 3,
 };
 
-/* How one method is served. For CRPC_UNARY and CRPC_SERVER_STREAMING, on_request is called with the decoded
- * request, which lives until it returns. For the two others, on_open is called when the call arrives. Either may
- * finish the call at once or keep a reference and finish it later from any thread; a stream sets its events with crpc_call_events_set there.
- * A call whose last reference goes before it is finished ends with INTERNAL. */
+/* How one method is served. For CRPC_UNARY and CRPC_SERVER_STREAMING, on_request is called with the
+ * decoded request, which lives until it returns. For the two others, on_open is called when the call
+ * arrives. Either may finish the call at once or keep a reference and finish it later from any thread;
+ * a stream sets its events with crpc_call_events_set there. A call whose last reference goes before it
+ * is finished ends with INTERNAL; a request that cannot be decoded with INVALID_ARGUMENT, without the
+ * handler. */
 struct crpc_handler {
     const char *method; /* its name in the .proto, such as "Run" */
     enum crpc_kind kind;
@@ -251,8 +255,8 @@ struct crpc_handler {
 };
 
 /* Decides whether a call may go on, before its handler and before health and reflection, too; runs on a
- * poller thread. Returns true, or false with *why filled (static or call-lived text; PERMISSION_DENIED when it is
- * left alone). Methods that nobody serves are asked about as well. */
+ * poller thread. Returns true, or false with *why filled (static or call-lived text; PERMISSION_DENIED
+ * when it is left alone). Methods that nobody serves are asked about as well. */
 typedef bool (*crpc_authorize_fn)(struct crpc_call *call, struct crpc_status *why, void *ctx);
 
 struct crpc_server_options {
@@ -272,29 +276,31 @@ struct crpc_server_options {
 
 int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop, const struct crpc_server_options *options);
 
-/* Embeds a FileDescriptorSet (protoc-c --descriptor_set_out --include_imports) for reflection and for the checks of
- * crpc_server_add_service, so before the services it describes. The bytes must outlive the server. May be called
- * several times; before start. Errors: CRPC_EDECODE. */
+/* Embeds a FileDescriptorSet (protoc-c --descriptor_set_out --include_imports) for reflection and for
+ * the checks of crpc_server_add_service, so before the services it describes. The bytes must outlive
+ * the server. May be called several times; before start. Errors: CRPC_EDECODE. */
 int crpc_server_add_descriptors(struct crpc_server *server, struct crpc_bytes set);
 
-/* Adds a service; methods without a handler answer UNIMPLEMENTED. `handlers` must outlive the server; before start.
- * Errors: CRPC_EMISMATCH when a handler names no method of the service, has the wrong callback for its kind, or its kind is
- * not the one in the embedded descriptor set; CRPC_EEXISTS. */
+/* Adds a service; methods without a handler answer UNIMPLEMENTED. `handlers` must outlive the server;
+ * before start. Errors: CRPC_EMISMATCH when a handler names no method of the service, has the wrong
+ * callback for its kind, or its kind is not the one in the embedded descriptor set; CRPC_EEXISTS. */
 int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDescriptor *service,
                             const struct crpc_handler *handlers, size_t handler_count, void *ctx);
 
-/* Listens at "host:port", "dns:...", "ipv4:...", "[::1]:port" or "unix:/path"; before start, several times for several
- * addresses. Port 0 picks one: *port_out (may be NULL) has it, 0 for a unix socket. `tls` NULL: plaintext. A unix path is
- * guarded by a lock file beside it, so that no second server steals it, and a stale socket is removed.
- * The socket's mode follows the umask: set that, or a directory, to keep other users out. A host name that has
- * several addresses counts as bound when one of them is. Errors: CRPC_EADDRESS, CRPC_ETLS. */
+/* Listens at "host:port", "dns:...", "ipv4:...", "[::1]:port" or "unix:/path"; before start, several
+ * times for several addresses. Port 0 picks one: *port_out (may be NULL) has it, 0 for a unix socket.
+ * `tls` NULL: plaintext. A unix path is guarded by a lock file beside it, so that no second server
+ * steals it, and a stale socket is removed. The socket's mode follows the umask: set that, or a
+ * directory, to keep other users out. A host name that has several addresses counts as bound when one
+ * of them is. Errors: CRPC_EADDRESS, CRPC_ETLS. */
 int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls, int *port_out);
 
 /* Errors: CRPC_EINVAL when it listens nowhere or was started before. */
 int crpc_server_start(struct crpc_server *server);
 
-/* Health as grpc.health.v1 tells it. `service` "" is the whole server. Everything added serves from start on; stopping sets
- * NOT_SERVING first and ends the calls that watch. Errors: CRPC_EINVAL without health, CRPC_ECLOSED when stopping. */
+/* Health as grpc.health.v1 tells it. `service` "" is the whole server. Everything added serves from
+ * start on; stopping sets NOT_SERVING first and ends the calls that watch. Errors: CRPC_EINVAL without
+ * health, CRPC_ECLOSED when stopping. */
 int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving);
 
 /* Takes no new calls, lets those under way finish for `grace_ms`, then cancels the rest, and waits
@@ -317,7 +323,8 @@ int crpc_call_add_trailer(struct crpc_call *call, const struct crpc_metadata *en
 int crpc_call_reply(struct crpc_call *call, const ProtobufCMessage *reply);
 int crpc_call_reply_bytes(struct crpc_call *call, struct crpc_bytes reply);
 
-/* Ends any call with a status. A send that is under way is finished first. The second finish of a call is CRPC_ECLOSED. */
+/* Ends any call with a status. A send that is under way is finished first. The second finish of a call
+ * is CRPC_ECLOSED. */
 int crpc_call_finish(struct crpc_call *call, const struct crpc_status *status);
 
 /* crpc_call_finish with a code and a printf text. */
@@ -358,7 +365,8 @@ struct crpc_call_options {
     size_t metadata_count;
 };
 
-/* The end of a blocking call: owns its text and details. crpc_result_clear frees them; fine on a zeroed one. */
+/* The end of a blocking call: owns its text and details. crpc_result_clear frees them; fine on a zeroed
+ * one. */
 struct crpc_result {
     enum crpc_code code;
     char *message; /* never NULL after a call has ended */
@@ -367,8 +375,9 @@ struct crpc_result {
 };
 void crpc_result_clear(struct crpc_result *result);
 
-/* A unary call, blocking. *reply is the caller's: crpc_message_free. Returns 0, or CRPC_ESTATUS with *result (may be NULL)
- * saying how it ended (what was in it is not freed), or another error when the call could not be made. */
+/* A unary call, blocking. *reply is the caller's: crpc_message_free. Returns 0, or CRPC_ESTATUS with
+ * *result (may be NULL) saying how it ended (what was in it is not freed), or another error when the
+ * call could not be made. */
 int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
                const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
                struct crpc_result *result);
@@ -376,30 +385,34 @@ int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const Pro
 /* Called once: `reply` is NULL unless status->code is CRPC_OK. Both live until it returns. */
 typedef void (*crpc_unary_fn)(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx);
 
-/* A unary call with a callback. *out (may be NULL) is a reference to cancel it by. When this fails, the callback is not called. */
+/* A unary call with a callback. *out (may be NULL) is a reference to cancel it by. When this fails, the
+ * callback is not called. */
 int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
                      const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
                      crpc_unary_fn done, void *ctx);
 
 /* Opens a call of any kind with callbacks. The caller owns the reference in *out. */
 int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                   const char *method, const struct crpc_call_options *options, const struct crpc_call_events *events, void *ctx);
+                   const char *method, const struct crpc_call_options *options,
+                   const struct crpc_call_events *events, void *ctx);
 
 /* Client: no more messages will be sent. Waits for a send under way by itself. */
 int crpc_call_half_close(struct crpc_call *call);
 
-/* A stream of any kind, blocking: for programs with a thread to spare. One thread may read while another writes. */
+/* A stream of any kind, blocking: for programs with a thread to spare. One thread may read while
+ * another writes. */
 struct crpc_stream;
 int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
                      const char *method, const struct crpc_call_options *options);
-/* Waits until the transport has taken the message. CRPC_ECLOSED when the call has ended: crpc_stream_finish says how. */
+/* Waits until the transport has taken the message. CRPC_ECLOSED when the call has ended:
+ * crpc_stream_finish says how. */
 int crpc_stream_write(struct crpc_stream *stream, const ProtobufCMessage *message);
 int crpc_stream_half_close(struct crpc_stream *stream);
-/* Waits for the next message, which is the caller's. CRPC_END when there are no more, also because the call failed:
- * crpc_stream_finish tells. CRPC_EDECODE for a message that is none; the stream goes on. */
+/* Waits for the next message, which is the caller's. CRPC_END when there are no more, also because the
+ * call failed: crpc_stream_finish tells. CRPC_EDECODE for a message that is none; the stream goes on. */
 int crpc_stream_read(ProtobufCMessage **out, struct crpc_stream *stream);
-/* Half-closes if that was not done, waits for the end (messages left are read and dropped), fills *result and returns
- * as crpc_unary does, and frees the stream. */
+/* Half-closes if that was not done, waits for the end (messages left are read and dropped), fills
+ * *result and returns as crpc_unary does, and frees the stream. */
 int crpc_stream_finish(struct crpc_stream *stream, struct crpc_result *result);
 /* Cancels; safe from another thread while one waits in read or write. */
 void crpc_stream_cancel(struct crpc_stream *stream);
