@@ -267,7 +267,6 @@ void batch_submit(struct coordinator *c)
     batcher->in_flight = batch;
     batcher->filling = batch == &batcher->batches[0] ? &batcher->batches[1] : &batcher->batches[0];
     batcher->filling->seq = batch->seq + 1;
-    batcher->commits_total++;
     pthread_mutex_lock(&batcher->lock);
     batcher->submitted = batch;
     pthread_cond_signal(&batcher->changed);
@@ -314,6 +313,7 @@ void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, con
     }
     struct effect *effect = add_effect(batch, EFFECT_ANSWER);
     caller_ref(caller);
+    owner_owes(c, caller);
     effect->caller = caller;
     effect->answer = caller_encode(caller, &batch->arena, id, reply);
 }
@@ -358,6 +358,7 @@ static void release(struct coordinator *c, struct effect *effect)
     case EFFECT_ANSWER:
         caller_deliver(effect->caller, &effect->answer);
         owner_touch(c, effect->caller);
+        owner_has_answered(c, effect->caller);
         break;
     case EFFECT_WATCH:
         caller_watch_push(effect->caller, effect->answer.bytes, effect->is_last);

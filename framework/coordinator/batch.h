@@ -58,7 +58,6 @@ struct batcher {
     struct entry *lazy;
     size_t lazy_count;
     int64_t lazy_since_ms;
-    uint64_t commits_total;
 
     pthread_t thread;
     pthread_mutex_t lock;

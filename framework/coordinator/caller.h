@@ -25,7 +25,8 @@ struct caller {
     enum caller_kind kind;
     struct crpc_call *call;   /* a reference */
     struct outbox *outbox;    /* CALLER_SESSION */
-    uint32_t open_count;      /* the owner's: requests that wait for an answer */
+    uint32_t open_count;      /* the owner's: requests that wait for a state, or for what they are told to be durable */
+    bool is_half_closed;      /* the owner's: a session that will send nothing more */
     bool is_touched;          /* the owner's: has answers to flush */
     struct caller *touched_next;
 

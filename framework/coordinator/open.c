@@ -165,8 +165,8 @@ static void tear_down(struct tercet_coordinator *coordinator)
     while (c->table.oldest != NULL)
         owner_forget(c, c->table.oldest);
     table_free(&c->table);
-    queue_destroy(&c->queue);
     dispatch_free(c);
+    queue_destroy(&c->queue);
     crpc_loop_free(c->loop);
     access_free(c->access);
     if (c->store != NULL) {
@@ -258,7 +258,9 @@ void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t g
     if (coordinator == NULL)
         return;
     struct coordinator *c = &coordinator->c;
-    crpc_server_stop(c->server, grace_ms);
+    crpc_server_health_set(c->server, "", false);
+    owner_drain(c, grace_ms);
+    crpc_server_stop(c->server, 0);
     owner_stop(c);
     batcher_stop(c);
     tear_down(coordinator);

@@ -295,7 +295,7 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
         abort();
     event->call_id = target_call->id;
     event->code = (int)status->code;
-    copy_text(event->text, status->message);
+    copy_text(event->text, is_utf8(status->message, strlen(status->message)) ? status->message : "(a text that is not UTF-8)");
     if (reply != NULL) {
         size_t size = protobuf_c_message_get_packed_size(reply);
         uint8_t *bytes = must_alloc(size);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 void owner_log(const struct coordinator *c, enum tercet_log_level level, const char *format, ...)
 {
@@ -46,6 +47,26 @@ void owner_touch(struct coordinator *c, struct caller *caller)
     caller->is_touched = true;
     caller->touched_next = c->touched;
     c->touched = caller;
+}
+
+void owner_owes(struct coordinator *c, struct caller *caller)
+{
+    caller->open_count++;
+    c->open_count++;
+}
+
+/* A session that has half-closed ends when it has all its answers. */
+static void finish_if_done(struct caller *caller)
+{
+    if (caller->is_half_closed && caller->open_count == 0)
+        outbox_finish(caller->outbox);
+}
+
+void owner_has_answered(struct coordinator *c, struct caller *caller)
+{
+    caller->open_count--;
+    c->open_count--;
+    finish_if_done(caller);
 }
 
 static void flush_callers(struct coordinator *c)
@@ -286,6 +307,17 @@ static void instance_message(struct coordinator *c, struct instance *instance, c
     crpc_call_read(instance->call);
 }
 
+static void session_message(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequests *message)
+{
+    if (message == NULL) {
+        caller->is_half_closed = true;
+        finish_if_done(caller);
+        return;
+    }
+    request_session(c, caller, message);
+    crpc_call_read(caller->call);
+}
+
 static void committed(struct coordinator *c, int rc)
 {
     char text[TERCET_TEXT_MAX];
@@ -293,6 +325,7 @@ static void committed(struct coordinator *c, int rc)
         batch_is_durable(c);
         return;
     }
+    c->batcher.in_flight = NULL;
     snprintf(text, sizeof(text), "a commit failed, its outcome is not known: %s", store_strerror(rc));
     owner_fail(c, text);
 }
@@ -304,8 +337,7 @@ static void handle(struct coordinator *c, struct event *event)
         request_handle(c, event->caller, 0, event->method, event->message);
         break;
     case EVENT_SESSION:
-        request_session(c, event->caller, (const Tercet__V1__SessionRequests *)event->message);
-        crpc_call_read(event->caller->call);
+        session_message(c, event->caller, (const Tercet__V1__SessionRequests *)event->message);
         break;
     case EVENT_ATTACHED:
         instance_message(c, event->instance, (const Tercet__V1__AttachRequest *)event->message);
@@ -319,6 +351,9 @@ static void handle(struct coordinator *c, struct event *event)
     case EVENT_COMMITTED:
         committed(c, event->code);
         break;
+    case EVENT_CLOSE:
+        c->is_closing = true;
+        break;
     case EVENT_STOP:
         c->is_stopping = true;
         break;
@@ -330,6 +365,8 @@ static void refuse(struct coordinator *c, struct event *event)
 {
     if (event->kind == EVENT_STOP)
         c->is_stopping = true;
+    else if (event->kind == EVENT_COMMITTED)
+        c->batcher.in_flight = NULL;
     else if (event->kind == EVENT_REQUEST || event->kind == EVENT_SESSION)
         crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE, "the coordinator has stopped because its store failed");
 }
@@ -417,9 +454,10 @@ static void *run_owner(void *ctx)
         struct event *events = queue_take(&c->queue, next_turn_ms(c));
         c->now_ms = monotonic_ms();
         c->wall_ms = wall_ms();
+        if (!atomic_load(&c->has_failed))
+            check_headroom(c);
         handle_all(c, events);
         if (!atomic_load(&c->has_failed)) {
-            check_headroom(c);
             check_retention(c);
             wake_due(c);
             dispatch_tick(c);
@@ -427,6 +465,7 @@ static void *run_owner(void *ctx)
             dispatch_flush(c);
         }
         flush_callers(c);
+        atomic_store(&c->owes_answers, c->open_count > 0);
         arena_reset(&c->scratch);
     }
     return NULL;
@@ -438,11 +477,25 @@ int owner_start(struct coordinator *c)
     return pthread_create(&c->thread, NULL, run_owner, c) == 0 ? 0 : TERCET_NOMEM;
 }
 
-void owner_stop(struct coordinator *c)
+static void post(struct coordinator *c, enum event_kind kind)
 {
-    struct event *event = event_new(EVENT_STOP);
+    struct event *event = event_new(kind);
     if (event == NULL)
         abort();
     queue_post(&c->queue, event);
+}
+
+void owner_drain(struct coordinator *c, uint32_t grace_ms)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    int64_t until_ms = monotonic_ms() + grace_ms;
+    post(c, EVENT_CLOSE);
+    while (atomic_load(&c->owes_answers) && !atomic_load(&c->has_failed) && monotonic_ms() < until_ms)
+        nanosleep(&pause, NULL);
+}
+
+void owner_stop(struct coordinator *c)
+{
+    post(c, EVENT_STOP);
     pthread_join(c->thread, NULL);
 }

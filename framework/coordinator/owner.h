@@ -57,6 +57,9 @@ struct coordinator {
     uint64_t parked_count;
     struct store_stats store_stats;
     char refuses[TERCET_TEXT_MAX]; /* why new work is refused; "": it is not */
+    uint64_t open_count;           /* answers that are owed, watchers' not counted */
+    atomic_bool owes_answers;      /* the same, for the thread that closes */
+    bool is_closing;               /* takes no new transactions */
     bool is_stopping;
 
     struct queue queue;
@@ -79,6 +82,12 @@ static inline int64_t wall_offset_ms(const struct coordinator *c)
 int owner_start(struct coordinator *c);
 /* Finishes what is to be written, and ends the thread. */
 void owner_stop(struct coordinator *c);
+/* New transactions are refused from here on; waits until no answer is owed, at most grace_ms. */
+void owner_drain(struct coordinator *c, uint32_t grace_ms);
+
+/* An answer is owed to the caller from here on, and no longer. */
+void owner_owes(struct coordinator *c, struct caller *caller);
+void owner_has_answered(struct coordinator *c, struct caller *caller);
 
 /* Feeds one event of a transaction to the core and carries its actions out. */
 int owner_step(struct coordinator *c, struct entry *entry, struct txn_event event);

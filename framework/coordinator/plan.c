@@ -149,6 +149,10 @@ static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bo
 
 static int may_add(struct coordinator *c, const char **text)
 {
+    if (c->is_closing) {
+        *text = "the coordinator is stopping: try again soon";
+        return TERCET_UNAVAILABLE;
+    }
     if (c->refuses[0] != '\0') {
         *text = c->refuses;
         return TERCET_EXHAUSTED;

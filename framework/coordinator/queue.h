@@ -16,11 +16,12 @@ struct instance;
 
 enum event_kind {
     EVENT_REQUEST,   /* caller, method, message: one unary request */
-    EVENT_SESSION,   /* caller, message: a SessionRequests */
+    EVENT_SESSION,   /* caller, message: a SessionRequests; NULL: it will send nothing more */
     EVENT_ATTACHED,  /* instance, message: an AttachRequest with hello, results or both */
     EVENT_DETACHED,  /* instance: its stream has ended */
     EVENT_RESULT,    /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
     EVENT_COMMITTED, /* code: the store's result for the batch in flight */
+    EVENT_CLOSE,     /* takes no new transactions from here on */
     EVENT_STOP,
 };
 

@@ -70,15 +70,16 @@ static void answer_try(struct request *r, struct entry *entry, const struct txn_
 
 /* -- Waiting -------------------------------------------------------------------------------------------------------------- */
 
-static void free_waiter(struct waiter *waiter)
+static void free_waiter(struct coordinator *c, struct waiter *waiter)
 {
-    waiter->caller->open_count--;
+    if (waiter->kind != WAITER_WATCH)
+        owner_has_answered(c, waiter->caller);
     caller_unref(waiter->caller);
     free(waiter);
 }
 
 /* Those whose call has ended wait for nothing any more. */
-static void drop_gone_waiters(struct entry *entry)
+static void drop_gone_waiters(struct coordinator *c, struct entry *entry)
 {
     struct waiter **link = &entry->waiters;
     while (*link != NULL) {
@@ -88,22 +89,23 @@ static void drop_gone_waiters(struct entry *entry)
             continue;
         }
         *link = waiter->next;
-        free_waiter(waiter);
+        free_waiter(c, waiter);
     }
 }
 
-static struct waiter *add_waiter(struct request *r, struct entry *entry, uint32_t branch)
+static void add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
-    drop_gone_waiters(entry);
+    drop_gone_waiters(r->c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));
     caller_ref(r->caller);
-    r->caller->open_count++;
+    if (kind != WAITER_WATCH)
+        owner_owes(r->c, r->caller);
     waiter->caller = r->caller;
     waiter->id = r->id;
     waiter->branch = branch;
+    waiter->kind = kind;
     waiter->next = entry->waiters;
     entry->waiters = waiter;
-    return waiter;
 }
 
 /* Takes the waiters of one kind (and branch) out of the list. */
@@ -134,7 +136,7 @@ static void answer_waiters(struct coordinator *c, struct entry *entry, int kind,
             answer_try(&r, entry, txn_find(&entry->txn, waiter->branch));
         else
             answer_entry(&r, entry, 0, NULL);
-        free_waiter(waiter);
+        free_waiter(c, waiter);
         waiter = next;
     }
 }
@@ -171,9 +173,9 @@ static void answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait
 {
     bool is_decided = entry->txn.state != TXN_TRYING;
     if (wait == TERCET__V1__WAIT__WAIT_DECIDED && !is_decided)
-        add_waiter(r, entry, 0)->kind = WAITER_DECIDED;
+        add_waiter(r, entry, WAITER_DECIDED, 0);
     else if (wait == TERCET__V1__WAIT__WAIT_RESOLVED && !txn_is_resolved(&entry->txn))
-        add_waiter(r, entry, 0)->kind = WAITER_RESOLVED;
+        add_waiter(r, entry, WAITER_RESOLVED, 0);
     else
         answer_entry(r, entry, 0, NULL);
 }
@@ -221,7 +223,7 @@ static void enlist_in_entry(struct request *r, struct entry *entry, const struct
     if (!plan->is_routed)
         answer_entry(r, entry, 0, NULL);
     else if (is_open)
-        add_waiter(r, entry, plan->number)->kind = WAITER_TRY;
+        add_waiter(r, entry, WAITER_TRY, plan->number);
     else
         answer_try(r, entry, branch);
 }
@@ -332,7 +334,7 @@ static void watch(struct request *r, const Tercet__V1__WatchRequest *message)
         bool is_last = txn_is_resolved(&found.entry->txn);
         batch_watch(r->c, r->caller, &snapshot_of_entry(r->c, &r->c->scratch, found.entry)->base, is_last, found.entry);
         if (!is_last)
-            add_waiter(r, found.entry, 0)->kind = WAITER_WATCH;
+            add_waiter(r, found.entry, WAITER_WATCH, 0);
     } else {
         Tercet__V1__Transaction *snapshot = snapshot_of_resolved(&r->c->scratch, found.number, found.resolved);
         size_t size = protobuf_c_message_get_packed_size(&snapshot->base);

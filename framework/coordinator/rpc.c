@@ -123,12 +123,18 @@ static void on_session_message(struct crpc_call *call, struct crpc_bytes message
     queue_post(&stream->c->queue, event);
 }
 
-/* The client sends nothing more; what it waits for is still answered until it goes away. */
+/* The client sends nothing more; what it waits for is still answered. */
 static void on_session_half_closed(struct crpc_call *call, void *ctx)
 {
-    struct crpc_status ok = {.code = CRPC_OK, .message = ""};
-    (void)ctx;
-    crpc_call_finish(call, &ok);
+    struct stream *stream = ctx;
+    struct event *event = event_new(EVENT_SESSION);
+    if (event == NULL) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    caller_ref(stream->caller);
+    event->caller = stream->caller;
+    queue_post(&stream->c->queue, event);
 }
 
 static void on_session_sent(struct crpc_call *call, bool ok, void *ctx)

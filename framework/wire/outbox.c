@@ -26,6 +26,7 @@ struct outbox {
     size_t bytes_max;
     bool is_in_flight;
     bool is_closed;
+    bool is_finishing; /* ends the call when all is sent */
 };
 
 int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max)
@@ -170,11 +171,25 @@ static struct message *take_message(struct outbox *outbox)
     return message;
 }
 
+/* Whether this is the moment to end the call; once. */
+static bool take_finish(struct outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    bool is_moment = outbox->is_finishing && outbox->first == NULL && !outbox->is_in_flight && !outbox->is_closed;
+    outbox->is_closed = outbox->is_closed || is_moment;
+    pthread_mutex_unlock(&outbox->lock);
+    return is_moment;
+}
+
 void outbox_flush(struct outbox *outbox)
 {
     struct message *message = take_message(outbox);
-    if (message == NULL)
+    if (message == NULL) {
+        struct crpc_status ok = {.code = CRPC_OK, .message = ""};
+        if (take_finish(outbox))
+            crpc_call_finish(outbox->call, &ok);
         return;
+    }
     if (crpc_call_send_owned(outbox->call, message->data, message->size) != 0) {
         free(message->data);
         outbox_close(outbox);
@@ -199,6 +214,14 @@ void outbox_close(struct outbox *outbox)
     outbox->is_closed = true;
     drop_all(outbox);
     pthread_mutex_unlock(&outbox->lock);
+}
+
+void outbox_finish(struct outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    outbox->is_finishing = true;
+    pthread_mutex_unlock(&outbox->lock);
+    outbox_flush(outbox);
 }
 
 bool outbox_is_empty(struct outbox *outbox)

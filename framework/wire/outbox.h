@@ -40,6 +40,9 @@ void outbox_close(struct outbox *outbox);
 /* Nothing waits and nothing is in flight. */
 bool outbox_is_empty(struct outbox *outbox);
 
+/* Ends the call with OK once everything put so far has been sent. Server's side. */
+void outbox_finish(struct outbox *outbox);
+
 void outbox_free(struct outbox *outbox);
 
 #endif
