@@ -316,6 +316,13 @@ static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest 
     return 0;
 }
 
+static int compare_plans(const void *left, const void *right)
+{
+    const struct branch_plan *a = left;
+    const struct branch_plan *b = right;
+    return a->number < b->number ? -1 : a->number > b->number;
+}
+
 static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message, const char *gid,
                     const Tercet__V1__Options *options, uint64_t digest, struct found *found, const char **text,
                     char made[TERCET_TEXT_MAX])
@@ -329,6 +336,8 @@ static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message
     found->entry = add(c, gid, options, digest);
     found->entry->txn.options.decides_itself = true;
     found->entry->txn.options.keeps_on_refusal = false;
+    /* The first enlisted is tried first, and an ordered plan is tried by number. */
+    qsort(plans, message->n_branches, sizeof(*plans), compare_plans);
     for (size_t i = 0; i < message->n_branches; i++)
         owner_enlist(c, found->entry, &plans[i]);
     return 0;
