@@ -17,6 +17,7 @@
 #define KEEPALIVE_MS_DEFAULT 30000
 #define KEEPALIVE_TIMEOUT_MS_DEFAULT 10000
 #define RECONNECT_MS_MIN 100
+#define CONNECT_TIMEOUT_MS 5000
 #define RECONNECT_MS_DEFAULT 500
 
 static grpc_channel *core_new(const char *target, grpc_channel_credentials *credentials,
@@ -30,7 +31,9 @@ static grpc_channel *core_new(const char *target, grpc_channel_credentials *cred
                     METADATA_SIZE_MAX, options->stream_window_size);
     args_add(&args, GRPC_ARG_ENABLE_RETRIES, 0); /* a fifth of the CPU time (measured) */
     args_add(&args, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_ms);
-    args_add(&args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, first_ms);
+    /* In spite of its name this is how long an attempt may take: a TLS handshake with a busy or distant server takes
+     * a while. The pauses after a refusal are those above and below. */
+    args_add(&args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS);
     args_add(&args, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, reconnect_ms);
     args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS, (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
     args_add(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
