@@ -10,6 +10,8 @@
 #include <string.h>
 #include <tercet_descriptors.h>
 
+#define STREAMS_SPARE 128u /* calls more than we take, so that their callers hear that it is full */
+
 /* -- Execute ------------------------------------------------------------------------------------------------------------ */
 
 /* The request lives only until the handler returns: a copy, by way of its bytes. */
@@ -115,8 +117,9 @@ static int start_server(struct tercet_participant *participant, const struct ter
                         int *port_out)
 {
     static const struct crpc_handler handlers[] = {{.method = "Execute", .kind = CRPC_UNARY, .on_request = on_execute}};
-    struct crpc_server_options server_options = {.size = sizeof(server_options),
-                                                 .concurrent_streams_max = 2 * participant->window};
+    struct crpc_server_options server_options = {
+        .size = sizeof(server_options),
+        .concurrent_streams_max = participant->window + participant->batch_max + STREAMS_SPARE};
     bool has_ca = options->tls_ca != NULL && options->tls_ca[0] != '\0';
     struct crpc_tls tls = {.size = sizeof(tls), .ca = has_ca ? options->tls_ca : NULL, .cert = options->tls_cert,
                            .key = options->tls_key};
