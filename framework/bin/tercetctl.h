@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tercetctl's parts: one run of the program, texts and tables for a terminal, messages as JSON, the commands.
+ * Whatever a peer wrote passes through term_escape or json_of_message before it is printed.
+ */
+#ifndef TERCETCTL_H
+#define TERCETCTL_H
+
+#include <cjson/cJSON.h>
+#include <crpc/crpc.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <tercet/types.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define EXIT_REFUSED 1 /* the coordinator said no, or cannot be reached */
+#define EXIT_MISUSE 2
+#define SCREEN_COLUMNS 100
+#define STATES_MAX 5
+#define TABLE_COLUMNS_MAX 8
+
+/* -- One run of the program ------------------------------------------------------------------------------------------- */
+
+struct ctl {
+    const char *coordinator;
+    const char *token_file;
+    const char *ca_file;
+    const char *cert_file;
+    const char *key_file;
+    bool is_json;
+    int64_t timeout_ms; /* of one call; 0: not given */
+
+    /* The command's own options and arguments. */
+    Tercet__V1__State states[STATES_MAX];
+    size_t state_count;
+    bool is_parked;
+    bool is_resolved;
+    const char *service;
+    uint64_t limit; /* 0: no limit */
+    const char *reason;
+    char **args;
+    int arg_count;
+
+    /* The connection: ctl_open. */
+    struct crpc_loop *loop;
+    struct crpc_channel *channel;
+    char *authorization; /* metadata, NULL without a token */
+};
+
+/* Says what is wrong with the command line, and ends the program with EXIT_MISUSE. */
+void ctl_misuse(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* Ends the program at once with EXIT_REFUSED: no memory, or no output. */
+void ctl_die(const char *what) __attribute__((noreturn));
+
+/* Memory from malloc that is never NULL. */
+char *ctl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void *ctl_resize(void *memory, size_t size);
+
+/* -- The connection (tercetctl_link.c) -------------------------------------------------------------------------------- */
+
+/* Reads the token and the certificates and makes the channel, once; what cannot be used is misuse. Calls do it by
+ * themselves, so that a command has judged its arguments before any thread runs. */
+void ctl_open(struct ctl *ctl);
+void ctl_close(struct ctl *ctl);
+
+/* One call of tercet.v1.Admin. Returns 0 with *reply the caller's (crpc_message_free), or EXIT_REFUSED after having said
+ * on standard error what happened and what to do. */
+int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request);
+
+/* The same, but says nothing: returns what crpc_unary does. *result is the caller's: crpc_result_clear. */
+int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request,
+            struct crpc_result *result);
+
+/* Says how a call ended (`rc` and *result as from ctl_ask) and what to do. Returns EXIT_REFUSED. */
+int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result);
+
+/* The options of a call: metadata points into *entry; timeout_ms 0 for none. */
+struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry, int64_t timeout_ms);
+
+/* -- The terminal (tercetctl_term.c) ----------------------------------------------------------------------------------------- */
+
+/* One character of a text from outside. */
+struct term_char {
+    uint32_t code;     /* Unicode; U+FFFD when the bytes are not UTF-8 */
+    size_t size;       /* bytes, at least 1; 0 at the end of the text */
+    int width;         /* columns */
+    bool is_printable; /* else it would do something to the terminal */
+};
+struct term_char term_next(const char *text);
+
+/* `text` with every byte of what is not printable as \xNN; from malloc. */
+char *term_escape(const char *text);
+
+/* Columns that an escaped text takes. */
+size_t term_width(const char *text);
+
+/* Shortens an escaped text in place to `width` columns, at least 3, with "..." at its end. */
+void term_cut(char *text, size_t width);
+
+/* Prints an escaped text in lines of SCREEN_COLUMNS, each indented, broken at spaces where there are any. */
+void term_print_wrapped(size_t indent, const char *text);
+
+/* Escapes "format..." and prints it to standard error as one line behind "tercetctl: ". */
+void term_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Small texts by value: figure_duration(ms).text. */
+struct figure {
+    char text[48];
+};
+struct figure figure_duration(int64_t ms); /* at most 6 columns: 12ms 1.234s 12.3s 3m12s 2h05m 7d03h */
+struct figure figure_time(int64_t wall_ms); /* 2026-01-02 03:04:05.678Z */
+struct figure figure_size(uint64_t bytes);  /* 12.3 MiB */
+
+/* Wall clock, ms since 1970. */
+int64_t wall_now_ms(void);
+
+/* -- Tables (tercetctl_table.c) --------------------------------------------------------------------------------------- */
+
+struct table_note {
+    size_t row;
+    char *text;
+};
+
+/* Rows are collected and printed by table_flush; columns never get narrower, so a long table may be flushed in pieces.
+ * The last column takes what is left of the screen. Zero but for the first three fields is an empty table. */
+struct table {
+    const char *const *headers;
+    size_t column_count;
+    bool cuts_last; /* what does not fit is cut; else it goes to lines of its own */
+    bool has_head;
+    size_t widths[TABLE_COLUMNS_MAX];
+    char **cells;
+    size_t cell_count;
+    struct table_note *notes;
+    size_t note_count;
+};
+
+/* The next cell, row by row. Escaped. */
+void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line (or several, wrapped) below the row that was begun last. Escaped. */
+void table_note(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints and frees the rows. */
+void table_flush(struct table *table);
+
+/* -- JSON (tercetctl_json.c) ------------------------------------------------------------------------------------------ */
+
+/* Every field under its name in the .proto: enums as their names, 64-bit numbers from 2^53 on as texts, bytes in base64,
+ * what is no printable character as \uNNNN. The caller frees it with cJSON_Delete. */
+cJSON *json_of_message(const ProtobufCMessage *message);
+
+/* Prints and frees: `is_short` on one line. Without a newline. */
+void json_print(cJSON *json, bool is_short);
+
+/* Prints a message as the command's one object. */
+void json_print_message(const ProtobufCMessage *message);
+
+/* -- Views (tercetctl_view.c) ----------------------------------------------------------------------------------------- */
+
+/* The name of an enum's value as in the .proto, "?" for one that this program does not know. */
+const char *view_enum_name(const ProtobufCEnumDescriptor *type, int value);
+const char *view_state(const Tercet__V1__Transaction *transaction);
+
+bool view_is_over(const Tercet__V1__Transaction *transaction);
+size_t view_done_count(const Tercet__V1__Transaction *transaction);
+size_t view_parked_count(const Tercet__V1__Transaction *transaction);
+
+/* All that is known of a transaction. */
+void view_transaction(const Tercet__V1__Transaction *transaction);
+
+/* -- Commands: each returns the exit status ---------------------------------------------------------------------------- */
+
+int command_ls(struct ctl *ctl);
+int command_participants(struct ctl *ctl);
+int command_stats(struct ctl *ctl);
+int command_show(struct ctl *ctl);
+int command_watch(struct ctl *ctl);
+int command_retry(struct ctl *ctl);
+int command_settle(struct ctl *ctl);
+int command_confirm(struct ctl *ctl);
+int command_cancel(struct ctl *ctl);
+int command_pause(struct ctl *ctl);
+int command_resume(struct ctl *ctl);
+
+#endif

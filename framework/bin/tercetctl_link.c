@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The connection to the coordinator, its calls, and what to tell a person when one fails.
+ */
+#include "tercetctl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLY_SIZE_MAX (64 * 1024 * 1024)
+#define TIMEOUT_MS_DEFAULT 10000
+
+/* -- Opening ---------------------------------------------------------------------------------------------------------- */
+
+/* What gRPC logged last: the only place that says why a handshake failed. */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static char log_last[512];
+
+static void keep_log(bool is_error, const char *text, void *ctx)
+{
+    (void)ctx;
+    if (!is_error)
+        return;
+    pthread_mutex_lock(&log_lock);
+    snprintf(log_last, sizeof(log_last), "%s", text);
+    pthread_mutex_unlock(&log_lock);
+}
+
+static char *read_text(const char *path)
+{
+    char *text = NULL;
+    if (path != NULL && crpc_file_read(&text, path) != 0)
+        ctl_misuse("%s: %s", path, strerror(errno));
+    return text;
+}
+
+static bool is_token(const char *token)
+{
+    for (size_t i = 0; token[i] != '\0'; i++)
+        if (!isgraph((unsigned char)token[i]))
+            return false;
+    return token[0] != '\0';
+}
+
+/* "Bearer TOKEN" from the file or the environment; NULL without one. */
+static char *read_authorization(const struct ctl *ctl)
+{
+    char *file = read_text(ctl->token_file);
+    char *token = file != NULL ? file : getenv("TERCET_TOKEN");
+    if (token == NULL || (file == NULL && token[0] == '\0'))
+        return NULL;
+    if (file != NULL)
+        file[strcspn(file, " \t\r\n")] = '\0';
+    if (!is_token(token))
+        ctl_misuse("%s: a token is one word of printable ASCII", file != NULL ? ctl->token_file : "TERCET_TOKEN");
+    char *authorization = ctl_format("Bearer %s", token);
+    free(file);
+    return authorization;
+}
+
+static struct crpc_tls read_tls(const struct ctl *ctl)
+{
+    struct crpc_tls tls = {.size = sizeof(tls)};
+    tls.ca = read_text(ctl->ca_file);
+    tls.cert = read_text(ctl->cert_file);
+    tls.key = read_text(ctl->key_file);
+    return tls;
+}
+
+static void open_channel(struct ctl *ctl, const struct crpc_tls *tls)
+{
+    struct crpc_channel_options options = {.size = sizeof(options), .message_size_max = REPLY_SIZE_MAX};
+    if (tls->ca != NULL || tls->cert != NULL)
+        options.tls = tls;
+    int rc = crpc_channel_new(&ctl->channel, ctl->loop, ctl->coordinator, &options);
+    if (rc == 0)
+        return;
+    crpc_loop_free(ctl->loop);
+    ctl_misuse("%s: %s", ctl->coordinator, crpc_strerror(rc));
+}
+
+void ctl_open(struct ctl *ctl)
+{
+    struct crpc_loop_options options = {.size = sizeof(options), .on_log = keep_log};
+    if (ctl->channel != NULL)
+        return;
+    ctl->authorization = read_authorization(ctl);
+    struct crpc_tls tls = read_tls(ctl);
+    int rc = crpc_loop_new(&ctl->loop, &options);
+    if (rc != 0)
+        ctl_die(crpc_strerror(rc));
+    open_channel(ctl, &tls);
+    free((char *)tls.ca);
+    free((char *)tls.cert);
+    free((char *)tls.key);
+}
+
+void ctl_close(struct ctl *ctl)
+{
+    if (ctl->channel == NULL)
+        return;
+    crpc_channel_free(ctl->channel);
+    crpc_loop_free(ctl->loop);
+    free(ctl->authorization);
+}
+
+/* -- Calling ---------------------------------------------------------------------------------------------------------- */
+
+struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry, int64_t timeout_ms)
+{
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = timeout_ms};
+    if (ctl->authorization != NULL) {
+        *entry = (struct crpc_metadata){"authorization", {ctl->authorization, strlen(ctl->authorization)}};
+        options.metadata = entry;
+        options.metadata_count = 1;
+    }
+    return options;
+}
+
+static int64_t timeout_ms(const struct ctl *ctl)
+{
+    return ctl->timeout_ms != 0 ? ctl->timeout_ms : TIMEOUT_MS_DEFAULT;
+}
+
+int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request,
+            struct crpc_result *result)
+{
+    struct crpc_metadata entry;
+    ctl_open(ctl);
+    struct crpc_call_options options = ctl_call_options(ctl, &entry, timeout_ms(ctl));
+    return crpc_unary(reply, ctl->channel, &tercet__v1__admin__descriptor, method, request, &options, result);
+}
+
+int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request)
+{
+    struct crpc_result result = {0};
+    int rc = ctl_ask(reply, ctl, method, request, &result);
+    int status = rc == 0 ? 0 : ctl_explain(ctl, rc, &result);
+    crpc_result_clear(&result);
+    return status;
+}
+
+/* -- Explaining ------------------------------------------------------------------------------------------------------- */
+
+static void explain_unavailable(const struct ctl *ctl, const char *message)
+{
+    term_complain("the coordinator at %s cannot be reached, or takes no calls now (UNAVAILABLE: %s)", ctl->coordinator, message);
+    pthread_mutex_lock(&log_lock);
+    if (log_last[0] != '\0')
+        term_complain("gRPC's log: %s", log_last);
+    pthread_mutex_unlock(&log_lock);
+    term_complain("is tercetd running there? The address comes from --coordinator or TERCET_COORDINATOR; if tercetd has "
+                  "TLS, give --tls-ca");
+}
+
+static const char *advice(enum crpc_code code)
+{
+    switch (code) {
+    case CRPC_UNAUTHENTICATED:
+        return "give a token of the role admin with --token-file or TERCET_TOKEN, or a certificate with --tls-cert and --tls-key";
+    case CRPC_PERMISSION_DENIED:
+        return "operators need the role admin: see the file that tercetd was given with --access";
+    case CRPC_NOT_FOUND:
+        return "see tercetctl ls, tercetctl ls --resolved and tercetctl participants for what there is; resolved transactions "
+               "are forgotten after tercetd's --retention";
+    case CRPC_FAILED_PRECONDITION:
+        return "look at it as it stands: tercetctl show GID";
+    case CRPC_UNIMPLEMENTED:
+        return "is this a tercetd, and of the version of this program? See tercetctl stats and tercetctl --version";
+    default:
+        return NULL;
+    }
+}
+
+int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result)
+{
+    if (rc != CRPC_ESTATUS) {
+        term_complain("%s", crpc_strerror(rc));
+        return EXIT_REFUSED;
+    }
+    if (result->code == CRPC_UNAVAILABLE) {
+        explain_unavailable(ctl, result->message);
+        return EXIT_REFUSED;
+    }
+    if (result->code == CRPC_DEADLINE_EXCEEDED) {
+        term_complain("no answer from %s within %s: what was asked may have been done or not. Asking again does no harm; "
+                      "--timeout 1m waits longer",
+                      ctl->coordinator, figure_duration(timeout_ms(ctl)).text);
+        return EXIT_REFUSED;
+    }
+    term_complain("%s (%s)", result->message, crpc_code_name(result->code));
+    if (advice(result->code) != NULL)
+        term_complain("%s", advice(result->code));
+    return EXIT_REFUSED;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ls: the transactions, page by page.
+ */
+#include "tercetctl.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_MAX 1000
+
+/* -- ls: rows --------------------------------------------------------------------------------------------------------- */
+
+static const char *const unresolved_headers[] = {"GID", "STATE", "AGE", "DONE", "NOTE"};
+static const char *const resolved_headers[] = {"GID", "STATE", "AGE", "TOOK", "NOTE"};
+
+/* The branch that a person should look at first: a parked one, else one that fails. */
+static const Tercet__V1__BranchStatus *worst_branch(const Tercet__V1__Transaction *transaction)
+{
+    const Tercet__V1__BranchStatus *worst = NULL;
+    for (size_t i = 0; i < transaction->n_branches; i++) {
+        const Tercet__V1__BranchStatus *branch = transaction->branches[i];
+        if (branch->parked)
+            return branch;
+        if (worst == NULL && branch->last_error[0] != '\0')
+            worst = branch;
+    }
+    return worst;
+}
+
+static void add_unresolved(struct table *table, const Tercet__V1__Transaction *transaction)
+{
+    const Tercet__V1__BranchStatus *worst = worst_branch(transaction);
+    table_cell(table, "%zu/%zu", view_done_count(transaction), transaction->n_branches);
+    if (worst == NULL)
+        table_cell(table, "%s", transaction->reason);
+    else
+        table_cell(table, "%sbranch %" PRIu32 " %s%s%s", worst->parked ? "PARKED: " : "", worst->number, worst->action,
+                   worst->last_error[0] != '\0' ? ": " : "", worst->last_error);
+}
+
+static void add_resolved(struct table *table, const Tercet__V1__Transaction *transaction)
+{
+    table_cell(table, "%s", figure_duration(transaction->resolved_ms - transaction->created_ms).text);
+    table_cell(table, "%s%s%s", tercet_cause_text((int)transaction->cause), transaction->reason[0] != '\0' ? ": " : "",
+               transaction->reason);
+}
+
+static void add_transaction(struct table *table, const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
+{
+    table_cell(table, "%s", transaction->gid);
+    table_cell(table, "%s", view_state(transaction));
+    table_cell(table, "%s", figure_duration(wall_now_ms() - transaction->created_ms).text);
+    if (ctl->is_resolved)
+        add_resolved(table, transaction);
+    else
+        add_unresolved(table, transaction);
+}
+
+/* -- ls: pages -------------------------------------------------------------------------------------------------------- */
+
+struct listing {
+    struct ctl *ctl;
+    struct table table;
+    uint64_t count;
+    uint32_t page_size;
+    bool has_begun; /* the head of the JSON is printed */
+    char *token;    /* of the next page; "" after the last */
+};
+
+static void print_json_page(struct listing *listing, const Tercet__V1__ListResponse *page)
+{
+    if (!listing->has_begun)
+        fputs("{\n  \"transactions\": [", stdout);
+    listing->has_begun = true;
+    for (size_t i = 0; i < page->n_transactions; i++) {
+        fputs(listing->count + i == 0 ? "\n    " : ",\n    ", stdout);
+        json_print(json_of_message(&page->transactions[i]->base), true);
+    }
+}
+
+static void print_page(struct listing *listing, const Tercet__V1__ListResponse *page)
+{
+    if (listing->ctl->is_json) {
+        print_json_page(listing, page);
+    } else if (page->n_transactions > 0) {
+        for (size_t i = 0; i < page->n_transactions; i++)
+            add_transaction(&listing->table, listing->ctl, page->transactions[i]);
+        table_flush(&listing->table);
+    }
+    listing->count += page->n_transactions;
+}
+
+/* Asks for smaller pages when one is more than a message holds: transactions may have 1,024 branches. */
+static int ask_page(Tercet__V1__ListResponse **page, struct listing *listing, Tercet__V1__ListRequest *request)
+{
+    ProtobufCMessage *reply = NULL;
+    for (;;) {
+        struct crpc_result result = {0};
+        request->page_size = listing->page_size;
+        int rc = ctl_ask(&reply, listing->ctl, "List", &request->base, &result);
+        bool is_too_big = rc == CRPC_ESTATUS && result.code == CRPC_RESOURCE_EXHAUSTED && listing->page_size > 1;
+        int status = rc == 0 || is_too_big ? 0 : ctl_explain(listing->ctl, rc, &result);
+        crpc_result_clear(&result);
+        if (!is_too_big) {
+            *page = (Tercet__V1__ListResponse *)reply;
+            return status;
+        }
+        listing->page_size /= 2;
+    }
+}
+
+static int list_page(struct listing *listing)
+{
+    const struct ctl *ctl = listing->ctl;
+    Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
+    Tercet__V1__ListResponse *page = NULL;
+    request.states = listing->ctl->states;
+    request.n_states = ctl->state_count;
+    request.parked = ctl->is_parked;
+    request.resolved = ctl->is_resolved;
+    request.service = ctl->service != NULL ? (char *)ctl->service : request.service;
+    request.page_token = listing->token;
+    if (ctl->limit != 0 && ctl->limit - listing->count < listing->page_size)
+        listing->page_size = (uint32_t)(ctl->limit - listing->count);
+    int status = ask_page(&page, listing, &request);
+    if (status != 0)
+        return status;
+    print_page(listing, page);
+    free(listing->token);
+    listing->token = ctl_format("%s", page->next_page_token);
+    crpc_message_free(&page->base);
+    return 0;
+}
+
+static bool wants_more(const struct listing *listing)
+{
+    return listing->token[0] != '\0' && (listing->ctl->limit == 0 || listing->count < listing->ctl->limit);
+}
+
+static void print_end(const struct listing *listing)
+{
+    const struct ctl *ctl = listing->ctl;
+    bool is_filtered = ctl->state_count > 0 || ctl->is_parked || ctl->service != NULL;
+    if (listing->count == 0 && listing->token[0] == '\0')
+        printf("no %s transactions%s\n", ctl->is_resolved ? "resolved" : "unresolved", is_filtered ? " match" : "");
+    else if (listing->token[0] != '\0')
+        printf("%" PRIu64 " shown; there may be more: --limit 0 shows all\n", listing->count);
+}
+
+static void print_json_end(const struct listing *listing)
+{
+    cJSON *token = cJSON_CreateString(listing->token);
+    fputs("\n  ],\n  \"next_page_token\": ", stdout);
+    json_print(token, true);
+    puts("\n}");
+}
+
+int command_ls(struct ctl *ctl)
+{
+    struct listing listing = {
+        .ctl = ctl, .page_size = PAGE_MAX, .token = ctl_format("%s", ""),
+        .table = {.headers = ctl->is_resolved ? resolved_headers : unresolved_headers, .column_count = 5, .cuts_last = true}};
+    int status = list_page(&listing);
+    while (status == 0 && wants_more(&listing))
+        status = list_page(&listing);
+    if (status == 0 && ctl->is_json)
+        print_json_end(&listing);
+    else if (status == 0)
+        print_end(&listing);
+    free(listing.token);
+    return status;
+}

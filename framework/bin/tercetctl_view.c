@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A transaction as a person wants to see it.
+ */
+#include "tercetctl.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+const char *view_enum_name(const ProtobufCEnumDescriptor *type, int value)
+{
+    const ProtobufCEnumValue *known = protobuf_c_enum_descriptor_get_value(type, value);
+    return known != NULL ? known->name : "?";
+}
+
+const char *view_state(const Tercet__V1__Transaction *transaction)
+{
+    return view_enum_name(&tercet__v1__state__descriptor, (int)transaction->state);
+}
+
+bool view_is_over(const Tercet__V1__Transaction *transaction)
+{
+    return transaction->state == TERCET__V1__STATE__CONFIRMED || transaction->state == TERCET__V1__STATE__CANCELLED;
+}
+
+size_t view_done_count(const Tercet__V1__Transaction *transaction)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < transaction->n_branches; i++)
+        count += transaction->branches[i]->end_state == TERCET__V1__END_STATE__END_DONE;
+    return count;
+}
+
+size_t view_parked_count(const Tercet__V1__Transaction *transaction)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < transaction->n_branches; i++)
+        count += transaction->branches[i]->parked != 0;
+    return count;
+}
+
+/* -- The head --------------------------------------------------------------------------------------------------------- */
+
+/* "  label     text", escaped, wrapped. */
+static void print_fact(const char *label, const char *text)
+{
+    char *plain = ctl_format("%-9s %s", label, text);
+    char *escaped = term_escape(plain);
+    term_print_wrapped(2, escaped);
+    free(escaped);
+    free(plain);
+}
+
+static void print_head(const Tercet__V1__Transaction *transaction)
+{
+    char *state = transaction->state == TERCET__V1__STATE__TRYING
+                      ? ctl_format("TRYING: not decided yet")
+                      : ctl_format("%s: %s", view_state(transaction), tercet_cause_text((int)transaction->cause));
+    char *number = ctl_format("%" PRIu64, transaction->number);
+    char *title = ctl_format("transaction %s", transaction->gid);
+    char *escaped = term_escape(title);
+    puts(escaped);
+    print_fact("state", state);
+    if (transaction->reason[0] != '\0')
+        print_fact("reason", transaction->reason);
+    if (transaction->parked)
+        print_fact("PARKED", "a branch needs a person: see below");
+    print_fact("number", number);
+    free(escaped);
+    free(title);
+    free(number);
+    free(state);
+}
+
+/* -- The timeline ----------------------------------------------------------------------------------------------------- */
+
+/* A moment, and how long after (or before) another one it was. */
+static void print_moment(const char *label, int64_t ms, const char *relation, int64_t distance_ms)
+{
+    char *text = ctl_format("%s  %s %s", figure_time(ms).text, figure_duration(distance_ms).text, relation);
+    print_fact(label, text);
+    free(text);
+}
+
+static void print_waiting(const char *label, const char *since, int64_t ms)
+{
+    char *text = ctl_format("not yet: %s since %s", figure_duration(ms).text, since);
+    print_fact(label, text);
+    free(text);
+}
+
+static void print_deadline(int64_t deadline_ms, int64_t now_ms)
+{
+    if (deadline_ms > now_ms)
+        print_moment("deadline", deadline_ms, "from now", deadline_ms - now_ms);
+    else
+        print_moment("deadline", deadline_ms, "ago", now_ms - deadline_ms);
+}
+
+static void print_timeline(const Tercet__V1__Transaction *transaction)
+{
+    int64_t now_ms = wall_now_ms();
+    puts("\ntimeline");
+    print_moment("created", transaction->created_ms, "ago", now_ms - transaction->created_ms);
+    if (transaction->decided_ms == 0) {
+        print_deadline(transaction->deadline_ms, now_ms);
+        print_waiting("decided", "it was created", now_ms - transaction->created_ms);
+        return;
+    }
+    print_moment("decided", transaction->decided_ms, "after it was created",
+                 transaction->decided_ms - transaction->created_ms);
+    if (transaction->resolved_ms == 0)
+        print_waiting("resolved", "the decision", now_ms - transaction->decided_ms);
+    else
+        print_moment("resolved", transaction->resolved_ms, "after the decision",
+                     transaction->resolved_ms - transaction->decided_ms);
+}
+
+/* -- The branches ----------------------------------------------------------------------------------------------------- */
+
+static const char *try_word(Tercet__V1__TryState state)
+{
+    static const char *const words[] = {"?", "own", "waiting", "calling", "done", "refused", "unknown"};
+    return (size_t)state < sizeof(words) / sizeof(words[0]) ? words[state] : "?";
+}
+
+static const char *end_word(Tercet__V1__EndState state)
+{
+    static const char *const words[] = {"-", "waiting", "calling", "done"};
+    return (size_t)state < sizeof(words) / sizeof(words[0]) ? words[state] : "?";
+}
+
+static struct figure next_attempt(const Tercet__V1__BranchStatus *branch)
+{
+    bool is_decided = branch->end_state != TERCET__V1__END_STATE__END_NONE;
+    if (branch->next_attempt_ms != 0)
+        return figure_duration(branch->next_attempt_ms);
+    if (is_decided ? branch->end_state == TERCET__V1__END_STATE__END_CALLING
+                      : branch->try_state == TERCET__V1__TRY_STATE__TRY_CALLING)
+        return (struct figure){"now"};
+    if (is_decided ? branch->end_state == TERCET__V1__END_STATE__END_WAITING
+                      : branch->try_state == TERCET__V1__TRY_STATE__TRY_WAITING)
+        return (struct figure){"due"};
+    return (struct figure){"-"};
+}
+
+static void add_notes(struct table *table, const Tercet__V1__Transaction *transaction, const Tercet__V1__BranchStatus *branch)
+{
+    if (branch->settled)
+        table_note(table, "settled by a person: %s", branch->reason);
+    else if (branch->reason[0] != '\0')
+        table_note(table, "reason: %s", branch->reason);
+    if (branch->last_error[0] != '\0')
+        table_note(table, "last error: %s", branch->last_error);
+    if (branch->broken)
+        table_note(table, "BROKEN PROMISE: the participant's rows contradict the decision");
+    if (!branch->parked)
+        return;
+    table_note(table, "PARKED: remove the cause, then: tercetctl retry %s %" PRIu32, transaction->gid, branch->number);
+    table_note(table, "or put it right by hand, then: tercetctl settle %s %" PRIu32 " --reason TEXT", transaction->gid,
+               branch->number);
+}
+
+static void print_branches(const Tercet__V1__Transaction *transaction)
+{
+    bool is_cancel = transaction->state == TERCET__V1__STATE__CANCELLING || transaction->state == TERCET__V1__STATE__CANCELLED;
+    const char *const headers[] = {"BRANCH", "TRY", is_cancel ? "CANCEL" : "CONFIRM", "FAILURES", "NEXT", "ACTION"};
+    struct table table = {.headers = headers, .column_count = sizeof(headers) / sizeof(headers[0])};
+    if (transaction->n_branches == 0) {
+        puts("\nno branches");
+        return;
+    }
+    puts("");
+    for (size_t i = 0; i < transaction->n_branches; i++) {
+        const Tercet__V1__BranchStatus *branch = transaction->branches[i];
+        table_cell(&table, "%" PRIu32, branch->number);
+        table_cell(&table, "%s", try_word(branch->try_state));
+        table_cell(&table, "%s", end_word(branch->end_state));
+        table_cell(&table, "%" PRIu32, branch->attempts);
+        table_cell(&table, "%s", next_attempt(branch).text);
+        table_cell(&table, "%s", branch->action);
+        add_notes(&table, transaction, branch);
+    }
+    table_flush(&table);
+}
+
+void view_transaction(const Tercet__V1__Transaction *transaction)
+{
+    print_head(transaction);
+    print_timeline(transaction);
+    print_branches(transaction);
+}

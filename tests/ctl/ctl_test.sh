@@ -1,0 +1,357 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# One case of tercetctl's tests, against a real tercetd on a free port: ctl_test.sh TERCETD TERCETCTL CTL_PEER CASE
+# Every wait ends after WAIT_S seconds. Exit status 77 means skipped.
+set -u
+tercetd=$1 tercetctl=$2 peer=$3 case=$4
+WAIT_S=30
+dir=$(mktemp -d)
+started=()
+unset TERCET_TOKEN TERCET_COORDINATOR http_proxy https_proxy
+
+finish() {
+    local pid
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${started[@]}"; do wait "$pid" 2>/dev/null; done
+    rm -rf "$dir"
+}
+trap finish EXIT
+
+fail() {
+    echo "FAILED in $case: $*" >&2
+    echo "-- last output:" >&2
+    cat "$dir/out" "$dir/err" >&2
+    [ -f "$dir/tercetd.log" ] && cat "$dir/tercetd.log" >&2
+    exit 1
+}
+
+# start_coordinator [OPTION...]: sets $address, also for tercetctl.
+start_coordinator() {
+    local line
+    exec {ready}< <(exec "$tercetd" --data "$dir/data" --listen 127.0.0.1:0 "$@" 2>"$dir/tercetd.log")
+    started+=($!)
+    coordinator=$!
+    read -r -t $WAIT_S -u "$ready" _ address || fail "tercetd did not start"
+    export TERCET_COORDINATOR=$address
+}
+
+# start_participant SERVICE/NAME TRY CONFIRM CANCEL: its lines come from descriptor $calls.
+start_participant() {
+    exec {calls}< <(exec "$peer" serve "$address" "$@" 2>>"$dir/peer.log")
+    started+=($!)
+    participant=$!
+    await_line attached
+}
+
+await_line() {
+    local line
+    while read -r -t $WAIT_S -u "$calls" line; do
+        [ "$line" = "$1" ] && return
+    done
+    fail "the participant never saw: $1"
+}
+
+begin() { "$peer" "$@" 2>"$dir/err" || fail "ctl_peer $*"; }
+
+# ctl STATUS ARGUMENT...: runs tercetctl, which must exit with STATUS.
+ctl() {
+    local wanted=$1 status
+    shift
+    timeout $WAIT_S "$tercetctl" "$@" >"$dir/out" 2>"$dir/err"
+    status=$?
+    [ $status = "$wanted" ] || fail "tercetctl $* exits with $status instead of $wanted"
+    [ "$status" = 0 ] || [ -s "$dir/err" ] || fail "tercetctl $* says nothing about its failure"
+    [ "$(wc -L <"$dir/out")" -le 100 ] || [[ " $* " == *json* ]] || fail "tercetctl $* prints more than 100 columns"
+}
+
+out() { grep -qE -- "$1" "$dir/out" || fail "standard output has no /$1/"; }
+no_out() { grep -qE -- "$1" "$dir/out" && fail "standard output has /$1/"; true; }
+err() { grep -qE -- "$1" "$dir/err" || fail "standard error has no /$1/"; }
+
+# eventually PATTERN ARGUMENT...: asks until the output has it.
+eventually() {
+    local pattern=$1 end=$((SECONDS + WAIT_S))
+    shift
+    while ctl 0 "$@"; do
+        grep -qE -- "$pattern" "$dir/out" && return
+        [ $SECONDS -lt $end ] || fail "tercetctl $* never showed /$pattern/"
+    done
+}
+
+# json EXPRESSION: it must be true of the object j that was printed.
+json() {
+    command -v python3 >/dev/null || { echo "skipped: python3 is not there to read JSON"; exit 77; }
+    python3 -c 'import json, sys; j = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$dir/out" "$1" ||
+        fail "not true of the JSON: $1"
+}
+
+case_usage() {
+    export TERCET_COORDINATOR=127.0.0.1:1
+    ctl 2; err 'a command is needed'
+    ctl 2 dance; err 'no command "dance"'
+    ctl 2 show; err 'usage: tercetctl show GID'
+    ctl 2 show a b
+    ctl 2 ls extra
+    ctl 2 show a --parked; err 'usage: tercetctl show'
+    ctl 2 ls --reason x
+    ctl 2 ls --state done; err 'trying, confirming'
+    ctl 2 ls --state trying --state confirmed; err 'one after the other'
+    ctl 2 ls --resolved --state trying
+    ctl 2 ls --limit many
+    ctl 2 ls --limit 10000000000
+    ctl 2 ls --limit -1
+    ctl 2 ls --unknown
+    ctl 2 ls -o yaml
+    ctl 2 ls --timeout 10
+    ctl 2 ls --timeout 0s
+    ctl 2 ls --coordinator ''
+    ctl 2 ls --tls-cert x; err 'belong together'
+    ctl 2 ls --tls-ca "$dir/none"; err 'No such file'
+    ctl 2 ls --token-file "$dir/none"; err 'No such file'
+    printf 'two words\n' >"$dir/token"; printf '\n' >"$dir/empty"
+    ctl 2 ls --token-file "$dir/empty"; err 'one word'
+    ctl 2 show 'a b'; err 'not a gid'
+    ctl 2 settle g 1; err '--reason'
+    ctl 2 settle g 1 --reason ''
+    ctl 2 settle g 0 --reason x; err 'not a branch'
+    ctl 2 settle g 1025 --reason x
+    ctl 2 retry g 1x
+    ctl 2 retry g ''
+    ctl 2 cancel g; err '--reason'
+    ctl 2 show "$(printf 'a\033[31mb')"; err 'a\\x1b\[31mb'
+    ctl 0 --help; out '^usage: tercetctl \[options\] COMMAND'; out 'settle GID BRANCH'
+    ctl 0 --help ls; out '--parked'; out 'usage: tercetctl \[options\] ls'
+    ctl 0 settle --help; out 'settle GID BRANCH --reason TEXT'
+    ctl 2 --help dance
+    ctl 0 --version; out '^tercetctl [0-9]'
+    "$tercetctl" --help >/dev/full 2>"$dir/err" && fail "a full disk goes unnoticed"
+    err 'No space left'
+}
+
+case_unreachable() {
+    ctl 1 --coordinator "unix:$dir/nobody" ls
+    err "unix:$dir/nobody cannot be reached"; err 'is tercetd running there'
+    ctl 1 --coordinator "unix:$dir/nobody" watch g; err 'cannot be reached'
+    ctl 1 --coordinator "unix:$dir/nobody" -o json ls
+    [ -s "$dir/out" ] && fail "half an object was printed"
+    start_coordinator
+    kill -STOP "$coordinator"
+    ctl 1 --timeout 200ms stats
+    kill -CONT "$coordinator"
+    err 'no answer from .* within 200ms'; err 'may have been done or not'
+    ctl 0 stats
+}
+
+case_empty() {
+    start_coordinator
+    ctl 0 ls; out '^no unresolved transactions$'
+    ctl 0 ls --parked; out '^no unresolved transactions match$'
+    ctl 0 ls --resolved; out '^no resolved transactions$'
+    ctl 0 participants; out '^no participants are known'
+    ctl 0 ls -o json; json 'j == {"transactions": [], "next_page_token": ""}'
+    ctl 0 participants -o json; json 'j == {"participants": []}'
+    ctl 1 show no-such; err 'no transaction with this gid is known \(NOT_FOUND\)'; err 'tercetctl ls --resolved'
+    ctl 1 watch no-such; err 'NOT_FOUND'
+    ctl 1 retry no-such; err 'NOT_FOUND'
+    ctl 1 settle no-such 1 --reason x; err 'NOT_FOUND'
+    ctl 1 confirm no-such; err 'NOT_FOUND'
+    ctl 1 cancel no-such --reason x; err 'NOT_FOUND'
+    ctl 1 pause nobody; err 'no such service is known'
+}
+
+case_unresolved() {
+    local long
+    long=$(printf 'g%.0s' {1..62})
+    start_coordinator
+    begin begin "$address" "$long" 1
+    begin begin "$address" order 2
+    begin enlist "$address" order-2 shop/reserve
+    ctl 0 ls; out '^GID +STATE +AGE +DONE +NOTE$'; out "^$long-1 +TRYING +[0-9.ms]+ +0/0"; out '^order-2 +TRYING +[0-9.ms]+ +0/1'
+    ctl 0 ls --state trying; out '^order-1 '
+    ctl 0 ls --state confirming --state cancelling; out 'no unresolved transactions match'
+    ctl 0 ls --service shop; out '^order-2 '; no_out '^order-1 '
+    ctl 0 ls --limit 2; no_out '^order-2 '; out '^2 shown; there may be more'
+    ctl 0 ls -o json
+    json '[t["gid"][-7:] for t in j["transactions"]] == ["ggggg-1", "order-1", "order-2"]'
+    json 'j["transactions"][2]["branches"][0]["try_state"] == "TRY_OWN" and j["transactions"][2]["state"] == "TRYING"'
+    ctl 0 show order-2
+    out '^transaction order-2$'; out '^  state     TRYING: not decided yet$'; out '^  created   20[0-9-]{8} [0-9:]{8}\.[0-9]{3}Z  [0-9.ms]+ ago$'
+    out '^  deadline  .* from now$'; out '^  decided   not yet: '; out '^1 +own +- +0 +- +shop/reserve$'
+    ctl 0 show order-1; out '^no branches$'
+}
+
+case_decide() {
+    start_coordinator
+    begin begin "$address" order 3
+    begin enlist "$address" order-1 shop/reserve
+    ctl 0 -o json cancel order-1 --reason 'customer left'
+    json 'j["state"] == "CANCELLING" and j["cause"] == "OPERATOR" and j["reason"] == "customer left" and j["decided_ms"] > j["created_ms"] - 1 > 1700000000000'
+    ctl 0 cancel order-1 --reason again; out 'the decision is durable: CANCELLING'; out 'reason +customer left$'
+    ctl 1 confirm order-1; err 'decided already.*FAILED_PRECONDITION'; err 'tercetctl show GID'
+    ctl 0 confirm order-2 --reason 'asked for by phone'; out '^the decision is durable: CONFIRMED$'; out 'asked by an operator'
+    grep -q 'asked for by phone' "$dir/tercetd.log" || fail "the reason of a confirm is not in the log"
+    ctl 0 confirm order-2
+    ctl 1 cancel order-2 --reason late; err 'decided already'
+    ctl 0 show order-2; out '^  resolved  20.* after the decision$'
+    ctl 0 ls --resolved; out '^GID +STATE +AGE +TOOK +NOTE$'; out '^order-2 +CONFIRMED .* asked by an operator$'; no_out '^order-1'
+    ctl 0 ls --state confirmed; out '^order-2 '
+    ctl 0 ls --state cancelled; out '^no resolved transactions match$'
+    ctl 1 cancel order-3 --reason "$(printf 'x%.0s' {1..300})"; err 'INVALID_ARGUMENT'
+    ctl 0 retry order-2; out 'nothing to ask again: the transaction is CONFIRMED'
+    ctl 0 settle order-2 1 --reason x; out 'nothing to settle: the transaction is CONFIRMED'
+    ctl 1 settle order-1 9 --reason x; err 'no branch with this number'
+    ctl 1 settle order-1 1 --reason x; err 'only a parked branch'
+}
+
+case_participants() {
+    start_coordinator
+    start_participant shop/reserve REFUSAL DONE DONE
+    ctl 0 participants
+    out '^SERVICE +INSTANCES +CALLS +WAITING +STATE$'; out '^shop +1 +0/7 +0 +ok$'; out 'actions: reserve'; out 'instance peer:1 at ipv4:127.0.0.1:[0-9]+: 0 of 7 calls'
+    ctl 0 participants -o json
+    json 'j["participants"][0]["service"] == "shop" and j["participants"][0]["instances"][0]["window"] == 7 and j["participants"][0]["breaker_open"] is False'
+    begin run "$address" refused shop/reserve
+    eventually '^refused +CANCELLED' ls --resolved
+    out 'a participant refused'; out 'red \\x1b\[31m 中 alarm'
+    ctl 0 show refused; out '^1 +refused +done '
+    ctl 0 -o json ls --resolved
+    json 'j["transactions"][0]["reason"] == "red \x1b[31m 中 alarm"'
+    grep -q $'\x1b' "$dir/out" && fail "a raw escape in JSON"
+    kill "$participant"
+    eventually '^shop +0 +0 +0 +nobody attached$|no participants are known' participants
+}
+
+# A confirm that breaks its promise parks; a person asks again.
+case_retry() {
+    start_coordinator
+    start_participant shop/reserve DONE BROKEN,BROKEN,DONE DONE
+    begin run "$address" sad shop/reserve
+    eventually '^sad +CONFIRMING .* PARKED: branch 1 shop/reserve' ls --parked
+    out 'red \\x1b\[31m 中'
+    ctl 0 show sad; out '^  PARKED    a branch needs a person'; out 'BROKEN PROMISE'; out 'tercetctl retry sad 1'; out 'last error: red \\x1b\[31m 中 alarm$'
+    ctl 0 -o json show sad; json 'j["parked"] and j["branches"][0]["broken"] and j["branches"][0]["end_state"] == "END_WAITING" and 0 < j["branches"][0]["next_attempt_ms"] <= 300000'
+    ctl 0 stats; out '^parked branches +1 '
+    ctl 1 retry sad 2; err 'no branch with this number'
+    ctl 0 retry sad; out 'every branch that waited'
+    await_line '2 sad 1'
+    await_line '2 sad 1'
+    eventually '^1 +done +waiting +2 ' show sad
+    ctl 0 retry sad 1; out 'branch 1 is being asked again'
+    eventually '^sad +CONFIRMED ' ls --resolved
+    ctl 0 ls --parked; out '^no unresolved transactions match$'
+}
+
+case_settle() {
+    start_coordinator
+    start_participant shop/reserve DONE BROKEN DONE
+    begin run "$address" sad shop/reserve
+    eventually '^sad ' ls --parked
+    ctl 2 settle sad 1
+    ctl 0 ls --parked; out '^sad '
+    ctl 0 settle sad 1 --reason 'put right in the shop'; out '^branch 1 is settled$'; out 'settled by a person: put right in the shop'
+    ctl 0 -o json show sad; json 'j["state"] == "CONFIRMED" and j["branches"][0]["settled"] and j["branches"][0]["reason"] == "put right in the shop" and not j["parked"]'
+    ctl 0 ls; out '^no unresolved transactions$'
+    ctl 0 settle sad 1 --reason again; out 'branch 1 is settled'; out 'put right in the shop'
+}
+
+case_pause() {
+    start_coordinator
+    start_participant shop/reserve DONE DONE DONE
+    ctl 0 pause shop; out '^shop is paused: .* tercetctl resume shop$'
+    ctl 0 participants; out '^shop .* PAUSED, ok$'
+    begin run "$address" held shop/reserve
+    eventually '^shop +1 +0/7 +1 ' participants
+    ctl 0 ls; out '^held +TRYING'
+    ctl 0 resume shop -o json; json 'j == {"service": "shop", "paused": False}'
+    await_line '2 held 1'
+    eventually '^held +CONFIRMED ' ls --resolved
+    ctl 0 participants; no_out PAUSED
+}
+
+case_stats() {
+    start_coordinator
+    begin begin "$address" order 3
+    ctl 0 cancel order-1 --reason x
+    ctl 0 stats
+    out '^accepting +yes$'; out '^trying +2$'; out '^begun +3 since start$'; out '^cancelled +1 since start$'; out '^store used +[0-9.]+ .iB of 64.0 GiB'; out '^started +20.* ago$'
+    ctl 0 -o json stats
+    json 'j["trying"] == 2 and j["accepting"] is True and j["store_bytes_max"] == 64 << 30 and j["started_ms"] > 1700000000000 and j["version"]'
+}
+
+case_watch() {
+    local watcher
+    start_coordinator
+    begin begin "$address" order 1
+    begin enlist "$address" order-1 shop/reserve
+    exec {changes}< <(exec timeout $WAIT_S "$tercetctl" watch order-1 2>"$dir/err")
+    watcher=$!
+    started+=("$watcher")
+    read -r -t $WAIT_S -u "$changes" line && [[ $line == *' TRYING      0 of 1 branches done' ]] || fail "first: $line"
+    ctl 0 cancel order-1 --reason 'changed my mind'
+    read -r -t $WAIT_S -u "$changes" line && [[ $line == *' CANCELLING  0 of 1 branches done, asked by an operator: changed my mind' ]] || fail "second: $line"
+    start_participant shop/reserve DONE DONE DONE
+    read -r -t $WAIT_S -u "$changes" line && [[ $line == *' CANCELLED   1 of 1 '* ]] || fail "third: $line"
+    read -r -t $WAIT_S -u "$changes" line && fail "a fourth: $line"
+    wait "$watcher" || fail "watch exits with $?"
+    ctl 0 watch -o json order-1; json 'j["state"] == "CANCELLED"'
+    [ "$(wc -l <"$dir/out")" = 1 ] || fail "an object a line"
+    begin begin "$address" open 1
+    ctl 1 watch --timeout 300ms open-1; out ' TRYING '; err 'within 300ms'
+}
+
+case_watch_lost() {
+    start_coordinator --grace 100ms
+    begin begin "$address" order 1
+    exec {changes}< <(timeout $WAIT_S "$tercetctl" watch order-1 2>"$dir/err"; echo "exit $?")
+    started+=($!)
+    read -r -t $WAIT_S -u "$changes" line && [[ $line == *' TRYING '* ]] || fail "first: $line"
+    kill "$coordinator"
+    read -r -t $WAIT_S -u "$changes" line && [ "$line" = 'exit 1' ] || fail "second: $line"
+    err 'tercetctl: '
+}
+
+case_paging() {
+    start_coordinator --quiet
+    begin begin "$address" many 1203
+    ctl 0 ls; [ "$(grep -c '^many-' "$dir/out")" = 100 ] || fail "not 100"
+    out '^100 shown; there may be more: --limit 0 shows all$'
+    ctl 0 ls --limit 1100; [ "$(grep -c '^many-' "$dir/out")" = 1100 ] || fail "not 1100"
+    ctl 0 ls --limit 0; [ "$(grep '^many-' "$dir/out" | sort -u | wc -l)" = 1203 ] || fail "not 1203 different ones"
+    no_out 'shown'; [ "$(grep -c '^GID' "$dir/out")" = 1 ] || fail "one head"
+    ctl 0 ls --limit 1203; no_out 'shown'
+    ctl 0 ls --limit 0 -o json
+    json '[t["gid"] for t in j["transactions"]] == ["many-%d" % (i + 1) for i in range(1203)] and j["next_page_token"] == ""'
+    ctl 0 ls --limit 7 -o json; json 'len(j["transactions"]) == 7 and j["next_page_token"] != ""'
+}
+
+case_token() {
+    local admin=0123456789abcdef-admin other=0123456789abcdef-initiator
+    printf 'admin %s\ninitiator %s\n' "$admin" "$other" >"$dir/access"
+    printf '%s\n' "$admin" >"$dir/token"
+    start_coordinator --access "$dir/access"
+    ctl 1 ls; err 'UNAUTHENTICATED'; err 'TERCET_TOKEN'
+    TERCET_TOKEN=wrong-0123456789abcdef ctl 1 ls; err 'UNAUTHENTICATED'
+    TERCET_TOKEN=$other ctl 1 ls; err 'PERMISSION_DENIED'; err 'role admin'
+    TERCET_TOKEN=$admin ctl 0 ls; out 'no unresolved'
+    ctl 0 ls --token-file "$dir/token"
+    TERCET_TOKEN=wrong-0123456789abcdef ctl 0 ls --token-file "$dir/token"
+    TERCET_TOKEN=$other begin begin "$address" order 1
+    ctl 0 --token-file "$dir/token" cancel order-1 --reason x
+    ctl 0 --token-file "$dir/token" watch order-1; out ' CANCELLED '
+}
+
+case_tls() {
+    command -v openssl >/dev/null || { echo "skipped: openssl is not there to make certificates"; exit 77; }
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=tercet-test \
+        -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' -keyout "$dir/key" -out "$dir/cert" 2>"$dir/err" || fail openssl
+    start_coordinator --tls-cert "$dir/cert" --tls-key "$dir/key" --tls-ca "$dir/cert"
+    ctl 0 --tls-ca "$dir/cert" --tls-cert "$dir/cert" --tls-key "$dir/key" ls; out 'no unresolved'
+    ctl 1 --timeout 3s --tls-ca "$dir/cert" ls; err 'cannot be reached|no answer'
+    ctl 1 --timeout 3s ls; err 'tls-ca|no answer'
+    ctl 2 --tls-ca "$dir/key" ls; err 'certificates or keys cannot be used'
+}
+
+[ "$(type -t "case_$case")" = function ] || { echo "no such case: $case" >&2; exit 2; }
+: >"$dir/out"; : >"$dir/err"
+"case_$case"
