@@ -5,7 +5,7 @@
  */
 #include "owner.h"
 
-#include <tercet_descriptors.h>
+#include <wire_descriptors.h>
 
 #include <stdlib.h>
 
@@ -270,7 +270,7 @@ static const struct crpc_handler admin_handlers[] = {
 
 int rpc_add_services(struct coordinator *c)
 {
-    struct crpc_bytes set = {tercet_descriptors, tercet_descriptors_size};
+    struct crpc_bytes set = {wire_descriptors, wire_descriptors_size};
     int rc = crpc_server_add_descriptors(c->server, set);
     if (rc == 0)
         rc = crpc_server_add_service(c->server, &tercet__v1__coordinator__descriptor, coordinator_handlers,

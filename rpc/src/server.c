@@ -5,7 +5,7 @@
 #include "server.h"
 
 #include "args.h"
-#include "crpc_builtin_descriptors.h"
+#include "builtin_descriptors.h"
 #include "util.h"
 
 #include <stdlib.h>
@@ -45,7 +45,7 @@ static grpc_server *core_new(const struct crpc_server_options *options)
 /* Health and reflection are services like all others. */
 static int builtins_add(struct crpc_server *server)
 {
-    struct crpc_bytes set = {crpc_builtin_descriptors, crpc_builtin_descriptors_size};
+    struct crpc_bytes set = {builtin_descriptors, builtin_descriptors_size};
     int result = 0;
 
     if (server->with_health || server->with_reflection)
