@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tercet_descriptors.h>
+#include <wire_descriptors.h>
 
 #define STREAMS_SPARE 128u /* calls more than we take, so that their callers hear that it is full */
 
@@ -123,7 +123,7 @@ static int start_server(struct tercet_participant *participant, const struct ter
     bool has_ca = options->tls_ca != NULL && options->tls_ca[0] != '\0';
     struct crpc_tls tls = {.size = sizeof(tls), .ca = has_ca ? options->tls_ca : NULL, .cert = options->tls_cert,
                            .key = options->tls_key};
-    struct crpc_bytes descriptors = {tercet_descriptors, tercet_descriptors_size};
+    struct crpc_bytes descriptors = {wire_descriptors, wire_descriptors_size};
     int rc = crpc_server_new(&participant->server, participant->link.loop, &server_options);
     if (rc == 0)
         rc = crpc_server_add_descriptors(participant->server, descriptors);
