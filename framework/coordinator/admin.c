@@ -294,12 +294,15 @@ static void pause_service(struct coordinator *c, struct caller *caller, const Te
 
 /* -- Settling --------------------------------------------------------------------------------------------------------------- */
 
-/* The unresolved transaction, or NULL after having answered. */
-static struct entry *find_open(struct coordinator *c, struct caller *caller, const char *gid)
+/* The unresolved transaction, or NULL after having answered: a resolved one as it is, but one that ended in the state
+ * `refused` (0: none) is told that it was decided otherwise. */
+static struct entry *find_open(struct coordinator *c, struct caller *caller, const char *gid, unsigned refused)
 {
     struct found found;
     const char *text = NULL;
     int error = plan_find(c, gid, &found, &text);
+    if (error == 0 && found.resolved != NULL && found.resolved->state->state == refused)
+        error = TERCET_DECIDED;
     if (error == 0 && found.resolved != NULL) {
         struct reply reply = {0, NULL, &snapshot_of_resolved(&c->scratch, found.number, found.resolved)->base};
         struct answer encoded = caller_encode(caller, &c->scratch, 0, &reply);
@@ -312,13 +315,15 @@ static struct entry *find_open(struct coordinator *c, struct caller *caller, con
     return entry;
 }
 
+static const char no_branch[] = "the transaction has no branch with this number";
+
 static void retry(struct coordinator *c, struct caller *caller, const Tercet__V1__RetryRequest *request)
 {
-    struct entry *entry = find_open(c, caller, request->gid);
+    struct entry *entry = find_open(c, caller, request->gid, 0);
     if (entry == NULL)
         return;
     int error = plan_error_of_core(owner_step(c, entry, (struct txn_event){.kind = TXN_RETRY, .number = request->branch}));
-    answer_entry(c, caller, entry, error, error == 0 ? NULL : "the transaction has no branch with this number");
+    answer_entry(c, caller, entry, error, error == 0 ? NULL : no_branch);
 }
 
 static void settle(struct coordinator *c, struct caller *caller, const Tercet__V1__SettleRequest *request)
@@ -328,7 +333,7 @@ static void settle(struct coordinator *c, struct caller *caller, const Tercet__V
         answer(c, caller, TERCET_INVALID, wrong, NULL);
         return;
     }
-    struct entry *entry = find_open(c, caller, request->gid);
+    struct entry *entry = find_open(c, caller, request->gid, 0);
     if (entry == NULL)
         return;
     struct txn_branch *branch = txn_find(&entry->txn, request->branch);
@@ -340,7 +345,7 @@ static void settle(struct coordinator *c, struct caller *caller, const Tercet__V
                   request->reason);
     }
     int error = plan_error_of_core(owner_step(c, entry, (struct txn_event){.kind = TXN_SETTLE, .number = request->branch}));
-    answer_entry(c, caller, entry, error, error == TERCET_NOT_READY ? "only a parked branch can be settled by hand" : NULL);
+    answer_entry(c, caller, entry, error, error == TERCET_NOT_READY ? "only a parked branch can be settled by hand" : no_branch);
 }
 
 static void decide(struct coordinator *c, struct caller *caller, const Tercet__V1__DecideRequest *request)
@@ -350,15 +355,16 @@ static void decide(struct coordinator *c, struct caller *caller, const Tercet__V
         answer(c, caller, TERCET_INVALID, wrong, NULL);
         return;
     }
-    struct entry *entry = find_open(c, caller, request->gid);
+    struct entry *entry = find_open(c, caller, request->gid, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
     if (entry == NULL)
         return;
     if (!request->confirm)
         plan_keep_reason(entry, request->reason);
     struct txn_event event = {.kind = request->confirm ? TXN_CONFIRM : TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR};
     int error = plan_error_of_core(owner_step(c, entry, event));
-    owner_log(c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s: %s", request->confirm ? "confirm" : "cancel",
-              entry->gid, tercet_strerror(error));
+    owner_log(c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
+              request->confirm ? "confirm" : "cancel", entry->gid,
+              request->reason[0] != '\0' ? request->reason : "no reason given", tercet_strerror(error));
     answer_entry(c, caller, entry, error, NULL);
 }
 

@@ -22,6 +22,9 @@ void owner_log(const struct coordinator *c, enum tercet_log_level level, const c
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    for (char *at = text; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?'; /* a participant's or operator's words must not forge a line, nor steer a terminal */
     c->options.on_log(level, text, c->options.log_ctx);
 }
 
