@@ -56,11 +56,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"ls", command_ls, 0, 0, OWN_LS, "ls [--state STATE]... [--parked] [--service NAME] [--resolved] [--limit N]",
+    {"ls", command_ls, 0, 0, OWN_LS, "ls [--state S]... [--parked] [--service NAME] [--resolved] [--limit N]",
      "Lists transactions that are not over yet, oldest first, with the branch that needs attention most.\n"
      "DONE is how many of its branches have acknowledged the decision.\n"
      "\n"
-     "  --state STATE     only those that are trying, confirming, cancelling, confirmed or cancelled;\n"
+     "  --state S         only those that are trying, confirming, cancelling, confirmed or cancelled;\n"
      "                    may be repeated; confirmed and cancelled imply --resolved\n"
      "  --parked          only those with a branch that needs a person\n"
      "  --service NAME    only those with a branch of this service\n"

@@ -190,7 +190,7 @@ case_decide() {
     ctl 0 cancel order-1 --reason again; out 'the decision is durable: CANCELLING'; out 'reason +customer left$'
     ctl 1 confirm order-1; err 'decided already.*FAILED_PRECONDITION'; err 'tercetctl show GID'
     ctl 0 confirm order-2 --reason 'asked for by phone'; out '^the decision is durable: CONFIRMED$'; out 'asked by an operator'
-    grep -q 'asked for by phone' "$dir/tercetd.log" || fail "the reason of a confirm is not in the log"
+    grep -q 'order-2 (asked for by phone): done' "$dir/tercetd.log" || fail "the reason of a confirm is not in the log"
     ctl 0 confirm order-2
     ctl 1 cancel order-2 --reason late; err 'decided already'
     ctl 0 show order-2; out '^  resolved  20.* after the decision$'
@@ -232,6 +232,7 @@ case_retry() {
     ctl 0 show sad; out '^  PARKED    a branch needs a person'; out 'BROKEN PROMISE'; out 'tercetctl retry sad 1'; out 'last error: red \\x1b\[31m 中 alarm$'
     ctl 0 -o json show sad; json 'j["parked"] and j["branches"][0]["broken"] and j["branches"][0]["end_state"] == "END_WAITING" and 0 < j["branches"][0]["next_attempt_ms"] <= 300000'
     ctl 0 stats; out '^parked branches +1 '
+    grep -q 'parked: transaction sad branch 1 (shop/reserve).*red ?\[31m 中 alarm' "$dir/tercetd.log" || fail "the log has not the alarm, or raw"
     ctl 1 retry sad 2; err 'no branch with this number'
     ctl 0 retry sad; out 'every branch that waited'
     await_line '2 sad 1'
