@@ -25,7 +25,7 @@ static const char *const outcome_shouts[] = {"UNKNOWN", "CONFIRMED", "CANCELLED"
 
 struct settings {
     const char *coordinator, *log_path;
-    int64_t seed, count, in_flight, timeout_ms, deadline_ms;
+    int64_t seed, count, in_flight, timeout_ms, deadline_ms, pause_ms;
     bool is_stepwise, is_run, is_printing;
 };
 
@@ -176,8 +176,10 @@ static void *do_jobs(void *ctx)
 {
     struct driver *driver = ctx;
     uint64_t number;
-    while (!is_stopping && (number = atomic_fetch_add(&driver->next_number, 1)) <= (uint64_t)driver->settings.count)
+    while (!is_stopping && (number = atomic_fetch_add(&driver->next_number, 1)) <= (uint64_t)driver->settings.count) {
         do_job(driver, number);
+        pause_ms(driver->settings.pause_ms);
+    }
     return NULL;
 }
 
@@ -259,6 +261,7 @@ static void parse_options(struct settings *settings, const struct traffic *traff
         {"in-flight", OPTION_NUMBER, &settings->in_flight, "transactions at once, 1 to 1000 (default 16)"},
         {"step-by-step", OPTION_FLAG, &settings->is_stepwise, "only step by step: try, try, confirm"},
         {"run", OPTION_FLAG, &settings->is_run, "only as whole plans; default: some so, some so"},
+        {"pause", OPTION_DURATION, &settings->pause_ms, "after each transaction, for who wants to follow (default none)"},
         {"timeout", OPTION_DURATION, &settings->timeout_ms, "patience for an answer (default 30s)"},
         {"deadline", OPTION_DURATION, &settings->deadline_ms, "the coordinator cancels what is undecided then (default 20s)"},
         {"log", OPTION_TEXT, &settings->log_path, "the outcomes are appended to this file, for the audit"},
