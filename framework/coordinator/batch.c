@@ -48,7 +48,7 @@ static void init_batch(struct batch *batch)
     batch->last_next = &batch->first;
 }
 
-int batcher_start(struct coordinator *c)
+void batcher_init(struct coordinator *c)
 {
     struct batcher *batcher = &c->batcher;
     init_batch(&batcher->batches[0]);
@@ -57,6 +57,12 @@ int batcher_start(struct coordinator *c)
     batcher->filling->seq = 1;
     pthread_mutex_init(&batcher->lock, NULL);
     pthread_cond_init(&batcher->changed, NULL);
+}
+
+int batcher_start(struct coordinator *c)
+{
+    struct batcher *batcher = &c->batcher;
+    batcher_init(c);
     return pthread_create(&batcher->thread, NULL, run_committer, c) == 0 ? 0 : TERCET_NOMEM;
 }
 
@@ -78,6 +84,12 @@ void batcher_stop(struct coordinator *c)
     pthread_cond_signal(&batcher->changed);
     pthread_mutex_unlock(&batcher->lock);
     pthread_join(batcher->thread, NULL);
+    batcher_free(c);
+}
+
+void batcher_free(struct coordinator *c)
+{
+    struct batcher *batcher = &c->batcher;
     for (int i = 0; i < 2; i++) {
         drop_effects(&batcher->batches[i]);
         arena_free(&batcher->batches[i].arena);

@@ -66,6 +66,10 @@ struct batcher {
     bool is_stopping;
 };
 
+/* With the committer's thread, or without it: then who has called batcher_init takes what batch_submit leaves in `submitted`, commits
+ * it, and posts EVENT_COMMITTED. */
+void batcher_init(struct coordinator *c);
+void batcher_free(struct coordinator *c);
 int batcher_start(struct coordinator *c);
 /* Nothing may be in flight. */
 void batcher_stop(struct coordinator *c);

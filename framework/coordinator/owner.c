@@ -433,7 +433,7 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t next_turn_ms(const struct coordinator *c)
+int64_t owner_next_turn_ms(const struct coordinator *c)
 {
     const struct entry *entry = table_first_to_wake(&c->table);
     int64_t next = c->retention_check_ms;
@@ -450,26 +450,31 @@ static bool may_end(const struct coordinator *c)
     return c->is_stopping && (batch_is_idle(c) || (atomic_load(&c->has_failed) && c->batcher.in_flight == NULL));
 }
 
+void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int64_t now_wall_ms)
+{
+    c->now_ms = now_ms;
+    c->wall_ms = now_wall_ms;
+    if (!atomic_load(&c->has_failed))
+        check_headroom(c);
+    handle_all(c, events);
+    if (!atomic_load(&c->has_failed)) {
+        check_retention(c);
+        wake_due(c);
+        dispatch_tick(c);
+        batch_submit(c);
+        dispatch_flush(c);
+    }
+    flush_callers(c);
+    atomic_store(&c->owes_answers, c->open_count > 0);
+    arena_reset(&c->scratch);
+}
+
 static void *run_owner(void *ctx)
 {
     struct coordinator *c = ctx;
     while (!may_end(c)) {
-        struct event *events = queue_take(&c->queue, next_turn_ms(c));
-        c->now_ms = monotonic_ms();
-        c->wall_ms = wall_ms();
-        if (!atomic_load(&c->has_failed))
-            check_headroom(c);
-        handle_all(c, events);
-        if (!atomic_load(&c->has_failed)) {
-            check_retention(c);
-            wake_due(c);
-            dispatch_tick(c);
-            batch_submit(c);
-            dispatch_flush(c);
-        }
-        flush_callers(c);
-        atomic_store(&c->owes_answers, c->open_count > 0);
-        arena_reset(&c->scratch);
+        struct event *events = queue_take(&c->queue, owner_next_turn_ms(c));
+        owner_turn(c, events, monotonic_ms(), wall_ms());
     }
     return NULL;
 }

@@ -79,6 +79,12 @@ static inline int64_t wall_offset_ms(const struct coordinator *c)
     return c->wall_ms - c->now_ms;
 }
 
+/* One turn: everything that was posted, everything that is due. The thread does nothing but this; a simulation calls it
+ * with a clock of its own. Takes the events over. */
+void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int64_t now_wall_ms);
+/* When the next turn is due although nothing is posted. */
+int64_t owner_next_turn_ms(const struct coordinator *c);
+
 int owner_start(struct coordinator *c);
 /* Finishes what is to be written, and ends the thread. */
 void owner_stop(struct coordinator *c);
