@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# docs.sh SOURCE: prints each thing that the documents say and that is not so; exits with 1 when there is one.
+set -euo pipefail
+cd "$1"
+wrong=0
+say() { echo "$*"; wrong=1; }
+
+# The quick start in the README is samples/quickstart, letter for letter, and no longer than promised.
+for file in samples/quickstart/participant.c samples/quickstart/initiator.c; do
+  shown=$(awk -v name="\`$file\`" '$0 == name { found = 1 } found && /^```$/ { exit } in_code { print } found && /^```c$/ { in_code = 1 }' README.md)
+  [ "$shown" = "$(cat "$file")" ] || say "README.md does not show $file as it is"
+done
+lines=$(cat samples/quickstart/*.c | wc -l)
+[ "$lines" -lt 60 ] || say "the quick start has $lines lines: it is to stay under 60"
+
+# Every relative link in a document leads to a file.
+while IFS=: read -r document target; do
+  [ -e "$(dirname "$document")/${target%%#*}" ] || say "$document links to $target, which is not there"
+done < <(git ls-files '*.md' | xargs grep -oHE '\]\([^)#h][^)]*\)' | sed -E 's/\]\(([^)]*)\)/\1/' || true)
+
+# Limits that the README tells are those of the headers.
+limit() { # name value
+  grep -qE "^#define $1 +\(?$2\)?( |\$)" framework/include/tercet/types.h framework/coordinator/*.h || say "the limit $1 is not $2 as README.md tells"
+}
+limit TERCET_GID_MAX 64
+limit TERCET_SERVICE_MAX 63
+limit TERCET_BRANCHES_MAX 1024
+limit TERCET_PAYLOAD_MAX '64 \* 1024'
+limit TERCET_REPLY_MAX '16 \* 1024'
+limit TERCET_TEXT_MAX 256
+limit TERCET_METADATA_MAX 16
+limit TERCET_METADATA_BYTES_MAX 4096
+limit TERCET_MESSAGE_MAX '1024 \* 1024'
+limit SESSION_OPEN_MAX 65536
+limit SERVICES_MAX 4096
+limit SERVICE_ACTIONS_MAX 256
+limit INSTANCE_WINDOW_DEFAULT 256
+limit INSTANCE_WINDOW_MAX 4096
+
+# Only rpc/ sees gRPC.
+grep -rlE '#include <grpc/' --include='*.[ch]' framework samples && say "the files above include <grpc/...>: only rpc/ may"
+
+# Files that a reader is sent to by ARCHITECTURE.md exist.
+for path in $(grep -oE '`(framework|rpc|samples|tests|scripts|cmake)/[A-Za-z0-9_./-]*`' ARCHITECTURE.md | tr -d '`'); do
+  [ -e "$path" ] || say "ARCHITECTURE.md names $path, which is not there"
+done
+
+[ "$wrong" -eq 0 ] && echo "the documents are true"
+exit "$wrong"
