@@ -504,6 +504,7 @@ void dispatch_result(struct coordinator *c, uint64_t call_id, const Tercet__V1__
     struct outcall *call = find_call(&c->dispatch, call_id);
     if (call == NULL || !call->is_sent)
         return;
+    FAILPOINT("result");
     struct service *service = call->service;
     struct outcall copy = *call;
     struct entry *entry = detach_from_branch(call);

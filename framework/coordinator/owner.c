@@ -5,6 +5,7 @@
 #include "owner.h"
 
 #include "check.h"
+#include "failpoint.h"
 #include "record.h"
 
 #include <stdarg.h>
@@ -229,6 +230,7 @@ int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch
         info->try_timeout_ms = (uint32_t)plan->try_timeout_ms;
         info->has_payload = true;
         batch_put_branch(c, entry, txn_find(&entry->txn, plan->number));
+        FAILPOINT("enlist");
     }
     carry_out_all(c, entry, &actions);
     return rc;

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <check.h>
+#include <failpoint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,15 @@ void client_ask_later(struct tercet_client *client, struct client_request *reque
     client_wake_by(client, request->entry.wake_ms);
 }
 
+/* The crash points of an initiator, by what it is about to send. */
+static void pass_failpoint(const struct client_request *request)
+{
+    if (request->kind == CLIENT_RUN || request->kind == CLIENT_TRY || request->kind == CLIENT_ENLIST)
+        FAILPOINT("client.begin");
+    if (request->kind == CLIENT_CONFIRM)
+        FAILPOINT("client.confirm");
+}
+
 void client_ask(struct tercet_client *client, struct client_request *request, int64_t now_ms)
 {
     struct client_stream *stream = client->stream;
@@ -81,6 +91,7 @@ void client_ask(struct tercet_client *client, struct client_request *request, in
     client_table_wake_set(&client->table, request, request->deadline_ms);
     if (stream == NULL || stream->outbox == NULL)
         return;
+    pass_failpoint(request);
     int rc = outbox_put_bytes(stream->outbox, FIELD_REQUESTS, (struct crpc_bytes){request->bytes, request->size});
     if (rc == 0)
         request->asks++;
@@ -133,6 +144,7 @@ static int submit_locked(struct tercet_client *client, struct client_request *re
 int client_submit(struct tercet_client *client, struct client_request *request, const char **why)
 {
     struct client_stream *stream = NULL;
+    bool is_confirm = request->kind == CLIENT_CONFIRM;
     pthread_mutex_lock(&client->lock);
     int rc = submit_locked(client, request, why);
     if (rc == 0 && client->stream != NULL) {
@@ -145,6 +157,8 @@ int client_submit(struct tercet_client *client, struct client_request *request, 
 
     client_stream_flush(stream);
     client_stream_unref(stream);
+    if (is_confirm)
+        FAILPOINT("client.confirm.sent");
     pthread_mutex_lock(&client->lock);
     client->submitting--;
     if (client->is_closing)
@@ -184,6 +198,8 @@ static void call_back(const struct client_request *request, const struct client_
 void client_end(struct tercet_client *client, struct client_request *request, const struct client_answer *answer)
 {
     struct client_request *then = request->then;
+    if (request->kind == CLIENT_TRY && answer->result.code == 0)
+        FAILPOINT("client.try.done");
     request->then = NULL;
     if (then != NULL)
         go_on(client, then, answer);

@@ -4,6 +4,7 @@
  */
 #include "participant.h"
 
+#include <failpoint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,8 +185,11 @@ void *participant_work(void *ctx)
         size_t count = take_jobs(participant);
         if (count == 0)
             continue;
+        FAILPOINT("participant.call");
         run_jobs(participant, count);
+        FAILPOINT("participant.after_commit");
         tell_all(participant, count);
+        FAILPOINT("participant.sent");
     }
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include "participant.h"
 
 #include <check.h>
+#include <failpoint.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
     call.request = request;
     if (code == 0)
         code = run_hook(job, &call);
+    FAILPOINT("participant.before_commit");
     code = code_for_barrier(code, call.kind);
     if (code == 0) {
         barrier_call->reply = job->answer.reply;
