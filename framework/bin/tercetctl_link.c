@@ -6,7 +6,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,18 +14,12 @@
 
 /* -- Opening ---------------------------------------------------------------------------------------------------------- */
 
-/* What gRPC logged last: the only place that says why a handshake failed. */
-static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-static char log_last[512];
-
-static void keep_log(bool is_error, const char *text, void *ctx)
+/* What gRPC would log, the status of the call says too: a person should read it once. */
+static void drop_log(bool is_error, const char *text, void *ctx)
 {
+    (void)is_error;
+    (void)text;
     (void)ctx;
-    if (!is_error)
-        return;
-    pthread_mutex_lock(&log_lock);
-    snprintf(log_last, sizeof(log_last), "%s", text);
-    pthread_mutex_unlock(&log_lock);
 }
 
 static char *read_text(const char *path)
@@ -84,7 +77,7 @@ static void open_channel(struct ctl *ctl, const struct crpc_tls *tls)
 
 void ctl_open(struct ctl *ctl)
 {
-    struct crpc_loop_options options = {.size = sizeof(options), .on_log = keep_log};
+    struct crpc_loop_options options = {.size = sizeof(options), .on_log = drop_log};
     if (ctl->channel != NULL)
         return;
     ctl->authorization = read_authorization(ctl);
@@ -148,10 +141,6 @@ int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method, cons
 static void explain_unavailable(const struct ctl *ctl, const char *message)
 {
     term_complain("the coordinator at %s cannot be reached, or takes no calls now (UNAVAILABLE: %s)", ctl->coordinator, message);
-    pthread_mutex_lock(&log_lock);
-    if (log_last[0] != '\0')
-        term_complain("gRPC's log: %s", log_last);
-    pthread_mutex_unlock(&log_lock);
     term_complain("is tercetd running there? The address comes from --coordinator or TERCET_COORDINATOR; if tercetd has "
                   "TLS, give --tls-ca");
 }

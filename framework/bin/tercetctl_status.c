@@ -49,7 +49,7 @@ static void add_participant(struct table *table, const Tercet__V1__ParticipantSt
         table_note(table, "called at %s", participant->target);
     for (size_t i = 0; i < participant->n_instances; i++) {
         const Tercet__V1__Instance *instance = participant->instances[i];
-        table_note(table, "instance %s at %s: %" PRIu32 " of %" PRIu32 " calls", instance->name, instance->peer,
+        table_note(table, "instance %s (%s): %" PRIu32 " of %" PRIu32 " calls", instance->name, instance->peer,
                    instance->calls, instance->window);
     }
     if (participant->last_error[0] != '\0')

@@ -208,7 +208,7 @@ case_participants() {
     start_coordinator
     start_participant shop/reserve REFUSAL DONE DONE
     ctl 0 participants
-    out '^SERVICE +INSTANCES +CALLS +WAITING +STATE$'; out '^shop +1 +0/7 +0 +ok$'; out 'actions: reserve'; out 'instance peer:1 at ipv4:127.0.0.1:[0-9]+: 0 of 7 calls'
+    out '^SERVICE +INSTANCES +CALLS +WAITING +STATE$'; out '^shop +1 +0/7 +0 +ok$'; out 'actions: reserve'; out 'instance peer:1 \(ipv4:127.0.0.1:[0-9]+\): 0 of 7 calls'
     ctl 0 participants -o json
     json 'j["participants"][0]["service"] == "shop" and j["participants"][0]["instances"][0]["window"] == 7 and j["participants"][0]["breaker_open"] is False'
     begin run "$address" refused shop/reserve
@@ -254,6 +254,25 @@ case_settle() {
     ctl 0 -o json show sad; json 'j["state"] == "CONFIRMED" and j["branches"][0]["settled"] and j["branches"][0]["reason"] == "put right in the shop" and not j["parked"]'
     ctl 0 ls; out '^no unresolved transactions$'
     ctl 0 settle sad 1 --reason again; out 'branch 1 is settled'; out 'put right in the shop'
+}
+
+# What a person did and what needs a person is there after a crash.
+case_restart() {
+    start_coordinator
+    start_participant shop/reserve DONE BROKEN DONE
+    begin run "$address" sad shop/reserve shop/reserve
+    eventually 'PARKED: remove .* retry sad 1' show sad
+    eventually 'PARKED: remove .* retry sad 2' show sad
+    ctl 0 settle sad 1 --reason 'put right by hand'
+    ctl 0 pause shop
+    kill -9 "$coordinator"; wait "$coordinator" 2>/dev/null
+    kill "$participant"
+    start_coordinator
+    ctl 0 ls --parked; out '^sad +CONFIRMING +[0-9.ms]+ +1/2 +PARKED: branch 2 '
+    ctl 0 show sad; out 'settled by a person: put right by hand'; out 'retry sad 2'; no_out 'retry sad 1'
+    ctl 0 participants; out '^shop .* PAUSED, nobody attached$'
+    ctl 0 settle sad 2 --reason 'and this one'
+    ctl 0 show sad; out 'state +CONFIRMED'; out 'put right by hand$'; out 'and this one$'
 }
 
 case_pause() {
