@@ -123,8 +123,10 @@ void dispatch_call(struct coordinator *c, struct entry *entry, uint32_t branch, 
 /* The entry goes: its calls go on, for nobody. */
 void dispatch_forget(struct coordinator *c, struct entry *entry);
 
-/* Answers. `message` NULL: no answer, `text` says why. */
-void dispatch_result(struct coordinator *c, uint64_t call_id, const Tercet__V1__CallResult *message, const char *text);
+/* An answer from the instance (NULL: from a target); one to a call that was not given to it is not listened to. `message` NULL: no
+ * answer, `text` says why. */
+void dispatch_result(struct coordinator *c, const struct instance *instance, uint64_t call_id,
+                     const Tercet__V1__CallResult *message, const char *text);
 
 /* An instance's hello. Returns an error text, or NULL when it is accepted. */
 const char *dispatch_attach(struct coordinator *c, struct instance *instance, const Tercet__V1__Hello *hello);

@@ -499,10 +499,11 @@ static void step_end_answer(struct coordinator *c, struct entry *entry, const st
     owner_step(c, entry, event);
 }
 
-void dispatch_result(struct coordinator *c, uint64_t call_id, const Tercet__V1__CallResult *message, const char *text)
+void dispatch_result(struct coordinator *c, const struct instance *instance, uint64_t call_id,
+                     const Tercet__V1__CallResult *message, const char *text)
 {
     struct outcall *call = find_call(&c->dispatch, call_id);
-    if (call == NULL || !call->is_sent)
+    if (call == NULL || !call->is_sent || call->instance != instance)
         return;
     FAILPOINT("result");
     struct service *service = call->service;

@@ -292,7 +292,7 @@ static void target_answered(struct coordinator *c, const struct event *event)
     const Tercet__V1__CallResult *result = (const Tercet__V1__CallResult *)event->message;
     if (result == NULL)
         result = result_of_status(event, &made);
-    dispatch_result(c, event->call_id, result, event->text);
+    dispatch_result(c, NULL, event->call_id, result, event->text);
 }
 
 static void instance_message(struct coordinator *c, struct instance *instance, const Tercet__V1__AttachRequest *message)
@@ -308,7 +308,7 @@ static void instance_message(struct coordinator *c, struct instance *instance, c
         return;
     }
     for (size_t i = 0; i < message->n_results; i++)
-        dispatch_result(c, message->results[i]->id, message->results[i], message->results[i]->reason);
+        dispatch_result(c, instance, message->results[i]->id, message->results[i], message->results[i]->reason);
     crpc_call_read(instance->call);
 }
 
@@ -422,11 +422,17 @@ static void check_headroom(struct coordinator *c)
         owner_log(c, TERCET_LOG_WARNING, "%s", c->refuses[0] != '\0' ? c->refuses : "there is room again: new transactions are taken");
 }
 
+static int64_t retention_pause_ms(const struct coordinator *c)
+{
+    int64_t pause_ms = c->options.retention_ms / RETENTION_CHECKS;
+    return pause_ms < RETENTION_CHECK_MS_MAX ? pause_ms + 1 : RETENTION_CHECK_MS_MAX;
+}
+
 static void check_retention(struct coordinator *c)
 {
     if (c->now_ms < c->retention_check_ms)
         return;
-    c->retention_check_ms = c->now_ms + RETENTION_CHECK_MS;
+    c->retention_check_ms = c->now_ms + retention_pause_ms(c);
     batch_drop_resolved(c, c->wall_ms - c->options.retention_ms);
 }
 
@@ -483,7 +489,7 @@ static void *run_owner(void *ctx)
 
 int owner_start(struct coordinator *c)
 {
-    c->retention_check_ms = c->now_ms + RETENTION_CHECK_MS;
+    c->retention_check_ms = c->now_ms + retention_pause_ms(c);
     return pthread_create(&c->thread, NULL, run_owner, c) == 0 ? 0 : TERCET_NOMEM;
 }
 

@@ -24,7 +24,8 @@
 #define STORE_FULL_PERCENT 80                    /* of the map: past it new work is refused, ending work never */
 #define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* free on the disk: below it likewise */
 #define RESTART_GRACE_MS 5000                    /* an undecided transaction gets at least this after a restart */
-#define RETENTION_CHECK_MS 60000
+#define RETENTION_CHECKS 10                      /* in a retention time, */
+#define RETENTION_CHECK_MS_MAX 60000             /* but one a minute at least */
 #define HEADROOM_CHECK_MS 200
 #define TRY_TIMEOUT_MS_DEFAULT 10000
 
