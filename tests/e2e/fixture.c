@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fixture.h
+ */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define CALL_MS 10000
+#define BRANCHES 8
+
+void pause_shortly(void)
+{
+    const struct timespec pause = {.tv_nsec = 2 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+/* -- The world ------------------------------------------------------------------------------------------------------------- */
+
+void world_open(struct world *world, const char *const *options)
+{
+    const char *all[DAEMON_OPTIONS_MAX + 1] = {"--quiet", "--retry-base", "10ms", "--retry-cap", "200ms"};
+    size_t count = 5;
+    for (; options != NULL && *options != NULL && count < DAEMON_OPTIONS_MAX; options++)
+        all[count++] = *options;
+    struct tercet_client_options client_options = {.size = sizeof(client_options), .timeout_ms = WAIT_MS};
+    cr_assert(daemon_start(&world->daemon, TERCETD, all), "tercetd did not start: see %s/tercetd.log", world->daemon.dir);
+    cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL), 0);
+    cr_assert_eq(crpc_loop_new(&world->loop, NULL), 0);
+    cr_assert_eq(crpc_channel_new(&world->channel, world->loop, world->daemon.address, NULL), 0);
+}
+
+void world_close(struct world *world)
+{
+    crpc_channel_free(world->channel);
+    crpc_loop_free(world->loop);
+    tercet_client_close(world->client);
+    if (world->daemon.process.pid != 0)
+        cr_assert_eq(daemon_stop(&world->daemon), 0, "tercetd did not end well: see %s/tercetd.log", world->daemon.dir);
+    daemon_clean(&world->daemon);
+}
+
+void world_restart(struct world *world)
+{
+    cr_assert(daemon_restart(&world->daemon, NULL), "tercetd did not start again: see %s/tercetd.log", world->daemon.dir);
+}
+
+enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,
+                          const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = CALL_MS, .wait_for_ready = true};
+    struct crpc_result result = {.code = CRPC_OK};
+    ProtobufCMessage *message = NULL;
+    int rc = crpc_unary(&message, world->channel, service, method, request, &options, &result);
+    enum crpc_code code = rc == 0 ? CRPC_OK : result.code;
+    cr_assert(rc == 0 || rc == CRPC_ESTATUS, "%s: %s", method, crpc_strerror(rc));
+    crpc_result_clear(&result);
+    if (reply != NULL)
+        *reply = message;
+    else
+        crpc_message_free(message);
+    return code;
+}
+
+Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request, enum crpc_code *code)
+{
+    ProtobufCMessage *reply = NULL;
+    *code = world_call(world, &tercet__v1__coordinator__descriptor, method, request, &reply);
+    return (Tercet__V1__Transaction *)reply;
+}
+
+Tercet__V1__Transaction *world_show(struct world *world, const char *gid)
+{
+    Tercet__V1__GetRequest request = TERCET__V1__GET_REQUEST__INIT;
+    enum crpc_code code;
+    request.gid = (char *)(uintptr_t)gid;
+    return world_ask(world, "Get", &request.base, &code);
+}
+
+Tercet__V1__Statistics world_statistics(struct world *world)
+{
+    Tercet__V1__StatisticsRequest request = TERCET__V1__STATISTICS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    cr_assert_eq(world_call(world, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &reply), CRPC_OK);
+    Tercet__V1__Statistics statistics = *(Tercet__V1__Statistics *)reply;
+    crpc_message_free(reply);
+    return statistics;
+}
+
+Tercet__V1__ParticipantStatus world_participant(struct world *world, const char *service)
+{
+    Tercet__V1__ListParticipantsRequest request = TERCET__V1__LIST_PARTICIPANTS_REQUEST__INIT;
+    Tercet__V1__ParticipantStatus found = TERCET__V1__PARTICIPANT_STATUS__INIT;
+    ProtobufCMessage *reply = NULL;
+    cr_assert_eq(world_call(world, &tercet__v1__admin__descriptor, "ListParticipants", &request.base, &reply), CRPC_OK);
+    const Tercet__V1__ListParticipantsResponse *list = (const Tercet__V1__ListParticipantsResponse *)reply;
+    for (size_t i = 0; i < list->n_participants; i++)
+        if (strcmp(list->participants[i]->service, service) == 0)
+            found = *list->participants[i];
+    crpc_message_free(reply);
+    return found;
+}
+
+enum tercet_state world_state(struct world *world, const char *gid)
+{
+    struct tercet_result result;
+    return tercet_get(world->client, gid, &result) == 0 ? result.state : (enum tercet_state)0;
+}
+
+struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state)
+{
+    struct tercet_result result;
+    WAIT_FOR(tercet_get(world->client, gid, &result) == 0 && result.state == state);
+    return result;
+}
+
+bool world_is_parked(struct world *world, const char *gid)
+{
+    struct tercet_result result;
+    cr_assert_eq(tercet_get(world->client, gid, &result), 0, "%s", result.text);
+    return result.parked;
+}
+
+/* -- Hooks ------------------------------------------------------------------------------------------------------------------ */
+
+static void wait_while_held(struct party *party)
+{
+    pthread_mutex_lock(&party->lock);
+    while (atomic_load(&party->is_held))
+        pthread_cond_wait(&party->changed, &party->lock);
+    pthread_mutex_unlock(&party->lock);
+}
+
+void party_release(struct party *party)
+{
+    pthread_mutex_lock(&party->lock);
+    atomic_store(&party->is_held, false);
+    pthread_cond_broadcast(&party->changed);
+    pthread_mutex_unlock(&party->lock);
+}
+
+static bool take_again(struct party *party, enum tercet_kind kind)
+{
+    if (atomic_load(&party->again[kind]) <= 0)
+        return false;
+    atomic_fetch_sub(&party->again[kind], 1);
+    return true;
+}
+
+static int obey(struct party *party, enum tercet_kind kind)
+{
+    atomic_fetch_add(&party->entered[kind], 1);
+    wait_while_held(party);
+    if (take_again(party, kind))
+        return TERCET_AGAIN;
+    if (kind == TERCET_TRY && atomic_load(&party->refuses))
+        return TERCET_REFUSED;
+    atomic_fetch_add(&party->done[kind], 1);
+    return 0;
+}
+
+static void keep_call(struct party *party, const struct tercet_call *call)
+{
+    pthread_mutex_lock(&party->lock);
+    snprintf(party->payload, sizeof(party->payload), "%.*s", (int)call->payload.size, (const char *)call->payload.data);
+    snprintf(party->gid, sizeof(party->gid), "%s", call->gid);
+    party->metadata[0] = '\0';
+    for (size_t i = 0; i < call->metadata_count; i++) {
+        size_t used = strlen(party->metadata);
+        snprintf(party->metadata + used, sizeof(party->metadata) - used, "%s=%s;", call->metadata[i].key, call->metadata[i].value);
+    }
+    pthread_mutex_unlock(&party->lock);
+    atomic_store(&party->attempt[call->kind], (int)call->attempt);
+}
+
+static int on_call(const struct tercet_call *call, void *ctx)
+{
+    struct party *party = ctx;
+    char reply[80];
+    keep_call(party, call);
+    int code = obey(party, call->kind);
+    if (code == TERCET_REFUSED)
+        return tercet_refuse(call, "sold out");
+    if (code != 0 || call->kind != TERCET_TRY)
+        return code;
+    int size = snprintf(reply, sizeof(reply), "re:%.*s", (int)call->payload.size, (const char *)call->payload.data);
+    return tercet_reply_bytes(call, (struct tercet_bytes){reply, (size_t)size});
+}
+
+int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party)
+{
+    (void)db;
+    return obey(party, call->kind);
+}
+
+/* -- Parties ------------------------------------------------------------------------------------------------------------------ */
+
+static void open_participant(struct party *party, struct world *world, const char *listen)
+{
+    static const struct tercet_action actions[] = {
+        {.name = "do", .on_try = on_call, .on_confirm = on_call, .on_cancel = on_call},
+        {.name = "other", .on_try = on_call, .on_confirm = on_call, .on_cancel = on_call},
+        {.name = "nothing"},
+    };
+    struct tercet_participant_options options = {
+        .size = sizeof(options), .barrier = party->barrier, .ctx = party, .listen = listen};
+    char text[TERCET_TEXT_MAX] = "";
+    int rc = tercet_participant_open(&party->participant, world->daemon.address, party->name, actions, 3, &options, text);
+    cr_assert_eq(rc, 0, "%s", text);
+    cr_assert_eq(tercet_participant_wait(party->participant, WAIT_MS, text), 0, "%s: %s", party->name, text);
+}
+
+static void init_party(struct party *party, const char *name)
+{
+    memset(party, 0, sizeof(*party));
+    party->name = name;
+    pthread_mutex_init(&party->lock, NULL);
+    pthread_cond_init(&party->changed, NULL);
+    cr_assert_eq(tercet_barrier_memory_open(&party->barrier, NULL), 0);
+}
+
+void party_open(struct party *party, struct world *world, const char *name)
+{
+    init_party(party, name);
+    if (world != NULL)
+        party_come(party, world);
+}
+
+void party_come(struct party *party, struct world *world)
+{
+    open_participant(party, world, NULL);
+}
+
+void party_listen(struct party *party, struct world *world)
+{
+    open_participant(party, world, "127.0.0.1:0");
+}
+
+void party_leave(struct party *party)
+{
+    tercet_participant_close(party->participant);
+    party->participant = NULL;
+}
+
+void party_close(struct party *party)
+{
+    party_release(party);
+    party_leave(party);
+    tercet_barrier_close(party->barrier);
+    pthread_cond_destroy(&party->changed);
+    pthread_mutex_destroy(&party->lock);
+}
+
+/* -- Plans -------------------------------------------------------------------------------------------------------------------- */
+
+struct tercet_branch branch_of(const char *name)
+{
+    static char actions[64][TERCET_ACTION_MAX + 1];
+    static atomic_uint used;
+    char *action = actions[atomic_fetch_add(&used, 1) % 64];
+    snprintf(action, TERCET_ACTION_MAX + 1, "%.60s/do", name);
+    return (struct tercet_branch){.action = action, .payload = {"data", 4}};
+}
+
+struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms)
+{
+    return (struct tercet_begin_options){.size = sizeof(struct tercet_begin_options), .gid = gid, .deadline_ms = deadline_ms};
+}
+
+int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result, const char *const *names)
+{
+    struct tercet_begin_options options = options_of(gid, 0);
+    struct tercet_branch branches[BRANCHES];
+    size_t count = 0;
+    options.wait = wait;
+    for (; names[count] != NULL && count < BRANCHES; count++)
+        branches[count] = branch_of(names[count]);
+    return tercet_run(world->client, branches, count, &options, result);
+}

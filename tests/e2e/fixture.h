@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the suites share: a world with a real tercetd, a client and a raw channel; parties, which are participants with hooks that
+ * count and obey; and waits, all of them bounded.
+ */
+#ifndef TERCET_E2E_FIXTURE_H
+#define TERCET_E2E_FIXTURE_H
+
+#include "daemon.h"
+
+#include <crpc/crpc.h>
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <tercet/tercet.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define WAIT_MS 30000
+#define FOR_EVER 1000000
+
+/* Waits until the condition holds; fails the test when it does not in time. */
+#define WAIT_FOR(condition)                                                                                  \
+    do {                                                                                                     \
+        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                  \
+        while (!(condition)) {                                                                               \
+            cr_assert(process_now_ms() < wait_until_ms, "never: %s", #condition);                            \
+            pause_shortly();                                                                                 \
+        }                                                                                                    \
+    } while (0)
+void pause_shortly(void);
+
+/* -- The world ------------------------------------------------------------------------------------------------------------- */
+
+struct world {
+    struct daemon daemon;
+    struct tercet_client *client;
+    struct crpc_loop *loop;
+    struct crpc_channel *channel;
+};
+
+/* Starts tercetd with quick retries and these further options (NULL at the end; may be NULL), and opens client and channel. */
+void world_open(struct world *world, const char *const *options);
+void world_close(struct world *world);
+void world_restart(struct world *world);
+
+/* One unary call. *reply (may be NULL) is the caller's. */
+enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,
+                          const ProtobufCMessage *request, ProtobufCMessage **reply);
+/* The same for methods of Coordinator that answer with a Transaction; NULL unless OK. Freed with crpc_message_free. */
+Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request, enum crpc_code *code);
+
+/* The transaction with all its branches; NULL when it is not known. */
+Tercet__V1__Transaction *world_show(struct world *world, const char *gid);
+Tercet__V1__Statistics world_statistics(struct world *world);
+/* What the coordinator knows of a service: 0 calls and so on when nothing. Its strings are not kept. */
+Tercet__V1__ParticipantStatus world_participant(struct world *world, const char *service);
+
+/* As tercet_get tells it; 0 when the transaction is not known (any more). */
+enum tercet_state world_state(struct world *world, const char *gid);
+/* Waits until it has this state, and answers it in full. */
+struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state);
+bool world_is_parked(struct world *world, const char *gid);
+
+/* -- Parties ------------------------------------------------------------------------------------------------------------- */
+
+/* A participant of service `name` with the actions "do", "other" and, without hooks, "nothing". "do" replies "re:" and the payload. */
+struct party {
+    const char *name;
+    struct tercet_barrier *barrier;
+    struct tercet_participant *participant; /* NULL: away */
+    atomic_int entered[4]; /* hooks that began, by kind */
+    atomic_int done[4];    /* and that said "done" */
+    atomic_int again[4];   /* so many more say "ask me again" */
+    atomic_int attempt[4]; /* the last call's */
+    atomic_bool refuses;   /* tries are refused with "sold out" */
+    atomic_bool is_held;   /* hooks wait in here until party_release */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char payload[64], metadata[128], gid[TERCET_GID_MAX + 1];
+};
+
+/* With a memory barrier, which stays while the party is away; attached, and waited for. */
+void party_open(struct party *party, struct world *world, const char *name);
+void party_come(struct party *party, struct world *world);
+/* The same at a port of its own, registered. */
+void party_listen(struct party *party, struct world *world);
+void party_leave(struct party *party);
+void party_close(struct party *party);
+void party_release(struct party *party);
+
+/* The hook of own calls: counts as a party's. */
+int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party);
+
+/* -- Plans ---------------------------------------------------------------------------------------------------------------- */
+
+/* "name/do" with the payload "data". The action is kept until the test ends. */
+struct tercet_branch branch_of(const char *name);
+struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms);
+
+/* Runs one branch for each name (NULL at the end), with this gid (NULL: any). */
+int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result, const char *const *names);
+#define RUN(world, gid, wait, result, ...) run_at(world, gid, wait, result, (const char *const[]){__VA_ARGS__, NULL})
+
+#endif

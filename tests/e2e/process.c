@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * process.h
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define END_MS 20000
+#define POLL_MS 5
+
+int64_t process_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* -- Starting --------------------------------------------------------------------------------------------------------- */
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+    perror(what);
+    abort();
+}
+
+/* In the child, between fork and exec. The environment was made before: setenv is not for here. */
+__attribute__((noreturn)) static void become(const char *const *argv, char **environment, int output, int errors)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(output, STDOUT_FILENO);
+    if (errors >= 0)
+        dup2(errors, STDERR_FILENO);
+    execve(argv[0], (char *const *)(uintptr_t)argv, environment);
+    _exit(127);
+}
+
+/* Ours and one more; the strings are not copied. */
+static char **make_environment(const char *one)
+{
+    extern char **environ;
+    size_t count = 0;
+    while (environ[count] != NULL)
+        count++;
+    char **made = calloc(count + 2, sizeof(char *));
+    if (made == NULL)
+        abort();
+    memcpy(made, environ, count * sizeof(char *));
+    made[count] = (char *)(uintptr_t)one;
+    return made;
+}
+
+void process_start(struct process *process, const char *const *argv, const char *errors, const char *environment)
+{
+    int fds[2], error_fd = -1;
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        fail("pipe2");
+    if (errors != NULL && (error_fd = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+        fail(errors);
+    char **made = make_environment(environment);
+    pid_t pid = fork();
+    if (pid < 0)
+        fail("fork");
+    if (pid == 0)
+        become(argv, made, fds[1], error_fd);
+    free(made);
+    close(fds[1]);
+    if (error_fd >= 0)
+        close(error_fd);
+    *process = (struct process){.pid = pid, .output = fds[0]};
+}
+
+/* -- Reading ---------------------------------------------------------------------------------------------------------- */
+
+/* Takes the first line out of the buffer. */
+static bool take_line(struct process *process, char line[PROCESS_LINE_MAX])
+{
+    char *end = memchr(process->buffer, '\n', process->used);
+    if (end == NULL)
+        return false;
+    size_t size = (size_t)(end - process->buffer);
+    memcpy(line, process->buffer, size);
+    line[size] = '\0';
+    process->used -= size + 1;
+    memmove(process->buffer, end + 1, process->used);
+    return true;
+}
+
+static bool read_more(struct process *process, int64_t until_ms)
+{
+    int64_t left_ms = until_ms - process_now_ms();
+    struct pollfd poll_fd = {.fd = process->output, .events = POLLIN};
+    if (process->used == sizeof(process->buffer))
+        process->used = 0; /* a line that long is none of ours */
+    if (poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0) <= 0)
+        return false;
+    ssize_t size = read(process->output, process->buffer + process->used, sizeof(process->buffer) - process->used);
+    if (size <= 0)
+        return false;
+    process->used += (size_t)size;
+    return true;
+}
+
+bool process_line(struct process *process, const char *prefix, char line[PROCESS_LINE_MAX], int64_t timeout_ms)
+{
+    int64_t until_ms = process_now_ms() + timeout_ms;
+    do {
+        while (take_line(process, line))
+            if (strncmp(line, prefix, strlen(prefix)) == 0)
+                return true;
+    } while (read_more(process, until_ms));
+    return false;
+}
+
+/* -- Ending ----------------------------------------------------------------------------------------------------------- */
+
+/* What it still prints is thrown away, so that it does not wait for us. */
+static void drain(struct process *process)
+{
+    struct pollfd poll_fd = {.fd = process->output, .events = POLLIN};
+    char waste[4096];
+    while (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN) != 0)
+        if (read(process->output, waste, sizeof(waste)) <= 0)
+            return;
+}
+
+bool process_has_ended(struct process *process, int *status)
+{
+    int ended = 0;
+    if (process->pid == 0)
+        return true;
+    drain(process);
+    if (waitpid(process->pid, &ended, WNOHANG) != process->pid)
+        return false;
+    close(process->output);
+    process->pid = 0;
+    if (status != NULL)
+        *status = ended;
+    return true;
+}
+
+bool process_wait(struct process *process, int64_t timeout_ms, int *status)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+    int64_t until_ms = process_now_ms() + timeout_ms;
+    while (!process_has_ended(process, status)) {
+        if (process_now_ms() >= until_ms)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+int process_end(struct process *process, int signal)
+{
+    int status = 0;
+    if (process->pid == 0)
+        return 0;
+    kill(process->pid, signal);
+    if (process_wait(process, END_MS, &status))
+        return status;
+    kill(process->pid, SIGKILL);
+    process_wait(process, END_MS, &status);
+    return status;
+}
