@@ -60,7 +60,7 @@ static int64_t read_number(const struct auditor *auditor, const char *format, co
     return number;
 }
 
-/* -- What holds for every sample -------------------------------------------------------------------------------------- */
+/* -- What holds for every sample -------------------------------------------------------------------------------- */
 
 static const struct audit_check common_checks[] = {
     {"every effect at most once (S6)", false,
@@ -84,7 +84,8 @@ static const struct audit_check common_checks[] = {
     {"what was confirmed was confirmed everywhere (S1)", true,
      "SELECT c.gid, printf('confirmed, but not in %s', p.service)"
      " FROM (SELECT DISTINCT gid, kind FROM ledger WHERE op = 'confirm') AS c JOIN part AS p ON p.kind = c.kind"
-     " WHERE NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.gid = c.gid AND l.service = p.service AND l.op = 'confirm')"},
+     " WHERE NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.gid = c.gid AND l.service = p.service"
+     " AND l.op = 'confirm')"},
     {"a branch ends with what it began with", false,
      "SELECT gid, printf('%s: branch %d: amounts from %d to %d', service, branch, min(amount), max(amount)) FROM ledger"
      " GROUP BY gid, service, branch HAVING min(amount) <> max(amount)"},
@@ -103,7 +104,7 @@ static const struct audit_check common_checks[] = {
      " AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.gid = t.gid AND l.op = 'confirm')"},
 };
 
-/* -- Opening -------------------------------------------------------------------------------------------------------------- */
+/* -- Opening ---------------------------------------------------------------------------------------------------- */
 
 /* The main database is empty and read-only, and what is attached is opened as it was; temporary tables can be made. */
 static void open_databases(struct auditor *auditor)
@@ -161,16 +162,18 @@ static void copy_ledgers(const struct auditor *auditor)
                      " gid TEXT NOT NULL, branch INTEGER NOT NULL, op TEXT NOT NULL, amount INTEGER NOT NULL)");
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
         const struct audit_database *database = &auditor->audit->databases[i];
-        char *sql = sqlite3_mprintf("INSERT INTO part VALUES (%Q, %Q);"
-                                    "INSERT INTO ledger SELECT %Q, %Q, rowid, gid, branch, op, amount FROM \"%w\".effect",
-                                    database->kind, database->service, database->service, database->kind, database->service);
+        const char *service = database->service;
+        char *sql = sqlite3_mprintf("INSERT INTO part VALUES (%Q, %Q); INSERT INTO ledger"
+                                    " SELECT %Q, %Q, rowid, gid, branch, op, amount FROM \"%w\".effect",
+                                    database->kind, service, service, database->kind, service);
         execute(auditor, sql);
         sqlite3_free(sql);
     }
-    execute(auditor, "CREATE INDEX ledger_gid ON ledger (gid, service, branch, op); CREATE INDEX told_gid ON told (gid)");
+    execute(auditor, "CREATE INDEX ledger_gid ON ledger (gid, service, branch, op);"
+                     "CREATE INDEX told_gid ON told (gid)");
 }
 
-/* -- Waiting -------------------------------------------------------------------------------------------------------------- */
+/* -- Waiting ---------------------------------------------------------------------------------------------------- */
 
 static void look_at_ledgers(const struct auditor *auditor, int64_t *open_count, int64_t *effect_count)
 {
@@ -186,7 +189,7 @@ static void look_at_ledgers(const struct auditor *auditor, int64_t *open_count, 
     }
 }
 
-/* Until no branch is open in two looks, and nothing happened between them; or the time is over: the checks will tell. */
+/* Until no branch is open in two looks, and nothing happened in between; or the time is over: the checks will tell. */
 static void wait_for_rest(const struct auditor *auditor)
 {
     const struct timespec pause = {.tv_nsec = POLL_PAUSE_MS * 1000000};
@@ -201,7 +204,7 @@ static void wait_for_rest(const struct auditor *auditor)
     }
 }
 
-/* -- Checking --------------------------------------------------------------------------------------------------------------- */
+/* -- Checking --------------------------------------------------------------------------------------------------- */
 
 /* How many violations there are. */
 static int64_t run_check(const struct auditor *auditor, const struct audit_check *check)
@@ -274,7 +277,8 @@ int audit_main(const struct audit *audit, int argc, char **argv)
     };
     struct options options = {.program = audit->program, .summary = audit->summary};
     for (size_t i = 0; i < audit->database_count; i++)
-        files[i] = (struct option_entry){audit->databases[i].service, OPTION_TEXT, &auditor.paths[i], "the service's SQLite file"};
+        files[i] = (struct option_entry){audit->databases[i].service, OPTION_TEXT, &auditor.paths[i],
+                                         "the service's SQLite file"};
     options_add(&options, files, audit->database_count);
     options_add(&options, common, sizeof(common) / sizeof(common[0]));
     options_parse(&options, argc, argv);

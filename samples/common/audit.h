@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Audits from outside: opens the services' databases read-only, and the traffic's log, and asks by SQL for everything that
- * must not be. Table `effect` of each database is copied to
+ * Audits from outside: opens the services' databases read-only, and the traffic's log, and asks by SQL for everything
+ * that must not be. Table `effect` of each database is copied to
  *
  *   ledger(service, kind, seq, gid, branch, op, amount)   op: try, confirm, cancel; seq: the order within the service
  *
- * and the log to told(gid, outcome). What holds for every sample is checked here: each effect at most once, none out of order, all
- * branches of a transaction alike, every outcome that was told true. A sample adds what is kept in its tables.
+ * and the log to told(gid, outcome). What holds for every sample is checked here: each effect at most once, none out of
+ * order, all branches of a transaction alike, every outcome that was told true. A sample adds what is kept in its
+ * tables.
  */
 #ifndef SAMPLES_AUDIT_H
 #define SAMPLES_AUDIT_H

@@ -70,7 +70,8 @@ static int64_t parse_number(const struct options *options, const struct option_e
     for (size_t i = 0; entry->kind == OPTION_DURATION && i < sizeof(units) / sizeof(units[0]); i++)
         if (strcmp(end, units[i].text) == 0)
             return number * units[i].factor;
-    options_fail(options, entry->name, entry->kind == OPTION_NUMBER ? "a number is wanted" : "a time is wanted, such as 500ms, 10s or 5m");
+    options_fail(options, entry->name,
+                 entry->kind == OPTION_NUMBER ? "a number is wanted" : "a time is wanted, such as 500ms, 10s or 5m");
 }
 
 static void set_value(const struct options *options, const struct option_entry *entry, const char *value)

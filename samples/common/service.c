@@ -10,8 +10,9 @@
 
 #define WAIT_STEP_MS 200
 
-static const char ledger_table[] = "CREATE TABLE IF NOT EXISTS effect"
-                                   " (gid TEXT NOT NULL, branch INTEGER NOT NULL, op TEXT NOT NULL, amount INTEGER NOT NULL)";
+static const char ledger_table[] =
+    "CREATE TABLE IF NOT EXISTS effect"
+    " (gid TEXT NOT NULL, branch INTEGER NOT NULL, op TEXT NOT NULL, amount INTEGER NOT NULL)";
 
 struct settings {
     const char *coordinator, *data, *listen;
@@ -22,7 +23,8 @@ int service_failed(const struct tercet_call *call)
     return tercet_again(call, "database: %s", sqlite3_errmsg(call->db));
 }
 
-int service_change_values(const struct tercet_call *call, const char *sql, const struct db_value *values, size_t value_count)
+int service_change_values(const struct tercet_call *call, const char *sql, const struct db_value *values,
+                          size_t value_count)
 {
     int changed = db_change_values(call->db, sql, values, value_count);
     if (changed < 0)
@@ -32,11 +34,12 @@ int service_change_values(const struct tercet_call *call, const char *sql, const
 
 int service_record(const struct tercet_call *call, int64_t amount)
 {
-    return service_change(call, "INSERT INTO effect (gid, branch, op, amount) VALUES (?1, ?2, ?3, ?4)", db_text(call->gid),
-                          db_int(call->branch.number), db_text(tercet_kind_name(call->kind)), db_int(amount));
+    return service_change(call, "INSERT INTO effect (gid, branch, op, amount) VALUES (?1, ?2, ?3, ?4)",
+                          db_text(call->gid), db_int(call->branch.number), db_text(tercet_kind_name(call->kind)),
+                          db_int(amount));
 }
 
-/* -- Starting --------------------------------------------------------------------------------------------------------- */
+/* -- Starting --------------------------------------------------------------------------------------------------- */
 
 static void print_log(enum tercet_log_level level, const char *text, void *ctx)
 {
@@ -50,7 +53,8 @@ static void parse_options(struct settings *settings, const struct service *servi
     const struct option_entry common[] = {
         {"coordinator", OPTION_TEXT, &settings->coordinator, "the coordinator's address (default 127.0.0.1:7420)"},
         {"data", OPTION_TEXT, &settings->data, "the service's SQLite file; made and filled when missing"},
-        {"listen", OPTION_TEXT, &settings->listen, "be called at this address, instead of attaching to the coordinator"},
+        {"listen", OPTION_TEXT, &settings->listen,
+         "be called at this address, instead of attaching to the coordinator"},
     };
     struct options options = {.program = service->program, .summary = service->summary};
     options_add(&options, common, sizeof(common) / sizeof(common[0]));
@@ -73,7 +77,8 @@ static int make_tables(tercet_db db, void *ctx)
 
 static struct tercet_barrier *open_barrier(const struct service *service, const char *path)
 {
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = print_log, .log_ctx = (void *)(uintptr_t)service};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = print_log, .log_ctx = (void *)(uintptr_t)service};
     struct tercet_barrier *barrier = NULL;
     char text[TERCET_TEXT_MAX];
     if (tercet_barrier_sqlite_open(&barrier, path, &options, text) != 0) {
@@ -87,7 +92,7 @@ static struct tercet_barrier *open_barrier(const struct service *service, const 
     return barrier;
 }
 
-/* -- Running ---------------------------------------------------------------------------------------------------------- */
+/* -- Running ---------------------------------------------------------------------------------------------------- */
 
 /* Says "ready" once the coordinator knows the service, however long that takes, and returns at a signal. */
 static void run(const struct service *service, struct tercet_participant *participant, const sigset_t *signals)

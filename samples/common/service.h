@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the samples' services have in common: options, the database behind the SQLite barrier, attaching, stopping; and the
- * ledger of effects that the audits read.
+ * What the samples' services have in common: options, the database behind the SQLite barrier, attaching, stopping; and
+ * the ledger of effects that the audits read.
  *
  * The ledger, table `effect`, has deliberately no unique key: a hook that ran twice with effect shows twice.
  */
@@ -30,7 +30,8 @@ int service_main(const struct service *service, int argc, char **argv);
 
 /* A statement of a hook that must change exactly one row. Returns what the hook returns: 0, or "ask me again". */
 #define service_change(call, sql, ...) service_change_values(call, sql, DB_VALUES(__VA_ARGS__))
-int service_change_values(const struct tercet_call *call, const char *sql, const struct db_value *values, size_t value_count);
+int service_change_values(const struct tercet_call *call, const char *sql, const struct db_value *values,
+                          size_t value_count);
 
 /* The hook's line in the ledger. Returns as service_change. */
 int service_record(const struct tercet_call *call, int64_t amount);

@@ -69,7 +69,7 @@ static void pause_ms(int64_t ms)
     nanosleep(&time, NULL);
 }
 
-/* -- Random numbers (SplitMix64, Steele, Lea and Flood 2014) ------------------------------------------------------------- */
+/* -- Random numbers (SplitMix64, Steele, Lea and Flood 2014) ---------------------------------------------------- */
 
 static uint64_t random_next(struct random *random)
 {
@@ -93,7 +93,7 @@ static struct random random_of(uint64_t seed, uint64_t number)
     return (struct random){.state = random_next(&mixed)};
 }
 
-/* -- One transaction ------------------------------------------------------------------------------------------------------ */
+/* -- One transaction -------------------------------------------------------------------------------------------- */
 
 static enum outcome outcome_of(const struct tercet_result *result)
 {
@@ -109,7 +109,8 @@ static enum outcome outcome_of(const struct tercet_result *result)
     }
 }
 
-static void init_job(struct traffic_job *job, const struct driver *driver, uint64_t number, const struct tercet_gid *gid)
+static void init_job(struct traffic_job *job, const struct driver *driver, uint64_t number,
+                     const struct tercet_gid *gid)
 {
     const struct settings *settings = &driver->settings;
     *job = (struct traffic_job){.client = driver->client, .number = number};
@@ -139,7 +140,8 @@ static void tell(struct driver *driver, const struct traffic_job *job, const str
     if (!driver->settings.is_printing)
         return;
     printf("%s %" PRIu64 "  %s  %s%s%s%s\n", driver->traffic->noun, job->number, job->what, outcome_shouts[outcome],
-           outcome == OUTCOME_UNKNOWN ? ", asking again" : "", outcome != OUTCOME_CONFIRMED && result->text[0] != '\0' ? ": " : "",
+           outcome == OUTCOME_UNKNOWN ? ", asking again" : "",
+           outcome != OUTCOME_CONFIRMED && result->text[0] != '\0' ? ": " : "",
            outcome != OUTCOME_CONFIRMED ? result->text : "");
 }
 
@@ -183,7 +185,7 @@ static void *do_jobs(void *ctx)
     return NULL;
 }
 
-/* -- All of them ---------------------------------------------------------------------------------------------------------- */
+/* -- All of them ------------------------------------------------------------------------------------------------ */
 
 static void run_threads(struct driver *driver)
 {
@@ -201,8 +203,8 @@ static void run_threads(struct driver *driver)
         pthread_join(threads[count], NULL);
 }
 
-/* Asks for a transaction until it is decided or `until_ms` is over. One that the coordinator does not know was never begun, or is
- * still on its way: doing it again under its gid is the same request, and gets an answer. */
+/* Asks for a transaction until it is decided or `until_ms` is over. One that the coordinator does not know was never
+ * begun, or is still on its way: doing it again under its gid is the same request, and gets an answer. */
 static void ask(struct driver *driver, const struct traffic_job *job, struct tercet_result *result, int64_t until_ms)
 {
     do {
@@ -234,7 +236,8 @@ static void ask_for_open_jobs(struct driver *driver)
             driver->outcome_counts[OUTCOME_UNKNOWN]--;
             driver->outcome_counts[outcome]++;
         } else {
-            printf("%s %" PRIu64 "  %s is still unknown: %s\n", driver->traffic->noun, open->number, open->gid.text, result.text);
+            printf("%s %" PRIu64 "  %s is still unknown: %s\n", driver->traffic->noun, open->number, open->gid.text,
+                   result.text);
         }
         driver->open_jobs = open->next;
         free(open);
@@ -244,14 +247,14 @@ static void ask_for_open_jobs(struct driver *driver)
 static void print_summary(const struct driver *driver, int64_t took_ms)
 {
     double seconds = (double)(took_ms > 0 ? took_ms : 1) / 1000;
-    printf("%" PRIu64 " %ss in %.1f s (%.0f/s, the slowest took %.1f s): %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64
-           " unknown\n",
+    printf("%" PRIu64 " %ss in %.1f s (%.0f/s, the slowest took %.1f s): %" PRIu64 " confirmed, %" PRIu64
+           " cancelled, %" PRIu64 " unknown\n",
            driver->done_count, driver->traffic->noun, seconds, (double)driver->done_count / seconds,
            (double)driver->slowest_ms / 1000, driver->outcome_counts[OUTCOME_CONFIRMED],
            driver->outcome_counts[OUTCOME_CANCELLED], driver->outcome_counts[OUTCOME_UNKNOWN]);
 }
 
-/* -- The program ---------------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------------------------ */
 
 static void parse_options(struct settings *settings, const struct traffic *traffic, int argc, char **argv)
 {
@@ -261,9 +264,11 @@ static void parse_options(struct settings *settings, const struct traffic *traff
         {"in-flight", OPTION_NUMBER, &settings->in_flight, "transactions at once, 1 to 1000 (default 16)"},
         {"step-by-step", OPTION_FLAG, &settings->is_stepwise, "only step by step: try, try, confirm"},
         {"run", OPTION_FLAG, &settings->is_run, "only as whole plans; default: some so, some so"},
-        {"pause", OPTION_DURATION, &settings->pause_ms, "after each transaction, for who wants to follow (default none)"},
+        {"pause", OPTION_DURATION, &settings->pause_ms,
+         "after each transaction, for who wants to follow (default none)"},
         {"timeout", OPTION_DURATION, &settings->timeout_ms, "patience for an answer (default 30s)"},
-        {"deadline", OPTION_DURATION, &settings->deadline_ms, "the coordinator cancels what is undecided then (default 20s)"},
+        {"deadline", OPTION_DURATION, &settings->deadline_ms,
+         "the coordinator cancels what is undecided then (default 20s)"},
         {"log", OPTION_TEXT, &settings->log_path, "the outcomes are appended to this file, for the audit"},
         {"print", OPTION_FLAG, &settings->is_printing, "a line for each transaction"},
     };
@@ -321,8 +326,12 @@ static int open_driver(struct driver *driver)
 int traffic_main(const struct traffic *traffic, int argc, char **argv)
 {
     struct driver driver = {.traffic = traffic, .next_number = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
-    driver.settings = (struct settings){.coordinator = "127.0.0.1:7420", .seed = 1, .count = 100, .in_flight = 16,
-                                        .timeout_ms = 30000, .deadline_ms = 20000};
+    driver.settings = (struct settings){.coordinator = "127.0.0.1:7420",
+                                        .seed = 1,
+                                        .count = 100,
+                                        .in_flight = 16,
+                                        .timeout_ms = 30000,
+                                        .deadline_ms = 20000};
     const struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
     parse_options(&driver.settings, traffic, argc, argv);
     sigaction(SIGTERM, &stop, NULL);

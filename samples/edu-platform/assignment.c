@@ -14,8 +14,9 @@ static int64_t attempts_each = 2;
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS assignment (assignment INTEGER PRIMARY KEY, is_open INTEGER NOT NULL,"
     " attempts INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS submission (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, assignment INTEGER NOT NULL,"
-    " text TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('PENDING', 'SUBMITTED', 'WITHDRAWN')));"
+    "CREATE TABLE IF NOT EXISTS submission (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, assignment"
+    " INTEGER NOT NULL, text TEXT NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('PENDING', 'SUBMITTED', 'WITHDRAWN')));"
     "CREATE INDEX IF NOT EXISTS submission_student ON submission (student, assignment)";
 
 static int seed(sqlite3 *db)
@@ -46,8 +47,8 @@ static int submit_try(const struct tercet_call *call, void *ctx)
     if (row[0] == 0)
         return tercet_refuse(call, "assignment %u is closed", submit->assignment);
     if (row[2] >= row[1])
-        return tercet_refuse(call, "student %u has handed in assignment %u %d times", submit->student, submit->assignment,
-                             (int)row[2]);
+        return tercet_refuse(call, "student %u has handed in assignment %u %d times", submit->student,
+                             submit->assignment, (int)row[2]);
     int rc = service_change(call, "INSERT INTO submission VALUES (?1, ?2, ?3, ?4, 'PENDING')", db_text(call->gid),
                             db_int(submit->student), db_int(submit->assignment), db_text(submit->text));
     return rc != 0 ? rc : service_record(call, 1);

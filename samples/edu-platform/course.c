@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-course: action course/enrol. A try takes a seat from free to reserved and writes the enrolment down, and tells the
- * fee; confirm makes the student a participant, cancel removes the enrolment and gives the seat back.
+ * edu-course: action course/enrol. A try takes a seat from free to reserved and writes the enrolment down, and tells
+ * the fee; confirm makes the student a participant, cancel removes the enrolment and gives the seat back.
  */
 #include <service.h>
 
@@ -12,8 +12,8 @@ static int64_t course_count = SYLLABUS_COURSES;
 static int64_t seats_each = 20;
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS course (course INTEGER PRIMARY KEY, fee_cents INTEGER NOT NULL, initial INTEGER NOT NULL,"
-    " free INTEGER NOT NULL CHECK (free >= 0), reserved INTEGER NOT NULL CHECK (reserved >= 0),"
+    "CREATE TABLE IF NOT EXISTS course (course INTEGER PRIMARY KEY, fee_cents INTEGER NOT NULL, initial"
+    " INTEGER NOT NULL, free INTEGER NOT NULL CHECK (free >= 0), reserved INTEGER NOT NULL CHECK (reserved >= 0),"
     " taken INTEGER NOT NULL CHECK (taken >= 0));"
     "CREATE TABLE IF NOT EXISTS enrolment (student INTEGER NOT NULL, course INTEGER NOT NULL, gid TEXT NOT NULL,"
     " state TEXT NOT NULL CHECK (state IN ('RESERVED', 'ENROLLED')), PRIMARY KEY (student, course))";
@@ -34,10 +34,11 @@ static int seed(sqlite3 *db)
 static int check_enrolment(const struct tercet_call *call, const Edu__Enrol *enrol, int64_t *fee_cents)
 {
     int64_t row[3]; /* fee_cents, free, whether the student is enrolled */
-    int found = db_read(call->db, row, 3,
-                        "SELECT fee_cents, free, EXISTS (SELECT 1 FROM enrolment AS e WHERE e.student = ?2 AND e.course = ?1)"
-                        " FROM course WHERE course = ?1",
-                        db_int(enrol->course), db_int(enrol->student));
+    int found =
+        db_read(call->db, row, 3,
+                "SELECT fee_cents, free, EXISTS (SELECT 1 FROM enrolment AS e WHERE e.student = ?2 AND e.course = ?1)"
+                " FROM course WHERE course = ?1",
+                db_int(enrol->course), db_int(enrol->student));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
@@ -73,8 +74,9 @@ static int enrol_confirm(const struct tercet_call *call, void *ctx)
 {
     const Edu__Enrol *enrol = (const Edu__Enrol *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE enrolment SET state = 'ENROLLED' WHERE student = ?1 AND course = ?2 AND gid = ?3",
-                            db_int(enrol->student), db_int(enrol->course), db_text(call->gid));
+    int rc =
+        service_change(call, "UPDATE enrolment SET state = 'ENROLLED' WHERE student = ?1 AND course = ?2 AND gid = ?3",
+                       db_int(enrol->student), db_int(enrol->course), db_text(call->gid));
     if (rc == 0)
         rc = service_change(call, "UPDATE course SET reserved = reserved - 1, taken = taken + 1 WHERE course = ?1",
                             db_int(enrol->course));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-grade: action grade/open. A try finds the grader with the most time, reserves an hour, and writes the grade entry down as
- * PENDING; confirm makes it OPEN, cancel VOID. Who was chosen is known to this database alone: confirm and cancel find it there,
- * by the gid.
+ * edu-grade: action grade/open. A try finds the grader with the most time, reserves an hour, and writes the grade entry
+ * down as PENDING; confirm makes it OPEN, cancel VOID. Who was chosen is known to this database alone: confirm and
+ * cancel find it there, by the gid.
  */
 #include <service.h>
 
@@ -35,8 +35,8 @@ static int open_try(const struct tercet_call *call, void *ctx)
     Edu__GradeOpened opened = EDU__GRADE_OPENED__INIT;
     int64_t grader;
     (void)ctx;
-    int found = db_read(call->db, &grader, 1, "SELECT grader FROM grader WHERE free >= ?1 ORDER BY free DESC, grader LIMIT 1",
-                        db_int(1));
+    int found = db_read(call->db, &grader, 1,
+                        "SELECT grader FROM grader WHERE free >= ?1 ORDER BY free DESC, grader LIMIT 1", db_int(1));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
@@ -44,7 +44,8 @@ static int open_try(const struct tercet_call *call, void *ctx)
     int rc = service_change(call, "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, 'PENDING')", db_text(call->gid),
                             db_int(open->student), db_int(open->assignment), db_int(grader));
     if (rc == 0)
-        rc = service_change(call, "UPDATE grader SET free = free - 1, reserved = reserved + 1 WHERE grader = ?1", db_int(grader));
+        rc = service_change(call, "UPDATE grader SET free = free - 1, reserved = reserved + 1 WHERE grader = ?1",
+                            db_int(grader));
     if (rc == 0)
         rc = service_record(call, 1);
     opened.grader = (uint32_t)grader;
@@ -54,7 +55,8 @@ static int open_try(const struct tercet_call *call, void *ctx)
 static int open_confirm(const struct tercet_call *call, void *ctx)
 {
     (void)ctx;
-    int rc = service_change(call, "UPDATE entry SET state = 'OPEN' WHERE gid = ?1 AND state = 'PENDING'", db_text(call->gid));
+    int rc = service_change(call, "UPDATE entry SET state = 'OPEN' WHERE gid = ?1 AND state = 'PENDING'",
+                            db_text(call->gid));
     if (rc == 0)
         rc = service_change(call,
                             "UPDATE grader SET reserved = reserved - 1, taken = taken + 1"
@@ -66,7 +68,8 @@ static int open_confirm(const struct tercet_call *call, void *ctx)
 static int open_cancel(const struct tercet_call *call, void *ctx)
 {
     (void)ctx;
-    int rc = service_change(call, "UPDATE entry SET state = 'VOID' WHERE gid = ?1 AND state = 'PENDING'", db_text(call->gid));
+    int rc = service_change(call, "UPDATE entry SET state = 'VOID' WHERE gid = ?1 AND state = 'PENDING'",
+                            db_text(call->gid));
     if (rc == 0)
         rc = service_change(call,
                             "UPDATE grader SET reserved = reserved - 1, free = free + 1"

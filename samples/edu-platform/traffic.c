@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-traffic: students who enrol, and students who hand in. Each is one transaction over two services, which know nothing
- * of each other.
+ * edu-traffic: students who enrol, and students who hand in. Each is one transaction over two services, which know
+ * nothing of each other.
  */
 #include <money.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ static int64_t course_count = SYLLABUS_COURSES;
 static int64_t assignment_count = SYLLABUS_ASSIGNMENTS;
 static int64_t student_count = SYLLABUS_STUDENTS;
 
-/* -- Enrolment ------------------------------------------------------------------------------------------------------------ */
+/* -- Enrolment -------------------------------------------------------------------------------------------------- */
 
 struct enrolment {
     Edu__Enrol enrol;
@@ -31,7 +31,8 @@ static void draw_enrolment(struct enrolment *enrolment, struct traffic_job *job)
     enrolment->enrol.student = enrolment->charge.student = student;
     enrolment->enrol.course = course;
     enrolment->enrol.fee_cents = enrolment->charge.amount_cents = fee_cents;
-    snprintf(job->what, sizeof(job->what), "student %u enrols in course %u for " MONEY, student, course, MONEY_OF(fee_cents));
+    snprintf(job->what, sizeof(job->what), "student %u enrols in course %u for " MONEY, student, course,
+             MONEY_OF(fee_cents));
 }
 
 static void step_through_enrolment(struct traffic_job *job, struct enrolment *enrolment, struct tercet_result *result)
@@ -68,9 +69,10 @@ static void enrol(struct traffic_job *job, struct tercet_result *result)
         tercet_run(job->client, plan, 2, &job->begin, result);
 }
 
-/* -- Handing in ------------------------------------------------------------------------------------------------------------ */
+/* -- Handing in ------------------------------------------------------------------------------------------------- */
 
-static void step_through_submission(struct traffic_job *job, const struct tercet_branch *plan, struct tercet_result *result)
+static void step_through_submission(struct traffic_job *job, const struct tercet_branch *plan,
+                                    struct tercet_result *result)
 {
     struct tercet_transaction *transaction = NULL;
     struct tercet_tried tried;
@@ -103,7 +105,7 @@ static void hand_in(struct traffic_job *job, struct tercet_result *result)
         tercet_run(job->client, plan, 2, &job->begin, result);
 }
 
-/* -- The program ---------------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------------------------ */
 
 static void transact(struct traffic_job *job, struct tercet_result *result)
 {
@@ -121,9 +123,10 @@ int main(int argc, char **argv)
         {"students", OPTION_NUMBER, &student_count, "as edu-tuition has (default 60)"},
     };
     const struct traffic traffic = {.program = "edu-traffic",
-                                    .summary = "Students: enrolments (course/enrol with tuition/charge) and submissions\n"
-                                               "(assignment/submit with grade/open), each together or not at all.\n"
-                                               "Exit status: 0 when every outcome is known.\n",
+                                    .summary =
+                                        "Students: enrolments (course/enrol with tuition/charge) and submissions\n"
+                                        "(assignment/submit with grade/open), each together or not at all.\n"
+                                        "Exit status: 0 when every outcome is known.\n",
                                     .noun = "request",
                                     .options = options,
                                     .option_count = 3,

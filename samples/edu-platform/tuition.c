@@ -35,7 +35,8 @@ static int charge_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     if (charge->amount_cents <= 0)
         return tercet_refuse(call, "an amount is more than 0.00");
-    int found = db_read(call->db, &balance, 1, "SELECT balance FROM account WHERE student = ?1", db_int(charge->student));
+    int found =
+        db_read(call->db, &balance, 1, "SELECT balance FROM account WHERE student = ?1", db_int(charge->student));
     if (found < 0)
         return service_failed(call);
     if (found == 0)

@@ -9,11 +9,13 @@ static const struct audit_database databases[] = {{"stock", "order"}, {"payment"
 
 static const struct audit_check checks[] = {
     {"stock is conserved", false,
-     "SELECT printf('item %d', item), printf('%d at first, now %d available + %d reserved + %d sold', initial, available,"
-     " reserved, sold) FROM item WHERE initial <> available + reserved + sold OR min(available, reserved, sold) < 0"},
+     "SELECT printf('item %d', item), printf('%d at first, now %d available + %d reserved + %d sold', initial,"
+     " available, reserved, sold) FROM item"
+     " WHERE initial <> available + reserved + sold OR min(available, reserved, sold) < 0"},
     {"money is conserved", false,
-     "SELECT printf('customer %d', customer), printf('%d cents at first, now %d available + %d held + %d paid', initial,"
-     " available, held, paid) FROM account WHERE initial <> available + held + paid OR min(available, held, paid) < 0"},
+     "SELECT printf('customer %d', customer), printf('%d cents at first, now %d available + %d held + %d paid',"
+     " initial, available, held, paid) FROM account"
+     " WHERE initial <> available + held + paid OR min(available, held, paid) < 0"},
     {"the warehouse's book is its ledger's sum", false,
      "SELECT 'stock', printf('%d reserved and %d sold, by the ledger %d and %d', b.reserved, b.sold, l.open, l.done)"
      " FROM (SELECT total(reserved) AS reserved, total(sold) AS sold FROM item) AS b,"
@@ -26,9 +28,9 @@ static const struct audit_check checks[] = {
      " FROM ledger WHERE service = 'payment') AS l WHERE b.held <> l.open OR b.paid <> l.done"},
     {"an order's state is its ledger's", false,
      "SELECT o.gid, printf('the order is %s, by the ledger %s', o.state, coalesce(l.state, 'not there'))"
-     " FROM orders AS o LEFT JOIN (SELECT gid, CASE WHEN sum(op = 'confirm') > 0 THEN 'PAID' WHEN sum(op = 'cancel') > 0"
-     " THEN 'CANCELLED' ELSE 'PENDING' END AS state FROM ledger WHERE service = 'order' GROUP BY gid) AS l ON l.gid = o.gid"
-     " WHERE o.state IS NOT l.state "
+     " FROM orders AS o LEFT JOIN (SELECT gid, CASE WHEN sum(op = 'confirm') > 0 THEN 'PAID'"
+     " WHEN sum(op = 'cancel') > 0 THEN 'CANCELLED' ELSE 'PENDING' END AS state FROM ledger"
+     " WHERE service = 'order' GROUP BY gid) AS l ON l.gid = o.gid WHERE o.state IS NOT l.state "
      "UNION ALL "
      "SELECT gid, 'the ledger has it, there is no such order' FROM ledger"
      " WHERE service = 'order' AND gid NOT IN (SELECT gid FROM orders)"},
@@ -43,7 +45,8 @@ static const struct audit_check checks[] = {
      " FROM item AS i LEFT JOIN orders AS o ON o.item = i.item AND o.state = 'PAID'"
      " GROUP BY i.item HAVING i.sold <> total(o.quantity)"},
     {"what was paid is what was ordered", true,
-     "SELECT printf('customer %d', a.customer), printf('%d cents paid, %d in paid orders', a.paid, total(o.total_cents))"
+     "SELECT printf('customer %d', a.customer),"
+     " printf('%d cents paid, %d in paid orders', a.paid, total(o.total_cents))"
      " FROM account AS a LEFT JOIN orders AS o ON o.customer = a.customer AND o.state = 'PAID'"
      " GROUP BY a.customer HAVING a.paid <> total(o.total_cents)"},
 };
@@ -52,8 +55,8 @@ int main(int argc, char **argv)
 {
     const struct audit audit = {
         .program = "shop-audit",
-        .summary = "Opens the shop's three databases read-only and proves that nothing was lost, gained or done by half.\n"
-                   "Exit status: 0 when all holds, 1 when not, 2 when it could not look.\n",
+        .summary = "Opens the shop's three databases read-only and proves that nothing was lost, gained or\n"
+                   "done by half. Exit status: 0 when all holds, 1 when not, 2 when it could not look.\n",
         .databases = databases,
         .database_count = sizeof(databases) / sizeof(databases[0]),
         .checks = checks,

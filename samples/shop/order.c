@@ -26,9 +26,11 @@ static int place_try(const struct tercet_call *call, void *ctx)
     const Shop__Place *order = (const Shop__Place *)call->request;
     (void)ctx;
     if (order->quantity < 1 || order->quantity > QUANTITY_MAX || order->total_cents <= 0)
-        return tercet_refuse(call, "this is no order: %u pieces for %" PRId64 " cents", order->quantity, order->total_cents);
+        return tercet_refuse(call, "this is no order: %u pieces for %" PRId64 " cents", order->quantity,
+                             order->total_cents);
     int rc = service_change(call, "INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING')", db_text(call->gid),
-                            db_int(order->customer), db_int(order->item), db_int(order->quantity), db_int(order->total_cents));
+                            db_int(order->customer), db_int(order->item), db_int(order->quantity),
+                            db_int(order->total_cents));
     return rc != 0 ? rc : service_record(call, order->total_cents);
 }
 
@@ -53,7 +55,11 @@ static int place_cancel(const struct tercet_call *call, void *ctx)
 int main(int argc, char **argv)
 {
     const struct tercet_action actions[] = {
-        {.name = "place", .request = &shop__place__descriptor, .on_try = place_try, .on_confirm = place_confirm, .on_cancel = place_cancel},
+        {.name = "place",
+         .request = &shop__place__descriptor,
+         .on_try = place_try,
+         .on_confirm = place_confirm,
+         .on_cancel = place_cancel},
     };
     const struct service service = {.program = "shop-order",
                                     .summary = "The shop's order book: serves order/place.\n",

@@ -34,14 +34,15 @@ static int hold_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     if (hold->amount_cents <= 0)
         return tercet_refuse(call, "an amount is more than 0.00");
-    int found = db_read(call->db, &available, 1, "SELECT available FROM account WHERE customer = ?1", db_int(hold->customer));
+    int found =
+        db_read(call->db, &available, 1, "SELECT available FROM account WHERE customer = ?1", db_int(hold->customer));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no customer %u", hold->customer);
     if (available < hold->amount_cents)
-        return tercet_refuse(call, "no funds: customer %u has " MONEY ", not " MONEY, hold->customer, MONEY_OF(available),
-                             MONEY_OF(hold->amount_cents));
+        return tercet_refuse(call, "no funds: customer %u has " MONEY ", not " MONEY, hold->customer,
+                             MONEY_OF(available), MONEY_OF(hold->amount_cents));
     int rc = service_change(call, "UPDATE account SET available = available - ?2, held = held + ?2 WHERE customer = ?1",
                             db_int(hold->customer), db_int(hold->amount_cents));
     return rc != 0 ? rc : service_record(call, hold->amount_cents);
@@ -68,7 +69,11 @@ static int hold_cancel(const struct tercet_call *call, void *ctx)
 int main(int argc, char **argv)
 {
     const struct tercet_action actions[] = {
-        {.name = "hold", .request = &shop__hold__descriptor, .on_try = hold_try, .on_confirm = hold_confirm, .on_cancel = hold_cancel},
+        {.name = "hold",
+         .request = &shop__hold__descriptor,
+         .on_try = hold_try,
+         .on_confirm = hold_confirm,
+         .on_cancel = hold_cancel},
     };
     const struct option_entry options[] = {
         {"customers", OPTION_NUMBER, &customer_count, "customers of a new database (default 50)"},

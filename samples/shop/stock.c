@@ -36,18 +36,21 @@ static int reserve_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     if (order->quantity < 1 || order->quantity > QUANTITY_MAX)
         return tercet_refuse(call, "one may order 1 to %d pieces, not %u", QUANTITY_MAX, order->quantity);
-    int found = db_read(call->db, row, 2, "SELECT price_cents, available FROM item WHERE item = ?1", db_int(order->item));
+    int found =
+        db_read(call->db, row, 2, "SELECT price_cents, available FROM item WHERE item = ?1", db_int(order->item));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no item %u", order->item);
     if (row[1] < order->quantity)
-        return tercet_refuse(call, "sold out: %u of item %u wanted, %d left", order->quantity, order->item, (int)row[1]);
+        return tercet_refuse(call, "sold out: %u of item %u wanted, %d left", order->quantity, order->item,
+                             (int)row[1]);
     reserved.total_cents = row[0] * order->quantity;
     if (order->total_cents != 0 && order->total_cents != reserved.total_cents)
         return tercet_refuse(call, "the price of item %u has changed", order->item);
-    int rc = service_change(call, "UPDATE item SET available = available - ?2, reserved = reserved + ?2 WHERE item = ?1",
-                            db_int(order->item), db_int(order->quantity));
+    int rc =
+        service_change(call, "UPDATE item SET available = available - ?2, reserved = reserved + ?2 WHERE item = ?1",
+                       db_int(order->item), db_int(order->quantity));
     if (rc == 0)
         rc = service_record(call, order->quantity);
     return rc != 0 ? rc : tercet_reply(call, &reserved.base);
@@ -66,15 +69,20 @@ static int reserve_cancel(const struct tercet_call *call, void *ctx)
 {
     const Shop__Reserve *order = (const Shop__Reserve *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE item SET reserved = reserved - ?2, available = available + ?2 WHERE item = ?1",
-                            db_int(order->item), db_int(order->quantity));
+    int rc =
+        service_change(call, "UPDATE item SET reserved = reserved - ?2, available = available + ?2 WHERE item = ?1",
+                       db_int(order->item), db_int(order->quantity));
     return rc != 0 ? rc : service_record(call, order->quantity);
 }
 
 int main(int argc, char **argv)
 {
     const struct tercet_action actions[] = {
-        {.name = "reserve", .request = &shop__reserve__descriptor, .on_try = reserve_try, .on_confirm = reserve_confirm, .on_cancel = reserve_cancel},
+        {.name = "reserve",
+         .request = &shop__reserve__descriptor,
+         .on_try = reserve_try,
+         .on_confirm = reserve_confirm,
+         .on_cancel = reserve_cancel},
     };
     const struct option_entry options[] = {
         {"items", OPTION_NUMBER, &item_count, "items of a new database (default 20)"},

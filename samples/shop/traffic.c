@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shop-traffic: customers who order, in both forms. Run sends the whole order at once, with the price from the catalogue; step
- * by step, the warehouse's reply to the first try says what the next is to hold.
+ * shop-traffic: customers who order, in both forms. Run sends the whole order at once, with the price from the
+ * catalogue; step by step, the warehouse's reply to the first try says what the next is to hold.
  */
 #include <money.h>
 #include <stdio.h>
@@ -32,7 +32,8 @@ static void draw_order(struct order *order, struct traffic_job *job)
     order->reserve.quantity = order->place.quantity = quantity;
     order->hold.customer = order->place.customer = customer;
     order->reserve.total_cents = order->hold.amount_cents = order->place.total_cents = total_cents;
-    snprintf(job->what, sizeof(job->what), "customer %u buys %u x item %u for " MONEY, customer, quantity, item, MONEY_OF(total_cents));
+    snprintf(job->what, sizeof(job->what), "customer %u buys %u x item %u for " MONEY, customer, quantity, item,
+             MONEY_OF(total_cents));
 }
 
 static void run_order(struct traffic_job *job, const struct order *order, struct tercet_result *result)
@@ -89,12 +90,13 @@ int main(int argc, char **argv)
         {"items", OPTION_NUMBER, &item_count, "as shop-stock has (default 20)"},
         {"customers", OPTION_NUMBER, &customer_count, "as shop-payment has (default 50)"},
     };
-    const struct traffic traffic = {.program = "shop-traffic",
-                                    .summary = "Customers who order: each order is stock/reserve, payment/hold and order/place,\n"
-                                               "together or not at all. Exit status: 0 when every outcome is known.\n",
-                                    .noun = "order",
-                                    .options = options,
-                                    .option_count = 2,
-                                    .transact = transact};
+    const struct traffic traffic = {
+        .program = "shop-traffic",
+        .summary = "Customers who order: each order is stock/reserve, payment/hold and order/place,\n"
+                   "together or not at all. Exit status: 0 when every outcome is known.\n",
+        .noun = "order",
+        .options = options,
+        .option_count = 2,
+        .transact = transact};
     return traffic_main(&traffic, argc, argv);
 }

@@ -30,6 +30,11 @@ audit() {
         --grade "$dir/grade.db" --log "$dir/log" "$@"
 }
 
+for program in course tuition assignment grade traffic audit; do
+    expect_status 0 "$EDU/edu-$program" --help >"$dir/help"
+    expect_status 2 "$EDU/edu-$program" --nonsense >"$dir/help"
+done
+
 start_coordinator
 start_platform
 traffic --seed "$seed" --requests 100 --run --print

@@ -31,6 +31,11 @@ disturbed_traffic() {
     audit >"$dir/audit.out" || fail "in the middle: $(cat "$dir/audit.out")"
 }
 
+for program in stock payment order traffic audit; do
+    expect_status 0 "$SHOP/shop-$program" --help >"$dir/help"
+    expect_status 2 "$SHOP/shop-$program" --nonsense >"$dir/help"
+done
+
 start_coordinator
 start_shop
 traffic --seed "$seed" --orders 100 --run --print
