@@ -265,7 +265,7 @@ static void write_service(struct coordinator *c, const char *name)
 static void register_target(struct coordinator *c, struct caller *caller, const Tercet__V1__RegisterRequest *request)
 {
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
-    const char *wrong = strlen(request->target) > 256 ? "a target has at most 256 characters" : NULL;
+    const char *wrong = request->target[0] != '\0' ? check_target(request->target) : NULL;
     if (wrong == NULL)
         wrong = dispatch_register(c, request->service, request->actions, request->n_actions, request->target);
     if (wrong != NULL) {

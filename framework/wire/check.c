@@ -5,8 +5,10 @@
 #include "check.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#define TERCET_TARGET_MAX 256 /* characters of a participant's address */
 #define STRINGIFY(x) #x
 #define NUMBER(x) STRINGIFY(x)
 
@@ -65,6 +67,26 @@ const char *check_action(const char *action)
     if (n > TERCET_SERVICE_MAX)
         return "a service's name has at most 63 characters";
     return check_action_name(action + n + 1);
+}
+
+static bool ends_with_port(const char *target)
+{
+    const char *colon = strrchr(target, ':');
+    size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
+    return digits >= 1 && digits <= 5 && colon[1 + digits] == '\0' && colon > target && colon[-1] != '/' &&
+           strtoul(colon + 1, NULL, 10) <= 65535;
+}
+
+const char *check_target(const char *target)
+{
+    size_t size = strlen(target);
+    bool is_path = strncmp(target, "unix:", 5) == 0 && size > 5;
+    if (size > TERCET_TARGET_MAX)
+        return "a target has at most " NUMBER(TERCET_TARGET_MAX) " characters";
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)target[i] <= ' ' || (unsigned char)target[i] > '~')
+            return "a target is printable ASCII without spaces";
+    return is_path || ends_with_port(target) ? NULL : "a target is host:port, dns:///host:port or unix:/path";
 }
 
 const char *check_payload_size(size_t size)

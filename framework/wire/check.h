@@ -17,6 +17,10 @@ const char *check_action(const char *action);
 const char *check_service(const char *service);
 const char *check_action_name(const char *name);
 
+/* Where a participant is called: "host:port" with or without a scheme such as "dns:///", or "unix:/path". gRPC itself takes
+ * anything and finds out when it connects. */
+const char *check_target(const char *target);
+
 /* A person's or a program's words: UTF-8, at most TERCET_TEXT_MAX bytes. */
 const char *check_text(const char *text);
 const char *check_payload_size(size_t size);
