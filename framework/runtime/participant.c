@@ -4,6 +4,7 @@
  */
 #include "participant.h"
 
+#include <assert.h>
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,7 @@ void tercet_participant_close(struct tercet_participant *participant)
 {
     if (participant == NULL)
         return;
+    assert(!participant->is_worker_started || !pthread_equal(pthread_self(), participant->worker));
     stop_threads(participant);
     drop_tasks(participant);
     participant_detach(participant);

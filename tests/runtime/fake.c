@@ -35,17 +35,20 @@ static struct fake_event *find_event(struct fake *fake, enum fake_kind kind)
     return event;
 }
 
-static struct timespec wait_limit(void)
+static struct timespec limit_after(int ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += WAIT_MS / 1000;
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
     return until;
 }
 
 struct fake_event *fake_next(struct fake *fake, enum fake_kind kind)
 {
-    struct timespec until = wait_limit();
+    struct timespec until = limit_after(WAIT_MS);
     struct fake_event *event;
     int rc = 0;
     pthread_mutex_lock(&fake->lock);
@@ -137,6 +140,9 @@ static void on_sent(struct crpc_call *call, bool ok, void *ctx)
     struct fake_stream *stream = ctx;
     (void)call;
     outbox_sent(stream->outbox, ok);
+    pthread_mutex_lock(&stream->fake->lock);
+    pthread_cond_broadcast(&stream->fake->changed);
+    pthread_mutex_unlock(&stream->fake->lock);
 }
 
 static void on_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
@@ -331,4 +337,15 @@ void fake_put_call(struct fake_stream *stream, const Tercet__V1__Call *call)
 void fake_flush(struct fake_stream *stream)
 {
     outbox_flush(stream->outbox);
+}
+
+bool fake_drains(struct fake_stream *stream, int ms)
+{
+    struct timespec until = limit_after(ms);
+    int rc = 0;
+    pthread_mutex_lock(&stream->fake->lock);
+    while (!outbox_is_empty(stream->outbox) && rc == 0)
+        rc = pthread_cond_timedwait(&stream->fake->changed, &stream->fake->lock, &until);
+    pthread_mutex_unlock(&stream->fake->lock);
+    return outbox_is_empty(stream->outbox);
 }

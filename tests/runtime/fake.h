@@ -94,5 +94,7 @@ void fake_accept(struct fake_stream *stream);
 /* Adds a call to the next message. */
 void fake_put_call(struct fake_stream *stream, const Tercet__V1__Call *call);
 void fake_flush(struct fake_stream *stream);
+/* Whether all that was flushed is taken by the transport within this time. */
+bool fake_drains(struct fake_stream *stream, int ms);
 
 #endif

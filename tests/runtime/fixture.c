@@ -103,6 +103,8 @@ static void record(struct recorder *recorder, const struct tercet_call *call)
     pthread_mutex_lock(&recorder->lock);
     recorder->calls[call->kind]++;
     recorder->last = *call;
+    recorder->last.metadata = NULL;
+    recorder->last.request = NULL;
     snprintf(recorder->action, sizeof(recorder->action), "%s", call->action);
     if (call->request != NULL)
         snprintf(recorder->key, sizeof(recorder->key), "%s", ((const Tercet__V1__Metadata *)call->request)->key);
@@ -138,6 +140,8 @@ void recorder_open_gate(struct recorder *recorder)
     pthread_cond_broadcast(&recorder->changed);
     pthread_mutex_unlock(&recorder->lock);
 }
+
+static const uint8_t large[TERCET_REPLY_MAX];
 
 /* -- Hooks --------------------------------------------------------------------------------------------------------------- */
 
@@ -180,11 +184,10 @@ static int say_broken(const struct tercet_call *call, void *ctx)
 
 static int reply_too_large(const struct tercet_call *call, void *ctx)
 {
-    static const uint8_t large[TERCET_REPLY_MAX + 1];
+    static const uint8_t too_large[TERCET_REPLY_MAX + 1];
     record(ctx, call);
-    int rc = tercet_reply_bytes(call, (struct tercet_bytes){large, sizeof(large)});
-    cr_assert_eq(rc, TERCET_INVALID);
-    return tercet_reply_bytes(call, (struct tercet_bytes){large, TERCET_REPLY_MAX});
+    cr_assert_eq(tercet_reply_bytes(call, (struct tercet_bytes){too_large, sizeof(too_large)}), TERCET_INVALID);
+    return tercet_reply_bytes(call, (struct tercet_bytes){large, sizeof(large)});
 }
 
 static int gate(const struct tercet_call *call, void *ctx)
@@ -199,7 +202,7 @@ static int gate(const struct tercet_call *call, void *ctx)
         rc = pthread_cond_timedwait(&recorder->changed, &recorder->lock, &until);
     pthread_mutex_unlock(&recorder->lock);
     record(recorder, call);
-    return 0;
+    return call->kind == TERCET_TRY ? tercet_reply_bytes(call, (struct tercet_bytes){large, sizeof(large)}) : 0;
 }
 
 const struct tercet_action actions_example[] = {

@@ -73,7 +73,7 @@ void recorder_wait_entered(struct recorder *recorder, unsigned count);
 void recorder_open_gate(struct recorder *recorder);
 
 /* Service "inventory": "reserve" records (its request is a tercet.v1.Metadata, for want of a simpler message; the reply is the key),
- * "bytes" records and takes bytes, "refuse", "again", "gate" waits for recorder_open_gate, "alone", "empty" has no hooks. */
+ * "bytes" records and takes bytes, "refuse", "again", "gate" waits for recorder_open_gate and replies as much as it may, "alone", "empty" has no hooks. */
 extern const struct tercet_action actions_example[];
 extern const size_t action_example_count;
 

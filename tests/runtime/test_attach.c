@@ -60,15 +60,16 @@ Test(attach, answers_a_repeat_after_a_loss)
 Test(attach, drops_what_a_lost_stream_left_waiting)
 {
     struct tercet_participant_options options = {.size = sizeof(options), .batch_max = 1};
+    struct call call;
     bench_open(&bench, &options);
-    send(bench.stream, TERCET_TRY, "order:1", "gate");
+    call_fill(&call, TERCET_TRY, "order:1", "gate");
+    fake_put_call(bench.stream, &call.message);
+    send(bench.stream, TERCET_TRY, "order:2", "bytes"); /* in the same message */
     recorder_wait_entered(&bench.recorder, 1);
-    send(bench.stream, TERCET_TRY, "order:2", "bytes");
     fake_drop(bench.stream);
     reattach();
     cr_assert_eq(tercet_participant_wait(bench.participant, WAIT_MS, NULL), 0);
     recorder_open_gate(&bench.recorder);
-    struct call call;
     call_fill(&call, TERCET_CONFIRM, "order:2", "bytes");
     cr_assert_eq(bench_call(&bench, &call)->outcome, TERCET__V1__OUTCOME__BROKEN, "the try was not run");
     bench_close(&bench);
@@ -110,6 +111,7 @@ Test(attach, holds_a_fast_coordinator_back)
         fake_put_call(bench.stream, &call.message);
         fake_flush(bench.stream);
     }
+    cr_assert_not(fake_drains(bench.stream, 300), "it took more than it has room for");
     recorder_open_gate(&bench.recorder);
     for (int i = 0; i <= COUNT; i++)
         cr_assert_eq(fake_next(&bench.fake, FAKE_RESULT)->result->outcome, TERCET__V1__OUTCOME__DONE);
@@ -127,7 +129,7 @@ static int close_participant(struct blocking *blocking)
 /* What was begun is finished and told; what was not is left to be asked again. */
 Test(attach, closes_under_load_without_losing_a_result)
 {
-    enum { COUNT = 50, BATCH = 8 };
+    enum { COUNT = 50, BATCH = 32 }; /* with replies of 16 KiB: more than one message */
     static char gids[COUNT][16];
     struct tercet_participant_options options = {.size = sizeof(options), .batch_max = BATCH};
     struct blocking closing = {.code = 0};
