@@ -237,13 +237,14 @@ int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet
     table_init(&c->table);
     queue_init(&c->queue);
     int rc = open_parts(c, text);
-    if (rc == 0)
+    if (rc == 0) {
+        owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store", c->table.count);
         rc = start_parts(c, text);
+    }
     if (rc != 0) {
         tear_down(coordinator);
         return rc;
     }
-    owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store", c->table.count);
     *out = coordinator;
     return 0;
 }

@@ -112,6 +112,7 @@ void call_tag_expect(struct crpc_call *call)
 
 void call_batch(struct crpc_call *call, const grpc_op *ops, size_t count, struct tag *tag)
 {
+    TAG_HAND_OVER(tag);
     grpc_call_error error = grpc_call_start_batch(call->core, ops, count, tag, NULL);
     assert(error == GRPC_CALL_OK);
 }

@@ -24,6 +24,7 @@ static void *poll_run(void *arg)
             return NULL;
         assert(event.type == GRPC_OP_COMPLETE);
         struct tag *tag = event.tag;
+        TAG_TAKE(tag);
         tag->done(tag, event.success != 0);
     }
 }

@@ -16,6 +16,18 @@ struct tag {
     void (*done)(struct tag *tag, bool is_ok);
 };
 
+/* What a thread wrote before it handed a tag to gRPC, the poller that gets it back sees: gRPC's own locks see to it. ThreadSanitizer does
+ * not see into that library and has to be told. */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define TAG_HAND_OVER(tag) __tsan_release(tag)
+#define TAG_TAKE(tag) __tsan_acquire(tag)
+#else
+#define TAG_HAND_OVER(tag) ((void)0)
+#define TAG_TAKE(tag) ((void)0)
+#endif
+
 /* The object a tag is embedded in. */
 #define TAG_OWNER(tag, type, member) ((type *)(void *)((char *)(tag) - offsetof(type, member)))
 

@@ -182,6 +182,7 @@ static void stop_begin(struct crpc_server *server)
     if (server->reflection != NULL)
         reflection_stop(server->reflection);
     server->shutdown_tag.done = shutdown_done;
+    TAG_HAND_OVER(&server->shutdown_tag);
     grpc_server_shutdown_and_notify(server->core, server->loop->pollers[0].queue, &server->shutdown_tag);
 }
 

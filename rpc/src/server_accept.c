@@ -12,6 +12,7 @@
 
 static void request_post(struct request_slot *slot)
 {
+    TAG_HAND_OVER(&slot->tag);
     grpc_call_error error = grpc_server_request_call(slot->server->core, &slot->core, &slot->details, &slot->metadata,
                                                      slot->queue, slot->queue, &slot->tag);
     assert(error == GRPC_CALL_OK);
