@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits what is left: at every named crash
+ * point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S).
+ */
+#include "stage.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define KILLS_AN_AUDIT 5
+#define ORDERS_A_POINT 80
+#define DEATH_MS 30000
+#define DELAY_MS_MAX 300
+#define NAMES_MAX 32
+
+struct settings {
+    const char *tercetd, *tercetctl, *shop, *points;
+    uint64_t seed, kills;
+};
+
+/* What has been killed, by kind. */
+struct tally {
+    uint64_t coordinator, participant, initiator, audits;
+};
+
+static bool fail(const char *what)
+{
+    fprintf(stderr, "kill_torture: %s\n", what);
+    return false;
+}
+
+/* -- Crash points ----------------------------------------------------------------------------------------------------------- */
+
+static const char *const participant_points[] = {"participant.call", "participant.before_commit", "participant.after_commit",
+                                                 "participant.sent"};
+static const char *const initiator_points[] = {"client.begin", "client.try.done", "client.confirm", "client.confirm.sent"};
+static const unsigned passings[] = {1, 2, 30};
+
+/* It must die there, and nowhere else. */
+static bool await_death(struct process *process, const char *failpoint)
+{
+    int status = 0;
+    if (process_wait(process, DEATH_MS, &status) && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        return true;
+    fprintf(stderr, "kill_torture: did not die at %s (status %d)\n", failpoint, status);
+    return false;
+}
+
+static bool crash_coordinator(struct stage *stage, const char *failpoint)
+{
+    daemon_stop(&stage->daemon);
+    if (!daemon_restart(&stage->daemon, failpoint))
+        return fail("tercetd does not start with a crash point");
+    stage_start_traffic(stage, ORDERS_A_POINT, NULL);
+    if (!await_death(&stage->daemon.process, failpoint))
+        return false;
+    if (!daemon_restart(&stage->daemon, NULL))
+        return fail("tercetd does not start again");
+    return stage_await_traffic(stage);
+}
+
+static bool crash_participant(struct stage *stage, const char *failpoint)
+{
+    size_t i = stage->traffic_count % STAGE_SERVICES;
+    process_end(&stage->services[i], SIGTERM);
+    stage_start_service(stage, i, failpoint);
+    if (!stage_await_service(stage, i))
+        return false;
+    stage_start_traffic(stage, ORDERS_A_POINT, NULL);
+    if (!await_death(&stage->services[i], failpoint))
+        return false;
+    stage_start_service(stage, i, NULL);
+    return stage_await_service(stage, i) && stage_await_traffic(stage);
+}
+
+/* What the dead one had begun ends by itself; the next one goes on buying. */
+static bool crash_initiator(struct stage *stage, const char *failpoint)
+{
+    stage_start_traffic(stage, ORDERS_A_POINT, failpoint);
+    if (!await_death(&stage->traffic, failpoint))
+        return false;
+    stage_start_traffic(stage, ORDERS_A_POINT / 4, NULL);
+    return stage_await_traffic(stage);
+}
+
+static bool crash_at(struct stage *stage, uint64_t *deaths, const char *name, bool (*crash)(struct stage *, const char *))
+{
+    char failpoint[80];
+    for (size_t i = 0; i < sizeof(passings) / sizeof(passings[0]); i++) {
+        uint64_t before = stage->confirmed;
+        snprintf(failpoint, sizeof(failpoint), "%.60s:%u", name, passings[i]);
+        if (!crash(stage, failpoint) || !stage_is_sound(stage)) {
+            fprintf(stderr, "kill_torture: at %s\n", failpoint);
+            return false;
+        }
+        if (stage->confirmed == before)
+            return fail("nothing was confirmed around the crash: the test shows nothing");
+        ++*deaths;
+        printf("died at %-28s the audit holds\n", failpoint);
+        fflush(stdout);
+    }
+    return true;
+}
+
+/* The points that are linked into tercetd, as it tells them. */
+static size_t list_points(const char *tercetd, char names[NAMES_MAX][PROCESS_LINE_MAX])
+{
+    const char *const argv[] = {tercetd, "--list-failpoints", NULL};
+    struct process process;
+    size_t count = 0;
+    process_start(&process, argv, NULL, NULL);
+    while (count < NAMES_MAX && process_line(&process, "", names[count], DEATH_MS))
+        count++;
+    process_end(&process, SIGKILL);
+    return count;
+}
+
+static bool crash_coordinator_everywhere(struct stage *stage, const char *tercetd, struct tally *tally)
+{
+    static char names[NAMES_MAX][PROCESS_LINE_MAX];
+    size_t count = list_points(tercetd, names);
+    for (size_t i = 0; i < count; i++)
+        if (!crash_at(stage, &tally->coordinator, names[i], crash_coordinator))
+            return false;
+    return count > 0 || fail("this tercetd was built without crash points (-DTERCET_FAILPOINTS=ON)");
+}
+
+static bool run_points(struct stage *stage, const struct settings *settings, struct tally *tally)
+{
+    if (strcmp(settings->points, "coordinator") == 0)
+        return crash_coordinator_everywhere(stage, settings->tercetd, tally);
+    bool is_participant = strcmp(settings->points, "participant") == 0;
+    for (size_t i = 0; i < 4; i++) {
+        bool holds = is_participant ? crash_at(stage, &tally->participant, participant_points[i], crash_participant)
+                                    : crash_at(stage, &tally->initiator, initiator_points[i], crash_initiator);
+        if (!holds)
+            return false;
+    }
+    return true;
+}
+
+/* -- At random ---------------------------------------------------------------------------------------------------------------- */
+
+/* SplitMix64 (Steele, Lea and Flood 2014). */
+static uint64_t draw(uint64_t *state, uint64_t limit)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (z ^ (z >> 31)) % limit;
+}
+
+static void pause_ms(uint64_t ms)
+{
+    const struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static bool kill_coordinator(struct stage *stage, struct tally *tally, uint64_t away_ms)
+{
+    tally->coordinator++;
+    daemon_kill(&stage->daemon);
+    pause_ms(away_ms);
+    return daemon_restart(&stage->daemon, NULL) || fail("tercetd does not start again");
+}
+
+static bool kill_participant(struct stage *stage, struct tally *tally, uint64_t i, uint64_t away_ms)
+{
+    tally->participant++;
+    process_end(&stage->services[i], SIGKILL);
+    pause_ms(away_ms);
+    stage_start_service(stage, i, NULL);
+    return stage_await_service(stage, i);
+}
+
+static bool kill_initiator(struct stage *stage, struct tally *tally)
+{
+    tally->initiator++;
+    process_end(&stage->traffic, SIGKILL);
+    stage_start_traffic(stage, 0, NULL);
+    return true;
+}
+
+/* The coordinator and a participant at once: it is started without anybody to talk to. */
+static bool kill_both(struct stage *stage, struct tally *tally, uint64_t i, uint64_t away_ms)
+{
+    tally->participant++;
+    process_end(&stage->services[i], SIGKILL);
+    if (!kill_coordinator(stage, tally, away_ms))
+        return false;
+    stage_start_service(stage, i, NULL);
+    return stage_await_service(stage, i);
+}
+
+static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
+{
+    uint64_t victim = draw(state, 10), service = draw(state, STAGE_SERVICES), away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
+    pause_ms(draw(state, DELAY_MS_MAX));
+    if (victim < 4)
+        return kill_coordinator(stage, tally, away_ms);
+    if (victim < 7)
+        return kill_participant(stage, tally, service, away_ms);
+    if (victim < 9)
+        return kill_initiator(stage, tally);
+    return kill_both(stage, tally, service, away_ms);
+}
+
+/* A kill counts when orders go through before and after it. */
+static bool run_random(struct stage *stage, const struct settings *settings, struct tally *tally)
+{
+    uint64_t state = settings->seed;
+    for (uint64_t kill = 1; kill <= settings->kills; kill++) {
+        if (stage->traffic.pid == 0)
+            stage_start_traffic(stage, 0, NULL);
+        if (!stage_await_confirmed(stage, stage->confirmed, 1) || !kill_one(stage, tally, &state))
+            return false;
+        stage_read_log(stage);
+        if (!stage_await_confirmed(stage, stage->confirmed, 1))
+            return false;
+        if (kill % KILLS_AN_AUDIT != 0 && kill != settings->kills)
+            continue;
+        if (!stage_stop_traffic(stage) || !stage_is_sound(stage))
+            return false;
+        tally->audits++;
+        printf("%" PRIu64 " kills, %" PRIu64 " confirmed, the audit holds\n", kill, stage->confirmed);
+        fflush(stdout);
+    }
+    return true;
+}
+
+/* -- The program ---------------------------------------------------------------------------------------------------------------- */
+
+__attribute__((noreturn)) static void usage(void)
+{
+    fputs("usage: kill_torture --tercetd FILE --tercetctl FILE --shop FOLDER [--seed N]\n"
+          "         --kills N | --points coordinator|participant|initiator\n",
+          stderr);
+    exit(2);
+}
+
+static bool is_kind(const char *points)
+{
+    return strcmp(points, "coordinator") == 0 || strcmp(points, "participant") == 0 || strcmp(points, "initiator") == 0;
+}
+
+static void parse(struct settings *settings, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc)
+            usage();
+        const char *value = argv[i + 1];
+        if (strcmp(argv[i], "--tercetd") == 0)
+            settings->tercetd = value;
+        else if (strcmp(argv[i], "--tercetctl") == 0)
+            settings->tercetctl = value;
+        else if (strcmp(argv[i], "--shop") == 0)
+            settings->shop = value;
+        else if (strcmp(argv[i], "--points") == 0)
+            settings->points = value;
+        else if (strcmp(argv[i], "--seed") == 0)
+            settings->seed = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--kills") == 0)
+            settings->kills = strtoull(value, NULL, 10);
+        else
+            usage();
+    }
+    bool is_complete = settings->tercetd != NULL && settings->tercetctl != NULL && settings->shop != NULL;
+    if (!is_complete || (settings->points == NULL) == (settings->kills == 0) || (settings->points != NULL && !is_kind(settings->points)))
+        usage();
+}
+
+static void print_reproduction(int argc, char **argv, const struct settings *settings, const struct stage *stage)
+{
+    fputs("VIOLATED. The same kills again:", stderr);
+    for (int i = 0; i < argc; i++)
+        fprintf(stderr, " %s", argv[i]);
+    fprintf(stderr, " --seed %" PRIu64 "\nEverything of this run is in %s\n", settings->seed, stage->daemon.dir);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.seed = 0};
+    struct tally tally = {0};
+    struct stage stage;
+    parse(&settings, argc, argv);
+    if (settings.seed == 0)
+        settings.seed = (uint64_t)time(NULL);
+    printf("seed %" PRIu64 "\n", settings.seed);
+    bool holds = stage_open(&stage, settings.tercetd, settings.tercetctl, settings.shop, settings.seed);
+    if (holds)
+        holds = settings.points != NULL ? run_points(&stage, &settings, &tally) : run_random(&stage, &settings, &tally);
+    stage_read_log(&stage);
+    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; %" PRIu64
+           " audits on the way; told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
+           tally.coordinator, tally.participant, tally.initiator, tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
+           settings.seed);
+    if (!holds)
+        print_reproduction(argc, argv, &settings, &stage);
+    stage_close(&stage, !holds);
+    return holds ? 0 : 1;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stage.h
+ */
+#include "stage.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define READY_MS 60000
+#define TRAFFIC_END_MS 90000
+#define PROGRESS_MS 60000
+#define REST_MS 60000
+#define POLL_MS 5
+
+static const char *const service_names[STAGE_SERVICES] = {"stock", "payment", "order"};
+
+const char *stage_service_name(size_t i)
+{
+    return service_names[i];
+}
+
+static void pause_shortly(void)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+static bool complain(const struct stage *stage, const char *what)
+{
+    fprintf(stderr, "kill_torture: %s (see %s)\n", what, stage->daemon.dir);
+    return false;
+}
+
+/* A program's environment: armed, or expressly not. */
+static void arm(char environment[96], const char *failpoint)
+{
+    snprintf(environment, 96, "TERCET_FAILPOINT=%s", failpoint != NULL ? failpoint : "");
+}
+
+/* -- The services -------------------------------------------------------------------------------------------------------- */
+
+void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
+{
+    char program[256], data[160], log[160], environment[96];
+    const char *argv[9] = {program, "--coordinator", stage->daemon.address, "--data", data};
+    if (i == 0)
+        argv[5] = "--stock", argv[6] = "1000000";
+    else if (i == 1)
+        argv[5] = "--funds", argv[6] = "1000000000";
+    snprintf(program, sizeof(program), "%s/shop-%s", stage->shop, service_names[i]);
+    snprintf(data, sizeof(data), "%s/%s.db", stage->daemon.dir, service_names[i]);
+    snprintf(log, sizeof(log), "%s/%s.log", stage->daemon.dir, service_names[i]);
+    arm(environment, failpoint);
+    process_start(&stage->services[i], argv, log, environment);
+}
+
+bool stage_await_service(struct stage *stage, size_t i)
+{
+    char line[PROCESS_LINE_MAX];
+    return process_line(&stage->services[i], "ready", line, READY_MS) || complain(stage, "a service does not get ready");
+}
+
+bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
+{
+    static const char *const options[] = {"--quiet", "--retry-base", "20ms", "--retry-cap", "500ms", "--call-timeout", "3s",
+                                          "--park-after-failures", "1000", NULL};
+    *stage = (struct stage){.shop = shop, .tercetctl = tercetctl, .seed = seed};
+    if (!daemon_start(&stage->daemon, tercetd, options))
+        return complain(stage, "tercetd does not start");
+    snprintf(stage->log_path, sizeof(stage->log_path), "%s/traffic.told", stage->daemon.dir);
+    for (size_t i = 0; i < STAGE_SERVICES; i++)
+        stage_start_service(stage, i, NULL);
+    for (size_t i = 0; i < STAGE_SERVICES; i++)
+        if (!stage_await_service(stage, i))
+            return false;
+    return true;
+}
+
+void stage_close(struct stage *stage, bool is_kept)
+{
+    process_end(&stage->traffic, SIGKILL);
+    for (size_t i = 0; i < STAGE_SERVICES; i++)
+        process_end(&stage->services[i], SIGKILL);
+    daemon_kill(&stage->daemon);
+    if (!is_kept)
+        daemon_clean(&stage->daemon);
+}
+
+/* -- The buyers ----------------------------------------------------------------------------------------------------------- */
+
+/* A few of them are, or want, what the shop does not know, and are refused. */
+void stage_start_traffic(struct stage *stage, uint64_t orders, const char *failpoint)
+{
+    char program[256], log[160], seed[32], count[32], environment[96];
+    const char *argv[] = {program,    "--coordinator", stage->daemon.address, "--orders",   count, "--seed",     seed, "--log", stage->log_path,
+                          "--timeout", "20s",          "--deadline",          "2s",         "--in-flight", "8", "--items", "21", "--customers", "51", NULL};
+    snprintf(program, sizeof(program), "%s/shop-traffic", stage->shop);
+    snprintf(log, sizeof(log), "%s/traffic.log", stage->daemon.dir);
+    snprintf(seed, sizeof(seed), "%" PRIu64, stage->seed * 1000 + stage->traffic_count++);
+    snprintf(count, sizeof(count), "%" PRIu64, orders != 0 ? orders : 100000000);
+    arm(environment, failpoint);
+    process_start(&stage->traffic, argv, log, environment);
+}
+
+bool stage_await_traffic(struct stage *stage)
+{
+    int status = 0;
+    if (!process_wait(&stage->traffic, TRAFFIC_END_MS, &status))
+        return complain(stage, "the buyers do not come to an end");
+    stage_read_log(stage);
+    return status == 0 || complain(stage, "the buyers do not know every outcome in the end");
+}
+
+bool stage_stop_traffic(struct stage *stage)
+{
+    if (stage->traffic.pid != 0)
+        kill(stage->traffic.pid, SIGTERM);
+    return stage_await_traffic(stage);
+}
+
+void stage_read_log(struct stage *stage)
+{
+    char line[256];
+    FILE *log = fopen(stage->log_path, "re");
+    if (log == NULL)
+        return;
+    fseek(log, stage->log_offset, SEEK_SET);
+    while (fgets(line, sizeof(line), log) != NULL && strchr(line, '\n') != NULL) {
+        stage->log_offset += (long)strlen(line);
+        stage->confirmed += strstr(line, " confirmed") != NULL;
+        stage->cancelled += strstr(line, " cancelled") != NULL;
+        stage->unknown += strstr(line, " unknown") != NULL;
+    }
+    fclose(log);
+}
+
+bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count)
+{
+    int64_t until_ms = process_now_ms() + PROGRESS_MS;
+    stage_read_log(stage);
+    while (stage->confirmed < before + count) {
+        if (process_now_ms() >= until_ms)
+            return complain(stage, "nothing is confirmed any more");
+        pause_shortly();
+        stage_read_log(stage);
+    }
+    return true;
+}
+
+/* -- At rest --------------------------------------------------------------------------------------------------------------- */
+
+/* One figure of `tercetctl stats`; -1 when it is not told. */
+static int64_t read_figure(const char *text, const char *name)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof(quoted), "\"%s\":", name);
+    const char *at = strstr(text, quoted);
+    if (at == NULL)
+        return -1;
+    at += strlen(quoted);
+    at += strspn(at, " \"");
+    return strtoll(at, NULL, 10);
+}
+
+/* All that the program prints, in one string. */
+static bool read_output(struct process *process, char *text, size_t size)
+{
+    char line[PROCESS_LINE_MAX];
+    size_t used = 0;
+    int status = 0;
+    text[0] = '\0';
+    while (process_line(process, "", line, READY_MS))
+        if (used + strlen(line) + 2 < size)
+            used += (size_t)snprintf(text + used, size - used, "%s\n", line);
+    return process_wait(process, READY_MS, &status) && status == 0;
+}
+
+static int64_t count_unresolved(const struct stage *stage)
+{
+    const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address, "-o", "json", "stats", NULL};
+    static const char *const names[] = {"trying", "confirming", "cancelling"};
+    struct process process;
+    char text[8192];
+    int64_t sum = 0;
+    process_start(&process, argv, NULL, NULL);
+    if (!read_output(&process, text, sizeof(text)))
+        return -1;
+    for (size_t i = 0; i < 3; i++) {
+        int64_t figure = read_figure(text, names[i]);
+        if (figure < 0)
+            return -1;
+        sum += figure;
+    }
+    return sum;
+}
+
+static bool await_rest(struct stage *stage)
+{
+    int64_t until_ms = process_now_ms() + REST_MS;
+    int64_t count;
+    while ((count = count_unresolved(stage)) != 0) {
+        if (count < 0)
+            return complain(stage, "tercetctl stats does not answer");
+        if (process_now_ms() >= until_ms)
+            return complain(stage, "some transactions do not end");
+        pause_shortly();
+    }
+    return true;
+}
+
+static bool run_audit(struct stage *stage)
+{
+    char program[256], paths[STAGE_SERVICES][160], text[16384];
+    const char *argv[] = {program, "--stock", paths[0], "--payment", paths[1], "--order", paths[2], "--log", stage->log_path, "--at-rest", NULL};
+    struct process process;
+    snprintf(program, sizeof(program), "%s/shop-audit", stage->shop);
+    for (size_t i = 0; i < STAGE_SERVICES; i++)
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s.db", stage->daemon.dir, service_names[i]);
+    process_start(&process, argv, NULL, NULL);
+    if (read_output(&process, text, sizeof(text)))
+        return true;
+    fputs(text, stderr);
+    return complain(stage, "the audit does not hold");
+}
+
+bool stage_is_sound(struct stage *stage)
+{
+    return await_rest(stage) && run_audit(stage);
+}

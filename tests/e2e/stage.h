@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The shop on a stage: tercetd, the three services, buyers, and the audit; each a process of its own that can be killed.
+ */
+#ifndef TERCET_E2E_STAGE_H
+#define TERCET_E2E_STAGE_H
+
+#include "daemon.h"
+
+#define STAGE_SERVICES 3 /* stock, payment, order */
+
+struct stage {
+    const char *shop;      /* the folder with the shop's programs */
+    const char *tercetctl;
+    struct daemon daemon;
+    struct process services[STAGE_SERVICES];
+    struct process traffic;
+    uint64_t traffic_count; /* traffics begun, for their seeds */
+    uint64_t seed;
+    char log_path[160];     /* what the buyers were told */
+    long log_offset;        /* read so far */
+    uint64_t confirmed, cancelled, unknown; /* lines of the log */
+};
+
+/* Starts the coordinator and the services. false: it did not work, and was told on standard error. */
+bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed);
+/* Kills what runs. Removes the directory unless it is to be looked at. */
+void stage_close(struct stage *stage, bool is_kept);
+
+const char *stage_service_name(size_t i);
+
+/* Starts one, armed with a crash point when `failpoint` is not NULL; stage_await_service waits until it is attached. */
+void stage_start_service(struct stage *stage, size_t i, const char *failpoint);
+bool stage_await_service(struct stage *stage, size_t i);
+
+/* Buyers, `orders` of them (0: until they are stopped), with a seed of their own. */
+void stage_start_traffic(struct stage *stage, uint64_t orders, const char *failpoint);
+/* Tells them to stop, waits, and expects that every outcome is known in the end. */
+bool stage_stop_traffic(struct stage *stage);
+/* The same without telling. */
+bool stage_await_traffic(struct stage *stage);
+
+/* Reads what the log has new. */
+void stage_read_log(struct stage *stage);
+/* Waits until so many orders more are confirmed than `before`. */
+bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count);
+
+/* Nothing may be under way but what is ending: everything must end, nothing may be parked, and the audit must hold. */
+bool stage_is_sound(struct stage *stage);
+
+#endif
