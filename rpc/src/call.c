@@ -112,8 +112,9 @@ void call_tag_expect(struct crpc_call *call)
 
 void call_batch(struct crpc_call *call, const grpc_op *ops, size_t count, struct tag *tag)
 {
+    grpc_call *core = call->core; /* once the batch is started, its end may come before this returns */
     TAG_HAND_OVER(tag);
-    grpc_call_error error = grpc_call_start_batch(call->core, ops, count, tag, NULL);
+    grpc_call_error error = grpc_call_start_batch(core, ops, count, tag, NULL);
     assert(error == GRPC_CALL_OK);
 }
 
