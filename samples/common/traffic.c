@@ -17,6 +17,7 @@
 #define IN_FLIGHT_MAX 1000
 #define STACK_SIZE (512 * 1024)
 #define ASK_PAUSE_MS 100
+#define NOT_READY_MAX_MS 10000 /* a try's own timeout */
 
 enum outcome { OUTCOME_UNKNOWN, OUTCOME_CONFIRMED, OUTCOME_CANCELLED };
 
@@ -123,10 +124,19 @@ static void init_job(struct traffic_job *job, const struct driver *driver, uint6
     job->begin.deadline_ms = (uint32_t)settings->deadline_ms;
 }
 
+/* Every try was done, and the coordinator said so. If it does not know any more, it has just come back from a crash and
+ * is asking the participants again: the same confirm will do in a moment. */
+static void confirm(struct tercet_transaction *transaction, struct tercet_result *result)
+{
+    int64_t until_ms = now_ms() + NOT_READY_MAX_MS;
+    while (tercet_confirm(transaction, TERCET_WAIT_DECIDED, result) == TERCET_NOT_READY && now_ms() < until_ms)
+        pause_ms(ASK_PAUSE_MS);
+}
+
 void traffic_decide(struct tercet_transaction *transaction, struct tercet_tried *tried, struct tercet_result *result)
 {
     if (tried->code == 0)
-        tercet_confirm(transaction, TERCET_WAIT_DECIDED, result);
+        confirm(transaction, result);
     else if (tercet_cancel(transaction, TERCET_WAIT_DECIDED, tried->text, result) == 0)
         snprintf(result->text, sizeof(result->text), "%s", tried->text);
     tercet_tried_clear(tried);
