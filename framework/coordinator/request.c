@@ -93,7 +93,7 @@ static void drop_gone_waiters(struct coordinator *c, struct entry *entry)
     }
 }
 
-static void add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
+static struct waiter *add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
     drop_gone_waiters(r->c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));
@@ -106,6 +106,7 @@ static void add_waiter(struct request *r, struct entry *entry, int kind, uint32_
     waiter->kind = kind;
     waiter->next = entry->waiters;
     entry->waiters = waiter;
+    return waiter;
 }
 
 /* Takes the waiters of one kind (and branch) out of the list. */
@@ -149,25 +150,6 @@ static void push_to_watchers(struct coordinator *c, struct entry *entry)
             batch_watch(c, waiter->caller, &snapshot_of_entry(c, &c->scratch, entry)->base, is_last, entry);
 }
 
-void request_tried(struct coordinator *c, struct entry *entry, uint32_t branch)
-{
-    answer_waiters(c, entry, WAITER_TRY, branch);
-    push_to_watchers(c, entry);
-}
-
-void request_decided(struct coordinator *c, struct entry *entry)
-{
-    answer_waiters(c, entry, WAITER_TRY, 0);
-    answer_waiters(c, entry, WAITER_DECIDED, 0);
-    push_to_watchers(c, entry);
-}
-
-void request_resolved(struct coordinator *c, struct entry *entry)
-{
-    answer_waiters(c, entry, WAITER_RESOLVED, 0);
-    push_to_watchers(c, entry);
-}
-
 /* Answers now, or when what `wait` says has come. */
 static void answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait wait)
 {
@@ -178,6 +160,65 @@ static void answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait
         add_waiter(r, entry, WAITER_RESOLVED, 0);
     else
         answer_entry(r, entry, 0, NULL);
+}
+
+/* -- Confirming ------------------------------------------------------------------------------------------------------------- */
+
+static bool has_open_try(const struct entry *entry)
+{
+    for (size_t i = 0; i < entry->txn.branch_count; i++) {
+        unsigned state = entry->txn.branches[i].try_state;
+        if (state == TXN_TRY_WAITING || state == TXN_TRY_CALLING)
+            return true;
+    }
+    return false;
+}
+
+/* That a try is done is written lazily. After a restart the initiator may know of tries that the coordinator is only asking for again: its
+ * confirm waits for them, for what was known once must not be unknown to those who were told (S10). */
+static void confirm_entry(struct request *r, struct entry *entry, int wait, bool is_forced)
+{
+    struct txn_event event = {.kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = is_forced};
+    int error = plan_error_of_core(owner_step(r->c, entry, event));
+    if (error == TERCET_NOT_READY && entry->was_restored && has_open_try(entry))
+        add_waiter(r, entry, WAITER_CONFIRM, 0)->wait = wait;
+    else if (error == 0)
+        answer_when(r, entry, (Tercet__V1__Wait)wait);
+    else
+        answer_entry(r, entry, error, NULL);
+}
+
+static void confirm_again(struct coordinator *c, struct entry *entry)
+{
+    struct waiter *waiter = take_waiters(entry, WAITER_CONFIRM, 0);
+    while (waiter != NULL) {
+        struct waiter *next = waiter->next;
+        struct request r = {c, waiter->caller, waiter->id};
+        confirm_entry(&r, entry, waiter->wait, false);
+        free_waiter(c, waiter);
+        waiter = next;
+    }
+}
+
+void request_tried(struct coordinator *c, struct entry *entry, uint32_t branch)
+{
+    answer_waiters(c, entry, WAITER_TRY, branch);
+    push_to_watchers(c, entry);
+    confirm_again(c, entry);
+}
+
+void request_decided(struct coordinator *c, struct entry *entry)
+{
+    answer_waiters(c, entry, WAITER_TRY, 0);
+    answer_waiters(c, entry, WAITER_DECIDED, 0);
+    confirm_again(c, entry);
+    push_to_watchers(c, entry);
+}
+
+void request_resolved(struct coordinator *c, struct entry *entry)
+{
+    answer_waiters(c, entry, WAITER_RESOLVED, 0);
+    push_to_watchers(c, entry);
 }
 
 /* -- The methods ------------------------------------------------------------------------------------------------------------ */
@@ -212,6 +253,12 @@ static void enlist_in_resolved(struct request *r, const struct found *found, con
 
 static void enlist_in_entry(struct request *r, struct entry *entry, const struct branch_plan *plan)
 {
+    bool is_new = entry->txn.state == TXN_TRYING && txn_find(&entry->txn, plan->number) == NULL;
+    const char *full = is_new ? owner_take_room(r->c, owner_room_of(plan->payload.size)) : NULL;
+    if (full != NULL) {
+        answer_entry(r, entry, TERCET_EXHAUSTED, full);
+        return;
+    }
     int rc = owner_enlist(r->c, entry, plan);
     if (rc != 0) {
         answer_entry(r, entry, plan_error_of_core(rc), NULL);
@@ -268,10 +315,7 @@ static void confirm(struct request *r, const Tercet__V1__ConfirmRequest *message
     if (error == 0 && found.resolved != NULL)
         error = decision_conflict(found.resolved->state->state, true);
     if (error == 0 && found.entry != NULL)
-        error = plan_error_of_core(
-            owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = message->force}));
-    if (error == 0 && found.entry != NULL)
-        answer_when(r, found.entry, message->wait);
+        confirm_entry(r, found.entry, (int)message->wait, message->force);
     else
         answer_found(r, &found, error, text);
     found_clear(&found);

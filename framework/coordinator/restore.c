@@ -49,6 +49,7 @@ static bool finish_entry(struct restore *r)
         return false;
     }
     r->entry = NULL;
+    entry->was_restored = true;
     table_set_wake(&r->c->table, entry, r->c->now_ms);
     return true;
 }

@@ -37,7 +37,8 @@ struct waiter {
     struct caller *caller;
     uint64_t id;              /* of the request in its session */
     uint32_t branch;          /* WAITER_TRY */
-    enum { WAITER_TRY, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
+    int wait;                 /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
+    enum { WAITER_TRY, WAITER_CONFIRM, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
 };
 
 struct entry {
@@ -53,6 +54,7 @@ struct entry {
     struct tercet_metadata *metadata; /* one block, with its strings */
     struct waiter *waiters;
     uint32_t metadata_count;
+    bool was_restored;         /* what was known of its tries may have been lost, and is asked for again */
 
     /* The write that is pending or under way (batch.c). */
     uint64_t write_seq;        /* batch of the last forced or lazy write; 0: none yet */
