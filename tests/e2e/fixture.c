@@ -233,6 +233,15 @@ void party_come(struct party *party, struct world *world)
     open_participant(party, world, NULL);
 }
 
+void party_join(struct party *party, struct world *world, const struct party *first)
+{
+    init_party(party, first->name);
+    tercet_barrier_close(party->barrier);
+    party->barrier = first->barrier;
+    party->is_guest = true;
+    party_come(party, world);
+}
+
 void party_listen(struct party *party, struct world *world)
 {
     open_participant(party, world, "127.0.0.1:0");
@@ -248,9 +257,56 @@ void party_close(struct party *party)
 {
     party_release(party);
     party_leave(party);
-    tercet_barrier_close(party->barrier);
+    if (!party->is_guest)
+        tercet_barrier_close(party->barrier);
     pthread_cond_destroy(&party->changed);
     pthread_mutex_destroy(&party->lock);
+}
+
+/* -- Puppets -------------------------------------------------------------------------------------------------------------------- */
+
+void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window)
+{
+    struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    char *actions[] = {"do"};
+    hello.service = (char *)(uintptr_t)service;
+    hello.actions = actions;
+    hello.n_actions = 1;
+    hello.window = window;
+    request.hello = &hello;
+    cr_assert_eq(crpc_stream_open(&puppet->stream, world->channel, &tercet__v1__participants__descriptor, "Attach", &options), 0);
+    cr_assert_eq(crpc_stream_write(puppet->stream, &request.base), 0);
+    Tercet__V1__AttachResponse *accepted = NULL;
+    cr_assert_eq(crpc_stream_read((ProtobufCMessage **)&accepted, puppet->stream), 0);
+    cr_assert_not_null(accepted->accepted);
+    cr_assert_eq(accepted->n_calls, 0, "attach a puppet before there are calls for it");
+    crpc_message_free(&accepted->base);
+}
+
+Tercet__V1__AttachResponse *puppet_calls(struct puppet *puppet)
+{
+    ProtobufCMessage *message = NULL;
+    cr_assert_eq(crpc_stream_read(&message, puppet->stream), 0, "the stream has ended");
+    return (Tercet__V1__AttachResponse *)message;
+}
+
+void puppet_answer(struct puppet *puppet, uint64_t call_id, Tercet__V1__Outcome outcome)
+{
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT, *results = &result;
+    result.id = call_id;
+    result.outcome = outcome;
+    request.results = &results;
+    request.n_results = 1;
+    cr_assert_eq(crpc_stream_write(puppet->stream, &request.base), 0);
+}
+
+void puppet_die(struct puppet *puppet)
+{
+    crpc_stream_cancel(puppet->stream);
+    crpc_stream_finish(puppet->stream, NULL);
 }
 
 /* -- Plans -------------------------------------------------------------------------------------------------------------------- */

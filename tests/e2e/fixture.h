@@ -75,6 +75,7 @@ struct party {
     atomic_int attempt[4]; /* the last call's */
     atomic_bool refuses;   /* tries are refused with "sold out" */
     atomic_bool is_held;   /* hooks wait in here until party_release */
+    bool is_guest;         /* the barrier is another's */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char payload[64], metadata[128], gid[TERCET_GID_MAX + 1];
@@ -83,6 +84,8 @@ struct party {
 /* With a memory barrier, which stays while the party is away; attached, and waited for. */
 void party_open(struct party *party, struct world *world, const char *name);
 void party_come(struct party *party, struct world *world);
+/* A second instance of the same service, on the same database. Closed before the first. */
+void party_join(struct party *party, struct world *world, const struct party *first);
 /* The same at a port of its own, registered. */
 void party_listen(struct party *party, struct world *world);
 void party_leave(struct party *party);
@@ -91,6 +94,20 @@ void party_release(struct party *party);
 
 /* The hook of own calls: counts as a party's. */
 int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party);
+
+/* -- Puppets ---------------------------------------------------------------------------------------------------------------- */
+
+/* An attached instance that does only what the test does: action "do". */
+struct puppet {
+    struct crpc_stream *stream;
+};
+
+void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window);
+/* The next call, of which there must be one; crpc_message_free. */
+Tercet__V1__AttachResponse *puppet_calls(struct puppet *puppet);
+void puppet_answer(struct puppet *puppet, uint64_t call_id, Tercet__V1__Outcome outcome);
+/* Goes without a word, as a process that is killed does. */
+void puppet_die(struct puppet *puppet);
 
 /* -- Plans ---------------------------------------------------------------------------------------------------------------- */
 
