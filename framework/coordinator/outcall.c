@@ -424,6 +424,8 @@ void dispatch_forget(struct coordinator *c, struct entry *entry)
 {
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
         struct branch_info *info = &entry->infos[i];
+        if (info->service == NULL)
+            continue; /* not restored yet */
         if (info->call != NULL)
             abandon(c, info->call);
         info->service->branch_count--;

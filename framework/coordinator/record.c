@@ -55,7 +55,7 @@ ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t 
 {
     const uint8_t *record = data;
     uint64_t sum = 0;
-    if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type)
+    if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type || record[2] != 0 || record[3] != 0)
         return NULL;
     for (int i = 7; i >= 0; i--)
         sum = sum << 8 | record[4 + i];
