@@ -20,7 +20,6 @@
 #define LOCK_NAME "tercet.lock"
 #define DATA_NAME "data.mdb"
 #define NEW_NAME "data.mdb.new"
-#define NEW_LOCK_NAME "data.mdb.new-lock"
 
 int lmdb_store_fail(char *text, int code, const char *format, ...)
 {
@@ -195,7 +194,7 @@ static int write_new_file(const char *path, uint64_t size_max)
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env, 3);
     if (rc == 0)
-        rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+        rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600); /* tercet.lock is held */
     if (rc == 0)
         rc = write_first_records(env);
     mdb_env_close(env);
@@ -203,7 +202,7 @@ static int write_new_file(const char *path, uint64_t size_max)
 }
 
 /* By way of a new file that is renamed when it is whole. */
-static int make_file(const char *data, const char *new, const char *new_lock, uint64_t size_max)
+static int make_file(const char *data, const char *new, uint64_t size_max)
 {
     unlink(new);
     int rc = write_new_file(new, size_max);
@@ -211,17 +210,15 @@ static int make_file(const char *data, const char *new, const char *new_lock, ui
         rc = errno;
     if (rc != 0)
         unlink(new);
-    unlink(new_lock);
     return rc;
 }
 
 int lmdb_store_create(const char *dir, uint64_t size_max, char *text)
 {
-    char data[PATH_MAX], new[PATH_MAX], new_lock[PATH_MAX];
-    if (!lmdb_store_path(data, dir, DATA_NAME) || !lmdb_store_path(new, dir, NEW_NAME) ||
-        !lmdb_store_path(new_lock, dir, NEW_LOCK_NAME))
+    char data[PATH_MAX], new[PATH_MAX];
+    if (!lmdb_store_path(data, dir, DATA_NAME) || !lmdb_store_path(new, dir, NEW_NAME))
         return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
-    int rc = access(data, F_OK) == 0 ? 0 : make_file(data, new, new_lock, size_max);
+    int rc = access(data, F_OK) == 0 ? 0 : make_file(data, new, size_max);
     if (rc == 0)
         rc = sync_dir(dir);
     return rc == 0 ? 0 : lmdb_store_fail(text, STORE_IO, "cannot make a store in %s: %s", dir, mdb_strerror(rc));

@@ -5,6 +5,8 @@
  */
 #include "lmdb_store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #define SIZE_MAX_DEFAULT (UINT64_C(64) << 30)
+#define READER_TABLE_SIZE 8192 /* LMDB's, with its default of 126 readers */
 #define NAMED_DATABASES_MAX (3 + 2 * STORE_BUCKETS_MAX)
 
 /* LMDB wants whole pages of memory. */
@@ -23,10 +26,26 @@ static uint64_t map_size(const struct store_options *options)
     return rest == 0 ? size : size - rest + page_size;
 }
 
+/* LMDB maps its table of readers: on a full disk, touching a page that was never written would end the process with SIGBUS. */
+static int reserve_reader_table(const char *dir)
+{
+    char path[PATH_MAX];
+    if (!lmdb_store_path(path, dir, "lock.mdb"))
+        return ENAMETOOLONG;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    int rc = posix_fallocate(fd, 0, READER_TABLE_SIZE);
+    close(fd);
+    return rc;
+}
+
 static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
 {
     int dead_readers;
-    int rc = mdb_env_create(&store->env);
+    int rc = reserve_reader_table(dir);
+    if (rc == 0)
+        rc = mdb_env_create(&store->env);
     if (rc == 0)
         rc = mdb_env_set_mapsize(store->env, size_max);
     if (rc == 0)
