@@ -168,7 +168,7 @@ static void list(struct coordinator *c, struct caller *caller, const Tercet__V1_
     response.n_transactions = page.count;
     response.transactions = page.items;
     response.next_page_token = token;
-    struct reply reply = {rc == 0 ? 0 : TERCET_STORE, rc == 0 ? NULL : store_strerror(rc), &response.base};
+    struct reply reply = {rc == 0 ? 0 : rc == STORE_CORRUPT ? TERCET_FORMAT : TERCET_STORE, rc == 0 ? NULL : store_strerror(rc), &response.base};
     batch_answer(c, caller, 0, &reply, NULL);
     for (size_t i = 0; request->resolved && i < page.count; i++)
         crpc_message_free(&page.items[i]->base);
@@ -397,8 +397,8 @@ static void statistics(struct coordinator *c, struct caller *caller)
     out.disk_free_bytes = stats.disk_free_bytes;
     out.resolved_records = stats.resolved_records;
     out.low_water = owner_low_water(c);
-    out.accepting = c->refuses[0] == '\0';
-    out.accepting_text = c->refuses;
+    out.accepting = c->refuses == NULL;
+    out.accepting_text = c->refuses != NULL ? (char *)c->refuses : out.accepting_text;
     out.version = (char *)TERCET_VERSION;
     out.started_ms = c->started_ms;
     answer(c, caller, 0, NULL, &out.base);

@@ -275,6 +275,7 @@ void batch_submit(struct coordinator *c)
         return;
     while (batcher->lazy != NULL)
         add_dirty(batcher, batcher->lazy);
+    batch->bytes_taken = c->bytes_taken;
     close_batch(c, batch);
     batcher->in_flight = batch;
     batcher->filling = batch == &batcher->batches[0] ? &batcher->batches[1] : &batcher->batches[0];
@@ -387,6 +388,7 @@ void batch_is_durable(struct coordinator *c)
     struct batch *batch = c->batcher.in_flight;
     assert(batch != NULL);
     c->batcher.durable_seq = batch->seq;
+    c->bytes_durable = batch->bytes_taken;
     c->batcher.in_flight = NULL;
     FAILPOINT("release.before");
     for (struct effect *effect = batch->first; effect != NULL; effect = effect->next) {

@@ -48,6 +48,7 @@ struct batch {
     struct effect *first;
     struct effect **last_next;
     bool is_forced;
+    uint64_t bytes_taken; /* the coordinator's, when the batch was closed */
 };
 
 struct batcher {

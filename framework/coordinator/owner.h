@@ -57,7 +57,10 @@ struct coordinator {
     struct totals totals;
     uint64_t parked_count;
     struct store_stats store_stats;
-    char refuses[TERCET_TEXT_MAX]; /* why new work is refused; "": it is not */
+    const char *refuses;           /* why new work is refused; NULL: it is not */
+    uint64_t bytes_taken;          /* by new work since the start, at most; of these */
+    uint64_t bytes_durable;        /*   are written, and */
+    uint64_t bytes_seen;           /*   were when the store was last asked for its size */
     uint64_t open_count;           /* answers that are owed, watchers' not counted */
     atomic_bool owes_answers;      /* the same, for the thread that closes */
     bool is_closing;               /* takes no new transactions */
@@ -91,6 +94,11 @@ int owner_start(struct coordinator *c);
 void owner_stop(struct coordinator *c);
 /* New transactions are refused from here on; waits until no answer is owed, at most grace_ms. */
 void owner_drain(struct coordinator *c, uint32_t grace_ms);
+
+/* The bytes of the store that a record with a value of `size` bytes takes at most. */
+uint64_t owner_room_of(uint64_t size);
+/* Why new work that takes so much cannot be taken; NULL: it can, and is counted. */
+const char *owner_take_room(struct coordinator *c, uint64_t room);
 
 /* An answer is owed to the caller from here on, and no longer. */
 void owner_owes(struct coordinator *c, struct caller *caller);

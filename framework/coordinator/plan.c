@@ -47,23 +47,31 @@ void found_clear(struct found *found)
     memset(found, 0, sizeof(*found));
 }
 
-static int find_resolved(struct coordinator *c, const char *gid, struct found *found)
+static bool is_whole(const Tercet__Store__V1__Resolved *resolved)
+{
+    return resolved != NULL && resolved->state != NULL && resolved->n_actions == resolved->state->n_branches &&
+           resolved->n_digests == resolved->state->n_branches;
+}
+
+static int find_resolved(struct coordinator *c, const char *gid, struct found *found, const char **text)
 {
     struct store_value value;
     int rc = store_find(c->store, gid, &found->number, &value);
     if (rc == STORE_NOT_FOUND)
         return TERCET_NOT_FOUND;
-    if (rc == 0) {
-        found->resolved = (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value.data, value.size);
-        store_value_free(&value);
-    }
-    if (found->resolved == NULL || found->resolved->state == NULL ||
-        found->resolved->n_actions != found->resolved->state->n_branches ||
-        found->resolved->n_digests != found->resolved->state->n_branches) {
-        owner_fail(c, rc != 0 ? store_strerror(rc) : "a resolved transaction's record is damaged");
+    if (rc != 0) {
+        owner_fail(c, store_strerror(rc));
         return TERCET_UNAVAILABLE;
     }
-    return 0;
+    found->resolved = (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value.data, value.size);
+    store_value_free(&value);
+    if (is_whole(found->resolved))
+        return 0;
+    /* The others' outcomes are known: it is no reason to stop. But what is not known is not told as "unknown gid". */
+    found_clear(found);
+    owner_log(c, TERCET_LOG_ERROR, "the record of transaction %s, which has ended, is damaged: restore a backup", gid);
+    *text = "the record of this transaction, which has ended, is damaged: restore a backup of the store, or ask the participants";
+    return TERCET_FORMAT;
 }
 
 int plan_find(struct coordinator *c, const char *gid, struct found *found, const char **text)
@@ -73,7 +81,7 @@ int plan_find(struct coordinator *c, const char *gid, struct found *found, const
     if (error != 0)
         return error;
     found->entry = table_find(&c->table, gid);
-    return found->entry != NULL ? 0 : find_resolved(c, gid, found);
+    return found->entry != NULL ? 0 : find_resolved(c, gid, found, text);
 }
 
 int plan_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number)
@@ -147,21 +155,18 @@ static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bo
     return TERCET_EXISTS;
 }
 
-static int may_add(struct coordinator *c, const char **text)
+static int may_add(struct coordinator *c, uint64_t room, const char **text)
 {
     if (c->is_closing) {
         *text = "the coordinator is stopping: try again soon";
         return TERCET_UNAVAILABLE;
     }
-    if (c->refuses[0] != '\0') {
-        *text = c->refuses;
-        return TERCET_EXHAUSTED;
-    }
     if (c->table.count >= c->options.open_max) {
         *text = "too many transactions are unresolved (--open-max): see tercetctl ls";
         return TERCET_EXHAUSTED;
     }
-    return 0;
+    *text = owner_take_room(c, room);
+    return *text == NULL ? 0 : TERCET_EXHAUSTED;
 }
 
 static struct entry *add(struct coordinator *c, const char *gid, const Tercet__V1__Options *options, uint64_t digest)
@@ -197,7 +202,7 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     uint64_t digest = digest_options(&c->scratch, options);
     error = find_same(c, gid, digest, false, found, text);
     if (error == TERCET_NOT_FOUND)
-        error = may_add(c, text);
+        error = may_add(c, owner_room_of(protobuf_c_message_get_packed_size(&options->base)), text);
     else
         return error;
     if (error == 0)
@@ -316,6 +321,14 @@ static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest 
     return 0;
 }
 
+static uint64_t room_of_run(const Tercet__V1__RunRequest *message, const Tercet__V1__Options *options)
+{
+    uint64_t room = owner_room_of(protobuf_c_message_get_packed_size(&options->base));
+    for (size_t i = 0; i < message->n_branches; i++)
+        room += owner_room_of(message->branches[i]->payload.len);
+    return room;
+}
+
 static int compare_plans(const void *left, const void *right)
 {
     const struct branch_plan *a = left;
@@ -328,7 +341,7 @@ static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message
                     char made[TERCET_TEXT_MAX])
 {
     struct branch_plan *plans = arena_alloc(&c->scratch, message->n_branches * sizeof(*plans));
-    int error = may_add(c, text);
+    int error = may_add(c, room_of_run(message, options), text);
     if (error == 0)
         error = prepare_branches(c, message, plans, text, made);
     if (error != 0)
