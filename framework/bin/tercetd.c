@@ -270,6 +270,14 @@ static const char *read_file(const char *path)
     return text;
 }
 
+static void free_files(struct tercet_coordinator_options *options)
+{
+    free((void *)options->access);
+    free((void *)options->tls_cert);
+    free((void *)options->tls_key);
+    free((void *)options->tls_ca);
+}
+
 static void print_log(enum tercet_log_level level, const char *text, void *ctx)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -345,14 +353,12 @@ int main(int argc, char **argv)
     int rc = tercet_coordinator_open(&coordinator, &args.options, text);
     if (rc != 0) {
         fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc), tercet_error_name(rc));
+        free_files(&args.options);
         return 1;
     }
     print_ready(coordinator);
     wait_for_signal(&signals);
     tercet_coordinator_close(coordinator, (uint32_t)args.grace_ms);
-    free((void *)args.options.access);
-    free((void *)args.options.tls_cert);
-    free((void *)args.options.tls_key);
-    free((void *)args.options.tls_ca);
+    free_files(&args.options);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STORE_SIZE_MIN (1u << 20)
 #define LISTEN_DEFAULT "127.0.0.1:7420"
 #define RETENTION_MS_DEFAULT (7LL * 24 * 3600 * 1000)
 #define BUCKETS_PER_RETENTION 7
@@ -57,6 +58,14 @@ static int check_addresses(const struct tercet_coordinator_options *options, cha
             return TERCET_ADDRESS;
         }
     return 0;
+}
+
+/* Less holds nothing but the tables themselves. */
+static int check_store_size(const struct tercet_coordinator_options *options, char *text)
+{
+    if (options->store_size_max == 0 || options->store_size_max >= STORE_SIZE_MIN)
+        return 0;
+    return fail(text, TERCET_INVALID, "the store's size (--store-size) is at least 1M");
 }
 
 /* -- The store ---------------------------------------------------------------------------------------------------------------- */
@@ -183,6 +192,8 @@ static void tear_down(struct tercet_coordinator *coordinator)
 static int open_parts(struct coordinator *c, char *text)
 {
     int rc = check_addresses(&c->options, text);
+    if (rc == 0)
+        rc = check_store_size(&c->options, text);
     if (rc == 0)
         rc = access_new(&c->access, c->options.access, text);
     if (rc == 0 && crpc_loop_new(&c->loop, NULL) != 0)
