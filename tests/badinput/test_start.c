@@ -123,7 +123,7 @@ Test(access_rules, tls_and_addresses_that_cannot_be_used)
     snprintf(key, sizeof(key), "--tls-key=%s", daemon_path(&bench.daemon, "pem"));
     does_not_start("certificates or keys cannot be used", cert, key, NULL);
     does_not_start("No such file", "--tls-cert=/no/such/file", key, NULL);
-    does_not_start("mapsize", "--store-size=1", NULL, NULL);
+    does_not_start("at least 1M", "--store-size=1048575", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1:99999", "--listen=127.0.0.1:99999", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1", "--listen", "127.0.0.1", NULL);
     does_not_start("cannot listen on unix:/no/such/directory/socket", "--listen=unix:/no/such/directory/socket", NULL, NULL);
