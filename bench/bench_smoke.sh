@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# bench_smoke.sh TERCET-BENCH TERCETD BARRIER: short, small runs of every form. They must count every effect exactly once, and print
+# what they promise; nothing is judged by the clock.
+set -euo pipefail
+bench=$1
+tercetd=$2
+barrier=$3
+
+# A JSON result on standard input: figures are there, and the counts fit. Without python3 the exit status alone decides.
+check() {
+    if ! command -v python3 >/dev/null; then
+        cat >/dev/null
+        return
+    fi
+    python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+branches = result["options"]["branches"]
+audit = result["exactly_once"]
+assert result["transactions_per_second"] > 0, result
+assert result["decision_us"]["count"] > 0 and result["decision_us"]["p50"] > 0, result
+assert audit["violations"] == 0 and audit["unknown"] == 0, audit
+assert audit["transactions"] == audit["confirmed"] + audit["cancelled"], audit
+assert (audit["cancelled"] > 0) == (result["options"]["refuse_percent"] > 0), audit
+if audit["cancelled"] == 0:
+    assert audit["effects"] == 2 * branches * audit["transactions"], audit
+assert result["forced_syncs_per_transaction"] > 0 and result["calls_per_transaction"] > 0, result
+assert result["cpu_us_per_transaction"]["coordinator"] > 0, result
+if result["limits"] is not None:
+    assert result["limits"]["echo_records_per_second"] > 0 and result["ratios"]["of_store"] > 0, result
+'
+}
+
+run() {
+    echo "tercet-bench $*"
+    timeout 60 "$bench" --tercetd "$tercetd" --warmup 0 -o json "$@" | check
+}
+
+run --form run --duration 2 --in-flight 50 --limits 1
+run --form run --duration 1 --in-flight 20 --limits 0 --refuse 30 --barrier "$barrier" --wait resolved
+run --form steps --duration 1 --in-flight 20 --limits 0 --refuse 30 --wait resolved --transport unix
+run --form own --duration 1 --in-flight 8 --limits 0 --refuse 30 --branches 3
+run --form own --duration 1 --in-flight 8 --limits 0 --api unary --transport unix
+run --form run --duration 1 --limits 0 --api unary --rate 200 --participants 1

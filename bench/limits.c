@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the disk and the store can do: fdatasync of a small file, and commits of the coordinator's store with records as
+ * large, and groups as large, as the run had. A transaction is three writes: its plan, its decision, its end.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <store.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLOCK_SIZE 4096
+#define GROUP_MAX 4096u
+#define VALUE_MAX (65536 + 1024)
+/* About what record.h makes of a transaction with names as short as ours. */
+#define STATE_SIZE 100u
+#define STATE_BRANCH_SIZE 14u
+#define BRANCH_SIZE 44u
+#define RESOLVED_BRANCH_SIZE 24u
+
+struct bench_store {
+    struct store *store;
+    const struct options *options;
+    uint64_t epoch;
+    uint64_t next_number;
+    struct store_op *ops;
+    size_t op_count;
+    char (*gids)[STORE_GID_MAX];
+    size_t gid_count;
+    int64_t time_ms;
+    unsigned char value[VALUE_MAX];
+};
+
+/* -- Writes ---------------------------------------------------------------------------------------------------------------- */
+
+static void put(struct bench_store *bench, uint64_t number, uint32_t part, size_t size)
+{
+    bench->ops[bench->op_count++] =
+        (struct store_op){.kind = STORE_PUT, .number = number, .part = part, .value = bench->value, .size = size};
+}
+
+static size_t state_size(const struct bench_store *bench)
+{
+    return STATE_SIZE + STATE_BRANCH_SIZE * bench->options->branches;
+}
+
+static void put_plan(struct bench_store *bench, uint64_t number)
+{
+    put(bench, number, 0, state_size(bench));
+    for (uint32_t i = 1; i <= bench->options->branches; i++)
+        put(bench, number, i, BRANCH_SIZE + bench->options->payload_size);
+}
+
+static void put_end(struct bench_store *bench, uint64_t number)
+{
+    char *gid = bench->gids[bench->gid_count++];
+    snprintf(gid, STORE_GID_MAX, "bench-%020" PRIu64, number);
+    bench->ops[bench->op_count++] = (struct store_op){.kind = STORE_RESOLVE, .number = number, .time_ms = bench->time_ms,
+        .gid = gid, .value = bench->value, .size = state_size(bench) + RESOLVED_BRANCH_SIZE * bench->options->branches};
+}
+
+static bool commit(struct bench_store *bench)
+{
+    int rc = store_commit(bench->store, 0, bench->epoch, bench->ops, bench->op_count);
+    bench->op_count = 0;
+    bench->gid_count = 0;
+    return rc == 0;
+}
+
+/* One transaction at a time, two commits each: the plan, with the end of the one before, and the decision. */
+static bool measure_single(struct bench_store *bench, struct limits_result *out)
+{
+    int64_t end = now_ns() + bench->options->limits_s * INT64_C(1000000000);
+    for (uint64_t number = bench->next_number; now_ns() < end; number++) {
+        int64_t begin = now_ns();
+        if (number > bench->next_number)
+            put_end(bench, number - 1);
+        put_plan(bench, number);
+        if (!commit(bench))
+            return false;
+        int64_t middle = now_ns();
+        put(bench, number, 0, state_size(bench));
+        if (!commit(bench))
+            return false;
+        histogram_add(&out->commit, middle - begin);
+        histogram_add(&out->commit, now_ns() - middle);
+    }
+    bench->next_number += out->commit.count / 2;
+    return true;
+}
+
+/* Each commit has `group` plans, the decisions of the plans before, and the ends of those before them. */
+static bool measure_group(struct bench_store *bench, struct limits_result *out)
+{
+    uint64_t group = (uint64_t)(out->group + 0.5);
+    uint64_t first = bench->next_number;
+    uint64_t commits = 0;
+    int64_t begin = now_ns();
+    int64_t end = begin + bench->options->limits_s * INT64_C(1000000000);
+    for (; now_ns() < end; commits++) {
+        uint64_t base = first + commits * group;
+        for (uint64_t i = 0; i < group && commits >= 2; i++)
+            put_end(bench, base - 2 * group + i);
+        for (uint64_t i = 0; i < group && commits >= 1; i++)
+            put(bench, base - group + i, 0, state_size(bench));
+        for (uint64_t i = 0; i < group; i++)
+            put_plan(bench, base + i);
+        if (!commit(bench))
+            return false;
+    }
+    out->store_transactions = (double)(commits * group) / ((double)(now_ns() - begin) * 1e-9);
+    return true;
+}
+
+static double median_commit_s(const struct histogram *commit)
+{
+    return histogram_quantile_us(commit, 0.5) * 1e-6;
+}
+
+static const char *measure_store(struct shared *shared)
+{
+    struct bench_store *bench = calloc(1, sizeof(*bench));
+    struct limits_result *out = &shared->limits;
+    char path[PATH_SIZE + 32];
+    char text[STORE_TEXT_MAX];
+    const char *why = NULL;
+    if (bench == NULL)
+        return "out of memory";
+    *bench = (struct bench_store){.options = &shared->options, .time_ms = (int64_t)time(NULL) * 1000};
+    bench->ops = calloc((size_t)GROUP_MAX * (BRANCHES_MAX + 3), sizeof(*bench->ops));
+    bench->gids = calloc(GROUP_MAX, sizeof(*bench->gids));
+    snprintf(path, sizeof(path), "%s/limits", shared->dir);
+    if (bench->ops == NULL || bench->gids == NULL)
+        why = "out of memory";
+    else if (store_lmdb_open(&bench->store, path, NULL, text) != 0
+             || store_acquire(bench->store, 0, &bench->epoch, &bench->next_number) != 0)
+        why = "the store cannot be opened";
+    else if (!measure_single(bench, out) || (out->group >= 1 && !measure_group(bench, out)))
+        why = "the store failed";
+    else if (out->group < 1)
+        out->store_transactions = 0.5 / median_commit_s(&out->commit);
+    if (bench->store != NULL)
+        store_close(bench->store);
+    free(bench->gids);
+    free(bench->ops);
+    free(bench);
+    return why;
+}
+
+/* -- fdatasync -------------------------------------------------------------------------------------------------------------- */
+
+static const char *measure_fdatasync(struct shared *shared)
+{
+    static const char block[BLOCK_SIZE];
+    char path[PATH_SIZE + 32];
+    const char *why = NULL;
+    snprintf(path, sizeof(path), "%s/fdatasync", shared->dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return strerror(errno);
+    int64_t end = now_ns() + shared->options.limits_s * INT64_C(1000000000) / 2;
+    while (now_ns() < end && why == NULL) {
+        int64_t begin = now_ns();
+        if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block) || fdatasync(fd) != 0)
+            why = strerror(errno);
+        histogram_add(&shared->limits.fdatasync, now_ns() - begin);
+    }
+    close(fd);
+    return why;
+}
+
+int role_limits(struct shared *shared)
+{
+    if (shared->limits.group > GROUP_MAX)
+        shared->limits.group = GROUP_MAX;
+    const char *why = measure_fdatasync(shared);
+    if (why == NULL)
+        why = measure_store(shared);
+    if (why != NULL)
+        return role_fail("%s", why);
+    role_ok("");
+    return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tercet-bench: measures Tercet, and beside it what the machine could do at best. One program, many processes: bench.h.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* "--role NAME:INDEX --fd N": how this program starts itself. */
+static int become_role(const char *role, const char *fd)
+{
+    struct shared *shared = shared_map(atoi(fd));
+    if (shared == NULL)
+        return role_fail("cannot map the shared memory: %s", strerror(errno));
+    if (strncmp(role, "participant:", strlen("participant:")) == 0)
+        return role_participant(shared, (uint32_t)atoi(strchr(role, ':') + 1));
+    if (strcmp(role, "load") == 0)
+        return role_load(shared);
+    if (strcmp(role, "limits") == 0)
+        return role_limits(shared);
+    if (strcmp(role, "echo-server") == 0)
+        return role_echo_server(shared);
+    if (strcmp(role, "echo-client") == 0)
+        return role_echo_client(shared);
+    return role_fail("there is no role %s", role);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 5 && strcmp(argv[1], "--role") == 0 && strcmp(argv[3], "--fd") == 0)
+        return become_role(argv[2], argv[4]);
+    options_parse(&options, argc, argv);
+    int fd = memfd_create("tercet-bench", 0);
+    if (fd < 0 || ftruncate(fd, sizeof(struct shared)) != 0) {
+        fprintf(stderr, "tercet-bench: cannot make the shared memory: %s\n", strerror(errno));
+        return 1;
+    }
+    struct shared *shared = shared_map(fd);
+    if (shared == NULL) {
+        fprintf(stderr, "tercet-bench: cannot map the shared memory: %s\n", strerror(errno));
+        return 1;
+    }
+    shared->options = options;
+    return bench_run(shared, fd);
+}
