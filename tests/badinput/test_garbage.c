@@ -5,10 +5,13 @@
  */
 #include "bench.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 BENCH_SUITE(garbage);
 BENCH_SUITE(streams);
@@ -171,6 +174,34 @@ BENCH_TEST(garbage, small_on_the_wire_and_large_in_memory)
     code = send_raw(&bench, COORDINATOR, "Session", (struct crpc_bytes){bytes, size}, NULL);
     cr_expect(code == CRPC_INVALID_ARGUMENT || code == CRPC_RESOURCE_EXHAUSTED || code == CRPC_OK, "%s", crpc_code_name((int)code));
     free(bytes);
+}
+
+/* What a port scan leaves behind: connections that say nothing, or no HTTP/2, or a broken one. */
+BENCH_TEST(garbage, no_http2)
+{
+    static const struct crpc_bytes sent[] = {
+        {"", 0},
+        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27},
+        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},                              /* the beginning of a TLS hello */
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x04\x00\x00\x00\x00\x00", 33}, /* a frame of 16 MiB */
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x01\x09\x00\x00\x00\x00\x00x", 34}, /* a continuation of nothing */
+    };
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int connections[200];
+    address.sin_port = htons((uint16_t)atoi(strrchr(bench.daemon.address, ':') + 1));
+    for (int i = 0; i < 200; i++) {
+        const struct crpc_bytes *bytes = &sent[i % 5];
+        connections[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert_eq(connect(connections[i], (struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert_eq(send(connections[i], bytes->data, bytes->size, MSG_NOSIGNAL), (ssize_t)bytes->size);
+    }
+    bench_check_serving(&bench);
+    for (int i = 0; i < 200; i++)
+        close(connections[i]);
+    bench_check_serving(&bench);
+    char *log = daemon_log(&bench.daemon);
+    cr_expect_lt(strlen(log), 20000, "the log is flooded: %zu bytes", strlen(log));
+    free(log);
 }
 
 /* -- Streams ---------------------------------------------------------------------------------------------------------------------- */

@@ -123,7 +123,7 @@ Test(refused, broken_stores)
 /* A transaction that is over is looked at when somebody asks: the answer must not be "unknown". */
 BENCH_TEST(refused, a_damaged_transaction_that_is_over)
 {
-    char name[128], text[DAEMON_TEXT_MAX];
+    char name[128];
     stop_for_damage();
     cr_assert(damage_find_database(store, "records/", name));
     struct damage damage = {.database = name, .index = 0, .at = 20};
@@ -133,7 +133,6 @@ BENCH_TEST(refused, a_damaged_transaction_that_is_over)
     cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_DATA_LOSS, "restore"));
     get = get_of("kept-open");
     cr_expect(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING), "the others are served");
-    (void)text;
     cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
     cr_assert(damage_do(store, &damage));
     start_again();
