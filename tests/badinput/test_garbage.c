@@ -312,6 +312,47 @@ BENCH_TEST(streams, results_for_unknown_calls)
     participant_close(participant);
 }
 
+/* A participant that guesses the ids of others' calls, which were sent to another instance or still wait for one. */
+BENCH_TEST(streams, results_for_calls_of_others)
+{
+    enum { GENERATIONS = 8, PLACES = 256, COUNT = GENERATIONS * PLACES };
+    static Tercet__V1__CallResult results[COUNT];
+    static Tercet__V1__CallResult *list[COUNT];
+    struct participant *participant = participant_open(&bench);
+    Tercet__V1__Branch held = branch_of(1, "stock/hold", 1);
+    Tercet__V1__Branch waiting = branch_of(2, "absent/do", 1);
+    Tercet__V1__Branch *branches[] = {&held, &waiting};
+    Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    const Tercet__V1__AttachRequest *messages[] = {&request};
+    char gid[] = "others", service[] = "later", action[] = "do", text[256];
+    char *actions[] = {action};
+    run.gid = gid;
+    run.branches = branches;
+    run.n_branches = 2;
+    run.wait = TERCET__V1__WAIT__WAIT_NOT;
+    cr_assert(is_in(&bench, "Run", &run.base, TERCET__V1__STATE__TRYING));
+    for (size_t i = 0; i < COUNT; i++) {
+        tercet__v1__call_result__init(&results[i]);
+        results[i].id = (uint64_t)(i / PLACES) << 32 | i % PLACES;
+        results[i].outcome = TERCET__V1__OUTCOME__DONE;
+        list[i] = &results[i];
+    }
+    hello.service = service;
+    hello.actions = actions;
+    hello.n_actions = 1;
+    request.hello = &hello;
+    request.results = list;
+    request.n_results = COUNT;
+    cr_assert_eq(attach(messages, 1, text), CRPC_OK, "%s", text);
+    Tercet__V1__GetRequest get = get_of(gid);
+    cr_assert(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING), "a stranger has answered");
+    Tercet__V1__CancelRequest cancel = cancel_of(gid, "");
+    cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLING));
+    participant_close(participant);
+}
+
 BENCH_TEST(streams, session_with_nothing_in_it)
 {
     Tercet__V1__SessionRequest empty = TERCET__V1__SESSION_REQUEST__INIT;
