@@ -104,7 +104,8 @@ static void run(const struct service *service, struct tercet_participant *partic
             return;
     puts("ready");
     fflush(stdout);
-    sigwaitinfo(signals, NULL);
+    while (sigwaitinfo(signals, NULL) < 0)
+        continue; /* stopped and continued: that is no signal to end */
     fprintf(stderr, "%s: stopping\n", service->program);
 }
 
