@@ -17,6 +17,7 @@
 #define ORDERS_A_POINT 80
 #define DEATH_MS 30000
 #define DELAY_MS_MAX 300
+#define FREEZE_MS_MAX 4000
 #define NAMES_MAX 32
 
 struct settings {
@@ -26,7 +27,7 @@ struct settings {
 
 /* What has been killed, by kind. */
 struct tally {
-    uint64_t coordinator, participant, initiator, audits;
+    uint64_t coordinator, participant, initiator, frozen, audits;
 };
 
 static bool fail(const char *what)
@@ -198,9 +199,20 @@ static bool kill_both(struct stage *stage, struct tally *tally, uint64_t i, uint
     return stage_await_service(stage, i);
 }
 
+/* Alive, and silent for longer than the coordinator waits for an answer; what it then says comes late. */
+static bool freeze(struct stage *stage, struct tally *tally, uint64_t i, uint64_t ms)
+{
+    pid_t pid = i < STAGE_SERVICES ? stage->services[i].pid : stage->daemon.process.pid;
+    tally->frozen++;
+    kill(pid, SIGSTOP);
+    pause_ms(ms);
+    kill(pid, SIGCONT);
+    return true;
+}
+
 static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
 {
-    uint64_t victim = draw(state, 10), service = draw(state, STAGE_SERVICES), away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
+    uint64_t victim = draw(state, 11), service = draw(state, STAGE_SERVICES), away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
     pause_ms(draw(state, DELAY_MS_MAX));
     if (victim < 4)
         return kill_coordinator(stage, tally, away_ms);
@@ -208,7 +220,9 @@ static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
         return kill_participant(stage, tally, service, away_ms);
     if (victim < 9)
         return kill_initiator(stage, tally);
-    return kill_both(stage, tally, service, away_ms);
+    if (victim < 10)
+        return kill_both(stage, tally, service, away_ms);
+    return freeze(stage, tally, draw(state, STAGE_SERVICES + 1), draw(state, FREEZE_MS_MAX));
 }
 
 /* A kill counts when orders go through before and after it. */
@@ -275,12 +289,15 @@ static void parse(struct settings *settings, int argc, char **argv)
         usage();
 }
 
-static void print_reproduction(int argc, char **argv, const struct settings *settings, const struct stage *stage)
+static void print_reproduction(const char *program, const struct settings *settings, const struct stage *stage)
 {
-    fputs("VIOLATED. The same kills again:", stderr);
-    for (int i = 0; i < argc; i++)
-        fprintf(stderr, " %s", argv[i]);
-    fprintf(stderr, " --seed %" PRIu64 "\nEverything of this run is in %s\n", settings->seed, stage->daemon.dir);
+    fprintf(stderr, "VIOLATED. The same kills again: %s --tercetd %s --tercetctl %s --shop %s --seed %" PRIu64, program, settings->tercetd,
+            settings->tercetctl, settings->shop, settings->seed);
+    if (settings->points != NULL)
+        fprintf(stderr, " --points %s\n", settings->points);
+    else
+        fprintf(stderr, " --kills %" PRIu64 "\n", settings->kills);
+    fprintf(stderr, "Everything of this run is in %s\n", stage->daemon.dir);
 }
 
 int main(int argc, char **argv)
@@ -296,12 +313,12 @@ int main(int argc, char **argv)
     if (holds)
         holds = settings.points != NULL ? run_points(&stage, &settings, &tally) : run_random(&stage, &settings, &tally);
     stage_read_log(&stage);
-    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; %" PRIu64
+    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; frozen: %" PRIu64 "; %" PRIu64
            " audits on the way; told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
-           tally.coordinator, tally.participant, tally.initiator, tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
+           tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
            settings.seed);
     if (!holds)
-        print_reproduction(argc, argv, &settings, &stage);
+        print_reproduction(argv[0], &settings, &stage);
     stage_close(&stage, !holds);
     return holds ? 0 : 1;
 }

@@ -18,12 +18,15 @@
 #define REST_MS 60000
 #define POLL_MS 5
 
-static const char *const service_names[STAGE_SERVICES] = {"stock", "payment", "order"};
+#define DATABASES 3
 
-const char *stage_service_name(size_t i)
-{
-    return service_names[i];
-}
+static const char *const databases[DATABASES] = {"stock", "payment", "order"};
+
+/* The instances: the program's name and its further options. */
+static const char *const instances[STAGE_SERVICES][5] = {{"stock", "--stock", "1000000"},
+                                                         {"stock", "--stock", "1000000"},
+                                                         {"payment", "--funds", "1000000000", "--listen", "127.0.0.1:0"},
+                                                         {"order"}};
 
 static void pause_shortly(void)
 {
@@ -48,14 +51,12 @@ static void arm(char environment[96], const char *failpoint)
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
 {
     char program[256], data[160], log[160], environment[96];
-    const char *argv[9] = {program, "--coordinator", stage->daemon.address, "--data", data};
-    if (i == 0)
-        argv[5] = "--stock", argv[6] = "1000000";
-    else if (i == 1)
-        argv[5] = "--funds", argv[6] = "1000000000";
-    snprintf(program, sizeof(program), "%s/shop-%s", stage->shop, service_names[i]);
-    snprintf(data, sizeof(data), "%s/%s.db", stage->daemon.dir, service_names[i]);
-    snprintf(log, sizeof(log), "%s/%s.log", stage->daemon.dir, service_names[i]);
+    const char *name = instances[i][0];
+    const char *argv[10] = {program, "--coordinator", stage->daemon.address, "--data", data};
+    memcpy(&argv[5], &instances[i][1], sizeof(instances[i]) - sizeof(instances[i][0]));
+    snprintf(program, sizeof(program), "%s/shop-%s", stage->shop, name);
+    snprintf(data, sizeof(data), "%s/%s.db", stage->daemon.dir, name);
+    snprintf(log, sizeof(log), "%s/%s-%zu.log", stage->daemon.dir, name, i);
     arm(environment, failpoint);
     process_start(&stage->services[i], argv, log, environment);
 }
@@ -68,7 +69,7 @@ bool stage_await_service(struct stage *stage, size_t i)
 
 bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
 {
-    static const char *const options[] = {"--quiet", "--retry-base", "20ms", "--retry-cap", "500ms", "--call-timeout", "3s",
+    static const char *const options[] = {"--quiet", "--retry-base", "20ms", "--retry-cap", "500ms", "--call-timeout", "1s",
                                           "--park-after-failures", "1000", NULL};
     *stage = (struct stage){.shop = shop, .tercetctl = tercetctl, .seed = seed};
     if (!daemon_start(&stage->daemon, tercetd, options))
@@ -94,12 +95,12 @@ void stage_close(struct stage *stage, bool is_kept)
 
 /* -- The buyers ----------------------------------------------------------------------------------------------------------- */
 
-/* A few of them are, or want, what the shop does not know, and are refused. */
+/* Some want what the shop does not have, and are refused. */
 void stage_start_traffic(struct stage *stage, uint64_t orders, const char *failpoint)
 {
     char program[256], log[160], seed[32], count[32], environment[96];
     const char *argv[] = {program,    "--coordinator", stage->daemon.address, "--orders",   count, "--seed",     seed, "--log", stage->log_path,
-                          "--timeout", "20s",          "--deadline",          "2s",         "--in-flight", "8", "--items", "21", "--customers", "51", NULL};
+                          "--timeout", "20s",          "--deadline",          "2s",         "--in-flight", "8", "--items", "21", "--customers", "50", NULL};
     snprintf(program, sizeof(program), "%s/shop-traffic", stage->shop);
     snprintf(log, sizeof(log), "%s/traffic.log", stage->daemon.dir);
     snprintf(seed, sizeof(seed), "%" PRIu64, stage->seed * 1000 + stage->traffic_count++);
@@ -216,12 +217,12 @@ static bool await_rest(struct stage *stage)
 
 static bool run_audit(struct stage *stage)
 {
-    char program[256], paths[STAGE_SERVICES][160], text[16384];
+    char program[256], paths[DATABASES][160], text[16384];
     const char *argv[] = {program, "--stock", paths[0], "--payment", paths[1], "--order", paths[2], "--log", stage->log_path, "--at-rest", NULL};
     struct process process;
     snprintf(program, sizeof(program), "%s/shop-audit", stage->shop);
-    for (size_t i = 0; i < STAGE_SERVICES; i++)
-        snprintf(paths[i], sizeof(paths[i]), "%s/%s.db", stage->daemon.dir, service_names[i]);
+    for (size_t i = 0; i < DATABASES; i++)
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s.db", stage->daemon.dir, databases[i]);
     process_start(&process, argv, NULL, NULL);
     if (read_output(&process, text, sizeof(text)))
         return true;

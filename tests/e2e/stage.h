@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The shop on a stage: tercetd, the three services, buyers, and the audit; each a process of its own that can be killed.
+ * The shop on a stage: tercetd, the services, buyers, and the audit; each a process of its own that can be killed.
  */
 #ifndef TERCET_E2E_STAGE_H
 #define TERCET_E2E_STAGE_H
 
 #include "daemon.h"
 
-#define STAGE_SERVICES 3 /* stock, payment, order */
+#define STAGE_SERVICES 4 /* stock twice, on one database; payment, which is called at a port of its own; order */
 
 struct stage {
     const char *shop;      /* the folder with the shop's programs */
@@ -26,8 +26,6 @@ struct stage {
 bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed);
 /* Kills what runs. Removes the directory unless it is to be looked at. */
 void stage_close(struct stage *stage, bool is_kept);
-
-const char *stage_service_name(size_t i);
 
 /* Starts one, armed with a crash point when `failpoint` is not NULL; stage_await_service waits until it is attached. */
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint);
