@@ -85,11 +85,13 @@ static int error_of_store(int rc)
     }
 }
 
-/* A store that is made anew begins above the numbers of one that was lost before it: participants keep the highest mark
- * they saw, and would refuse what is at or below it. A second of wall clock is worth 2^20 numbers; the sum stays below 2^53. */
+/* A store that is made anew, or restored from a backup, goes on above the numbers that were given without it: participants keep the
+ * highest mark they saw, and would refuse what is at or below it. A second of wall clock is worth 2^20 numbers; the sum
+ * stays below 2^53. */
 static uint64_t first_number(const struct coordinator *c)
 {
-    return c->next_number > 1 ? c->next_number : (uint64_t)(c->started_ms / 1000) << 20;
+    uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
+    return c->next_number > by_clock ? c->next_number : by_clock;
 }
 
 static int open_store(struct coordinator *c, char *text)
