@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the processes of tercet-bench share: one block of memory (a memfd, sparse), mapped by all. The first process writes
- * options and addresses into it before it starts the others; each of them writes its own part only.
+ * What the processes of tercet-bench share: one block of memory (a memfd, sparse), mapped by all. The first process
+ * writes options and addresses into it before it starts the others; each of them writes its own part only.
  *
  *   tercet-bench ──fork, exec──▶ tercetd
- *                ──────────────▶ --role participant:0 ...   --role load   --role limits   --role echo-server, echo-client
+ *                ──────────────▶ --role participant:0 ..., load, limits, echo-server, echo-client
  *
  * A role talks to the first process by lines: "ok" or "ok TEXT" on its standard output when it has done what was asked,
  * anything else is a failure; a word on its standard input asks for the next thing. End of input: it ends.

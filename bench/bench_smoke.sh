@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# bench_smoke.sh TERCET-BENCH TERCETD BARRIER: short, small runs of every form. They must count every effect exactly once, and print
-# what they promise; nothing is judged by the clock.
+# bench_smoke.sh TERCET-BENCH TERCETD BARRIER: short, small runs of every form. They must count every effect exactly
+# once, and print what they promise; nothing is judged by the clock.
 set -euo pipefail
 bench=$1
 tercetd=$2

@@ -37,7 +37,7 @@ struct bench_store {
     unsigned char value[VALUE_MAX];
 };
 
-/* -- Writes ---------------------------------------------------------------------------------------------------------------- */
+/* -- Writes -------------------------------------------------------------------------------------------------------- */
 
 static void put(struct bench_store *bench, uint64_t number, uint32_t part, size_t size)
 {
@@ -61,8 +61,9 @@ static void put_end(struct bench_store *bench, uint64_t number)
 {
     char *gid = bench->gids[bench->gid_count++];
     snprintf(gid, STORE_GID_MAX, "bench-%020" PRIu64, number);
-    bench->ops[bench->op_count++] = (struct store_op){.kind = STORE_RESOLVE, .number = number, .time_ms = bench->time_ms,
-        .gid = gid, .value = bench->value, .size = state_size(bench) + RESOLVED_BRANCH_SIZE * bench->options->branches};
+    size_t size = state_size(bench) + RESOLVED_BRANCH_SIZE * bench->options->branches;
+    bench->ops[bench->op_count++] = (struct store_op){.kind = STORE_RESOLVE, .number = number,
+        .time_ms = bench->time_ms, .gid = gid, .value = bench->value, .size = size};
 }
 
 static bool commit(struct bench_store *bench)
@@ -153,7 +154,7 @@ static const char *measure_store(struct shared *shared)
     return why;
 }
 
-/* -- fdatasync -------------------------------------------------------------------------------------------------------------- */
+/* -- fdatasync ----------------------------------------------------------------------------------------------------- */
 
 static const char *measure_fdatasync(struct shared *shared)
 {

@@ -20,7 +20,7 @@
 #define STREAMS_LIMIT (PARTICIPANTS_MAX + 1)
 #define MESSAGE_SIZE_MAX (8u << 20)
 
-/* -- Server ------------------------------------------------------------------------------------------------------------------ */
+/* -- Server -------------------------------------------------------------------------------------------------------- */
 
 static void on_request_message(struct crpc_call *call, struct crpc_bytes bytes, void *ctx)
 {
@@ -66,7 +66,8 @@ static void on_open(struct crpc_call *call, void *ctx)
 
 static int serve(struct crpc_server *server, struct shared *shared)
 {
-    static const struct crpc_handler handlers[] = {{.method = "Exchange", .kind = CRPC_BIDIRECTIONAL, .on_open = on_open}};
+    static const struct crpc_handler handlers[] = {
+        {.method = "Exchange", .kind = CRPC_BIDIRECTIONAL, .on_open = on_open}};
     char address[PATH_SIZE + 32] = "127.0.0.1:0";
     int port = 0;
     if (shared->options.transport == TRANSPORT_UNIX)
@@ -100,7 +101,7 @@ int role_echo_server(struct shared *shared)
     return status;
 }
 
-/* -- Client ------------------------------------------------------------------------------------------------------------------ */
+/* -- Client -------------------------------------------------------------------------------------------------------- */
 
 struct exchange {
     struct crpc_channel *channel;
@@ -161,7 +162,8 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
         crpc_call_cancel(call);
         return;
     }
-    atomic_fetch_add(&stream->exchange->records, ((const Tercet__Bench__V1__EchoBatch *)(const void *)batch)->n_records);
+    const Tercet__Bench__V1__EchoBatch *echoed = (const void *)batch;
+    atomic_fetch_add(&stream->exchange->records, echoed->n_records);
     crpc_message_free(batch);
     if (stream->exchange->times != NULL)
         histogram_add(stream->exchange->times, now_ns() - stream->sent_ns);
@@ -183,8 +185,8 @@ static int open_stream(struct echo_stream *stream, struct exchange *exchange)
     static const struct crpc_call_events events = {.on_message = on_message, .on_sent = on_sent, .on_end = on_end};
     const struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
     *stream = (struct echo_stream){.exchange = exchange, .is_sending = true, .in_flight = 1};
-    int rc = crpc_call_open(&stream->call, exchange->channel, &tercet__bench__v1__echo__descriptor, "Exchange", &options,
-                            &events, stream);
+    int rc = crpc_call_open(&stream->call, exchange->channel, &tercet__bench__v1__echo__descriptor, "Exchange",
+                            &options, &events, stream);
     if (rc != 0)
         return rc;
     stream->sent_ns = now_ns();
@@ -266,7 +268,8 @@ int role_echo_client(struct shared *shared)
     if (rc == 0)
         rc = crpc_channel_new(&channel, loop, shared->echo, &options);
     if (rc == 0) {
-        shared->limits.echo_records = measure(channel, shared, shared->limits.batch, 1 + shared->options.participants, NULL);
+        uint32_t streams = 1 + shared->options.participants;
+        shared->limits.echo_records = measure(channel, shared, shared->limits.batch, streams, NULL);
         if (measure(channel, shared, 1, 1, &shared->limits.echo) == 0)
             rc = CRPC_EINTERNAL;
     }

@@ -22,7 +22,7 @@
 #define STATISTICS_TIMEOUT_MS 10000
 #define STATISTICS_PAUSE_MS 20
 
-/* -- Transactions ------------------------------------------------------------------------------------------------------- */
+/* -- Transactions -------------------------------------------------------------------------------------------------- */
 
 enum outcome load_outcome(int code, enum tercet_state state)
 {
@@ -75,7 +75,8 @@ static bool start(struct slot *slot, int64_t start_ns)
     slot->seq = seq;
     slot->start_ns = start_ns;
     slot->branch = 0;
-    slot->is_resolved_wanted = (load->options->wait == WAIT_RESOLVED) != (seq % OTHER_WAIT_EVERY == OTHER_WAIT_EVERY - 1);
+    bool is_other = seq % OTHER_WAIT_EVERY == OTHER_WAIT_EVERY - 1;
+    slot->is_resolved_wanted = (load->options->wait == WAIT_RESOLVED) != is_other;
     snprintf(slot->gid, sizeof(slot->gid), "%s-%012" PRIu64, load->shared->run_id, seq);
     load->shared->outcomes[seq] = OUTCOME_STARTED;
     if (load->backend->start(slot))
@@ -117,7 +118,7 @@ void load_finish(struct slot *slot, enum outcome outcome, const char *text)
         start(slot, now_ns());
 }
 
-/* -- Starting ----------------------------------------------------------------------------------------------------------- */
+/* -- Starting ------------------------------------------------------------------------------------------------------ */
 
 static void start_all(struct load *load)
 {
@@ -169,7 +170,7 @@ static bool drain(struct load *load)
     return rc == 0;
 }
 
-/* -- The coordinator's statistics --------------------------------------------------------------------------------------- */
+/* -- The coordinator's statistics ---------------------------------------------------------------------------------- */
 
 struct observer {
     struct crpc_loop *loop;
@@ -188,7 +189,8 @@ static bool ask(struct observer *observer, struct snapshot *out)
     const struct crpc_call_options options = {
         .size = sizeof(options), .timeout_ms = STATISTICS_TIMEOUT_MS, .wait_for_ready = true};
     ProtobufCMessage *reply = NULL;
-    if (crpc_unary(&reply, observer->channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &options, NULL) != 0)
+    if (crpc_unary(&reply, observer->channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &options,
+                   NULL) != 0)
         return false;
     const Tercet__V1__Statistics *statistics = (const void *)reply;
     out->open = statistics->trying + statistics->confirming + statistics->cancelling;
@@ -244,7 +246,7 @@ static void subtract(struct load_result *out, const struct snapshot *begin, cons
     out->steal_cpu = end->steal_cpu - begin->steal_cpu;
 }
 
-/* -- The run ------------------------------------------------------------------------------------------------------------- */
+/* -- The run ------------------------------------------------------------------------------------------------------- */
 
 /* Sleeps, or until the load stops by itself. */
 static void let_run(struct load *load, uint32_t seconds)

@@ -30,8 +30,8 @@ struct slot {
 struct backend {
     /* 0, or an error text. */
     const char *(*open)(struct load *load);
-    /* Starts slot's transaction; load_finish comes once, on any thread, perhaps before this returns. False: it could not
-     * be started, load_finish does not come, and load_error was called. */
+    /* Starts slot's transaction; load_finish comes once, on any thread, perhaps before this returns. False: it could
+     * not be started, load_finish does not come, and load_error was called. */
     bool (*start)(struct slot *slot);
     void (*close)(struct load *load);
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * load.h: own calls by the library's blocking form, a thread for each transaction under way: enlist, call the participant,
- * next branch, confirm.
+ * load.h: own calls by the library's blocking form, a thread for each transaction under way: enlist, call the
+ * participant, next branch, confirm.
  */
 #include "load.h"
 
@@ -33,7 +33,7 @@ struct blocking {
     struct worker workers[BLOCKING_MAX];
 };
 
-/* -- One transaction ------------------------------------------------------------------------------------------------------------ */
+/* -- One transaction ----------------------------------------------------------------------------------------------- */
 
 /* Calls the participant. 0, TERCET_REFUSED or TERCET_UNKNOWN. */
 static int call_try(struct worker *worker, uint32_t branch, uint64_t number, char *text)
@@ -55,8 +55,9 @@ static int call_try(struct worker *worker, uint32_t branch, uint64_t number, cha
     ProtobufCMessage *reply = NULL;
     request.payload.data = slot->load->payload;
     request.payload.len = slot->load->options->payload_size;
-    struct crpc_channel *channel = worker->blocking->participants[participant_of(slot->load->options, slot->seq, branch)];
-    int rc = crpc_unary(&reply, channel, &tercet__bench__v1__own__descriptor, "Try", &request.base, &options, &result);
+    uint32_t participant = participant_of(slot->load->options, slot->seq, branch);
+    int rc = crpc_unary(&reply, worker->blocking->participants[participant], &tercet__bench__v1__own__descriptor,
+                        "Try", &request.base, &options, &result);
     if (rc != 0)
         snprintf(text, TEXT_SIZE, "own try: %s", result.message != NULL ? result.message : crpc_strerror(rc));
     bool is_refused_now = rc == CRPC_ESTATUS && result.code == CRPC_ABORTED;
@@ -115,7 +116,7 @@ static void *work(void *ctx)
     }
 }
 
-/* -- The backend ------------------------------------------------------------------------------------------------------------------- */
+/* -- The backend --------------------------------------------------------------------------------------------------- */
 
 static bool start(struct slot *slot)
 {

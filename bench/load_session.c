@@ -5,7 +5,7 @@
 #include "load.h"
 
 
-/* -- Run ------------------------------------------------------------------------------------------------------------------ */
+/* -- Run ----------------------------------------------------------------------------------------------------------- */
 
 static enum tercet_wait wait_of(const struct slot *slot)
 {
@@ -38,7 +38,7 @@ static int start_run(struct slot *slot)
     return tercet_run_start(slot->load->state, branches, slot->load->options->branches, &options, on_ended, slot);
 }
 
-/* -- Step by step: a try when the one before is done, then the decision ----------------------------------------------------- */
+/* -- Step by step: a try when the one before is done, then the decision -------------------------------------------- */
 
 static void on_tried(const struct tercet_tried *tried, void *ctx);
 
@@ -84,7 +84,7 @@ static int start_steps(struct slot *slot)
     return rc;
 }
 
-/* -- The backend -------------------------------------------------------------------------------------------------------------- */
+/* -- The backend --------------------------------------------------------------------------------------------------- */
 
 static bool start(struct slot *slot)
 {

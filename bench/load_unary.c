@@ -22,7 +22,7 @@ struct unary {
     struct crpc_channel *participants[PARTICIPANTS_MAX][CONNECTIONS_MAX];
 };
 
-/* -- Calls -------------------------------------------------------------------------------------------------------------- */
+/* -- Calls --------------------------------------------------------------------------------------------------------- */
 
 /* Makes a call of the slot's; when it cannot be made, the transaction ends here. */
 static void call(struct slot *slot, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
@@ -105,7 +105,7 @@ static void cancel(struct slot *slot)
     ask(slot, "Cancel", &request.base, on_ended);
 }
 
-/* -- Step by step ----------------------------------------------------------------------------------------------------------- */
+/* -- Step by step -------------------------------------------------------------------------------------------------- */
 
 static void try_next(struct slot *slot);
 
@@ -140,7 +140,7 @@ static void try_next(struct slot *slot)
     ask(slot, "Try", &request.base, on_tried);
 }
 
-/* -- Own calls -------------------------------------------------------------------------------------------------------------- */
+/* -- Own calls ----------------------------------------------------------------------------------------------------- */
 
 static void enlist_next(struct slot *slot);
 
@@ -179,8 +179,8 @@ static void on_enlisted(const ProtobufCMessage *reply, const struct crpc_status 
     request.payload.data = slot->load->payload;
     request.payload.len = slot->load->options->payload_size;
     uint32_t participant = participant_of(slot->load->options, slot->seq, slot->branch);
-    call(slot, unary->participants[participant][slot->index / PER_CONNECTION], &tercet__bench__v1__own__descriptor, "Try",
-         &request.base, metadata, 3, on_own_tried);
+    call(slot, unary->participants[participant][slot->index / PER_CONNECTION], &tercet__bench__v1__own__descriptor,
+         "Try", &request.base, metadata, 3, on_own_tried);
 }
 
 static void enlist_next(struct slot *slot)
@@ -195,7 +195,7 @@ static void enlist_next(struct slot *slot)
     ask(slot, "Enlist", &request.base, on_enlisted);
 }
 
-/* -- The backend --------------------------------------------------------------------------------------------------------------- */
+/* -- The backend --------------------------------------------------------------------------------------------------- */
 
 static bool start(struct slot *slot)
 {

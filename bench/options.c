@@ -24,12 +24,14 @@ static const char usage[] =
     "  --barrier memory|sqlite    the participants' barrier; sqlite: a file each, synchronous=FULL (default memory)\n"
     "  --participants 1-16        processes, a service each (default 2)\n"
     "  --transport tcp|unix       loopback or unix sockets (default tcp)\n"
-    "  --api session|unary        the C library, or unary calls as from any language, 64 a connection (default session)\n"
+    "  --api session|unary        the C library, or unary calls as from any language, 64 a connection (default\n"
+    "                             session)\n"
     "  --in-flight 1-10000        transactions at once (default 1000; with --rate at most, default 10000)\n"
     "  --rate N                   starts N a second, whatever is answered; latency counts from the intended start\n"
     "  --duration SECONDS         measured (default 10)\n"
     "  --warmup SECONDS           before that (default 2)\n"
-    "  --wait decided|resolved    what the initiator waits for; one transaction in 16 waits for the other (default decided)\n"
+    "  --wait decided|resolved    what the initiator waits for; one transaction in 16 waits for the other (default\n"
+    "                             decided)\n"
     "  --window N, --batch N      of the participants (default 4096, 256)\n"
     "  --limits SECONDS           for each limit of the machine; 0: not measured (default 2)\n"
     "  --coordinator ADDRESS      one that runs (default: starts tercetd)\n"
@@ -188,7 +190,7 @@ void options_parse(struct options *out, int argc, char **argv)
         out->in_flight = out->rate > 0 ? IN_FLIGHT_MAX : 1000;
     if (out->form == FORM_OWN && out->api == API_SESSION) {
         if (out->in_flight > BLOCKING_MAX && out->rate == 0)
-            fail("in-flight", "", "own calls over a session use the library's blocking form, a thread each: at most 1024");
+            fail("in-flight", "", "own calls over a session block a thread each: at most 1024");
         if (out->in_flight > BLOCKING_MAX)
             out->in_flight = BLOCKING_MAX;
     }

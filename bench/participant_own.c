@@ -36,7 +36,7 @@ struct own_server {
     bool is_stopping;
 };
 
-/* -- Arrival ---------------------------------------------------------------------------------------------------------- */
+/* -- Arrival ------------------------------------------------------------------------------------------------------- */
 
 static void copy_metadata(char *out, size_t size, struct crpc_call *call, const char *key)
 {
@@ -76,7 +76,7 @@ static void on_request(struct crpc_call *call, const ProtobufCMessage *request, 
     pthread_mutex_unlock(&server->lock);
 }
 
-/* -- Work --------------------------------------------------------------------------------------------------------------- */
+/* -- Work ---------------------------------------------------------------------------------------------------------- */
 
 static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
@@ -134,7 +134,7 @@ static void *work(void *ctx)
     return NULL;
 }
 
-/* -- Start and stop ---------------------------------------------------------------------------------------------------- */
+/* -- Start and stop ------------------------------------------------------------------------------------------------ */
 
 static int listen_at(struct own_server *server, const char *address, char *address_out)
 {

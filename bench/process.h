@@ -29,8 +29,8 @@ bool process_line(struct process *process, char *line, int timeout_ms);
 /* Asks for the next thing with a word. */
 void process_say(struct process *process, const char *word);
 
-/* Sends a signal (0: only closes its input), waits for the end, kills it when that does not come in time. The wait status,
- * or -1 when it had to be killed or there is none. */
+/* Sends a signal (0: only closes its input), waits for the end, kills it when that does not come in time. The wait
+ * status, or -1 when it had to be killed or there is none. */
 int process_stop(struct process *process, int signal, int timeout_ms);
 
 /* CPU time that the process has used, in seconds; 0 when it cannot be told. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- The object ----------------------------------------------------------------------------------------------------------- */
+/* -- The object ---------------------------------------------------------------------------------------------------- */
 
 /* Figures are rounded for people: four digits are more than the machine repeats. */
 static void add_number(cJSON *object, const char *name, double value)
@@ -106,9 +106,9 @@ static void add_audit(cJSON *root, const struct audit *audit)
     add_number(object, "violations", (double)audit->violations);
 }
 
-/* The time to the decision with nothing but what cannot be left out: forced writes and round trips, one after another. Run
- * has two of each; the other forms have, for each branch, a write, the round trip that asks for it and the one to the
- * participant; then a write and a round trip to decide. SQLite adds a sync to each try. */
+/* The time to the decision with nothing but what cannot be left out: forced writes and round trips, one after another.
+ * Run has two of each; the other forms have, for each branch, a write, the round trip that asks for it and the one to
+ * the participant; then a write and a round trip to decide. SQLite adds a sync to each try. */
 static double floor_us(const struct shared *shared)
 {
     const struct limits_result *limits = &shared->limits;
@@ -173,7 +173,7 @@ static cJSON *make_object(const struct shared *shared, const struct audit *audit
     return root;
 }
 
-/* -- The table ------------------------------------------------------------------------------------------------------------ */
+/* -- The table ----------------------------------------------------------------------------------------------------- */
 
 static void print_value(const cJSON *value)
 {

@@ -64,7 +64,7 @@ static bool start_role(struct process *out, struct bench *bench, const char *rol
     return true;
 }
 
-/* -- The coordinator -------------------------------------------------------------------------------------------------------- */
+/* -- The coordinator ----------------------------------------------------------------------------------------------- */
 
 /* Beside this program, in the build tree, or wherever PATH says. */
 static void find_tercetd(char *out, size_t size, const struct bench *bench)
@@ -102,13 +102,14 @@ static bool start_coordinator(struct bench *bench)
                           (char *)(uintptr_t)"--quiet", NULL};
     if (process_start(&bench->coordinator, "tercetd", argv) != 0)
         return complain("tercetd: %s", strerror(errno));
-    if (!process_line(&bench->coordinator, line, START_TIMEOUT_MS) || sscanf(line, "ready %255s", shared->coordinator) != 1)
+    if (!process_line(&bench->coordinator, line, START_TIMEOUT_MS)
+        || sscanf(line, "ready %255s", shared->coordinator) != 1)
         return complain("tercetd (%s): %s", program, line);
     shared->coordinator_pid = bench->coordinator.pid;
     return true;
 }
 
-/* -- Participants and load ---------------------------------------------------------------------------------------------------- */
+/* -- Participants and load ----------------------------------------------------------------------------------------- */
 
 static bool start_participants(struct bench *bench)
 {
@@ -162,7 +163,7 @@ static bool stop_all(struct bench *bench)
     return stop(&bench->coordinator, SIGTERM) && is_clean;
 }
 
-/* -- Limits --------------------------------------------------------------------------------------------------------------------- */
+/* -- Limits -------------------------------------------------------------------------------------------------------- */
 
 /* Groups and messages as the run had them. A commit releases the messages: to the initiator and to each participant. */
 static void plan_limits(struct shared *shared)
@@ -194,7 +195,7 @@ static bool measure_limits(struct bench *bench)
     return stop(&limits, 0) && is_done;
 }
 
-/* -- All ------------------------------------------------------------------------------------------------------------------------- */
+/* -- All ----------------------------------------------------------------------------------------------------------- */
 
 static bool run_all(struct bench *bench)
 {

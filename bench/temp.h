@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes one under `parent` ("": /var/tmp, or else the current directory, whichever is on a disk). False: `path` says what
- * is wrong. */
+/* Makes one under `parent` ("": /var/tmp, or else the current directory, whichever is on a disk). False: `path` says
+ * what is wrong. */
 bool temp_make(char *path, size_t size, const char *parent);
 
 /* Removes it with all that is in it. */
