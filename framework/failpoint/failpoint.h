@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Named crash points, for the fault-injection tests. FAILPOINT("commit.before") kills the process there (SIGKILL, as a power
- * cut would) when the environment says TERCET_FAILPOINT=commit.before, or commit.before:3 for its third passing. The
- * points enlist themselves in a linker section, so they can be listed. Without TERCET_FAILPOINTS they do not exist.
+ * cut would) when the environment says TERCET_FAILPOINT=commit.before, or commit.before:3 for its third passing, or
+ * commit.before:3:200 to let the other threads go on for 200 ms first: what leaves although it must wait has the time to. A
+ * line "failpoint NAME" on standard error says that it was reached. The points enlist themselves in a linker section, so they
+ * can be listed. Without TERCET_FAILPOINTS they do not exist.
  */
 #ifndef TERCET_FAILPOINT_H
 #define TERCET_FAILPOINT_H
