@@ -51,23 +51,24 @@ void daemon_write_file(const struct daemon *daemon, const char *name, const char
 
 /* -- Starting ------------------------------------------------------------------------------------------------------------- */
 
-/* tercetd with its standard output, and its standard error when `error` is -1, in a pipe. */
+/* tercetd with its standard output, and its standard error when `error` is -1, in a pipe. It does not outlive a test that is killed
+ * or skipped: setpriv sees to that, and becomes tercetd. */
 static pid_t spawn(const char *const *options, int error, int *output)
 {
-    const char *args[DAEMON_ARGS_MAX + 2] = {TERCETD};
+    const char *args[DAEMON_ARGS_MAX + 5] = {"setpriv", "--pdeathsig", "KILL", TERCETD};
     posix_spawn_file_actions_t actions;
     int pipes[2];
     pid_t pid;
     size_t count = 1;
     for (; options[count - 1] != NULL; count++) {
         cr_assert_lt(count, (size_t)DAEMON_ARGS_MAX);
-        args[count] = options[count - 1];
+        args[count + 3] = options[count - 1];
     }
     cr_assert_eq(pipe2(pipes, O_CLOEXEC), 0);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, error >= 0 ? error : pipes[1], STDERR_FILENO);
-    cr_assert_eq(posix_spawn(&pid, TERCETD, &actions, NULL, (char *const *)(uintptr_t)args, environ), 0);
+    cr_assert_eq(posix_spawnp(&pid, "setpriv", &actions, NULL, (char *const *)(uintptr_t)args, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(pipes[1]);
     *output = pipes[0];
