@@ -16,7 +16,8 @@ const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'interop-'));
 
 /** Starts a program and resolves to { process, address, ended } when it is ready. */
 function start(program, args) {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  /* setpriv becomes the program, which then does not outlive a test that is killed. */
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   running.add(child);
   const ended = new Promise((resolve) => {
     child.on('exit', (code, signal) => {
