@@ -5,6 +5,7 @@
 #include "owner.h"
 
 #include "check.h"
+#include "headroom.h"
 #include "failpoint.h"
 #include "record.h"
 
@@ -403,47 +404,6 @@ static void wake_due(struct coordinator *c)
     }
 }
 
-/* Why there is no room for so many bytes more; NULL: there is. */
-static const char *no_room(const struct coordinator *c, uint64_t more)
-{
-    static_assert(STORE_FULL_PERCENT == 80 && DISK_RESERVE_BYTES == 64 << 20, "the texts say so");
-    const struct store_stats *stats = &c->store_stats;
-    if (stats->bytes_used + more > stats->bytes_max / 100 * STORE_FULL_PERCENT)
-        return "the store is 80 % full: new work waits until resolved transactions are dropped, or give it more with --store-size";
-    if (stats->disk_free_bytes < DISK_RESERVE_BYTES + more)
-        return "the disk has less than 64 MiB free: new work waits until there is more";
-    return NULL;
-}
-
-static void check_headroom(struct coordinator *c)
-{
-    if (c->now_ms < c->headroom_check_ms)
-        return;
-    c->headroom_check_ms = c->now_ms + HEADROOM_CHECK_MS;
-    uint64_t durable = c->bytes_durable;
-    if (store_stats(c->store, &c->store_stats) != 0)
-        return;
-    c->bytes_seen = durable;
-    bool was_refusing = c->refuses != NULL;
-    c->refuses = no_room(c, c->bytes_taken - c->bytes_seen);
-    if (was_refusing != (c->refuses != NULL))
-        owner_log(c, TERCET_LOG_WARNING, "%s", c->refuses != NULL ? c->refuses : "there is room again: new work is taken");
-}
-
-/* A large value has pages of its own; the rest is for its key, its action, and its part of the transaction's state. */
-uint64_t owner_room_of(uint64_t size)
-{
-    return 500 + (size <= 2000 ? 2 * size : (size + 300 + 4095) / 4096 * 4096);
-}
-
-const char *owner_take_room(struct coordinator *c, uint64_t room)
-{
-    const char *text = c->refuses != NULL ? c->refuses : no_room(c, c->bytes_taken - c->bytes_seen + room);
-    if (text == NULL)
-        c->bytes_taken += room;
-    return text;
-}
-
 static int64_t retention_pause_ms(const struct coordinator *c)
 {
     int64_t pause_ms = c->options.retention_ms / RETENTION_CHECKS;
@@ -485,7 +445,7 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
     c->now_ms = now_ms;
     c->wall_ms = now_wall_ms;
     if (!atomic_load(&c->has_failed))
-        check_headroom(c);
+        headroom_check(c);
     handle_all(c, events);
     if (!atomic_load(&c->has_failed)) {
         check_retention(c);

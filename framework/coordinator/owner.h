@@ -21,12 +21,9 @@
 #define TERCET_VERSION "unversioned"
 #endif
 
-#define STORE_FULL_PERCENT 80                    /* of the map: past it new work is refused, ending work never */
-#define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* free on the disk: below it likewise */
 #define RESTART_GRACE_MS 5000                    /* an undecided transaction gets at least this after a restart */
 #define RETENTION_CHECKS 10                      /* in a retention time, */
 #define RETENTION_CHECK_MS_MAX 60000             /* but one a minute at least */
-#define HEADROOM_CHECK_MS 200
 #define TRY_TIMEOUT_MS_DEFAULT 10000
 
 struct totals {
@@ -94,11 +91,6 @@ int owner_start(struct coordinator *c);
 void owner_stop(struct coordinator *c);
 /* New transactions are refused from here on; waits until no answer is owed, at most grace_ms. */
 void owner_drain(struct coordinator *c, uint32_t grace_ms);
-
-/* The bytes of the store that a record with a value of `size` bytes takes at most. */
-uint64_t owner_room_of(uint64_t size);
-/* Why new work that takes so much cannot be taken; NULL: it can, and is counted. */
-const char *owner_take_room(struct coordinator *c, uint64_t room);
 
 /* An answer is owed to the caller from here on, and no longer. */
 void owner_owes(struct coordinator *c, struct caller *caller);

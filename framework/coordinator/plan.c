@@ -5,6 +5,7 @@
 #include "plan.h"
 
 #include "check.h"
+#include "headroom.h"
 #include "record.h"
 
 #include <stdlib.h>
@@ -165,7 +166,7 @@ static int may_add(struct coordinator *c, uint64_t room, const char **text)
         *text = "too many transactions are unresolved (--open-max): see tercetctl ls";
         return TERCET_EXHAUSTED;
     }
-    *text = owner_take_room(c, room);
+    *text = headroom_take(c, room);
     return *text == NULL ? 0 : TERCET_EXHAUSTED;
 }
 
@@ -202,7 +203,7 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     uint64_t digest = digest_options(&c->scratch, options);
     error = find_same(c, gid, digest, false, found, text);
     if (error == TERCET_NOT_FOUND)
-        error = may_add(c, owner_room_of(protobuf_c_message_get_packed_size(&options->base)), text);
+        error = may_add(c, headroom_of(protobuf_c_message_get_packed_size(&options->base)), text);
     else
         return error;
     if (error == 0)
@@ -323,9 +324,9 @@ static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest 
 
 static uint64_t room_of_run(const Tercet__V1__RunRequest *message, const Tercet__V1__Options *options)
 {
-    uint64_t room = owner_room_of(protobuf_c_message_get_packed_size(&options->base));
+    uint64_t room = headroom_of(protobuf_c_message_get_packed_size(&options->base));
     for (size_t i = 0; i < message->n_branches; i++)
-        room += owner_room_of(message->branches[i]->payload.len);
+        room += headroom_of(message->branches[i]->payload.len);
     return room;
 }
 

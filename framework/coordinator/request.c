@@ -3,6 +3,7 @@
  * The methods of Coordinator: what a request does to a transaction, and who is told what when. plan.c checks and
  * prepares; here nothing can be malformed any more.
  */
+#include "headroom.h"
 #include "owner.h"
 #include "plan.h"
 #include "record.h"
@@ -254,7 +255,7 @@ static void enlist_in_resolved(struct request *r, const struct found *found, con
 static void enlist_in_entry(struct request *r, struct entry *entry, const struct branch_plan *plan)
 {
     bool is_new = entry->txn.state == TXN_TRYING && txn_find(&entry->txn, plan->number) == NULL;
-    const char *full = is_new ? owner_take_room(r->c, owner_room_of(plan->payload.size)) : NULL;
+    const char *full = is_new ? headroom_take(r->c, headroom_of(plan->payload.size)) : NULL;
     if (full != NULL) {
         answer_entry(r, entry, TERCET_EXHAUSTED, full);
         return;
