@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records from the store. The first byte chooses the type, and whether what follows is a whole record or a body that is
+ * given a right head, so that the fuzzer need not find checksums. A State that decodes is loaded, written, loaded and
+ * written again, restored, and driven to its end; what is damaged must be found out, not believed.
+ */
+#include "fuzz.h"
+#include "record.h"
+
+#include <xxhash.h>
+
+#define WALL_OFFSET_MS 1700000000000
+#define ANSWERS_MAX 100000
+
+static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED, RECORD_PARTICIPANT};
+
+/* The record with this body, malloc'ed. */
+static uint8_t *frame(enum record_type type, const struct input *body)
+{
+    uint8_t *record = calloc(1, RECORD_HEAD_SIZE + body->size);
+    MUST(record != NULL);
+    record[0] = RECORD_VERSION;
+    record[1] = (uint8_t)type;
+    memcpy(record + RECORD_HEAD_SIZE, body->at, body->size);
+    uint64_t sum = XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, body->size, (uint64_t)record[0] << 8 | record[1]);
+    for (int i = 0; i < 8; i++)
+        record[4 + i] = (uint8_t)(sum >> (8 * i));
+    return record;
+}
+
+static void must_not_decode(enum record_type type, const void *record, size_t size)
+{
+    MUST(record_decode(type, record, size) == NULL);
+}
+
+/* S15: any one bit that turned, a cut end, another type. */
+static void check_damage_is_found(enum record_type type, uint8_t *record, size_t size)
+{
+    size_t bit = size * 7 % (size * 8);
+    for (size_t i = 0; i < 8 * RECORD_HEAD_SIZE; i++) {
+        record[i / 8] ^= (uint8_t)(1u << i % 8);
+        must_not_decode(type, record, size);
+        record[i / 8] ^= (uint8_t)(1u << i % 8);
+    }
+    record[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    must_not_decode(type, record, size);
+    record[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    must_not_decode(type, record, size - 1);
+    must_not_decode(type == RECORD_STATE ? RECORD_BRANCH : RECORD_STATE, record, size);
+}
+
+/* -- A State ------------------------------------------------------------------------------------------------------- */
+
+static struct entry *load(struct table *table, const void *record, size_t size)
+{
+    Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record, size);
+    MUST(state != NULL);
+    struct entry *entry = table_add(table, "g", table->newest != NULL ? table->newest->number + 1 : 1);
+    bool is_good = record_load_state(entry, state, WALL_OFFSET_MS);
+    crpc_message_free(&state->base);
+    return is_good ? entry : NULL;
+}
+
+static void step(struct txn *txn, struct txn_actions *actions, struct txn_event event)
+{
+    actions->count = 0;
+    MUST(txn_step(txn, &event, actions) == 0);
+}
+
+/* Answers "done" to the first call that is out; false when there is none. */
+static bool answer(struct txn *txn, struct txn_actions *actions, int64_t now_ms)
+{
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        const struct txn_branch *branch = &txn->branches[i];
+        bool is_try = txn->state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING;
+        if (!is_try && branch->end_state != TXN_END_CALLING)
+            continue;
+        step(txn, actions,
+             (struct txn_event){.kind = is_try ? TXN_TRY_IS_DONE : TXN_END_IS_DONE, .number = branch->number,
+                                .now_ms = now_ms, .is_confirm = txn->state == TXN_CONFIRMING});
+        return true;
+    }
+    return false;
+}
+
+/* L1: what was taken from a record ends when the participants answer. */
+static void drive(struct txn *txn)
+{
+    size_t capacity = 2 * (txn->branch_count + 1u) + 8;
+    struct txn_actions actions = {.items = calloc(capacity, sizeof(struct txn_action)), .capacity = capacity};
+    int64_t now_ms = 0;
+    MUST(actions.items != NULL);
+    step(txn, &actions, (struct txn_event){.kind = TXN_WAKE});
+    for (size_t i = 0; !txn_is_resolved(txn); i++) {
+        MUST(i < ANSWERS_MAX);
+        if (answer(txn, &actions, now_ms))
+            continue;
+        int64_t wake_ms = txn_wake_ms(txn);
+        if (wake_ms == TXN_NEVER)
+            break; /* a deadline at the end of time */
+        now_ms = wake_ms > now_ms ? wake_ms : now_ms;
+        step(txn, &actions, (struct txn_event){.kind = TXN_WAKE, .now_ms = now_ms});
+    }
+    free(actions.items);
+}
+
+/* Whether a State has nothing in it that a coordinator of this version does not write. */
+static bool is_ours(const Tercet__Store__V1__State *state)
+{
+    bool is_ours = state->base.n_unknown_fields == 0 && state->flags < 8 && strcmp(state->gid, "g") == 0;
+    for (size_t i = 0; i < state->n_branches; i++)
+        is_ours = is_ours && state->branches[i]->base.n_unknown_fields == 0 && state->branches[i]->flags < 8;
+    for (size_t i = 0; i < state->n_metadata; i++)
+        is_ours = is_ours && state->metadata[i]->base.n_unknown_fields == 0;
+    return is_ours;
+}
+
+/* Loading and writing loses nothing. */
+static void check_written(struct arena *arena, const void *record, size_t size, struct crpc_bytes written)
+{
+    Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record, size);
+    MUST(state != NULL);
+    if (is_ours(state)) {
+        struct crpc_bytes again = record_encode(arena, RECORD_STATE, &state->base);
+        MUST(again.size == written.size && memcmp(again.data, written.data, again.size) == 0);
+    }
+    crpc_message_free(&state->base);
+}
+
+static void check_state(const void *record, size_t size)
+{
+    struct arena arena = {0};
+    struct table table;
+    table_init(&table);
+    struct entry *entry = load(&table, record, size);
+    if (entry != NULL) {
+        struct crpc_bytes once = record_of_state(&arena, entry, WALL_OFFSET_MS);
+        check_written(&arena, record, size, once);
+        struct entry *again = load(&table, once.data, once.size);
+        MUST(again != NULL);
+        struct crpc_bytes twice = record_of_state(&arena, again, WALL_OFFSET_MS);
+        MUST(once.size == twice.size && memcmp(once.data, twice.data, once.size) == 0);
+        if (txn_restore(&entry->txn, 0))
+            drive(&entry->txn);
+    }
+    arena_free(&arena);
+    table_free(&table);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    uint8_t choice = take(&input);
+    enum record_type type = types[choice % 4];
+    if (choice >= 128) {
+        ProtobufCMessage *message = record_decode(type, input.at, input.size);
+        crpc_message_free(message);
+        return 0;
+    }
+    uint8_t *record = frame(type, &input);
+    size_t record_size = RECORD_HEAD_SIZE + input.size;
+    ProtobufCMessage *message = record_decode(type, record, record_size);
+    if (message != NULL) {
+        check_damage_is_found(type, record, record_size);
+        if (type == RECORD_STATE)
+            check_state(record, record_size);
+    }
+    crpc_message_free(message);
+    free(record);
+    return 0;
+}

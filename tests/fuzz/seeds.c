@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The first inputs of every target: seeds FOLDER writes FOLDER/<target>/seed-<n>. What a fuzzer finds from there and is
+ * worth keeping lies beside them in corpus/.
+ */
+#include "fuzz.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <sys/stat.h>
+#include <tercet/store/v1/store.pb-c.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define SEED_MAX 4096
+
+struct seed {
+    uint8_t data[SEED_MAX];
+    size_t size;
+};
+
+static const char *folder;
+
+static void put(struct seed *seed, uint8_t byte)
+{
+    MUST(seed->size < SEED_MAX);
+    seed->data[seed->size++] = byte;
+}
+
+static void put_bytes(struct seed *seed, const void *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        put(seed, ((const uint8_t *)data)[i]);
+}
+
+static void write_seed(const char *target, unsigned number, const struct seed *seed)
+{
+    char path[4096];
+    MUST((size_t)snprintf(path, sizeof(path), "%s/%s", folder, target) < sizeof(path));
+    mkdir(path, 0777);
+    MUST((size_t)snprintf(path, sizeof(path), "%s/%s/seed-%02u", folder, target, number) < sizeof(path));
+    FILE *file = fopen(path, "wb");
+    MUST(file != NULL && fwrite(seed->data, 1, seed->size, file) == seed->size && fclose(file) == 0);
+}
+
+static void write_text(const char *target, unsigned number, uint8_t choice, const char *text)
+{
+    struct seed seed = {.size = 0};
+    put(&seed, choice);
+    put_bytes(&seed, text, strlen(text));
+    write_seed(target, number, &seed);
+}
+
+/* -- Messages of every type, every field set ----------------------------------------------------------------------- */
+
+static void put_message(struct seed *seed, const ProtobufCMessageDescriptor *type);
+
+static void put_value(struct seed *seed, const ProtobufCFieldDescriptor *field)
+{
+    static const char text[] = "a/b-1";
+    struct seed inner = {.size = 0};
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+        put_message(&inner, field->descriptor);
+    else
+        put_bytes(&inner, text, sizeof(text) - 1);
+    if (inner.size > 127) /* one byte of length will do: the tail is left out, and the message is damaged */
+        inner.size = 127;
+    put(seed, (uint8_t)inner.size);
+    put_bytes(seed, inner.data, inner.size);
+}
+
+static void put_message(struct seed *seed, const ProtobufCMessageDescriptor *type)
+{
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &type->fields[i];
+        bool has_length = field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_STRING ||
+                          field->type == PROTOBUF_C_TYPE_BYTES;
+        uint32_t tag = field->id << 3 | (has_length ? 2 : 0);
+        if (tag >= 128)
+            put(seed, (uint8_t)(tag | 0x80));
+        put(seed, (uint8_t)(tag >= 128 ? tag >> 7 : tag));
+        if (has_length)
+            put_value(seed, field);
+        else
+            put(seed, (uint8_t)(i + 1));
+    }
+}
+
+static void write_wire(void)
+{
+    static const ProtobufCServiceDescriptor *const services[] = {
+        &tercet__v1__coordinator__descriptor, &tercet__v1__participants__descriptor,
+        &tercet__v1__participant__descriptor, &tercet__v1__admin__descriptor};
+    uint8_t choice = 0;
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+        for (unsigned j = 0; j < services[i]->n_methods; j++)
+            for (unsigned side = 0; side < 2; side++, choice++) {
+                struct seed seed = {.size = 0};
+                const ProtobufCMethodDescriptor *method = &services[i]->methods[j];
+                put(&seed, choice);
+                put_message(&seed, side == 0 ? method->input : method->output);
+                write_seed("fuzz_wire", choice, &seed);
+            }
+}
+
+/* -- Records ------------------------------------------------------------------------------------------------------- */
+
+static void pack_after(struct seed *seed, uint8_t choice, const ProtobufCMessage *message)
+{
+    put(seed, choice);
+    MUST(seed->size + protobuf_c_message_get_packed_size(message) <= SEED_MAX);
+    seed->size += protobuf_c_message_pack(message, seed->data + seed->size);
+}
+
+static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count, uint32_t try_state, uint32_t end_state)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        tercet__store__v1__branch_state__init(&states[i]);
+        states[i].number = i + 1;
+        states[i].try_state = try_state;
+        states[i].end_state = end_state;
+        states[i].attempts = 3 + i;
+        states[i].try_until_ms = 1700000010000;
+        states[i].flags = i == 0 && end_state == 1 ? 1 : 0;
+        states[i].reply.data = (uint8_t *)(uintptr_t) "reply";
+        states[i].reply.len = 5;
+    }
+}
+
+static void write_state(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state,
+                        uint32_t flags)
+{
+    struct seed seed = {.size = 0};
+    Tercet__Store__V1__State message = TERCET__STORE__V1__STATE__INIT;
+    Tercet__Store__V1__Metadata metadata = TERCET__STORE__V1__METADATA__INIT;
+    Tercet__Store__V1__Metadata *metadatas[] = {&metadata};
+    Tercet__Store__V1__BranchState states[3];
+    Tercet__Store__V1__BranchState *branches[] = {&states[0], &states[1], &states[2]};
+    fill_branches(states, 3, try_state, end_state);
+    metadata.key = (char *)(uintptr_t) "k";
+    metadata.value = (char *)(uintptr_t) "v";
+    message.gid = (char *)(uintptr_t) "g";
+    message.state = state;
+    message.cause = cause;
+    message.flags = flags;
+    message.created_ms = 1700000000000;
+    message.deadline_ms = 1700000060000;
+    message.retry_base_ms = message.retry_cap_ms = 100;
+    message.park_attempts = 16;
+    message.park_after_ms = 600000;
+    message.branches = branches;
+    message.n_branches = 3;
+    message.metadata = metadatas;
+    message.n_metadata = 1;
+    pack_after(&seed, 0, &message.base);
+    write_seed("fuzz_record", number, &seed);
+}
+
+static void write_records(void)
+{
+    static const ProtobufCMessageDescriptor *const types[] = {
+        &tercet__store__v1__state__descriptor, &tercet__store__v1__branch__descriptor,
+        &tercet__store__v1__resolved__descriptor, &tercet__store__v1__participant__descriptor};
+    for (unsigned i = 0; i < 4; i++) {
+        struct seed seed = {.size = 0};
+        put(&seed, (uint8_t)i);
+        put_message(&seed, types[i]);
+        write_seed("fuzz_record", i, &seed);
+    }
+    write_state(4, 1, 0, 2, 0, 0);
+    write_state(5, 1, 0, 2, 0, 1 | 2);
+    write_state(6, 2, 1, 4, 1, 0);
+    write_state(7, 3, 5, 6, 2, 4);
+    write_state(8, 4, 2, 4, 3, 2);
+    write_text("fuzz_record", 9, 128, "\001S\0\0\0\0\0\0\0\0\0\0");
+}
+
+/* -- Text and operations ------------------------------------------------------------------------------------------- */
+
+static void write_texts(void)
+{
+    static const struct {
+        uint8_t choice;
+        const char *text;
+    } texts[] = {
+        {0, "unix:///run/tercet.sock"},
+        {0, "dns:///localhost:7711"},
+        {0, "ipv6:[::1]:80"},
+        {0, "127.0.0.1:65536"},
+        {1, "# who may what\nadmin 0123456789abcdef\nall identity:shop.example\r\n"},
+        {1, "initiator short\n"},
+        {1, "initiator 0123456789abcdef more\n"},
+        {1, "nobody 0123456789abcdef\n"},
+        {2, "order:1.a_b-c"},
+        {2, ""},
+        {3, "inventory/reserve"},
+        {3, "a//b"},
+        {4, "gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x8c\x8d"},
+        {4, "\xed\xa0\x80"},
+        {5, "traceparent=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+        {5, "grpc-x=1"},
+    };
+    for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        write_text("fuzz_text", i, texts[i].choice, texts[i].text);
+}
+
+static void write_operations(void)
+{
+    static const struct {
+        const char *target;
+        uint8_t data[32];
+        size_t size;
+    } runs[] = {
+        /* Two routed tries, done, confirm, cancel, a crash, one end done, the other not. */
+        {"fuzz_core", {0, 99, 4, 60, 16, 1, 20, 16, 2, 20, 3, 1, 3, 2, 1, 0, 2, 0, 14, 6 + 64, 1, 7 + 64, 2, 13}, 24},
+        /* Decides itself, in order, one refused. */
+        {"fuzz_core", {3, 9, 1, 6, 16, 1, 200, 16, 2, 200, 3, 1, 4, 2, 8, 1, 14, 12, 50, 13}, 20},
+        /* Own calls, force, settled by hand. */
+        {"fuzz_core", {8, 9, 1, 1, 0, 1, 1, 0, 2, 1, 33, 0, 8, 1, 10, 1, 15, 14}, 18},
+        /* try, confirm, confirm, try; then the mark. */
+        {"fuzz_barrier", {3, 3, 0, 0, 0, 9, 6, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 3, 0, 0, 244, 0}, 22},
+        /* cancel, try, try of another branch that refuses, a call that is not valid. */
+        {"fuzz_barrier", {0, 3, 12, 0, 0, 0, 0, 0, 0, 7, 1, 4, 0, 7, 2, 252, 0, 0}, 18},
+    };
+    for (unsigned i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+        struct seed seed = {.size = 0};
+        put_bytes(&seed, runs[i].data, runs[i].size);
+        write_seed(runs[i].target, i, &seed);
+    }
+}
+
+/* Long runs of anything, the same at every call. */
+static void write_random(const char *target, unsigned number, size_t size)
+{
+    struct seed seed = {.size = 0};
+    uint64_t random = number;
+    for (size_t i = 0; i < size; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        put(&seed, (uint8_t)(random >> 56));
+    }
+    write_seed(target, number, &seed);
+}
+
+int main(int argc, char **argv)
+{
+    MUST(argc == 2);
+    folder = argv[1];
+    write_wire();
+    write_records();
+    write_texts();
+    write_operations();
+    for (unsigned i = 0; i < 10; i++) {
+        write_random("fuzz_core", 10 + i, 600);
+        write_random("fuzz_barrier", 10 + i, 300);
+    }
+    return 0;
+}
