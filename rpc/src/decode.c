@@ -10,6 +10,7 @@
 #define MEMORY_FACTOR 64
 #define MEMORY_DEFAULT_MIN (64 * 1024)
 #define DEPTH_MAX 64 /* messages inside each other */
+#define FIELD_NUMBER_MAX ((1u << 29) - 1)
 
 /* -- Text ------------------------------------------------------------------------------------- */
 
@@ -90,7 +91,7 @@ static bool take_field(struct wire *wire, const ProtobufCMessageDescriptor *type
 {
     uint64_t tag;
     uint64_t number;
-    if (!take_varint(wire, &tag) || tag >> 3 > UINT32_MAX)
+    if (!take_varint(wire, &tag) || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
         return false;
     switch (tag & 7) {
     case PROTOBUF_C_WIRE_TYPE_VARINT:
