@@ -260,10 +260,29 @@ static void load_options(struct txn *txn, const Tercet__Store__V1__State *state)
     txn->options.park_after_ms = state->park_after_ms;
 }
 
+/* No clock says otherwise, and sums of these do not overflow. */
+static bool is_wall_time(int64_t time_ms)
+{
+    return time_ms >= INT64_MIN / 8 && time_ms <= INT64_MAX / 8;
+}
+
+/* Whether the numbers mean anything; whether they agree with each other is the core's to say (txn_restore). */
+static bool state_is_in_range(const Tercet__Store__V1__State *state)
+{
+    if (state->n_branches > TXN_BRANCHES_MAX || state->state > TXN_CANCELLED || state->cause > TXN_CAUSE_OPERATOR)
+        return false;
+    for (size_t i = 0; i < state->n_branches; i++) {
+        const Tercet__Store__V1__BranchState *branch = state->branches[i];
+        if (branch->try_state > TXN_TRY_UNKNOWN || branch->end_state > TXN_END_DONE || !is_wall_time(branch->try_until_ms))
+            return false;
+    }
+    return is_wall_time(state->created_ms) && is_wall_time(state->deadline_ms) && is_wall_time(state->decided_ms);
+}
+
 bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state, int64_t wall_offset_ms)
 {
     struct txn *txn = &entry->txn;
-    if (state->n_branches > TXN_BRANCHES_MAX || state->state > TXN_CANCELLED || state->cause > TXN_CAUSE_OPERATOR)
+    if (!state_is_in_range(state))
         return false;
     txn->state = (uint8_t)state->state;
     txn->cause = (uint8_t)state->cause;
