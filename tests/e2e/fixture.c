@@ -47,6 +47,35 @@ void world_restart(struct world *world)
     cr_assert(daemon_restart(&world->daemon, NULL), "tercetd did not start again: see %s/tercetd.log", world->daemon.dir);
 }
 
+void world_arm(struct world *world, const char *failpoint)
+{
+#ifndef TERCET_FAILPOINTS
+    cr_skip_test("crash points are not built in");
+#endif
+    cr_assert_eq(daemon_stop(&world->daemon), 0);
+    cr_assert(daemon_restart(&world->daemon, failpoint));
+}
+
+static bool log_has(const struct world *world, const char *line)
+{
+    char path[160], text[256];
+    bool is_there = false;
+    snprintf(path, sizeof(path), "%s/tercetd.log", world->daemon.dir);
+    FILE *log = fopen(path, "re");
+    while (log != NULL && !is_there && fgets(text, sizeof(text), log) != NULL)
+        is_there = strcmp(text, line) == 0;
+    if (log != NULL)
+        fclose(log);
+    return is_there;
+}
+
+void world_await_failpoint(struct world *world, const char *name)
+{
+    char line[96];
+    snprintf(line, sizeof(line), "failpoint %s\n", name);
+    WAIT_FOR(log_has(world, line));
+}
+
 enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,
                           const ProtobufCMessage *request, ProtobufCMessage **reply)
 {

@@ -43,6 +43,11 @@ struct world {
 void world_open(struct world *world, const char *const *options);
 void world_close(struct world *world);
 void world_restart(struct world *world);
+/* Stops it and starts it with a crash point: "name:N:MS" stops one thread for so long before it dies. Skips the test when crash
+ * points are not built in. */
+void world_arm(struct world *world, const char *failpoint);
+/* Waits until that thread is there. */
+void world_await_failpoint(struct world *world, const char *name);
 
 /* One unary call. *reply (may be NULL) is the caller's. */
 enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,

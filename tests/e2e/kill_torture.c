@@ -41,7 +41,7 @@ static bool fail(const char *what)
 static const char *const participant_points[] = {"participant.call", "participant.before_commit", "participant.after_commit",
                                                  "participant.sent"};
 static const char *const initiator_points[] = {"client.begin", "client.try.done", "client.confirm", "client.confirm.sent"};
-static const unsigned passings[] = {1, 2, 30};
+static const char *const passings[] = {"1", "2", "30", "5:100"}; /* the last: 100 ms before its death, the other threads going on */
 
 /* It must die there, and nowhere else. */
 static bool await_death(struct process *process, const char *failpoint)
@@ -95,7 +95,7 @@ static bool crash_at(struct stage *stage, uint64_t *deaths, const char *name, bo
     char failpoint[80];
     for (size_t i = 0; i < sizeof(passings) / sizeof(passings[0]); i++) {
         uint64_t before = stage->confirmed;
-        snprintf(failpoint, sizeof(failpoint), "%.60s:%u", name, passings[i]);
+        snprintf(failpoint, sizeof(failpoint), "%.60s:%s", name, passings[i]);
         if (!crash(stage, failpoint) || !stage_is_sound(stage)) {
             fprintf(stderr, "kill_torture: at %s\n", failpoint);
             return false;
