@@ -14,6 +14,7 @@
 
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
+#define PAGE_BYTES_MAX (1024u * 1024) /* a page ends behind it: gRPC's clients take messages of 4 MiB */
 #define SCAN_MAX 100000 /* transactions looked at for one page, so that a filter does not hold up the others */
 
 static void answer(struct coordinator *c, struct caller *caller, int error, const char *text, const ProtobufCMessage *message)
@@ -37,6 +38,7 @@ struct page {
     Tercet__V1__Transaction **items;
     size_t count;
     size_t limit;
+    size_t bytes;
     uint64_t last_number;
 };
 
@@ -70,6 +72,12 @@ static void page_add(struct page *page, Tercet__V1__Transaction *transaction)
     for (size_t i = 0; i < transaction->n_branches; i++)
         transaction->branches[i]->reply.len = 0;
     page->items[page->count++] = transaction;
+    page->bytes += protobuf_c_message_get_packed_size(&transaction->base);
+}
+
+static bool page_has_room(const struct page *page, size_t scanned)
+{
+    return page->count < page->limit && page->bytes < PAGE_BYTES_MAX && scanned < SCAN_MAX;
 }
 
 /* The first entry numbered above `number`; entries are few steps from either end or many from both, and a page goes on
@@ -86,7 +94,7 @@ static void list_unresolved(struct page *page, uint64_t after, char token[64])
 {
     struct entry *entry = entry_after(page->c, after);
     size_t scanned = 0;
-    while (entry != NULL && page->count < page->limit && scanned < SCAN_MAX) {
+    while (entry != NULL && page_has_room(page, scanned)) {
         if (entry->is_lazy)
             batch_force(page->c, entry); /* what is shown must not be taken back by a crash (S2, S10) */
         page_add(page, snapshot_of_entry(page->c, &page->c->scratch, entry));
@@ -123,7 +131,7 @@ static int list_resolved(struct page *page, struct store_cursor cursor, char tok
 {
     size_t scanned = 0;
     int rc = 1;
-    while (rc > 0 && page->count < page->limit && scanned++ < SCAN_MAX)
+    while (rc > 0 && page_has_room(page, scanned++))
         rc = store_page(page->c->store, &cursor, 1, add_resolved, page);
     if (rc > 0)
         snprintf(token, 64, "r%lld.%llu", (long long)cursor.bucket_ms, (unsigned long long)cursor.number);

@@ -435,6 +435,17 @@ void dispatch_forget(struct coordinator *c, struct entry *entry)
 
 /* -- Answers -------------------------------------------------------------------------------------------------------------------- */
 
+/* NULL, or why the reply cannot be kept: a transaction is one message and one record, with all its replies. */
+static const char *check_reply(const struct entry *entry, uint32_t branch, size_t size)
+{
+    size_t sum = size;
+    if (size > TERCET_REPLY_MAX)
+        return "the try's reply is larger than 16384 bytes";
+    for (size_t i = 0; i < entry->txn.branch_count; i++)
+        sum += entry->txn.branches[i].number != branch ? entry->infos[i].reply_size : 0;
+    return sum > TERCET_REPLIES_MAX ? "the replies of the transaction's tries have more than 1048576 bytes together" : NULL;
+}
+
 static void save_reply(struct entry *entry, uint32_t branch, const Tercet__V1__CallResult *result)
 {
     struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
@@ -460,11 +471,12 @@ static void step_try_answer(struct coordinator *c, struct entry *entry, const st
                             const Tercet__V1__CallResult *result)
 {
     struct txn_event event = {.number = call->branch};
+    const char *wrong = check_reply(entry, call->branch, result->reply.len);
     switch (result->outcome) {
     case TERCET__V1__OUTCOME__DONE:
     case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
-        if (result->reply.len > TERCET_REPLY_MAX) {
-            step_failed(c, entry, call, "the try's reply is larger than 16384 bytes");
+        if (wrong != NULL) {
+            step_failed(c, entry, call, wrong);
             return;
         }
         save_reply(entry, call->branch, result);

@@ -218,6 +218,16 @@ static int on_call(const struct tercet_call *call, void *ctx)
     return tercet_reply_bytes(call, (struct tercet_bytes){reply, (size_t)size});
 }
 
+/* A try with the largest reply there may be. */
+static int on_big(const struct tercet_call *call, void *ctx)
+{
+    static const char reply[TERCET_REPLY_MAX];
+    int code = obey(ctx, call->kind);
+    if (code != 0 || call->kind != TERCET_TRY)
+        return code;
+    return tercet_reply_bytes(call, (struct tercet_bytes){reply, sizeof(reply)});
+}
+
 int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party)
 {
     (void)db;
@@ -231,12 +241,13 @@ static void open_participant(struct party *party, struct world *world, const cha
     static const struct tercet_action actions[] = {
         {.name = "do", .on_try = on_call, .on_confirm = on_call, .on_cancel = on_call},
         {.name = "other", .on_try = on_call, .on_confirm = on_call, .on_cancel = on_call},
+        {.name = "big", .on_try = on_big, .on_confirm = on_call, .on_cancel = on_call},
         {.name = "nothing"},
     };
     struct tercet_participant_options options = {
         .size = sizeof(options), .barrier = party->barrier, .ctx = party, .listen = listen};
     char text[TERCET_TEXT_MAX] = "";
-    int rc = tercet_participant_open(&party->participant, world->daemon.address, party->name, actions, 3, &options, text);
+    int rc = tercet_participant_open(&party->participant, world->daemon.address, party->name, actions, 4, &options, text);
     cr_assert_eq(rc, 0, "%s", text);
     cr_assert_eq(tercet_participant_wait(party->participant, WAIT_MS, text), 0, "%s: %s", party->name, text);
 }

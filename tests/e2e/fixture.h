@@ -69,7 +69,8 @@ bool world_is_parked(struct world *world, const char *gid);
 
 /* -- Parties ------------------------------------------------------------------------------------------------------------- */
 
-/* A participant of service `name` with the actions "do", "other" and, without hooks, "nothing". "do" replies "re:" and the payload. */
+/* A participant of service `name` with the actions "do", "other", "big" and, without hooks, "nothing". "do" replies "re:" and the
+ * payload, "big" the largest reply. */
 struct party {
     const char *name;
     struct tercet_barrier *barrier;

@@ -62,6 +62,7 @@ const char *tercet_error_name(int error);
 #define TERCET_BRANCHES_MAX 1024          /* branches a transaction, and the largest branch number */
 #define TERCET_PAYLOAD_MAX (64 * 1024)    /* bytes of a branch's request */
 #define TERCET_REPLY_MAX (16 * 1024)      /* bytes of a try's reply */
+#define TERCET_REPLIES_MAX (1024 * 1024)  /* bytes of all replies of a transaction */
 #define TERCET_TEXT_MAX 256               /* bytes of a reason or an error text; longer ones are cut */
 #define TERCET_METADATA_MAX 16            /* metadata entries passed from initiator to participants */
 #define TERCET_METADATA_BYTES_MAX 4096    /* bytes of keys and values together */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The largest that is permitted, all at once: it works, and is in nobody's way.
+ */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+TestSuite(limits, .timeout = 180);
+
+static struct world world;
+static struct party stock;
+
+static void open_all(const char *const *options)
+{
+    world_open(&world, options);
+    party_open(&stock, &world, "stock");
+}
+
+static void close_all(void)
+{
+    party_close(&stock);
+    world_close(&world);
+}
+
+/* So many branches of one action, with empty payloads. */
+static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count, struct tercet_result *result)
+{
+    struct tercet_branch *branches = calloc(count, sizeof(*branches));
+    struct tercet_begin_options options = options_of(gid, 0);
+    options.wait = wait;
+    for (size_t i = 0; i < count; i++) {
+        branches[i].action = action;
+        branches[i].try_timeout_ms = 3000;
+    }
+    int rc = tercet_run(world.client, branches, count, &options, result);
+    free(branches);
+    return rc;
+}
+
+/* A transaction is one message and one record with all its replies: 64 of the largest are permitted, a 65th is not. */
+Test(limits, the_largest_replies)
+{
+    enum { FITTING = TERCET_REPLIES_MAX / TERCET_REPLY_MAX };
+    struct tercet_result result;
+    open_all(NULL);
+    int rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, &result);
+    cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
+    daemon_kill(&world.daemon);
+    world_restart(&world);
+    rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, &result);
+    cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
+    cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), FITTING);
+    Tercet__V1__Transaction *transaction = world_show(&world, "fits");
+    for (size_t i = 0; i < FITTING; i++)
+        cr_assert_eq(transaction->branches[i]->reply.len, TERCET_REPLY_MAX);
+    crpc_message_free(&transaction->base);
+
+    rc = run_many("stock/big", "too-many", TERCET_WAIT_RESOLVED, FITTING + 1, &result);
+    cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
+    cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN);
+    cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), FITTING + 1, "and all of it is cancelled");
+    close_all();
+}
+
+/* All branches, each with the largest reply: it is cancelled, and nobody is hurt. */
+Test(limits, the_largest_replies_of_the_most_branches)
+{
+    struct tercet_result result;
+    open_all(NULL);
+    int rc = run_many("stock/big", NULL, TERCET_WAIT_RESOLVED, TERCET_BRANCHES_MAX, &result);
+    cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
+    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
+    close_all();
+}
+
+static size_t list_page(char token[64], bool is_resolved)
+{
+    Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.page_token = token;
+    request.page_size = 1000;
+    request.resolved = is_resolved;
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply), CRPC_OK);
+    const Tercet__V1__ListResponse *page = (const Tercet__V1__ListResponse *)reply;
+    size_t count = page->n_transactions;
+    snprintf(token, 64, "%s", page->next_page_token);
+    crpc_message_free(reply);
+    return count;
+}
+
+static size_t list_all(bool is_resolved)
+{
+    char token[64] = "";
+    size_t count = list_page(token, is_resolved);
+    while (token[0] != '\0')
+        count += list_page(token, is_resolved);
+    return count;
+}
+
+/* Every page fits into a message of 4 MiB, which is what gRPC's clients take. */
+Test(limits, pages_of_the_largest_transactions)
+{
+    enum { TRANSACTIONS = 30 };
+    char action[TERCET_ACTION_MAX + 1], gid[32];
+    struct tercet_result result;
+    memset(action, 'x', TERCET_ACTION_MAX);
+    action[TERCET_ACTION_MAX] = '\0';
+    action[TERCET_SERVICE_MAX] = '/';
+    open_all(NULL);
+    for (int i = 0; i < TRANSACTIONS; i++) {
+        snprintf(gid, sizeof(gid), "large-%d", i);
+        int rc = run_many(action, gid, TERCET_WAIT_NOT, TERCET_BRANCHES_MAX, &result);
+        cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
+    }
+    cr_assert_eq(list_all(false), TRANSACTIONS);
+    close_all();
+}
