@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What was promised. The checker mirrors what is durable, write by write, and looks at every call and answer when it is sent
+ * and at every effect when it is committed. The names are those of the project's list of invariants:
+ *
+ *   S1  all branches end the same way          S8  a branch is durable before its try is called
+ *   S2  a decision that was seen stays         S9  no branch joins after the decision
+ *   S3  confirm, cancel: decided durably       S10 nobody sees a step backwards
+ *   S5  no confirm without a try               S11 what has ended does not begin again
+ *   S6  an effect happens at most once         S12 what was acknowledged is in the store
+ *   S7  no try after a cancel, ever; and marks stay below what is open
+ *   L1  everything ends                        L2  nothing stays held
+ */
+#include "sim.h"
+
+#include <record.h>
+#include <stdlib.h>
+#include <string.h>
+
+int rank_of(int state)
+{
+    static const int ranks[] = {0, 1, 2, 2, 3, 3};
+    return ranks[state];
+}
+
+/* TXN_CONFIRMING, TXN_CANCELLING, or 0. */
+static int decision_of(int state)
+{
+    return rank_of(state) < 2 ? 0 : state == TXN_CONFIRMING || state == TXN_CONFIRMED ? TXN_CONFIRMING : TXN_CANCELLING;
+}
+
+static struct gid_seen *seen_of(const char *gid)
+{
+    return &sim->seen[job_of(gid)];
+}
+
+/* -- Writes ---------------------------------------------------------------------------------------------------------------------- */
+
+static void note_branches(struct gid_seen *seen, const Tercet__Store__V1__State *state)
+{
+    seen->branches = 0;
+    for (size_t i = 0; i < state->n_branches; i++) {
+        const Tercet__Store__V1__BranchState *branch = state->branches[i];
+        seen->branches |= UINT64_C(1) << branch->number;
+        seen->branch[branch->number].is_settled |= (branch->flags & 4) != 0;
+    }
+}
+
+static void state_is_written(uint64_t number, const Tercet__Store__V1__State *state, bool is_resolved)
+{
+    struct gid_seen *seen = seen_of(state->gid);
+    int decision = decision_of(seen->state);
+    uint64_t branches = seen->branches;
+    if (seen->number != 0 && seen->number != number)
+        violation("S11", "%s has number %llu and begins again", state->gid, (unsigned long long)seen->number);
+    if (seen->is_resolved && !is_resolved)
+        violation("S11", "%s has ended and is open again", state->gid);
+    if (rank_of((int)state->state) < rank_of(seen->state))
+        violation("S10", "%s goes from state %d to %u in the store", state->gid, seen->state, state->state);
+    if (decision != 0 && decision_of((int)state->state) != decision)
+        violation("S2", "%s was decided %d in the store, now %u", state->gid, decision, state->state);
+    seen->number = number;
+    seen->state = (int)state->state;
+    seen->is_resolved = is_resolved;
+    note_branches(seen, state);
+    if (decision != 0 && seen->branches != branches)
+        violation("S9", "%s: its branches change after the decision", state->gid);
+    trace("durable: %s state %u%s", state->gid, state->state, is_resolved ? ", over" : "");
+}
+
+static void op_is_applied(const struct store_op *op)
+{
+    if (op->kind == STORE_PUT && op->part == 0) {
+        ProtobufCMessage *state = record_decode(RECORD_STATE, op->value, op->size);
+        state_is_written(op->number, (const Tercet__Store__V1__State *)state, false);
+        crpc_message_free(state);
+    } else if (op->kind == STORE_RESOLVE) {
+        ProtobufCMessage *resolved = record_decode(RECORD_RESOLVED, op->value, op->size);
+        state_is_written(op->number, ((const Tercet__Store__V1__Resolved *)resolved)->state, true);
+        crpc_message_free(resolved);
+    }
+}
+
+/* Branch records carry a number only: they belong to the gid that the state of the same batch, or an older one, names. */
+static void branch_is_written(const struct store_op *op)
+{
+    for (int job = 0; job < sim->job_count; job++)
+        if (sim->seen[job].number == op->number)
+            sim->seen[job].branch[op->part].is_durable = true;
+}
+
+void check_commit(const struct store_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        op_is_applied(&ops[i]);
+    for (size_t i = 0; i < count; i++)
+        if (ops[i].kind == STORE_PUT && ops[i].part > 0)
+            branch_is_written(&ops[i]);
+    for (int job = 0; job < sim->job_count; job++)
+        for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
+            if ((sim->seen[job].branches >> b & 1) && !sim->seen[job].branch[b].is_durable)
+                violation("S8", "%s/%u is in the state and has no record", gid_of(job), b);
+}
+
+void check_restored(const struct coordinator *c)
+{
+    size_t open = 0;
+    for (int job = 0; job < sim->job_count; job++) {
+        const struct gid_seen *seen = &sim->seen[job];
+        const struct entry *entry = table_find(&c->table, gid_of(job));
+        open += seen->number != 0 && !seen->is_resolved;
+        if (seen->number == 0 || seen->is_resolved)
+            continue;
+        if (entry == NULL || entry->number != seen->number || entry->txn.state != seen->state)
+            violation("S12", "%s is not as it was written after a restart", gid_of(job));
+    }
+    if (open != c->table.count)
+        violation("S11", "%zu transactions after a restart, %zu were open", c->table.count, open);
+}
+
+/* -- Calls and answers ----------------------------------------------------------------------------------------------------------- */
+
+static void is_shown(struct gid_seen *seen, const char *gid, int decision)
+{
+    if (decision == 0)
+        return;
+    if (seen->shown != 0 && seen->shown != decision)
+        violation("S2", "%s was seen decided %d, now %d", gid, seen->shown, decision);
+    seen->shown = decision;
+}
+
+static void check_mark(uint64_t low_water)
+{
+    for (int job = 0; job < sim->job_count; job++) {
+        const struct gid_seen *seen = &sim->seen[job];
+        if (seen->number != 0 && !seen->is_resolved && seen->number <= low_water)
+            violation("S7", "a call's mark has passed %s, which is open", gid_of(job));
+    }
+}
+
+void check_call_sent(const Tercet__V1__Call *call)
+{
+    struct gid_seen *seen = seen_of(call->gid);
+    int wanted = call->kind == TERCET__V1__KIND__CONFIRM ? TXN_CONFIRMING : TXN_CANCELLING;
+    sim->totals->calls++;
+    trace("call %s/%u %s, attempt %u", call->gid, call->branch, tercet_kind_name((int)call->kind), call->attempt);
+    if (!seen->branch[call->branch].is_durable)
+        violation("S8", "%s/%u is called and not durable", call->gid, call->branch);
+    if (seen->number != call->number)
+        violation("S12", "%s is called by another number than its durable one", call->gid);
+    check_mark(call->low_water);
+    if (call->kind == TERCET__V1__KIND__TRY)
+        return;
+    if (decision_of(seen->state) != wanted)
+        violation("S3", "%s/%u: %s is sent, durable is state %d", call->gid, call->branch, tercet_kind_name((int)call->kind), seen->state);
+    is_shown(seen, call->gid, wanted);
+}
+
+static void check_state_sent(struct gid_seen *seen, const char *gid, int state)
+{
+    if (rank_of(state) > rank_of(seen->state) || (decision_of(state) != 0 && decision_of(state) != decision_of(seen->state)))
+        violation("S12", "%s is told as %d, durable is %d", gid, state, seen->state);
+    is_shown(seen, gid, decision_of(state));
+}
+
+void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answer)
+{
+    struct gid_seen *seen = &sim->seen[job];
+    trace("answer to method %d: %s state %d", method, answer->gid, (int)answer->state);
+    if (job != job_of(answer->gid))
+        violation("harness", "an answer about %s where %s was asked for", answer->gid, gid_of(job));
+    if (seen->number != answer->number)
+        violation("S12", "%s is told with number %llu, durable is %llu", answer->gid, (unsigned long long)answer->number,
+                  (unsigned long long)seen->number);
+    check_state_sent(seen, answer->gid, (int)answer->state);
+    for (size_t i = 0; i < answer->n_branches; i++)
+        if (!seen->branch[answer->branches[i]->number].is_durable)
+            violation("S8", "%s/%u is told and not durable", answer->gid, answer->branches[i]->number);
+}
+
+void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
+{
+    struct gid_seen *seen = &sim->seen[job];
+    const struct branch_seen *branch = &seen->branch[answer->branch];
+    trace("answer: %s/%u try %d, state %d", gid_of(job), answer->branch, (int)answer->outcome, (int)answer->state);
+    check_state_sent(seen, gid_of(job), (int)answer->state);
+    if (answer->outcome == TERCET__V1__TRY_STATE__TRY_DONE && branch->tries == 0)
+        violation("S12", "%s/%u is told as tried, and is not", gid_of(job), answer->branch);
+}
+
+/* `floor` is the highest rank that anybody had received when this was asked for. */
+void check_answer_received(int floor, int job, int state)
+{
+    struct gid_seen *seen = &sim->seen[job];
+    if (rank_of(state) < floor)
+        violation("S10", "%s is told as %d to somebody who knew more", gid_of(job), state);
+    if (rank_of(state) > seen->floor)
+        seen->floor = rank_of(state);
+}
+
+/* -- Effects ---------------------------------------------------------------------------------------------------------------------- */
+
+static void check_agreement(int job)
+{
+    int confirms = 0, cancels = 0;
+    for (int b = 1; b <= BRANCHES_SIM; b++) {
+        const struct branch_seen *branch = &sim->seen[job].branch[b];
+        confirms += branch->confirms;
+        cancels += branch->cancels + branch->empty_cancel;
+    }
+    if (confirms > 0 && cancels > 0)
+        violation("S1", "%s: one branch confirmed, another cancelled", gid_of(job));
+}
+
+static void check_try_effect(const char *gid, uint32_t b, const struct branch_seen *branch)
+{
+    if (branch->cancels > 0 || branch->empty_cancel)
+        violation("S7", "%s/%u is tried after its cancel", gid, b);
+    if (!branch->is_durable)
+        violation("S8", "%s/%u is tried and not durable", gid, b);
+}
+
+/* op: t try, c confirm, x cancel, e a cancel of what was not tried. */
+void check_effect(int service, int job, uint32_t b, char op)
+{
+    struct gid_seen *seen = &sim->seen[job];
+    struct branch_seen *branch = &seen->branch[b];
+    const char *gid = gid_of(job);
+    int wanted = op == 't' ? 0 : op == 'c' ? TXN_CONFIRMING : TXN_CANCELLING;
+    trace("%s: effect %c of %s/%u", service_name(service), op, gid, b);
+    if (op == 't')
+        check_try_effect(gid, b, branch);
+    else if (decision_of(seen->state) != wanted)
+        violation("S3", "%s/%u: effect %c, durable is state %d", gid, b, op, seen->state);
+    if ((op == 'c' || op == 'x') && branch->tries == 0)
+        violation("S5", "%s/%u: effect %c without a try", gid, b, op);
+    branch->tries += op == 't';
+    branch->confirms += op == 'c';
+    branch->cancels += op == 'x';
+    branch->empty_cancel |= op == 'e';
+    if (branch->tries > 1 || branch->confirms + branch->cancels > 1)
+        violation("S6", "%s/%u: effect %c happened twice", gid, b, op);
+    check_agreement(job);
+}
+
+/* -- The end ------------------------------------------------------------------------------------------------------------------------ */
+
+static void check_branch_at_rest(const struct gid_seen *seen, int job, uint32_t b)
+{
+    const struct branch_seen *branch = &seen->branch[b];
+    if (!(seen->branches >> b & 1) || branch->is_settled)
+        return;
+    if (branch->tries == 1 && branch->confirms + branch->cancels == 0)
+        violation("L2", "%s/%u is held for ever", gid_of(job), b);
+    if (seen->state == TXN_CONFIRMED && branch->confirms == 0)
+        violation("L2", "%s/%u: the transaction is confirmed, the branch is not", gid_of(job), b);
+}
+
+void check_rest(void)
+{
+    for (int job = 0; job < sim->job_count; job++) {
+        const struct gid_seen *seen = &sim->seen[job];
+        struct store_value value;
+        uint64_t number = 0;
+        if (seen->number == 0)
+            continue;
+        if (!seen->is_resolved)
+            violation("L1", "%s has not ended", gid_of(job));
+        if (store_find(sim->coordinator.store, gid_of(job), &number, &value) != 0 || number != seen->number)
+            violation("S11", "%s has ended and is not in the store", gid_of(job));
+        else
+            store_value_free(&value);
+        for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
+            check_branch_at_rest(seen, job, b);
+    }
+}

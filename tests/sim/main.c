@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tercet-sim: one seed with a readable trace, or many with a count of what went wrong in them; and the mutants.
+ */
+#include "sim.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define JOBS_AT_ONCE_MAX 64
+#define CONFIRMED_RUNS_PERCENT_MIN 50 /* of all runs: else the faults leave nothing to look at */
+
+struct arguments {
+    uint64_t first_seed, runs;
+    int jobs;
+    enum mutant mutant;
+    bool one, mutants;
+};
+
+static const char usage[] =
+    "usage: tercet-sim --seed N                                one run, with its trace\n"
+    "       tercet-sim [--first-seed N] [--runs M] [--jobs J]  many runs; exit status 1 with any violation\n"
+    "       tercet-sim --mutants [--runs M]                    every mutant must be found within M seeds\n"
+    "       --mutant NAME                                      puts a fault into the product\n";
+
+static const char *fault_text(int fault)
+{
+    static const char *const texts[] = {
+#define FAULT_TEXT(name, text) [FAULT_##name] = text,
+        FAULT_MAP(FAULT_TEXT)
+#undef FAULT_TEXT
+    };
+    return texts[fault];
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static enum mutant mutant_of(const char *name)
+{
+    for (int mutant = 0; mutant < MUTANTS; mutant++)
+        if (strcmp(mutant_name(mutant), name) == 0)
+            return (enum mutant)mutant;
+    fprintf(stderr, "tercet-sim: there is no mutant %s\n", name);
+    exit(2);
+}
+
+static struct arguments parse(int argc, char **argv)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'}, {"first-seed", required_argument, NULL, 'f'},
+                                            {"runs", required_argument, NULL, 'r'}, {"jobs", required_argument, NULL, 'j'},
+                                            {"mutant", required_argument, NULL, 'm'}, {"mutants", no_argument, NULL, 'a'},
+                                            {NULL, 0, NULL, 0}};
+    struct arguments a = {.first_seed = 1, .runs = 1000, .jobs = 1};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 's':
+            a.one = true;
+            a.first_seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'f':
+            a.first_seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'r':
+            a.runs = strtoull(optarg, NULL, 10);
+            break;
+        case 'j':
+            a.jobs = atoi(optarg) < 1 ? 1 : atoi(optarg) > JOBS_AT_ONCE_MAX ? JOBS_AT_ONCE_MAX : atoi(optarg);
+            break;
+        case 'm':
+            a.mutant = mutant_of(optarg);
+            break;
+        case 'a':
+            a.mutants = true;
+            break;
+        default:
+            fputs(usage, stderr);
+            exit(2);
+        }
+    }
+    return a;
+}
+
+/* Every jobs-th seed, from the one given. */
+static void run_slice(const struct arguments *a, int job, struct totals_of_runs *totals)
+{
+    for (uint64_t i = (uint64_t)job; i < a->runs; i += (uint64_t)a->jobs)
+        world_run(a->first_seed + i, false, a->mutant, totals);
+}
+
+static int start_slice(const struct arguments *a, int job)
+{
+    int ends[2];
+    fflush(NULL);
+    if (pipe(ends) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct totals_of_runs totals = {0};
+        run_slice(a, job, &totals);
+        fflush(NULL);
+        _exit(write(ends[1], &totals, sizeof(totals)) == (ssize_t)sizeof(totals) ? 0 : 2);
+    }
+    close(ends[1]);
+    return pid > 0 ? ends[0] : -1;
+}
+
+static void add(struct totals_of_runs *sum, const struct totals_of_runs *part)
+{
+    sum->runs += part->runs;
+    sum->empty_runs += part->empty_runs;
+    sum->violations += part->violations;
+    sum->events += part->events;
+    sum->begun += part->begun;
+    sum->confirmed += part->confirmed;
+    sum->cancelled += part->cancelled;
+    sum->calls += part->calls;
+    sum->restarts += part->restarts;
+    for (int i = 0; i < FAULTS; i++)
+        sum->faults[i] += part->faults[i];
+    if (part->violations > 0 && (sum->first_failed_seed == 0 || part->first_failed_seed < sum->first_failed_seed))
+        sum->first_failed_seed = part->first_failed_seed;
+}
+
+/* A child that dies took its seeds with it: that is a failure, too. */
+static bool run_all(const struct arguments *a, struct totals_of_runs *sum)
+{
+    int ends[JOBS_AT_ONCE_MAX];
+    bool is_whole = true;
+    if (a->jobs == 1) {
+        run_slice(a, 0, sum);
+        return true;
+    }
+    for (int job = 0; job < a->jobs; job++)
+        ends[job] = start_slice(a, job);
+    for (int job = 0; job < a->jobs; job++) {
+        struct totals_of_runs part = {0};
+        if (ends[job] >= 0 && read(ends[job], &part, sizeof(part)) == (ssize_t)sizeof(part))
+            add(sum, &part);
+        else
+            is_whole = false;
+        close(ends[job]);
+    }
+    while (wait(NULL) > 0 || errno == EINTR)
+        continue;
+    return is_whole;
+}
+
+static void print_totals(const struct totals_of_runs *t, double seconds)
+{
+    for (int i = 0; i < FAULTS; i++)
+        printf("%12llu %s\n", (unsigned long long)t->faults[i], fault_text(i));
+    printf("%12llu restarts of the coordinator\n", (unsigned long long)t->restarts);
+    printf("%12llu transactions begun, %llu confirmed, %llu cancelled; %llu calls of participants\n", (unsigned long long)t->begun,
+           (unsigned long long)t->confirmed, (unsigned long long)t->cancelled, (unsigned long long)t->calls);
+    printf("%12llu runs count (%llu more without any confirmed transaction do not), %.0f runs a second, %.0f events a run\n",
+           (unsigned long long)(t->runs - t->empty_runs), (unsigned long long)t->empty_runs, (double)t->runs / seconds,
+           (double)t->events / (double)(t->runs > 0 ? t->runs : 1));
+    printf("%12llu violations\n", (unsigned long long)t->violations);
+}
+
+static int run_many(const struct arguments *a)
+{
+    struct totals_of_runs totals = {0};
+    double start_s = now_s();
+    bool is_whole = run_all(a, &totals);
+    print_totals(&totals, now_s() - start_s);
+    if (!is_whole)
+        printf("a process died: run again with --jobs 1\n");
+    if (totals.violations > 0)
+        printf("replay: tercet-sim --seed %llu%s%s\n", (unsigned long long)totals.first_failed_seed,
+               a->mutant != MUTANT_NONE ? " --mutant " : "", a->mutant != MUTANT_NONE ? mutant_name(a->mutant) : "");
+    bool has_content = (totals.runs - totals.empty_runs) * 100 >= totals.runs * CONFIRMED_RUNS_PERCENT_MIN;
+    return is_whole && totals.violations == 0 && has_content ? 0 : 1;
+}
+
+/* A mutant dies with its first violation, or with the product's own assertion: so each has a process. */
+static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    int status = 0;
+    if (pid == 0) {
+        struct totals_of_runs totals = {0};
+        for (uint64_t i = 0; i < a->runs && totals.violations == 0; i++)
+            world_run(a->first_seed + i, false, mutant, &totals);
+        printf("%-24s %s", mutant_name(mutant), totals.violations > 0 ? "found" : "SURVIVES");
+        printf(" after %llu seeds\n", (unsigned long long)totals.runs);
+        fflush(NULL);
+        _exit(totals.violations > 0 ? 0 : 1);
+    }
+    if (waitpid(pid, &status, 0) != pid)
+        return false;
+    if (WIFSIGNALED(status))
+        printf("%-24s found by an assertion (signal %d)\n", mutant_name(mutant), WTERMSIG(status));
+    return WIFSIGNALED(status) || WEXITSTATUS(status) == 0;
+}
+
+static int run_mutants(const struct arguments *a)
+{
+    int survivors = 0;
+    for (int mutant = MUTANT_NONE + 1; mutant < MUTANTS; mutant++)
+        survivors += !mutant_is_found(a, (enum mutant)mutant);
+    printf("%d mutants, %d survive %llu seeds\n", MUTANTS - 1, survivors, (unsigned long long)a->runs);
+    return survivors == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = parse(argc, argv);
+    if (a.mutants)
+        return run_mutants(&a);
+    if (!a.one)
+        return run_many(&a);
+    struct totals_of_runs totals = {0};
+    world_run(a.first_seed, true, a.mutant, &totals);
+    return totals.violations == 0 ? 0 : 1;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Faults put into the product from outside, at its seams (the linker's --wrap): a simulator that does not find them proves
+ * nothing by finding nothing. The others are in the actors, where the seam is theirs.
+ */
+#include "sim.h"
+
+#include <string.h>
+
+int __real_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
+int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
+uint64_t __real_owner_low_water(const struct coordinator *c);
+uint64_t __wrap_owner_low_water(const struct coordinator *c);
+void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
+void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
+
+const char *mutant_name(int mutant)
+{
+    static const char *const names[] = {
+#define MUTANT_NAME(name, text) [MUTANT_##name] = text,
+        MUTANT_MAP(MUTANT_NAME)
+#undef MUTANT_NAME
+    };
+    return names[mutant];
+}
+
+static bool decides(const struct txn_actions *actions)
+{
+    for (size_t i = 0; i < actions->count; i++)
+        if (actions->items[i].kind == TXN_DECIDED)
+            return true;
+    return false;
+}
+
+static bool persists(const struct txn_actions *actions)
+{
+    return actions->count > 0 && actions->items[0].kind == TXN_PERSIST;
+}
+
+static void put_persist_last(struct txn_actions *actions)
+{
+    struct txn_action persist = actions->items[0];
+    memmove(actions->items, actions->items + 1, (actions->count - 1) * sizeof(persist));
+    actions->items[actions->count - 1] = persist;
+}
+
+/* From the third attempt on a call is never made. */
+static void lose_retries(struct txn_actions *actions)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < actions->count; i++)
+        if (actions->items[i].attempt < 3)
+            actions->items[kept++] = actions->items[i];
+    actions->count = kept;
+}
+
+static void confuse_calls(struct txn_actions *actions)
+{
+    for (size_t i = 0; i < actions->count; i++)
+        if (actions->items[i].kind == TXN_CALL_CONFIRM && actions->items[i].attempt > 1)
+            actions->items[i].kind = TXN_CALL_CANCEL;
+}
+
+int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions)
+{
+    int rc = __real_txn_step(txn, event, actions);
+    if (sim->mutant == MUTANT_LAZY_DECISION && decides(actions) && persists(actions))
+        actions->items[0].kind = TXN_MARK;
+    if (sim->mutant == MUTANT_PERSIST_LAST && persists(actions))
+        put_persist_last(actions);
+    if (sim->mutant == MUTANT_LOST_RETRY)
+        lose_retries(actions);
+    if (sim->mutant == MUTANT_WRONG_CALL)
+        confuse_calls(actions);
+    return rc;
+}
+
+/* What is only in memory counts as over. */
+uint64_t __wrap_owner_low_water(const struct coordinator *c)
+{
+    return sim->mutant == MUTANT_HIGH_MARK ? c->next_number - 1 : __real_owner_low_water(c);
+}
+
+void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry)
+{
+    if (sim->mutant != MUTANT_EARLY_ANSWERS) {
+        __real_batch_answer(c, caller, id, reply, entry);
+        return;
+    }
+    struct answer answer = caller_encode(caller, &c->scratch, id, reply);
+    caller_deliver(caller, &answer);
+    owner_touch(c, caller);
+}
+
+static void forget_decision(struct txn *txn)
+{
+    txn->state = TXN_TRYING;
+    txn->cause = TXN_CAUSE_NONE;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        struct txn_branch *branch = &txn->branches[i];
+        branch->end_state = TXN_END_NONE;
+        branch->is_parked = branch->is_broken = branch->is_settled = false;
+    }
+}
+
+/* A restart that does not go by what was decided. */
+void mutate_restored(struct coordinator *c)
+{
+    for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+        bool is_confirming = entry->txn.state == TXN_CONFIRMING;
+        if (sim->mutant == MUTANT_RESTART_FORGETS && entry->txn.state != TXN_TRYING)
+            forget_decision(&entry->txn);
+        if (sim->mutant == MUTANT_RESTART_TURNS && is_confirming) {
+            entry->txn.state = TXN_CANCELLING;
+            entry->txn.cause = TXN_CAUSE_DEADLINE;
+        }
+    }
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An operator who acts at random while things go wrong; and, in the calm, one who resumes, retries, and settles by hand what
+ * a broken promise keeps open.
+ */
+#include "sim.h"
+
+#include <stdio.h>
+
+#define ROUNDS_BEFORE_SETTLING 4
+
+static void send(int job, int method, const ProtobufCMessage *message)
+{
+    request_send(NODE_OPERATOR, job, ++sim->last_id, method, message);
+}
+
+static void retry(int job)
+{
+    Tercet__V1__RetryRequest request = TERCET__V1__RETRY_REQUEST__INIT;
+    request.gid = (char *)(uintptr_t)gid_of(job);
+    send(job, METHOD_RETRY, &request.base);
+}
+
+static void settle(int job, uint32_t branch)
+{
+    Tercet__V1__SettleRequest request = TERCET__V1__SETTLE_REQUEST__INIT;
+    request.gid = (char *)(uintptr_t)gid_of(job);
+    request.branch = branch;
+    request.reason = "by hand";
+    send(job, METHOD_SETTLE, &request.base);
+}
+
+static void decide(int job)
+{
+    Tercet__V1__DecideRequest request = TERCET__V1__DECIDE_REQUEST__INIT;
+    request.gid = (char *)(uintptr_t)gid_of(job);
+    request.confirm = chance(5000);
+    send(job, METHOD_DECIDE, &request.base);
+}
+
+static void pause_service(int service, bool is_paused)
+{
+    Tercet__V1__PauseRequest request = TERCET__V1__PAUSE_REQUEST__INIT;
+    request.service = (char *)(uintptr_t)service_name(service);
+    request.paused = is_paused;
+    send(0, METHOD_PAUSE, &request.base);
+}
+
+static void list(bool resolved)
+{
+    Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
+    request.resolved = resolved;
+    send(0, METHOD_LIST, &request.base);
+}
+
+static void act(struct happening *happening)
+{
+    int job = (int)random_below(sim->job_count);
+    if (sim->is_calm) {
+        happening_free(happening);
+        return;
+    }
+    count_fault(FAULT_OPERATOR);
+    switch (random_below(6)) {
+    case 0:
+        retry(job);
+        break;
+    case 1:
+        settle(job, (uint32_t)random_between(1, BRANCHES_SIM));
+        break;
+    case 2:
+        decide(job);
+        break;
+    case 3:
+        pause_service((int)random_below(sim->service_count), chance(5000));
+        break;
+    default:
+        list(chance(5000));
+        break;
+    }
+    happen(random_below(2 * sim->faults.operator_every_us), act);
+    happening_free(happening);
+}
+
+void operator_start(void)
+{
+    if (sim->faults.operator_every_us > 0)
+        happen(random_below(SECOND), act);
+}
+
+/* What needs a person: happening.id counts the rounds. */
+void operator_tidy(struct happening *happening)
+{
+    const struct coordinator *c = sim->coordinator.c;
+    for (int service = 0; service < sim->service_count; service++)
+        pause_service(service, false);
+    for (const struct entry *entry = c != NULL ? c->table.oldest : NULL; entry != NULL; entry = entry->newer) {
+        for (size_t i = 0; i < entry->txn.branch_count; i++) {
+            const struct txn_branch *branch = &entry->txn.branches[i];
+            if (branch->is_parked && branch->is_broken && happening->id >= ROUNDS_BEFORE_SETTLING)
+                settle(job_of(entry->gid), branch->number);
+            else if (branch->is_parked)
+                retry(job_of(entry->gid));
+        }
+    }
+    happen(2 * SECOND, operator_tidy)->id = happening->id + 1;
+    happening_free(happening);
+}
