@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits what is left: at every named crash
- * point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S).
+ * point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S). The random ones also freeze, stop in good
+ * order and pause.
  */
 #include "stage.h"
 
@@ -27,7 +28,7 @@ struct settings {
 
 /* What has been killed, by kind. */
 struct tally {
-    uint64_t coordinator, participant, initiator, frozen, audits;
+    uint64_t coordinator, participant, initiator, frozen, stopped, paused, audits;
 };
 
 static bool fail(const char *what)
@@ -210,9 +211,22 @@ static bool freeze(struct stage *stage, struct tally *tally, uint64_t i, uint64_
     return true;
 }
 
+/* Ends in good order, under load: it has to come to its end, with status 0. */
+static bool stop(struct stage *stage, struct tally *tally, uint64_t i)
+{
+    int status = process_end(i < STAGE_SERVICES ? &stage->services[i] : &stage->daemon.process, SIGTERM);
+    tally->stopped++;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return fail("a program that was told to stop did not end well");
+    if (i == STAGE_SERVICES)
+        return daemon_restart(&stage->daemon, NULL) || fail("tercetd does not start again");
+    stage_start_service(stage, i, NULL);
+    return stage_await_service(stage, i);
+}
+
 static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
 {
-    uint64_t victim = draw(state, 11), service = draw(state, STAGE_SERVICES), away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
+    uint64_t victim = draw(state, 14), service = draw(state, STAGE_SERVICES), away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
     pause_ms(draw(state, DELAY_MS_MAX));
     if (victim < 4)
         return kill_coordinator(stage, tally, away_ms);
@@ -222,7 +236,12 @@ static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
         return kill_initiator(stage, tally);
     if (victim < 10)
         return kill_both(stage, tally, service, away_ms);
-    return freeze(stage, tally, draw(state, STAGE_SERVICES + 1), draw(state, FREEZE_MS_MAX));
+    if (victim < 12)
+        return stop(stage, tally, draw(state, STAGE_SERVICES + 1));
+    if (victim < 13)
+        return freeze(stage, tally, draw(state, STAGE_SERVICES + 1), draw(state, FREEZE_MS_MAX));
+    tally->paused++;
+    return stage_pause_service(stage, service, (int64_t)away_ms);
 }
 
 /* A kill counts when orders go through before and after it. */
@@ -313,9 +332,10 @@ int main(int argc, char **argv)
     if (holds)
         holds = settings.points != NULL ? run_points(&stage, &settings, &tally) : run_random(&stage, &settings, &tally);
     stage_read_log(&stage);
-    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; frozen: %" PRIu64 "; %" PRIu64
+    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; frozen %" PRIu64 ", stopped %" PRIu64 ", paused %" PRIu64 "; %" PRIu64
            " audits on the way; told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
-           tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
+           tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.stopped, tally.paused,
+           tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
            settings.seed);
     if (!holds)
         print_reproduction(argv[0], &settings, &stage);

@@ -93,6 +93,24 @@ void stage_close(struct stage *stage, bool is_kept)
         daemon_clean(&stage->daemon);
 }
 
+static bool tell_service(const struct stage *stage, const char *command, const char *service)
+{
+    const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address, command, service, NULL};
+    struct process process;
+    int status = 0;
+    process_start(&process, argv, NULL, NULL);
+    return (process_wait(&process, READY_MS, &status) && status == 0) || complain(stage, "tercetctl is refused");
+}
+
+bool stage_pause_service(struct stage *stage, size_t i, int64_t ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    if (!tell_service(stage, "pause", instances[i][0]))
+        return false;
+    nanosleep(&time, NULL);
+    return tell_service(stage, "resume", instances[i][0]);
+}
+
 /* -- The buyers ----------------------------------------------------------------------------------------------------------- */
 
 /* Some want what the shop does not have, and are refused. */

@@ -31,6 +31,9 @@ void stage_close(struct stage *stage, bool is_kept);
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint);
 bool stage_await_service(struct stage *stage, size_t i);
 
+/* Holds a service back for a while, as an operator does. */
+bool stage_pause_service(struct stage *stage, size_t i, int64_t ms);
+
 /* Buyers, `orders` of them (0: until they are stopped), with a seed of their own. */
 void stage_start_traffic(struct stage *stage, uint64_t orders, const char *failpoint);
 /* Tells them to stop, waits, and expects that every outcome is known in the end. */

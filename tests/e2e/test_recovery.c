@@ -76,6 +76,28 @@ Test(recovery, killed_while_confirming_it_confirms_on)
     close_all();
 }
 
+Test(recovery, killed_in_an_ordered_run_the_order_stays)
+{
+    const struct tercet_branch branches[] = {branch_of("stock"), branch_of("money")};
+    struct tercet_begin_options options = options_of("ordered", 0);
+    struct tercet_result result;
+    options.is_ordered = true;
+    options.wait = TERCET_WAIT_NOT;
+    open_all(NULL);
+    atomic_store(&stock.again[TERCET_TRY], FOR_EVER);
+    cr_assert_eq(tercet_run(world.client, branches, 2, &options, &result), 0);
+    for (int round = 0; round < 3; round++) {
+        int before = atomic_load(&stock.entered[TERCET_TRY]);
+        WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) > before + 1);
+        kill_and_restart();
+    }
+    cr_assert_eq(atomic_load(&money.entered[TERCET_TRY]), 0);
+    atomic_store(&stock.again[TERCET_TRY], 0);
+    world_wait_state(&world, "ordered", TERCET_CONFIRMED);
+    cr_assert_eq(done(&money, TERCET_TRY), 1);
+    close_all();
+}
+
 static struct tercet_transaction *begin_with_stock(const char *gid, uint32_t deadline_ms)
 {
     struct tercet_begin_options options = options_of(gid, deadline_ms);
@@ -202,6 +224,22 @@ Test(recovery, resolved_transactions_are_kept_and_then_dropped)
     cr_assert_eq(result.branch_count, 2);
     WAIT_FOR(tercet_get(world.client, "over", &result) == TERCET_NOT_FOUND);
     WAIT_FOR(world_statistics(&world).resolved_records == 0);
+    close_all();
+}
+
+/* Participants refuse what is at or below the highest mark that they were told: numbers must not go back, not even when nothing is
+ * left of those that were given. */
+Test(recovery, numbers_go_on_when_nothing_is_left)
+{
+    static const char *const options[] = {"--retention", "1s", NULL};
+    struct tercet_result first, second;
+    open_all(options);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &first, "stock"), 0);
+    WAIT_FOR(world_statistics(&world).resolved_records == 0);
+    kill_and_restart();
+    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &second, "stock"), 0, "%s", second.text);
+    cr_assert_gt(second.number, first.number);
     close_all();
 }
 
