@@ -103,13 +103,6 @@ static void write_wire(void)
 
 /* -- Records ------------------------------------------------------------------------------------------------------- */
 
-static void pack_after(struct seed *seed, uint8_t choice, const ProtobufCMessage *message)
-{
-    put(seed, choice);
-    MUST(seed->size + protobuf_c_message_get_packed_size(message) <= SEED_MAX);
-    seed->size += protobuf_c_message_pack(message, seed->data + seed->size);
-}
-
 static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count, uint32_t try_state, uint32_t end_state)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -125,8 +118,7 @@ static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count
     }
 }
 
-static void write_state(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state,
-                        uint32_t flags)
+static struct seed state_body(uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state, uint32_t flags)
 {
     struct seed seed = {.size = 0};
     Tercet__Store__V1__State message = TERCET__STORE__V1__STATE__INIT;
@@ -150,7 +142,18 @@ static void write_state(unsigned number, uint32_t state, uint32_t cause, uint32_
     message.n_branches = 3;
     message.metadata = metadatas;
     message.n_metadata = 1;
-    pack_after(&seed, 0, &message.base);
+    MUST(protobuf_c_message_get_packed_size(&message.base) <= SEED_MAX);
+    seed.size = protobuf_c_message_pack(&message.base, seed.data);
+    return seed;
+}
+
+static void write_state(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state,
+                        uint32_t flags)
+{
+    struct seed seed = {.size = 0};
+    struct seed body = state_body(state, cause, try_state, end_state, flags);
+    put(&seed, 0);
+    put_bytes(&seed, body.data, body.size);
     write_seed("fuzz_record", number, &seed);
 }
 
@@ -227,6 +230,27 @@ static void write_operations(void)
     }
 }
 
+/* A store with the transaction of a State seed and its three branches, and then time. */
+static void write_store(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state)
+{
+    static const uint8_t branch[] = "\012\003a/x\022\001p\030\144";
+    struct seed seed = {.size = 0};
+    put(&seed, 255);
+    put(&seed, 3); /* four records */
+    put(&seed, 0);
+    struct seed body = state_body(state, cause, try_state, end_state, 0);
+    put(&seed, (uint8_t)body.size);
+    put_bytes(&seed, body.data, body.size);
+    for (uint8_t i = 1; i <= 3; i++) {
+        put(&seed, i);
+        put(&seed, sizeof(branch) - 1);
+        put_bytes(&seed, branch, sizeof(branch) - 1);
+    }
+    static const uint8_t rest[] = {5, 6, 3, 1, 0, 3, 1, 0, 3, 1, 0, 11 + 13 * 5, 255, 38, 5, 6, 3, 1, 0};
+    put_bytes(&seed, rest, sizeof(rest));
+    write_seed("fuzz_coordinator", number, &seed);
+}
+
 /* Long runs of anything, the same at every call. */
 static void write_random(const char *target, unsigned number, size_t size)
 {
@@ -250,6 +274,11 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < 10; i++) {
         write_random("fuzz_core", 10 + i, 600);
         write_random("fuzz_barrier", 10 + i, 300);
+        write_random("fuzz_coordinator", 10 + i, 600);
     }
+    write_store(0, 1, 0, 2, 0);
+    write_store(1, 2, 1, 4, 1);
+    write_store(2, 3, 5, 6, 2);
+    write_store(3, 4, 2, 4, 3);
     return 0;
 }

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The whole coordinator but for its sockets and threads: a store in memory, the owner's turns by hand. The first byte says
+ * whether the store begins with records of the input's; then come operations, a byte and what it takes: requests, calls
+ * answered or not, streams that break, time, restarts. What the coordinator has written itself it must take back at every
+ * restart (S15), and nothing from outside may make it fail.
+ */
+#include "caller.h"
+#include "fuzz.h"
+#include "record.h"
+#include "store.h"
+#include "stub_crpc.h"
+
+#include <xxhash.h>
+
+#define OPERATIONS_MAX 400
+#define SETTLE_TURNS 40
+#define BODY_MAX 200
+#define RECORDS_MAX 12
+
+struct world {
+    struct coordinator *c;
+    struct store *store;
+    int64_t now_ms;
+    int64_t wall_offset_ms;
+    bool holds_commits;
+    bool is_foreign; /* the store began with records that are not the coordinator's own */
+};
+
+/* -- Start and end ------------------------------------------------------------------------------------------------- */
+
+static bool start(struct world *world)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    struct coordinator *c = calloc(1, sizeof(*c));
+    MUST(c != NULL);
+    world->c = c;
+    c->options = (struct tercet_coordinator_options){
+        .size = sizeof(c->options), .retention_ms = 100000, .open_max = 40, .call_timeout_ms = 400, .retry_base_ms = 50,
+        .retry_cap_ms = 2000, .park_after_failures = 4, .park_after_ms = 8000};
+    c->now_ms = world->now_ms;
+    c->wall_ms = c->started_ms = world->now_ms + world->wall_offset_ms;
+    c->store = world->store;
+    table_init(&c->table);
+    queue_init(&c->queue);
+    batcher_init(c);
+    MUST(store_acquire(c->store, 0, &c->epoch, &c->next_number) == 0);
+    int rc = restore_all(c, text);
+    MUST(rc == 0 || (world->is_foreign && rc == TERCET_FORMAT && text[0] != '\0'));
+    c->retention_check_ms = c->now_ms + 10000;
+    return rc == 0;
+}
+
+static void stop(struct world *world)
+{
+    struct coordinator *c = world->c;
+    stub_crash();
+    while (c->table.oldest != NULL)
+        owner_forget(c, c->table.oldest);
+    table_free(&c->table);
+    dispatch_free(c);
+    queue_destroy(&c->queue);
+    batcher_free(c);
+    arena_free(&c->scratch);
+    free(c);
+}
+
+/* -- Turns --------------------------------------------------------------------------------------------------------- */
+
+static void post(struct world *world, struct event *event)
+{
+    queue_post(&world->c->queue, event);
+}
+
+static struct event *new_event(enum event_kind kind)
+{
+    struct event *event = event_new(kind);
+    MUST(event != NULL);
+    return event;
+}
+
+static void commit(struct world *world)
+{
+    struct batch *batch = world->c->batcher.submitted;
+    if (batch == NULL || world->holds_commits)
+        return;
+    world->c->batcher.submitted = NULL;
+    struct event *event = new_event(EVENT_COMMITTED);
+    event->code = store_commit(world->store, 0, world->c->epoch, batch->ops, batch->op_count);
+    MUST(event->code == 0);
+    post(world, event);
+}
+
+/* Until nothing more follows from what has come. */
+static void settle(struct world *world)
+{
+    struct coordinator *c = world->c;
+    for (int i = 0; i < SETTLE_TURNS; i++) {
+        struct event *events = c->queue.first;
+        c->queue.first = NULL;
+        c->queue.last_next = &c->queue.first;
+        owner_turn(c, events, world->now_ms, world->now_ms + world->wall_offset_ms);
+        MUST(!atomic_load(&c->has_failed));
+        MUST(c->table.oldest == NULL || owner_low_water(c) < c->table.oldest->number);
+        commit(world);
+        stub_settle(c);
+        if (c->queue.first == NULL)
+            break;
+    }
+}
+
+/* -- Operations ---------------------------------------------------------------------------------------------------- */
+
+static struct input take_body(struct input *input)
+{
+    size_t size = take_below(input, BODY_MAX);
+    struct input body = {input->at, size < input->size ? size : input->size};
+    input->at += body.size;
+    input->size -= body.size;
+    return body;
+}
+
+/* The rest of an operation as a message; NULL when it is none, as at the door. */
+static ProtobufCMessage *take_message(struct input *input, const ProtobufCMessageDescriptor *type)
+{
+    ProtobufCMessage *message = NULL;
+    struct input body = take_body(input);
+    return crpc_message_decode(&message, type, (struct crpc_bytes){body.at, body.size}, 0) == 0 ? message : NULL;
+}
+
+static struct crpc_call *find_or_open(enum stub_kind kind, size_t i)
+{
+    struct crpc_call *call = stub_find(kind, i);
+    return call != NULL ? call : stub_open(kind);
+}
+
+static void post_session(struct world *world, size_t i, ProtobufCMessage *message)
+{
+    struct event *event = new_event(EVENT_SESSION);
+    event->caller = find_or_open(STUB_SESSION, i)->caller;
+    caller_ref(event->caller);
+    event->message = message;
+    post(world, event);
+}
+
+static void post_unary(struct world *world, enum method method, ProtobufCMessage *message)
+{
+    struct event *event = new_event(EVENT_REQUEST);
+    event->caller = stub_open(method == METHOD_WATCH ? STUB_WATCH : STUB_UNARY)->caller;
+    caller_ref(event->caller);
+    event->method = method;
+    event->message = message;
+    post(world, event);
+}
+
+static void do_unary(struct world *world, struct input *input)
+{
+    static const ProtobufCMessageDescriptor *const types[] = {
+        [METHOD_BEGIN] = &tercet__v1__begin_request__descriptor,
+        [METHOD_ENLIST] = &tercet__v1__enlist_request__descriptor,
+        [METHOD_TRY] = &tercet__v1__try_request__descriptor,
+        [METHOD_CONFIRM] = &tercet__v1__confirm_request__descriptor,
+        [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,
+        [METHOD_RUN] = &tercet__v1__run_request__descriptor,
+        [METHOD_GET] = &tercet__v1__get_request__descriptor,
+        [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
+        [METHOD_REGISTER] = &tercet__v1__register_request__descriptor,
+        [METHOD_LIST] = &tercet__v1__list_request__descriptor,
+        [METHOD_LIST_PARTICIPANTS] = &tercet__v1__list_participants_request__descriptor,
+        [METHOD_RETRY] = &tercet__v1__retry_request__descriptor,
+        [METHOD_SETTLE] = &tercet__v1__settle_request__descriptor,
+        [METHOD_DECIDE] = &tercet__v1__decide_request__descriptor,
+        [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
+        [METHOD_STATISTICS] = &tercet__v1__statistics_request__descriptor,
+    };
+    enum method method = (enum method)take_below(input, sizeof(types) / sizeof(types[0]));
+    ProtobufCMessage *message = take_message(input, types[method]);
+    if (message != NULL)
+        post_unary(world, method, message);
+}
+
+static void post_attach(struct world *world, struct crpc_call *call, ProtobufCMessage *message)
+{
+    struct event *event = new_event(EVENT_ATTACHED);
+    event->instance = call->instance;
+    instance_ref(event->instance);
+    event->message = message;
+    post(world, event);
+}
+
+/* The message as if it had come: decoded from its bytes, so that it can be freed. */
+static ProtobufCMessage *as_received(const ProtobufCMessage *message)
+{
+    uint8_t bytes[1024];
+    ProtobufCMessage *copy = NULL;
+    MUST(protobuf_c_message_get_packed_size(message) <= sizeof(bytes));
+    size_t size = protobuf_c_message_pack(message, bytes);
+    MUST(crpc_message_decode(&copy, message->descriptor, (struct crpc_bytes){bytes, size}, 0) == 0);
+    return copy;
+}
+
+static Tercet__V1__CallResult take_result(struct input *input)
+{
+    Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
+    uint8_t what = take(input);
+    result.outcome = (Tercet__V1__Outcome)(what % 6);
+    result.reason = (char *)(uintptr_t)(what >= 128 ? "because" : "");
+    return result;
+}
+
+/* One of the hook calls that an instance was given last, once or again. */
+static void answer_hook(struct world *world, struct input *input)
+{
+    struct crpc_call *call = stub_find(STUB_ATTACH, take_below(input, 3));
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    Tercet__V1__CallResult result = take_result(input);
+    Tercet__V1__CallResult *results[] = {&result};
+    if (call == NULL || call->hook_call_count == 0)
+        return;
+    size_t back = take_below(input, STUB_HOOK_CALLS);
+    size_t last = call->hook_call_count - 1;
+    result.id = call->hook_calls[(last - (back < last ? back : last)) % STUB_HOOK_CALLS];
+    request.results = results;
+    request.n_results = 1;
+    post_attach(world, call, as_received(&request.base));
+}
+
+static void answer_target(struct input *input)
+{
+    static const enum crpc_code codes[] = {CRPC_OK, CRPC_OK, CRPC_ABORTED, CRPC_FAILED_PRECONDITION, CRPC_UNAVAILABLE};
+    Tercet__V1__CallResult result = take_result(input);
+    stub_answer_target(&result, codes[take_below(input, 5)]);
+}
+
+/* A hello that will do. */
+static void attach(struct world *world, struct input *input)
+{
+    static const char *const services[] = {"a", "b", "c"};
+    static char *actions[] = {(char *)(uintptr_t) "x", (char *)(uintptr_t) "y"};
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    uint8_t what = take(input);
+    hello.service = (char *)(uintptr_t)services[what % 3];
+    hello.actions = actions;
+    hello.n_actions = 1 + what / 3 % 2;
+    hello.window = what / 6;
+    request.hello = &hello;
+    post_attach(world, stub_open(STUB_ATTACH), as_received(&request.base));
+}
+
+/* A plan that will do. */
+static void run_plan(struct world *world, struct input *input)
+{
+    static const char *const gids[] = {"", "g1", "g2", "g3"};
+    static const char *const actions[] = {"a/x", "b/x", "c/y", "a/y"};
+    Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    Tercet__V1__Branch branches[3];
+    Tercet__V1__Branch *views[3];
+    uint8_t what = take(input);
+    run.gid = (char *)(uintptr_t)gids[what % 4];
+    run.wait = (Tercet__V1__Wait)(what / 4 % 3);
+    run.n_branches = what / 12 % 4;
+    options.ordered = what >= 128;
+    options.deadline_ms = 1 + 10 * take(input);
+    run.options = &options;
+    run.branches = views;
+    for (size_t i = 0; i < run.n_branches; i++) {
+        views[i] = &branches[i];
+        tercet__v1__branch__init(views[i]);
+        branches[i].action = (char *)(uintptr_t)actions[take_below(input, 4)];
+        branches[i].try_timeout_ms = 100;
+    }
+    post_unary(world, METHOD_RUN, as_received(&run.base));
+}
+
+static void decide(struct world *world, struct input *input)
+{
+    static const char *const gids[] = {"g1", "g2", "g3"};
+    Tercet__V1__ConfirmRequest request = TERCET__V1__CONFIRM_REQUEST__INIT;
+    Tercet__V1__CancelRequest cancel = TERCET__V1__CANCEL_REQUEST__INIT;
+    uint8_t what = take(input);
+    request.gid = cancel.gid = (char *)(uintptr_t)gids[what % 3];
+    request.wait = cancel.wait = (Tercet__V1__Wait)(what / 6 % 2);
+    request.force = what >= 128;
+    if (what / 3 % 2 == 0)
+        post_unary(world, METHOD_CONFIRM, as_received(&request.base));
+    else
+        post_unary(world, METHOD_CANCEL, as_received(&cancel.base));
+}
+
+static void break_call(struct input *input)
+{
+    enum stub_kind kind = (enum stub_kind)take_below(input, 4);
+    struct crpc_call *call = stub_find(kind, take_below(input, 4));
+    if (call != NULL)
+        stub_break(call);
+}
+
+static void operate(struct world *world, struct input *input)
+{
+    uint8_t what = take(input);
+    ProtobufCMessage *message = NULL;
+    switch (what % 13) {
+    case 0:
+        message = take_message(input, &tercet__v1__session_requests__descriptor);
+        if (message != NULL)
+            post_session(world, what / 13 % 2, message);
+        break;
+    case 1:
+        do_unary(world, input);
+        break;
+    case 2:
+        message = take_message(input, &tercet__v1__attach_request__descriptor);
+        if (message != NULL)
+            post_attach(world, find_or_open(STUB_ATTACH, what / 13 % 3), message);
+        break;
+    case 3:
+        answer_hook(world, input);
+        break;
+    case 4:
+        answer_target(input);
+        break;
+    case 5:
+        attach(world, input);
+        break;
+    case 6:
+    case 7:
+        run_plan(world, input);
+        break;
+    case 8:
+        decide(world, input);
+        break;
+    case 9:
+        break_call(input);
+        break;
+    case 10:
+        post_session(world, what / 13 % 2, NULL);
+        break;
+    case 11:
+        world->now_ms += (int64_t)take(input) << (what / 13 % 8);
+        break;
+    default:
+        world->holds_commits = what / 13 % 2 == 1;
+        world->wall_offset_ms += what >= 234 ? 3600000 : 0;
+        if (what / 13 % 4 == 2) {
+            stop(world);
+            MUST(start(world) || world->is_foreign);
+        }
+        break;
+    }
+}
+
+/* -- The store at first -------------------------------------------------------------------------------------------- */
+
+static uint8_t *frame(enum record_type type, struct input body)
+{
+    uint8_t *record = calloc(1, RECORD_HEAD_SIZE + body.size);
+    MUST(record != NULL);
+    record[0] = RECORD_VERSION;
+    record[1] = (uint8_t)type;
+    memcpy(record + RECORD_HEAD_SIZE, body.at, body.size);
+    uint64_t sum = XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, body.size, (uint64_t)record[0] << 8 | record[1]);
+    for (int i = 0; i < 8; i++)
+        record[4 + i] = (uint8_t)(sum >> (8 * i));
+    return record;
+}
+
+static void put_records(struct world *world, struct input *input)
+{
+    uint64_t epoch = 0, number = 1;
+    struct store_op ops[RECORDS_MAX];
+    size_t count = 1 + take_below(input, RECORDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t what = take(input);
+        enum record_type type = what % 8 == 0 ? RECORD_STATE : what % 8 == 7 ? RECORD_PARTICIPANT : RECORD_BRANCH;
+        struct input body = take_body(input);
+        number += what >= 128;
+        ops[i] = (struct store_op){.kind = type == RECORD_PARTICIPANT ? STORE_META_PUT : STORE_PUT,
+                                   .number = number, .part = what % 8, .name = "participant/a",
+                                   .value = frame(type, body), .size = RECORD_HEAD_SIZE + body.size};
+    }
+    MUST(store_acquire(world->store, 0, &epoch, &number) == 0);
+    MUST(store_commit(world->store, 0, epoch, ops, count) == 0);
+    for (size_t i = 0; i < count; i++)
+        free((void *)(uintptr_t)ops[i].value);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    struct store_options options = {.bucket_ms = 10000};
+    struct world world = {.now_ms = 1000, .wall_offset_ms = 1700000000000};
+    MUST(store_memory_open(&world.store, &options) == 0);
+    world.is_foreign = take(&input) >= 192;
+    if (world.is_foreign)
+        put_records(&world, &input);
+    bool is_up = start(&world);
+    for (size_t i = 0; is_up && i < OPERATIONS_MAX && input.size > 0; i++) {
+        operate(&world, &input);
+        settle(&world);
+    }
+    stop(&world);
+    store_close(world.store);
+    return 0;
+}
