@@ -256,7 +256,8 @@ bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_b
         return false;
     }
     info->payload = must_alloc(record->payload.len);
-    memcpy(info->payload, record->payload.data, record->payload.len);
+    if (record->payload.len > 0)
+        memcpy(info->payload, record->payload.data, record->payload.len);
     info->payload_size = (uint32_t)record->payload.len;
     info->has_payload = true;
     crpc_message_free(&record->base);
