@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Batches of calls through the barrier (memory driver), each answer compared with the table in tercet/barrier.h, written
- * here as a table. A byte chooses the options; then batches: a byte for its size and four a call. The hooks count S6.
+ * here as a table. A byte chooses the options; then batches, a byte for its size and four a call. Hooks count S6.
  */
 #include "fuzz.h"
 
@@ -64,7 +64,7 @@ static int on_call(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return act->hook_result;
 }
 
-/* -- The model ----------------------------------------------------------------------------------------------------- */
+/* -- The model --------------------------------------------------------------------------------------------------- */
 
 static struct rule rule_of(const struct model *model, const struct act *act, enum tercet_kind kind)
 {
@@ -132,7 +132,7 @@ static void check_effects(const struct model *model)
     }
 }
 
-/* -- Batches ------------------------------------------------------------------------------------------------------- */
+/* -- Batches ----------------------------------------------------------------------------------------------------- */
 
 static void fill(struct tercet_barrier_call *call, struct act *act, struct model *model, struct input *input)
 {

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The whole coordinator but for its sockets and threads: a store in memory, the owner's turns by hand. The first byte says
- * whether the store begins with records of the input's; then come operations, a byte and what it takes: requests, calls
- * answered or not, streams that break, time, restarts. What the coordinator has written itself it must take back at every
- * restart (S15), and nothing from outside may make it fail.
+ * The whole coordinator but for its sockets and threads: a store in memory, the owner's turns by hand. The first byte
+ * says whether the store begins with records of the input's; then come operations, a byte and what it takes: requests,
+ * calls answered or not, streams that break, time, restarts. What the coordinator has written itself it must take back
+ * at every restart (S15), and nothing from outside may make it fail.
  */
 #include "caller.h"
+#include "frame.h"
 #include "fuzz.h"
-#include "record.h"
 #include "store.h"
 #include "stub_crpc.h"
-
-#include <xxhash.h>
 
 #define OPERATIONS_MAX 400
 #define SETTLE_TURNS 40
@@ -27,7 +25,7 @@ struct world {
     bool is_foreign; /* the store began with records that are not the coordinator's own */
 };
 
-/* -- Start and end ------------------------------------------------------------------------------------------------- */
+/* -- Start and end ----------------------------------------------------------------------------------------------- */
 
 static bool start(struct world *world)
 {
@@ -65,7 +63,7 @@ static void stop(struct world *world)
     free(c);
 }
 
-/* -- Turns --------------------------------------------------------------------------------------------------------- */
+/* -- Turns ------------------------------------------------------------------------------------------------------- */
 
 static void post(struct world *world, struct event *event)
 {
@@ -109,7 +107,7 @@ static void settle(struct world *world)
     }
 }
 
-/* -- Operations ---------------------------------------------------------------------------------------------------- */
+/* -- Operations -------------------------------------------------------------------------------------------------- */
 
 static struct input take_body(struct input *input)
 {
@@ -351,20 +349,7 @@ static void operate(struct world *world, struct input *input)
     }
 }
 
-/* -- The store at first -------------------------------------------------------------------------------------------- */
-
-static uint8_t *frame(enum record_type type, struct input body)
-{
-    uint8_t *record = calloc(1, RECORD_HEAD_SIZE + body.size);
-    MUST(record != NULL);
-    record[0] = RECORD_VERSION;
-    record[1] = (uint8_t)type;
-    memcpy(record + RECORD_HEAD_SIZE, body.at, body.size);
-    uint64_t sum = XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, body.size, (uint64_t)record[0] << 8 | record[1]);
-    for (int i = 0; i < 8; i++)
-        record[4 + i] = (uint8_t)(sum >> (8 * i));
-    return record;
-}
+/* -- The store at first ------------------------------------------------------------------------------------------ */
 
 static void put_records(struct world *world, struct input *input)
 {
@@ -378,7 +363,7 @@ static void put_records(struct world *world, struct input *input)
         number += what >= 128;
         ops[i] = (struct store_op){.kind = type == RECORD_PARTICIPANT ? STORE_META_PUT : STORE_PUT,
                                    .number = number, .part = what % 8, .name = "participant/a",
-                                   .value = frame(type, body), .size = RECORD_HEAD_SIZE + body.size};
+                                   .value = frame_record(type, body.at, body.size), .size = RECORD_HEAD_SIZE + body.size};
     }
     MUST(store_acquire(world->store, 0, &epoch, &number) == 0);
     MUST(store_commit(world->store, 0, epoch, ops, count) == 0);

@@ -4,29 +4,13 @@
  * given a right head, so that the fuzzer need not find checksums. A State that decodes is loaded, written, loaded and
  * written again, restored, and driven to its end; what is damaged must be found out, not believed.
  */
+#include "frame.h"
 #include "fuzz.h"
-#include "record.h"
-
-#include <xxhash.h>
 
 #define WALL_OFFSET_MS 1700000000000
 #define ANSWERS_MAX 100000
 
 static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED, RECORD_PARTICIPANT};
-
-/* The record with this body, malloc'ed. */
-static uint8_t *frame(enum record_type type, const struct input *body)
-{
-    uint8_t *record = calloc(1, RECORD_HEAD_SIZE + body->size);
-    MUST(record != NULL);
-    record[0] = RECORD_VERSION;
-    record[1] = (uint8_t)type;
-    memcpy(record + RECORD_HEAD_SIZE, body->at, body->size);
-    uint64_t sum = XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, body->size, (uint64_t)record[0] << 8 | record[1]);
-    for (int i = 0; i < 8; i++)
-        record[4 + i] = (uint8_t)(sum >> (8 * i));
-    return record;
-}
 
 static void must_not_decode(enum record_type type, const void *record, size_t size)
 {
@@ -49,7 +33,7 @@ static void check_damage_is_found(enum record_type type, uint8_t *record, size_t
     must_not_decode(type == RECORD_STATE ? RECORD_BRANCH : RECORD_STATE, record, size);
 }
 
-/* -- A State ------------------------------------------------------------------------------------------------------- */
+/* -- A State ----------------------------------------------------------------------------------------------------- */
 
 static struct entry *load(struct table *table, const void *record, size_t size)
 {
@@ -157,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         crpc_message_free(message);
         return 0;
     }
-    uint8_t *record = frame(type, &input);
+    uint8_t *record = frame_record(type, input.at, input.size);
     size_t record_size = RECORD_HEAD_SIZE + input.size;
     ProtobufCMessage *message = record_decode(type, record, record_size);
     if (message != NULL) {

@@ -49,7 +49,7 @@ static void write_text(const char *target, unsigned number, uint8_t choice, cons
     write_seed(target, number, &seed);
 }
 
-/* -- Messages of every type, every field set ----------------------------------------------------------------------- */
+/* -- Messages of every type, every field set --------------------------------------------------------------------- */
 
 static void put_message(struct seed *seed, const ProtobufCMessageDescriptor *type);
 
@@ -101,9 +101,10 @@ static void write_wire(void)
             }
 }
 
-/* -- Records ------------------------------------------------------------------------------------------------------- */
+/* -- Records ----------------------------------------------------------------------------------------------------- */
 
-static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count, uint32_t try_state, uint32_t end_state)
+static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count, uint32_t try_state,
+                          uint32_t end_state)
 {
     for (uint32_t i = 0; i < count; i++) {
         tercet__store__v1__branch_state__init(&states[i]);
@@ -176,7 +177,7 @@ static void write_records(void)
     write_text("fuzz_record", 9, 128, "\001S\0\0\0\0\0\0\0\0\0\0");
 }
 
-/* -- Text and operations ------------------------------------------------------------------------------------------- */
+/* -- Text and operations ----------------------------------------------------------------------------------------- */
 
 static void write_texts(void)
 {
@@ -230,24 +231,57 @@ static void write_operations(void)
     }
 }
 
-/* A store with the transaction of a State seed and its three branches, and then time. */
-static void write_store(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state)
+/* A store with a State seed's transaction and its branches (there should be three); then answers, time, a restart. */
+static void write_store(unsigned number, uint8_t branch_count, uint32_t state, uint32_t cause, uint32_t try_state,
+                        uint32_t end_state)
 {
     static const uint8_t branch[] = "\012\003a/x\022\001p\030\144";
     struct seed seed = {.size = 0};
     put(&seed, 255);
-    put(&seed, 3); /* four records */
+    put(&seed, branch_count);
     put(&seed, 0);
     struct seed body = state_body(state, cause, try_state, end_state, 0);
     put(&seed, (uint8_t)body.size);
     put_bytes(&seed, body.data, body.size);
-    for (uint8_t i = 1; i <= 3; i++) {
+    for (uint8_t i = 1; i <= branch_count; i++) {
         put(&seed, i);
         put(&seed, sizeof(branch) - 1);
         put_bytes(&seed, branch, sizeof(branch) - 1);
     }
     static const uint8_t rest[] = {5, 6, 3, 1, 0, 3, 1, 0, 3, 1, 0, 11 + 13 * 5, 255, 38, 5, 6, 3, 1, 0};
     put_bytes(&seed, rest, sizeof(rest));
+    write_seed("fuzz_coordinator", number, &seed);
+}
+
+/* Every unary request with every field set, in the order of enum method; then plans with actions good and bad. */
+static void write_requests(unsigned number)
+{
+    static const ProtobufCMessageDescriptor *const types[] = {
+        &tercet__v1__begin_request__descriptor,    &tercet__v1__enlist_request__descriptor,
+        &tercet__v1__try_request__descriptor,      &tercet__v1__confirm_request__descriptor,
+        &tercet__v1__cancel_request__descriptor,   &tercet__v1__run_request__descriptor,
+        &tercet__v1__get_request__descriptor,      &tercet__v1__watch_request__descriptor,
+        &tercet__v1__register_request__descriptor, &tercet__v1__list_request__descriptor,
+        &tercet__v1__list_participants_request__descriptor, &tercet__v1__retry_request__descriptor,
+        &tercet__v1__settle_request__descriptor,   &tercet__v1__decide_request__descriptor,
+        &tercet__v1__pause_request__descriptor,    &tercet__v1__statistics_request__descriptor};
+    static const char *const actions[] = {"", "a", "a//", "/x", "a/x"};
+    struct seed seed = {.size = 0};
+    put(&seed, 0);
+    for (uint8_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct seed body = {.size = 0};
+        put_message(&body, types[i]);
+        const uint8_t head[] = {1, i, (uint8_t)body.size};
+        MUST(body.size < 200);
+        put_bytes(&seed, head, sizeof(head));
+        put_bytes(&seed, body.data, body.size);
+    }
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        uint8_t size = (uint8_t)strlen(actions[i]);
+        const uint8_t plan[] = {1, 5, size + 4, 3 << 3 | 2, size + 2, 2 << 3 | 2, size}; /* Run: branches: action */
+        put_bytes(&seed, plan, sizeof(plan));
+        put_bytes(&seed, actions[i], size);
+    }
     write_seed("fuzz_coordinator", number, &seed);
 }
 
@@ -276,9 +310,12 @@ int main(int argc, char **argv)
         write_random("fuzz_barrier", 10 + i, 300);
         write_random("fuzz_coordinator", 10 + i, 600);
     }
-    write_store(0, 1, 0, 2, 0);
-    write_store(1, 2, 1, 4, 1);
-    write_store(2, 3, 5, 6, 2);
-    write_store(3, 4, 2, 4, 3);
+    write_store(0, 3, 1, 0, 2, 0);
+    write_store(1, 3, 2, 1, 4, 1);
+    write_store(2, 3, 3, 5, 6, 2);
+    write_store(3, 3, 4, 2, 4, 3);
+    write_store(4, 2, 1, 0, 2, 0);
+    write_store(5, 0, 2, 1, 4, 1);
+    write_requests(6);
     return 0;
 }

@@ -21,7 +21,7 @@ struct target_call {
 static struct crpc_call *calls;
 static struct target_call *target_calls;
 
-/* -- Calls from outside -------------------------------------------------------------------------------------------- */
+/* -- Calls from outside ------------------------------------------------------------------------------------------ */
 
 struct crpc_call *stub_open(enum stub_kind kind)
 {
@@ -120,7 +120,7 @@ void stub_crash(void)
     }
 }
 
-/* -- What the coordinator sends ------------------------------------------------------------------------------------ */
+/* -- What the coordinator sends ---------------------------------------------------------------------------------- */
 
 static int finish(struct crpc_call *call)
 {
@@ -192,7 +192,7 @@ const char *crpc_call_peer(struct crpc_call *call)
     return "fuzz";
 }
 
-/* -- Registered targets -------------------------------------------------------------------------------------------- */
+/* -- Registered targets ------------------------------------------------------------------------------------------ */
 
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,
                      const struct crpc_channel_options *options)
