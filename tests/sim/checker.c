@@ -6,6 +6,7 @@
  *   S1  all branches end the same way          S8  a branch is durable before its try is called
  *   S2  a decision that was seen stays         S9  no branch joins after the decision
  *   S3  confirm, cancel: decided durably       S10 nobody sees a step backwards
+ *   S4  confirmed only what was asked for and tried
  *   S5  no confirm without a try               S11 what has ended does not begin again
  *   S6  an effect happens at most once         S12 what was acknowledged is in the store
  *   S7  no try after a cancel, ever; and marks stay below what is open
@@ -14,6 +15,7 @@
 #include "sim.h"
 
 #include <record.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +48,16 @@ static void note_branches(struct gid_seen *seen, const Tercet__Store__V1__State 
     }
 }
 
+/* Where the coordinator called the tries itself, a confirmation says that all of them are done. */
+static void check_confirmation(const char *gid, const struct gid_seen *seen, const struct job *job)
+{
+    if (job->kind == JOB_OWN || job->is_rogue)
+        return;
+    for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
+        if ((seen->branches >> b & 1) && seen->branch[b].tries == 0)
+            violation("S4", "%s is confirmed, and branch %u is not tried", gid, b);
+}
+
 static void state_is_written(uint64_t number, const Tercet__Store__V1__State *state, bool is_resolved)
 {
     struct gid_seen *seen = seen_of(state->gid);
@@ -65,6 +77,8 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
     note_branches(seen, state);
     if (decision != 0 && seen->branches != branches)
         violation("S9", "%s: its branches change after the decision", state->gid);
+    if (decision == 0 && decision_of(seen->state) == TXN_CONFIRMING)
+        check_confirmation(state->gid, seen, &sim->jobs[job_of(state->gid)]);
     trace("durable: %s state %u%s", state->gid, state->state, is_resolved ? ", over" : "");
 }
 
@@ -116,6 +130,15 @@ void check_restored(const struct coordinator *c)
     }
     if (open != c->table.count)
         violation("S11", "%zu transactions after a restart, %zu were open", c->table.count, open);
+}
+
+/* What the hooks answer: a reply that was lost would be another, or empty. */
+static void check_reply(const char *gid, uint32_t branch, const ProtobufCBinaryData *reply)
+{
+    char wanted[80];
+    int size = snprintf(wanted, sizeof(wanted), "%s/%u", gid, branch);
+    if (reply->len != (size_t)size || memcmp(reply->data, wanted, (size_t)size) != 0)
+        violation("S12", "%s/%u: the try's reply is not the hook's", gid, branch);
 }
 
 /* -- Calls and answers ----------------------------------------------------------------------------------------------------------- */
@@ -176,6 +199,11 @@ void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answe
     for (size_t i = 0; i < answer->n_branches; i++)
         if (!seen->branch[answer->branches[i]->number].is_durable)
             violation("S8", "%s/%u is told and not durable", answer->gid, answer->branches[i]->number);
+    if (method == METHOD_LIST || decision_of((int)answer->state) != TXN_CONFIRMING)
+        return;
+    for (size_t i = 0; i < answer->n_branches; i++)
+        if (answer->branches[i]->try_state == TERCET__V1__TRY_STATE__TRY_DONE)
+            check_reply(answer->gid, answer->branches[i]->number, &answer->branches[i]->reply);
 }
 
 void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
@@ -184,8 +212,11 @@ void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
     const struct branch_seen *branch = &seen->branch[answer->branch];
     trace("answer: %s/%u try %d, state %d", gid_of(job), answer->branch, (int)answer->outcome, (int)answer->state);
     check_state_sent(seen, gid_of(job), (int)answer->state);
-    if (answer->outcome == TERCET__V1__TRY_STATE__TRY_DONE && branch->tries == 0)
+    if (answer->outcome != TERCET__V1__TRY_STATE__TRY_DONE)
+        return;
+    if (branch->tries == 0)
         violation("S12", "%s/%u is told as tried, and is not", gid_of(job), answer->branch);
+    check_reply(gid_of(job), answer->branch, &answer->reply);
 }
 
 /* `floor` is the highest rank that anybody had received when this was asked for. */

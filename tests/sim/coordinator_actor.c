@@ -28,7 +28,7 @@ static int64_t wall_now_ms(void)
 
 void coordinator_open_store(void)
 {
-    struct store_options options = {.bucket_ms = 24 * 3600 * 1000};
+    struct store_options options = {.bucket_ms = 24 * 3600 * 1000, .size_max = sim->faults.store_size_max};
     self()->wall_base_ms = INT64_C(1700000000000);
     if (store_memory_open(&self()->store, &options) != 0)
         abort();
@@ -215,7 +215,7 @@ static struct tercet_coordinator_options options(void)
     return (struct tercet_coordinator_options){
         .size = sizeof(struct tercet_coordinator_options),
         .retention_ms = INT64_C(7) * 24 * 3600 * 1000,
-        .open_max = 1000000,
+        .open_max = sim->faults.open_max,
         .call_timeout_ms = CALL_TIMEOUT_SIM_MS,
         .retry_base_ms = 50,
         .retry_cap_ms = 2000,
@@ -257,11 +257,29 @@ void coordinator_start(void)
     turn_at(sim->now_us + 10);
 }
 
+/* An orderly stop begins: no new transactions from here on, and the end comes soon. */
+static void stop(struct happening *happening)
+{
+    if (self()->life == happening->life)
+        coordinator_crash("after an orderly stop had begun");
+    happening_free(happening);
+}
+
+static void begin_stop(void)
+{
+    count_fault(FAULT_CLOSE);
+    coordinator_post(event_new(EVENT_CLOSE));
+    coordinator_post(chance(5000) ? event_new(EVENT_STOP) : NULL);
+    happen(random_below(SECOND), stop)->life = self()->life;
+}
+
 static void restart(struct happening *happening)
 {
     if (self()->c == NULL) {
         sim->totals->restarts++;
         coordinator_start();
+        if (chance(sim->faults.close))
+            begin_stop();
         if (chance(sim->faults.crash_restored)) {
             count_fault(FAULT_CRASH_RESTORED);
             coordinator_crash("having just started");

@@ -21,6 +21,7 @@ void faults_draw(void)
 {
     struct faults *f = &sim->faults;
     f->latency_us = random_between(100, 5000);
+    f->open_max = 1000000;
     f->capture = (uint32_t)random_below(6000);
     if (chance(500))
         return; /* a run in which nothing goes wrong */
@@ -35,6 +36,11 @@ void faults_draw(void)
     f->commit_lost = draw(300);
     f->commit_kept = draw(300);
     f->clock = draw(6000);
+    f->close = draw(3000);
+    f->half_open = draw(5000);
+    f->status = draw(3000);
+    f->store_size_max = chance(600) ? (uint64_t)random_between(8, 60) * 1024 : 0;
+    f->open_max = chance(600) ? (uint32_t)random_between(1, 4) : 1000000;
     f->pause = draw(100);
     f->service_crash = draw(500);
     f->database_lost = draw(500);
@@ -116,7 +122,7 @@ void faults_start(void)
 
 void faults_stop(void)
 {
-    struct faults calm = {.latency_us = 500, .capture = sim->faults.capture / 4};
+    struct faults calm = {.latency_us = 500, .capture = sim->faults.capture / 4, .open_max = sim->faults.open_max};
     sim->faults = calm;
     sim->is_calm = true;
     memset(sim->cut_until_us, 0, sizeof(sim->cut_until_us));

@@ -194,7 +194,7 @@ static void ask_run(int job, uint64_t id)
     request.options = &options;
     request.branches = pointers;
     request.n_branches = (size_t)j->branch_count;
-    request.wait = (Tercet__V1__Wait)random_below(3);
+    request.wait = (Tercet__V1__Wait)j->wait;
     request_send(NODE_INITIATOR + j->initiator, job, id, METHOD_RUN, &request.base);
 }
 
@@ -258,7 +258,7 @@ static void ask_decision(int job, uint64_t id)
     Tercet__V1__CancelRequest to_cancel = TERCET__V1__CANCEL_REQUEST__INIT;
     to_confirm.gid = to_cancel.gid = (char *)(uintptr_t)gid_of(job);
     to_confirm.force = j->is_rogue;
-    to_confirm.wait = to_cancel.wait = (Tercet__V1__Wait)random_below(2);
+    to_confirm.wait = to_cancel.wait = (Tercet__V1__Wait)j->wait;
     if (j->wants_cancel)
         request_send(node, job, id, METHOD_CANCEL, &to_cancel.base);
     else
@@ -369,6 +369,26 @@ static void told(int job, int method, const Tercet__V1__Transaction *answer)
     go_on(job, j->step > last ? SECOND / 2 : 5000);
 }
 
+/* New work may be refused; what ends a transaction never is (L4). */
+static void full(struct job *j, const struct happening *packet)
+{
+    if (packet->method == METHOD_CONFIRM || packet->method == METHOD_CANCEL || packet->method == METHOD_GET)
+        violation("L4", "%s is refused by method %d: %s", gid_of(packet->job), packet->method, packet->text);
+    if (packet->floor == 0)
+        j->is_over = true;
+    j->wants_cancel = true;
+    j->step = j->branch_count + 1;
+}
+
+/* An answer comes when what was to be waited for is there. */
+static void check_wait(const struct job *j, const struct happening *packet, int state)
+{
+    static const int ranks[] = {[TERCET__V1__WAIT__WAIT_DECIDED] = 2, [TERCET__V1__WAIT__WAIT_RESOLVED] = 3, [TERCET__V1__WAIT__WAIT_NOT] = 1};
+    bool waits = packet->method == METHOD_RUN || packet->method == METHOD_CONFIRM || packet->method == METHOD_CANCEL;
+    if (waits && rank_of(state) < ranks[j->wait])
+        violation("wait", "%s is answered in state %d, wait was %d", gid_of(packet->job), state, j->wait);
+}
+
 static void failed(const struct happening *packet)
 {
     int job = packet->job, method = packet->method, code = packet->code;
@@ -389,10 +409,15 @@ static void failed(const struct happening *packet)
         break;
     case CRPC_UNAVAILABLE:
         break;
+    case CRPC_RESOURCE_EXHAUSTED:
+        count_fault(FAULT_FULL);
+        full(j, packet);
+        break;
     default:
         violation("harness", "%s: %s", crpc_code_name(code), text);
     }
-    go_on(job, SECOND / 4);
+    if (!j->is_over)
+        go_on(job, SECOND / 4);
 }
 
 static void take_answer(struct happening *packet, bool is_waited_for)
@@ -403,6 +428,8 @@ static void take_answer(struct happening *packet, bool is_waited_for)
     const Tercet__V1__TryResponse *try_response = (const Tercet__V1__TryResponse *)message;
     const Tercet__V1__Transaction *transaction = (const Tercet__V1__Transaction *)message;
     check_answer_received(packet->floor, job, is_tried ? (int)try_response->state : (int)transaction->state);
+    if (!is_tried && packet->who != NODE_OPERATOR)
+        check_wait(self(job), packet, (int)transaction->state);
     if (is_waited_for && is_tried)
         tried(job, try_response);
     else if (is_waited_for)
@@ -454,6 +481,7 @@ static void draw_job(int job)
     j->keeps = chance(2000);
     j->is_ordered = chance(3000);
     j->uses_session = chance(5000);
+    j->wait = (int)random_below(j->kind == JOB_RUN ? 3 : 2);
     j->wants_cancel = chance(1500);
     j->is_rogue = chance(sim->faults.rogue);
     j->begins_with_first = j->kind != JOB_RUN && chance(5000);

@@ -195,7 +195,7 @@ static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
         for (uint64_t i = 0; i < a->runs && totals.violations == 0; i++)
             world_run(a->first_seed + i, false, mutant, &totals);
         printf("%-24s %s", mutant_name(mutant), totals.violations > 0 ? "found" : "SURVIVES");
-        printf(" after %llu seeds\n", (unsigned long long)totals.runs);
+        printf(" after %6llu seeds  %s\n", (unsigned long long)totals.runs, totals.first_failure);
         fflush(NULL);
         _exit(totals.violations > 0 ? 0 : 1);
     }

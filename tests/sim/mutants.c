@@ -5,6 +5,7 @@
  */
 #include "sim.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int __real_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
@@ -13,6 +14,11 @@ uint64_t __real_owner_low_water(const struct coordinator *c);
 uint64_t __wrap_owner_low_water(const struct coordinator *c);
 void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
 void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
+
+void __real_batch_lazy(struct coordinator *c, struct entry *entry);
+void __wrap_batch_lazy(struct coordinator *c, struct entry *entry);
+void __real_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
+void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
 
 const char *mutant_name(int mutant)
 {
@@ -63,6 +69,8 @@ static void confuse_calls(struct txn_actions *actions)
 
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions)
 {
+    if (sim->mutant == MUTANT_NO_DEADLINE)
+        txn->deadline_ms = TXN_NEVER - 1;
     int rc = __real_txn_step(txn, event, actions);
     if (sim->mutant == MUTANT_LAZY_DECISION && decides(actions) && persists(actions))
         actions->items[0].kind = TXN_MARK;
@@ -83,13 +91,35 @@ uint64_t __wrap_owner_low_water(const struct coordinator *c)
 
 void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry)
 {
-    if (sim->mutant != MUTANT_EARLY_ANSWERS) {
+    bool is_lazy = entry != NULL && (entry->is_lazy || (entry->is_dirty && !c->batcher.filling->is_forced));
+    if (sim->mutant != MUTANT_EARLY_ANSWERS && (sim->mutant != MUTANT_LAZY_SHOWN || !is_lazy)) {
         __real_batch_answer(c, caller, id, reply, entry);
         return;
     }
     struct answer answer = caller_encode(caller, &c->scratch, id, reply);
     caller_deliver(caller, &answer);
     owner_touch(c, caller);
+}
+
+void __wrap_batch_lazy(struct coordinator *c, struct entry *entry)
+{
+    if (sim->mutant != MUTANT_LOST_MARK)
+        __real_batch_lazy(c, entry);
+}
+
+void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch)
+{
+    if (sim->mutant != MUTANT_LOST_BRANCH)
+        __real_batch_put_branch(c, entry, branch);
+}
+
+static void forget_reply(struct entry *entry)
+{
+    for (size_t i = 0; i < entry->txn.branch_count; i++) {
+        free(entry->infos[i].reply);
+        entry->infos[i].reply = NULL;
+        entry->infos[i].reply_size = 0;
+    }
 }
 
 static void forget_decision(struct txn *txn)
@@ -107,6 +137,10 @@ static void forget_decision(struct txn *txn)
 void mutate_restored(struct coordinator *c)
 {
     for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+        if (sim->mutant == MUTANT_CONFIRM_DOES_NOT_WAIT)
+            entry->was_restored = false;
+        if (sim->mutant == MUTANT_LOST_REPLY)
+            forget_reply(entry);
         bool is_confirming = entry->txn.state == TXN_CONFIRMING;
         if (sim->mutant == MUTANT_RESTART_FORGETS && entry->txn.state != TXN_TRYING)
             forget_decision(&entry->txn);

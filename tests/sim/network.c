@@ -132,6 +132,14 @@ size_t network_open_count(void)
     return count;
 }
 
+bool network_owes_answer(void)
+{
+    for (const struct crpc_call *call = sim->calls; call != NULL; call = call->next)
+        if (call->kind == CALL_UNARY && !call->is_over)
+            return true;
+    return false;
+}
+
 void crpc_call_ref(struct crpc_call *call)
 {
     call->references++;

@@ -199,6 +199,20 @@ static Tercet__V1__Outcome outcome_of(int result)
     return result == TERCET_BROKEN ? TERCET__V1__OUTCOME__BROKEN : TERCET__V1__OUTCOME__AGAIN;
 }
 
+/* What a registered participant may say in place of a result. */
+static int status_of(const Tercet__V1__CallResult *result)
+{
+    static const int vague[] = {CRPC_UNAVAILABLE, CRPC_DEADLINE_EXCEEDED, CRPC_CANCELLED, CRPC_INTERNAL, CRPC_UNKNOWN};
+    if (!chance(sim->faults.status))
+        return CRPC_OK;
+    count_fault(FAULT_STATUS);
+    if (result->outcome == TERCET__V1__OUTCOME__REFUSAL)
+        return CRPC_ABORTED;
+    if (result->outcome == TERCET__V1__OUTCOME__BROKEN)
+        return CRPC_FAILED_PRECONDITION;
+    return vague[random_below(5)];
+}
+
 static void answer(const struct happening *packet, const Tercet__V1__Call *message, const struct tercet_barrier_call *call)
 {
     Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
@@ -221,6 +235,8 @@ static void answer(const struct happening *packet, const Tercet__V1__Call *messa
     if (reply->call != NULL)
         crpc_call_ref(reply->call);
     happening_set_message(reply, &result.base);
+    if (packet->method == ROUTE_TARGET)
+        reply->code = status_of(&result);
     trace("%s: %s/%u %s: %s", service_name(packet->who), call->gid, call->branch, tercet_kind_name(call->kind),
           call->result == 0 ? "done" : tercet_strerror(call->result));
     int to = packet->method == ROUTE_OWN ? NODE_INITIATOR + sim->jobs[packet->job].initiator : NODE_COORDINATOR;
@@ -346,8 +362,12 @@ void participant_go_away(int service, int64_t length_us)
     trace("%s is away for %.3f s", service_name(service), (double)length_us / 1e6);
     p->away_until_us = sim->now_us + length_us;
     drop_inbox(p);
-    if (p->stream != NULL && chance(7000))
+    if (p->stream != NULL && chance(sim->faults.half_open)) {
+        count_fault(FAULT_HALF_OPEN);
+        participant_stream_lost(service, p->stream);
+    } else if (p->stream != NULL && chance(7000)) {
         network_break(p->stream);
+    }
 }
 
 static void register_target(struct happening *happening)

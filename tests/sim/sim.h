@@ -43,11 +43,15 @@ enum node { NODE_COORDINATOR, NODE_SERVICE, NODE_INITIATOR = NODE_SERVICE + SERV
     X(COMMIT_LOST, "commits that failed, not applied")                                                      \
     X(COMMIT_KEPT, "commits that failed, applied")                                                          \
     X(CLOCK, "jumps of the wall clock")                                                                     \
+    X(CLOSE, "orderly stops of the coordinator")                                                            \
+    X(FULL, "requests refused by a full store, or for too many transactions")                               \
     X(PAUSE, "pauses of the coordinator")                                                                   \
     X(SERVICE_CRASH, "participant crashes")                                                                 \
     X(DATABASE_LOST, "participants' commits that failed, not applied")                                      \
     X(DATABASE_KEPT, "participants' commits that failed, applied")                                          \
     X(AWAY, "participants away for long")                                                                   \
+    X(HALF_OPEN, "streams that only one side knows to be over")                                             \
+    X(STATUS, "statuses in place of results")                                                               \
     X(REFUSED, "tries refused")                                                                             \
     X(AGAIN, "calls told to ask again")                                                                     \
     X(BROKEN, "promises broken")                                                                            \
@@ -64,6 +68,7 @@ enum fault {
 struct totals_of_runs {
     uint64_t runs, empty_runs, violations, events, begun, confirmed, cancelled, calls, restarts, faults[FAULTS];
     uint64_t first_failed_seed;
+    char first_failure[160];
 };
 
 /* -- world.c ------------------------------------------------------------------------------------------------------------ */
@@ -107,10 +112,12 @@ void count_fault(enum fault fault);
 
 /* Chances in 10,000, drawn from the seed; zero when faults have stopped. */
 struct faults {
-    uint32_t loss, doubling, slow, crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept;
+    uint32_t loss, doubling, slow, crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close, half_open, status;
     uint32_t clock, pause, service_crash, database_lost, database_kept, refuse, again, broken, stream, rogue, capture;
     int64_t crash_every_us, partition_every_us, away_every_us, operator_every_us; /* 0: never */
     int64_t latency_us;
+    uint64_t store_size_max; /* 0: no limit */
+    uint32_t open_max;
 };
 void faults_draw(void);
 void faults_start(void);
@@ -136,6 +143,8 @@ void network_break(struct crpc_call *call);
 void network_crash(void);
 void network_target_answer(uint64_t id, const Tercet__V1__CallResult *result, int code);
 size_t network_open_count(void);
+/* A request that was taken and is not answered, and whose asker still waits. */
+bool network_owes_answer(void);
 /* How a Call has come to a participant (happening.method), and the way its result goes. */
 enum route { ROUTE_ATTACH, ROUTE_TARGET, ROUTE_OWN };
 
@@ -195,6 +204,7 @@ struct job {
     uint32_t deadline_ms;
     int attempts;
     bool keeps, is_ordered, uses_session, wants_cancel, is_over, is_rogue, begins_with_first;
+    int wait;               /* a tercet.v1.Wait */
     bool all_told;          /* every try was told as done */
     int told_count;
     int asks_own;           /* OWN: the participant's answer is waited for */
@@ -253,7 +263,13 @@ int rank_of(int state);
     X(NO_MARK_CHECK, "no-mark-check")                                                                             \
     X(NO_ROW_ON_TRY, "no-row-on-try")                                                                             \
     X(WRONG_CALL, "wrong-call")                                                                                   \
-    X(LOST_RETRY, "lost-retry")
+    X(LOST_RETRY, "lost-retry")                                                                                   \
+    X(LAZY_SHOWN, "lazy-shown")                                                                                   \
+    X(LOST_MARK, "lost-mark")                                                                                     \
+    X(LOST_BRANCH, "lost-branch")                                                                                 \
+    X(NO_DEADLINE, "no-deadline")                                                                                 \
+    X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                                             \
+    X(LOST_REPLY, "lost-reply")
 enum mutant {
 #define MUTANT_ENUM(name, text) MUTANT_##name,
     MUTANT_MAP(MUTANT_ENUM)

@@ -186,8 +186,10 @@ void violation(const char *name, const char *format, ...)
     if (sim->has_failed)
         return;
     sim->has_failed = true;
-    if (sim->totals->violations++ == 0)
+    if (sim->totals->violations++ == 0) {
         sim->totals->first_failed_seed = sim->seed;
+        snprintf(sim->totals->first_failure, sizeof(sim->totals->first_failure), "%s: %.140s", name, text);
+    }
     if (sim->mutant == MUTANT_NONE && !sim->is_traced)
         printf("seed %llu: violation of %s: %s (replay: tercet-sim --seed %llu)\n", (unsigned long long)sim->seed, name, text,
                (unsigned long long)sim->seed);
@@ -220,7 +222,7 @@ static void come_to_rest(const char *phase)
     bool is_resting = false;
     while (!is_resting && sim->now_us < limit_us && !sim->has_failed) {
         run_until(sim->now_us + REST_LOOK_US);
-        is_resting = initiators_are_done() && coordinator_is_idle();
+        is_resting = initiators_are_done() && coordinator_is_idle() && !network_owes_answer();
     }
     if (!is_resting && !sim->has_failed)
         violation("L1", "not at rest %d s after the faults have stopped (%s)", (int)(REST_LIMIT_US / SECOND), phase);
