@@ -45,7 +45,8 @@ bool daemon_restart(struct daemon *daemon, const char *failpoint)
     process_start(&daemon->process, argv, log, environment);
     if (!process_line(&daemon->process, "ready ", line, DAEMON_READY_MS))
         return false;
-    snprintf(daemon->address, sizeof(daemon->address), "%.*s", (int)strcspn(line + strlen("ready "), " "), line + strlen("ready "));
+    snprintf(daemon->address, sizeof(daemon->address), "%.*s", (int)strcspn(line + strlen("ready "), " "),
+             line + strlen("ready "));
     return true;
 }
 

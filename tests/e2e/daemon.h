@@ -13,12 +13,13 @@
 struct daemon {
     struct process process;
     const char *program;
-    char dir[128];      /* the store is in "store", the log is "tercetd.log" */
-    char address[64];   /* the first one; stays the same over restarts */
+    char dir[128];    /* the store is in "store", the log is "tercetd.log" */
+    char address[64]; /* the first one; stays the same over restarts */
     const char *options[DAEMON_OPTIONS_MAX + 1];
 };
 
-/* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL. false: it did not get ready. */
+/* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL. false: it did not
+ * get ready. */
 bool daemon_start(struct daemon *daemon, const char *program, const char *const *options);
 
 /* Starts it again, armed with a crash point ("name:N") when `failpoint` is not NULL. */

@@ -17,7 +17,7 @@ void pause_shortly(void)
     nanosleep(&pause, NULL);
 }
 
-/* -- The world ------------------------------------------------------------------------------------------------------------- */
+/* -- The world ----------------------------------------------------------------------------------------------------- */
 
 void world_open(struct world *world, const char *const *options)
 {
@@ -26,7 +26,8 @@ void world_open(struct world *world, const char *const *options)
     for (; options != NULL && *options != NULL && count < DAEMON_OPTIONS_MAX; options++)
         all[count++] = *options;
     struct tercet_client_options client_options = {.size = sizeof(client_options), .timeout_ms = WAIT_MS};
-    cr_assert(daemon_start(&world->daemon, TERCETD, all), "tercetd did not start: see %s/tercetd.log", world->daemon.dir);
+    cr_assert(daemon_start(&world->daemon, TERCETD, all), "tercetd did not start: see %s/tercetd.log",
+              world->daemon.dir);
     cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL), 0);
     cr_assert_eq(crpc_loop_new(&world->loop, NULL), 0);
     cr_assert_eq(crpc_channel_new(&world->channel, world->loop, world->daemon.address, NULL), 0);
@@ -44,7 +45,8 @@ void world_close(struct world *world)
 
 void world_restart(struct world *world)
 {
-    cr_assert(daemon_restart(&world->daemon, NULL), "tercetd did not start again: see %s/tercetd.log", world->daemon.dir);
+    cr_assert(daemon_restart(&world->daemon, NULL), "tercetd did not start again: see %s/tercetd.log",
+              world->daemon.dir);
 }
 
 void world_arm(struct world *world, const char *failpoint)
@@ -93,7 +95,8 @@ enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor 
     return code;
 }
 
-Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request, enum crpc_code *code)
+Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request,
+                                   enum crpc_code *code)
 {
     ProtobufCMessage *reply = NULL;
     *code = world_call(world, &tercet__v1__coordinator__descriptor, method, request, &reply);
@@ -152,7 +155,7 @@ bool world_is_parked(struct world *world, const char *gid)
     return result.parked;
 }
 
-/* -- Hooks ------------------------------------------------------------------------------------------------------------------ */
+/* -- Hooks --------------------------------------------------------------------------------------------------------- */
 
 static void wait_while_held(struct party *party)
 {
@@ -198,7 +201,8 @@ static void keep_call(struct party *party, const struct tercet_call *call)
     party->metadata[0] = '\0';
     for (size_t i = 0; i < call->metadata_count; i++) {
         size_t used = strlen(party->metadata);
-        snprintf(party->metadata + used, sizeof(party->metadata) - used, "%s=%s;", call->metadata[i].key, call->metadata[i].value);
+        snprintf(party->metadata + used, sizeof(party->metadata) - used, "%s=%s;", call->metadata[i].key,
+                 call->metadata[i].value);
     }
     pthread_mutex_unlock(&party->lock);
     atomic_store(&party->attempt[call->kind], (int)call->attempt);
@@ -234,7 +238,7 @@ int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party)
     return obey(party, call->kind);
 }
 
-/* -- Parties ------------------------------------------------------------------------------------------------------------------ */
+/* -- Parties ------------------------------------------------------------------------------------------------------- */
 
 static void open_participant(struct party *party, struct world *world, const char *listen)
 {
@@ -247,7 +251,8 @@ static void open_participant(struct party *party, struct world *world, const cha
     struct tercet_participant_options options = {
         .size = sizeof(options), .barrier = party->barrier, .ctx = party, .listen = listen};
     char text[TERCET_TEXT_MAX] = "";
-    int rc = tercet_participant_open(&party->participant, world->daemon.address, party->name, actions, 4, &options, text);
+    int rc =
+        tercet_participant_open(&party->participant, world->daemon.address, party->name, actions, 4, &options, text);
     cr_assert_eq(rc, 0, "%s", text);
     cr_assert_eq(tercet_participant_wait(party->participant, WAIT_MS, text), 0, "%s: %s", party->name, text);
 }
@@ -303,7 +308,7 @@ void party_close(struct party *party)
     pthread_mutex_destroy(&party->lock);
 }
 
-/* -- Puppets -------------------------------------------------------------------------------------------------------------------- */
+/* -- Puppets ------------------------------------------------------------------------------------------------------- */ */
 
 void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window)
 {
@@ -316,7 +321,9 @@ void puppet_attach(struct puppet *puppet, struct world *world, const char *servi
     hello.n_actions = 1;
     hello.window = window;
     request.hello = &hello;
-    cr_assert_eq(crpc_stream_open(&puppet->stream, world->channel, &tercet__v1__participants__descriptor, "Attach", &options), 0);
+    cr_assert_eq(
+        crpc_stream_open(&puppet->stream, world->channel, &tercet__v1__participants__descriptor, "Attach", &options),
+        0);
     cr_assert_eq(crpc_stream_write(puppet->stream, &request.base), 0);
     Tercet__V1__AttachResponse *accepted = NULL;
     cr_assert_eq(crpc_stream_read((ProtobufCMessage **)&accepted, puppet->stream), 0);
@@ -349,7 +356,7 @@ void puppet_die(struct puppet *puppet)
     crpc_stream_finish(puppet->stream, NULL);
 }
 
-/* -- Plans -------------------------------------------------------------------------------------------------------------------- */
+/* -- Plans --------------------------------------------------------------------------------------------------------- */ */
 
 struct tercet_branch branch_of(const char *name)
 {
@@ -362,10 +369,12 @@ struct tercet_branch branch_of(const char *name)
 
 struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms)
 {
-    return (struct tercet_begin_options){.size = sizeof(struct tercet_begin_options), .gid = gid, .deadline_ms = deadline_ms};
+    return (struct tercet_begin_options){
+        .size = sizeof(struct tercet_begin_options), .gid = gid, .deadline_ms = deadline_ms};
 }
 
-int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result, const char *const *names)
+int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result,
+           const char *const *names)
 {
     struct tercet_begin_options options = options_of(gid, 0);
     struct tercet_branch branches[BRANCHES];

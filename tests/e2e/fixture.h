@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the suites share: a world with a real tercetd, a client and a raw channel; parties, which are participants with hooks that
- * count and obey; and waits, all of them bounded.
+ * What the suites share: a world with a real tercetd, a client and a raw channel; parties, which are participants with
+ * hooks that count and obey; and waits, all of them bounded.
  */
 #ifndef TERCET_E2E_FIXTURE_H
 #define TERCET_E2E_FIXTURE_H
 
 #include "daemon.h"
 
-#include <crpc/crpc.h>
 #include <criterion/criterion.h>
+#include <crpc/crpc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -20,17 +20,17 @@
 #define FOR_EVER 1000000
 
 /* Waits until the condition holds; fails the test when it does not in time. */
-#define WAIT_FOR(condition)                                                                                  \
-    do {                                                                                                     \
-        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                  \
-        while (!(condition)) {                                                                               \
-            cr_assert(process_now_ms() < wait_until_ms, "never: %s", #condition);                            \
-            pause_shortly();                                                                                 \
-        }                                                                                                    \
+#define WAIT_FOR(condition)                                                                                            \
+    do {                                                                                                               \
+        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                            \
+        while (!(condition)) {                                                                                         \
+            cr_assert(process_now_ms() < wait_until_ms, "never: %s", #condition);                                      \
+            pause_shortly();                                                                                           \
+        }                                                                                                              \
     } while (0)
 void pause_shortly(void);
 
-/* -- The world ------------------------------------------------------------------------------------------------------------- */
+/* -- The world ----------------------------------------------------------------------------------------------------- */
 
 struct world {
     struct daemon daemon;
@@ -39,12 +39,13 @@ struct world {
     struct crpc_channel *channel;
 };
 
-/* Starts tercetd with quick retries and these further options (NULL at the end; may be NULL), and opens client and channel. */
+/* Starts tercetd with quick retries and these further options (NULL at the end; may be NULL), and opens client and
+ * channel. */
 void world_open(struct world *world, const char *const *options);
 void world_close(struct world *world);
 void world_restart(struct world *world);
-/* Stops it and starts it with a crash point: "name:N:MS" stops one thread for so long before it dies. Skips the test when crash
- * points are not built in. */
+/* Stops it and starts it with a crash point: "name:N:MS" stops one thread for so long before it dies. Skips the test
+ * when crash points are not built in. */
 void world_arm(struct world *world, const char *failpoint);
 /* Waits until that thread is there. */
 void world_await_failpoint(struct world *world, const char *name);
@@ -53,7 +54,8 @@ void world_await_failpoint(struct world *world, const char *name);
 enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,
                           const ProtobufCMessage *request, ProtobufCMessage **reply);
 /* The same for methods of Coordinator that answer with a Transaction; NULL unless OK. Freed with crpc_message_free. */
-Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request, enum crpc_code *code);
+Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request,
+                                   enum crpc_code *code);
 
 /* The transaction with all its branches; NULL when it is not known. */
 Tercet__V1__Transaction *world_show(struct world *world, const char *gid);
@@ -67,21 +69,21 @@ enum tercet_state world_state(struct world *world, const char *gid);
 struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state);
 bool world_is_parked(struct world *world, const char *gid);
 
-/* -- Parties ------------------------------------------------------------------------------------------------------------- */
+/* -- Parties ------------------------------------------------------------------------------------------------------- */
 
-/* A participant of service `name` with the actions "do", "other", "big" and, without hooks, "nothing". "do" replies "re:" and the
- * payload, "big" the largest reply. */
+/* A participant of service `name` with the actions "do", "other", "big" and, without hooks, "nothing". "do" replies
+ * "re:" and the payload, "big" the largest reply. */
 struct party {
     const char *name;
     struct tercet_barrier *barrier;
     struct tercet_participant *participant; /* NULL: away */
-    atomic_int entered[4]; /* hooks that began, by kind */
-    atomic_int done[4];    /* and that said "done" */
-    atomic_int again[4];   /* so many more say "ask me again" */
-    atomic_int attempt[4]; /* the last call's */
-    atomic_bool refuses;   /* tries are refused with "sold out" */
-    atomic_bool is_held;   /* hooks wait in here until party_release */
-    bool is_guest;         /* the barrier is another's */
+    atomic_int entered[4];                  /* hooks that began, by kind */
+    atomic_int done[4];                     /* and that said "done" */
+    atomic_int again[4];                    /* so many more say "ask me again" */
+    atomic_int attempt[4];                  /* the last call's */
+    atomic_bool refuses;                    /* tries are refused with "sold out" */
+    atomic_bool is_held;                    /* hooks wait in here until party_release */
+    bool is_guest;                          /* the barrier is another's */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char payload[64], metadata[128], gid[TERCET_GID_MAX + 1];
@@ -101,7 +103,7 @@ void party_release(struct party *party);
 /* The hook of own calls: counts as a party's. */
 int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party);
 
-/* -- Puppets ---------------------------------------------------------------------------------------------------------------- */
+/* -- Puppets ------------------------------------------------------------------------------------------------------- */
 
 /* An attached instance that does only what the test does: action "do". */
 struct puppet {
@@ -115,14 +117,15 @@ void puppet_answer(struct puppet *puppet, uint64_t call_id, Tercet__V1__Outcome 
 /* Goes without a word, as a process that is killed does. */
 void puppet_die(struct puppet *puppet);
 
-/* -- Plans ---------------------------------------------------------------------------------------------------------------- */
+/* -- Plans --------------------------------------------------------------------------------------------------------- */
 
 /* "name/do" with the payload "data". The action is kept until the test ends. */
 struct tercet_branch branch_of(const char *name);
 struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms);
 
 /* Runs one branch for each name (NULL at the end), with this gid (NULL: any). */
-int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result, const char *const *names);
+int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result,
+           const char *const *names);
 #define RUN(world, gid, wait, result, ...) run_at(world, gid, wait, result, (const char *const[]){__VA_ARGS__, NULL})
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits what is left: at every named crash
- * point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S). The random ones also freeze, stop in good
- * order and pause.
+ * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits what is left: at
+ * every named crash point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S). The
+ * random ones also freeze, stop in good order and pause.
  */
 #include "stage.h"
 
@@ -37,12 +37,14 @@ static bool fail(const char *what)
     return false;
 }
 
-/* -- Crash points ----------------------------------------------------------------------------------------------------------- */
+/* -- Crash points -------------------------------------------------------------------------------------------------- */
 
-static const char *const participant_points[] = {"participant.call", "participant.before_commit", "participant.after_commit",
-                                                 "participant.sent"};
-static const char *const initiator_points[] = {"client.begin", "client.try.done", "client.confirm", "client.confirm.sent"};
-static const char *const passings[] = {"1", "2", "30", "5:100"}; /* the last: 100 ms before its death, the other threads going on */
+static const char *const participant_points[] = {"participant.call", "participant.before_commit",
+                                                 "participant.after_commit", "participant.sent"};
+static const char *const initiator_points[] = {"client.begin", "client.try.done", "client.confirm",
+                                               "client.confirm.sent"};
+static const char *const passings[] = {"1", "2", "30",
+                                       "5:100"}; /* the last: 100 ms before its death, the other threads going on */
 
 /* It must die there, and nowhere else. */
 static bool await_death(struct process *process, const char *failpoint)
@@ -91,7 +93,8 @@ static bool crash_initiator(struct stage *stage, const char *failpoint)
     return stage_await_traffic(stage);
 }
 
-static bool crash_at(struct stage *stage, uint64_t *deaths, const char *name, bool (*crash)(struct stage *, const char *))
+static bool crash_at(struct stage *stage, uint64_t *deaths, const char *name,
+                     bool (*crash)(struct stage *, const char *))
 {
     char failpoint[80];
     for (size_t i = 0; i < sizeof(passings) / sizeof(passings[0]); i++) {
@@ -147,7 +150,7 @@ static bool run_points(struct stage *stage, const struct settings *settings, str
     return true;
 }
 
-/* -- At random ---------------------------------------------------------------------------------------------------------------- */
+/* -- At random ----------------------------------------------------------------------------------------------------- */
 
 /* SplitMix64 (Steele, Lea and Flood 2014). */
 static uint64_t draw(uint64_t *state, uint64_t limit)
@@ -226,7 +229,8 @@ static bool stop(struct stage *stage, struct tally *tally, uint64_t i)
 
 static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
 {
-    uint64_t victim = draw(state, 14), service = draw(state, STAGE_SERVICES), away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
+    uint64_t victim = draw(state, 14), service = draw(state, STAGE_SERVICES),
+             away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
     pause_ms(draw(state, DELAY_MS_MAX));
     if (victim < 4)
         return kill_coordinator(stage, tally, away_ms);
@@ -267,7 +271,7 @@ static bool run_random(struct stage *stage, const struct settings *settings, str
     return true;
 }
 
-/* -- The program ---------------------------------------------------------------------------------------------------------------- */
+/* -- The program --------------------------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void usage(void)
 {
@@ -304,14 +308,15 @@ static void parse(struct settings *settings, int argc, char **argv)
             usage();
     }
     bool is_complete = settings->tercetd != NULL && settings->tercetctl != NULL && settings->shop != NULL;
-    if (!is_complete || (settings->points == NULL) == (settings->kills == 0) || (settings->points != NULL && !is_kind(settings->points)))
+    if (!is_complete || (settings->points == NULL) == (settings->kills == 0) ||
+        (settings->points != NULL && !is_kind(settings->points)))
         usage();
 }
 
 static void print_reproduction(const char *program, const struct settings *settings, const struct stage *stage)
 {
-    fprintf(stderr, "VIOLATED. The same kills again: %s --tercetd %s --tercetctl %s --shop %s --seed %" PRIu64, program, settings->tercetd,
-            settings->tercetctl, settings->shop, settings->seed);
+    fprintf(stderr, "VIOLATED. The same kills again: %s --tercetd %s --tercetctl %s --shop %s --seed %" PRIu64, program,
+            settings->tercetd, settings->tercetctl, settings->shop, settings->seed);
     if (settings->points != NULL)
         fprintf(stderr, " --points %s\n", settings->points);
     else
@@ -332,11 +337,11 @@ int main(int argc, char **argv)
     if (holds)
         holds = settings.points != NULL ? run_points(&stage, &settings, &tally) : run_random(&stage, &settings, &tally);
     stage_read_log(&stage);
-    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; frozen %" PRIu64 ", stopped %" PRIu64 ", paused %" PRIu64 "; %" PRIu64
-           " audits on the way; told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
+    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; frozen %" PRIu64
+           ", stopped %" PRIu64 ", paused %" PRIu64 "; %" PRIu64 " audits on the way; told: %" PRIu64
+           " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
            tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.stopped, tally.paused,
-           tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
-           settings.seed);
+           tally.audits, stage.confirmed, stage.cancelled, stage.unknown, settings.seed);
     if (!holds)
         print_reproduction(argv[0], &settings, &stage);
     stage_close(&stage, !holds);

@@ -23,10 +23,11 @@
 static const char *const databases[DATABASES] = {"stock", "payment", "order"};
 
 /* The instances: the program's name and its further options. */
-static const char *const instances[STAGE_SERVICES][5] = {{"stock", "--stock", "1000000"},
-                                                         {"stock", "--stock", "1000000"},
-                                                         {"payment", "--funds", "1000000000", "--listen", "127.0.0.1:0"},
-                                                         {"order"}};
+static const char *const instances[STAGE_SERVICES][5] = {
+    {"stock", "--stock", "1000000"},
+    {"stock", "--stock", "1000000"},
+    {"payment", "--funds", "1000000000", "--listen", "127.0.0.1:0"},
+    {"order"}};
 
 static void pause_shortly(void)
 {
@@ -46,7 +47,7 @@ static void arm(char environment[96], const char *failpoint)
     snprintf(environment, 96, "TERCET_FAILPOINT=%s", failpoint != NULL ? failpoint : "");
 }
 
-/* -- The services -------------------------------------------------------------------------------------------------------- */
+/* -- The services -------------------------------------------------------------------------------------------------- */
 
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
 {
@@ -64,13 +65,15 @@ void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
 bool stage_await_service(struct stage *stage, size_t i)
 {
     char line[PROCESS_LINE_MAX];
-    return process_line(&stage->services[i], "ready", line, READY_MS) || complain(stage, "a service does not get ready");
+    return process_line(&stage->services[i], "ready", line, READY_MS) ||
+           complain(stage, "a service does not get ready");
 }
 
 bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
 {
-    static const char *const options[] = {"--quiet", "--retry-base", "20ms", "--retry-cap", "500ms", "--call-timeout", "1s",
-                                          "--park-after-failures", "1000", NULL};
+    static const char *const options[] = {
+        "--quiet", "--retry-base",          "20ms", "--retry-cap", "500ms", "--call-timeout",
+        "1s",      "--park-after-failures", "1000", NULL};
     *stage = (struct stage){.shop = shop, .tercetctl = tercetctl, .seed = seed};
     if (!daemon_start(&stage->daemon, tercetd, options))
         return complain(stage, "tercetd does not start");
@@ -111,14 +114,32 @@ bool stage_pause_service(struct stage *stage, size_t i, int64_t ms)
     return tell_service(stage, "resume", instances[i][0]);
 }
 
-/* -- The buyers ----------------------------------------------------------------------------------------------------------- */
+/* -- The buyers ---------------------------------------------------------------------------------------------------- */
 
 /* Some want what the shop does not have, and are refused. */
 void stage_start_traffic(struct stage *stage, uint64_t orders, const char *failpoint)
 {
     char program[256], log[160], seed[32], count[32], environment[96];
-    const char *argv[] = {program,    "--coordinator", stage->daemon.address, "--orders",   count, "--seed",     seed, "--log", stage->log_path,
-                          "--timeout", "20s",          "--deadline",          "2s",         "--in-flight", "8", "--items", "21", "--customers", "50", NULL};
+    const char *argv[] = {program,
+                          "--coordinator",
+                          stage->daemon.address,
+                          "--orders",
+                          count,
+                          "--seed",
+                          seed,
+                          "--log",
+                          stage->log_path,
+                          "--timeout",
+                          "20s",
+                          "--deadline",
+                          "2s",
+                          "--in-flight",
+                          "8",
+                          "--items",
+                          "21",
+                          "--customers",
+                          "50",
+                          NULL};
     snprintf(program, sizeof(program), "%s/shop-traffic", stage->shop);
     snprintf(log, sizeof(log), "%s/traffic.log", stage->daemon.dir);
     snprintf(seed, sizeof(seed), "%" PRIu64, stage->seed * 1000 + stage->traffic_count++);
@@ -172,7 +193,7 @@ bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count)
     return true;
 }
 
-/* -- At rest --------------------------------------------------------------------------------------------------------------- */
+/* -- At rest ------------------------------------------------------------------------------------------------------- */
 
 /* One figure of `tercetctl stats`; -1 when it is not told. */
 static int64_t read_figure(const char *text, const char *name)
@@ -236,7 +257,8 @@ static bool await_rest(struct stage *stage)
 static bool run_audit(struct stage *stage)
 {
     char program[256], paths[DATABASES][160], text[16384];
-    const char *argv[] = {program, "--stock", paths[0], "--payment", paths[1], "--order", paths[2], "--log", stage->log_path, "--at-rest", NULL};
+    const char *argv[] = {program,  "--stock", paths[0],        "--payment", paths[1], "--order",
+                          paths[2], "--log",   stage->log_path, "--at-rest", NULL};
     struct process process;
     snprintf(program, sizeof(program), "%s/shop-audit", stage->shop);
     for (size_t i = 0; i < DATABASES; i++)

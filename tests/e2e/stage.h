@@ -10,15 +10,15 @@
 #define STAGE_SERVICES 4 /* stock twice, on one database; payment, which is called at a port of its own; order */
 
 struct stage {
-    const char *shop;      /* the folder with the shop's programs */
+    const char *shop; /* the folder with the shop's programs */
     const char *tercetctl;
     struct daemon daemon;
     struct process services[STAGE_SERVICES];
     struct process traffic;
     uint64_t traffic_count; /* traffics begun, for their seeds */
     uint64_t seed;
-    char log_path[160];     /* what the buyers were told */
-    long log_offset;        /* read so far */
+    char log_path[160];                     /* what the buyers were told */
+    long log_offset;                        /* read so far */
     uint64_t confirmed, cancelled, unknown; /* lines of the log */
 };
 

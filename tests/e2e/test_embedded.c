@@ -27,9 +27,14 @@ static void on_failed(const char *text, void *ctx)
 static struct tercet_coordinator *open_inside(struct world *world, const char *data, struct failure *failure)
 {
     static const char *const listen[] = {"127.0.0.1:0"};
-    struct tercet_coordinator_options options = {.size = sizeof(options), .data = data, .listen = listen, .listen_count = 1,
-                                                 .retry_base_ms = 10, .on_failed = on_failed, .failed_ctx = failure};
-    struct tercet_client_options client_options = {.size = sizeof(client_options), .timeout_ms = 1000};
+    struct tercet_coordinator_options options = {.size = sizeof(options),
+                                                 .data = data,
+                                                 .listen = listen,
+                                                 .listen_count = 1,
+                                                 .retry_base_ms = 10,
+                                                 .on_failed = on_failed,
+                                                 .failed_ctx = failure};
+    struct tercet_client_options client_options = {.size = sizeof(client_options), .timeout_ms = 2000};
     struct tercet_coordinator *coordinator = NULL;
     char text[TERCET_TEXT_MAX];
     cr_assert_eq(tercet_coordinator_open(&coordinator, &options, text), 0, "%s", text);
@@ -88,7 +93,8 @@ Test(embedded, in_a_directory_it_goes_on_where_it_was)
     daemon_clean(&daemon);
 }
 
-/* The decision's commit fails: nobody is told of it, no confirm leaves, and the application hears of the failure, once. */
+/* The decision's commit fails: nobody is told of it, no confirm leaves, and the application hears of the failure, once.
+ */
 Test(embedded, after_a_failed_commit_nothing_is_acknowledged)
 {
     struct failure failure = {.count = 0};

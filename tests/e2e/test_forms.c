@@ -25,14 +25,15 @@ static void close_all(void)
 
 static void expect_done(struct party *party, int tries, int confirms, int cancels)
 {
-    cr_expect_eq(atomic_load(&party->done[TERCET_TRY]), tries, "%s: %d tries", party->name, atomic_load(&party->done[TERCET_TRY]));
+    cr_expect_eq(atomic_load(&party->done[TERCET_TRY]), tries, "%s: %d tries", party->name,
+                 atomic_load(&party->done[TERCET_TRY]));
     cr_expect_eq(atomic_load(&party->done[TERCET_CONFIRM]), confirms, "%s: %d confirms", party->name,
                  atomic_load(&party->done[TERCET_CONFIRM]));
     cr_expect_eq(atomic_load(&party->done[TERCET_CANCEL]), cancels, "%s: %d cancels", party->name,
                  atomic_load(&party->done[TERCET_CANCEL]));
 }
 
-/* -- Run ---------------------------------------------------------------------------------------------------------------- */
+/* -- Run ----------------------------------------------------------------------------------------------------------- */
 
 Test(forms, run_confirms_every_branch)
 {
@@ -61,7 +62,8 @@ Test(forms, run_is_refused_with_the_participants_words)
     cr_assert_eq(result.state, TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_REFUSED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_CONFIRM]) + atomic_load(&money.done[TERCET_CONFIRM]), 0);
-    cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), atomic_load(&stock.done[TERCET_CANCEL]), "what was tried is cancelled");
+    cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), atomic_load(&stock.done[TERCET_CANCEL]),
+                 "what was tried is cancelled");
     cr_assert_eq(atomic_load(&money.done[TERCET_CANCEL]), 0, "the refused one is empty");
     close_all();
 }
@@ -118,7 +120,8 @@ Test(forms, a_run_waits_for_what_it_was_told_to)
     cr_assert_eq(result.state, TERCET_CONFIRMING);
     WAIT_FOR(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     atomic_store(&stock.again[TERCET_CONFIRM], 3);
-    cr_assert_eq(RUN(&world, "decided", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0, "the same again, with another wait");
+    cr_assert_eq(RUN(&world, "decided", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0,
+                 "the same again, with another wait");
     cr_assert_eq(result.state, TERCET_CONFIRMED);
     expect_done(&stock, 1, 1, 0);
     expect_done(&money, 1, 1, 0);
@@ -148,7 +151,7 @@ Test(forms, metadata_reaches_every_hook)
     close_all();
 }
 
-/* -- Step by step -------------------------------------------------------------------------------------------------------- */
+/* -- Step by step -------------------------------------------------------------------------------------------------- */
 
 static struct tercet_transaction *begin(const struct tercet_begin_options *options)
 {
@@ -233,12 +236,13 @@ Test(forms, a_refused_try_cancels_unless_it_is_kept)
     close_all();
 }
 
-/* -- Own calls ------------------------------------------------------------------------------------------------------------ */
+/* -- Own calls ----------------------------------------------------------------------------------------------------- */
 
 /* The initiator calls the participant itself: its try goes through the same barrier as the coordinator's confirm. */
 static int own_try(struct party *party, const struct tercet_result *result, struct tercet_branch_id branch)
 {
-    return tercet_barrier_guard(party->barrier, TERCET_TRY, result->gid.text, branch, result->number, party_own_hook, party, NULL);
+    return tercet_barrier_guard(party->barrier, TERCET_TRY, result->gid.text, branch, result->number, party_own_hook,
+                                party, NULL);
 }
 
 Test(forms, own_calls_are_confirmed_by_the_coordinator)
@@ -277,11 +281,11 @@ Test(forms, own_calls_that_come_after_the_cancel_are_refused)
     close_all();
 }
 
-/* -- Deadlines -------------------------------------------------------------------------------------------------------------- */
+/* -- Deadlines ----------------------------------------------------------------------------------------------------- */
 
 Test(forms, the_deadline_cancels_although_nobody_asks)
 {
-    struct tercet_begin_options options = options_of("late:1", 300);
+    struct tercet_begin_options options = options_of("late:1", 1500);
     struct tercet_result result;
     open_all(NULL);
     struct tercet_transaction *transaction = begin(&options);
@@ -297,7 +301,7 @@ Test(forms, the_deadline_cancels_although_nobody_asks)
 
 Test(forms, the_deadline_cancels_after_a_restart)
 {
-    struct tercet_begin_options options = options_of("late:2", 1000);
+    struct tercet_begin_options options = options_of("late:2", 1500);
     open_all(NULL);
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock", NULL), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every call twice: the second finds what the first has made; and with other content it is told so. And decisions that race.
+ * Every call twice: the second finds what the first has made; and with other content it is told so. And decisions that
+ * race.
  */
 #include "fixture.h"
 
@@ -52,12 +53,13 @@ static enum crpc_code ask_try(const Tercet__V1__TryRequest *request, Tercet__V1_
 {
     ProtobufCMessage *reply = NULL;
     enum crpc_code code = world_call(&world, &tercet__v1__coordinator__descriptor, "Try", &request->base, &reply);
-    *outcome = reply != NULL ? ((const Tercet__V1__TryResponse *)reply)->outcome : TERCET__V1__TRY_STATE__TRY_STATE_UNSPECIFIED;
+    *outcome = reply != NULL ? ((const Tercet__V1__TryResponse *)reply)->outcome
+                             : TERCET__V1__TRY_STATE__TRY_STATE_UNSPECIFIED;
     crpc_message_free(reply);
     return code;
 }
 
-/* -- Step by step ------------------------------------------------------------------------------------------------------------ */
+/* -- Step by step -------------------------------------------------------------------------------------------------- */
 
 Test(idempotence, begin)
 {
@@ -153,7 +155,7 @@ Test(idempotence, decisions)
     close_all();
 }
 
-/* -- Run ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Run ----------------------------------------------------------------------------------------------------------- */ */
 
 Test(idempotence, run)
 {
@@ -179,7 +181,7 @@ Test(idempotence, run)
     close_all();
 }
 
-/* -- Races -------------------------------------------------------------------------------------------------------------------- */
+/* -- Races --------------------------------------------------------------------------------------------------------- */ */
 
 #define RACES 200
 
@@ -217,7 +219,8 @@ static void expect_told(const struct racer *racer, bool was_confirmed, int round
     int expected = racer->confirms == was_confirmed ? 0 : TERCET_DECIDED;
     cr_assert_eq(racer->code, expected, "round %d, %s: %s: %s", round, racer->confirms ? "confirm" : "cancel",
                  tercet_error_name(racer->code), racer->result.text);
-    cr_assert_eq(is_confirmed(racer->result.state), was_confirmed, "round %d: told %s", round, tercet_state_name(racer->result.state));
+    cr_assert_eq(is_confirmed(racer->result.state), was_confirmed, "round %d: told %s", round,
+                 tercet_state_name(racer->result.state));
 }
 
 /* Begins, tries, and lets four decide; returns who won, as the coordinator tells it afterwards. */

@@ -25,7 +25,8 @@ static void close_all(void)
 }
 
 /* So many branches of one action, with empty payloads. */
-static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count, struct tercet_result *result)
+static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count,
+                    struct tercet_result *result)
 {
     struct tercet_branch *branches = calloc(count, sizeof(*branches));
     struct tercet_begin_options options = options_of(gid, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ways in which TCC coordinators have gone wrong, each as a test that would have caught the fault; numbers as in README.md. Those of
- * registration, decision and memory; test_pitfalls_load.c has those of retries, limits and doors.
+ * Ways in which TCC coordinators have gone wrong, each as a test that would have caught the fault; numbers as in
+ * README.md. Those of registration, decision and memory; test_pitfalls_load.c has those of retries, limits and doors.
  */
 #include "fixture.h"
 
@@ -47,7 +47,7 @@ static int try_at(struct tercet_transaction *transaction, const char *name)
     return tercet_try(transaction, &branch, NULL);
 }
 
-/* Registration ----------------------------------------------------------------------------------------------------------------- */
+/* -- Registration -------------------------------------------------------------------------------------------------- */
 
 struct waiting {
     atomic_bool is_over;
@@ -61,7 +61,8 @@ static void on_over(const struct tercet_result *result, void *ctx)
     atomic_store(&waiting->is_over, true);
 }
 
-/* Whoever attaches is answered in a turn of the owner's: what was on its way before, and was not held back, has left by then. */
+/* Whoever attaches is answered in a turn of the owner's: what was on its way before, and was not held back, has left by
+ * then. */
 static void let_a_turn_pass(void)
 {
     struct party late;
@@ -143,7 +144,8 @@ Test(pitfalls, pitfall_02_registration_races_the_decision)
             accepted += enlisters[i].accepted;
         }
         pthread_barrier_destroy(&start);
-        struct tercet_result result = world_wait_state(&world, tercet_transaction_gid(transaction)->text, TERCET_CANCELLED);
+        struct tercet_result result =
+            world_wait_state(&world, tercet_transaction_gid(transaction)->text, TERCET_CANCELLED);
         cr_assert_eq((int)result.branch_count, accepted, "told %d, there are %u", accepted, result.branch_count);
         tercet_transaction_free(transaction);
     }
@@ -208,7 +210,7 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     close_all();
 }
 
-/* Decision ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Decision ------------------------------------------------------------------------------------------------------ */ */
 
 Test(pitfalls, pitfall_05_a_second_submit_does_not_end_what_is_unconfirmed)
 {
@@ -236,7 +238,7 @@ Test(pitfalls, pitfall_06_a_timeout_never_becomes_a_cancel)
     struct tercet_begin_options options = options_of("silence", 0);
     struct tercet_result result;
     open_all(NULL);
-    options.timeout_ms = 500;
+    options.timeout_ms = 2000;
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock"), 0);
     kill(world.daemon.process.pid, SIGSTOP);
@@ -249,10 +251,11 @@ Test(pitfalls, pitfall_06_a_timeout_never_becomes_a_cancel)
     close_all();
 }
 
-/* A try is under way at an instance that hangs; its cancel goes through another, on the same database; then the try arrives there. */
+/* A try is under way at an instance that hangs; its cancel goes through another, on the same database; then the try
+ * arrives there. */
 Test(pitfalls, pitfall_07_a_try_that_comes_after_its_cancel_is_refused)
 {
-    const struct tercet_begin_options options = options_of("overtaken", 300);
+    const struct tercet_begin_options options = options_of("overtaken", 1500);
     struct tercet_branch branch = branch_of("stock");
     struct puppet puppet;
     open_all(NULL);
@@ -277,7 +280,8 @@ Test(pitfalls, pitfall_07_a_try_that_comes_after_its_cancel_is_refused)
     close_all();
 }
 
-/* One branch is done, one refused, one was called and never answered, one is an own call that nobody knows of: all are cancelled. */
+/* One branch is done, one refused, one was called and never answered, one is an own call that nobody knows of: all are
+ * cancelled. */
 Test(pitfalls, pitfall_08_every_enlisted_branch_is_cancelled)
 {
     struct tercet_begin_options options = options_of("all", 0);
@@ -327,7 +331,7 @@ Test(pitfalls, pitfall_09_what_is_over_is_remembered_and_unknown_is_not_cancelle
 /* The initiator dies between try and confirm; so does the coordinator. */
 Test(pitfalls, pitfall_10_who_dies_while_trying_holds_nothing_for_ever)
 {
-    const struct tercet_begin_options options = options_of("orphan", 500);
+    const struct tercet_begin_options options = options_of("orphan", 1500);
     struct tercet_client *mortal = NULL;
     struct tercet_transaction *transaction = NULL;
     struct tercet_branch branch = branch_of("stock");
@@ -344,7 +348,7 @@ Test(pitfalls, pitfall_10_who_dies_while_trying_holds_nothing_for_ever)
     close_all();
 }
 
-/* Memory ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Memory -------------------------------------------------------------------------------------------------------- */ */
 
 Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
 {
@@ -437,13 +441,13 @@ Test(pitfalls, pitfall_20_barrier_rows_go_by_the_mark_and_no_late_try_gets_in)
     cr_assert_eq(tercet_barrier_stats(stock.barrier, &rows, &mark), 0);
     cr_assert_lt(rows, 10, "%d rows are left of 101 transactions", (int)rows);
     cr_assert_geq(mark, first.number);
-    int rc = tercet_barrier_guard(stock.barrier, TERCET_TRY, "first", (struct tercet_branch_id){2}, first.number, party_own_hook,
-                                  &stock, NULL);
+    int rc = tercet_barrier_guard(stock.barrier, TERCET_TRY, "first", (struct tercet_branch_id){2}, first.number,
+                                  party_own_hook, &stock, NULL);
     cr_assert_eq(rc, TERCET_REFUSED);
     close_all();
 }
 
-/* Promises ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Promises ------------------------------------------------------------------------------------------------------ */ */
 
 Test(pitfalls, pitfall_26_a_confirm_without_a_try_parks_at_once_and_is_no_success)
 {

@@ -28,7 +28,7 @@ static void close_all(void)
     world_close(&world);
 }
 
-/* Retries ------------------------------------------------------------------------------------------------------------------------- */
+/* -- Retries ------------------------------------------------------------------------------------------------------- */ */
 
 Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_and_kept)
 {
@@ -39,7 +39,7 @@ Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_
     cr_assert_eq(RUN(&world, "never", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     cr_assert_eq(RUN(&world, "other", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
     WAIT_FOR(world_is_parked(&world, "never"));
-    WAIT_FOR(world_state(&world, "other") == 0); /* the retention of what is over has passed, */
+    WAIT_FOR(world_state(&world, "other") == 0);                   /* the retention of what is over has passed, */
     cr_assert_eq(world_state(&world, "never"), TERCET_CONFIRMING); /* and what is parked is there */
     int calls = atomic_load(&money.entered[TERCET_CONFIRM]);
     Tercet__V1__RetryRequest retry = TERCET__V1__RETRY_REQUEST__INIT;
@@ -82,7 +82,8 @@ static void patient_open(struct patient *patient, const char *service)
     *patient = (struct patient){.loop = NULL};
     cr_assert_eq(crpc_loop_new(&patient->loop, NULL), 0);
     cr_assert_eq(crpc_server_new(&patient->server, patient->loop, NULL), 0);
-    cr_assert_eq(crpc_server_add_service(patient->server, &tercet__v1__participant__descriptor, handlers, 1, patient), 0);
+    cr_assert_eq(crpc_server_add_service(patient->server, &tercet__v1__participant__descriptor, handlers, 1, patient),
+                 0);
     cr_assert_eq(crpc_server_listen(patient->server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(patient->server), 0);
     snprintf(patient->target, sizeof(patient->target), "127.0.0.1:%d", port);
@@ -90,7 +91,8 @@ static void patient_open(struct patient *patient, const char *service)
     request.target = patient->target;
     request.actions = actions;
     request.n_actions = 1;
-    cr_assert_eq(world_call(&world, &tercet__v1__participants__descriptor, "RegisterTarget", &request.base, NULL), CRPC_OK);
+    cr_assert_eq(world_call(&world, &tercet__v1__participants__descriptor, "RegisterTarget", &request.base, NULL),
+                 CRPC_OK);
 }
 
 static void patient_close(struct patient *patient)
@@ -130,7 +132,7 @@ Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_
     close_all();
 }
 
-/* Dead participants ------------------------------------------------------------------------------------------------------------------ */
+/* -- Dead participants --------------------------------------------------------------------------------------------- */
 
 Test(pitfalls_load, pitfall_15_a_dead_participant_does_not_hold_up_the_others)
 {
@@ -174,14 +176,15 @@ Test(pitfalls_load, pitfall_16_two_coordinators_do_not_share_a_store)
     close_all();
 }
 
-/* Doors ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- Doors --------------------------------------------------------------------------------------------------------- */ */
 
 /* Asks at one address with a token (NULL: none). */
 static enum crpc_code ask_with(const char *address, const char *token)
 {
     Tercet__V1__StatisticsRequest request = TERCET__V1__STATISTICS_REQUEST__INIT;
     struct crpc_metadata metadata = {.key = "authorization"};
-    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS, .wait_for_ready = true, .metadata = &metadata};
+    struct crpc_call_options options = {
+        .size = sizeof(options), .timeout_ms = WAIT_MS, .wait_for_ready = true, .metadata = &metadata};
     struct crpc_result result = {.code = CRPC_OK};
     struct crpc_channel *channel = NULL;
     ProtobufCMessage *reply = NULL;
@@ -230,7 +233,7 @@ Test(pitfalls_load, pitfall_24_nothing_but_loopback_is_served_without_rules)
     rmdir(dir);
 }
 
-/* Limits ------------------------------------------------------------------------------------------------------------------------------ */
+/* -- Limits -------------------------------------------------------------------------------------------------------- */ */
 
 Test(pitfalls_load, pitfall_28_limits_are_named_in_the_error)
 {

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define PATIENCE_MS 2000 /* of who goes step by step */
+#define PATIENCE_MS 3000 /* of who goes step by step */
 
 TestSuite(recovery, .timeout = 120);
 
@@ -38,7 +38,7 @@ static int done(struct party *party, enum tercet_kind kind)
     return atomic_load(&party->done[kind]);
 }
 
-/* -- In every state --------------------------------------------------------------------------------------------------------- */
+/* -- In every state ------------------------------------------------------------------------------------------------ */
 
 Test(recovery, killed_while_trying_it_tries_on)
 {
@@ -210,7 +210,7 @@ Test(recovery, every_decision_that_was_told_is_there_after_the_kill)
     close_all();
 }
 
-/* -- What is over ------------------------------------------------------------------------------------------------------------- */
+/* -- What is over -------------------------------------------------------------------------------------------------- */
 
 Test(recovery, resolved_transactions_are_kept_and_then_dropped)
 {
@@ -227,8 +227,8 @@ Test(recovery, resolved_transactions_are_kept_and_then_dropped)
     close_all();
 }
 
-/* Participants refuse what is at or below the highest mark that they were told: numbers must not go back, not even when nothing is
- * left of those that were given. */
+/* Participants refuse what is at or below the highest mark that they were told: numbers must not go back, not even when
+ * nothing is left of those that were given. */
 Test(recovery, numbers_go_on_when_nothing_is_left)
 {
     static const char *const options[] = {"--retention", "1s", NULL};
@@ -257,7 +257,8 @@ static void expect_replies(const Tercet__V1__Transaction *transaction)
 Test(recovery, a_run_repeated_after_a_restart_gets_the_replies_again)
 {
     Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
-    Tercet__V1__Branch branches[2] = {TERCET__V1__BRANCH__INIT, TERCET__V1__BRANCH__INIT}, *list[] = {&branches[0], &branches[1]};
+    Tercet__V1__Branch branches[2] = {TERCET__V1__BRANCH__INIT, TERCET__V1__BRANCH__INIT},
+                       *list[] = {&branches[0], &branches[1]};
     enum crpc_code code;
     branches[0].action = "stock/do";
     branches[1].action = "money/do";
@@ -278,7 +279,7 @@ Test(recovery, a_run_repeated_after_a_restart_gets_the_replies_again)
     close_all();
 }
 
-/* -- Participants that go and come ----------------------------------------------------------------------------------------------- */
+/* -- Participants that go and come --------------------------------------------------------------------------------- */
 
 Test(recovery, branches_of_a_participant_that_is_away_wait_and_go_when_it_is_back)
 {
