@@ -308,7 +308,7 @@ void party_close(struct party *party)
     pthread_mutex_destroy(&party->lock);
 }
 
-/* -- Puppets ------------------------------------------------------------------------------------------------------- */ */
+/* -- Puppets ------------------------------------------------------------------------------------------------------- */
 
 void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window)
 {
@@ -356,7 +356,7 @@ void puppet_die(struct puppet *puppet)
     crpc_stream_finish(puppet->stream, NULL);
 }
 
-/* -- Plans --------------------------------------------------------------------------------------------------------- */ */
+/* -- Plans --------------------------------------------------------------------------------------------------------- */
 
 struct tercet_branch branch_of(const char *name)
 {

@@ -26,8 +26,7 @@ int64_t process_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* -- Starting ---------------------------------------------------------------------------------------------------------
- */
+/* -- Starting ------------------------------------------------------------------------------------------------------ */
 
 __attribute__((noreturn)) static void fail(const char *what)
 {
@@ -84,8 +83,7 @@ void process_start(struct process *process, const char *const *argv, const char 
     *process = (struct process){.pid = pid, .output = fds[0]};
 }
 
-/* -- Reading ----------------------------------------------------------------------------------------------------------
- */
+/* -- Reading ------------------------------------------------------------------------------------------------------- */
 
 /* Takes the first line out of the buffer. */
 static bool take_line(struct process *process, char line[PROCESS_LINE_MAX])
@@ -127,8 +125,7 @@ bool process_line(struct process *process, const char *prefix, char line[PROCESS
     return false;
 }
 
-/* -- Ending -----------------------------------------------------------------------------------------------------------
- */
+/* -- Ending -------------------------------------------------------------------------------------------------------- */
 
 /* What it still prints is thrown away, so that it does not wait for us. */
 static void drain(struct process *process)

@@ -210,7 +210,7 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     close_all();
 }
 
-/* -- Decision ------------------------------------------------------------------------------------------------------ */ */
+/* -- Decision ------------------------------------------------------------------------------------------------------ */
 
 Test(pitfalls, pitfall_05_a_second_submit_does_not_end_what_is_unconfirmed)
 {
@@ -348,7 +348,7 @@ Test(pitfalls, pitfall_10_who_dies_while_trying_holds_nothing_for_ever)
     close_all();
 }
 
-/* -- Memory -------------------------------------------------------------------------------------------------------- */ */
+/* -- Memory -------------------------------------------------------------------------------------------------------- */
 
 Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
 {
@@ -447,7 +447,7 @@ Test(pitfalls, pitfall_20_barrier_rows_go_by_the_mark_and_no_late_try_gets_in)
     close_all();
 }
 
-/* -- Promises ------------------------------------------------------------------------------------------------------ */ */
+/* -- Promises ------------------------------------------------------------------------------------------------------ */
 
 Test(pitfalls, pitfall_26_a_confirm_without_a_try_parks_at_once_and_is_no_success)
 {

@@ -28,7 +28,7 @@ static void close_all(void)
     world_close(&world);
 }
 
-/* -- Retries ------------------------------------------------------------------------------------------------------- */ */
+/* -- Retries ------------------------------------------------------------------------------------------------------- */
 
 Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_and_kept)
 {
@@ -176,7 +176,7 @@ Test(pitfalls_load, pitfall_16_two_coordinators_do_not_share_a_store)
     close_all();
 }
 
-/* -- Doors --------------------------------------------------------------------------------------------------------- */ */
+/* -- Doors --------------------------------------------------------------------------------------------------------- */
 
 /* Asks at one address with a token (NULL: none). */
 static enum crpc_code ask_with(const char *address, const char *token)
@@ -233,7 +233,7 @@ Test(pitfalls_load, pitfall_24_nothing_but_loopback_is_served_without_rules)
     rmdir(dir);
 }
 
-/* -- Limits -------------------------------------------------------------------------------------------------------- */ */
+/* -- Limits -------------------------------------------------------------------------------------------------------- */
 
 Test(pitfalls_load, pitfall_28_limits_are_named_in_the_error)
 {
