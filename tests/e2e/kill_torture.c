@@ -331,7 +331,7 @@ int main(int argc, char **argv)
     struct stage stage;
     parse(&settings, argc, argv);
     if (settings.seed == 0)
-        settings.seed = (uint64_t)time(NULL);
+        settings.seed = 1 + (uint64_t)time(NULL) % 1000000; /* the buyers count on from a thousand times of it */
     printf("seed %" PRIu64 "\n", settings.seed);
     bool holds = stage_open(&stage, settings.tercetd, settings.tercetctl, settings.shop, settings.seed);
     if (holds)
