@@ -19,6 +19,7 @@
 
 #define OTHER_WAIT_EVERY 16 /* one transaction in so many waits for what --wait does not say */
 #define DRAIN_TIMEOUT_S 90
+#define TICK_NS 200000
 #define STATISTICS_TIMEOUT_MS 10000
 #define STATISTICS_PAUSE_MS 20
 
@@ -42,14 +43,22 @@ struct tercet_branch load_branch(const struct slot *slot, uint32_t number)
     };
 }
 
+static void stop(struct load *load)
+{
+    pthread_mutex_lock(&load->lock);
+    atomic_store(&load->is_stopping, true);
+    pthread_cond_broadcast(&load->changed);
+    pthread_cond_broadcast(&load->stopping);
+    pthread_mutex_unlock(&load->lock);
+}
+
 void load_error(struct load *load, const char *text)
 {
     pthread_mutex_lock(&load->lock);
     if (load->shared->load.error[0] == '\0')
         snprintf(load->shared->load.error, ERROR_SIZE, "%s", text);
-    atomic_store(&load->is_stopping, true);
-    pthread_cond_broadcast(&load->changed);
     pthread_mutex_unlock(&load->lock);
+    stop(load);
 }
 
 static void leave(struct slot *slot)
@@ -57,9 +66,10 @@ static void leave(struct slot *slot)
     struct load *load = slot->load;
     pthread_mutex_lock(&load->lock);
     load->running--;
+    if (load->free_slots == NULL || load->running == 0)
+        pthread_cond_broadcast(&load->changed);
     slot->next_free = load->free_slots;
     load->free_slots = slot;
-    pthread_cond_broadcast(&load->changed);
     pthread_mutex_unlock(&load->lock);
 }
 
@@ -142,14 +152,25 @@ static struct slot *take_slot(struct load *load)
     return slot;
 }
 
+static void sleep_until(int64_t at_ns)
+{
+    const struct timespec until = {.tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+/* Wakes at most every TICK_NS, and starts what has become due: on a virtual machine a sleep costs more than a
+ * transaction. What starts later for that counts from when it was due all the same. */
 static void *start_at_rate(void *ctx)
 {
     struct load *load = ctx;
     int64_t begin = now_ns();
+    int64_t woken = begin;
     for (uint64_t i = 0; !atomic_load(&load->is_stopping); i++) {
         int64_t due = begin + (int64_t)((double)i * 1e9 / load->options->rate);
-        struct timespec until = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+        if (due > now_ns()) {
+            sleep_until(due > woken + TICK_NS ? due : woken + TICK_NS);
+            woken = now_ns();
+        }
         struct slot *slot = take_slot(load);
         if (slot != NULL)
             start(slot, due);
@@ -255,7 +276,7 @@ static void let_run(struct load *load, uint32_t seconds)
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += seconds;
     pthread_mutex_lock(&load->lock);
-    while (!atomic_load(&load->is_stopping) && pthread_cond_timedwait(&load->changed, &load->lock, &until) == 0)
+    while (!atomic_load(&load->is_stopping) && pthread_cond_timedwait(&load->stopping, &load->lock, &until) == 0)
         continue;
     pthread_mutex_unlock(&load->lock);
 }
@@ -299,10 +320,7 @@ static const char *run(struct load *load, struct observer *observer)
     else if (pthread_create(&starter, NULL, start_at_rate, load) != 0)
         return "no thread";
     const char *why = measure(load, observer);
-    pthread_mutex_lock(&load->lock);
-    atomic_store(&load->is_stopping, true);
-    pthread_cond_broadcast(&load->changed);
-    pthread_mutex_unlock(&load->lock);
+    stop(load);
     if (has_starter)
         pthread_join(starter, NULL);
     if (!drain(load))
@@ -332,6 +350,7 @@ static struct load *load_new(struct shared *shared)
     load->begin_ns = load->end_ns = INT64_MAX;
     pthread_mutex_init(&load->lock, NULL);
     pthread_cond_init(&load->changed, NULL);
+    pthread_cond_init(&load->stopping, NULL);
     memset(load->payload, 'x', sizeof(load->payload));
     for (uint32_t i = 0; i < load->options->participants; i++)
         snprintf(load->actions[i], sizeof(load->actions[i]), "bench-%u/work", i);
@@ -371,6 +390,7 @@ int role_load(struct shared *shared)
     crpc_loop_free(observer.loop);
     if (status == 0)
         role_ok("");
+    pthread_cond_destroy(&load->stopping);
     pthread_cond_destroy(&load->changed);
     pthread_mutex_destroy(&load->lock);
     free(load);

@@ -50,8 +50,9 @@ struct load {
     atomic_uint_fast64_t next_seq;
     atomic_bool is_stopping; /* nothing more is started */
     pthread_mutex_t lock;    /* of what is below, and of shared->load */
-    pthread_cond_t changed;
+    pthread_cond_t changed;  /* a slot has become free, for who has none; nothing runs any more; it is to stop */
     int64_t begin_ns, end_ns; /* of the window; INT64_MAX: not yet */
+    pthread_cond_t stopping; /* it is to stop */
     uint32_t running;
     struct slot *free_slots; /* with a rate */
 };
