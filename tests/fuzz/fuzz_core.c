@@ -120,6 +120,10 @@ static void crash(struct run *run)
 {
     copy_image(&run->live, &run->durable);
     MUST(txn_restore(&run->live.txn, run->now_ms));
+    for (size_t i = 0; i < run->live.txn.branch_count; i++) {
+        const struct txn_branch *branch = &run->live.branches[i];
+        MUST(branch->try_state != TXN_TRY_CALLING && branch->end_state != TXN_END_CALLING);
+    }
     run->saw_resolved = txn_is_resolved(&run->live.txn);
     wake(run);
 }

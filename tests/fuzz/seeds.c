@@ -217,6 +217,8 @@ static void write_operations(void)
         {"fuzz_core", {0, 99, 4, 60, 16, 1, 20, 16, 2, 20, 3, 1, 3, 2, 1, 0, 2, 0, 14, 6 + 64, 1, 7 + 64, 2, 13}, 24},
         /* Decides itself, in order, one refused. */
         {"fuzz_core", {3, 9, 1, 6, 16, 1, 200, 16, 2, 200, 3, 1, 4, 2, 8, 1, 14, 12, 50, 13}, 20},
+        /* A crash while two tries are called, and the turn after. */
+        {"fuzz_core", {0, 99, 4, 60, 16, 1, 20, 16, 2, 20, 14, 12, 50, 13}, 14},
         /* Own calls, force, settled by hand. */
         {"fuzz_core", {8, 9, 1, 1, 0, 1, 1, 0, 2, 1, 33, 0, 8, 1, 10, 1, 15, 14}, 18},
         /* try, confirm, confirm, try; then the mark. */
