@@ -115,6 +115,7 @@ static void drop_waiters(struct entry *entry)
 void owner_forget(struct coordinator *c, struct entry *entry)
 {
     dispatch_forget(c, entry);
+    request_forget_watchers(c, entry);
     drop_waiters(entry);
     table_remove(&c->table, entry);
 }
@@ -452,6 +453,7 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
         check_retention(c);
         wake_due(c);
         dispatch_tick(c);
+        request_tell_watchers(c);
         batch_submit(c);
         dispatch_flush(c);
     }

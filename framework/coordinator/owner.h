@@ -47,6 +47,7 @@ struct coordinator {
     struct dispatch dispatch;
     struct arena scratch;      /* emptied every turn */
     struct caller *touched;    /* with answers to flush */
+    struct entry *changed;     /* with watchers to be told */
     int64_t now_ms;            /* one "now" a turn: monotonic, */
     int64_t wall_ms;           /* and wall clock */
     int64_t retention_check_ms;
@@ -141,6 +142,11 @@ void request_session(struct coordinator *c, struct caller *caller, const Tercet_
 void request_tried(struct coordinator *c, struct entry *entry, uint32_t branch);
 void request_decided(struct coordinator *c, struct entry *entry);
 void request_resolved(struct coordinator *c, struct entry *entry);
+/* At the end of a turn: tells watchers what the turn has changed, all at once. Many branches change in one turn, and each
+ * telling is the whole transaction. */
+void request_tell_watchers(struct coordinator *c);
+/* The entry goes. */
+void request_forget_watchers(struct coordinator *c, struct entry *entry);
 
 /* admin.c */
 void admin_handle(struct coordinator *c, struct caller *caller, enum method method, const ProtobufCMessage *message);

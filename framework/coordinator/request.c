@@ -143,12 +143,51 @@ static void answer_waiters(struct coordinator *c, struct entry *entry, int kind,
     }
 }
 
-static void push_to_watchers(struct coordinator *c, struct entry *entry)
+/* -- Watchers ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_watched(const struct entry *entry)
 {
+    const struct waiter *waiter = entry->waiters;
+    while (waiter != NULL && waiter->kind != WAITER_WATCH)
+        waiter = waiter->next;
+    return waiter != NULL;
+}
+
+static void has_changed(struct coordinator *c, struct entry *entry)
+{
+    if (entry->has_changed || !is_watched(entry))
+        return;
+    entry->has_changed = true;
+    entry->changed_next = c->changed;
+    c->changed = entry;
+}
+
+static void tell_watchers(struct coordinator *c, struct entry *entry)
+{
+    const ProtobufCMessage *snapshot = &snapshot_of_entry(c, &c->scratch, entry)->base;
     bool is_last = txn_is_resolved(&entry->txn);
     for (struct waiter *waiter = entry->waiters; waiter != NULL; waiter = waiter->next)
         if (waiter->kind == WAITER_WATCH)
-            batch_watch(c, waiter->caller, &snapshot_of_entry(c, &c->scratch, entry)->base, is_last, entry);
+            batch_watch(c, waiter->caller, snapshot, is_last, entry);
+}
+
+void request_tell_watchers(struct coordinator *c)
+{
+    while (c->changed != NULL) {
+        struct entry *entry = c->changed;
+        c->changed = entry->changed_next;
+        entry->has_changed = false;
+        tell_watchers(c, entry);
+    }
+}
+
+void request_forget_watchers(struct coordinator *c, struct entry *entry)
+{
+    struct entry **link = &c->changed;
+    while (*link != NULL && *link != entry)
+        link = &(*link)->changed_next;
+    if (*link != NULL)
+        *link = entry->changed_next;
 }
 
 /* Answers now, or when what `wait` says has come. */
@@ -204,7 +243,7 @@ static void confirm_again(struct coordinator *c, struct entry *entry)
 void request_tried(struct coordinator *c, struct entry *entry, uint32_t branch)
 {
     answer_waiters(c, entry, WAITER_TRY, branch);
-    push_to_watchers(c, entry);
+    has_changed(c, entry);
     confirm_again(c, entry);
 }
 
@@ -213,13 +252,13 @@ void request_decided(struct coordinator *c, struct entry *entry)
     answer_waiters(c, entry, WAITER_TRY, 0);
     answer_waiters(c, entry, WAITER_DECIDED, 0);
     confirm_again(c, entry);
-    push_to_watchers(c, entry);
+    has_changed(c, entry);
 }
 
 void request_resolved(struct coordinator *c, struct entry *entry)
 {
     answer_waiters(c, entry, WAITER_RESOLVED, 0);
-    push_to_watchers(c, entry);
+    has_changed(c, entry);
 }
 
 /* -- The methods ------------------------------------------------------------------------------------------------------------ */

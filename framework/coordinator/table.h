@@ -53,6 +53,8 @@ struct entry {
     char *reason;              /* of a cancellation; NULL: none */
     struct tercet_metadata *metadata; /* one block, with its strings */
     struct waiter *waiters;
+    struct entry *changed_next; /* those whose watchers are to be told at the end of the turn */
+    bool has_changed;
     uint32_t metadata_count;
     bool was_restored;         /* what was known of its tries may have been lost, and is asked for again */
 

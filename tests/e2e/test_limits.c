@@ -118,3 +118,59 @@ Test(limits, pages_of_the_largest_transactions)
     cr_assert_eq(list_all(false), TRANSACTIONS);
     close_all();
 }
+
+/* The first message of a watch; the others are for later. */
+static struct crpc_stream *watch(const char *gid)
+{
+    struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
+    Tercet__V1__WatchRequest request = TERCET__V1__WATCH_REQUEST__INIT;
+    struct crpc_stream *stream = NULL;
+    ProtobufCMessage *message = NULL;
+    request.gid = (char *)(uintptr_t)gid;
+    cr_assert_eq(
+        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Watch", &options), 0);
+    cr_assert_eq(crpc_stream_write(stream, &request.base), 0);
+    cr_assert_eq(crpc_stream_read(&message, stream), 0);
+    crpc_message_free(message);
+    return stream;
+}
+
+/* The state in the last message; the watch ends by itself. */
+static Tercet__V1__State watch_to_the_end(struct crpc_stream *stream)
+{
+    Tercet__V1__State state = TERCET__V1__STATE__STATE_UNSPECIFIED;
+    ProtobufCMessage *message = NULL;
+    while (crpc_stream_read(&message, stream) == 0) {
+        state = ((const Tercet__V1__Transaction *)message)->state;
+        crpc_message_free(message);
+    }
+    cr_assert_eq(crpc_stream_finish(stream, NULL), 0);
+    return state;
+}
+
+/* Each telling is the whole transaction, a megabyte here: it must not be one a branch, watcher and change. */
+Test(limits, many_watch_the_largest_transaction)
+{
+    enum { WATCHERS = 30, BIG = 58 }; /* replies of 16 KiB */
+    static char payload[60];
+    struct tercet_branch *branches = calloc(TERCET_BRANCHES_MAX, sizeof(*branches));
+    struct tercet_begin_options options = options_of("watched", 0);
+    struct crpc_stream *watches[WATCHERS];
+    struct tercet_result result;
+    memset(payload, 'a', sizeof(payload));
+    for (int i = 0; i < TERCET_BRANCHES_MAX; i++)
+        branches[i] = (struct tercet_branch){.action = i < BIG ? "stock/big" : "stock/do",
+                                             .payload = {payload, sizeof(payload)}};
+    options.wait = TERCET_WAIT_NOT;
+    open_all(NULL);
+    atomic_store(&stock.is_held, true);
+    cr_assert_eq(tercet_run(world.client, branches, TERCET_BRANCHES_MAX, &options, &result), 0, "%s", result.text);
+    for (int i = 0; i < WATCHERS; i++)
+        watches[i] = watch("watched");
+    party_release(&stock);
+    world_wait_state(&world, "watched", TERCET_CONFIRMED);
+    for (int i = 0; i < WATCHERS; i++)
+        cr_assert_eq(watch_to_the_end(watches[i]), TERCET__V1__STATE__CONFIRMED);
+    free(branches);
+    close_all();
+}
