@@ -218,7 +218,7 @@ static void encode_entry(struct coordinator *c, struct batch *batch, struct entr
     op->value = record.data;
     op->size = record.size;
     op->gid = entry->gid;
-    op->time_ms = entry->resolved_ms;
+    op->time_ms = retention_now_ms(c);
     entry->is_dirty = false;
     if (is_over) {
         entry->dirty_next = batch->over;

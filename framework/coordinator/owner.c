@@ -417,7 +417,10 @@ static void check_retention(struct coordinator *c)
     if (c->now_ms < c->retention_check_ms)
         return;
     c->retention_check_ms = c->now_ms + retention_pause_ms(c);
-    batch_drop_resolved(c, c->wall_ms - c->options.retention_ms);
+    Tercet__Store__V1__Clock clock = TERCET__STORE__V1__CLOCK__INIT;
+    clock.time_ms = retention_now_ms(c);
+    batch_put_meta(c, RETENTION_CLOCK, record_encode(&c->scratch, RECORD_CLOCK, &clock.base));
+    batch_drop_resolved(c, clock.time_ms - c->options.retention_ms);
 }
 
 static int64_t earliest(int64_t a, int64_t b)
@@ -474,7 +477,7 @@ static void *run_owner(void *ctx)
 
 int owner_start(struct coordinator *c)
 {
-    c->retention_check_ms = c->now_ms + retention_pause_ms(c);
+    c->retention_check_ms = c->now_ms; /* its clock is written down before anything ends by it */
     return pthread_create(&c->thread, NULL, run_owner, c) == 0 ? 0 : TERCET_NOMEM;
 }
 

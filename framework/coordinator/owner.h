@@ -51,6 +51,7 @@ struct coordinator {
     int64_t now_ms;            /* one "now" a turn: monotonic, */
     int64_t wall_ms;           /* and wall clock */
     int64_t retention_check_ms;
+    int64_t retention_offset_ms; /* what makes the retention clock of now_ms */
     int64_t headroom_check_ms;
     struct totals totals;
     uint64_t parked_count;
@@ -79,6 +80,14 @@ struct coordinator {
 static inline int64_t wall_offset_ms(const struct coordinator *c)
 {
     return c->wall_ms - c->now_ms;
+}
+
+/* What resolved records are kept and dropped by: it runs while the coordinator runs, and is written down. By the wall clock, one
+ * that jumps would drop what has just ended, and a repeated Run would begin anew (S11, S14). */
+#define RETENTION_CLOCK "retention" /* the meta record's name */
+static inline int64_t retention_now_ms(const struct coordinator *c)
+{
+    return c->now_ms + c->retention_offset_ms;
 }
 
 /* One turn: everything that was posted, everything that is due. The thread does nothing but this; a simulation calls it

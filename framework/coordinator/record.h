@@ -3,7 +3,7 @@
  * The records of the store: what an entry is as bytes (tercet.store.v1), and back. Each record is
  *
  *   byte 0      format version, RECORD_VERSION
- *   byte 1      record type, 'S' State, 'B' Branch, 'R' Resolved, 'P' Participant
+ *   byte 1      record type, 'S' State, 'B' Branch, 'R' Resolved, 'P' Participant, 'C' Clock
  *   bytes 2-3   zero
  *   bytes 4-11  XXH3-64 of bytes 0-3 and the body, little-endian (LMDB has no page checksums)
  *   bytes 12-   the message
@@ -22,7 +22,7 @@
 #define RECORD_VERSION 1
 #define RECORD_HEAD_SIZE 12
 
-enum record_type { RECORD_STATE = 'S', RECORD_BRANCH = 'B', RECORD_RESOLVED = 'R', RECORD_PARTICIPANT = 'P' };
+enum record_type { RECORD_STATE = 'S', RECORD_BRANCH = 'B', RECORD_RESOLVED = 'R', RECORD_PARTICIPANT = 'P', RECORD_CLOCK = 'C' };
 
 /* The message as a record, in the arena. */
 struct crpc_bytes record_encode(struct arena *arena, enum record_type type, const ProtobufCMessage *message);

@@ -103,9 +103,23 @@ static int restore_record(uint64_t number, uint32_t part, const void *value, siz
     return is_good ? 0 : 1;
 }
 
-static int restore_participant(const char *name, const void *value, size_t size, void *ctx)
+static int restore_clock(struct restore *r, const void *value, size_t size)
+{
+    Tercet__Store__V1__Clock *clock = (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, value, size);
+    if (clock == NULL) {
+        r->wrong = "the record of the retention clock is damaged";
+        return 1;
+    }
+    r->c->retention_offset_ms = clock->time_ms - r->c->now_ms;
+    crpc_message_free(&clock->base);
+    return 0;
+}
+
+static int restore_meta(const char *name, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
+    if (strcmp(name, RETENTION_CLOCK) == 0)
+        return restore_clock(r, value, size);
     if (strncmp(name, "participant/", 12) != 0)
         return 0;
     Tercet__Store__V1__Participant *record = (Tercet__Store__V1__Participant *)record_decode(RECORD_PARTICIPANT, value, size);
@@ -125,7 +139,8 @@ static int restore_participant(const char *name, const void *value, size_t size,
 int restore_all(struct coordinator *c, char *text)
 {
     struct restore r = {.c = c};
-    int rc = store_meta_scan(c->store, restore_participant, &r);
+    c->retention_offset_ms = wall_offset_ms(c);
+    int rc = store_meta_scan(c->store, restore_meta, &r);
     if (rc == 0)
         rc = store_scan(c->store, 0, restore_record, &r);
     if (rc == 0 && !finish_entry(&r))
