@@ -81,12 +81,15 @@ void coordinator_post(struct event *event)
     turn_at(sim->now_us + random_between(5, 300));
 }
 
-static void jump_clock(void)
+static void jump_clock(uint32_t per_10000)
 {
-    if (!chance(sim->faults.clock / 50))
+    const int64_t hour_ms = 3600 * 1000;
+    if (!chance(per_10000))
         return;
-    count_fault(FAULT_CLOCK);
-    self()->wall_base_ms += random_between(-3600 * 1000, 3600 * 1000);
+    bool is_far = chance(sim->faults.clock_far);
+    int64_t most_ms = is_far ? 10 * 365 * 24 * hour_ms : hour_ms;
+    count_fault(is_far ? FAULT_CLOCK_FAR : FAULT_CLOCK);
+    self()->wall_base_ms += random_between(-most_ms, most_ms);
     trace("the wall clock jumps");
 }
 
@@ -111,7 +114,7 @@ static void submit(struct coordinator_actor *a)
 static void run_turn(struct coordinator_actor *a)
 {
     struct coordinator *c = a->c;
-    jump_clock();
+    jump_clock(sim->faults.clock / 50);
     a->sends_left = chance(sim->faults.crash_send) ? (int)random_below(4) : -1;
     owner_turn(c, take_events(c), mono_ms(), wall_now_ms());
     a->sends_left = -1;
@@ -250,7 +253,7 @@ void coordinator_start(void)
         c->next_number = (uint64_t)(c->started_ms / 1000) << 20;
     if (restore_all(c, text) != 0)
         violation("S15", "a restart is refused: %s", text);
-    c->retention_check_ms = c->now_ms + 60000;
+    c->retention_check_ms = c->now_ms;
     check_restored(c);
     mutate_restored(c);
     trace("the coordinator starts with %zu unresolved transactions", c->table.count);
@@ -317,10 +320,7 @@ void coordinator_crash(const char *why)
     tear_down(c);
     a->c = NULL;
     a->life++;
-    if (chance(sim->faults.clock)) {
-        count_fault(FAULT_CLOCK);
-        a->wall_base_ms += random_between(-3600 * 1000, 3600 * 1000);
-    }
+    jump_clock(sim->faults.clock);
     happen(chance(2000) ? random_below(6 * SECOND) : random_below(SECOND / 10), restart);
 }
 

@@ -36,6 +36,7 @@ void faults_draw(void)
     f->commit_lost = draw(300);
     f->commit_kept = draw(300);
     f->clock = draw(6000);
+    f->clock_far = f->clock > 0 ? draw(1000) : 0;
     f->close = draw(3000);
     f->half_open = draw(5000);
     f->status = draw(3000);

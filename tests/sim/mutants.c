@@ -20,6 +20,9 @@ void __wrap_batch_lazy(struct coordinator *c, struct entry *entry);
 void __real_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
 void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
 
+void __real_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
+void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
+
 const char *mutant_name(int mutant)
 {
     static const char *const names[] = {
@@ -111,6 +114,12 @@ void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, c
 {
     if (sim->mutant != MUTANT_LOST_BRANCH)
         __real_batch_put_branch(c, entry, branch);
+}
+
+void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms)
+{
+    bool is_wall = sim->mutant == MUTANT_WALL_RETENTION;
+    __real_batch_drop_resolved(c, is_wall ? c->wall_ms - c->options.retention_ms : before_ms);
 }
 
 static void forget_reply(struct entry *entry)

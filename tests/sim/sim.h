@@ -43,6 +43,7 @@ enum node { NODE_COORDINATOR, NODE_SERVICE, NODE_INITIATOR = NODE_SERVICE + SERV
     X(COMMIT_LOST, "commits that failed, not applied")                                                      \
     X(COMMIT_KEPT, "commits that failed, applied")                                                          \
     X(CLOCK, "jumps of the wall clock")                                                                     \
+    X(CLOCK_FAR, "jumps of the wall clock by years")                                                        \
     X(CLOSE, "orderly stops of the coordinator")                                                            \
     X(FULL, "requests refused by a full store, or for too many transactions")                               \
     X(PAUSE, "pauses of the coordinator")                                                                   \
@@ -112,7 +113,7 @@ void count_fault(enum fault fault);
 
 /* Chances in 10,000, drawn from the seed; zero when faults have stopped. */
 struct faults {
-    uint32_t loss, doubling, slow, crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close, half_open, status;
+    uint32_t loss, doubling, slow, crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close, half_open, status, clock_far;
     uint32_t clock, pause, service_crash, database_lost, database_kept, refuse, again, broken, stream, rogue, capture;
     int64_t crash_every_us, partition_every_us, away_every_us, operator_every_us; /* 0: never */
     int64_t latency_us;
@@ -269,7 +270,8 @@ int rank_of(int state);
     X(LOST_BRANCH, "lost-branch")                                                                                 \
     X(NO_DEADLINE, "no-deadline")                                                                                 \
     X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                                             \
-    X(LOST_REPLY, "lost-reply")
+    X(LOST_REPLY, "lost-reply")                                                                                   \
+    X(WALL_RETENTION, "wall-retention")
 enum mutant {
 #define MUTANT_ENUM(name, text) MUTANT_##name,
     MUTANT_MAP(MUTANT_ENUM)
