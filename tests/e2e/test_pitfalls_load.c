@@ -201,11 +201,13 @@ static enum crpc_code ask_with(const char *address, const char *token)
 
 Test(pitfalls_load, pitfall_24_the_second_port_is_no_back_door)
 {
-    char access[] = "/tmp/tercet-e2e-access-XXXXXX", socket[64];
-    int fd = mkstemp(access);
-    cr_assert(fd >= 0 && write(fd, "admin s3cret-s3cret-s3cret\n", 27) == 27);
-    close(fd);
-    snprintf(socket, sizeof(socket), "unix:/tmp/tercet-e2e-%d.sock", (int)getpid());
+    struct daemon folder = {.dir = "/tmp/tercet-e2e-XXXXXX"}; /* of the rules and the socket */
+    char access[160], socket[160];
+    cr_assert_not_null(mkdtemp(folder.dir));
+    snprintf(access, sizeof(access), "%s/access", folder.dir);
+    snprintf(socket, sizeof(socket), "unix:%s/socket", folder.dir);
+    FILE *rules = fopen(access, "we");
+    cr_assert(rules != NULL && fputs("admin s3cret-s3cret-s3cret\n", rules) >= 0 && fclose(rules) == 0);
     const char *const options[] = {"--access", access, "--listen", socket, NULL};
     world_open(&world, options);
     const char *const doors[] = {world.daemon.address, socket};
@@ -214,8 +216,8 @@ Test(pitfalls_load, pitfall_24_the_second_port_is_no_back_door)
         cr_assert_eq(ask_with(doors[i], "Bearer wrong"), CRPC_UNAUTHENTICATED, "%s", doors[i]);
         cr_assert_eq(ask_with(doors[i], NULL), CRPC_UNAUTHENTICATED, "%s", doors[i]);
     }
-    unlink(access);
     world_close(&world);
+    daemon_clean(&folder);
 }
 
 /* Without rules there is no door to other machines at all. */
