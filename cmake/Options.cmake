@@ -2,6 +2,7 @@
 # What can be chosen, and the compiler flags that hold for all of our own code.
 option(TERCET_TESTS "Build the tests (needs Criterion)" ON)
 option(TERCET_SAMPLES "Build the sample applications (needs SQLite)" ON)
+option(TERCET_BENCH "Build tercet-bench, the load generator (needs SQLite)" ON)
 option(TERCET_SQLITE "Build the SQLite barrier" ON)
 option(TERCET_FAILPOINTS "Build the named crash points into the programs; never for production" OFF)
 set(TERCET_SANITIZE "" CACHE STRING "Sanitizers, such as address,undefined or thread")
