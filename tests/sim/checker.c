@@ -36,7 +36,7 @@ static struct gid_seen *seen_of(const char *gid)
     return &sim->seen[job_of(gid)];
 }
 
-/* -- Writes ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Writes -------------------------------------------------------------------------------------------------------- */
 
 static void note_branches(struct gid_seen *seen, const Tercet__Store__V1__State *state)
 {
@@ -141,7 +141,7 @@ static void check_reply(const char *gid, uint32_t branch, const ProtobufCBinaryD
         violation("S12", "%s/%u: the try's reply is not the hook's", gid, branch);
 }
 
-/* -- Calls and answers ----------------------------------------------------------------------------------------------------------- */
+/* -- Calls and answers --------------------------------------------------------------------------------------------- */
 
 static void is_shown(struct gid_seen *seen, const char *gid, int decision)
 {
@@ -175,7 +175,8 @@ void check_call_sent(const Tercet__V1__Call *call)
     if (call->kind == TERCET__V1__KIND__TRY)
         return;
     if (decision_of(seen->state) != wanted)
-        violation("S3", "%s/%u: %s is sent, durable is state %d", call->gid, call->branch, tercet_kind_name((int)call->kind), seen->state);
+        violation("S3", "%s/%u: %s is sent, durable is state %d", call->gid, call->branch,
+                  tercet_kind_name((int)call->kind), seen->state);
     is_shown(seen, call->gid, wanted);
 }
 
@@ -229,7 +230,7 @@ void check_answer_received(int floor, int job, int state)
         seen->floor = rank_of(state);
 }
 
-/* -- Effects ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Effects ------------------------------------------------------------------------------------------------------- */
 
 static void check_agreement(int job)
 {
@@ -274,7 +275,7 @@ void check_effect(int service, int job, uint32_t b, char op)
     check_agreement(job);
 }
 
-/* -- The end ------------------------------------------------------------------------------------------------------------------------ */
+/* -- The end ------------------------------------------------------------------------------------------------------- */
 
 static void check_branch_at_rest(const struct gid_seen *seen, int job, uint32_t b)
 {

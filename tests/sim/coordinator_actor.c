@@ -34,7 +34,7 @@ void coordinator_open_store(void)
         abort();
 }
 
-/* -- Turns ------------------------------------------------------------------------------------------------------------------ */
+/* -- Turns --------------------------------------------------------------------------------------------------------- */
 
 static void turn(struct happening *happening);
 
@@ -146,7 +146,7 @@ static void turn(struct happening *happening)
     happening_free(happening);
 }
 
-/* -- The committer ------------------------------------------------------------------------------------------------------------ */
+/* -- The committer ------------------------------------------------------------------------------------------------- */
 
 /* One commit, with the fault that `applied` and `fails` say. */
 static int commit_batch(struct coordinator *c, bool fails, bool is_applied)
@@ -211,7 +211,7 @@ static void commit(struct happening *happening)
     }
 }
 
-/* -- Start and end -------------------------------------------------------------------------------------------------------------- */
+/* -- Start and end ------------------------------------------------------------------------------------------------- */
 
 static struct tercet_coordinator_options options(void)
 {

@@ -45,7 +45,7 @@ static struct job *self(int job)
     return &sim->jobs[job];
 }
 
-/* -- On the way ------------------------------------------------------------------------------------------------------------------ */
+/* -- On the way ---------------------------------------------------------------------------------------------------- */
 
 void request_send(int node, int job, uint64_t id, int method, const ProtobufCMessage *message)
 {
@@ -61,7 +61,8 @@ void request_send(int node, int job, uint64_t id, int method, const ProtobufCMes
 
 static void arrive_unary(struct happening *packet)
 {
-    struct crpc_call *call = network_open(packet->method == METHOD_WATCH ? CALL_WATCH : CALL_UNARY, packet->who, packet->job, packet->id);
+    enum call_kind kind = packet->method == METHOD_WATCH ? CALL_WATCH : CALL_UNARY;
+    struct crpc_call *call = network_open(kind, packet->who, packet->job, packet->id);
     struct event *event = event_new(EVENT_REQUEST);
     network_set(call, packet->method, packet->floor);
     event->caller = network_caller(call);
@@ -98,9 +99,12 @@ static void session_event(struct crpc_call *session, ProtobufCMessage *message)
 static void arrive_in_session(struct happening *packet)
 {
     static const int cases[] = {
-        [METHOD_BEGIN] = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN,     [METHOD_ENLIST] = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST,
-        [METHOD_TRY] = TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH,  [METHOD_CONFIRM] = TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM,
-        [METHOD_CANCEL] = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL,   [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
+        [METHOD_BEGIN] = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN,
+        [METHOD_ENLIST] = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST,
+        [METHOD_TRY] = TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH,
+        [METHOD_CONFIRM] = TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM,
+        [METHOD_CANCEL] = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL,
+        [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
         [METHOD_GET] = TERCET__V1__SESSION_REQUEST__REQUEST_GET,
     };
     Tercet__V1__SessionRequests requests = TERCET__V1__SESSION_REQUESTS__INIT;
@@ -137,7 +141,7 @@ void request_arrive(struct happening *packet)
     happening_free(packet);
 }
 
-/* -- Requests ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Requests ------------------------------------------------------------------------------------------------------ */
 
 static void ask(int job);
 
@@ -323,7 +327,7 @@ static void go_on(int job, int64_t pause_us)
     happening->id = id;
 }
 
-/* -- Answers ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Answers ------------------------------------------------------------------------------------------------------- */
 
 static void decide_next(struct job *j, bool is_fine)
 {
@@ -383,7 +387,8 @@ static void full(struct job *j, const struct happening *packet)
 /* An answer comes when what was to be waited for is there. */
 static void check_wait(const struct job *j, const struct happening *packet, int state)
 {
-    static const int ranks[] = {[TERCET__V1__WAIT__WAIT_DECIDED] = 2, [TERCET__V1__WAIT__WAIT_RESOLVED] = 3, [TERCET__V1__WAIT__WAIT_NOT] = 1};
+    static const int ranks[] = {
+        [TERCET__V1__WAIT__WAIT_DECIDED] = 2, [TERCET__V1__WAIT__WAIT_RESOLVED] = 3, [TERCET__V1__WAIT__WAIT_NOT] = 1};
     bool waits = packet->method == METHOD_RUN || packet->method == METHOD_CONFIRM || packet->method == METHOD_CANCEL;
     if (waits && rank_of(state) < ranks[j->wait])
         violation("wait", "%s is answered in state %d, wait was %d", gid_of(packet->job), state, j->wait);
@@ -424,7 +429,8 @@ static void take_answer(struct happening *packet, bool is_waited_for)
 {
     int job = packet->job;
     bool is_tried = packet->method == METHOD_TRY;
-    ProtobufCMessage *message = happening_message(packet, is_tried ? &tercet__v1__try_response__descriptor : &tercet__v1__transaction__descriptor);
+    ProtobufCMessage *message = happening_message(
+        packet, is_tried ? &tercet__v1__try_response__descriptor : &tercet__v1__transaction__descriptor);
     const Tercet__V1__TryResponse *try_response = (const Tercet__V1__TryResponse *)message;
     const Tercet__V1__Transaction *transaction = (const Tercet__V1__Transaction *)message;
     check_answer_received(packet->floor, job, is_tried ? (int)try_response->state : (int)transaction->state);
@@ -467,7 +473,7 @@ void initiator_own_result(struct happening *packet)
     happening_free(packet);
 }
 
-/* -- Start and end -------------------------------------------------------------------------------------------------------------------- */
+/* -- Start and end ------------------------------------------------------------------------------------------------- */
 
 static void draw_job(int job)
 {

@@ -35,7 +35,7 @@ struct target_call_open {
     void *ctx;
 };
 
-/* -- Packets ---------------------------------------------------------------------------------------------------------------- */
+/* -- Packets ------------------------------------------------------------------------------------------------------- */
 
 bool network_is_cut(int from, int to)
 {
@@ -81,7 +81,7 @@ void network_send(struct happening *packet, int from, int to)
     happen_at(packet, sim->now_us + delay());
 }
 
-/* -- The life of a call ------------------------------------------------------------------------------------------------------ */
+/* -- The life of a call -------------------------------------------------------------------------------------------- */
 
 struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t id)
 {
@@ -201,7 +201,7 @@ void network_break(struct crpc_call *call)
     close_call(call);
 }
 
-/* -- What the coordinator sends ------------------------------------------------------------------------------------------------ */
+/* -- What the coordinator sends ------------------------------------------------------------------------------------ */
 
 static bool answers_with_transaction(int method)
 {
@@ -299,17 +299,17 @@ static void send_session_answers(struct crpc_call *call, const Tercet__V1__Sessi
     for (size_t i = 0; i < message->n_responses; i++) {
         const Tercet__V1__SessionResponse *response = message->responses[i];
         bool is_tried = response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRIED;
-        const ProtobufCMessage *body = is_tried ? &response->tried->base : &response->transaction->base;
         struct happening view = {0};
         call->id = response->id;
         call->job = (int)(response->id & 0xff);
         call->method = (int)(response->id >> 8 & 0xff);
         call->floor = (int)(response->id >> 16 & 0xff);
         if (response->response_case != TERCET__V1__SESSION_RESPONSE__RESPONSE__NOT_SET) {
-            happening_set_message(&view, body);
+            happening_set_message(&view, is_tried ? &response->tried->base : &response->transaction->base);
             check_answer(call, is_tried ? METHOD_TRY : METHOD_GET, call->job, (struct crpc_bytes){view.bytes, view.size});
         }
-        send_answer(call, (int)response->code, response->message, (struct crpc_bytes){view.bytes, response->code == 0 ? view.size : 0});
+        struct crpc_bytes bytes = {view.bytes, response->code == 0 ? view.size : 0};
+        send_answer(call, (int)response->code, response->message, bytes);
         free(view.bytes);
     }
 }
@@ -372,7 +372,7 @@ const char *crpc_call_peer(struct crpc_call *call)
     return "sim";
 }
 
-/* -- Registered participants ---------------------------------------------------------------------------------------------------- */
+/* -- Registered participants --------------------------------------------------------------------------------------- */
 
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,
                      const struct crpc_channel_options *options)

@@ -30,7 +30,7 @@ static int index_of(const struct participant_actor *p)
     return (int)(p - sim->participants);
 }
 
-/* -- The database ------------------------------------------------------------------------------------------------------------- */
+/* -- The database -------------------------------------------------------------------------------------------------- */
 
 static void stage(const char *gid, uint32_t branch, char op)
 {
@@ -138,7 +138,7 @@ static int open_database(struct tercet_barrier **out)
     return rc == 0 ? tercet_barrier_new(out, &driver, memory, &options) : rc;
 }
 
-/* -- The hooks ------------------------------------------------------------------------------------------------------------------ */
+/* -- The hooks ----------------------------------------------------------------------------------------------------- */
 
 static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
@@ -162,7 +162,7 @@ static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return 0;
 }
 
-/* -- Answers ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Answers ------------------------------------------------------------------------------------------------------- */
 
 static void result_arrives(struct happening *packet)
 {
@@ -243,7 +243,7 @@ static void answer(const struct happening *packet, const Tercet__V1__Call *messa
     network_send(reply, NODE_SERVICE + packet->who, to);
 }
 
-/* -- Working ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Working ------------------------------------------------------------------------------------------------------- */
 
 static void drop_inbox(struct participant_actor *p)
 {
@@ -310,7 +310,7 @@ void participant_receive(struct happening *packet)
     p->is_working = true;
 }
 
-/* -- Coming and going ------------------------------------------------------------------------------------------------------------------ */
+/* -- Coming and going ---------------------------------------------------------------------------------------------- */
 
 static void hello(struct participant_actor *p)
 {

@@ -26,7 +26,13 @@
 #define SECOND INT64_C(1000000) /* virtual time is in microseconds */
 
 /* Who sends and is sent to. */
-enum node { NODE_COORDINATOR, NODE_SERVICE, NODE_INITIATOR = NODE_SERVICE + SERVICES, NODE_OPERATOR = NODE_INITIATOR + INITIATORS, NODES };
+enum node {
+    NODE_COORDINATOR,
+    NODE_SERVICE,
+    NODE_INITIATOR = NODE_SERVICE + SERVICES,
+    NODE_OPERATOR = NODE_INITIATOR + INITIATORS,
+    NODES
+};
 
 #define FAULT_MAP(X)                                                                                        \
     X(LOST, "messages lost")                                                                                \
@@ -72,7 +78,7 @@ struct totals_of_runs {
     char first_failure[160];
 };
 
-/* -- world.c ------------------------------------------------------------------------------------------------------------ */
+/* -- world.c ------------------------------------------------------------------------------------------------------- */
 
 /* Something that is to happen. It owns `bytes`, and a reference to `call`. */
 struct happening {
@@ -109,12 +115,13 @@ void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void violation(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void count_fault(enum fault fault);
 
-/* -- faults.c ----------------------------------------------------------------------------------------------------------- */
+/* -- faults.c ------------------------------------------------------------------------------------------------------ */
 
 /* Chances in 10,000, drawn from the seed; zero when faults have stopped. */
 struct faults {
-    uint32_t loss, doubling, slow, crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close, half_open, status, clock_far;
-    uint32_t clock, pause, service_crash, database_lost, database_kept, refuse, again, broken, stream, rogue, capture;
+    uint32_t loss, doubling, slow, stream, half_open, capture;
+    uint32_t crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close;
+    uint32_t clock, clock_far, pause, service_crash, database_lost, database_kept, refuse, again, broken, status, rogue;
     int64_t crash_every_us, partition_every_us, away_every_us, operator_every_us; /* 0: never */
     int64_t latency_us;
     uint64_t store_size_max; /* 0: no limit */
@@ -124,7 +131,7 @@ void faults_draw(void);
 void faults_start(void);
 void faults_stop(void);
 
-/* -- network.c ---------------------------------------------------------------------------------------------------------- */
+/* -- network.c ----------------------------------------------------------------------------------------------------- */
 
 enum call_kind { CALL_UNARY, CALL_WATCH, CALL_SESSION, CALL_ATTACH };
 
@@ -149,7 +156,7 @@ bool network_owes_answer(void);
 /* How a Call has come to a participant (happening.method), and the way its result goes. */
 enum route { ROUTE_ATTACH, ROUTE_TARGET, ROUTE_OWN };
 
-/* -- coordinator_actor.c ------------------------------------------------------------------------------------------------ */
+/* -- coordinator_actor.c ------------------------------------------------------------------------------------------- */
 
 struct coordinator_actor {
     struct coordinator *c; /* NULL: down */
@@ -171,7 +178,7 @@ bool coordinator_may_send(void);
 void coordinator_close(void);
 bool coordinator_is_idle(void);
 
-/* -- participant_actor.c ------------------------------------------------------------------------------------------------ */
+/* -- participant_actor.c ------------------------------------------------------------------------------------------- */
 
 struct participant_actor {
     struct tercet_barrier *barrier;
@@ -191,7 +198,7 @@ bool participant_is_away(int service);
 const char *service_name(int service);
 int service_of(const char *action);
 
-/* -- initiator_actor.c, operator_actor.c -------------------------------------------------------------------------------- */
+/* -- initiator_actor.c, operator_actor.c --------------------------------------------------------------------------- */
 
 enum job_kind { JOB_RUN, JOB_TRY, JOB_OWN };
 struct job {
@@ -223,7 +230,7 @@ void request_arrive(struct happening *packet);
 const char *gid_of(int job);
 int job_of(const char *gid);
 
-/* -- checker.c ---------------------------------------------------------------------------------------------------------- */
+/* -- checker.c ----------------------------------------------------------------------------------------------------- */
 
 struct branch_seen {
     int tries, confirms, cancels;
@@ -248,7 +255,7 @@ void check_effect(int service, int job, uint32_t branch, char op);
 void check_rest(void);
 int rank_of(int state);
 
-/* -- mutants.c ---------------------------------------------------------------------------------------------------------- */
+/* -- mutants.c ----------------------------------------------------------------------------------------------------- */
 
 #define MUTANT_MAP(X)                                                                                             \
     X(NONE, "none")                                                                                               \
@@ -281,7 +288,7 @@ enum mutant {
 const char *mutant_name(int mutant);
 void mutate_restored(struct coordinator *c);
 
-/* -- Everything --------------------------------------------------------------------------------------------------------- */
+/* -- Everything ---------------------------------------------------------------------------------------------------- */
 
 struct world {
     uint64_t seed;

@@ -16,7 +16,7 @@
 
 struct world *sim;
 
-/* -- The generator: xoshiro256** (Blackman, Vigna), seeded by splitmix64 -------------------------------------------------- */
+/* -- The generator: xoshiro256** (Blackman, Vigna), seeded by splitmix64 ------------------------------------------- */
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -62,7 +62,7 @@ bool chance(uint32_t per_10000)
     return per_10000 > 0 && random_below(10000) < per_10000;
 }
 
-/* -- The heap --------------------------------------------------------------------------------------------------------------- */
+/* -- The heap ------------------------------------------------------------------------------------------------------ */
 
 static bool is_before(const struct happening *a, const struct happening *b)
 {
@@ -156,7 +156,7 @@ ProtobufCMessage *happening_message(const struct happening *happening, const Pro
     return message;
 }
 
-/* -- Telling ---------------------------------------------------------------------------------------------------------------- */
+/* -- Telling ------------------------------------------------------------------------------------------------------- */
 
 static void print(const char *head, const char *format, va_list args)
 {
@@ -200,7 +200,7 @@ void count_fault(enum fault fault)
     sim->totals->faults[fault]++;
 }
 
-/* -- A run ------------------------------------------------------------------------------------------------------------------ */
+/* -- A run --------------------------------------------------------------------------------------------------------- */
 
 static void run_until(int64_t until_us)
 {
