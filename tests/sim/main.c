@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,9 +202,10 @@ static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
     }
     if (waitpid(pid, &status, 0) != pid)
         return false;
+    bool is_aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
     if (WIFSIGNALED(status))
-        printf("%-24s found by an assertion (signal %d)\n", mutant_name(mutant), WTERMSIG(status));
-    return WIFSIGNALED(status) || WEXITSTATUS(status) == 0;
+        printf("%-24s %s\n", mutant_name(mutant), is_aborted ? "found by an assertion" : "DIES without being found");
+    return is_aborted || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static int run_mutants(const struct arguments *a)
