@@ -78,7 +78,7 @@ Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
     struct waiting waiting = {.is_over = false};
     options.wait = TERCET_WAIT_NOT;
     open_all(NULL);
-    world_arm(&world, "commit.before:1:60000");
+    world_arm(&world, "commit.before:2:60000"); /* the first is the start's */
     WAIT_FOR(world_participant(&world, "stock").n_instances + world_participant(&world, "money").n_instances == 2);
     cr_assert_eq(tercet_run_start(world.client, branches, 2, &options, on_over, &waiting), 0);
     world_await_failpoint(&world, "commit.before");
@@ -373,7 +373,7 @@ Test(pitfalls, pitfall_17_no_decision_is_acted_on_before_it_is_durable)
     const struct tercet_branch branch = branch_of("stock");
     struct waiting waiting = {.is_over = false};
     open_all(NULL);
-    world_arm(&world, "commit.before:2:60000");
+    world_arm(&world, "commit.before:3:60000"); /* after the start's and the enlistment's */
     WAIT_FOR(world_participant(&world, "stock").n_instances == 1);
     cr_assert_eq(tercet_run_start(world.client, &branch, 1, NULL, on_over, &waiting), 0);
     world_await_failpoint(&world, "commit.before");
