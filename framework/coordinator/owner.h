@@ -54,7 +54,6 @@ struct coordinator {
     int64_t retention_offset_ms; /* what makes the retention clock of now_ms */
     int64_t headroom_check_ms;
     struct totals totals;
-    uint64_t parked_count;
     struct store_stats store_stats;
     const char *refuses;           /* why new work is refused; NULL: it is not */
     uint64_t bytes_taken;          /* by new work since the start, at most; of these */
