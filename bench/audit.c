@@ -60,7 +60,7 @@ void audit_run(struct audit *out, const struct shared *shared)
 {
     uint32_t branches = shared->options.branches;
     *out = (struct audit){.transactions = 0};
-    for (uint64_t seq = 0; seq < shared->load.seq_end; seq++) {
+    for (uint64_t seq = 0; seq < shared->seq_end; seq++) {
         enum outcome outcome = (enum outcome)shared->outcomes[seq];
         const char *wrong = wrong_with(&shared->effects[seq * branches], branches, outcome, &out->effects);
         count_outcome(out, outcome);

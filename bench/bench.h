@@ -4,7 +4,8 @@
  * writes options and addresses into it before it starts the others; each of them writes its own part only.
  *
  *   tercet-bench ──fork, exec──▶ tercetd
- *                ──────────────▶ --role participant:0 ..., load, limits, echo-server, echo-client
+ *                ──────────────▶ --role participant:0 ..., load, limits, echo-server, echo-client,
+ *                                fill, observer, trickle (with --unresolved)
  *
  * A role talks to the first process by lines: "ok" or "ok TEXT" on its standard output when it has done what was asked,
  * anything else is a failure; a word on its standard input asks for the next thing. End of input: it ends.
@@ -12,15 +13,16 @@
 #ifndef BENCH_H
 #define BENCH_H
 
-#include "histogram.h"
 #include "options.h"
+#include "result.h"
 
 #include <sys/types.h>
 
 #define SEQ_MAX (UINT64_C(1) << 25) /* transactions of one run: 10 minutes at 55,000 a second */
 #define RUN_ID_SIZE 16
 #define ADDRESS_SIZE 256
-#define ERROR_SIZE 256
+#define WORD_SIZE 64
+#define DOWN_SERVICE "down" /* of the participant after the last; its action is "work", too */
 
 /* How a transaction ended, as its initiator was told. */
 enum outcome {
@@ -42,33 +44,6 @@ static inline uint8_t effects_add(uint8_t effects, enum operation operation)
     return effects_get(effects, operation) == 3 ? effects : (uint8_t)(effects + (1u << (2 * operation)));
 }
 
-/* What the load saw from the window's begin to its end. */
-struct load_result {
-    double seconds;
-    uint64_t finished;  /* answered in the window */
-    uint64_t confirmed, cancelled, unknown; /* in the whole run */
-    struct histogram decision, resolved;
-    /* differences of the coordinator's statistics */
-    uint64_t ended, commits, calls;
-    uint64_t store_bytes; /* used at the end */
-    /* CPU seconds */
-    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu;
-    uint64_t coordinator_rss_kib, coordinator_hwm_kib;
-    uint64_t seq_end; /* transactions of the whole run */
-    char error[ERROR_SIZE]; /* the first failure; "" */
-};
-
-/* What the machine can do, measured in the same run. */
-struct limits_result {
-    uint32_t batch;            /* records a message */
-    double echo_records;       /* round trips of records a second, in messages of `batch` */
-    double group;              /* transactions a commit */
-    double store_transactions; /* a second, at that group */
-    struct histogram echo;     /* round trip of one message with one record, one at a time */
-    struct histogram commit;   /* of one transaction's records */
-    struct histogram fdatasync; /* after 4 KiB were appended */
-};
-
 struct shared {
     struct options options;
     char run_id[RUN_ID_SIZE];
@@ -77,9 +52,14 @@ struct shared {
     char own[PARTICIPANTS_MAX][ADDRESS_SIZE]; /* --form own: where participants listen */
     char echo[ADDRESS_SIZE];
     pid_t coordinator_pid; /* 0: not ours */
-    pid_t participant_pids[PARTICIPANTS_MAX];
+    pid_t participant_pids[PARTICIPANTS_MAX + 1];
+    uint64_t seq_end; /* transactions so far; who starts some goes on from here */
     struct load_result load;
     struct limits_result limits;
+    struct unresolved_result unresolved;
+    uint64_t fill_first, fill_count; /* transactions that role fill is to make */
+    uint64_t open_max;               /* what role observer waits for */
+    struct snapshot seen;            /* by role observer */
     uint8_t outcomes[SEQ_MAX];               /* enum outcome */
     uint8_t effects[SEQ_MAX * BRANCHES_MAX]; /* [seq * options.branches + branch - 1] */
 };
@@ -93,6 +73,12 @@ static inline uint32_t participant_of(const struct options *options, uint64_t se
     return (uint32_t)((seq + branch - 1) % options->participants);
 }
 
+/* --unresolved: the participant that is going to be down is one more. */
+static inline uint32_t participant_count(const struct options *options)
+{
+    return options->participants + (options->unresolved > 0);
+}
+
 /* Whether the try of this branch is to be refused. */
 static inline bool is_refused(const struct options *options, uint64_t seq, uint32_t branch)
 {
@@ -103,7 +89,10 @@ static inline bool is_refused(const struct options *options, uint64_t seq, uint3
 /* The transaction's number in a gid of this run, "RUN_ID-000000000042"; false for a gid of another's. */
 bool seq_of_gid(const struct shared *shared, const char *gid, uint64_t *seq);
 
-/* CLOCK_MONOTONIC. */
+/* The other way round. */
+void gid_of_seq(char *gid, size_t size, const struct shared *shared, uint64_t seq);
+
+/* CLOCK_MONOTONIC: the same for all processes. */
 int64_t now_ns(void);
 
 /* The roles; each returns its process's exit status. */
@@ -112,9 +101,14 @@ int role_load(struct shared *shared);
 int role_limits(struct shared *shared);
 int role_echo_server(struct shared *shared);
 int role_echo_client(struct shared *shared);
+int role_fill(struct shared *shared);
+int role_observer(struct shared *shared);
+int role_trickle(struct shared *shared);
 
 /* For roles: says "ok", or "ok TEXT". */
 void role_ok(const char *text);
+/* The next word that is asked, of less than `size` characters. False: there is no more input. */
+bool role_word(char *word, size_t size);
 /* Waits for this word. False: there is no more input, or it is another word. */
 bool role_wait(const char *word);
 /* Says what is wrong, and returns 1. */
@@ -131,9 +125,5 @@ void audit_run(struct audit *out, const struct shared *shared);
 
 /* Runs everything. Returns the exit status. */
 int bench_run(struct shared *shared, int fd);
-
-/* Prints the result as the options say. */
-struct machine;
-void report_print(const struct shared *shared, const struct audit *audit, const struct machine *machine);
 
 #endif

@@ -6,22 +6,18 @@
  */
 #include "load.h"
 
+#include "observer.h"
 #include "process.h"
 
-#include <crpc/crpc.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tercet/v1/tercet.pb-c.h>
 #include <time.h>
 #include <unistd.h>
 
 #define OTHER_WAIT_EVERY 16 /* one transaction in so many waits for what --wait does not say */
 #define DRAIN_TIMEOUT_S 90
 #define TICK_NS 200000
-#define STATISTICS_TIMEOUT_MS 10000
-#define STATISTICS_PAUSE_MS 20
 
 /* -- Transactions -------------------------------------------------------------------------------------------------- */
 
@@ -87,7 +83,7 @@ static bool start(struct slot *slot, int64_t start_ns)
     slot->branch = 0;
     bool is_other = seq % OTHER_WAIT_EVERY == OTHER_WAIT_EVERY - 1;
     slot->is_resolved_wanted = (load->options->wait == WAIT_RESOLVED) != is_other;
-    snprintf(slot->gid, sizeof(slot->gid), "%s-%012" PRIu64, load->shared->run_id, seq);
+    gid_of_seq(slot->gid, sizeof(slot->gid), load->shared, seq);
     load->shared->outcomes[seq] = OUTCOME_STARTED;
     if (load->backend->start(slot))
         return true;
@@ -191,67 +187,7 @@ static bool drain(struct load *load)
     return rc == 0;
 }
 
-/* -- The coordinator's statistics ---------------------------------------------------------------------------------- */
-
-struct observer {
-    struct crpc_loop *loop;
-    struct crpc_channel *channel;
-};
-
-struct snapshot {
-    int64_t at_ns;
-    uint64_t open, ended, commits, calls, store_bytes;
-    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu;
-};
-
-static bool ask(struct observer *observer, struct snapshot *out)
-{
-    const Tercet__V1__StatisticsRequest request = TERCET__V1__STATISTICS_REQUEST__INIT;
-    const struct crpc_call_options options = {
-        .size = sizeof(options), .timeout_ms = STATISTICS_TIMEOUT_MS, .wait_for_ready = true};
-    ProtobufCMessage *reply = NULL;
-    if (crpc_unary(&reply, observer->channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &options,
-                   NULL) != 0)
-        return false;
-    const Tercet__V1__Statistics *statistics = (const void *)reply;
-    out->open = statistics->trying + statistics->confirming + statistics->cancelling;
-    out->ended = statistics->confirmed_total + statistics->cancelled_total;
-    out->commits = statistics->commits_total;
-    out->calls = statistics->calls_total;
-    out->store_bytes = statistics->store_bytes_used;
-    crpc_message_free(reply);
-    return true;
-}
-
-static bool observe(struct observer *observer, struct snapshot *out, const struct shared *shared)
-{
-    *out = (struct snapshot){.at_ns = 0};
-    if (!ask(observer, out))
-        return false;
-    out->at_ns = now_ns();
-    out->coordinator_cpu = process_cpu(shared->coordinator_pid);
-    for (uint32_t i = 0; i < shared->options.participants; i++)
-        out->participants_cpu += process_cpu(shared->participant_pids[i]);
-    out->load_cpu = process_cpu(getpid());
-    machine_cpu(&out->machine_cpu, &out->steal_cpu);
-    return true;
-}
-
-/* Until no more are open than before the run. */
-static bool wait_resolved(struct observer *observer, uint64_t open_before)
-{
-    const struct timespec pause = {.tv_nsec = STATISTICS_PAUSE_MS * 1000000L};
-    int64_t end = now_ns() + DRAIN_TIMEOUT_S * INT64_C(1000000000);
-    struct snapshot snapshot;
-    while (now_ns() < end) {
-        if (!ask(observer, &snapshot))
-            return false;
-        if (snapshot.open <= open_before)
-            return true;
-        nanosleep(&pause, NULL);
-    }
-    return false;
-}
+/* -- The run ------------------------------------------------------------------------------------------------------- */
 
 static void subtract(struct load_result *out, const struct snapshot *begin, const struct snapshot *end)
 {
@@ -266,8 +202,6 @@ static void subtract(struct load_result *out, const struct snapshot *begin, cons
     out->machine_cpu = end->machine_cpu - begin->machine_cpu;
     out->steal_cpu = end->steal_cpu - begin->steal_cpu;
 }
-
-/* -- The run ------------------------------------------------------------------------------------------------------- */
 
 /* Sleeps, or until the load stops by itself. */
 static void let_run(struct load *load, uint32_t seconds)
@@ -295,11 +229,11 @@ static const char *measure(struct load *load, struct observer *observer)
     struct snapshot begin;
     struct snapshot end;
     let_run(load, load->options->warmup_s);
-    if (!observe(observer, &begin, shared))
+    if (!observer_look(observer, &begin, shared))
         return "the coordinator gives no statistics";
     set_window(load, begin.at_ns, INT64_MAX);
     let_run(load, load->options->duration_s);
-    if (!observe(observer, &end, shared))
+    if (!observer_look(observer, &end, shared))
         return "the coordinator gives no statistics";
     set_window(load, begin.at_ns, end.at_ns);
     subtract(&shared->load, &begin, &end);
@@ -313,7 +247,7 @@ static const char *run(struct load *load, struct observer *observer)
     struct snapshot before;
     pthread_t starter;
     bool has_starter = load->options->rate > 0;
-    if (!ask(observer, &before))
+    if (!observer_ask(observer, &before))
         return "the coordinator gives no statistics";
     if (!has_starter)
         start_all(load);
@@ -326,8 +260,8 @@ static const char *run(struct load *load, struct observer *observer)
     if (!drain(load))
         return "transactions without an answer after 90 s";
     uint64_t seq_end = atomic_load(&load->next_seq);
-    load->shared->load.seq_end = seq_end < SEQ_MAX ? seq_end : SEQ_MAX;
-    if (why == NULL && !wait_resolved(observer, before.open))
+    load->shared->seq_end = seq_end < SEQ_MAX ? seq_end : SEQ_MAX;
+    if (why == NULL && !observer_wait_open(observer, snapshot_open(&before), DRAIN_TIMEOUT_S, NULL))
         why = "transactions that are not resolved after 90 s";
     return why;
 }
@@ -348,6 +282,7 @@ static struct load *load_new(struct shared *shared)
     load->options = &shared->options;
     load->backend = choose_backend(load->options);
     load->begin_ns = load->end_ns = INT64_MAX;
+    atomic_init(&load->next_seq, shared->seq_end);
     pthread_mutex_init(&load->lock, NULL);
     pthread_cond_init(&load->changed, NULL);
     pthread_cond_init(&load->stopping, NULL);
@@ -361,14 +296,6 @@ static struct load *load_new(struct shared *shared)
     return load;
 }
 
-static const char *open_observer(struct observer *observer, const char *target)
-{
-    int rc = crpc_loop_new(&observer->loop, NULL);
-    if (rc == 0)
-        rc = crpc_channel_new(&observer->channel, observer->loop, target, NULL);
-    return rc == 0 ? NULL : crpc_strerror(rc);
-}
-
 int role_load(struct shared *shared)
 {
     struct observer observer = {.loop = NULL};
@@ -376,7 +303,7 @@ int role_load(struct shared *shared)
     int status = 0;
     if (load == NULL)
         return role_fail("out of memory");
-    const char *why = open_observer(&observer, shared->coordinator);
+    const char *why = observer_open(&observer, shared->coordinator);
     if (why == NULL)
         why = load->backend->open(load);
     if (why == NULL) {
@@ -386,8 +313,7 @@ int role_load(struct shared *shared)
     if (why != NULL)
         status = role_fail("%s", why);
     load->backend->close(load);
-    crpc_channel_free(observer.channel);
-    crpc_loop_free(observer.loop);
+    observer_close(&observer);
     if (status == 0)
         role_ok("");
     pthread_cond_destroy(&load->stopping);

@@ -12,6 +12,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+static const struct {
+    const char *name;
+    int (*run)(struct shared *shared);
+} roles[] = {
+    {"load", role_load}, {"limits", role_limits}, {"echo-server", role_echo_server}, {"echo-client", role_echo_client},
+    {"fill", role_fill}, {"observer", role_observer}, {"trickle", role_trickle},
+};
+
 /* "--role NAME:INDEX --fd N": how this program starts itself. */
 static int become_role(const char *role, const char *fd)
 {
@@ -20,14 +28,9 @@ static int become_role(const char *role, const char *fd)
         return role_fail("cannot map the shared memory: %s", strerror(errno));
     if (strncmp(role, "participant:", strlen("participant:")) == 0)
         return role_participant(shared, (uint32_t)atoi(strchr(role, ':') + 1));
-    if (strcmp(role, "load") == 0)
-        return role_load(shared);
-    if (strcmp(role, "limits") == 0)
-        return role_limits(shared);
-    if (strcmp(role, "echo-server") == 0)
-        return role_echo_server(shared);
-    if (strcmp(role, "echo-client") == 0)
-        return role_echo_client(shared);
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        if (strcmp(role, roles[i].name) == 0)
+            return roles[i].run(shared);
     return role_fail("there is no role %s", role);
 }
 

@@ -34,6 +34,8 @@ static const char usage[] =
     "                             decided)\n"
     "  --window N, --batch N      of the participants (default 4096, 256)\n"
     "  --limits SECONDS           for each limit of the machine; 0: not measured (default 2)\n"
+    "  --unresolved N             instead: new work, restart and memory with N transactions that wait for a participant\n"
+    "                             that is down, compared with none; then the participant comes back, and all again\n"
     "  --coordinator ADDRESS      one that runs (default: starts tercetd)\n"
     "  --tercetd PATH             the program (default: beside this one, in the build tree, in PATH)\n"
     "  --dir DIR                  where the files go for the time, on a disk (default /var/tmp)\n"
@@ -79,6 +81,7 @@ static const struct entry entries[] = {
     NUMBER("window", window, 1, 65536),
     NUMBER("batch", batch_max, 1, 4096),
     NUMBER("limits", limits_s, 0, 60),
+    NUMBER("unresolved", unresolved, 1, UNRESOLVED_MAX),
     TEXT("coordinator", coordinator),
     TEXT("tercetd", tercetd),
     TEXT("dir", dir),
@@ -179,6 +182,15 @@ static void take_all(struct options *out, int argc, char **argv)
         fail("help", argv[optind], "there are no arguments but options");
 }
 
+static void check_unresolved(struct options *out)
+{
+    if (out->unresolved == 0)
+        return;
+    if (out->form == FORM_OWN || out->refuse_percent > 0 || out->coordinator[0] != '\0')
+        fail("unresolved", "", "goes with its own coordinator, without refusals and own calls");
+    out->limits_s = 0;
+}
+
 void options_parse(struct options *out, int argc, char **argv)
 {
     *out = (struct options){
@@ -186,6 +198,7 @@ void options_parse(struct options *out, int argc, char **argv)
         .window = 4096, .batch_max = 256,
     };
     take_all(out, argc, argv);
+    check_unresolved(out);
     if (out->in_flight == 0)
         out->in_flight = out->rate > 0 ? IN_FLIGHT_MAX : 1000;
     if (out->form == FORM_OWN && out->api == API_SESSION) {

@@ -11,6 +11,7 @@
 #define BRANCHES_MAX 16u
 #define PARTICIPANTS_MAX 16u
 #define IN_FLIGHT_MAX 10000u
+#define UNRESOLVED_MAX 10000000u
 #define BLOCKING_MAX 1024u /* threads of --form own --api session */
 #define PATH_SIZE 512
 
@@ -34,6 +35,7 @@ struct options {
     uint32_t rate; /* transactions a second; 0: as many as in_flight allows */
     uint32_t duration_s;
     uint32_t warmup_s;
+    uint32_t unresolved; /* transactions that wait for a participant that is down; 0: an ordinary run */
     uint32_t limits_s; /* for each limit of the machine; 0: not measured */
     enum wait wait;
     uint32_t window; /* of a participant */

@@ -79,8 +79,9 @@ static int attach(struct tercet_participant **out, struct participant *participa
     const struct tercet_participant_options options = {
         .size = sizeof(options), .barrier = participant->barrier, .ctx = participant, .window = shared->options.window,
         .batch_max = shared->options.batch_max, .on_log = print_log, .log_ctx = participant};
-    char service[32];
-    snprintf(service, sizeof(service), "bench-%u", participant->index);
+    char service[32] = DOWN_SERVICE;
+    if (participant->index < shared->options.participants)
+        snprintf(service, sizeof(service), "bench-%u", participant->index);
     int rc = tercet_participant_open(out, shared->coordinator, service, actions, 1, &options, text);
     return rc != 0 ? rc : tercet_participant_wait(*out, ATTACH_TIMEOUT_MS, text);
 }
@@ -89,25 +90,47 @@ static const char *start_own(struct own_server **out, struct participant *partic
 {
     struct shared *shared = participant->shared;
     char address[PATH_SIZE + 32] = "127.0.0.1:0";
-    if (shared->options.form != FORM_OWN)
+    if (shared->options.form != FORM_OWN || participant->index >= shared->options.participants)
         return NULL;
     if (shared->options.transport == TRANSPORT_UNIX)
         snprintf(address, sizeof(address), "unix:%s/own-%u.sock", shared->dir, participant->index);
     return own_server_start(out, participant, address, shared->own[participant->index]);
 }
 
-/* Serves until there is nothing more to say. */
-static int serve(struct participant *participant)
+/* NULL, or an error text. */
+static const char *do_word(struct participant *participant, struct tercet_participant **attached, const char *word,
+                           char *text)
 {
-    role_ok("");
-    if (!role_wait("audit"))
-        return 0;
+    if (strcmp(word, "detach") == 0) {
+        tercet_participant_close(*attached);
+        *attached = NULL;
+        return NULL;
+    }
+    if (strcmp(word, "attach") == 0) {
+        int rc = attach(attached, participant, text);
+        return rc == 0 ? NULL : text[0] != '\0' ? text : tercet_strerror(rc);
+    }
+    if (strcmp(word, "audit") != 0)
+        return "no such word";
 #ifdef BENCH_SQLITE
     if (participant->ledger != NULL && ledger_count(participant) != 0)
-        return role_fail("the ledger cannot be read");
+        return "the ledger cannot be read";
 #endif
+    return NULL;
+}
+
+/* Serves, and does what is asked, until there is nothing more to say. */
+static int serve(struct participant *participant, struct tercet_participant **attached)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    char word[WORD_SIZE];
     role_ok("");
-    role_wait("");
+    while (role_word(word, sizeof(word))) {
+        const char *why = do_word(participant, attached, word, text);
+        if (why != NULL)
+            return role_fail("%s", why);
+        role_ok("");
+    }
     return 0;
 }
 
@@ -125,7 +148,7 @@ int role_participant(struct shared *shared, uint32_t index)
     if (rc != 0 || why != NULL)
         status = role_fail("%s", why != NULL ? why : text[0] != '\0' ? text : tercet_strerror(rc));
     else
-        status = serve(&participant);
+        status = serve(&participant, &attached);
     own_server_stop(own);
     tercet_participant_close(attached);
 #ifdef BENCH_SQLITE

@@ -2,7 +2,8 @@
  *
  * What was measured, as a JSON object; the table is the same object, line by line, so that neither says less.
  */
-#include "bench.h"
+#include "report.h"
+
 #include "machine.h"
 
 #include <cjson/cJSON.h>
@@ -12,69 +13,73 @@
 
 /* -- The object ---------------------------------------------------------------------------------------------------- */
 
-/* Figures are rounded for people: four digits are more than the machine repeats. */
-static void add_number(cJSON *object, const char *name, double value)
+void report_number(cJSON *object, const char *name, double value)
 {
     char text[32];
     snprintf(text, sizeof(text), value >= 1000 || value <= -1000 ? "%.0f" : "%.4g", value);
     cJSON_AddNumberToObject(object, name, strtod(text, NULL));
 }
 
-/* Null when nothing was counted. */
-static void add_ratio(cJSON *object, const char *name, double value, double by)
+void report_ratio(cJSON *object, const char *name, double value, double by)
 {
     if (by > 0 && value > 0)
-        add_number(object, name, value / by);
+        report_number(object, name, value / by);
     else
         cJSON_AddNullToObject(object, name);
 }
 
-static void add_times(cJSON *object, const char *name, const struct histogram *histogram)
+void report_times(cJSON *object, const char *name, const struct histogram *histogram)
 {
     cJSON *times = cJSON_AddObjectToObject(object, name);
-    add_number(times, "p50", histogram_quantile_us(histogram, 0.5));
-    add_number(times, "p99", histogram_quantile_us(histogram, 0.99));
-    add_number(times, "p99.9", histogram_quantile_us(histogram, 0.999));
-    add_number(times, "max", (double)histogram->max_ns / 1000);
-    add_number(times, "count", (double)histogram->count);
+    report_number(times, "p50", histogram_quantile_us(histogram, 0.5));
+    report_number(times, "p99", histogram_quantile_us(histogram, 0.99));
+    report_number(times, "p99.9", histogram_quantile_us(histogram, 0.999));
+    report_number(times, "max", (double)histogram->max_ns / 1000);
+    report_number(times, "count", (double)histogram->count);
 }
 
 static void add_options(cJSON *root, const struct options *options)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "options");
     cJSON_AddStringToObject(object, "form", form_name(options->form));
-    add_number(object, "branches", options->branches);
-    add_number(object, "payload_bytes", options->payload_size);
-    add_number(object, "refuse_percent", options->refuse_percent);
+    report_number(object, "branches", options->branches);
+    report_number(object, "payload_bytes", options->payload_size);
+    report_number(object, "refuse_percent", options->refuse_percent);
     cJSON_AddStringToObject(object, "barrier", barrier_name(options->barrier));
-    add_number(object, "participants", options->participants);
+    report_number(object, "participants", options->participants);
     cJSON_AddStringToObject(object, "transport", transport_name(options->transport));
     cJSON_AddStringToObject(object, "api", api_name(options->api));
-    add_number(object, "in_flight", options->in_flight);
+    report_number(object, "in_flight", options->in_flight);
     if (options->rate > 0)
-        add_number(object, "rate", options->rate);
+        report_number(object, "rate", options->rate);
     else
         cJSON_AddNullToObject(object, "rate");
-    add_number(object, "duration_seconds", options->duration_s);
-    add_number(object, "warmup_seconds", options->warmup_s);
+    report_number(object, "duration_seconds", options->duration_s);
+    report_number(object, "warmup_seconds", options->warmup_s);
     cJSON_AddStringToObject(object, "wait", wait_name(options->wait));
-    add_number(object, "window", options->window);
-    add_number(object, "batch", options->batch_max);
+    report_number(object, "unresolved", options->unresolved);
+    report_number(object, "window", options->window);
+    report_number(object, "batch", options->batch_max);
+}
+
+double report_others(const struct load_result *load)
+{
+    double ours = load->coordinator_cpu + load->participants_cpu + load->load_cpu;
+    double others = load->machine_cpu > ours ? load->machine_cpu - ours : 0;
+    return load->seconds > 0 ? others / load->seconds : 0;
 }
 
 static void add_machine(cJSON *root, const struct machine *machine, const struct load_result *load)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "machine");
-    double ours = load->coordinator_cpu + load->participants_cpu + load->load_cpu;
-    double others = load->machine_cpu > ours ? load->machine_cpu - ours : 0;
-    add_number(object, "cores", machine->cores);
+    report_number(object, "cores", machine->cores);
     cJSON_AddStringToObject(object, "model", machine->model);
-    add_number(object, "memory_mib", (double)machine->memory_mib);
+    report_number(object, "memory_mib", (double)machine->memory_mib);
     cJSON_AddStringToObject(object, "kernel", machine->kernel);
     cJSON_AddStringToObject(object, "date", machine->date);
-    add_number(object, "load_average_before", machine->load_average);
-    add_number(object, "cores_used_by_others", others / load->seconds);
-    add_number(object, "cores_stolen", load->steal_cpu / load->seconds);
+    report_number(object, "load_average_before", machine->load_average);
+    report_number(object, "cores_used_by_others", report_others(load));
+    report_number(object, "cores_stolen", load->steal_cpu / load->seconds);
 }
 
 /* CPU of a coordinator that runs elsewhere is not known, and counts as other work. */
@@ -83,27 +88,27 @@ static void add_cpu(cJSON *root, const struct shared *shared)
     const struct load_result *load = &shared->load;
     double per = (double)load->ended / 1e6;
     cJSON *object = cJSON_AddObjectToObject(root, "cpu_us_per_transaction");
-    add_ratio(object, "coordinator", load->coordinator_cpu, per);
-    add_ratio(object, "participants", load->participants_cpu, per);
-    add_ratio(object, "load", load->load_cpu, per);
+    report_ratio(object, "coordinator", load->coordinator_cpu, per);
+    report_ratio(object, "participants", load->participants_cpu, per);
+    report_ratio(object, "load", load->load_cpu, per);
     object = cJSON_AddObjectToObject(root, "cpu_cores");
-    add_ratio(object, "coordinator", load->coordinator_cpu, load->seconds);
-    add_ratio(object, "participants", load->participants_cpu, load->seconds);
-    add_ratio(object, "load", load->load_cpu, load->seconds);
+    report_ratio(object, "coordinator", load->coordinator_cpu, load->seconds);
+    report_ratio(object, "participants", load->participants_cpu, load->seconds);
+    report_ratio(object, "load", load->load_cpu, load->seconds);
     object = cJSON_AddObjectToObject(root, "coordinator_memory_mib");
-    add_ratio(object, "resident", (double)load->coordinator_rss_kib, 1024);
-    add_ratio(object, "resident_peak", (double)load->coordinator_hwm_kib, 1024);
+    report_ratio(object, "resident", (double)load->coordinator_rss_kib, 1024);
+    report_ratio(object, "resident_peak", (double)load->coordinator_hwm_kib, 1024);
 }
 
 static void add_audit(cJSON *root, const struct audit *audit)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "exactly_once");
-    add_number(object, "transactions", (double)audit->transactions);
-    add_number(object, "confirmed", (double)audit->confirmed);
-    add_number(object, "cancelled", (double)audit->cancelled);
-    add_number(object, "unknown", (double)audit->unknown);
-    add_number(object, "effects", (double)audit->effects);
-    add_number(object, "violations", (double)audit->violations);
+    report_number(object, "transactions", (double)audit->transactions);
+    report_number(object, "confirmed", (double)audit->confirmed);
+    report_number(object, "cancelled", (double)audit->cancelled);
+    report_number(object, "unknown", (double)audit->unknown);
+    report_number(object, "effects", (double)audit->effects);
+    report_number(object, "violations", (double)audit->violations);
 }
 
 /* The time to the decision with nothing but what cannot be left out: forced writes and round trips, one after another.
@@ -138,18 +143,18 @@ static void add_limits(cJSON *root, const struct shared *shared)
         return;
     }
     cJSON *object = cJSON_AddObjectToObject(root, "limits");
-    add_number(object, "records_per_message", limits->batch);
-    add_number(object, "echo_records_per_second", limits->echo_records);
-    add_number(object, "transactions_per_commit", limits->group);
-    add_number(object, "store_transactions_per_second", limits->store_transactions);
-    add_times(object, "echo_us", &limits->echo);
-    add_times(object, "commit_us", &limits->commit);
-    add_times(object, "fdatasync_us", &limits->fdatasync);
-    add_number(object, "decision_floor_us", floor_us(shared));
+    report_number(object, "records_per_message", limits->batch);
+    report_number(object, "echo_records_per_second", limits->echo_records);
+    report_number(object, "transactions_per_commit", limits->group);
+    report_number(object, "store_transactions_per_second", limits->store_transactions);
+    report_times(object, "echo_us", &limits->echo);
+    report_times(object, "commit_us", &limits->commit);
+    report_times(object, "fdatasync_us", &limits->fdatasync);
+    report_number(object, "decision_floor_us", floor_us(shared));
     object = cJSON_AddObjectToObject(root, "ratios");
-    add_ratio(object, "of_echo", rate * record_trips(&shared->options), limits->echo_records);
-    add_ratio(object, "of_store", rate, limits->store_transactions);
-    add_ratio(object, "decision_p50_to_floor", histogram_quantile_us(&load->decision, 0.5), floor_us(shared));
+    report_ratio(object, "of_echo", rate * record_trips(&shared->options), limits->echo_records);
+    report_ratio(object, "of_store", rate, limits->store_transactions);
+    report_ratio(object, "decision_p50_to_floor", histogram_quantile_us(&load->decision, 0.5), floor_us(shared));
 }
 
 static cJSON *make_object(const struct shared *shared, const struct audit *audit, const struct machine *machine)
@@ -159,15 +164,20 @@ static cJSON *make_object(const struct shared *shared, const struct audit *audit
     cJSON_AddStringToObject(root, "version", TERCET_VERSION);
     add_options(root, &shared->options);
     add_machine(root, machine, load);
-    add_number(root, "transactions_per_second", (double)load->finished / load->seconds);
-    add_number(root, "resolved_per_second", (double)load->ended / load->seconds);
-    add_times(root, "decision_us", &load->decision);
-    add_times(root, "resolved_us", &load->resolved);
-    add_ratio(root, "forced_syncs_per_transaction", (double)load->commits, (double)load->ended);
-    add_ratio(root, "transactions_per_forced_sync", (double)load->ended, (double)load->commits);
-    add_ratio(root, "calls_per_transaction", (double)load->calls, (double)load->ended);
+    if (shared->options.unresolved > 0) {
+        report_unresolved(root, shared);
+        add_audit(root, audit);
+        return root;
+    }
+    report_number(root, "transactions_per_second", (double)load->finished / load->seconds);
+    report_number(root, "resolved_per_second", (double)load->ended / load->seconds);
+    report_times(root, "decision_us", &load->decision);
+    report_times(root, "resolved_us", &load->resolved);
+    report_ratio(root, "forced_syncs_per_transaction", (double)load->commits, (double)load->ended);
+    report_ratio(root, "transactions_per_forced_sync", (double)load->ended, (double)load->commits);
+    report_ratio(root, "calls_per_transaction", (double)load->calls, (double)load->ended);
     add_cpu(root, shared);
-    add_number(root, "store_mib", (double)load->store_bytes / (1 << 20));
+    report_number(root, "store_mib", (double)load->store_bytes / (1 << 20));
     add_limits(root, shared);
     add_audit(root, audit);
     return root;
@@ -201,7 +211,7 @@ static void print_line(const char *name, const cJSON *value)
 static void print_table(const cJSON *root)
 {
     for (const cJSON *entry = root->child; entry != NULL; entry = entry->next) {
-        bool is_nested = cJSON_IsObject(entry) && strcmp(entry->string, "limits") == 0;
+        bool is_nested = cJSON_IsObject(entry) && (strcmp(entry->string, "limits") == 0 || strcmp(entry->string, "moments") == 0);
         if (!is_nested)
             print_line(entry->string, entry);
         for (const cJSON *child = is_nested ? entry->child : NULL; child != NULL; child = child->next)

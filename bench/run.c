@@ -2,14 +2,13 @@
  *
  * The first process: starts the others, one after another, and never uses gRPC itself.
  */
-#include "bench.h"
+#include "run.h"
 
 #include "machine.h"
-#include "process.h"
+#include "report.h"
 #include "temp.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,24 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 30000
 #define AUDIT_TIMEOUT_MS 300000
 #define STOP_TIMEOUT_MS 20000
 #define DRAIN_TIMEOUT_MS 200000
 #define ECHO_BYTES_MAX (1u << 19) /* of a message, about: what the coordinator's are held to */
 #define ECHO_RECORD_SIZE 64u
 
-struct bench {
-    struct shared *shared;
-    char fd[16];
-    char self[PATH_MAX];
-    struct process coordinator;
-    struct process participants[PARTICIPANTS_MAX];
-    struct process load;
-};
-
-static bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static bool complain(const char *format, ...)
+bool run_complain(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -47,20 +35,26 @@ static bool complain(const char *format, ...)
 }
 
 /* Waits for a role's "ok". */
-static bool expect_ok(struct process *process, int timeout_ms)
+bool run_expect_ok(struct process *process, int timeout_ms)
 {
     char line[LINE_SIZE];
     if (process_line(process, line, timeout_ms) && strncmp(line, "ok", 2) == 0)
         return true;
-    return complain("%s: %s", process->name, line);
+    return run_complain("%s: %s", process->name, line);
 }
 
-static bool start_role(struct process *out, struct bench *bench, const char *role)
+bool run_ask(struct process *process, const char *word, int timeout_ms)
+{
+    process_say(process, word);
+    return run_expect_ok(process, timeout_ms);
+}
+
+bool run_start_role(struct process *out, struct bench *bench, const char *role)
 {
     char *const argv[] = {bench->self, (char *)(uintptr_t)"--role", (char *)(uintptr_t)role, (char *)(uintptr_t)"--fd",
                           bench->fd, NULL};
     if (process_start(out, role, argv) != 0)
-        return complain("%s: %s", role, strerror(errno));
+        return run_complain("%s: %s", role, strerror(errno));
     return true;
 }
 
@@ -83,84 +77,110 @@ static void find_tercetd(char *out, size_t size, const struct bench *bench)
     snprintf(out, size, "tercetd");
 }
 
-static bool start_coordinator(struct bench *bench)
+/* With --unresolved: enough may be open, and what is resolved goes soon, so that the store comes to a steady state. */
+static void add_unresolved(char **argv, size_t count, const struct options *options, char *open_max, size_t size)
+{
+    if (options->unresolved == 0)
+        return;
+    snprintf(open_max, size, "%llu", 2ull * options->unresolved + 2 * IN_FLIGHT_MAX);
+    argv[count++] = (char *)(uintptr_t)"--open-max";
+    argv[count++] = open_max;
+    argv[count++] = (char *)(uintptr_t)"--retention";
+    argv[count++] = (char *)(uintptr_t)"5s";
+}
+
+static bool wait_ready(struct bench *bench, const char *program)
+{
+    struct shared *shared = bench->shared;
+    char line[LINE_SIZE];
+    int timeout_ms = shared->options.unresolved > 0 ? PASS_TIMEOUT_MS : START_TIMEOUT_MS;
+    if (!process_line(&bench->coordinator, line, timeout_ms) || sscanf(line, "ready %255s", shared->coordinator) != 1)
+        return run_complain("tercetd (%s): %s", program, line);
+    return true;
+}
+
+bool run_start_coordinator(struct bench *bench, const char *address)
 {
     struct shared *shared = bench->shared;
     char program[PATH_MAX + 64];
     char data[PATH_SIZE + 32];
-    char address[PATH_SIZE + 32] = "127.0.0.1:0";
-    char line[LINE_SIZE];
+    char listen[PATH_SIZE + 32] = "127.0.0.1:0";
+    char open_max[32];
     if (shared->options.coordinator[0] != '\0') {
         snprintf(shared->coordinator, ADDRESS_SIZE, "%.*s", ADDRESS_SIZE - 1, shared->options.coordinator);
         return true;
     }
     find_tercetd(program, sizeof(program), bench);
     snprintf(data, sizeof(data), "%s/coordinator", shared->dir);
-    if (shared->options.transport == TRANSPORT_UNIX)
-        snprintf(address, sizeof(address), "unix:%s/tercetd.sock", shared->dir);
-    char *const argv[] = {program, (char *)(uintptr_t)"--data", data, (char *)(uintptr_t)"--listen", address,
-                          (char *)(uintptr_t)"--quiet", NULL};
+    if (address != NULL)
+        snprintf(listen, sizeof(listen), "%s", address);
+    else if (shared->options.transport == TRANSPORT_UNIX)
+        snprintf(listen, sizeof(listen), "unix:%s/tercetd.sock", shared->dir);
+    char *argv[16] = {program, (char *)(uintptr_t)"--data", data, (char *)(uintptr_t)"--listen", listen,
+                      (char *)(uintptr_t)"--quiet"};
+    add_unresolved(argv, 6, &shared->options, open_max, sizeof(open_max));
     if (process_start(&bench->coordinator, "tercetd", argv) != 0)
-        return complain("tercetd: %s", strerror(errno));
-    if (!process_line(&bench->coordinator, line, START_TIMEOUT_MS)
-        || sscanf(line, "ready %255s", shared->coordinator) != 1)
-        return complain("tercetd (%s): %s", program, line);
+        return run_complain("tercetd: %s", strerror(errno));
     shared->coordinator_pid = bench->coordinator.pid;
-    return true;
+    return wait_ready(bench, program);
 }
 
 /* -- Participants and load ----------------------------------------------------------------------------------------- */
 
-static bool start_participants(struct bench *bench)
+bool run_start_participants(struct bench *bench)
 {
     char role[32];
-    for (uint32_t i = 0; i < bench->shared->options.participants; i++) {
+    for (uint32_t i = 0; i < participant_count(&bench->shared->options); i++) {
         snprintf(role, sizeof(role), "participant:%u", i);
-        if (!start_role(&bench->participants[i], bench, role))
+        if (!run_start_role(&bench->participants[i], bench, role))
             return false;
         bench->shared->participant_pids[i] = bench->participants[i].pid;
     }
-    for (uint32_t i = 0; i < bench->shared->options.participants; i++)
-        if (!expect_ok(&bench->participants[i], START_TIMEOUT_MS))
+    for (uint32_t i = 0; i < participant_count(&bench->shared->options); i++)
+        if (!run_expect_ok(&bench->participants[i], START_TIMEOUT_MS))
             return false;
     return true;
 }
 
-static bool run_load(struct bench *bench)
+bool run_load(struct bench *bench)
 {
     const struct options *options = &bench->shared->options;
-    if (!start_role(&bench->load, bench, "load") || !expect_ok(&bench->load, START_TIMEOUT_MS))
+    bench->shared->load = (struct load_result){.seconds = 0};
+    if (!run_start_role(&bench->load, bench, "load") || !run_expect_ok(&bench->load, START_TIMEOUT_MS))
         return false;
     process_say(&bench->load, "go");
-    return expect_ok(&bench->load, (int)(options->warmup_s + options->duration_s) * 1000 + DRAIN_TIMEOUT_MS);
+    return run_expect_ok(&bench->load, (int)(options->warmup_s + options->duration_s) * 1000 + DRAIN_TIMEOUT_MS);
 }
 
-static bool count_effects(struct bench *bench)
+bool run_count_effects(struct bench *bench)
 {
-    for (uint32_t i = 0; i < bench->shared->options.participants; i++)
+    for (uint32_t i = 0; i < participant_count(&bench->shared->options); i++)
         process_say(&bench->participants[i], "audit");
-    for (uint32_t i = 0; i < bench->shared->options.participants; i++)
-        if (!expect_ok(&bench->participants[i], AUDIT_TIMEOUT_MS))
+    for (uint32_t i = 0; i < participant_count(&bench->shared->options); i++)
+        if (!run_expect_ok(&bench->participants[i], AUDIT_TIMEOUT_MS))
             return false;
     return true;
 }
 
-static bool stop(struct process *process, int signal)
+bool run_stop(struct process *process, int signal)
 {
     char name[sizeof(process->name)];
     if (process->pid == 0)
         return true;
     memcpy(name, process->name, sizeof(name));
     int status = process_stop(process, signal, STOP_TIMEOUT_MS);
-    return status == 0 ? true : complain("%s ended with status %d", name, status);
+    return status == 0 ? true : run_complain("%s ended with status %d", name, status);
 }
 
 static bool stop_all(struct bench *bench)
 {
-    bool is_clean = stop(&bench->load, 0);
-    for (uint32_t i = 0; i < PARTICIPANTS_MAX; i++)
-        is_clean = stop(&bench->participants[i], 0) && is_clean;
-    return stop(&bench->coordinator, SIGTERM) && is_clean;
+    bool is_clean = run_stop(&bench->load, 0);
+    is_clean = run_stop(&bench->fill, 0) && is_clean;
+    is_clean = run_stop(&bench->trickle, 0) && is_clean;
+    is_clean = run_stop(&bench->observer, 0) && is_clean;
+    for (uint32_t i = 0; i < PARTICIPANTS_MAX + 1; i++)
+        is_clean = run_stop(&bench->participants[i], 0) && is_clean;
+    return run_stop(&bench->coordinator, SIGTERM) && is_clean;
 }
 
 /* -- Limits -------------------------------------------------------------------------------------------------------- */
@@ -187,19 +207,21 @@ static bool measure_limits(struct bench *bench)
     if (bench->shared->options.limits_s == 0)
         return true;
     plan_limits(bench->shared);
-    bool is_done = start_role(&limits, bench, "limits") && expect_ok(&limits, timeout_ms);
-    is_done = is_done && start_role(&server, bench, "echo-server") && expect_ok(&server, START_TIMEOUT_MS);
-    is_done = is_done && start_role(&client, bench, "echo-client") && expect_ok(&client, timeout_ms);
-    is_done = stop(&client, 0) && is_done;
-    is_done = stop(&server, 0) && is_done;
-    return stop(&limits, 0) && is_done;
+    bool is_done = run_start_role(&limits, bench, "limits") && run_expect_ok(&limits, timeout_ms);
+    is_done = is_done && run_start_role(&server, bench, "echo-server") && run_expect_ok(&server, START_TIMEOUT_MS);
+    is_done = is_done && run_start_role(&client, bench, "echo-client") && run_expect_ok(&client, timeout_ms);
+    is_done = run_stop(&client, 0) && is_done;
+    is_done = run_stop(&server, 0) && is_done;
+    return run_stop(&limits, 0) && is_done;
 }
 
 /* -- All ----------------------------------------------------------------------------------------------------------- */
 
 static bool run_all(struct bench *bench)
 {
-    bool is_done = start_coordinator(bench) && start_participants(bench) && run_load(bench) && count_effects(bench);
+    bool is_done = run_start_coordinator(bench, NULL) && run_start_participants(bench)
+                   && (bench->shared->options.unresolved > 0 ? unresolved_run(bench) : run_load(bench))
+                   && run_count_effects(bench);
     return stop_all(bench) && is_done && measure_limits(bench);
 }
 
@@ -208,16 +230,16 @@ static bool prepare(struct bench *bench, int fd)
     struct shared *shared = bench->shared;
     ssize_t size = readlink("/proc/self/exe", bench->self, sizeof(bench->self) - 1);
     if (size < 0)
-        return complain("/proc/self/exe: %s", strerror(errno));
+        return run_complain("/proc/self/exe: %s", strerror(errno));
     bench->self[size] = '\0';
     snprintf(bench->fd, sizeof(bench->fd), "%d", fd);
     /* Grows with time, as the gids that the library makes. */
     snprintf(shared->run_id, sizeof(shared->run_id), "%08llx%05x", (unsigned long long)time(NULL),
              (unsigned)getpid() & 0xfffff);
     if (!temp_make(shared->dir, sizeof(shared->dir), shared->options.dir))
-        return complain("%s", shared->dir);
+        return run_complain("%s", shared->dir);
     if (temp_is_memory(shared->dir))
-        complain("%s lies in memory: what is written there is never synced to a disk", shared->dir);
+        run_complain("%s lies in memory: what is written there is never synced to a disk", shared->dir);
     return true;
 }
 
@@ -236,8 +258,8 @@ int bench_run(struct shared *shared, int fd)
     audit_run(&audit, shared);
     report_print(shared, &audit, &machine);
     if (audit.violations > 0)
-        is_done = complain("%s", audit.first);
+        is_done = run_complain("%s", audit.first);
     if (shared->load.error[0] != '\0')
-        is_done = complain("a transaction failed: %s", shared->load.error);
+        is_done = run_complain("a transaction failed: %s", shared->load.error);
     return is_done && shared->load.finished > 0 ? 0 : 1;
 }

@@ -4,6 +4,7 @@
  */
 #include "bench.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,19 +34,29 @@ bool seq_of_gid(const struct shared *shared, const char *gid, uint64_t *seq)
     return *seq < SEQ_MAX;
 }
 
+void gid_of_seq(char *gid, size_t size, const struct shared *shared, uint64_t seq)
+{
+    snprintf(gid, size, "%s-%012" PRIu64, shared->run_id, seq);
+}
+
 void role_ok(const char *text)
 {
     printf(text[0] != '\0' ? "ok %s\n" : "ok%s\n", text);
     fflush(stdout);
 }
 
+bool role_word(char *word, size_t size)
+{
+    if (fgets(word, (int)size, stdin) == NULL)
+        return false;
+    word[strcspn(word, "\n")] = '\0';
+    return true;
+}
+
 bool role_wait(const char *word)
 {
-    char line[64];
-    if (fgets(line, sizeof(line), stdin) == NULL)
-        return false;
-    line[strcspn(line, "\n")] = '\0';
-    return strcmp(line, word) == 0;
+    char line[WORD_SIZE];
+    return role_word(line, sizeof(line)) && strcmp(line, word) == 0;
 }
 
 int role_fail(const char *format, ...)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Looks at the coordinator: its statistics, and what everybody's processes cost.
+ */
+#ifndef BENCH_OBSERVER_H
+#define BENCH_OBSERVER_H
+
+#include "bench.h"
+
+struct crpc_loop;
+struct crpc_channel;
+
+/* Zeroed: closed. */
+struct observer {
+    struct crpc_loop *loop;
+    struct crpc_channel *channel;
+};
+
+/* 0, or an error text. */
+const char *observer_open(struct observer *out, const char *coordinator);
+void observer_close(struct observer *observer);
+
+/* The statistics. False: there are none. */
+bool observer_ask(struct observer *observer, struct snapshot *out);
+
+/* The same with the time and the CPU time of all; the load is this process. */
+bool observer_look(struct observer *observer, struct snapshot *out, const struct shared *shared);
+
+/* Until no more than this are open; `out` (may be NULL) is what was seen then. False: not within the time. */
+bool observer_wait_open(struct observer *observer, uint64_t open_max, uint32_t timeout_s, struct snapshot *out);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the roles of tercet-bench have measured: plain memory that they share.
+ */
+#ifndef BENCH_RESULT_H
+#define BENCH_RESULT_H
+
+#include "histogram.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ERROR_SIZE 256
+
+/* What the load saw from the window's begin to its end. */
+struct load_result {
+    double seconds;
+    uint64_t finished;  /* answered in the window */
+    uint64_t confirmed, cancelled, unknown; /* in the whole run */
+    struct histogram decision, resolved;
+    /* differences of the coordinator's statistics */
+    uint64_t ended, commits, calls;
+    uint64_t store_bytes; /* used at the end */
+    /* CPU seconds */
+    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu;
+    uint64_t coordinator_rss_kib, coordinator_hwm_kib;
+    char error[ERROR_SIZE]; /* the first failure; "" */
+};
+
+/* What the machine can do, measured in the same run. */
+struct limits_result {
+    uint32_t batch;            /* records a message */
+    double echo_records;       /* round trips of records a second, in messages of `batch` */
+    double group;              /* transactions a commit */
+    double store_transactions; /* a second, at that group */
+    struct histogram echo;     /* round trip of one message with one record, one at a time */
+    struct histogram commit;   /* of one transaction's records */
+    struct histogram fdatasync; /* after 4 KiB were appended */
+};
+
+/* The coordinator as it is at some time, and what all have cost until then. */
+struct snapshot {
+    int64_t at_ns;
+    uint64_t trying, confirming, cancelling;
+    uint64_t ended, commits, calls; /* since the coordinator's start */
+    uint64_t store_bytes, resolved_records;
+    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu; /* seconds; for the load only */
+};
+
+/* Transactions that are not resolved. */
+static inline uint64_t snapshot_open(const struct snapshot *snapshot)
+{
+    return snapshot->trying + snapshot->confirming + snapshot->cancelling;
+}
+
+/* -- With --unresolved --------------------------------------------------------------------------------------------- */
+
+/* When the coordinator is looked at, in this order. */
+#define MOMENT_MAP(X)                                                               \
+    X(START, "start")             /* nothing has been done */                       \
+    X(EMPTY, "worked_empty")      /* after the new work with nothing unresolved */  \
+    X(TRYING, "trying")           /* all tried, nothing decided */                  \
+    X(CONFIRMING, "confirming")   /* decided, and the participant is down */        \
+    X(FULL, "worked_full")        /* after the new work */                          \
+    X(RESTARTED, "restarted")     /* after the kill */                              \
+    X(DRAINED, "drained")         /* the participant is back, all are resolved */   \
+    X(SETTLED, "settled")         /* their records' retention is over */            \
+    X(WORKED, "worked_drained")   /* after the new work with nothing unresolved */  \
+    X(REFILLED, "refilled")       /* CONFIRMING once more */                        \
+    X(REDRAINED, "redrained")                                                       \
+    X(RESETTLED, "resettled")
+enum moment {
+#define MOMENT_ENUM(name, text) MOMENT_##name,
+    MOMENT_MAP(MOMENT_ENUM)
+#undef MOMENT_ENUM
+    MOMENTS
+};
+
+struct look {
+    bool was_taken;
+    struct snapshot seen;
+    uint64_t file_bytes; /* of the store that the disk holds */
+    uint64_t resident_kib;
+    uint64_t anonymous_kib; /* of those: not of any file, so without the store's pages */
+};
+
+enum { WORK_EMPTY, WORK_FULL, WORK_DRAINED, WORKS }; /* windows of new work */
+
+/* A client that does one transaction after another, with pauses, whatever happens to the coordinator. */
+struct trickle_result {
+    int64_t first_ns; /* when the first was decided; 0: not yet */
+    struct histogram decision; /* of the others */
+};
+
+struct unresolved_result {
+    int64_t begin_ns;
+    struct look looks[MOMENTS];
+    struct load_result works[WORKS];
+    double try_seconds[2], confirm_seconds[2], drain_seconds[2]; /* of the fills, and of what ends them */
+    double ready_seconds, decided_seconds; /* of the restart, from exec */
+    struct trickle_result trickle;
+};
+
+#endif
