@@ -245,9 +245,11 @@ int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet
         c->options.listen = default_listen;
         c->options.listen_count = 1;
     }
+    c->restore_warm_max = RESTORE_WARM_MAX;
+    c->payload_bytes_max = PAYLOADS_BYTES_MAX;
     c->now_ms = monotonic_ms();
     c->wall_ms = c->started_ms = wall_ms();
-    table_init(&c->table);
+    table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     int rc = open_parts(c, text);
     if (rc == 0) {

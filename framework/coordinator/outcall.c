@@ -418,6 +418,8 @@ void dispatch_call(struct coordinator *c, struct entry *entry, uint32_t branch, 
     info->call = call;
     wait_append(info->service, call);
     outcall_pump(c, info->service);
+    if (c->table.payload_bytes > c->payload_bytes_max)
+        entry_drop_payload(&c->table, entry_info(entry, txn_find(&entry->txn, branch)));
 }
 
 void dispatch_forget(struct coordinator *c, struct entry *entry)

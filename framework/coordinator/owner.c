@@ -226,17 +226,21 @@ int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch
         info->service = plan->service;
         info->service->branch_count++;
         info->action = must_strdup(plan->action);
-        info->payload = must_alloc(plan->payload.size);
-        if (plan->payload.size > 0)
-            memcpy(info->payload, plan->payload.data, plan->payload.size);
-        info->payload_size = (uint32_t)plan->payload.size;
         info->try_timeout_ms = (uint32_t)plan->try_timeout_ms;
-        info->has_payload = true;
+        entry_keep_payload(&c->table, info, plan->payload.data, plan->payload.size);
         batch_put_branch(c, entry, txn_find(&entry->txn, plan->number));
         FAILPOINT("enlist");
     }
     carry_out_all(c, entry, &actions);
     return rc;
+}
+
+bool owner_warm(struct coordinator *c, struct entry *entry)
+{
+    const char *wrong = restore_warm(c, entry);
+    if (wrong != NULL)
+        owner_fail(c, wrong);
+    return wrong == NULL;
 }
 
 bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_branch *branch)
@@ -256,11 +260,7 @@ bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_b
         owner_fail(c, "a branch's record is damaged");
         return false;
     }
-    info->payload = must_alloc(record->payload.len);
-    if (record->payload.len > 0)
-        memcpy(info->payload, record->payload.data, record->payload.len);
-    info->payload_size = (uint32_t)record->payload.len;
-    info->has_payload = true;
+    entry_keep_payload(&c->table, info, record->payload.data, record->payload.len);
     crpc_message_free(&record->base);
     return true;
 }
@@ -399,8 +399,8 @@ static void handle_all(struct coordinator *c, struct event *events)
 static void wake_due(struct coordinator *c)
 {
     for (int i = 0; i < WAKES_PER_TURN; i++) {
-        struct entry *entry = table_first_to_wake(&c->table);
-        if (entry == NULL || entry->wake_ms > c->now_ms || atomic_load(&c->has_failed))
+        struct entry *entry = table_due(&c->table, c->now_ms);
+        if (entry == NULL || atomic_load(&c->has_failed) || !owner_warm(c, entry))
             return;
         owner_step(c, entry, (struct txn_event){.kind = TXN_WAKE});
     }
@@ -421,6 +421,7 @@ static void check_retention(struct coordinator *c)
     clock.time_ms = retention_now_ms(c);
     batch_put_meta(c, RETENTION_CLOCK, record_encode(&c->scratch, RECORD_CLOCK, &clock.base));
     batch_drop_resolved(c, clock.time_ms - c->options.retention_ms);
+    table_trim(&c->table);
 }
 
 static int64_t earliest(int64_t a, int64_t b)
@@ -430,11 +431,10 @@ static int64_t earliest(int64_t a, int64_t b)
 
 int64_t owner_next_turn_ms(const struct coordinator *c)
 {
-    const struct entry *entry = table_first_to_wake(&c->table);
     int64_t next = c->retention_check_ms;
     if (atomic_load(&c->has_failed))
         return INT64_MAX;
-    next = earliest(next, entry != NULL ? entry->wake_ms : INT64_MAX);
+    next = earliest(next, table_next_wake_ms(&c->table));
     next = earliest(next, batch_due_ms(c));
     next = earliest(next, c->dispatch.tick_ms);
     return next;

@@ -25,6 +25,8 @@
 #define RETENTION_CHECKS 10                      /* in a retention time, */
 #define RETENTION_CHECK_MS_MAX 60000             /* but one a minute at least */
 #define TRY_TIMEOUT_MS_DEFAULT 10000
+#define RESTORE_WARM_MAX 50000                   /* transactions that are loaded whole before anything is served */
+#define PAYLOADS_BYTES_MAX (64u * 1024 * 1024)   /* past it, payloads of branches that wait are left to the store */
 
 struct totals {
     uint64_t begun;
@@ -40,6 +42,8 @@ struct coordinator {
     uint64_t epoch;
     uint64_t next_number;
     int64_t started_ms; /* wall clock */
+    size_t restore_warm_max;
+    size_t payload_bytes_max;
 
     /* The owner's. */
     struct table table;
@@ -133,6 +137,9 @@ void owner_touch(struct coordinator *c, struct caller *caller);
 /* Every transaction numbered up to here has ended, durably. */
 uint64_t owner_low_water(const struct coordinator *c);
 
+/* The entry with everything that belongs to it, loaded when it is cold. false: the store cannot give it (the coordinator fails). */
+bool owner_warm(struct coordinator *c, struct entry *entry);
+
 /* The branch's payload, from the store when it is not in memory. false: the store cannot give it (the coordinator fails). */
 bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_branch *branch);
 
@@ -161,6 +168,8 @@ void admin_handle(struct coordinator *c, struct caller *caller, enum method meth
 
 /* restore.c: reads everything the store holds. 0 or a TERCET_ code with a text. */
 int restore_all(struct coordinator *c, char *text);
+/* Loads what a cold entry has in the store. NULL, or what is wrong with it. */
+const char *restore_warm(struct coordinator *c, struct entry *entry);
 
 /* rpc.c: the services. */
 int rpc_add_services(struct coordinator *c);

@@ -82,7 +82,12 @@ int plan_find(struct coordinator *c, const char *gid, struct found *found, const
     if (error != 0)
         return error;
     found->entry = table_find(&c->table, gid);
-    return found->entry != NULL ? 0 : find_resolved(c, gid, found, text);
+    if (found->entry == NULL)
+        return find_resolved(c, gid, found, text);
+    if (owner_warm(c, found->entry))
+        return 0;
+    found->entry = NULL;
+    return TERCET_UNAVAILABLE;
 }
 
 int plan_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number)

@@ -53,18 +53,37 @@ static const ProtobufCMessageDescriptor *descriptor_of(enum record_type type)
     return NULL;
 }
 
-ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size)
+bool record_is_whole(enum record_type type, const void *data, size_t size)
 {
     const uint8_t *record = data;
     uint64_t sum = 0;
     if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type || record[2] != 0 || record[3] != 0)
-        return NULL;
+        return false;
     for (int i = 7; i >= 0; i--)
         sum = sum << 8 | record[4 + i];
-    if (sum != checksum(record, size))
+    return sum == checksum(record, size);
+}
+
+bool record_peek_state(char *gid, uint8_t *state, const void *data, size_t size)
+{
+    enum { TAG_GID = 1 << 3 | 2, TAG_STATE = 2 << 3 };
+    const uint8_t *body = (const uint8_t *)data + RECORD_HEAD_SIZE;
+    size -= RECORD_HEAD_SIZE;
+    size_t gid_size = size >= 2 && body[0] == TAG_GID ? body[1] : 0;
+    if (gid_size == 0 || gid_size > TERCET_GID_MAX || size < gid_size + 4 || body[2 + gid_size] != TAG_STATE)
+        return false;
+    memcpy(gid, body + 2, gid_size);
+    gid[gid_size] = '\0';
+    *state = body[3 + gid_size];
+    return strlen(gid) == gid_size && *state >= TXN_TRYING && *state <= TXN_CANCELLED;
+}
+
+ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size)
+{
+    if (!record_is_whole(type, data, size))
         return NULL;
     ProtobufCMessage *message = NULL;
-    struct crpc_bytes body = {record + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE};
+    struct crpc_bytes body = {(const uint8_t *)data + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE};
     if (crpc_message_decode(&message, descriptor_of(type), body, 0) != 0)
         return NULL;
     return message;

@@ -30,6 +30,13 @@ struct crpc_bytes record_encode(struct arena *arena, enum record_type type, cons
 /* The message in a record, the caller's (crpc_message_free); NULL when it is damaged, of another type or newer. */
 ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size);
 
+/* Whether the record is whole and of the type, as far as its head and checksum say. */
+bool record_is_whole(enum record_type type, const void *data, size_t size);
+
+/* The gid and state of a whole State record, without decoding the rest. They come first, since whatever writes records writes their fields
+ * in order. `gid` has TERCET_GID_MAX + 1 bytes. false: they are not there. */
+bool record_peek_state(char *gid, uint8_t *state, const void *data, size_t size);
+
 /* An entry's State; `wall_offset_ms` turns the core's clock into the wall clock. */
 struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms);
 struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch);

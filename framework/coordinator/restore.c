@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the store holds, into memory: each record becomes an entry that is due at once. Everything else is an ordinary
- * wake-up. Runs before the owner's thread.
+ * What the store holds, into memory. At the start every record's checksum is looked at, and each transaction becomes an entry that is
+ * cold: its gid, number and state are known, and it is due at once. The rest is loaded when the entry is touched, at the
+ * latest when it is woken, so that new work does not wait for a million old ones; for the first ones (restore_warm_max) at
+ * the start, so that what contradicts itself is most likely found before anything is served. Everything else is an ordinary wake-up.
  */
 #include "owner.h"
 #include "record.h"
@@ -10,12 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* All records, or those of one entry. */
 struct restore {
     struct coordinator *c;
     struct entry *entry; /* the one whose branches come next */
     size_t branches_seen;
     const char *wrong;
 };
+
+static const char damaged_state[] = "a transaction's record is damaged";
+static const char damaged_branch[] = "a branch's record is damaged or has no transaction";
 
 /* The time that is left counts, within bounds: not more than there was in all, and not less than a grace, so that neither a
  * clock that jumped nor a long stop cancels everything at once. */
@@ -38,47 +44,30 @@ static void restore_times(struct coordinator *c, struct entry *entry)
     }
 }
 
-/* A transaction's branches have all come. */
-static bool finish_entry(struct restore *r)
-{
-    struct entry *entry = r->entry;
-    if (entry == NULL)
-        return true;
-    if (r->branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, r->c->now_ms)) {
-        r->wrong = "a transaction's record contradicts its branches";
-        return false;
-    }
-    r->entry = NULL;
-    entry->was_restored = true;
-    table_set_wake(&r->c->table, entry, r->c->now_ms);
-    return true;
-}
+/* -- One entry ----------------------------------------------------------------------------------------------------- */
 
-static bool restore_state(struct restore *r, uint64_t number, const void *value, size_t size)
+static bool load_state(struct restore *r, const void *value, size_t size)
 {
     struct coordinator *c = r->c;
     Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, value, size);
-    bool is_good = state != NULL && strlen(state->gid) <= TERCET_GID_MAX && table_find(&c->table, state->gid) == NULL;
-    if (is_good) {
-        r->entry = table_add(&c->table, state->gid, number);
-        r->branches_seen = 0;
-        is_good = record_load_state(r->entry, state, wall_offset_ms(c));
+    bool is_good = state != NULL && record_load_state(r->entry, state, wall_offset_ms(c));
+    if (is_good)
         restore_times(c, r->entry);
-    }
+    else
+        r->wrong = damaged_state;
     if (state != NULL)
         crpc_message_free(&state->base);
-    r->wrong = is_good ? NULL : "a transaction's record is damaged";
     return is_good;
 }
 
 /* The payload stays in the store until it is needed. */
-static bool restore_branch(struct restore *r, uint32_t part, const void *value, size_t size)
+static bool load_branch(struct restore *r, uint32_t part, const void *value, size_t size)
 {
     Tercet__Store__V1__Branch *record = (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value, size);
-    struct txn_branch *branch = r->entry != NULL ? txn_find(&r->entry->txn, part) : NULL;
+    struct txn_branch *branch = txn_find(&r->entry->txn, part);
     const char *slash = record != NULL ? strchr(record->action, '/') : NULL;
     if (branch == NULL || slash == NULL) {
-        r->wrong = "a branch's record is damaged or has no transaction";
+        r->wrong = damaged_branch;
         if (record != NULL)
             crpc_message_free(&record->base);
         return false;
@@ -96,11 +85,73 @@ static bool restore_branch(struct restore *r, uint32_t part, const void *value, 
     return true;
 }
 
-static int restore_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
+static int load_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
-    bool is_good = part == 0 ? finish_entry(r) && restore_state(r, number, value, size) : restore_branch(r, part, value, size);
+    (void)number;
+    bool is_good = part == 0 ? load_state(r, value, size) : load_branch(r, part, value, size);
     return is_good ? 0 : 1;
+}
+
+const char *restore_warm(struct coordinator *c, struct entry *entry)
+{
+    struct restore r = {.c = c, .entry = entry};
+    if (!entry->is_cold)
+        return NULL;
+    int rc = store_scan(c->store, 0, entry->number, entry->number, load_record, &r);
+    if (rc == 0 && (r.branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, c->now_ms)))
+        r.wrong = "a transaction's record contradicts its branches";
+    if (rc < 0)
+        return store_strerror(rc);
+    if (r.wrong != NULL)
+        return r.wrong;
+    entry->is_cold = false;
+    entry->was_restored = true;
+    return NULL;
+}
+
+/* -- All of them --------------------------------------------------------------------------------------------------- */
+
+static bool add_cold(struct restore *r, uint64_t number, const void *value, size_t size)
+{
+    struct table *table = &r->c->table;
+    char gid[TERCET_GID_MAX + 1];
+    uint8_t state;
+    if (!record_is_whole(RECORD_STATE, value, size) || !record_peek_state(gid, &state, value, size) ||
+        table_find(table, gid) != NULL) {
+        r->wrong = damaged_state;
+        return false;
+    }
+    r->entry = table_add(table, gid, number);
+    r->entry->txn.state = state;
+    r->entry->is_cold = true;
+    table_set_wake(table, r->entry, r->c->now_ms);
+    return true;
+}
+
+static bool check_branch(struct restore *r, uint64_t number, const void *value, size_t size)
+{
+    bool is_good = r->entry != NULL && r->entry->number == number && record_is_whole(RECORD_BRANCH, value, size);
+    r->wrong = is_good ? NULL : damaged_branch;
+    return is_good;
+}
+
+static int add_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
+{
+    struct restore *r = ctx;
+    bool is_good = part == 0 ? add_cold(r, number, value, size) : check_branch(r, number, value, size);
+    return is_good ? 0 : 1;
+}
+
+static const char *warm_first(struct coordinator *c)
+{
+    const char *wrong = NULL;
+    size_t count = 0;
+    for (struct entry *entry = c->table.oldest; entry != NULL && count < c->restore_warm_max && wrong == NULL; entry = entry->newer) {
+        wrong = restore_warm(c, entry);
+        count++;
+    }
+    return wrong;
 }
 
 static int restore_clock(struct restore *r, const void *value, size_t size)
@@ -142,12 +193,12 @@ int restore_all(struct coordinator *c, char *text)
     c->retention_offset_ms = wall_offset_ms(c);
     int rc = store_meta_scan(c->store, restore_meta, &r);
     if (rc == 0)
-        rc = store_scan(c->store, 0, restore_record, &r);
-    if (rc == 0 && !finish_entry(&r))
-        rc = 1;
+        rc = store_scan(c->store, 0, 1, UINT64_MAX, add_record, &r);
     if (rc == 0)
+        r.wrong = warm_first(c);
+    if (rc == 0 && r.wrong == NULL)
         return 0;
     snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
              r.wrong != NULL ? r.wrong : store_strerror(rc));
-    return rc > 0 ? TERCET_FORMAT : TERCET_STORE;
+    return rc >= 0 ? TERCET_FORMAT : TERCET_STORE;
 }

@@ -1,52 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * table.h: a chained hash by gid, a list by number, a binary heap by time.
+ * table.h: a chained hash by gid, a list by number, a timing wheel.
  */
 #include "table.h"
 
 #include "arena.h"
 
 #include <assert.h>
+#include <malloc.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #define BUCKETS_FIRST 1024u
-#define NOT_IN_HEAP SIZE_MAX
+#define TRIM_PEAK_MIN 65536 /* fewer entries than this at most are not worth a trim */
 
-void table_init(struct table *table)
+void table_init(struct table *table, int64_t now_ms)
 {
     memset(table, 0, sizeof(*table));
-    table->bucket_count = BUCKETS_FIRST;
-    table->buckets = must_alloc(table->bucket_count * sizeof(struct entry *));
+    table->bucket_count = table->bucket_capacity = BUCKETS_FIRST;
+    table->buckets = must_alloc(table->bucket_capacity * sizeof(struct entry *));
+    wheel_init(&table->wheel, now_ms);
 }
 
 /* -- Hash ------------------------------------------------------------------------------------------------------ */
 
-static struct entry **bucket_of(const struct table *table, const char *gid)
+/* The buckets past bucket_count are not there yet: what belongs there is still where it will be split from. */
+static size_t bucket_index(const struct table *table, const char *gid)
 {
-    return &table->buckets[XXH3_64bits(gid, strlen(gid)) & (table->bucket_count - 1)];
+    uint64_t hash = XXH3_64bits(gid, strlen(gid));
+    size_t index = hash & (table->bucket_capacity - 1);
+    return index < table->bucket_count ? index : hash & (table->bucket_capacity / 2 - 1);
 }
 
 static void hash_insert(struct table *table, struct entry *entry)
 {
-    struct entry **bucket = bucket_of(table, entry->gid);
+    struct entry **bucket = &table->buckets[bucket_index(table, entry->gid)];
     entry->hash_next = *bucket;
     *bucket = entry;
 }
 
+/* One bucket more: it gets its part of the one that it is split from. */
 static void hash_grow(struct table *table)
 {
-    free(table->buckets);
-    table->bucket_count *= 2;
-    table->buckets = must_alloc(table->bucket_count * sizeof(struct entry *));
-    for (struct entry *entry = table->oldest; entry != NULL; entry = entry->newer)
+    if (table->bucket_count == table->bucket_capacity) {
+        table->buckets = must_realloc(table->buckets, 2 * table->bucket_capacity * sizeof(struct entry *));
+        table->bucket_capacity *= 2;
+    }
+    struct entry **split = &table->buckets[table->bucket_count - table->bucket_capacity / 2];
+    struct entry *entry = *split;
+    *split = NULL;
+    table->buckets[table->bucket_count++] = NULL;
+    while (entry != NULL) {
+        struct entry *next = entry->hash_next;
         hash_insert(table, entry);
+        entry = next;
+    }
 }
 
 static void hash_remove(struct table *table, struct entry *entry)
 {
-    struct entry **link = bucket_of(table, entry->gid);
+    struct entry **link = &table->buckets[bucket_index(table, entry->gid)];
     while (*link != entry)
         link = &(*link)->hash_next;
     *link = entry->hash_next;
@@ -54,89 +69,29 @@ static void hash_remove(struct table *table, struct entry *entry)
 
 struct entry *table_find(const struct table *table, const char *gid)
 {
-    struct entry *entry = *bucket_of(table, gid);
+    struct entry *entry = table->buckets[bucket_index(table, gid)];
     while (entry != NULL && strcmp(entry->gid, gid) != 0)
         entry = entry->hash_next;
     return entry;
 }
 
-/* -- Heap ------------------------------------------------------------------------------------------------------ */
-
-static void heap_put(struct table *table, size_t i, struct entry *entry)
-{
-    table->heap[i] = entry;
-    entry->heap_index = i;
-}
-
-static void heap_up(struct table *table, size_t i)
-{
-    struct entry *entry = table->heap[i];
-    while (i > 0 && table->heap[(i - 1) / 2]->wake_ms > entry->wake_ms) {
-        heap_put(table, i, table->heap[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    heap_put(table, i, entry);
-}
-
-static void heap_down(struct table *table, size_t i)
-{
-    struct entry *entry = table->heap[i];
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= table->heap_count)
-            break;
-        if (child + 1 < table->heap_count && table->heap[child + 1]->wake_ms < table->heap[child]->wake_ms)
-            child++;
-        if (table->heap[child]->wake_ms >= entry->wake_ms)
-            break;
-        heap_put(table, i, table->heap[child]);
-        i = child;
-    }
-    heap_put(table, i, entry);
-}
-
-static void heap_add(struct table *table, struct entry *entry)
-{
-    if (table->heap_count == table->heap_capacity) {
-        table->heap_capacity = table->heap_capacity == 0 ? 64 : table->heap_capacity * 2;
-        table->heap = must_realloc(table->heap, table->heap_capacity * sizeof(struct entry *));
-    }
-    heap_put(table, table->heap_count++, entry);
-    heap_up(table, entry->heap_index);
-}
-
-static void heap_remove(struct table *table, struct entry *entry)
-{
-    size_t i = entry->heap_index;
-    struct entry *last = table->heap[--table->heap_count];
-    entry->heap_index = NOT_IN_HEAP;
-    if (last == entry)
-        return;
-    heap_put(table, i, last);
-    heap_up(table, i);
-    heap_down(table, last->heap_index);
-}
+/* -- Time ------------------------------------------------------------------------------------------------------ */
 
 void table_set_wake(struct table *table, struct entry *entry, int64_t wake_ms)
 {
-    bool is_in = entry->heap_index != NOT_IN_HEAP;
-    if (is_in && entry->wake_ms == wake_ms)
-        return;
-    entry->wake_ms = wake_ms;
-    if (wake_ms == TXN_NEVER) {
-        if (is_in)
-            heap_remove(table, entry);
-    } else if (!is_in) {
-        heap_add(table, entry);
-    } else {
-        heap_up(table, entry->heap_index);
-        heap_down(table, entry->heap_index);
-    }
+    wheel_set(&table->wheel, &entry->wake, wake_ms);
 }
 
-struct entry *table_first_to_wake(const struct table *table)
+struct entry *table_due(struct table *table, int64_t now_ms)
 {
-    return table->heap_count > 0 ? table->heap[0] : NULL;
+    wheel_advance(&table->wheel, now_ms);
+    struct wheel_node *node = wheel_due(&table->wheel);
+    return node != NULL ? (struct entry *)((char *)node - offsetof(struct entry, wake)) : NULL;
+}
+
+int64_t table_next_wake_ms(const struct table *table)
+{
+    return wheel_next_ms(&table->wheel);
 }
 
 /* -- Entries ----------------------------------------------------------------------------------------------------- */
@@ -148,8 +103,6 @@ struct entry *table_add(struct table *table, const char *gid, uint64_t number)
         hash_grow(table);
     struct entry *entry = must_alloc(sizeof(*entry));
     entry->number = number;
-    entry->heap_index = NOT_IN_HEAP;
-    entry->wake_ms = TXN_NEVER;
     memcpy(entry->gid, gid, strlen(gid) + 1);
     hash_insert(table, entry);
     entry->older = table->newest;
@@ -159,22 +112,43 @@ struct entry *table_add(struct table *table, const char *gid, uint64_t number)
         table->oldest = entry;
     table->newest = entry;
     table->count++;
+    table->peak = table->count > table->peak ? table->count : table->peak;
     return entry;
 }
 
-static void free_info(struct branch_info *info)
+void entry_keep_payload(struct table *table, struct branch_info *info, const void *data, size_t size)
 {
-    free(info->action);
+    info->payload = must_alloc(size);
+    if (size > 0)
+        memcpy(info->payload, data, size);
+    info->payload_size = (uint32_t)size;
+    info->has_payload = true;
+    table->payload_bytes += size;
+}
+
+void entry_drop_payload(struct table *table, struct branch_info *info)
+{
+    if (!info->has_payload)
+        return;
     free(info->payload);
+    info->payload = NULL;
+    info->has_payload = false;
+    table->payload_bytes -= info->payload_size;
+}
+
+static void free_info(struct table *table, struct branch_info *info)
+{
+    entry_drop_payload(table, info);
+    free(info->action);
     free(info->reply);
     free(info->reason);
     free(info->last_error);
 }
 
-static void free_entry(struct entry *entry)
+static void free_entry(struct table *table, struct entry *entry)
 {
     for (size_t i = 0; i < entry->txn.branch_count; i++)
-        free_info(&entry->infos[i]);
+        free_info(table, &entry->infos[i]);
     free(entry->infos);
     free(entry->txn.branches);
     free(entry->reason);
@@ -195,7 +169,16 @@ void table_remove(struct table *table, struct entry *entry)
     else
         table->newest = entry->older;
     table->count--;
-    free_entry(entry);
+    free_entry(table, entry);
+}
+
+/* What a thread frees, the C library keeps for that thread; after an outage that would be most of the memory. */
+void table_trim(struct table *table)
+{
+    if (table->peak < TRIM_PEAK_MIN || table->count > table->peak / 4)
+        return;
+    table->peak = table->count;
+    malloc_trim(0);
 }
 
 void table_free(struct table *table)
@@ -203,7 +186,6 @@ void table_free(struct table *table)
     while (table->oldest != NULL)
         table_remove(table, table->oldest);
     free(table->buckets);
-    free(table->heap);
 }
 
 void entry_reserve_branch(struct entry *entry)

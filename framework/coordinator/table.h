@@ -6,6 +6,7 @@
 #define TERCET_TABLE_H
 
 #include "txn.h"
+#include "wheel.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +22,7 @@ struct branch_info {
     struct service *service;
     struct outcall *call;     /* the call of the current phase, waiting or under way */
     char *action;             /* name without the service */
-    void *payload;            /* NULL when it is only in the store (has_payload tells) */
+    void *payload;            /* only in the store unless has_payload */
     void *reply;              /* of the try */
     char *reason;             /* of a refusal or settlement; NULL: none */
     char *last_error;         /* of the last failed call; not durable */
@@ -57,6 +58,7 @@ struct entry {
     bool has_changed;
     uint32_t metadata_count;
     bool was_restored;         /* what was known of its tries may have been lost, and is asked for again */
+    bool is_cold;              /* only gid, number and txn.state are here: the rest is in the store (restore.c) */
 
     /* The write that is pending or under way (batch.c). */
     uint64_t write_seq;        /* batch of the last forced or lazy write; 0: none yet */
@@ -70,23 +72,23 @@ struct entry {
     struct entry *hash_next;
     struct entry *older;       /* by number */
     struct entry *newer;
-    int64_t wake_ms;
-    size_t heap_index;         /* SIZE_MAX: not in the heap */
+    struct wheel_node wake;
     char gid[TERCET_GID_MAX + 1];
 };
 
 struct table {
     struct entry **buckets;
-    size_t bucket_count; /* a power of two */
+    size_t bucket_count;    /* grows by one at a time (linear hashing, Litwin 1980): no insertion moves more than one bucket */
+    size_t bucket_capacity; /* a power of two */
     size_t count;
+    size_t peak;            /* of count, since memory was last given back */
+    size_t payload_bytes;   /* of the payloads that are in memory */
     struct entry *oldest;
     struct entry *newest;
-    struct entry **heap; /* by wake_ms, earliest first */
-    size_t heap_count;
-    size_t heap_capacity;
+    struct wheel wheel;
 };
 
-void table_init(struct table *table);
+void table_init(struct table *table, int64_t now_ms);
 /* Frees every entry, too. */
 void table_free(struct table *table);
 
@@ -98,8 +100,17 @@ void table_remove(struct table *table, struct entry *entry);
 
 /* Sets when the entry is to be woken; TXN_NEVER: not. */
 void table_set_wake(struct table *table, struct entry *entry, int64_t wake_ms);
-/* The entry to be woken first, or NULL when nothing waits for time. */
-struct entry *table_first_to_wake(const struct table *table);
+/* The entry that has been due the longest by now, or NULL; it is so until its wake is set anew. */
+struct entry *table_due(struct table *table, int64_t now_ms);
+/* When table_due has to be asked again. */
+int64_t table_next_wake_ms(const struct table *table);
+
+/* Gives memory back to the system when few entries are left of many. */
+void table_trim(struct table *table);
+
+/* A branch's payload: kept in memory (copied), or left to the store. */
+void entry_keep_payload(struct table *table, struct branch_info *info, const void *data, size_t size);
+void entry_drop_payload(struct table *table, struct branch_info *info);
 
 /* Makes room for one more branch in both arrays. */
 void entry_reserve_branch(struct entry *entry);

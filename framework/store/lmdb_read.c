@@ -43,14 +43,19 @@ static int copy_value(struct store_value *out, const MDB_val *value)
 
 /* -- Live records ------------------------------------------------------------------------------------------------ */
 
-static int scan_live(MDB_cursor *cursor, store_scan_fn each, void *ctx)
+static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
 {
-    MDB_val key, value;
-    int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    unsigned char first[KEY_LIVE_SIZE];
+    key_encode_live(first, from, 0);
+    MDB_val key = {.mv_size = sizeof(first), .mv_data = first};
+    MDB_val value;
+    int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     while (rc == 0) {
         if (key.mv_size != KEY_LIVE_SIZE)
             return STORE_CORRUPT;
         uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
+        if (number > to)
+            return 0;
         int stopped = each(number, key_decode_part(key.mv_data), value.mv_data, value.mv_size, ctx);
         if (stopped != 0)
             return stopped;
@@ -59,7 +64,7 @@ static int scan_live(MDB_cursor *cursor, store_scan_fn each, void *ctx)
     return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
 }
 
-int lmdb_store_scan(struct store *base, uint32_t shard, store_scan_fn each, void *ctx)
+int lmdb_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
 {
     struct lmdb_store *store = (struct lmdb_store *)base;
     MDB_txn *txn;
@@ -70,7 +75,7 @@ int lmdb_store_scan(struct store *base, uint32_t shard, store_scan_fn each, void
         return result;
     result = lmdb_store_error(mdb_cursor_open(txn, store->live, &cursor));
     if (result == 0) {
-        result = scan_live(cursor, each, ctx);
+        result = scan_live(cursor, from, to, each, ctx);
         mdb_cursor_close(cursor);
     }
     lmdb_store_read_end(store, txn);

@@ -94,7 +94,7 @@ void lmdb_store_raise_gid(struct lmdb_store *store, struct lmdb_bucket *bucket, 
 int lmdb_store_read_begin(struct lmdb_store *store, MDB_txn **txn);
 void lmdb_store_read_end(struct lmdb_store *store, MDB_txn *txn);
 
-int lmdb_store_scan(struct store *store, uint32_t shard, store_scan_fn each, void *ctx);
+int lmdb_store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx);
 int lmdb_store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out);
 int lmdb_store_find(struct store *store, const char *gid, uint64_t *number, struct store_value *out);
 int lmdb_store_page(struct store *store, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx);

@@ -20,15 +20,19 @@ static int copy_value(struct store_value *out, const struct memory_entry *entry)
     return 0;
 }
 
-int memory_store_scan(struct store *base, uint32_t shard, store_scan_fn each, void *ctx)
+int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
 {
     struct memory_store *store = (struct memory_store *)base;
+    unsigned char first[KEY_LIVE_SIZE];
     int result = 0;
     (void)shard;
+    key_encode_live(first, from, 0);
     pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; result == 0 && i < store->live.count; i++) {
+    for (size_t i = memory_table_seek(&store->live, first, sizeof(first)); result == 0 && i < store->live.count; i++) {
         const struct memory_entry *entry = store->live.items[i];
         uint64_t number = key_decode(entry->bytes, KEY_NUMBER_SIZE);
+        if (number > to)
+            break;
         result = each(number, key_decode_part(entry->bytes), memory_entry_value(entry), entry->value_size, ctx);
     }
     pthread_mutex_unlock(&store->lock);

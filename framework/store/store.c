@@ -96,10 +96,10 @@ int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const stru
     return count == 0 ? 0 : store->driver->commit(store, shard, epoch, ops, count);
 }
 
-int store_scan(struct store *store, uint32_t shard, store_scan_fn each, void *ctx)
+int store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
 {
     assert(store != NULL && each != NULL);
-    return shard != 0 ? STORE_INVALID : store->driver->scan(store, shard, each, ctx);
+    return shard != 0 ? STORE_INVALID : store->driver->scan(store, shard, from, to, each, ctx);
 }
 
 int store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out)

@@ -96,10 +96,10 @@ void store_release(struct store *store, uint32_t shard, uint64_t epoch);
  * batch is 0 and writes nothing. */
 int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count);
 
-/* Every live record in key order; the value lives until `each` returns; `each` returning non-zero ends the scan with
- * that code. Must not be held long while commits go on: call it at start. */
+/* Every live record of the numbers `from` to `to`, both included, in key order; the value lives until `each` returns; `each`
+ * returning non-zero ends the scan with that code. A long one must not be held while commits go on: call it at start. */
 typedef int (*store_scan_fn)(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx);
-int store_scan(struct store *store, uint32_t shard, store_scan_fn each, void *ctx);
+int store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx);
 
 /* One live record, or STORE_NOT_FOUND. */
 int store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out);
@@ -150,7 +150,7 @@ struct store_driver {
     int (*acquire)(struct store *, uint32_t shard, uint64_t *epoch, uint64_t *next_number);
     void (*release)(struct store *, uint32_t shard, uint64_t epoch);
     int (*commit)(struct store *, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count);
-    int (*scan)(struct store *, uint32_t shard, store_scan_fn each, void *ctx);
+    int (*scan)(struct store *, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx);
     int (*get)(struct store *, uint64_t number, uint32_t part, struct store_value *out);
     int (*find)(struct store *, const char *gid, uint64_t *number, struct store_value *out);
     int (*page)(struct store *, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx);

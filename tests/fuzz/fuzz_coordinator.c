@@ -39,7 +39,8 @@ static bool start(struct world *world)
     c->now_ms = world->now_ms;
     c->wall_ms = c->started_ms = world->now_ms + world->wall_offset_ms;
     c->store = world->store;
-    table_init(&c->table);
+    c->restore_warm_max = SIZE_MAX;
+    table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     batcher_init(c);
     MUST(store_acquire(c->store, 0, &c->epoch, &c->next_number) == 0);

@@ -111,11 +111,26 @@ static void check_written(struct arena *arena, const void *record, size_t size, 
     crpc_message_free(&state->base);
 }
 
+/* Whoever looks only at the beginning sees what is there, in a record that a coordinator has written. */
+static void check_peek(const Tercet__Store__V1__State *state, const void *record, size_t size)
+{
+    struct arena arena = {0};
+    struct crpc_bytes again = record_encode(&arena, RECORD_STATE, &state->base);
+    bool is_written = again.size == size && memcmp(again.data, record, size) == 0;
+    char gid[TERCET_GID_MAX + 1] = "";
+    uint8_t number = 0;
+    bool is_seen = record_peek_state(gid, &number, record, size);
+    if (is_written && state->gid[0] != '\0' && strlen(state->gid) <= TERCET_GID_MAX && state->state >= TXN_TRYING &&
+        state->state <= TXN_CANCELLED)
+        MUST(is_seen && strcmp(gid, state->gid) == 0 && number == state->state);
+    arena_free(&arena);
+}
+
 static void check_state(const void *record, size_t size)
 {
     struct arena arena = {0};
     struct table table;
-    table_init(&table);
+    table_init(&table, 0);
     struct entry *entry = load(&table, record, size);
     if (entry != NULL) {
         struct crpc_bytes once = record_of_state(&arena, entry, WALL_OFFSET_MS);
@@ -146,8 +161,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ProtobufCMessage *message = record_decode(type, record, record_size);
     if (message != NULL) {
         check_damage_is_found(type, record, record_size);
-        if (type == RECORD_STATE)
+        if (type == RECORD_STATE) {
+            check_peek((const Tercet__Store__V1__State *)message, record, record_size);
             check_state(record, record_size);
+        }
     }
     crpc_message_free(message);
     free(record);

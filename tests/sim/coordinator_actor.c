@@ -244,7 +244,9 @@ void coordinator_start(void)
     c->now_ms = mono_ms();
     c->wall_ms = c->started_ms = wall_now_ms();
     c->store = a->store;
-    table_init(&c->table);
+    c->restore_warm_max = sim->mutant != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
+    c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
+    table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     batcher_init(c);
     if (store_acquire(c->store, 0, &c->epoch, &c->next_number) != 0)

@@ -35,9 +35,32 @@ CONFORMANCE(a_scan_ends_where_it_is_told)
 {
     int seen = 0;
     COMMIT_OK(fixture, op_put(1, 0, "a"), op_put(2, 0, "b"), op_put(3, 0, "c"));
-    cr_assert_eq(store_scan(fixture->store, 0, stop_at_two, &seen), 77);
+    cr_assert_eq(store_scan(fixture->store, 0, 1, UINT64_MAX, stop_at_two, &seen), 77);
     cr_assert_eq(seen, 2);
     COMMIT_OK(fixture, op_put(4, 0, "d"));
+}
+
+static int append_number(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
+{
+    char *text = ctx;
+    (void)value, (void)size;
+    snprintf(text + strlen(text), 32, "%llu.%u ", (unsigned long long)number, part);
+    return 0;
+}
+
+CONFORMANCE(a_scan_has_a_range)
+{
+    static const struct {
+        uint64_t from, to;
+        const char *seen;
+    } cases[] = {{1, UINT64_MAX, "2.0 2.1 5.0 5.1 7.0 "}, {2, 2, "2.0 2.1 "}, {3, 5, "5.0 5.1 "}, {3, 4, ""},
+                 {6, 100, "7.0 "},                        {8, UINT64_MAX, ""}, {1, 1, ""},         {5, 7, "5.0 5.1 7.0 "}};
+    COMMIT_OK(fixture, op_put(2, 0, "a"), op_put(2, 1, "b"), op_put(5, 0, "c"), op_put(5, 1, "d"), op_put(7, 0, "e"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char seen[256] = "";
+        cr_assert_eq(store_scan(fixture->store, 0, cases[i].from, cases[i].to, append_number, seen), 0);
+        cr_assert_str_eq(seen, cases[i].seen, "case %zu", i);
+    }
 }
 
 CONFORMANCE(resolve_moves_all_parts_of_a_number)
@@ -251,7 +274,7 @@ static void read_once(struct beside *beside)
     char gid[STORE_GID_MAX];
     uint64_t number;
     unsigned committed = atomic_load(&beside->committed);
-    cr_assert_eq(store_scan(beside->fixture->store, 0, same_as_first, &parts), 0, "half a batch was seen");
+    cr_assert_eq(store_scan(beside->fixture->store, 0, 1, UINT64_MAX, same_as_first, &parts), 0, "half a batch was seen");
     cr_assert_geq(parts.first, committed, "a finished commit was not seen");
     cr_assert(parts.count == 0 || parts.count == 2);
     name_gid(gid, committed);

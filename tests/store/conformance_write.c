@@ -110,7 +110,7 @@ CONFORMANCE(only_shard_0_exists)
     uint64_t epoch, next;
     cr_assert_eq(store_acquire(fixture->store, 1, &epoch, &next), STORE_INVALID);
     cr_assert_eq(store_commit(fixture->store, 1, fixture->epoch, &op, 1), STORE_INVALID);
-    cr_assert_eq(store_scan(fixture->store, 1, never, NULL), STORE_INVALID);
+    cr_assert_eq(store_scan(fixture->store, 1, 1, UINT64_MAX, never, NULL), STORE_INVALID);
 }
 
 CONFORMANCE(an_older_epoch_is_fenced)

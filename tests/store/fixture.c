@@ -88,7 +88,7 @@ static int append_live(uint64_t number, uint32_t part, const void *value, size_t
 const char *fixture_live(struct fixture *fixture)
 {
     fixture->text[0] = '\0';
-    cr_assert_eq(store_scan(fixture->store, 0, append_live, fixture), 0);
+    cr_assert_eq(store_scan(fixture->store, 0, 1, UINT64_MAX, append_live, fixture), 0);
     return fixture->text;
 }
 

@@ -162,7 +162,7 @@ Test(SUITE, a_failed_meta_write_needs_a_reopen, TIMEOUT)
     cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), STORE_FENCED);
     cr_assert_eq(store_acquire(fixture.store, 0, &epoch, &next), STORE_IO);
     cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), STORE_FENCED);
-    cr_assert_eq(store_scan(fixture.store, 0, never, NULL), STORE_IO);
+    cr_assert_eq(store_scan(fixture.store, 0, 1, UINT64_MAX, never, NULL), STORE_IO);
     cr_assert_str_eq(fixture_find(&fixture, "g2"), store_strerror(STORE_IO));
     fixture_reopen(&fixture);
     cr_assert_str_eq(fixture_live(&fixture), "1.0=sure");
