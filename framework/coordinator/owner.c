@@ -120,13 +120,22 @@ void owner_forget(struct coordinator *c, struct entry *entry)
     table_remove(&c->table, entry);
 }
 
-static void parked(struct coordinator *c, const struct entry *entry, uint32_t number)
+static void tell_parked(struct coordinator *c, const struct entry *entry, uint32_t number)
 {
     const struct txn_branch *branch = txn_find(&entry->txn, number);
     const struct branch_info *info = entry_info(entry, branch);
+    if (!alarm_is_told(&c->parked_alarm, c->now_ms))
+        return;
     owner_log(c, TERCET_LOG_WARNING, "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s", entry->gid, number,
               info->service->name, info->action, tercet_state_name(entry->txn.state), branch->attempts,
               info->last_error != NULL ? info->last_error : "no answer");
+}
+
+static void count_parked(struct coordinator *c)
+{
+    uint64_t count = alarm_take_silent(&c->parked_alarm, c->now_ms);
+    if (count > 0)
+        owner_log(c, TERCET_LOG_WARNING, "parked: %llu more branches: see tercetctl ls --parked", (unsigned long long)count);
 }
 
 static void decided(struct coordinator *c, struct entry *entry)
@@ -164,7 +173,7 @@ static void carry_out(struct coordinator *c, struct entry *entry, const struct t
         decided(c, entry);
         break;
     case TXN_PARKED:
-        parked(c, entry, action->number);
+        tell_parked(c, entry, action->number);
         break;
     case TXN_RESOLVED:
         entry->resolved_ms = c->wall_ms;
@@ -437,6 +446,7 @@ int64_t owner_next_turn_ms(const struct coordinator *c)
     next = earliest(next, table_next_wake_ms(&c->table));
     next = earliest(next, batch_due_ms(c));
     next = earliest(next, c->dispatch.tick_ms);
+    next = earliest(next, alarm_next_ms(&c->parked_alarm));
     return next;
 }
 
@@ -455,6 +465,7 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
     if (!atomic_load(&c->has_failed)) {
         check_retention(c);
         wake_due(c);
+        count_parked(c);
         dispatch_tick(c);
         request_tell_watchers(c);
         batch_submit(c);

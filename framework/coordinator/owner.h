@@ -6,6 +6,7 @@
 #ifndef TERCET_OWNER_H
 #define TERCET_OWNER_H
 
+#include "alarm.h"
 #include "arena.h"
 #include "batch.h"
 #include "dispatch.h"
@@ -25,7 +26,7 @@
 #define RETENTION_CHECKS 10                      /* in a retention time, */
 #define RETENTION_CHECK_MS_MAX 60000             /* but one a minute at least */
 #define TRY_TIMEOUT_MS_DEFAULT 10000
-#define RESTORE_WARM_MAX 50000                   /* transactions that are loaded whole before anything is served */
+#define RESTORE_WARM_MAX 20000                   /* transactions that are loaded whole before anything is served */
 #define PAYLOADS_BYTES_MAX (64u * 1024 * 1024)   /* past it, payloads of branches that wait are left to the store */
 
 struct totals {
@@ -57,6 +58,7 @@ struct coordinator {
     int64_t retention_check_ms;
     int64_t retention_offset_ms; /* what makes the retention clock of now_ms */
     int64_t headroom_check_ms;
+    struct alarm parked_alarm;
     struct totals totals;
     struct store_stats store_stats;
     const char *refuses;           /* why new work is refused; NULL: it is not */
