@@ -126,6 +126,7 @@ static void work(struct run *run, uint64_t worker)
         if (!is_mine)
             continue;
         advance(run, &model, &at, plan->cut);
+        truth_advance(&run->truth, plan->cut);
         judge_one(run, tally, &judge, &image, &model, plan, folder);
     }
     advance(run, &model, &at, run->log.count);
@@ -305,7 +306,7 @@ static void take_option(struct settings *settings, const char *name, const char 
 
 int main(int argc, char **argv)
 {
-    static struct run run = {.settings = {.images = 20000, .seed = 1, .jobs = 2, .only = NONE, .retention_ms = 1500}};
+    static struct run run = {.settings = {.images = 20000, .seed = 1, .jobs = 2, .only = NONE, .retention_ms = 1000}};
     for (int i = 1; i < argc; i += 2)
         take_option(&run.settings, argv[i], i + 1 < argc ? argv[i + 1] : (usage(), ""));
     if (run.settings.log_path == NULL || run.settings.folder == NULL)

@@ -36,10 +36,10 @@ static enum power_told decision_of(uint32_t state)
 }
 
 /* A transaction of the image; a second one of the same gid is one too many. */
-static struct truth_txn *meet(struct judge *judge, const char *gid, uint32_t state, size_t cut)
+static struct truth_txn *meet(struct judge *judge, const char *gid, uint32_t state)
 {
     struct truth_txn *txn = truth_find(judge->truth, gid);
-    if (txn == NULL || !truth_at(txn, cut).is_begun) {
+    if (txn == NULL || !txn->claim.is_begun) {
         fail(judge, "%s is there, and nobody had begun it", gid);
         return NULL;
     }
@@ -57,10 +57,10 @@ static struct truth_txn *meet(struct judge *judge, const char *gid, uint32_t sta
     return txn;
 }
 
-static bool meet_live(struct judge *judge, const struct coordinator *c, size_t cut)
+static bool meet_live(struct judge *judge, const struct coordinator *c)
 {
     for (const struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
-        struct truth_txn *txn = meet(judge, entry->gid, entry->txn.state, cut);
+        struct truth_txn *txn = meet(judge, entry->gid, entry->txn.state);
         if (txn == NULL)
             return false;
         for (size_t i = 0; i < entry->txn.branch_count; i++)
@@ -88,7 +88,7 @@ static int meet_resolved(uint64_t number, const void *value, size_t size, void *
     if (!is_whole)
         fail(paging->judge, "the resolved record of number %llu is damaged", (unsigned long long)number);
     else
-        txn = meet(paging->judge, record->state->gid, record->state->state, paging->cut);
+        txn = meet(paging->judge, record->state->gid, record->state->state);
     paging->is_right = txn != NULL && (txn->found_decision != 0 || fail(paging->judge, "%s is over undecided", txn->gid));
     if (paging->is_right)
         txn->found_number = number;
@@ -120,8 +120,9 @@ static int64_t time_of(const struct judge *judge, size_t cut)
     return cut > 0 ? power_log_at(judge->log, cut - 1)->time_ms : 0;
 }
 
-static bool check_claim(struct judge *judge, const struct truth_txn *txn, const struct truth_claim *claim, size_t cut)
+static bool check_claim(struct judge *judge, const struct truth_txn *txn, size_t cut)
 {
+    const struct truth_claim *claim = &txn->claim;
     judge->told++;
     judge->decided += claim->decision != 0;
     if (txn->stamp != judge->stamp) {
@@ -142,13 +143,12 @@ static bool check_told(struct judge *judge, size_t cut, uint64_t next_number)
 {
     for (size_t i = 0; i < judge->truth->count; i++) {
         const struct truth_txn *txn = &judge->truth->txns[i];
-        if (txn->facts[0].at >= cut)
+        if (!txn->claim.is_begun)
             break; /* they are in order */
-        struct truth_claim claim = truth_at(txn, cut);
-        if (claim.is_known && !check_claim(judge, txn, &claim, cut))
+        if (txn->claim.is_known && !check_claim(judge, txn, cut))
             return false;
-        if (claim.number >= next_number)
-            return fail(judge, "number %llu was told, and would be given again", (unsigned long long)claim.number);
+        if (txn->claim.number >= next_number)
+            return fail(judge, "number %llu was told, and would be given again", (unsigned long long)txn->claim.number);
     }
     return true;
 }
@@ -187,7 +187,7 @@ static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool
         return fail(judge, "the store cannot be acquired: %s", store_strerror(rc));
     if (restore_all(c, text) != 0)
         return fail(judge, "the coordinator does not restore: %s", text);
-    return meet_live(judge, c, cut) && page_resolved(&paging) && look_up(&paging) &&
+    return meet_live(judge, c) && page_resolved(&paging) && look_up(&paging) &&
            check_told(judge, cut, c->next_number);
 }
 

@@ -11,7 +11,7 @@
 #define JUDGE_TEXT_MAX 400
 
 struct judge {
-    const struct truth *truth;
+    const struct truth *truth; /* stands at the cut */
     const struct power_log *log;
     int64_t retention_ms;
     uint64_t stamp;      /* of the image */

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define READY_MS 60000
-#define THREADS 8
+#define THREADS 6
 #define PATH_SIZE 300
 
 struct recording {
@@ -206,7 +206,7 @@ static void prepare(struct recording *recording)
 
 int main(int argc, char **argv)
 {
-    static struct recording recording = {.restarts = 12, .retention = "1500ms", .traffic = {.txns = 3000, .seed = 1}};
+    static struct recording recording = {.restarts = 12, .retention = "1s", .traffic = {.txns = 2400, .seed = 1}};
     for (int i = 1; i < argc; i += 2)
         take_option(&recording, argv[i], i + 1 < argc ? argv[i + 1] : (usage(), ""));
     if (recording.tercetd == NULL || recording.shim == NULL || recording.folder == NULL)

@@ -13,9 +13,9 @@
 #include <string.h>
 
 #define BRANCHES_MAX 3
-#define PAYLOAD_LARGE 60000
+#define PAYLOAD_LARGE 40000
 #define REPLY_LARGE 5000
-#define DEADLINE_MS 1500 /* of those that nobody decides */
+#define DEADLINE_MS 1000 /* of those that nobody decides */
 
 static const char *const services[TRAFFIC_SERVICES] = {"stock", "payment", "order"};
 
@@ -125,9 +125,9 @@ struct deal {
 static size_t draw_size(uint64_t *state)
 {
     uint64_t kind = image_draw(state, 100);
-    if (kind < 4)
+    if (kind < 2)
         return (size_t)image_draw(state, PAYLOAD_LARGE);
-    return (size_t)(kind < 20 ? image_draw(state, 6000) : image_draw(state, 300));
+    return (size_t)(kind < 10 ? image_draw(state, 6000) : image_draw(state, 300));
 }
 
 static struct tercet_bytes draw_payload(uint64_t *state)

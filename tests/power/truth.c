@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *must_grow(void *memory, size_t size)
+static void *must_alloc(size_t size)
 {
-    void *grown = realloc(memory, size);
-    if (grown == NULL) {
-        perror("realloc");
+    void *memory = malloc(size);
+    if (memory == NULL) {
+        perror("malloc");
         abort();
     }
-    return grown;
+    return memory;
 }
 
 static struct truth_txn *const *slot_of(const struct truth *truth, const char *gid)
@@ -31,14 +31,13 @@ struct truth_txn *truth_find(const struct truth *truth, const char *gid)
     return txn;
 }
 
-enum power_told truth_decision(const struct power_mark *mark)
+static enum power_told decision_of(const struct power_mark *mark)
 {
     if (mark->told == TOLD_CONFIRM || mark->told == HOOK_CONFIRM)
         return TOLD_CONFIRM;
     return mark->told == TOLD_CANCEL || mark->told == HOOK_CANCEL ? TOLD_CANCEL : (enum power_told)0;
 }
 
-/* The array must not move once the slots point into it. */
 static size_t count_marks(const struct power_log *log)
 {
     size_t count = 0;
@@ -63,12 +62,8 @@ static void add_fact(struct truth *truth, const struct power_record *record, siz
 {
     const struct power_mark *mark = (const struct power_mark *)(const void *)power_log_bytes(record);
     struct truth_txn *txn = find_or_add(truth, mark->gid);
-    if (txn->count == txn->capacity) {
-        txn->capacity = txn->capacity == 0 ? 8 : 2 * txn->capacity;
-        txn->facts = must_grow(txn->facts, txn->capacity * sizeof(*txn->facts));
-    }
-    txn->facts[txn->count++] = (struct truth_fact){at, record->time_ms, mark};
-    enum power_told decision = truth_decision(mark);
+    enum power_told decision = decision_of(mark);
+    truth->facts[truth->fact_count++] = (struct truth_fact){at, record->time_ms, mark, txn};
     if (decision != 0 && txn->decision != 0 && decision != txn->decision)
         truth->wrong = txn->gid;
     if (decision != 0)
@@ -77,8 +72,10 @@ static void add_fact(struct truth *truth, const struct power_record *record, siz
 
 void truth_read(struct truth *truth, const struct power_log *log)
 {
+    size_t marks = count_marks(log);
     memset(truth, 0, sizeof(*truth));
-    truth->txns = must_grow(NULL, (count_marks(log) + 1) * sizeof(*truth->txns));
+    truth->txns = must_alloc((marks + 1) * sizeof(*truth->txns));
+    truth->facts = must_alloc((marks + 1) * sizeof(*truth->facts));
     for (size_t i = 0; i < log->count; i++)
         if (power_log_at(log, i)->kind == POWER_MARK)
             add_fact(truth, power_log_at(log, i), i);
@@ -86,15 +83,14 @@ void truth_read(struct truth *truth, const struct power_log *log)
 
 void truth_free(struct truth *truth)
 {
-    for (size_t i = 0; i < truth->count; i++)
-        free(truth->txns[i].facts);
+    free(truth->facts);
     free(truth->txns);
 }
 
 static void take(struct truth_claim *claim, const struct truth_fact *fact)
 {
     const struct power_mark *mark = fact->mark;
-    enum power_told decision = truth_decision(mark);
+    enum power_told decision = decision_of(mark);
     claim->is_begun = true;
     if (mark->told == TOLD_NOTHING || mark->told >= HOOK_TRY) /* an answer may be heard long after the end */
         claim->touched_ms = fact->time_ms;
@@ -109,10 +105,8 @@ static void take(struct truth_claim *claim, const struct truth_fact *fact)
         claim->number = mark->number;
 }
 
-struct truth_claim truth_at(const struct truth_txn *txn, size_t cut)
+void truth_advance(struct truth *truth, size_t cut)
 {
-    struct truth_claim claim = {0};
-    for (size_t i = 0; i < txn->count && txn->facts[i].at < cut; i++)
-        take(&claim, &txn->facts[i]);
-    return claim;
+    for (; truth->stands < truth->fact_count && truth->facts[truth->stands].at < cut; truth->stands++)
+        take(&truth->facts[truth->stands].txn->claim, &truth->facts[truth->stands]);
 }
