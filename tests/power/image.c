@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define NEAR_PLACES 60 /* of a hundred images are cut at a place of interest */
+#define NEAR_PLACES 70 /* of a hundred images are cut at a place of interest */
 #define READERS_SIZE 8192
 
 __attribute__((noreturn)) static void fail(const char *what)
@@ -33,10 +33,11 @@ uint64_t image_draw(uint64_t *state, uint64_t limit)
 
 /* -- The plan ------------------------------------------------------------------------------------------------------ */
 
+/* Behind these there are, as a rule, writes that are not sure. */
 static bool is_of_interest(const struct power_record *record)
 {
-    return record->kind == POWER_SYNC || record->kind == POWER_SYNCED || record->kind == POWER_MARK ||
-           record->kind == POWER_AMEND || (record->kind == POWER_WRITE && (record->flags & POWER_DSYNC) != 0);
+    return record->kind == POWER_WRITE || record->kind == POWER_SYNC || record->kind == POWER_AMEND ||
+           record->kind == POWER_SIZE;
 }
 
 void image_places_find(struct image_places *places, const struct power_log *log)
@@ -55,10 +56,11 @@ struct image_plan image_plan(const struct power_log *log, const struct image_pla
 {
     struct image_plan plan = {.index = index, .state = seed * 0x100000001b3u + index};
     bool is_near = image_draw(&plan.state, 100) < NEAR_PLACES && places->count > 0;
-    if (is_near) /* before the record, or after it */
-        plan.cut = places->items[image_draw(&plan.state, places->count)] + image_draw(&plan.state, 2);
+    if (is_near) /* behind the record, or one more */
+        plan.cut = places->items[image_draw(&plan.state, places->count)] + 1 + image_draw(&plan.state, 2);
     else
         plan.cut = image_draw(&plan.state, log->count + 1);
+    plan.cut = plan.cut < log->count ? plan.cut : log->count;
     plan.way = (enum image_way)image_draw(&plan.state, WAY_COUNT);
     return plan;
 }

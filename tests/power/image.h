@@ -39,7 +39,7 @@ struct image {
 /* SplitMix64 (Steele, Lea and Flood 2014): 0..limit - 1. */
 uint64_t image_draw(uint64_t *state, uint64_t limit);
 
-/* The places of interest of a log: just before and after the ends of syncs and synced writes, and after what was told. */
+/* The places of interest of a log: writes, and syncs that begin. */
 struct image_places {
     size_t *items;
     size_t count;

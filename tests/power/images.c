@@ -257,8 +257,8 @@ static void report(struct run *run, const struct tally *sum)
     printf("log: %zu records, %zu transactions; the recorder was compared with the real file %" PRIu64 " times\n",
            run->log.count, run->truth.count, sum->checks);
     printf("looked for: %" PRIu64 " acknowledged transactions in all images, %" PRIu64 " of them with a decision, %" PRIu64
-           " past their retention; found: %" PRIu64 " live and %" PRIu64 " resolved\n",
-           sum->told, sum->decided, sum->over, sum->live, sum->resolved);
+           " past their retention; found: %" PRIu64 " %s and %" PRIu64 " %s\n",
+           sum->told, sum->decided, sum->over, sum->live, judge_words[0], sum->resolved, judge_words[1]);
     printf("%" PRIu64 " images (%" PRIu64 " different), %" PRIu64 " cuts, %" PRIu64 " with torn writes, %" PRIu64
            " of %" PRIu64 " unsynced writes kept, %" PRIu64 " opened and whole, %" PRIu64 " violations; seed %" PRIu64 "\n",
            sum->images, count_different(run), count_cuts(run), sum->torn, sum->kept, sum->unsure, sum->opened,

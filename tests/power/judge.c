@@ -14,7 +14,9 @@
 #include <string.h>
 
 #define PAGE_RECORDS 256
-#define LOOKUPS 64 /* by gid, in an image where not all are looked up */
+#define LOOKUPS 24 /* by gid, in an image where not all are looked up */
+
+const char *const judge_words[2] = {"live", "resolved"};
 
 static bool fail(struct judge *judge, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool fail(struct judge *judge, const char *format, ...)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The judge of an image: the store opens, the coordinator restores from it, nothing contradicts itself, and nothing that
- * had been told before the power went is missing.
+ * The judge of an image: it opens, nothing contradicts itself, and nothing that had been told before the power went is
+ * missing. judge.c is that of the coordinator's store, judge_till.c that of a participant's SQLite file.
  */
 #ifndef TERCET_POWER_JUDGE_H
 #define TERCET_POWER_JUDGE_H
@@ -21,6 +21,9 @@ struct judge {
     uint64_t live, resolved;
     char text[JUDGE_TEXT_MAX];
 };
+
+/* What judge.live and judge.resolved count. */
+extern const char *const judge_words[2];
 
 /* Whether the image in the folder, cut after `cut` records, is right; `text` says what is not. The folder is changed by
  * it. `reads_all`: every resolved transaction is looked up by its gid, too. */

@@ -4,10 +4,9 @@
  * each end the log is made to tell what the dead process really left, and the file is compared with it later.
  */
 #include "process.h"
+#include "settle.h"
 #include "traffic.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,10 +15,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #define READY_MS 60000
-#define THREADS 6
+#define THREADS 4
 #define PATH_SIZE 300
 
 struct recording {
@@ -34,81 +32,6 @@ static bool fail(const char *what)
 {
     fprintf(stderr, "power_record: %s\n", what);
     return false;
-}
-
-/* -- The files after a death --------------------------------------------------------------------------------------- */
-
-static unsigned char *read_file(const char *path, size_t *size)
-{
-    struct stat file;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &file) != 0)
-        abort();
-    unsigned char *data = malloc((size_t)file.st_size + 1);
-    if (data == NULL || read(fd, data, (size_t)file.st_size) != file.st_size)
-        abort();
-    close(fd);
-    *size = (size_t)file.st_size;
-    return data;
-}
-
-static void amend(struct recording *recording, const struct power_record *unfinished, const char *path)
-{
-    size_t size;
-    unsigned char *data = read_file(path, &size);
-    size_t begin = unfinished->offset < size ? unfinished->offset : size;
-    size_t end = begin + unfinished->size < size ? begin + unfinished->size : size;
-    struct power_record record = {.kind = POWER_AMEND, .file = unfinished->file, .call = unfinished->call};
-    struct iovec part = {data + begin, unfinished->kind == POWER_WRITE ? end - begin : 0};
-    record.offset = begin;
-    record.value = (int64_t)size;
-    power_log_append(recording->traffic.log, record, &part, 1);
-    free(data);
-}
-
-static void check(struct recording *recording, const char *name, const char *path)
-{
-    size_t size;
-    unsigned char *data = read_file(path, &size);
-    struct power_record record = {.kind = POWER_CHECK, .offset = size, .value = (int64_t)power_hash(data, size)};
-    struct iovec part = {(void *)(uintptr_t)name, strlen(name)};
-    power_log_append(recording->traffic.log, record, &part, 1);
-    free(data);
-}
-
-/* The write that a killed process was in; it has been made, or not, or in part. */
-static const struct power_record *find_unfinished(const struct power_log *log, pid_t pid)
-{
-    const struct power_record *found = NULL;
-    for (size_t i = 0; i < log->count; i++) {
-        const struct power_record *record = power_log_at(log, i);
-        if (record->call >> 32 != (uint64_t)pid)
-            continue;
-        if (record->kind == POWER_WRITE || record->kind == POWER_SIZE)
-            found = record;
-        else if (record->kind == POWER_DONE)
-            found = NULL;
-    }
-    return found;
-}
-
-static void settle_files(struct recording *recording, pid_t pid)
-{
-    struct power_log log;
-    struct stat file;
-    char path[2 * PATH_SIZE];
-    static const char *const names[] = {"data.mdb.new", "data.mdb"};
-    power_log_read(&log, recording->log_path);
-    const struct power_record *unfinished = find_unfinished(&log, pid);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s", recording->store, names[i]);
-        if (stat(path, &file) != 0)
-            continue;
-        if (unfinished != NULL && unfinished->file == (uint64_t)file.st_ino + 1)
-            amend(recording, unfinished, path);
-        check(recording, names[i], path);
-    }
-    power_log_free(&log);
 }
 
 /* -- tercetd ------------------------------------------------------------------------------------------------------- */
@@ -129,9 +52,10 @@ static bool start_daemon(struct recording *recording)
 
 static bool end_daemon(struct recording *recording, int signal)
 {
+    static const char *const names[] = {"data.mdb.new", "data.mdb", NULL};
     pid_t pid = recording->daemon.pid;
     int status = process_end(&recording->daemon, signal);
-    settle_files(recording, pid);
+    settle_files(recording->traffic.log, recording->log_path, recording->store, names, pid);
     bool is_well = signal == SIGKILL || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
     return is_well || fail("tercetd did not end well");
 }

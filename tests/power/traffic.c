@@ -182,7 +182,7 @@ static void decide(struct deal *deal, struct tercet_transaction *transaction)
     enum tercet_wait wait = image_draw(deal->state, 2) == 0 ? TERCET_WAIT_DECIDED : TERCET_WAIT_RESOLVED;
     if (kind < 6)
         tercet_confirm(transaction, wait, &result);
-    else if (kind < 8)
+    else if (kind < 9)
         tercet_cancel(transaction, wait, "changed my mind", &result);
     mark_result(deal->traffic, deal->gid.text, &result, 0);
 }

@@ -99,6 +99,8 @@ static void take(struct truth_claim *claim, const struct truth_fact *fact)
     claim->is_known = true;
     if (mark->branch > 0)
         claim->branches |= UINT64_C(1) << mark->branch;
+    if (mark->told >= HOOK_TRY)
+        claim->hooks |= UINT64_C(1) << TRUTH_HOOK(mark->branch, mark->told);
     if (decision != 0)
         claim->decision = decision;
     if (mark->number > claim->number)

@@ -10,11 +10,14 @@
 
 #include <stdbool.h>
 
+#define TRUTH_HOOK(branch, told) (4 * ((branch) & 15) + ((told) - HOOK_TRY))
+
 /* What must hold of a transaction at one place: */
 struct truth_claim {
     bool is_begun;            /* it may be there */
     bool is_known;            /* it must be, unless its retention is over */
     uint64_t branches;        /* these must be: a bit each, 1 << number */
+    uint64_t hooks;           /* that were run: 1 << TRUTH_HOOK(branch, told) */
     enum power_told decision; /* TOLD_CONFIRM or TOLD_CANCEL, it must have this one; 0: any */
     uint64_t number;          /* the largest told; 0: none */
     int64_t touched_ms;       /* it was not over before this time */
@@ -25,7 +28,7 @@ struct truth_txn {
     struct truth_claim claim; /* at the place where the truth stands */
     enum power_told decision; /* of the whole log; 0: none was told */
     uint64_t stamp;           /* from here on the judge's: the last image that it was in, */
-    uint64_t found_branches;  /* and how */
+    uint64_t found_branches;  /* and how (or, of hooks, which) */
     uint64_t found_number;    /* of the resolved record; 0: it is live */
     enum power_told found_decision;
     struct truth_txn *next; /* with the same hash */
