@@ -2,6 +2,8 @@
  *
  * tercetd: the coordinator as a daemon. Options in, a coordinator open, signals out.
  */
+#include "accept_guard.h"
+
 #include <crpc/crpc.h>
 #include <errno.h>
 #include <failpoint.h>
@@ -301,7 +303,7 @@ static void exit_failed(const char *text, void *ctx)
     _exit(EXIT_STORE_FAILED);
 }
 
-/* gRPC's listener does not survive running out of descriptors (CVE-2023-4785): take all that are permitted. */
+/* Each client and participant needs one: take all that are permitted. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -341,6 +343,7 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
+    accept_guard_open(print_log, &args);
 
     args.options.listen = args.listen;
     args.options.access = read_file(args.access_file);

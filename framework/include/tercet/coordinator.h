@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The coordinator as a library: what tercetd is made of, inside any process.
+ * The coordinator as a library: what tercetd is made of, inside any process. One thing is tercetd's own: when the process runs out of
+ * file descriptors, gRPC 1.51 stops listening for good (CVE-2023-4785), which a library cannot prevent. Give the process enough of them,
+ * or an accept4 of its own that never fails with EMFILE, as tercetd has.
  */
 #ifndef TERCET_COORDINATOR_H
 #define TERCET_COORDINATOR_H
