@@ -2,8 +2,8 @@
  *
  * The shop on a stage: tercetd, the services, buyers, and the audit; each a process of its own that can be killed.
  */
-#ifndef TERCET_E2E_STAGE_H
-#define TERCET_E2E_STAGE_H
+#ifndef TERCET_TORTURE_STAGE_H
+#define TERCET_TORTURE_STAGE_H
 
 #include "daemon.h"
 
