@@ -18,7 +18,7 @@ static const char *temporary_folder(void)
     return folder != NULL && folder[0] != '\0' ? folder : "/tmp";
 }
 
-bool daemon_start(struct daemon *daemon, const char *program, const char *const *options)
+bool daemon_prepare(struct daemon *daemon, const char *program, const char *const *options)
 {
     size_t count = 0;
     memset(daemon, 0, sizeof(*daemon));
@@ -31,7 +31,12 @@ bool daemon_start(struct daemon *daemon, const char *program, const char *const 
         return false;
     }
     strcpy(daemon->address, "127.0.0.1:0");
-    return daemon_restart(daemon, NULL);
+    return true;
+}
+
+bool daemon_start(struct daemon *daemon, const char *program, const char *const *options)
+{
+    return daemon_prepare(daemon, program, options) && daemon_restart(daemon, NULL);
 }
 
 bool daemon_restart(struct daemon *daemon, const char *failpoint)

@@ -18,8 +18,11 @@ struct daemon {
     const char *options[DAEMON_OPTIONS_MAX + 1];
 };
 
-/* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL. false: it did not
- * get ready. */
+/* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL. daemon_restart starts
+ * it. */
+bool daemon_prepare(struct daemon *daemon, const char *program, const char *const *options);
+
+/* Both. false: it did not get ready. */
 bool daemon_start(struct daemon *daemon, const char *program, const char *const *options);
 
 /* Starts it again, armed with a crash point ("name:N") when `failpoint` is not NULL. */

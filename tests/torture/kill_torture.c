@@ -4,6 +4,7 @@
  * every named crash point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S). The
  * random ones also freeze, stop in good order and pause.
  */
+#include "draw.h"
 #include "stage.h"
 
 #include <inttypes.h>
@@ -153,15 +154,6 @@ static bool run_points(struct stage *stage, const struct settings *settings, str
 }
 
 /* -- At random ----------------------------------------------------------------------------------------------------- */
-
-/* SplitMix64 (Steele, Lea and Flood 2014). */
-static uint64_t draw(uint64_t *state, uint64_t limit)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (z ^ (z >> 31)) % limit;
-}
 
 static void pause_ms(uint64_t ms)
 {

@@ -37,8 +37,13 @@ static void pause_shortly(void)
 
 static bool complain(const struct stage *stage, const char *what)
 {
-    fprintf(stderr, "kill_torture: %s (see %s)\n", what, stage->daemon.dir);
+    fprintf(stderr, "torture: %s (see %s)\n", what, stage->daemon.dir);
     return false;
+}
+
+static const char *front_of(const struct stage *stage)
+{
+    return stage->front != NULL ? stage->front : stage->daemon.address;
 }
 
 /* A program's environment: armed, or expressly not. */
@@ -53,9 +58,11 @@ void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
 {
     char program[256], data[160], log[160], environment[96];
     const char *name = instances[i][0];
-    const char *argv[10] = {program, "--coordinator", stage->daemon.address, "--data", data};
+    const char *argv[10] = {program, "--coordinator", front_of(stage), "--data", data};
     memcpy(&argv[5], &instances[i][1], sizeof(instances[i]) - sizeof(instances[i][0]));
     snprintf(program, sizeof(program), "%s/shop-%s", stage->shop, name);
+    if (stage->stock != NULL && strcmp(name, "stock") == 0)
+        snprintf(program, sizeof(program), "%s", stage->stock);
     snprintf(data, sizeof(data), "%s/%s.db", stage->daemon.dir, name);
     snprintf(log, sizeof(log), "%s/%s-%zu.log", stage->daemon.dir, name, i);
     arm(environment, failpoint);
@@ -69,21 +76,37 @@ bool stage_await_service(struct stage *stage, size_t i)
            complain(stage, "a service does not get ready");
 }
 
-bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
+bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
 {
     static const char *const options[] = {
         "--quiet", "--retry-base",          "20ms", "--retry-cap", "500ms", "--call-timeout",
         "1s",      "--park-after-failures", "1000", NULL};
     *stage = (struct stage){.shop = shop, .tercetctl = tercetctl, .seed = seed};
-    if (!daemon_start(&stage->daemon, tercetd, options))
-        return complain(stage, "tercetd does not start");
+    if (!daemon_prepare(&stage->daemon, tercetd, options))
+        return complain(stage, "there can be no directory");
     snprintf(stage->log_path, sizeof(stage->log_path), "%s/traffic.told", stage->daemon.dir);
+    return true;
+}
+
+bool stage_start_daemon(struct stage *stage)
+{
+    return daemon_restart(&stage->daemon, NULL) || complain(stage, "tercetd does not start");
+}
+
+bool stage_start_services(struct stage *stage)
+{
     for (size_t i = 0; i < STAGE_SERVICES; i++)
         stage_start_service(stage, i, NULL);
     for (size_t i = 0; i < STAGE_SERVICES; i++)
         if (!stage_await_service(stage, i))
             return false;
     return true;
+}
+
+bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
+{
+    return stage_prepare(stage, tercetd, tercetctl, shop, seed) && stage_start_daemon(stage) &&
+           stage_start_services(stage);
 }
 
 void stage_close(struct stage *stage, bool is_kept)
@@ -221,7 +244,7 @@ static bool read_output(struct process *process, char *text, size_t size)
     return process_wait(process, READY_MS, &status) && status == 0;
 }
 
-static int64_t count_unresolved(const struct stage *stage)
+int64_t stage_count_unresolved(const struct stage *stage)
 {
     const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address, "-o", "json", "stats", NULL};
     static const char *const names[] = {"trying", "confirming", "cancelling"};
@@ -240,11 +263,11 @@ static int64_t count_unresolved(const struct stage *stage)
     return sum;
 }
 
-static bool await_rest(struct stage *stage)
+bool stage_await_rest(struct stage *stage)
 {
     int64_t until_ms = process_now_ms() + REST_MS;
     int64_t count;
-    while ((count = count_unresolved(stage)) != 0) {
+    while ((count = stage_count_unresolved(stage)) != 0) {
         if (count < 0)
             return complain(stage, "tercetctl stats does not answer");
         if (process_now_ms() >= until_ms)
@@ -254,7 +277,7 @@ static bool await_rest(struct stage *stage)
     return true;
 }
 
-static bool run_audit(struct stage *stage)
+bool stage_run_audit(struct stage *stage, const char *folder)
 {
     char program[256], paths[DATABASES][160], text[16384];
     const char *argv[] = {program,  "--stock", paths[0],        "--payment", paths[1], "--order",
@@ -262,7 +285,7 @@ static bool run_audit(struct stage *stage)
     struct process process;
     snprintf(program, sizeof(program), "%s/shop-audit", stage->shop);
     for (size_t i = 0; i < DATABASES; i++)
-        snprintf(paths[i], sizeof(paths[i]), "%s/%s.db", stage->daemon.dir, databases[i]);
+        snprintf(paths[i], sizeof(paths[i]), "%.140s/%s.db", folder, databases[i]);
     process_start(&process, argv, NULL, NULL);
     if (read_output(&process, text, sizeof(text)))
         return true;
@@ -272,5 +295,5 @@ static bool run_audit(struct stage *stage)
 
 bool stage_is_sound(struct stage *stage)
 {
-    return await_rest(stage) && run_audit(stage);
+    return stage_await_rest(stage) && stage_run_audit(stage, stage->daemon.dir);
 }

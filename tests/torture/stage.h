@@ -12,6 +12,8 @@
 struct stage {
     const char *shop; /* the folder with the shop's programs */
     const char *tercetctl;
+    const char *front; /* where services and buyers go; NULL: straight to tercetd */
+    const char *stock; /* the warehouse's program; NULL: the shop's own */
     struct daemon daemon;
     struct process services[STAGE_SERVICES];
     struct process traffic;
@@ -22,7 +24,12 @@ struct stage {
     uint64_t confirmed, cancelled, unknown; /* lines of the log */
 };
 
-/* Starts the coordinator and the services. false: it did not work, and was told on standard error. */
+/* Its parts: the directory, the coordinator, the services. false, here and below: it did not work, and was told on standard
+ * error. */
+bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed);
+bool stage_start_daemon(struct stage *stage);
+bool stage_start_services(struct stage *stage);
+/* Starts the coordinator and the services. */
 bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed);
 /* Kills what runs. Removes the directory unless it is to be looked at. */
 void stage_close(struct stage *stage, bool is_kept);
@@ -48,5 +55,10 @@ bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count)
 
 /* Nothing may be under way but what is ending: everything must end, nothing may be parked, and the audit must hold. */
 bool stage_is_sound(struct stage *stage);
+/* Its parts. The databases are in `folder`, and stage->log_path says what was told. */
+bool stage_await_rest(struct stage *stage);
+bool stage_run_audit(struct stage *stage, const char *folder);
+/* Transactions under way, as tercetctl is told over a new connection; -1: it is not. */
+int64_t stage_count_unresolved(const struct stage *stage);
 
 #endif
