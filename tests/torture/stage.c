@@ -249,9 +249,10 @@ int64_t stage_count_unresolved(const struct stage *stage)
     const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address, "-o", "json", "stats", NULL};
     static const char *const names[] = {"trying", "confirming", "cancelling"};
     struct process process;
-    char text[8192];
+    char text[8192], errors[160];
     int64_t sum = 0;
-    process_start(&process, argv, NULL, NULL);
+    snprintf(errors, sizeof(errors), "%s/tercetctl.log", stage->daemon.dir);
+    process_start(&process, argv, errors, NULL);
     if (!read_output(&process, text, sizeof(text)))
         return -1;
     for (size_t i = 0; i < 3; i++) {
