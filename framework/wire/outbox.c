@@ -77,19 +77,6 @@ static size_t varint_encode(uint8_t *out, uint64_t value)
     return n;
 }
 
-static struct message *append_message(struct outbox *outbox)
-{
-    struct message *message = calloc(1, sizeof(*message));
-    if (message == NULL)
-        return NULL;
-    if (outbox->last != NULL)
-        outbox->last->next = message;
-    else
-        outbox->first = message;
-    outbox->last = message;
-    return message;
-}
-
 static bool make_room(struct message *message, size_t size)
 {
     size_t needed = message->size + size;
@@ -106,6 +93,31 @@ static bool make_room(struct message *message, size_t size)
     return true;
 }
 
+/* A new last message, with room for `size` bytes: an empty one that nobody fills would never be sent. */
+static struct message *append_message(struct outbox *outbox, size_t size)
+{
+    struct message *message = calloc(1, sizeof(*message));
+    if (message == NULL || !make_room(message, size)) {
+        free(message);
+        return NULL;
+    }
+    if (outbox->last != NULL)
+        outbox->last->next = message;
+    else
+        outbox->first = message;
+    outbox->last = message;
+    return message;
+}
+
+/* The message that takes the next `size` bytes, with room for them; NULL without memory. */
+static struct message *message_for(struct outbox *outbox, size_t size)
+{
+    struct message *last = outbox->last;
+    if (last == NULL || last->size + size > OUTBOX_MESSAGE_SIZE)
+        return append_message(outbox, size);
+    return make_room(last, size) ? last : NULL;
+}
+
 /* Makes room for one element and writes its tag and length. *out is where its `size` bytes belong. */
 static int begin_record(struct outbox *outbox, unsigned field, size_t size, uint8_t **out)
 {
@@ -117,10 +129,8 @@ static int begin_record(struct outbox *outbox, unsigned field, size_t size, uint
         return CRPC_ECLOSED;
     if (outbox->bytes + head_size + size > outbox->bytes_max)
         return CRPC_ETOOBIG;
-    struct message *message = outbox->last;
-    if (message == NULL || (message->size > 0 && message->size + head_size + size > OUTBOX_MESSAGE_SIZE))
-        message = append_message(outbox);
-    if (message == NULL || !make_room(message, head_size + size))
+    struct message *message = message_for(outbox, head_size + size);
+    if (message == NULL)
         return CRPC_ENOMEM;
     memcpy(message->data + message->size, head, head_size);
     *out = message->data + message->size + head_size;
@@ -159,7 +169,7 @@ static struct message *take_message(struct outbox *outbox)
 {
     struct message *message = NULL;
     pthread_mutex_lock(&outbox->lock);
-    if (!outbox->is_in_flight && !outbox->is_closed && outbox->first != NULL && outbox->first->size > 0) {
+    if (!outbox->is_in_flight && !outbox->is_closed && outbox->first != NULL) {
         message = outbox->first;
         outbox->first = message->next;
         if (outbox->first == NULL)
