@@ -351,9 +351,11 @@ static int read_version(struct sqlite *sqlite, sqlite3_int64 *version)
         SQLITE_OK)
         return 0;
     int rc = sqlite3_prepare_v2(sqlite->db, "SELECT max(version) FROM main.tercet_barrier_mark", -1, &statement, NULL);
-    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
-        *version = sqlite3_column_int64(statement, 0);
-    rc = sqlite3_finalize(statement);
+    if (rc == SQLITE_OK) {
+        if (sqlite3_step(statement) == SQLITE_ROW)
+            *version = sqlite3_column_int64(statement, 0);
+        rc = sqlite3_finalize(statement);
+    }
     return rc == SQLITE_OK ? 0 : fail_open(sqlite, "cannot read tercet_barrier_mark", "");
 }
 

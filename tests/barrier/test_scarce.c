@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Memory that runs out: one allocation after the other fails, the barrier's own and SQLite's. Whatever fails, it is told,
+ * nothing is half done, and what is asked again is done.
+ */
+#include "scarce.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+/* -- The barrier's own -------------------------------------------------------------------------------------------- */
+
+#define TRIES 64 /* the driver in memory has room for as many changes at first */
+#define CALLS (TRIES + 2)
+
+/* strdup is the C library's, and keeps its memory. */
+static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db;
+    (void)ctx;
+    call->reply = strdup("seat 17");
+    call->reply_size = 7;
+    return 0;
+}
+
+/* Tries, a confirm of the first, and the second again. */
+static void set_calls(struct tercet_barrier_call calls[CALLS])
+{
+    for (uint32_t i = 0; i < CALLS; i++)
+        calls[i] = (struct tercet_barrier_call){
+            .gid = GID, .branch = i % TRIES + 1, .kind = i == TRIES ? TERCET_CONFIRM : TERCET_TRY, .hook = hook};
+}
+
+static void check_answers(struct tercet_barrier_call calls[CALLS], bool are_lost)
+{
+    for (int i = 0; i < CALLS; i++) {
+        cr_assert_eq(calls[i].result, are_lost ? TERCET_STORE : 0, "call %d: %d", i, calls[i].result);
+        cr_assert_eq(calls[i].reply_size, are_lost || i == TRIES ? 0 : 7);
+        free(calls[i].reply);
+    }
+}
+
+/* Returns whether an allocation failed. */
+static bool run_in_memory(int at)
+{
+    struct bench *bench = bench_open(BENCH_MEMORY, NULL);
+    struct tercet_barrier_call calls[CALLS];
+    set_calls(calls);
+    scarce_fail_at(at);
+    tercet_barrier_run(bench->barrier, calls, CALLS);
+    bool has_failed = scarce_has_failed();
+    scarce_fail_at(0);
+    check_answers(calls, has_failed);
+    cr_assert_eq(bench_rows(bench), has_failed ? 0 : TRIES);
+    tercet_barrier_run(bench->barrier, calls, CALLS);
+    check_answers(calls, false);
+    cr_assert_eq(bench_rows(bench), TRIES);
+    bench_close(bench);
+    return has_failed;
+}
+
+Test(barrier_scarce, a_batch_in_memory)
+{
+    int at = 1;
+    while (run_in_memory(at))
+        at++;
+    cr_assert_gt(at, 3 * TRIES, "a row, its place in the tree and its reply, for each try");
+}
+
+Test(barrier_scarce, opening_in_memory)
+{
+    struct tercet_barrier *barrier = NULL;
+    for (int at = 1; at <= 2; at++) {
+        scarce_fail_at(at);
+        cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), TERCET_NOMEM);
+        cr_assert_null(barrier);
+    }
+    scarce_fail_at(3);
+    cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
+    cr_assert_not(scarce_has_failed());
+    scarce_fail_at(0);
+    tercet_barrier_close(barrier);
+}
+
+Test(barrier_scarce, opening_sqlite)
+{
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct tercet_barrier *barrier = NULL;
+    for (int at = 1; at <= 2; at++) {
+        scarce_fail_at(at);
+        cr_assert_eq(tercet_barrier_sqlite_open(&barrier, bench->path, NULL, NULL), TERCET_NOMEM);
+        cr_assert_null(barrier);
+    }
+    scarce_fail_at(0);
+    bench_close(bench);
+}
+
+Test(barrier_scarce, a_saved_reply_that_cannot_be_copied)
+{
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct part part = {.bench = bench, .reply = "seat 17"};
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    cr_assert_eq(bench_ask(bench, call), 0);
+    scarce_fail_at(1);
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert(scarce_has_failed());
+    cr_assert_eq(call.result, TERCET_STORE);
+    cr_assert_null(call.reply);
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, 0);
+    cr_assert_eq(call.reply_size, 7);
+    free(call.reply);
+    bench_close(bench);
+}
+
+/* -- SQLite's ----------------------------------------------------------------------------------------------------- */
+
+static sqlite3_mem_methods real;
+static int countdown; /* allocations until one fails; 0: none will */
+static bool has_failed;
+
+static bool is_gone(void)
+{
+    bool is_now = countdown > 0 && --countdown == 0;
+    has_failed = has_failed || is_now;
+    return is_now;
+}
+
+static void *scarce_malloc(int size)
+{
+    return is_gone() ? NULL : real.xMalloc(size);
+}
+
+static void *scarce_realloc(void *data, int size)
+{
+    return is_gone() ? NULL : real.xRealloc(data, size);
+}
+
+static void fail_sqlite_at(int n)
+{
+    countdown = n;
+    has_failed = false;
+}
+
+/* Before the first use of SQLite in the process; every test is one. */
+static void put_between(void)
+{
+    sqlite3_mem_methods methods;
+    cr_assert_eq(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real), SQLITE_OK);
+    methods = real;
+    methods.xMalloc = scarce_malloc;
+    methods.xRealloc = scarce_realloc;
+    cr_assert_eq(sqlite3_config(SQLITE_CONFIG_MALLOC, &methods), SQLITE_OK);
+    cr_assert_eq(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0), SQLITE_OK);
+}
+
+static bool is_lack(int rc)
+{
+    return rc == TERCET_NOMEM || rc == TERCET_STORE;
+}
+
+/* Returns whether an allocation failed. SQLite does without some. */
+static bool open_once(const char *path, int at)
+{
+    struct tercet_barrier *barrier = NULL;
+    char text[TERCET_TEXT_MAX] = "";
+    fail_sqlite_at(at);
+    int rc = tercet_barrier_sqlite_open(&barrier, path, NULL, text);
+    bool failed = has_failed;
+    fail_sqlite_at(0);
+    cr_assert(rc == 0 || (failed && is_lack(rc) && text[0] != '\0'), "fault %d: %d %s", at, rc, text);
+    cr_assert_eq(rc == 0, barrier != NULL);
+    tercet_barrier_close(barrier);
+    return failed;
+}
+
+Test(barrier_scarce, sqlite_opening, .timeout = 120)
+{
+    put_between();
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    int at = 1;
+    while (open_once(bench->path, at))
+        at++;
+    cr_assert_gt(at, 100, "opening takes more than %d allocations", at);
+    bench_reopen(bench);
+    bench_close(bench);
+}
+
+/* What cannot be looked at for want of memory is not taken for missing. */
+Test(barrier_scarce, sqlite_tables_of_a_newer_version, .timeout = 120)
+{
+    put_between();
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 2");
+    bool failed = true;
+    for (int at = 1; failed; at++) {
+        struct tercet_barrier *barrier = NULL;
+        fail_sqlite_at(at);
+        int rc = tercet_barrier_sqlite_open(&barrier, bench->path, NULL, NULL);
+        failed = has_failed;
+        fail_sqlite_at(0);
+        cr_assert(rc == TERCET_FORMAT || (failed && is_lack(rc)), "fault %d: %d", at, rc);
+    }
+    bench_close(bench);
+}
+
+enum { SAVED, TRIED, CONFIRMED, SQLITE_CALLS };
+
+/* A try with its reply saved, another, and a confirm of it. */
+static void run_three(struct bench *bench, struct part *part, struct tercet_barrier_call calls[SQLITE_CALLS])
+{
+    for (uint32_t i = 0; i < SQLITE_CALLS; i++) {
+        calls[i] = bench_call(part, i == CONFIRMED ? TERCET_CONFIRM : TERCET_TRY);
+        calls[i].branch = i == SAVED ? 1 : 2;
+        calls[i].hook = hook;
+        calls[i].low_water = 3;
+    }
+    tercet_barrier_run(bench->barrier, calls, SQLITE_CALLS);
+}
+
+static int shrink(tercet_db db, void *ctx)
+{
+    (void)ctx;
+    return sqlite3_db_release_memory(db);
+}
+
+/* Returns whether an allocation failed. */
+static bool run_in_sqlite(int at)
+{
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct part part = {.bench = bench, .reply = "seat 17"};
+    struct tercet_barrier_call calls[SQLITE_CALLS];
+    cr_assert_eq(bench_ask_part(&part, TERCET_TRY), 0);
+    cr_assert_eq(tercet_barrier_local(bench->barrier, shrink, NULL), 0);
+    fail_sqlite_at(at);
+    run_three(bench, &part, calls);
+    bool failed = has_failed;
+    fail_sqlite_at(0);
+    bool are_lost = calls[SAVED].result == TERCET_STORE;
+    cr_assert(failed || !are_lost);
+    cr_assert_eq(bench_rows(bench), are_lost ? 1 : 2);
+    cr_assert_eq(bench_mark(bench), are_lost ? 0 : 3);
+    for (int i = 0; i < SQLITE_CALLS; i++) {
+        cr_assert_eq(calls[i].result, are_lost ? TERCET_STORE : 0, "fault %d, call %d: %d", at, i, calls[i].result);
+        cr_assert_eq(calls[i].reply != NULL, !are_lost && i != CONFIRMED);
+        free(calls[i].reply);
+    }
+    run_three(bench, &part, calls);
+    for (int i = 0; i < SQLITE_CALLS; i++) {
+        cr_assert_eq(calls[i].result, 0, "fault %d, call %d: %d", at, i, calls[i].result);
+        free(calls[i].reply);
+    }
+    bench_close(bench);
+    return failed;
+}
+
+Test(barrier_scarce, sqlite_batch, .timeout = 120)
+{
+    put_between();
+    int at = 1;
+    while (run_in_sqlite(at))
+        at++;
+    cr_assert_gt(at, 10, "a batch takes more than %d allocations", at);
+}
+
+/* SQLite gives a number's text when it is asked for bytes, and needs memory for it. */
+Test(barrier_scarce, sqlite_reply_that_is_a_number)
+{
+    put_between();
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct part part = {.bench = bench};
+    cr_assert_eq(bench_ask_part(&part, TERCET_TRY), 0);
+    bench_sql(bench, "UPDATE tercet_barrier SET reply = 1234567");
+    bool failed = true;
+    for (int at = 1; failed; at++) {
+        struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+        bench_reopen(bench);
+        fail_sqlite_at(at);
+        tercet_barrier_run(bench->barrier, &call, 1);
+        failed = has_failed;
+        fail_sqlite_at(0);
+        bool is_lost = failed && call.result == TERCET_STORE;
+        cr_assert_eq(call.result, is_lost ? TERCET_STORE : 0, "fault %d: %d", at, call.result);
+        cr_assert_eq(call.reply_size, is_lost ? 0 : 7);
+        cr_assert(is_lost || memcmp(call.reply, "1234567", 7) == 0);
+        free(call.reply);
+    }
+    bench_close(bench);
+}
