@@ -67,6 +67,7 @@ static const char *const statement_sql[] = {
 struct sqlite {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    bool may_commit; /* refuse_commit */
     char error[TERCET_TEXT_MAX - 64]; /* leaves room for the path */
 };
 
@@ -134,9 +135,21 @@ static int sqlite_begin(void *driver)
     return run(sqlite, STATEMENT_BEGIN);
 }
 
+/* Only sqlite_commit commits: not a hook, and not SQLite, which on a lack of memory can roll back all in the midst of a
+ * statement that it then runs again, alone (sqlite3_step, after SQLITE_SCHEMA): a row without the work that goes with it. */
+static int refuse_commit(void *ctx)
+{
+    const struct sqlite *sqlite = ctx;
+    return !sqlite->may_commit;
+}
+
 static int sqlite_commit(void *driver)
 {
-    return run(driver, STATEMENT_COMMIT);
+    struct sqlite *sqlite = driver;
+    sqlite->may_commit = true;
+    int rc = run(sqlite, STATEMENT_COMMIT);
+    sqlite->may_commit = false;
+    return rc;
 }
 
 /* SQLite rolls back by itself on some errors: a full disk, a failing one, no memory, and on "OR ROLLBACK". */
@@ -409,6 +422,7 @@ static int connect(struct sqlite *sqlite, const char *path, const struct tercet_
         rc = execute(sqlite, options->setup_sql, "setup_sql");
     if (rc == 0)
         rc = prepare_statements(sqlite);
+    sqlite3_commit_hook(sqlite->db, refuse_commit, sqlite);
     return rc;
 }
 
