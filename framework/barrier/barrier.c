@@ -284,14 +284,10 @@ static int run_cancel(const struct local *local, struct tercet_barrier_call *cal
 /* At or below the mark: rows may have been deleted, so a missing one says nothing, and none may come into being. */
 static int run_ended(const struct local *local, struct tercet_barrier_call *call)
 {
-    switch (call->kind) {
-    case TERCET_CONFIRM:
+    if (call->kind == TERCET_CONFIRM)
         return end_tried(local, call, TERCET_BARRIER_CONFIRMED, 0);
-    case TERCET_CANCEL:
+    if (call->kind == TERCET_CANCEL)
         return end_tried(local, call, TERCET_BARRIER_CANCELLED, 0);
-    case TERCET_TRY:
-        break;
-    }
     call->result = TERCET_REFUSED;
     return 0;
 }
@@ -302,15 +298,11 @@ static int run_call(struct local *local, struct tercet_barrier_call *call)
         local->mark = call->low_water;
     if (call->number != 0 && call->number <= local->mark)
         return run_ended(local, call);
-    switch (call->kind) {
-    case TERCET_TRY:
+    if (call->kind == TERCET_TRY)
         return run_try(local, call);
-    case TERCET_CONFIRM:
+    if (call->kind == TERCET_CONFIRM)
         return end_tried(local, call, TERCET_BARRIER_CONFIRMED, TERCET_BROKEN);
-    case TERCET_CANCEL:
-        return run_cancel(local, call);
-    }
-    return TERCET_INTERNAL;
+    return run_cancel(local, call);
 }
 
 /* -- Batches --------------------------------------------------------------------------------------------------- */

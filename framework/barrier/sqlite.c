@@ -295,8 +295,6 @@ static const char *sqlite_error_text(void *driver)
 static void sqlite_close(void *driver)
 {
     struct sqlite *sqlite = driver;
-    if (sqlite == NULL)
-        return;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(sqlite->statements[i]);
     sqlite3_close_v2(sqlite->db);
