@@ -227,7 +227,7 @@ static int copy_row(sqlite3_stmt *statement, struct tercet_barrier_row *row)
     size_t size = (size_t)sqlite3_column_bytes(statement, 1);
     if (size > 0) {
         row->reply = malloc(size);
-        if (row->reply == NULL || reply == NULL)
+        if (row->reply == NULL)
             return TERCET_NOMEM;
         memcpy(row->reply, reply, size);
     }
@@ -377,8 +377,7 @@ static int make_tables(struct sqlite *sqlite)
         rc = execute(sqlite, schema, "cannot make the barrier's tables");
     if (rc == 0)
         rc = execute(sqlite, "COMMIT", "cannot commit the barrier's tables");
-    sqlite_rollback(sqlite);
-    return rc;
+    return rc; /* what is open then ends with the connection */
 }
 
 static int check_tables(struct sqlite *sqlite)

@@ -4,6 +4,7 @@
  * do. Whatever fails, every call is told TERCET_STORE, nothing is half done, and asking again ends as if nothing had
  * been. The fault comes before the operation is carried out, or after: a commit that worked and was reported as failed.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -254,4 +255,164 @@ EACH_DRIVER(barrier_faults, before_any_operation)
 EACH_DRIVER(barrier_faults, after_any_operation)
 {
     check_all_faults(*driver, true);
+}
+
+/* -- Statistics, and work of the application's own --------------------------------------------------------------- */
+
+EACH_DRIVER(barrier_faults, statistics)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    struct part part = {.bench = bench, .reply = "seat 17"};
+    struct faulty faulty;
+    put_between(bench, &faulty);
+    prepare(bench, &part);
+    for (int at = 1; at <= 2; at++) {
+        uint64_t rows = 77, mark = 78;
+        faulty.countdown = at;
+        cr_assert_eq(tercet_barrier_stats(bench->barrier, &rows, &mark), TERCET_STORE);
+        cr_assert_eq(rows, 77, "untouched on failure");
+        cr_assert_eq(mark, 78);
+    }
+    faulty.countdown = 0;
+    cr_assert_eq(bench_rows(bench), ROWS_BEFORE);
+    cr_assert_eq(bench_mark(bench), MARK_BEFORE);
+    bench_close(bench);
+}
+
+static int count_work(tercet_db db, void *ctx)
+{
+    (void)db;
+    ++*(int *)ctx;
+    return 0;
+}
+
+/* The begin, the mark and the commit fail in turn. */
+EACH_DRIVER(barrier_faults, local_work)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    struct faulty faulty;
+    int runs = 0;
+    put_between(bench, &faulty);
+    for (int at = 1; at <= 3; at++) {
+        faulty.countdown = at;
+        cr_assert_eq(tercet_barrier_local(bench->barrier, count_work, &runs), TERCET_STORE);
+        cr_assert_eq(runs, at == 3, "no work without a transaction");
+    }
+    cr_assert_eq(tercet_barrier_local(bench->barrier, count_work, &runs), 0);
+    cr_assert_eq(runs, 2);
+    bench_close(bench);
+}
+
+/* -- Drivers of third parties -------------------------------------------------------------------------------------- */
+
+static int insert_nothing(void *ctx, const struct tercet_barrier_key *key, enum tercet_barrier_state state,
+                          bool *inserted)
+{
+    (void)ctx;
+    (void)key;
+    (void)state;
+    *inserted = false;
+    return 0;
+}
+
+static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
+{
+    cr_assert_eq(level, TERCET_LOG_ERROR);
+    snprintf(ctx, TERCET_TEXT_MAX, "%s", text);
+}
+
+/* There is a row, says the insert; there is none, says the read. Nobody knows then whether the work was done. */
+Test(barrier_faults, a_driver_that_contradicts_itself_is_not_believed)
+{
+    char line[TERCET_TEXT_MAX] = "";
+    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = line};
+    struct tercet_barrier_driver lying_driver = faulty_driver;
+    struct bench *bench = bench_open(BENCH_MEMORY, NULL);
+    struct part part = {.bench = bench};
+    struct faulty faulty = {.inner = &memory_driver};
+    lying_driver.insert = insert_nothing;
+    tercet_barrier_close(bench->barrier);
+    cr_assert_eq(memory_driver_open(&faulty.state), 0);
+    cr_assert_eq(tercet_barrier_new(&bench->barrier, &lying_driver, &faulty, &options), 0);
+    cr_assert_eq(bench_ask_part(&part, TERCET_TRY), TERCET_STORE);
+    cr_assert_eq(part.runs, 0);
+    cr_assert_str_eq(line, "barrier: a batch was rolled back: the database failed", "the driver has nothing to say");
+    bench_close(bench);
+}
+
+static const char *say_nothing(void *ctx)
+{
+    (void)ctx;
+    return "";
+}
+
+Test(barrier_faults, a_driver_without_a_text_leaves_no_colon)
+{
+    char line[TERCET_TEXT_MAX] = "";
+    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = line};
+    struct tercet_barrier_driver silent_driver = faulty_driver;
+    struct bench *bench = bench_open(BENCH_MEMORY, NULL);
+    struct part part = {.bench = bench};
+    struct faulty faulty = {.inner = &memory_driver, .countdown = 3};
+    silent_driver.error_text = say_nothing;
+    tercet_barrier_close(bench->barrier);
+    cr_assert_eq(memory_driver_open(&faulty.state), 0);
+    cr_assert_eq(tercet_barrier_new(&bench->barrier, &silent_driver, &faulty, &options), 0);
+    cr_assert_eq(bench_ask_part(&part, TERCET_TRY), TERCET_STORE);
+    cr_assert_str_eq(line, "barrier: a batch was rolled back: the database failed");
+    bench_close(bench);
+}
+
+Test(barrier_faults, making_a_barrier_checks_its_arguments)
+{
+    struct tercet_barrier *barrier = NULL;
+    struct tercet_barrier_options no_size = {.size = 0};
+    struct tercet_barrier_driver short_driver = memory_driver;
+    struct faulty faulty = {.inner = &memory_driver};
+    short_driver.size--;
+    cr_assert_eq(tercet_barrier_new(NULL, &faulty_driver, &faulty, NULL), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_new(&barrier, NULL, &faulty, NULL), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_new(&barrier, &short_driver, &faulty, NULL), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_new(&barrier, &faulty_driver, &faulty, &no_size), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_memory_open(&barrier, &no_size), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, "/no/such/folder/app.db", &no_size, NULL), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_sqlite_open(NULL, "/no/such/folder/app.db", NULL, NULL), TERCET_INVALID);
+    cr_assert_null(barrier);
+    tercet_barrier_close(NULL);
+}
+
+/* -- Replies that are none ----------------------------------------------------------------------------------------- */
+
+static int size_without_bytes(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db;
+    (void)ctx;
+    call->reply_size = 3;
+    return 0;
+}
+
+static int bytes_without_size(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db;
+    (void)ctx;
+    call->reply = strdup("not told");
+    return 0;
+}
+
+EACH_DRIVER(barrier_faults, a_reply_without_its_bytes_or_size)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    call.hook = size_without_bytes;
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, TERCET_INVALID);
+    cr_assert_eq(call.reply_size, 0);
+    cr_assert_eq(bench_rows(bench), 0);
+    call.hook = bytes_without_size;
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, 0);
+    cr_assert_null(call.reply);
+    cr_assert_eq(bench_rows(bench), 1);
+    bench_close(bench);
 }

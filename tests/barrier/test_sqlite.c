@@ -113,6 +113,49 @@ Test(barrier_sqlite, tables_of_a_newer_version_are_refused)
     bench_close(bench);
 }
 
+/* Tables of an application's own that happen to have our names. */
+static void check_strange_tables(const char *sql, int expected, const char *says)
+{
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    sqlite3 *other = NULL;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/strange.db", bench->folder);
+    cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(other));
+    cr_assert_eq(sqlite3_close(other), SQLITE_OK);
+    check_fails(path, expected, says);
+    unlink(path);
+    bench_close(bench);
+}
+
+Test(barrier_sqlite, tables_that_are_not_ours_are_told)
+{
+    check_strange_tables("CREATE TABLE tercet_barrier_mark (x)", TERCET_STORE, "cannot read tercet_barrier_mark");
+    check_strange_tables("CREATE TABLE t (x); CREATE VIEW tercet_barrier AS SELECT x FROM t", TERCET_STORE,
+                         "cannot make the barrier's tables");
+    check_strange_tables("CREATE TABLE tercet_barrier (gid, number, state)", TERCET_STORE, "not as expected");
+}
+
+Test(barrier_sqlite, making_the_tables_waits_for_a_writer_and_then_says_so)
+{
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    struct tercet_barrier_options options = {.size = sizeof(options), .busy_timeout_ms = 20};
+    struct tercet_barrier *barrier = NULL;
+    sqlite3 *writer = NULL;
+    char path[128], text[TERCET_TEXT_MAX] = "";
+    snprintf(path, sizeof(path), "%s/busy.db", bench->folder);
+    cr_assert_eq(sqlite3_open(path, &writer), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(writer, "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), TERCET_STORE);
+    cr_assert_not_null(strstr(text, "locked"), "%s", text);
+    cr_assert_eq(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), 0, "%s", text);
+    sqlite3_close(writer);
+    tercet_barrier_close(barrier);
+    unlink(path);
+    bench_close(bench);
+}
+
 Test(barrier_sqlite, setup_sql_is_told_when_wrong)
 {
     struct bench *bench = bench_open(BENCH_SQLITE, NULL);

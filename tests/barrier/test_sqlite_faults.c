@@ -146,6 +146,54 @@ Test(barrier_sqlite_faults, local_work_that_ends_the_transaction_is_told)
     bench_close(bench);
 }
 
+static int change_tables(tercet_db db, void *ctx)
+{
+    return sqlite3_exec(db, ctx, NULL, NULL, NULL);
+}
+
+/* A statement that fails in the midst of a batch loses it, whichever it is: every table is there, a column is not. */
+Test(barrier_sqlite_faults, a_hook_that_changes_the_barriers_tables_loses_the_batch)
+{
+    static const char *const changes[] = {
+        "ALTER TABLE tercet_barrier RENAME COLUMN reply TO answer", /* no reading and no saving of replies */
+        "ALTER TABLE tercet_barrier RENAME COLUMN changed_ms TO at", /* no rows and no moves */
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+        struct part part = {.bench = bench};
+        struct sql_part sql_part = {.part = {.bench = bench}, .sql = changes[i]};
+        struct tercet_barrier_call calls[2] = {bench_call(&part, TERCET_TRY), bench_call(&part, TERCET_TRY)};
+        cr_assert_eq(bench_ask(bench, calls[1]), 0);
+        calls[0].branch = 2;
+        calls[0].hook = sql_hook;
+        calls[0].ctx = &sql_part;
+        tercet_barrier_run(bench->barrier, calls, 2);
+        cr_assert_eq(sql_part.sql_result, SQLITE_OK);
+        cr_assert_eq(calls[0].result, TERCET_STORE);
+        cr_assert_eq(calls[1].result, TERCET_STORE);
+        cr_assert_eq(bench_rows(bench), 1);
+        cr_assert_eq(bench_ask(bench, calls[1]), 0, "all is as it was");
+        bench_close(bench);
+    }
+}
+
+Test(barrier_sqlite_faults, without_the_barriers_tables_all_fails)
+{
+    struct log log = {.lines = 0};
+    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
+    struct bench *bench = bench_open(BENCH_SQLITE, &options);
+    struct part part = {.bench = bench};
+    uint64_t rows = 0, mark = 0;
+    cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "DROP TABLE tercet_barrier"), 0);
+    cr_assert_eq(tercet_barrier_stats(bench->barrier, &rows, &mark), TERCET_STORE);
+    cr_assert_eq(bench_ask_part(&part, TERCET_TRY), TERCET_STORE);
+    cr_assert_not_null(strstr(log.last, "no such table"), "%s", log.last);
+    cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "DROP TABLE tercet_barrier_mark"), 0);
+    cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "SELECT 1"), TERCET_STORE);
+    cr_assert_eq(part.runs, 0);
+    bench_close(bench);
+}
+
 /* -- Commits that fail ------------------------------------------------------------------------------------------ */
 
 static int refuse_commit(void *ctx)
