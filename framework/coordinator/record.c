@@ -48,9 +48,9 @@ static const ProtobufCMessageDescriptor *descriptor_of(enum record_type type)
     case RECORD_PARTICIPANT:
         return &tercet__store__v1__participant__descriptor;
     case RECORD_CLOCK:
-        return &tercet__store__v1__clock__descriptor;
+        break;
     }
-    return NULL;
+    return &tercet__store__v1__clock__descriptor;
 }
 
 bool record_is_whole(enum record_type type, const void *data, size_t size)
@@ -181,7 +181,6 @@ static char *full_action(struct arena *arena, const char *service, const char *a
     memcpy(full + service_size + 1, action, action_size + 1);
     return full;
 }
-
 
 struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch)
 {

@@ -200,6 +200,10 @@ Test(decode, empty_and_nonsense)
     crpc_message_free(message);
     cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){"\xff\xff\xff\xff", 4}, 0), CRPC_EDECODE);
     cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){NULL, 4}, 0), CRPC_EINVAL);
+    cr_assert_eq(crpc_message_decode(&message, NULL, (struct crpc_bytes){NULL, 0}, 0), CRPC_EINVAL);
+    /* A size that no memory has: it overflows nothing on the way to the first field, which is none. */
+    struct crpc_bytes endless = {"\0", SIZE_MAX / 32};
+    cr_assert_eq(crpc_message_decode(&message, type, endless, 0), CRPC_EDECODE);
     crpc_message_free(NULL);
 }
 

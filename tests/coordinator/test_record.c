@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records: what an entry is as bytes, and back; what is damaged or means nothing is refused.
+ */
+#include "record.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+
+#define WALL_OFFSET_MS 1700000000000
+#define BRANCHES 3
+
+/* -- The frame ---------------------------------------------------------------------------------------------------- */
+
+static struct crpc_bytes clock_record(struct arena *arena)
+{
+    Tercet__Store__V1__Clock clock = TERCET__STORE__V1__CLOCK__INIT;
+    clock.time_ms = 123456789;
+    return record_encode(arena, RECORD_CLOCK, &clock.base);
+}
+
+Test(record, comes_back_as_it_was)
+{
+    struct arena arena = {0};
+    struct crpc_bytes record = clock_record(&arena);
+    Tercet__Store__V1__Clock *clock = (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, record.data, record.size);
+    cr_assert_not_null(clock);
+    cr_assert_eq(clock->time_ms, 123456789);
+    crpc_message_free(&clock->base);
+    arena_free(&arena);
+}
+
+Test(record, any_bit_that_turned_is_found)
+{
+    struct arena arena = {0};
+    struct crpc_bytes record = clock_record(&arena);
+    uint8_t *bytes = (uint8_t *)record.data;
+    for (size_t bit = 0; bit < 8 * record.size; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        cr_assert_null(record_decode(RECORD_CLOCK, bytes, record.size), "bit %zu", bit);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t size = 0; size < record.size; size++)
+        cr_assert_null(record_decode(RECORD_CLOCK, bytes, size), "%zu bytes", size);
+    cr_assert_null(record_decode(RECORD_STATE, bytes, record.size), "another type");
+    arena_free(&arena);
+}
+
+Test(record, each_type_has_its_message)
+{
+    static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED, RECORD_PARTICIPANT,
+                                             RECORD_CLOCK};
+    static const ProtobufCMessageDescriptor *const descriptors[] = {
+        &tercet__store__v1__state__descriptor, &tercet__store__v1__branch__descriptor,
+        &tercet__store__v1__resolved__descriptor, &tercet__store__v1__participant__descriptor,
+        &tercet__store__v1__clock__descriptor};
+    for (size_t i = 0; i < 5; i++) {
+        struct arena arena = {0};
+        Tercet__Store__V1__Clock empty = TERCET__STORE__V1__CLOCK__INIT; /* no bytes: a message of any type */
+        struct crpc_bytes record = record_encode(&arena, types[i], &empty.base);
+        ProtobufCMessage *message = record_decode(types[i], record.data, record.size);
+        cr_assert_not_null(message);
+        cr_assert_eq(message->descriptor, descriptors[i]);
+        crpc_message_free(message);
+        arena_free(&arena);
+    }
+}
+
+/* The head is right, and the checksum; the body is no message. */
+Test(record, a_body_that_does_not_decode_is_damage)
+{
+    struct arena arena = {0};
+    Tercet__Store__V1__Branch branch = TERCET__STORE__V1__BRANCH__INIT;
+    branch.action = (char *)"\xff";
+    struct crpc_bytes record = record_encode(&arena, RECORD_BRANCH, &branch.base);
+    cr_assert_null(record_decode(RECORD_BRANCH, record.data, record.size));
+    arena_free(&arena);
+}
+
+/* -- An entry ------------------------------------------------------------------------------------------------------ */
+
+static char *copy_of(const char *text)
+{
+    return text != NULL ? must_strdup(text) : NULL;
+}
+
+static void add_branch(struct entry *entry, struct service *service, struct txn_branch branch, const char *reply,
+                       const char *reason)
+{
+    entry_reserve_branch(entry);
+    size_t i = entry->txn.branch_count++;
+    entry->txn.branches[i] = branch;
+    entry->infos[i] = (struct branch_info){.service = service,
+                                           .action = copy_of("reserve"),
+                                           .reply = copy_of(reply),
+                                           .reply_size = reply != NULL ? (uint32_t)strlen(reply) : 0,
+                                           .reason = copy_of(reason),
+                                           .payload = copy_of("payload"),
+                                           .payload_size = 7,
+                                           .has_payload = true,
+                                           .try_timeout_ms = 900};
+}
+
+/* An entry with every field set: three branches, one of them done, one broken and parked, one settled by hand. */
+static struct entry *make_entry(struct table *table, struct service *service)
+{
+    static const struct tercet_metadata metadata[] = {{"traceparent", "00-1"}, {"k", ""}};
+    struct entry *entry = table_add(table, "g", 1);
+    entry->txn.state = TXN_CANCELLING;
+    entry->txn.cause = TXN_CAUSE_REFUSED;
+    txn_options_default(&entry->txn.options);
+    entry->txn.options.is_ordered = entry->txn.options.decides_itself = entry->txn.options.keeps_on_refusal = true;
+    entry->txn.deadline_ms = 60000;
+    entry->created_ms = WALL_OFFSET_MS;
+    entry->deadline_wall_ms = WALL_OFFSET_MS + 60000;
+    entry->decided_ms = WALL_OFFSET_MS + 10;
+    entry->resolved_ms = WALL_OFFSET_MS + 20;
+    entry->plan_digest = 0x123456789abcdef;
+    entry->reason = must_strdup("sold out");
+    entry_set_metadata(entry, metadata, 2);
+    add_branch(entry, service, (struct txn_branch){.number = 1, .digest = 11, .try_state = TXN_TRY_DONE,
+                                                   .end_state = TXN_END_WAITING, .try_until_ms = 5000}, "seat 17", NULL);
+    add_branch(entry, service, (struct txn_branch){.number = 2, .digest = 12, .try_state = TXN_TRY_REFUSED, .attempts = 3,
+                                                   .end_state = TXN_END_WAITING, .try_until_ms = TXN_NEVER,
+                                                   .is_parked = true, .is_broken = true}, NULL, "no seats");
+    add_branch(entry, service, (struct txn_branch){.number = 9, .digest = 13, .try_state = TXN_TRY_OWN,
+                                                   .end_state = TXN_END_DONE, .try_until_ms = TXN_NEVER,
+                                                   .is_settled = true}, NULL, NULL);
+    cr_assert(txn_is_sound(&entry->txn));
+    return entry;
+}
+
+struct bench {
+    struct table table;
+    struct arena arena;
+    struct service service;
+    struct entry *entry;
+};
+
+static void bench_open(struct bench *bench)
+{
+    memset(bench, 0, sizeof(*bench));
+    strcpy(bench->service.name, "stock");
+    table_init(&bench->table);
+    bench->entry = make_entry(&bench->table, &bench->service);
+}
+
+static void bench_close(struct bench *bench)
+{
+    arena_free(&bench->arena);
+    table_free(&bench->table);
+}
+
+static void check_branches(const struct entry *is, const struct entry *was)
+{
+    cr_assert_eq(is->txn.branch_count, BRANCHES);
+    for (size_t i = 0; i < BRANCHES; i++) {
+        const struct txn_branch *a = &is->txn.branches[i], *b = &was->txn.branches[i];
+        const struct branch_info *c = &is->infos[i], *d = &was->infos[i];
+        cr_assert(a->number == b->number && a->try_state == b->try_state && a->end_state == b->end_state);
+        cr_assert(a->attempts == b->attempts && a->try_until_ms == b->try_until_ms);
+        cr_assert(a->is_parked == b->is_parked && a->is_broken == b->is_broken && a->is_settled == b->is_settled);
+        cr_assert_eq(c->reply_size, d->reply_size);
+        cr_assert(c->reply_size == 0 ? c->reply == NULL : memcmp(c->reply, d->reply, c->reply_size) == 0);
+        cr_assert(d->reason == NULL ? c->reason == NULL : strcmp(c->reason, d->reason) == 0);
+    }
+}
+
+static Tercet__Store__V1__State *decode_state(struct crpc_bytes record)
+{
+    Tercet__Store__V1__State *state =
+        (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record.data, record.size);
+    cr_assert_not_null(state);
+    return state;
+}
+
+Test(record, a_state_loads_as_it_was)
+{
+    struct bench bench;
+    bench_open(&bench);
+    Tercet__Store__V1__State *state = decode_state(record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS));
+    struct entry *copy = table_add(&bench.table, "g2", 2);
+    cr_assert(record_load_state(copy, state, WALL_OFFSET_MS));
+    crpc_message_free(&state->base);
+    cr_assert_eq(copy->txn.state, TXN_CANCELLING);
+    cr_assert_eq(copy->txn.cause, TXN_CAUSE_REFUSED);
+    cr_assert_eq(copy->txn.deadline_ms, 60000);
+    cr_assert_eq(memcmp(&copy->txn.options, &bench.entry->txn.options, sizeof(copy->txn.options)), 0);
+    cr_assert_eq(copy->created_ms, bench.entry->created_ms);
+    cr_assert_eq(copy->deadline_wall_ms, bench.entry->deadline_wall_ms);
+    cr_assert_eq(copy->decided_ms, bench.entry->decided_ms);
+    cr_assert_eq(copy->plan_digest, bench.entry->plan_digest);
+    cr_assert_str_eq(copy->reason, "sold out");
+    cr_assert_eq(copy->metadata_count, 2);
+    cr_assert_str_eq(copy->metadata[0].key, "traceparent");
+    cr_assert_str_eq(copy->metadata[0].value, "00-1");
+    cr_assert_str_eq(copy->metadata[1].value, "");
+    check_branches(copy, bench.entry);
+    bench_close(&bench);
+}
+
+/* Just begun: no branches, no metadata, no reason, no flags. */
+Test(record, a_bare_state_loads_as_it_was)
+{
+    struct bench bench;
+    bench_open(&bench);
+    struct entry *bare = table_add(&bench.table, "b", 2);
+    bare->txn.state = TXN_TRYING;
+    txn_options_default(&bare->txn.options);
+    Tercet__Store__V1__State *state = decode_state(record_of_state(&bench.arena, bare, WALL_OFFSET_MS));
+    struct entry *copy = table_add(&bench.table, "b2", 3);
+    cr_assert(record_load_state(copy, state, WALL_OFFSET_MS));
+    crpc_message_free(&state->base);
+    cr_assert_eq(copy->txn.state, TXN_TRYING);
+    cr_assert_eq(copy->txn.branch_count, 0);
+    cr_assert_eq(copy->metadata_count, 0);
+    cr_assert_null(copy->metadata);
+    cr_assert_null(copy->reason);
+    cr_assert_not(copy->txn.options.is_ordered || copy->txn.options.decides_itself || copy->txn.options.keeps_on_refusal);
+    bench_close(&bench);
+}
+
+Test(record, a_branch_keeps_what_is_needed_to_call_it)
+{
+    struct bench bench;
+    bench_open(&bench);
+    for (size_t i = 0; i < BRANCHES; i++) {
+        struct crpc_bytes record = record_of_branch(&bench.arena, bench.entry, &bench.entry->txn.branches[i]);
+        Tercet__Store__V1__Branch *branch =
+            (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, record.data, record.size);
+        cr_assert_not_null(branch);
+        cr_assert_str_eq(branch->action, "stock/reserve");
+        cr_assert_eq(branch->payload.len, 7);
+        cr_assert_eq(memcmp(branch->payload.data, "payload", 7), 0);
+        cr_assert_eq(branch->try_timeout_ms, 900);
+        cr_assert_eq(branch->own_call, i == 2);
+        cr_assert_eq(branch->digest, 11 + i);
+        crpc_message_free(&branch->base);
+    }
+    bench_close(&bench);
+}
+
+Test(record, what_is_resolved_keeps_its_state_and_what_identifies_it)
+{
+    struct bench bench;
+    bench_open(&bench);
+    struct crpc_bytes record = record_of_resolved(&bench.arena, bench.entry, WALL_OFFSET_MS);
+    Tercet__Store__V1__Resolved *resolved =
+        (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, record.data, record.size);
+    cr_assert_not_null(resolved);
+    cr_assert_eq(resolved->resolved_ms, WALL_OFFSET_MS + 20);
+    cr_assert_eq(resolved->n_actions, BRANCHES);
+    cr_assert_eq(resolved->n_digests, BRANCHES);
+    for (size_t i = 0; i < BRANCHES; i++) {
+        cr_assert_str_eq(resolved->actions[i], "stock/reserve");
+        cr_assert_eq(resolved->digests[i], 11 + i);
+    }
+    cr_assert_str_eq(resolved->state->gid, "g");
+    cr_assert_eq(resolved->state->n_branches, BRANCHES);
+    crpc_message_free(&resolved->base);
+    bench_close(&bench);
+}
+
+/* -- Numbers that mean nothing -------------------------------------------------------------------------------------- */
+
+static void set_state(Tercet__Store__V1__State *state)
+{
+    state->state = TXN_CANCELLED + 1;
+}
+
+static void set_cause(Tercet__Store__V1__State *state)
+{
+    state->cause = TXN_CAUSE_OPERATOR + 1;
+}
+
+static void set_try_state(Tercet__Store__V1__State *state)
+{
+    state->branches[2]->try_state = TXN_TRY_UNKNOWN + 1;
+}
+
+static void set_end_state(Tercet__Store__V1__State *state)
+{
+    state->branches[0]->end_state = TXN_END_DONE + 1;
+}
+
+static void set_try_until(Tercet__Store__V1__State *state)
+{
+    state->branches[1]->try_until_ms = INT64_MIN;
+}
+
+static void set_created(Tercet__Store__V1__State *state)
+{
+    state->created_ms = INT64_MAX;
+}
+
+static void set_deadline(Tercet__Store__V1__State *state)
+{
+    state->deadline_ms = INT64_MAX / 8 + 1;
+}
+
+static void set_decided(Tercet__Store__V1__State *state)
+{
+    state->decided_ms = INT64_MIN / 8 - 1;
+}
+
+Test(record, a_state_out_of_range_is_refused)
+{
+    static void (*const changes[])(Tercet__Store__V1__State *) = {set_state,     set_cause,   set_try_state, set_end_state,
+                                                                  set_try_until, set_created, set_deadline,  set_decided};
+    struct bench bench;
+    bench_open(&bench);
+    struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        Tercet__Store__V1__State *state = decode_state(record);
+        struct entry *entry = table_add(&bench.table, "h", 2 + i);
+        changes[i](state);
+        cr_assert_not(record_load_state(entry, state, WALL_OFFSET_MS), "change %zu", i);
+        cr_assert_eq(entry->txn.branch_count, 0);
+        crpc_message_free(&state->base);
+    }
+    bench_close(&bench);
+}
+
+Test(record, a_state_with_too_many_branches_is_refused)
+{
+    struct bench bench;
+    Tercet__Store__V1__State state = TERCET__STORE__V1__STATE__INIT;
+    bench_open(&bench);
+    struct entry *entry = table_add(&bench.table, "h", 2);
+    state.n_branches = TXN_BRANCHES_MAX + 1;
+    cr_assert_not(record_load_state(entry, &state, WALL_OFFSET_MS));
+    bench_close(&bench);
+}
