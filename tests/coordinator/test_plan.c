@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Requests checked and prepared, without a thread or a socket: a coordinator's state made by hand, and a store that finds
+ * what the test says.
+ */
+#include "plan.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "record.h"
+
+#define OPEN_MAX 3
+
+struct bench {
+    struct store store; /* first: the driver is given it */
+    struct coordinator *c;
+    int find_result;
+    struct crpc_bytes resolved; /* what is found */
+    const char *text;           /* of the last answer */
+    struct found found;
+};
+
+/* -- The store ----------------------------------------------------------------------------------------------------- */
+
+static int find(struct store *store, const char *gid, uint64_t *number, struct store_value *out)
+{
+    const struct bench *bench = (const struct bench *)(const void *)store;
+    cr_assert_not_null(gid);
+    if (bench->find_result != 0)
+        return bench->find_result;
+    *number = 7;
+    out->data = malloc(bench->resolved.size);
+    out->size = bench->resolved.size;
+    memcpy(out->data, bench->resolved.data, out->size);
+    return 0;
+}
+
+static const struct store_driver driver = {.find = find};
+
+static void bench_open(struct bench *bench)
+{
+    struct coordinator *c = calloc(1, sizeof(*c));
+    memset(bench, 0, sizeof(*bench));
+    bench->store.driver = &driver;
+    bench->find_result = STORE_NOT_FOUND;
+    bench->c = c;
+    c->options = (struct tercet_coordinator_options){.size = sizeof(c->options), .open_max = OPEN_MAX, .retry_base_ms = 50,
+                                                     .retry_cap_ms = 2000, .park_after_failures = 4,
+                                                     .park_after_ms = 8000};
+    c->store = &bench->store;
+    c->store_stats = (struct store_stats){.bytes_max = 1u << 30, .disk_free_bytes = UINT64_MAX};
+    c->next_number = 1;
+    c->now_ms = 1000;
+    c->wall_ms = 1700000001000;
+    table_init(&c->table);
+    queue_init(&c->queue);
+    batcher_init(c);
+}
+
+static void bench_close(struct bench *bench)
+{
+    struct coordinator *c = bench->c;
+    found_clear(&bench->found);
+    while (c->table.oldest != NULL)
+        owner_forget(c, c->table.oldest);
+    table_free(&c->table);
+    dispatch_free(c);
+    queue_destroy(&c->queue);
+    batcher_free(c);
+    arena_free(&c->scratch);
+    free(c);
+}
+
+/* -- Asking --------------------------------------------------------------------------------------------------------- */
+
+static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options *options)
+{
+    Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
+    request.options = options;
+    found_clear(&bench->found);
+    bench->text = NULL;
+    return plan_begin(bench->c, &request, gid, &bench->found, &bench->text);
+}
+
+static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *branches, size_t count)
+{
+    static char made[TERCET_TEXT_MAX];
+    static Tercet__V1__Branch *views[TERCET_BRANCHES_MAX + 1];
+    Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;
+    for (size_t i = 0; i < count; i++)
+        views[i] = &branches[i];
+    request.gid = (char *)(uintptr_t)gid;
+    request.branches = views;
+    request.n_branches = count;
+    found_clear(&bench->found);
+    bench->text = NULL;
+    return plan_run(bench->c, &request, &bench->found, &bench->text, made);
+}
+
+static void init_branches(Tercet__V1__Branch *branches, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tercet__v1__branch__init(&branches[i]);
+        branches[i].action = (char *)(uintptr_t) "stock/reserve";
+    }
+}
+
+static void check(struct bench *bench, int result, int expected, const char *says)
+{
+    cr_assert_eq(result, expected, "%d: %s", result, bench->text != NULL ? bench->text : "");
+    if (says != NULL)
+        cr_assert(bench->text != NULL && strstr(bench->text, says) != NULL, "%s",
+                  bench->text != NULL ? bench->text : "");
+}
+
+/* -- Begin ---------------------------------------------------------------------------------------------------------- */
+
+Test(plan, the_same_begin_again_finds_what_it_made)
+{
+    struct bench bench;
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    bench_open(&bench);
+    options.retry_cap_ms = 700;
+    check(&bench, begin_with(&bench, "g", &options), 0, NULL);
+    struct entry *entry = bench.found.entry;
+    cr_assert_eq(bench.c->totals.begun, 1);
+    check(&bench, begin_with(&bench, "g", &options), 0, NULL);
+    cr_assert_eq(bench.found.entry, entry);
+    cr_assert_eq(bench.c->totals.begun, 1);
+    options.retry_cap_ms = 701;
+    check(&bench, begin_with(&bench, "g", &options), TERCET_EXISTS, "other options");
+    options.retry_cap_ms = 700;
+    entry->txn.options.decides_itself = true;
+    check(&bench, begin_with(&bench, "g", &options), TERCET_EXISTS, "another plan");
+    bench_close(&bench);
+}
+
+Test(plan, a_begin_without_a_gid_makes_one)
+{
+    struct bench bench;
+    bench_open(&bench);
+    check(&bench, begin_with(&bench, "", NULL), 0, NULL);
+    cr_assert_eq(strlen(bench.found.entry->gid), 26);
+    bench_close(&bench);
+}
+
+Test(plan, options_of_the_request_go_before_the_coordinators)
+{
+    struct bench bench;
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    Tercet__V1__Metadata metadata = TERCET__V1__METADATA__INIT;
+    Tercet__V1__Metadata *metadatas[] = {&metadata};
+    bench_open(&bench);
+    check(&bench, begin_with(&bench, "plain", NULL), 0, NULL);
+    const struct txn *txn = &bench.found.entry->txn;
+    cr_assert(txn->options.retry_base_ms == 50 && txn->options.retry_cap_ms == 2000);
+    cr_assert(txn->options.park_attempts == 4 && txn->options.park_after_ms == 8000);
+    cr_assert_eq(txn->deadline_ms, 1000 + 60000);
+    cr_assert_eq(bench.found.entry->metadata_count, 0);
+    metadata.key = (char *)(uintptr_t) "k";
+    metadata.value = (char *)(uintptr_t) "v";
+    options = (Tercet__V1__Options){.base = options.base, .deadline_ms = 5000, .ordered = true, .keep_on_refusal = true,
+                                    .retry_base_ms = 1, .retry_cap_ms = 2, .park_after_failures = 3, .park_after_ms = 4,
+                                    .metadata = metadatas, .n_metadata = 1};
+    check(&bench, begin_with(&bench, "own", &options), 0, NULL);
+    txn = &bench.found.entry->txn;
+    cr_assert(txn->options.is_ordered && txn->options.keeps_on_refusal);
+    cr_assert(txn->options.retry_base_ms == 1 && txn->options.retry_cap_ms == 2);
+    cr_assert(txn->options.park_attempts == 3 && txn->options.park_after_ms == 4);
+    cr_assert_eq(txn->deadline_ms, 1000 + 5000);
+    cr_assert_eq(bench.found.entry->deadline_wall_ms, 1700000001000 + 5000);
+    cr_assert_str_eq(bench.found.entry->metadata[0].key, "k");
+    bench_close(&bench);
+}
+
+Test(plan, options_out_of_range_are_refused)
+{
+    struct bench bench;
+    Tercet__V1__Metadata metadata[2] = {TERCET__V1__METADATA__INIT, TERCET__V1__METADATA__INIT};
+    Tercet__V1__Metadata *metadatas[] = {&metadata[0], &metadata[1]};
+    const Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
+    bench_open(&bench);
+    Tercet__V1__Options options = none;
+    options.deadline_ms = (uint32_t)TERCET_TIMEOUT_MS_MAX + 1;
+    check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "30 days");
+    options = none;
+    options.retry_base_ms = 3600001;
+    check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "an hour");
+    options = none;
+    options.retry_cap_ms = 3600001;
+    check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "an hour");
+    options = none;
+    options.metadata = metadatas;
+    options.n_metadata = 2;
+    metadata[0].key = (char *)(uintptr_t) "Upper";
+    metadata[1].key = (char *)(uintptr_t) "k";
+    check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "a-z");
+    static char large[TERCET_METADATA_BYTES_MAX + 1];
+    memset(large, 'v', sizeof(large) - 1);
+    metadata[0] = (Tercet__V1__Metadata){.base = metadata[0].base, .key = metadata[1].key, .value = large};
+    check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "4096");
+    cr_assert_eq(bench.c->table.count, 0);
+    bench_close(&bench);
+}
+
+Test(plan, gids_are_checked)
+{
+    struct bench bench;
+    Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
+    bench_open(&bench);
+    check(&bench, begin_with(&bench, "not a gid", NULL), TERCET_INVALID, "characters");
+    request.gid = (char *)(uintptr_t) "one";
+    int result = plan_begin(bench.c, &request, "another", &bench.found, &bench.text);
+    check(&bench, result, TERCET_INVALID, "differ");
+    check(&bench, plan_begin(bench.c, &request, "one", &bench.found, &bench.text), 0, NULL);
+    bench_close(&bench);
+}
+
+Test(plan, new_work_may_be_refused)
+{
+    struct bench bench;
+    Tercet__V1__Branch branch;
+    bench_open(&bench);
+    init_branches(&branch, 1);
+    bench.c->refuses = "no room";
+    check(&bench, begin_with(&bench, "g1", NULL), TERCET_EXHAUSTED, "no room");
+    check(&bench, run_with(&bench, "g1", &branch, 1), TERCET_EXHAUSTED, "no room");
+    bench.c->refuses = NULL;
+    for (int i = 1; i <= OPEN_MAX; i++) {
+        char gid[8] = {'g', (char)('0' + i), '\0'};
+        check(&bench, begin_with(&bench, gid, NULL), 0, NULL);
+    }
+    check(&bench, begin_with(&bench, "g4", NULL), TERCET_EXHAUSTED, "--open-max");
+    bench.c->is_closing = true;
+    check(&bench, begin_with(&bench, "g4", NULL), TERCET_UNAVAILABLE, "stopping");
+    check(&bench, begin_with(&bench, "g3", NULL), 0, NULL);
+    bench_close(&bench);
+}
+
+/* -- What has ended -------------------------------------------------------------------------------------------------- */
+
+static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_state, size_t actions, size_t digests)
+{
+    static char *names[] = {(char *)(uintptr_t) "stock/reserve", (char *)(uintptr_t) "pay/reserve"};
+    static uint64_t numbers[] = {1, 2};
+    Tercet__Store__V1__Resolved resolved = TERCET__STORE__V1__RESOLVED__INIT;
+    Tercet__Store__V1__State state = TERCET__STORE__V1__STATE__INIT;
+    Tercet__Store__V1__BranchState branches[2] = {TERCET__STORE__V1__BRANCH_STATE__INIT,
+                                                  TERCET__STORE__V1__BRANCH_STATE__INIT};
+    Tercet__Store__V1__BranchState *views[] = {&branches[0], &branches[1]};
+    branches[0].number = 3;
+    branches[1].number = 8;
+    state.plan_digest = plan_digest;
+    state.branches = views;
+    state.n_branches = 2;
+    resolved.state = has_state ? &state : NULL;
+    resolved.actions = names;
+    resolved.n_actions = actions;
+    resolved.digests = numbers;
+    resolved.n_digests = digests;
+    bench->find_result = 0;
+    bench->resolved = record_encode(&bench->c->scratch, RECORD_RESOLVED, &resolved.base);
+}
+
+static int find_gid(struct bench *bench)
+{
+    found_clear(&bench->found);
+    bench->text = NULL;
+    return plan_find(bench->c, "ended", &bench->found, &bench->text);
+}
+
+Test(plan, what_has_ended_is_found)
+{
+    struct bench bench;
+    bench_open(&bench);
+    check(&bench, find_gid(&bench), TERCET_NOT_FOUND, NULL);
+    set_resolved(&bench, 5, true, 2, 2);
+    check(&bench, find_gid(&bench), 0, NULL);
+    cr_assert_null(bench.found.entry);
+    cr_assert_eq(bench.found.number, 7);
+    cr_assert_eq(plan_resolved_branch(bench.found.resolved, 3), 0);
+    cr_assert_eq(plan_resolved_branch(bench.found.resolved, 8), 1);
+    cr_assert_eq(plan_resolved_branch(bench.found.resolved, 1), -1);
+    bench_close(&bench);
+}
+
+Test(plan, a_repeat_of_what_has_ended_is_known_by_its_digest)
+{
+    struct bench bench;
+    bench_open(&bench);
+    check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
+    uint64_t digest = bench.found.entry->plan_digest;
+    owner_forget(bench.c, bench.found.entry);
+    set_resolved(&bench, digest, true, 2, 2);
+    check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
+    cr_assert_not_null(bench.found.resolved);
+    set_resolved(&bench, digest + 1, true, 2, 2);
+    check(&bench, begin_with(&bench, "ended", NULL), TERCET_EXISTS, "choose a new gid");
+    cr_assert_eq(bench.c->table.count, 0);
+    bench_close(&bench);
+}
+
+/* It is not told as "unknown": a Run that comes again would run again. */
+Test(plan, a_damaged_record_of_what_has_ended_is_told)
+{
+    struct bench bench;
+    bench_open(&bench);
+    set_resolved(&bench, 5, false, 0, 0);
+    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    set_resolved(&bench, 5, true, 1, 2);
+    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    set_resolved(&bench, 5, true, 2, 1);
+    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    set_resolved(&bench, 5, true, 2, 2);
+    bench.resolved.size--;
+    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    cr_assert_not(atomic_load(&bench.c->has_failed), "the others go on");
+    cr_assert_null(bench.found.resolved);
+    bench_close(&bench);
+}
+
+Test(plan, a_store_that_cannot_be_read_stops_the_coordinator)
+{
+    struct bench bench;
+    bench_open(&bench);
+    bench.find_result = STORE_IO;
+    check(&bench, find_gid(&bench), TERCET_UNAVAILABLE, NULL);
+    cr_assert(atomic_load(&bench.c->has_failed));
+    bench_close(&bench);
+}
+
+/* -- Branches -------------------------------------------------------------------------------------------------------- */
+
+static int check_one(struct bench *bench, const Tercet__V1__Branch *branch)
+{
+    bench->text = NULL;
+    return plan_check_branch(branch, &bench->text);
+}
+
+Test(plan, branches_are_checked)
+{
+    struct bench bench;
+    Tercet__V1__Branch good, bad;
+    bench_open(&bench);
+    init_branches(&good, 1);
+    good.number = 1;
+    check(&bench, check_one(&bench, &good), 0, NULL);
+    check(&bench, check_one(&bench, NULL), TERCET_INVALID, "missing");
+    bad = good;
+    bad.number = 0;
+    check(&bench, check_one(&bench, &bad), TERCET_INVALID, "1 to 1024");
+    bad = good;
+    bad.action = (char *)(uintptr_t) "reserve";
+    check(&bench, check_one(&bench, &bad), TERCET_INVALID, "service/name");
+    bad = good;
+    bad.payload.len = TERCET_PAYLOAD_MAX + 1;
+    check(&bench, check_one(&bench, &bad), TERCET_INVALID, "65536");
+    bad = good;
+    bad.try_timeout_ms = (uint32_t)TERCET_TIMEOUT_MS_MAX + 1;
+    check(&bench, check_one(&bench, &bad), TERCET_INVALID, "30 days");
+    bench_close(&bench);
+}
+
+Test(plan, runs_are_checked_as_a_whole)
+{
+    static Tercet__V1__Branch branches[TERCET_BRANCHES_MAX + 1];
+    struct bench bench;
+    bench_open(&bench);
+    init_branches(branches, TERCET_BRANCHES_MAX + 1);
+    check(&bench, run_with(&bench, "g", branches, 0), TERCET_INVALID, "no branches");
+    check(&bench, run_with(&bench, "g", branches, TERCET_BRANCHES_MAX + 1), TERCET_INVALID, "at most 1024");
+    branches[1].number = TERCET_BRANCHES_MAX + 1;
+    check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "1 to 1024");
+    branches[1].number = 1;
+    check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "same number");
+    branches[1].number = 2;
+    branches[1].action = (char *)(uintptr_t) "reserve";
+    check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "service/name");
+    cr_assert_eq(bench.c->table.count, 0);
+    bench_close(&bench);
+}
+
+Test(plan, the_branches_of_a_run_are_enlisted_by_number)
+{
+    static const uint32_t numbers[] = {9, 2, 5};
+    struct bench bench;
+    Tercet__V1__Branch branches[3];
+    bench_open(&bench);
+    init_branches(branches, 3);
+    for (size_t i = 0; i < 3; i++)
+        branches[i].number = numbers[i];
+    check(&bench, run_with(&bench, "g", branches, 3), 0, NULL);
+    const struct entry *entry = bench.found.entry;
+    cr_assert(entry->txn.options.decides_itself);
+    cr_assert_eq(entry->txn.branch_count, 3);
+    cr_assert_eq(entry->txn.branches[0].number, 2);
+    cr_assert_eq(entry->txn.branches[2].number, 9);
+    cr_assert_eq(entry->txn.branches[0].try_until_ms, 1000 + TRY_TIMEOUT_MS_DEFAULT);
+    check(&bench, run_with(&bench, "g", branches, 3), 0, NULL);
+    cr_assert_eq(bench.found.entry, entry);
+    branches[1].number = 3;
+    check(&bench, run_with(&bench, "g", branches, 3), TERCET_EXISTS, "another plan");
+    bench_close(&bench);
+}
+
+Test(plan, too_many_services_are_told)
+{
+    struct bench bench;
+    Tercet__V1__Branch branch;
+    bench_open(&bench);
+    init_branches(&branch, 1);
+    bench.c->dispatch.service_count = SERVICES_MAX;
+    check(&bench, run_with(&bench, "g", &branch, 1), TERCET_EXHAUSTED, "4096");
+    cr_assert_eq(bench.c->table.count, 0);
+    bench.c->dispatch.service_count = 0;
+    bench_close(&bench);
+}
+
+/* -- Reasons and results ---------------------------------------------------------------------------------------------- */
+
+Test(plan, the_first_reason_is_kept_while_it_is_undecided)
+{
+    struct bench bench;
+    bench_open(&bench);
+    check(&bench, begin_with(&bench, "g", NULL), 0, NULL);
+    struct entry *entry = bench.found.entry;
+    plan_keep_reason(entry, "");
+    cr_assert_null(entry->reason);
+    entry->txn.state = TXN_CANCELLING;
+    plan_keep_reason(entry, "too late");
+    cr_assert_null(entry->reason);
+    entry->txn.state = TXN_TRYING;
+    plan_keep_reason(entry, "first");
+    plan_keep_reason(entry, "second");
+    cr_assert_str_eq(entry->reason, "first");
+    check(&bench, plan_check_reason("\xff", &bench.text), TERCET_INVALID, "UTF-8");
+    check(&bench, plan_check_reason("because", &bench.text), 0, NULL);
+    bench_close(&bench);
+}
+
+Test(plan, results_of_the_core)
+{
+    static const int pairs[][2] = {{0, 0},
+                                   {TXN_EXISTS, TERCET_EXISTS},
+                                   {TXN_DECIDED_ALREADY, TERCET_DECIDED},
+                                   {TXN_NOT_READY, TERCET_NOT_READY},
+                                   {TXN_NOT_PARKED, TERCET_NOT_READY},
+                                   {TXN_NO_BRANCH, TERCET_NOT_FOUND},
+                                   {TXN_LIMIT, TERCET_INVALID}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        cr_assert_eq(plan_error_of_core(pairs[i][0]), pairs[i][1], "%d", pairs[i][0]);
+}
