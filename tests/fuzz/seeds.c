@@ -287,6 +287,34 @@ static void write_requests(unsigned number)
     write_seed("fuzz_coordinator", number, &seed);
 }
 
+/* A part of fuzz_crpc and its bodies, each behind its length. */
+static void write_crpc(unsigned number, uint8_t part, const char *const *bodies, size_t count)
+{
+    struct seed seed = {.size = 0};
+    put(&seed, part);
+    for (size_t i = 0; i < count; i++) {
+        put(&seed, (uint8_t)strlen(bodies[i]));
+        put_bytes(&seed, bodies[i], strlen(bodies[i]));
+    }
+    write_seed("fuzz_crpc", number, &seed);
+}
+
+static void write_crpc_parts(void)
+{
+    /* ServerReflectionRequest: a file, symbols, the list, extensions; nothing that is asked for. */
+    static const char *const questions[] = {"\x1a\x16" "tercet/v1/tercet.proto", "\x22\x10" "tercet.v1.Branch",
+                                            "\x22\x1c" "tercet.v1.Coordinator.Begin1", "\x22\x03" "a.b",
+                                            "\x3a\x01*", "\x32\x10" "tercet.v1.Branch", "\x2a\x02\x10\x01", "\x0a\x01h"};
+    static const char *const metadata[] = {"traceparent", "00-1", "x-bin", "\x01\xff", "traceparent", ""};
+    static const char *const keys[] = {"k", "v", "grpc-x", "v", ":path", "/", "Upper", "v", "x-bin", "\x01\xff", "k", "\n"};
+    write_crpc(0, 0, questions, sizeof(questions) / sizeof(questions[0]));
+    write_text("fuzz_crpc", 1, 1, "\x01\x0a\x15tercet.v1.Coordinator");
+    write_text("fuzz_crpc", 2, 1, "\x02\x0a\x02no");
+    write_text("fuzz_crpc", 3, 1, "\x83");
+    write_crpc(4, 2, metadata, sizeof(metadata) / sizeof(metadata[0]));
+    write_crpc(5, 3, keys, sizeof(keys) / sizeof(keys[0]));
+}
+
 /* Long runs of anything, the same at every call. */
 static void write_random(const char *target, unsigned number, size_t size)
 {
@@ -319,5 +347,6 @@ int main(int argc, char **argv)
     write_store(4, 2, 1, 0, 2, 0);
     write_store(5, 0, 2, 1, 4, 1);
     write_requests(6);
+    write_crpc_parts();
     return 0;
 }
