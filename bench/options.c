@@ -36,6 +36,7 @@ static const char usage[] =
     "  --limits SECONDS           for each limit of the machine; 0: not measured (default 2)\n"
     "  --unresolved N             instead: new work, restart and memory with N transactions that wait for a participant\n"
     "                             that is down, compared with none; then the participant comes back, and all again\n"
+    "  --rounds 1|2               1: without \"all again\", in half the time (default 2)\n"
     "  --coordinator ADDRESS      one that runs (default: starts tercetd)\n"
     "  --tercetd PATH             the program (default: beside this one, in the build tree, in PATH)\n"
     "  --dir DIR                  where the files go for the time, on a disk (default /var/tmp)\n"
@@ -82,6 +83,7 @@ static const struct entry entries[] = {
     NUMBER("batch", batch_max, 1, 4096),
     NUMBER("limits", limits_s, 0, 60),
     NUMBER("unresolved", unresolved, 1, UNRESOLVED_MAX),
+    NUMBER("rounds", rounds, 1, 2),
     TEXT("coordinator", coordinator),
     TEXT("tercetd", tercetd),
     TEXT("dir", dir),
@@ -195,7 +197,7 @@ void options_parse(struct options *out, int argc, char **argv)
 {
     *out = (struct options){
         .branches = 2, .payload_size = 64, .participants = 2, .duration_s = 10, .warmup_s = 2, .limits_s = 2,
-        .window = 4096, .batch_max = 256,
+        .window = 4096, .batch_max = 256, .rounds = 2,
     };
     take_all(out, argc, argv);
     check_unresolved(out);

@@ -40,6 +40,19 @@ static double rate_of(const struct load_result *load)
     return load->seconds > 0 ? (double)load->finished / load->seconds : 0;
 }
 
+/* Before and after, so that a machine that becomes slower counts half. */
+static double rate_of_empty(const struct load_result *works)
+{
+    double before = rate_of(&works[WORK_EMPTY]);
+    double after = rate_of(&works[WORK_DRAINED]);
+    return after > 0 ? (before + after) / 2 : before;
+}
+
+static double cpu_of(const struct load_result *load)
+{
+    return load->ended > 0 ? load->coordinator_cpu / (double)load->ended : 0;
+}
+
 /* Bytes of heap that each takes, beyond what was there at `base`. */
 static void add_each(cJSON *object, const char *name, const struct unresolved_result *result, enum moment moment,
                      enum moment base, double count)
@@ -61,11 +74,9 @@ void report_unresolved(cJSON *root, const struct shared *shared)
     add_work(root, "work_empty", &works[WORK_EMPTY]);
     add_work(root, "work_full", &works[WORK_FULL]);
     add_work(root, "work_drained", &works[WORK_DRAINED]);
-    cJSON *object = cJSON_AddObjectToObject(root, "full_to_empty"); /* empty: before and after, in the middle */
-    report_ratio(object, "throughput", 2 * rate_of(&works[WORK_FULL]), rate_of(&works[WORK_EMPTY]) + rate_of(&works[WORK_DRAINED]));
-    report_ratio(object, "throughput_to_before", rate_of(&works[WORK_FULL]), rate_of(&works[WORK_EMPTY]));
-    report_ratio(object, "coordinator_cpu", works[WORK_FULL].coordinator_cpu / (double)works[WORK_FULL].ended,
-                 works[WORK_EMPTY].coordinator_cpu / (double)works[WORK_EMPTY].ended);
+    cJSON *object = cJSON_AddObjectToObject(root, "full_to_empty");
+    report_ratio(object, "throughput", rate_of(&works[WORK_FULL]), rate_of_empty(works));
+    report_ratio(object, "coordinator_cpu", cpu_of(&works[WORK_FULL]), cpu_of(&works[WORK_EMPTY]));
     object = cJSON_AddObjectToObject(root, "heap_bytes_each");
     add_each(object, "trying", result, MOMENT_TRYING, MOMENT_EMPTY, count);
     add_each(object, "confirming", result, MOMENT_CONFIRMING, MOMENT_EMPTY, count);
