@@ -37,6 +37,38 @@ run() {
     timeout 60 "$bench" --tercetd "$tercetd" --warmup 0 -o json "$@" | check
 }
 
+# The same for --unresolved: N transactions were where they were to be at each moment, whatever the figures are.
+check_unresolved() {
+    if ! command -v python3 >/dev/null; then
+        cat >/dev/null
+        return
+    fi
+    python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+count = result["options"]["unresolved"]
+moments = result["moments"]
+audit = result["exactly_once"]
+assert audit["violations"] == 0 and audit["unknown"] == 0 and audit["cancelled"] == 0, audit
+assert audit["confirmed"] == audit["transactions"] > 2 * count, audit
+assert audit["effects"] == 2 * result["options"]["branches"] * audit["transactions"], audit
+assert moments["trying"]["trying"] == count and moments["trying"]["confirming"] == 0, moments
+for name in "confirming", "worked_full", "restarted", "refilled":
+    assert count <= moments[name]["trying"] + moments[name]["confirming"] <= count + 1, (name, moments)
+assert moments["confirming"]["confirming"] == count, moments
+for name in "worked_empty", "drained", "settled", "worked_drained", "redrained":
+    assert moments[name]["trying"] + moments[name]["confirming"] <= 1, (name, moments)
+assert moments["settled"]["resolved_records"] == 0 and moments["drained"]["resolved_records"] > 0, moments
+assert all(moment["heap_mib"] > 0 and moment["file_mib"] > 0 for moment in moments.values()), moments
+for name in "work_empty", "work_full", "work_drained":
+    assert result[name]["transactions_per_second"] > 0, result[name]
+assert 0 < result["restart"]["ready_seconds"] < result["restart"]["first_decided_seconds"], result["restart"]
+assert result["redriven_per_second"]["after_restart"] > 0 and result["file_growth"]["drained"] > 0, result
+'
+}
+
+echo "tercet-bench --unresolved"
+timeout 120 "$bench" --tercetd "$tercetd" --unresolved 2000 --duration 1 --warmup 0 --in-flight 100 -o json | check_unresolved
 run --form run --duration 2 --in-flight 50 --limits 1
 run --form run --duration 1 --in-flight 20 --limits 0 --refuse 30 --barrier "$barrier" --wait resolved
 run --form steps --duration 1 --in-flight 20 --limits 0 --refuse 30 --wait resolved --transport unix
