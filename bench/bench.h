@@ -4,7 +4,7 @@
  * writes options and addresses into it before it starts the others; each of them writes its own part only.
  *
  *   tercet-bench ──fork, exec──▶ tercetd
- *                ──────────────▶ --role participant:0 ..., load, limits, echo-server, echo-client,
+ *                ──────────────▶ --role participant:0 ..., load, limits, echo-server:0 ..., echo-client,
  *                                fill, observer, trickle (with --unresolved)
  *
  * A role talks to the first process by lines: "ok" or "ok TEXT" on its standard output when it has done what was asked,
@@ -50,7 +50,8 @@ struct shared {
     char dir[PATH_SIZE];
     char coordinator[ADDRESS_SIZE];
     char own[PARTICIPANTS_MAX][ADDRESS_SIZE]; /* --form own: where participants listen */
-    char echo[ADDRESS_SIZE];
+    char echo[PARTICIPANTS_MAX][ADDRESS_SIZE];
+    pid_t echo_pids[PARTICIPANTS_MAX];
     pid_t coordinator_pid; /* 0: not ours */
     pid_t participant_pids[PARTICIPANTS_MAX + 1];
     uint64_t seq_end; /* transactions so far; who starts some goes on from here */
@@ -99,7 +100,7 @@ int64_t now_ns(void);
 int role_participant(struct shared *shared, uint32_t index);
 int role_load(struct shared *shared);
 int role_limits(struct shared *shared);
-int role_echo_server(struct shared *shared);
+int role_echo_server(struct shared *shared, uint32_t index);
 int role_echo_client(struct shared *shared);
 int role_fill(struct shared *shared);
 int role_observer(struct shared *shared);

@@ -29,6 +29,9 @@ assert result["forced_syncs_per_transaction"] > 0 and result["calls_per_transact
 assert result["cpu_us_per_transaction"]["coordinator"] > 0, result
 if result["limits"] is not None:
     assert result["limits"]["echo_records_per_second"] > 0 and result["ratios"]["of_store"] > 0, result
+    assert all(us > 0 for us in result["bare_cpu_us_per_transaction"].values()), result
+    assert result["ratios"]["coordinator_cpu_to_bare"] > 0, result
+    assert result["limits"]["echo_us"]["count"] > 0 and result["limits"]["echo_to_participants_us"]["count"] > 0, result
 '
 }
 
@@ -71,7 +74,7 @@ echo "tercet-bench --unresolved"
 timeout 120 "$bench" --tercetd "$tercetd" --unresolved 2000 --duration 1 --warmup 0 --in-flight 100 -o json | check_unresolved
 run --form run --duration 2 --in-flight 50 --limits 1
 run --form run --duration 1 --in-flight 20 --limits 0 --refuse 30 --barrier "$barrier" --wait resolved
-run --form steps --duration 1 --in-flight 20 --limits 0 --refuse 30 --wait resolved --transport unix
+run --form steps --duration 1 --in-flight 20 --limits 1 --refuse 30 --wait resolved --transport unix
 run --form own --duration 1 --in-flight 8 --limits 0 --refuse 30 --branches 3
-run --form own --duration 1 --in-flight 8 --limits 0 --api unary --transport unix
+run --form own --duration 1 --in-flight 8 --limits 1 --api unary --transport unix
 run --form run --duration 1 --limits 0 --api unary --rate 200 --participants 1

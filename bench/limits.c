@@ -5,6 +5,8 @@
  */
 #include "bench.h"
 
+#include "process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -78,6 +80,7 @@ static bool commit(struct bench_store *bench)
 static bool measure_single(struct bench_store *bench, struct limits_result *out)
 {
     int64_t end = now_ns() + bench->options->limits_s * INT64_C(1000000000);
+    double cpu = process_cpu(getpid());
     for (uint64_t number = bench->next_number; now_ns() < end; number++) {
         int64_t begin = now_ns();
         if (number > bench->next_number)
@@ -92,7 +95,9 @@ static bool measure_single(struct bench_store *bench, struct limits_result *out)
         histogram_add(&out->commit, middle - begin);
         histogram_add(&out->commit, now_ns() - middle);
     }
-    bench->next_number += out->commit.count / 2;
+    uint64_t count = out->commit.count / 2;
+    out->store_cpu_us = (process_cpu(getpid()) - cpu) * 1e6 / (double)(count > 0 ? count : 1);
+    bench->next_number += count;
     return true;
 }
 
@@ -102,6 +107,7 @@ static bool measure_group(struct bench_store *bench, struct limits_result *out)
     uint64_t group = (uint64_t)(out->group + 0.5);
     uint64_t first = bench->next_number;
     uint64_t commits = 0;
+    double cpu = process_cpu(getpid());
     int64_t begin = now_ns();
     int64_t end = begin + bench->options->limits_s * INT64_C(1000000000);
     for (; now_ns() < end; commits++) {
@@ -115,6 +121,7 @@ static bool measure_group(struct bench_store *bench, struct limits_result *out)
         if (!commit(bench))
             return false;
     }
+    out->store_cpu_us = (process_cpu(getpid()) - cpu) * 1e6 / (double)(commits * group);
     out->store_transactions = (double)(commits * group) / ((double)(now_ns() - begin) * 1e-9);
     return true;
 }

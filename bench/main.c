@@ -16,7 +16,7 @@ static const struct {
     const char *name;
     int (*run)(struct shared *shared);
 } roles[] = {
-    {"load", role_load}, {"limits", role_limits}, {"echo-server", role_echo_server}, {"echo-client", role_echo_client},
+    {"load", role_load}, {"limits", role_limits}, {"echo-client", role_echo_client},
     {"fill", role_fill}, {"observer", role_observer}, {"trickle", role_trickle},
 };
 
@@ -28,6 +28,8 @@ static int become_role(const char *role, const char *fd)
         return role_fail("cannot map the shared memory: %s", strerror(errno));
     if (strncmp(role, "participant:", strlen("participant:")) == 0)
         return role_participant(shared, (uint32_t)atoi(strchr(role, ':') + 1));
+    if (strncmp(role, "echo-server:", strlen("echo-server:")) == 0)
+        return role_echo_server(shared, (uint32_t)atoi(strchr(role, ':') + 1));
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (strcmp(role, roles[i].name) == 0)
             return roles[i].run(shared);

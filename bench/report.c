@@ -111,19 +111,23 @@ static void add_audit(cJSON *root, const struct audit *audit)
     report_number(object, "violations", (double)audit->violations);
 }
 
-/* The time to the decision with nothing but what cannot be left out: forced writes and round trips, one after another.
- * Run has two of each; the other forms have, for each branch, a write, the round trip that asks for it and the one to
- * the participant; then a write and a round trip to decide. SQLite adds a sync to each try. */
+/* The time to the decision with nothing but what cannot be left out, one after another: forced writes of one
+ * transaction's records, and round trips of one record, measured between as many processes as the run had, one at a time,
+ * with everybody asleep between as in a run with one transaction in flight (exchange_trip.c). Run has two of each: plan
+ * and decision; initiator and coordinator, coordinator and all participants at once. The other forms have, for each
+ * branch, a write, the round trip that asks for it and the one to the participant; then a write and a round trip to
+ * decide. SQLite adds a sync to each try. Hand-overs between a process's own threads are not in it. */
 static double floor_us(const struct shared *shared)
 {
     const struct limits_result *limits = &shared->limits;
     double branches = shared->options.branches;
-    bool is_run = shared->options.form == FORM_RUN;
-    double commits = is_run ? 2 : branches + 1;
-    double trips = is_run ? 2 : 2 * branches + 1;
-    double tries = shared->options.barrier == BARRIER_SQLITE ? (is_run ? 1 : branches) : 0;
-    return commits * histogram_quantile_us(&limits->commit, 0.5) + trips * histogram_quantile_us(&limits->echo, 0.5)
-           + tries * histogram_quantile_us(&limits->fdatasync, 0.5);
+    double commit = histogram_quantile_us(&limits->commit, 0.5);
+    double trip = histogram_quantile_us(&limits->echo, 0.5);
+    double fan = histogram_quantile_us(&limits->fan, 0.5);
+    double sync = shared->options.barrier == BARRIER_SQLITE ? histogram_quantile_us(&limits->fdatasync, 0.5) : 0;
+    if (shared->options.form == FORM_RUN)
+        return 2 * commit + trip + fan + sync;
+    return (branches + 1) * commit + (2 * branches + 1) * trip + branches * sync;
 }
 
 /* Records that go to the coordinator and back, or from it and back, a transaction; own tries are calls besides. */
@@ -131,6 +135,19 @@ static double record_trips(const struct options *options)
 {
     double branches = options->branches;
     return options->form == FORM_RUN ? 1 + 2 * branches : 1 + (options->form == FORM_STEPS ? 3 : 2) * branches;
+}
+
+/* Of the coordinator's CPU time, what nobody could save who takes and sends the same records in the same messages, and
+ * writes the same records to the store in the same groups. */
+static double add_bare(cJSON *root, const struct limits_result *limits)
+{
+    double total = limits->initiator_cpu_us + limits->participants_cpu_us + limits->store_cpu_us;
+    cJSON *object = cJSON_AddObjectToObject(root, "bare_cpu_us_per_transaction");
+    report_number(object, "initiator_messages", limits->initiator_cpu_us);
+    report_number(object, "participant_messages", limits->participants_cpu_us);
+    report_number(object, "store", limits->store_cpu_us);
+    report_number(object, "total", total);
+    return total;
 }
 
 static void add_limits(cJSON *root, const struct shared *shared)
@@ -144,14 +161,20 @@ static void add_limits(cJSON *root, const struct shared *shared)
     }
     cJSON *object = cJSON_AddObjectToObject(root, "limits");
     report_number(object, "records_per_message", limits->batch);
+    report_number(object, "records_per_message_of_initiator", limits->initiator_batch);
+    report_number(object, "records_per_message_of_participant", limits->participant_batch);
     report_number(object, "echo_records_per_second", limits->echo_records);
     report_number(object, "transactions_per_commit", limits->group);
     report_number(object, "store_transactions_per_second", limits->store_transactions);
     report_times(object, "echo_us", &limits->echo);
+    report_times(object, "echo_to_participants_us", &limits->fan);
     report_times(object, "commit_us", &limits->commit);
     report_times(object, "fdatasync_us", &limits->fdatasync);
     report_number(object, "decision_floor_us", floor_us(shared));
+    double bare_us = add_bare(root, limits);
     object = cJSON_AddObjectToObject(root, "ratios");
+    if (load->ended > 0)
+        report_ratio(object, "coordinator_cpu_to_bare", load->coordinator_cpu * 1e6 / (double)load->ended, bare_us);
     report_ratio(object, "of_echo", rate * record_trips(&shared->options), limits->echo_records);
     report_ratio(object, "of_store", rate, limits->store_transactions);
     report_ratio(object, "decision_p50_to_floor", histogram_quantile_us(&load->decision, 0.5), floor_us(shared));

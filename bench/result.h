@@ -29,13 +29,22 @@ struct load_result {
 
 /* What the machine can do, measured in the same run. */
 struct limits_result {
-    uint32_t batch;            /* records a message */
+    /* As the run had it; what follows is measured with that. */
+    double group;               /* transactions a commit */
+    uint32_t batch;             /* records a message, over all streams */
+    uint32_t initiator_batch;   /* and over the initiator's, */
+    uint32_t participant_batch; /* over a participant's */
+    uint32_t streams_in_flight; /* messages of a stream */
+
     double echo_records;       /* round trips of records a second, in messages of `batch` */
-    double group;              /* transactions a commit */
     double store_transactions; /* a second, at that group */
-    struct histogram echo;     /* round trip of one message with one record, one at a time */
+    struct histogram echo;     /* round trip of one message with one record, one at a time, with pauses */
+    struct histogram fan;      /* the same to as many processes as a transaction has participants, until all are back */
     struct histogram commit;   /* of one transaction's records */
     struct histogram fdatasync; /* after 4 KiB were appended */
+    /* CPU microseconds a transaction: of a process that decodes what a coordinator is sent, and encodes and sends what
+     * it sends; of one that writes the same records to the store in the same groups. */
+    double initiator_cpu_us, participants_cpu_us, store_cpu_us;
 };
 
 /* The coordinator as it is at some time, and what all have cost until then. */

@@ -4,6 +4,7 @@
  */
 #include "run.h"
 
+#include "bare.h"
 #include "machine.h"
 #include "report.h"
 #include "temp.h"
@@ -185,22 +186,44 @@ static bool stop_all(struct bench *bench)
 
 /* -- Limits -------------------------------------------------------------------------------------------------------- */
 
+static uint32_t batch_of(double records, const struct options *options)
+{
+    uint32_t batch_max = ECHO_BYTES_MAX / (ECHO_RECORD_SIZE + options->payload_size);
+    uint32_t batch = records < 1 ? 1 : records > batch_max ? batch_max : (uint32_t)(records + 0.5);
+    return batch;
+}
+
 /* Groups and messages as the run had them. A commit releases the messages: to the initiator and to each participant. */
 static void plan_limits(struct shared *shared)
 {
     const struct load_result *load = &shared->load;
+    const struct options *options = &shared->options;
+    struct limits_result *limits = &shared->limits;
+    double requests = bare_requests(options);
+    double calls = bare_calls(options);
     double group = load->commits > 0 ? (double)load->ended / (double)load->commits : 0;
-    double records = group * (1 + 2 * shared->options.branches) / (1 + shared->options.participants);
-    uint32_t batch_max = ECHO_BYTES_MAX / (ECHO_RECORD_SIZE + shared->options.payload_size);
-    shared->limits.group = group;
-    shared->limits.batch = records < 1 ? 1 : (uint32_t)(records + 0.5);
-    if (shared->limits.batch > batch_max)
-        shared->limits.batch = batch_max;
+    limits->group = group;
+    limits->batch = batch_of(group * (requests + calls) / (1 + options->participants), options);
+    limits->initiator_batch = batch_of(group * requests, options);
+    limits->participant_batch = batch_of(group * calls / options->participants, options);
+    limits->streams_in_flight = options->in_flight == 1 ? 1 : 2;
+}
+
+static bool start_echoes(struct bench *bench, struct process *servers)
+{
+    char role[32];
+    for (uint32_t i = 0; i < bench->shared->options.participants; i++) {
+        snprintf(role, sizeof(role), "echo-server:%u", i);
+        if (!run_start_role(&servers[i], bench, role) || !run_expect_ok(&servers[i], START_TIMEOUT_MS))
+            return false;
+        bench->shared->echo_pids[i] = servers[i].pid;
+    }
+    return true;
 }
 
 static bool measure_limits(struct bench *bench)
 {
-    struct process server = {.pid = 0};
+    struct process servers[PARTICIPANTS_MAX] = {{.pid = 0}};
     struct process client = {.pid = 0};
     struct process limits = {.pid = 0};
     int timeout_ms = (int)bench->shared->options.limits_s * 4000 + START_TIMEOUT_MS;
@@ -208,10 +231,11 @@ static bool measure_limits(struct bench *bench)
         return true;
     plan_limits(bench->shared);
     bool is_done = run_start_role(&limits, bench, "limits") && run_expect_ok(&limits, timeout_ms);
-    is_done = is_done && run_start_role(&server, bench, "echo-server") && run_expect_ok(&server, START_TIMEOUT_MS);
+    is_done = is_done && start_echoes(bench, servers);
     is_done = is_done && run_start_role(&client, bench, "echo-client") && run_expect_ok(&client, timeout_ms);
     is_done = run_stop(&client, 0) && is_done;
-    is_done = run_stop(&server, 0) && is_done;
+    for (uint32_t i = 0; i < PARTICIPANTS_MAX; i++)
+        is_done = run_stop(&servers[i], 0) && is_done;
     return run_stop(&limits, 0) && is_done;
 }
 
