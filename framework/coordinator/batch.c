@@ -25,18 +25,22 @@ static struct batch *next_submitted(struct batcher *batcher)
     return batch;
 }
 
+int batch_commit(struct coordinator *c, const struct batch *batch)
+{
+    int rc;
+    FAILPOINT_AROUND("commit", rc = store_commit(c->store, 0, c->epoch, batch->ops, batch->op_count));
+    return rc;
+}
+
 static void *run_committer(void *ctx)
 {
     struct coordinator *c = ctx;
     struct batch *batch;
     while ((batch = next_submitted(&c->batcher)) != NULL) {
-        FAILPOINT("commit.before");
-        int rc = store_commit(c->store, 0, c->epoch, batch->ops, batch->op_count);
-        FAILPOINT("commit.after");
         struct event *event = event_new(EVENT_COMMITTED);
         if (event == NULL)
             abort();
-        event->code = rc;
+        event->code = batch_commit(c, batch);
         queue_post(&c->queue, event);
     }
     return NULL;

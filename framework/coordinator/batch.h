@@ -68,10 +68,11 @@ struct batcher {
 };
 
 /* With the committer's thread, or without it: then who has called batcher_init takes what batch_submit leaves in `submitted`, commits
- * it, and posts EVENT_COMMITTED. */
+ * it, and posts EVENT_COMMITTED with what batch_commit returns. */
 void batcher_init(struct coordinator *c);
 void batcher_free(struct coordinator *c);
 int batcher_start(struct coordinator *c);
+int batch_commit(struct coordinator *c, const struct batch *batch);
 /* Nothing may be in flight. */
 void batcher_stop(struct coordinator *c);
 

@@ -4,6 +4,7 @@
  */
 #include "caller.h"
 
+#include "failpoint.h"
 #include "status.h"
 
 #include <pthread.h>
@@ -95,7 +96,7 @@ struct answer caller_encode(const struct caller *caller, struct arena *arena, ui
 static void deliver_status(struct caller *caller, const struct answer *answer)
 {
     struct crpc_status status = {.code = answer->code, .message = answer->text};
-    crpc_call_finish(caller->call, &status);
+    FAILPOINT_AROUND("send.status", crpc_call_finish(caller->call, &status));
 }
 
 void caller_deliver(struct caller *caller, const struct answer *answer)
@@ -110,7 +111,7 @@ void caller_deliver(struct caller *caller, const struct answer *answer)
     } else if (answer->code != CRPC_OK) {
         deliver_status(caller, answer);
     } else if (caller->kind == CALLER_UNARY) {
-        crpc_call_reply_bytes(caller->call, answer->bytes);
+        FAILPOINT_AROUND("send.reply", crpc_call_reply_bytes(caller->call, answer->bytes));
     }
 }
 
@@ -129,13 +130,15 @@ static void watch_go_on(struct caller *caller)
         return;
     if (caller->watch_pending.data != NULL) {
         struct crpc_bytes bytes = caller->watch_pending;
+        int rc;
         caller->watch_pending = (struct crpc_bytes){NULL, 0};
-        caller->watch_in_flight = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size) == 0;
+        FAILPOINT_AROUND("send.watch", rc = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size));
+        caller->watch_in_flight = rc == 0;
         if (!caller->watch_in_flight)
             free((void *)bytes.data);
     } else if (caller->watch_is_last) {
         struct crpc_status ok = {.code = CRPC_OK, .message = ""};
-        crpc_call_finish(caller->call, &ok);
+        FAILPOINT_AROUND("send.watch.end", crpc_call_finish(caller->call, &ok));
     }
 }
 

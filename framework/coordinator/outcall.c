@@ -315,8 +315,10 @@ static bool send_to_target(struct coordinator *c, struct outcall *call, const Te
     target_call->coordinator = c;
     target_call->id = call->id;
     call->service->target_calls++;
-    int rc = crpc_unary_start(NULL, call->service->channel, &tercet__v1__participant__descriptor, "Execute",
-                              &message->base, &options, on_target_answer, target_call);
+    int rc;
+    FAILPOINT_AROUND("send.target",
+                     rc = crpc_unary_start(NULL, call->service->channel, &tercet__v1__participant__descriptor, "Execute",
+                                           &message->base, &options, on_target_answer, target_call));
     if (rc == 0)
         return true;
     call->service->target_calls--;

@@ -4,6 +4,8 @@
  */
 #include "lmdb_store.h"
 
+#include "failpoint.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +72,8 @@ static int raise_epoch(struct lmdb_store *store, uint64_t *epoch)
         return rc;
     }
     *epoch = last + 1;
-    return mdb_txn_commit(txn);
+    FAILPOINT_AROUND("acquire", rc = mdb_txn_commit(txn));
+    return rc;
 }
 
 /* Reads everything anew too: after a failed commit this is where the truth is found out. */

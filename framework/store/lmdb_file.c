@@ -5,6 +5,8 @@
  */
 #include "lmdb_store.h"
 
+#include "failpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -179,8 +181,9 @@ static int write_first_records(MDB_env *env)
         return rc;
     rc = put_first_records(txn);
     if (rc == 0)
-        return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
+        FAILPOINT_AROUND("create", rc = mdb_txn_commit(txn));
+    else
+        mdb_txn_abort(txn);
     return rc;
 }
 
@@ -206,8 +209,8 @@ static int make_file(const char *data, const char *new, uint64_t size_max)
 {
     unlink(new);
     int rc = write_new_file(new, size_max);
-    if (rc == 0 && rename(new, data) != 0)
-        rc = errno;
+    if (rc == 0)
+        FAILPOINT_AROUND("create.rename", rc = rename(new, data) == 0 ? 0 : errno);
     if (rc != 0)
         unlink(new);
     return rc;

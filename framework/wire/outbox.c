@@ -4,6 +4,8 @@
  */
 #include "outbox.h"
 
+#include "failpoint.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,10 +199,12 @@ void outbox_flush(struct outbox *outbox)
     if (message == NULL) {
         struct crpc_status ok = {.code = CRPC_OK, .message = ""};
         if (take_finish(outbox))
-            crpc_call_finish(outbox->call, &ok);
+            FAILPOINT_AROUND("send.stream.end", crpc_call_finish(outbox->call, &ok));
         return;
     }
-    if (crpc_call_send_owned(outbox->call, message->data, message->size) != 0) {
+    int rc;
+    FAILPOINT_AROUND("send.stream", rc = crpc_call_send_owned(outbox->call, message->data, message->size));
+    if (rc != 0) {
         free(message->data);
         outbox_close(outbox);
     }
