@@ -62,6 +62,7 @@ struct service {
     struct outcall *waiting_last;
     uint64_t waiting_count;
     bool is_paused;
+    bool was_not_sent;        /* the transport did not take a call, for want of memory or room: the tick tries again */
     uint32_t failures;        /* in a row */
     bool is_open;             /* the breaker */
     bool is_probing;

@@ -357,6 +357,8 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
     bool is_sent = instance != NULL ? send_to_instance(c, instance, call, &message) : send_to_target(c, call, &message);
     if (!is_sent) {
         wait_append(service, call);
+        service->was_not_sent = true;
+        tick_soon(c);
         return false;
     }
     call->is_sent = true;
@@ -593,8 +595,10 @@ void dispatch_tick(struct coordinator *c)
     bool is_needed = c->dispatch.sent_first != NULL;
     tick_sent(c);
     for (struct service *service = c->dispatch.services; service != NULL; service = service->next) {
-        is_needed = is_needed || (service->is_open && service->waiting_first != NULL);
-        if (service->is_open)
+        bool is_due = service->is_open || service->was_not_sent;
+        is_needed = is_needed || (is_due && service->waiting_first != NULL);
+        service->was_not_sent = false;
+        if (is_due)
             outcall_pump(c, service);
     }
     if (!is_needed)
