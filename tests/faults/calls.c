@@ -19,6 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define SIGNALS_MAX 100 /* a call that is interrupted for ever would rightly be made for ever */
+
 struct call_order *call_order;
 _Thread_local int calls_outside;
 
@@ -65,6 +67,8 @@ static int fault_of(enum call_class class)
         return 0;
     uint32_t nth = __atomic_add_fetch(&o->counts[class], 1, __ATOMIC_RELAXED);
     if (o->class != (int)class || nth < o->nth || (nth > o->nth && !o->is_sticky))
+        return 0;
+    if (o->error == EINTR && nth - o->nth >= SIGNALS_MAX)
         return 0;
     __atomic_add_fetch(&o->hits, 1, __ATOMIC_RELAXED);
     if (o->error == CALL_KILL)

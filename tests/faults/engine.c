@@ -136,6 +136,7 @@ void engine_open(void)
     order->mutant = mutant;
     order->is_quiet = mutant != MUTANT_NONE;
     order->point = -1;
+    order->words = memfd_create("words", 0);
     call_order->class = -1;
     make_dir();
 }
@@ -202,6 +203,8 @@ static enum outcome live(struct tally *tally)
 {
     int status = 0;
     fflush(NULL);
+    if (ftruncate(order->words, 0) != 0 || lseek(order->words, 0, SEEK_SET) != 0)
+        abort();
     pid_t pid = fork();
     if (pid < 0)
         abort();
@@ -339,10 +342,20 @@ static void run_single(const struct plan *plan, int point, uint32_t passing, boo
 
 /* -- Calls that fail --------------------------------------------------------------------------------------------- */
 
-/* Memory that is short may end the process by abort; nothing else may. */
+/* Whether the last life has said this. */
+static bool has_said(const char *text)
+{
+    char words[4096];
+    ssize_t size = pread(order->words, words, sizeof(words) - 1, 0);
+    words[size > 0 ? size : 0] = '\0';
+    return strstr(words, text) != NULL;
+}
+
+/* Memory that is short may end the process by abort, but not by an assertion; nothing else may. */
 static bool is_fail_stop(enum outcome outcome, int class)
 {
-    return outcome == RUN_FAILED || outcome == RUN_REFUSED || outcome == RUN_DIED || (outcome == RUN_ABORTED && class == CLASS_ALLOC);
+    bool is_short_of_memory = outcome == RUN_ABORTED && class == CLASS_ALLOC && !has_said("Assertion");
+    return outcome == RUN_FAILED || outcome == RUN_REFUSED || outcome == RUN_DIED || is_short_of_memory;
 }
 
 /* The lives up to the one that the fault meets, and what becomes of it. */

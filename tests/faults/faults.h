@@ -199,6 +199,8 @@ struct order {
     uint32_t deaths;
     uint8_t ever_passed[POINTS_MAX];
     int mutant;
+    bool is_loud;             /* what a life says goes to standard error */
+    int words;                /* else here: a file without a name */
     bool is_quiet;            /* no check looks into the store: what a crash shows must be enough */
     char dir[128];
 };

@@ -353,6 +353,8 @@ void life_run(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &no_core);
     alarm(HANG_S);
+    if (!order->is_loud)
+        dup2(order->words, STDERR_FILENO);
     failpoint_watch(pass);
     calls_outside = 1;
     call_order->is_on = true;

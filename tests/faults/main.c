@@ -202,6 +202,7 @@ static bool run_one(const struct settings *settings)
     struct tally tally = {0};
     size_t scenario = (size_t)settings->scenario;
     engine_open();
+    order->is_loud = true;
     bool holds = settings->at != NULL ? engine_repeat(scenario, settings->at, settings->is_late, &tally)
                                       : engine_repeat_call(scenario, settings->call, &tally);
     printf("%s after %" PRIu64 " lives%s%s\n", holds ? "holds" : "VIOLATED", tally.lives, holds ? "" : ": ", holds ? "" : world->violation);
