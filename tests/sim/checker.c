@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What was promised. The checker mirrors what is durable, write by write, and looks at every call and answer when it is sent
- * and at every effect when it is committed. The names are those of the project's list of invariants:
- *
- *   S1  all branches end the same way          S8  a branch is durable before its try is called
- *   S2  a decision that was seen stays         S9  no branch joins after the decision
- *   S3  confirm, cancel: decided durably       S10 nobody sees a step backwards
- *   S4  confirmed only what was asked for and tried
- *   S5  no confirm without a try               S11 what has ended does not begin again
- *   S6  an effect happens at most once         S12 what was acknowledged is in the store
- *   S7  no try after a cancel, ever; and marks stay below what is open
- *   L1  everything ends                        L2  nothing stays held
+ * and at every effect when it is committed. Invariants are called by their names (INVARIANT_MAP). S14, that no clock breaks
+ * any of them, is what the other names say in a run whose clocks jump, drift or stand still.
  */
 #include "sim.h"
 
@@ -18,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define DEADLINE_SLACK_MS 10 /* a deadline runs from its turn, the record comes with a later commit */
 
 int rank_of(int state)
 {
@@ -58,6 +52,24 @@ static void check_confirmation(const char *gid, const struct gid_seen *seen, con
             violation("S4", "%s is confirmed, and branch %u is not tried", gid, b);
 }
 
+/* Neither a jump of the wall clock nor a restart makes a deadline come before its time, but for a grace after a restart. */
+static void check_deadline(const char *gid, const struct gid_seen *seen, const struct job *job)
+{
+    int64_t least_ms = job->deadline_ms < RESTART_GRACE_MS ? job->deadline_ms : RESTART_GRACE_MS;
+    int64_t passed_ms = (sim->now_us - seen->begun_us) * (100 + sim->faults.skew) / 100 / 1000;
+    if (passed_ms + DEADLINE_SLACK_MS < least_ms)
+        violation("S4", "%s is cancelled by its deadline of %u ms after %d ms", gid, job->deadline_ms, (int)passed_ms);
+}
+
+static void check_decision(const struct gid_seen *seen, const Tercet__Store__V1__State *state)
+{
+    const struct job *job = &sim->jobs[job_of(state->gid)];
+    if (decision_of(seen->state) == TXN_CONFIRMING)
+        check_confirmation(state->gid, seen, job);
+    else if (state->cause == TXN_CAUSE_DEADLINE)
+        check_deadline(state->gid, seen, job);
+}
+
 static void state_is_written(uint64_t number, const Tercet__Store__V1__State *state, bool is_resolved)
 {
     struct gid_seen *seen = seen_of(state->gid);
@@ -71,14 +83,16 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
         violation("S10", "%s goes from state %d to %u in the store", state->gid, seen->state, state->state);
     if (decision != 0 && decision_of((int)state->state) != decision)
         violation("S2", "%s was decided %d in the store, now %u", state->gid, decision, state->state);
+    if (seen->number == 0)
+        seen->begun_us = sim->now_us;
     seen->number = number;
     seen->state = (int)state->state;
     seen->is_resolved = is_resolved;
     note_branches(seen, state);
     if (decision != 0 && seen->branches != branches)
         violation("S9", "%s: its branches change after the decision", state->gid);
-    if (decision == 0 && decision_of(seen->state) == TXN_CONFIRMING)
-        check_confirmation(state->gid, seen, &sim->jobs[job_of(state->gid)]);
+    if (decision == 0 && decision_of(seen->state) != 0)
+        check_decision(seen, state);
     trace("durable: %s state %u%s", state->gid, state->state, is_resolved ? ", over" : "");
 }
 
@@ -169,6 +183,9 @@ void check_call_sent(const Tercet__V1__Call *call)
     trace("call %s/%u %s, attempt %u", call->gid, call->branch, tercet_kind_name((int)call->kind), call->attempt);
     if (!seen->branch[call->branch].is_durable)
         violation("S8", "%s/%u is called and not durable", call->gid, call->branch);
+    const char *payload = payload_of(job_of(call->gid), (int)call->branch);
+    if (call->payload.len != strlen(payload) || memcmp(call->payload.data, payload, call->payload.len) != 0)
+        violation("S12", "%s/%u is called with another payload than was enlisted", call->gid, call->branch);
     if (seen->number != call->number)
         violation("S12", "%s is called by another number than its durable one", call->gid);
     check_mark(call->low_water);
@@ -220,6 +237,14 @@ void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
     check_reply(gid_of(job), answer->branch, &answer->reply);
 }
 
+/* Who decides against what is decided is told so. */
+void check_decided(int job, bool is_confirm, int state)
+{
+    if (decision_of(state) != (is_confirm ? TXN_CONFIRMING : TXN_CANCELLING))
+        violation("S4", "%s: an operator's %s is answered with OK and state %d", gid_of(job), is_confirm ? "confirm" : "cancel",
+                  state);
+}
+
 /* `floor` is the highest rank that anybody had received when this was asked for. */
 void check_answer_received(int floor, int job, int state)
 {
@@ -260,6 +285,8 @@ void check_effect(int service, int job, uint32_t b, char op)
     const char *gid = gid_of(job);
     int wanted = op == 't' ? 0 : op == 'c' ? TXN_CONFIRMING : TXN_CANCELLING;
     trace("%s: effect %c of %s/%u", service_name(service), op, gid, b);
+    if (sim->is_outlived)
+        violation("S11", "%s/%u: effect %c of a message that came after the retention time", gid, b, op);
     if (op == 't')
         check_try_effect(gid, b, branch);
     else if (decision_of(seen->state) != wanted)
@@ -298,11 +325,23 @@ void check_rest(void)
             continue;
         if (!seen->is_resolved)
             violation("L1", "%s has not ended", gid_of(job));
-        if (store_find(sim->coordinator.store, gid_of(job), &number, &value) != 0 || number != seen->number)
+        if (store_find(sim->store, gid_of(job), &number, &value) != 0 || number != seen->number)
             violation("S11", "%s has ended and is not in the store", gid_of(job));
         else
             store_value_free(&value);
         for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
             check_branch_at_rest(seen, job, b);
+    }
+}
+
+void check_dropped(void)
+{
+    for (int job = 0; job < sim->job_count; job++) {
+        struct store_value value;
+        uint64_t number = 0;
+        if (store_find(sim->store, gid_of(job), &number, &value) != 0)
+            continue;
+        violation("S11", "%s is kept after the retention time", gid_of(job));
+        store_value_free(&value);
     }
 }

@@ -2,7 +2,7 @@
  *
  * The coordinator's process: the real owner, driven turn by turn, and the committer's part done by hand. A crash throws the
  * memory away and keeps the store. A crash inside a turn is one after so many sends: what the rest of the turn does to memory
- * is lost anyway.
+ * is lost anyway. One that sleeps may be taken for dead: another acquires its shard, and the sleeper wakes up as a zombie.
  */
 #include "sim.h"
 
@@ -10,27 +10,41 @@
 #include <string.h>
 
 #define CALL_TIMEOUT_SIM_MS 400
+#define MONO_START_MS 1000
 
-static struct coordinator_actor *self(void)
+static struct coordinator_actor *current(void)
 {
     return &sim->coordinator;
 }
 
-static int64_t mono_ms(void)
+struct coordinator_actor *coordinator_of(uint32_t life)
 {
-    return 1000 + (sim->now_us - self()->boot_us) / 1000;
+    if (sim->coordinator.c != NULL && sim->coordinator.life == life)
+        return &sim->coordinator;
+    return sim->zombie.c != NULL && sim->zombie.life == life ? &sim->zombie : NULL;
 }
 
-static int64_t wall_now_ms(void)
+/* Its own clock: slow, fast, and begun at any time. */
+static int64_t mono_ms(const struct coordinator_actor *a)
 {
-    return self()->wall_base_ms + sim->now_us / 1000;
+    return MONO_START_MS + (sim->now_us - a->boot_us) * a->clock_percent / 100 / 1000;
+}
+
+static int64_t when_mono_is(const struct coordinator_actor *a, int64_t ms)
+{
+    return a->boot_us + ((ms - MONO_START_MS) * 1000 * 100 + a->clock_percent - 1) / a->clock_percent;
+}
+
+static int64_t wall_now_ms(const struct coordinator_actor *a)
+{
+    return sim->wall_base_ms + sim->now_us * a->clock_percent / 100 / 1000;
 }
 
 void coordinator_open_store(void)
 {
-    struct store_options options = {.bucket_ms = 24 * 3600 * 1000, .size_max = sim->faults.store_size_max};
-    self()->wall_base_ms = INT64_C(1700000000000);
-    if (store_memory_open(&self()->store, &options) != 0)
+    struct store_options options = {.bucket_ms = RETENTION_SIM_MS / 7, .size_max = sim->faults.store_size_max};
+    sim->wall_base_ms = INT64_C(1700000000000);
+    if (store_memory_open(&sim->store, &options) != 0)
         abort();
 }
 
@@ -38,9 +52,8 @@ void coordinator_open_store(void)
 
 static void turn(struct happening *happening);
 
-static void turn_at(int64_t at_us)
+static void turn_at(struct coordinator_actor *a, int64_t at_us)
 {
-    struct coordinator_actor *a = self();
     if (at_us < sim->now_us)
         at_us = sim->now_us;
     if (at_us < a->paused_until_us)
@@ -55,10 +68,10 @@ static void turn_at(int64_t at_us)
 
 bool coordinator_may_send(void)
 {
-    struct coordinator_actor *a = self();
-    if (a->is_dead || a->c == NULL)
+    struct coordinator_actor *a = sim->acting;
+    if (a == NULL || a->is_dead || a->c == NULL)
         return false;
-    if (a->sends_left != 0) {
+    if (a->sends_left != 0 && !crash_is_due("before a send")) {
         a->sends_left -= a->sends_left > 0;
         return true;
     }
@@ -67,18 +80,17 @@ bool coordinator_may_send(void)
     return false;
 }
 
-/* Takes the event over; NULL: something has been posted otherwise. */
-void coordinator_post(struct event *event)
+void coordinator_post(uint32_t life, struct event *event)
 {
-    struct coordinator_actor *a = self();
-    if (a->c == NULL) {
+    struct coordinator_actor *a = coordinator_of(life);
+    if (a == NULL) {
         if (event != NULL)
             event_free(event);
         return;
     }
     if (event != NULL)
         queue_post(&a->c->queue, event);
-    turn_at(sim->now_us + random_between(5, 300));
+    turn_at(a, sim->now_us + random_between(5, 300));
 }
 
 static void jump_clock(uint32_t per_10000)
@@ -89,7 +101,7 @@ static void jump_clock(uint32_t per_10000)
     bool is_far = chance(sim->faults.clock_far);
     int64_t most_ms = is_far ? 10 * 365 * 24 * hour_ms : hour_ms;
     count_fault(is_far ? FAULT_CLOCK_FAR : FAULT_CLOCK);
-    self()->wall_base_ms += random_between(-most_ms, most_ms);
+    sim->wall_base_ms += random_between(-most_ms, most_ms);
     trace("the wall clock jumps");
 }
 
@@ -102,6 +114,7 @@ static struct event *take_events(struct coordinator *c)
 }
 
 static void commit(struct happening *happening);
+static void crash(struct coordinator_actor *a, const char *why);
 
 static void submit(struct coordinator_actor *a)
 {
@@ -116,30 +129,31 @@ static void run_turn(struct coordinator_actor *a)
     struct coordinator *c = a->c;
     jump_clock(sim->faults.clock / 50);
     a->sends_left = chance(sim->faults.crash_send) ? (int)random_below(4) : -1;
-    owner_turn(c, take_events(c), mono_ms(), wall_now_ms());
+    sim->acting = a;
+    owner_turn(c, take_events(c), mono_ms(a), wall_now_ms(a));
+    sim->acting = NULL;
     a->sends_left = -1;
     if (a->is_dead) {
-        coordinator_crash("between two sends");
+        crash(a, "between two sends");
         return;
     }
     if (atomic_load(&c->has_failed)) {
-        coordinator_crash("its store failed");
+        crash(a, "its store failed");
         return;
     }
     submit(a);
     int64_t next_ms = owner_next_turn_ms(c);
     if (next_ms != INT64_MAX)
-        turn_at(a->boot_us + (next_ms - 1000) * 1000);
+        turn_at(a, when_mono_is(a, next_ms));
 }
 
 static void turn(struct happening *happening)
 {
-    struct coordinator_actor *a = self();
-    bool is_due = happening->life == a->life && a->c != NULL && a->turn_us == happening->at_us;
-    if (is_due) {
+    struct coordinator_actor *a = coordinator_of(happening->life);
+    if (a != NULL && a->turn_us == happening->at_us) {
         a->turn_us = INT64_MAX;
         if (a->paused_until_us > sim->now_us)
-            turn_at(a->paused_until_us);
+            turn_at(a, a->paused_until_us);
         else
             run_turn(a);
     }
@@ -149,66 +163,79 @@ static void turn(struct happening *happening)
 /* -- The committer ------------------------------------------------------------------------------------------------- */
 
 /* One commit, with the fault that `applied` and `fails` say. */
-static int commit_batch(struct coordinator *c, bool fails, bool is_applied)
+static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_applied)
 {
+    struct coordinator *c = a->c;
     struct batch *batch = c->batcher.submitted;
+    bool is_fenced = c->epoch < sim->epoch;
     c->batcher.submitted = NULL;
     if (fails)
-        store_memory_fail(self()->store, 1, is_applied);
-    int rc = store_commit(c->store, 0, c->epoch, batch->ops, batch->op_count);
+        store_memory_fail(sim->store, 1, is_applied);
+    int rc = store_commit(c->store, 0, sim->mutant == MUTANT_NO_FENCE ? sim->epoch : c->epoch, batch->ops, batch->op_count);
     trace("commit of %zu writes: %d%s", batch->op_count, rc, fails && is_applied ? ", but applied" : "");
-    if (rc == 0 || (fails && is_applied))
+    if (is_fenced && rc != STORE_FENCED && batch->op_count > 0)
+        violation("S13", "a commit under epoch %llu is taken, the shard's is %llu", (unsigned long long)c->epoch,
+                  (unsigned long long)sim->epoch);
+    if (is_fenced)
+        count_fault(FAULT_FENCED);
+    else if (rc == 0 || (fails && is_applied))
         check_commit(batch->ops, batch->op_count);
     return rc;
 }
 
-static void tell_committed(int rc)
+static void tell_committed(struct coordinator_actor *a, int rc)
 {
     struct event *event = event_new(EVENT_COMMITTED);
     event->code = rc;
-    self()->is_committing = false;
-    coordinator_post(event);
+    a->is_committing = false;
+    coordinator_post(a->life, event);
 }
 
 /* The mutant: what depends on the batch is released, and the batch is written some time later, or never. */
-static void commit_early(struct coordinator *c)
+static void commit_early(struct coordinator_actor *a)
 {
     if (chance(500)) {
-        c->batcher.submitted = NULL;
-        tell_committed(0);
+        a->c->batcher.submitted = NULL;
+        tell_committed(a, 0);
     } else {
-        tell_committed(commit_batch(c, false, false));
+        tell_committed(a, commit_batch(a, false, false));
+    }
+}
+
+static void commit_with_faults(struct coordinator_actor *a)
+{
+    const struct faults *f = &sim->faults;
+    if (chance(f->crash_before_commit) || crash_is_due("before a commit")) {
+        count_fault(FAULT_CRASH_BEFORE_COMMIT);
+        crash(a, "before a commit");
+    } else if (chance(f->crash_after_commit) || crash_is_due("after a commit")) {
+        count_fault(FAULT_CRASH_AFTER_COMMIT);
+        commit_batch(a, false, false);
+        crash(a, "after a commit");
+    } else if (chance(f->commit_lost)) {
+        count_fault(FAULT_COMMIT_LOST);
+        int rc = commit_batch(a, true, false);
+        tell_committed(a, sim->mutant == MUTANT_FAILED_COMMIT_GOES_ON ? 0 : rc);
+    } else if (chance(f->commit_kept)) {
+        count_fault(FAULT_COMMIT_KEPT);
+        tell_committed(a, commit_batch(a, true, true));
+    } else {
+        tell_committed(a, commit_batch(a, false, false));
     }
 }
 
 static void commit(struct happening *happening)
 {
-    struct coordinator_actor *a = self();
-    const struct faults *f = &sim->faults;
-    bool is_due = happening->life == a->life && a->c != NULL && a->c->batcher.submitted != NULL;
+    struct coordinator_actor *a = coordinator_of(happening->life);
     happening_free(happening);
-    if (!is_due)
+    if (a == NULL || a->c->batcher.submitted == NULL)
         return;
-    if (sim->mutant == MUTANT_EARLY_EFFECTS) {
-        commit_early(a->c);
-    } else if (chance(f->crash_before_commit)) {
-        count_fault(FAULT_CRASH_BEFORE_COMMIT);
-        coordinator_crash("before a commit");
-    } else if (chance(f->crash_after_commit)) {
-        count_fault(FAULT_CRASH_AFTER_COMMIT);
-        commit_batch(a->c, false, false);
-        coordinator_crash("after a commit");
-    } else if (chance(f->commit_lost)) {
-        count_fault(FAULT_COMMIT_LOST);
-        int rc = commit_batch(a->c, true, false);
-        tell_committed(sim->mutant == MUTANT_FAILED_COMMIT_GOES_ON ? 0 : rc);
-    } else if (chance(f->commit_kept)) {
-        count_fault(FAULT_COMMIT_KEPT);
-        int rc = commit_batch(a->c, true, true);
-        tell_committed(rc);
-    } else {
-        tell_committed(commit_batch(a->c, false, false));
-    }
+    if (sim->mutant == MUTANT_EARLY_EFFECTS)
+        commit_early(a);
+    else if (a == &sim->zombie)
+        tell_committed(a, commit_batch(a, false, false));
+    else
+        commit_with_faults(a);
 }
 
 /* -- Start and end ------------------------------------------------------------------------------------------------- */
@@ -217,7 +244,7 @@ static struct tercet_coordinator_options options(void)
 {
     return (struct tercet_coordinator_options){
         .size = sizeof(struct tercet_coordinator_options),
-        .retention_ms = INT64_C(7) * 24 * 3600 * 1000,
+        .retention_ms = RETENTION_SIM_MS,
         .open_max = sim->faults.open_max,
         .call_timeout_ms = CALL_TIMEOUT_SIM_MS,
         .retry_base_ms = 50,
@@ -227,65 +254,82 @@ static struct tercet_coordinator_options options(void)
     };
 }
 
-/* As tercet_coordinator_open does, without the door. */
-void coordinator_start(void)
+static void restart(struct happening *happening);
+
+static struct coordinator *new_coordinator(const struct coordinator_actor *a)
 {
-    struct coordinator_actor *a = self();
-    char text[TERCET_TEXT_MAX] = "";
     struct coordinator *c = must_alloc(sizeof(*c));
     memset(c, 0, sizeof(*c));
-    a->life++;
-    a->boot_us = sim->now_us - random_below(10 * SECOND);
-    a->is_dead = a->is_committing = false;
-    a->sends_left = -1;
-    a->turn_us = INT64_MAX;
-    a->c = c;
     c->options = options();
-    c->now_ms = mono_ms();
-    c->wall_ms = c->started_ms = wall_now_ms();
-    c->store = a->store;
+    c->now_ms = mono_ms(a);
+    c->wall_ms = c->started_ms = wall_now_ms(a);
+    c->store = sim->store;
     c->restore_warm_max = sim->mutant != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
     c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
     table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     batcher_init(c);
+    return c;
+}
+
+static void acquire(struct coordinator *c)
+{
     if (store_acquire(c->store, 0, &c->epoch, &c->next_number) != 0)
         violation("harness", "the store cannot be acquired");
-    if (c->next_number == 1)
-        c->next_number = (uint64_t)(c->started_ms / 1000) << 20;
-    if (restore_all(c, text) != 0)
+    if (c->epoch <= sim->epoch)
+        violation("S13", "the epoch is %llu after %llu", (unsigned long long)c->epoch, (unsigned long long)sim->epoch);
+    sim->epoch = c->epoch;
+    uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
+    if (c->next_number < by_clock)
+        c->next_number = by_clock;
+}
+
+/* As tercet_coordinator_open does, without the door. */
+void coordinator_start(void)
+{
+    struct coordinator_actor *a = current();
+    char text[TERCET_TEXT_MAX] = "";
+    *a = (struct coordinator_actor){.life = ++sim->last_life, .sends_left = -1, .turn_us = INT64_MAX};
+    a->boot_us = sim->now_us - random_below(10 * SECOND);
+    a->clock_percent = sim->faults.skew > 0 ? random_between(100 - sim->faults.skew / 2, 100 + sim->faults.skew) : 100;
+    a->c = new_coordinator(a);
+    sim->acting = a;
+    acquire(a->c);
+    if (restore_all(a->c, text) != 0)
         violation("S15", "a restart is refused: %s", text);
-    c->retention_check_ms = c->now_ms;
-    check_restored(c);
-    mutate_restored(c);
-    trace("the coordinator starts with %zu unresolved transactions", c->table.count);
-    turn_at(sim->now_us + 10);
+    sim->acting = NULL;
+    a->c->retention_check_ms = a->c->now_ms;
+    check_restored(a->c);
+    mutate_restored(a->c);
+    trace("the coordinator starts with %zu unresolved transactions", a->c->table.count);
+    turn_at(a, sim->now_us + 10);
 }
 
 /* An orderly stop begins: no new transactions from here on, and the end comes soon. */
 static void stop(struct happening *happening)
 {
-    if (self()->life == happening->life)
+    if (current()->life == happening->life)
         coordinator_crash("after an orderly stop had begun");
     happening_free(happening);
 }
 
 static void begin_stop(void)
 {
+    uint32_t life = current()->life;
     count_fault(FAULT_CLOSE);
-    coordinator_post(event_new(EVENT_CLOSE));
-    coordinator_post(chance(5000) ? event_new(EVENT_STOP) : NULL);
-    happen(random_below(SECOND), stop)->life = self()->life;
+    coordinator_post(life, event_new(EVENT_CLOSE));
+    coordinator_post(life, chance(5000) ? event_new(EVENT_STOP) : NULL);
+    happen(random_below(SECOND), stop)->life = life;
 }
 
 static void restart(struct happening *happening)
 {
-    if (self()->c == NULL) {
+    if (current()->c == NULL) {
         sim->totals->restarts++;
         coordinator_start();
         if (chance(sim->faults.close))
             begin_stop();
-        if (chance(sim->faults.crash_restored)) {
+        if (chance(sim->faults.crash_restored) || crash_is_due("just restarted")) {
             count_fault(FAULT_CRASH_RESTORED);
             coordinator_crash("having just started");
         }
@@ -294,9 +338,12 @@ static void restart(struct happening *happening)
 }
 
 /* As tercet_coordinator_close does, but that nothing is finished. */
-static void tear_down(struct coordinator *c)
+static void tear_down(struct coordinator_actor *a)
 {
-    network_crash();
+    struct coordinator *c = a->c;
+    a->is_dead = true;
+    sim->acting = a;
+    network_crash(a->life);
     while (c->table.oldest != NULL)
         owner_forget(c, c->table.oldest);
     table_free(&c->table);
@@ -305,40 +352,72 @@ static void tear_down(struct coordinator *c)
     batcher_free(c);
     arena_free(&c->scratch);
     free(c);
+    sim->acting = NULL;
+    a->c = NULL;
+    a->life = 0;
 }
 
-void coordinator_crash(const char *why)
+static void crash(struct coordinator_actor *a, const char *why)
 {
-    struct coordinator_actor *a = self();
-    struct coordinator *c = a->c;
-    if (c == NULL)
+    if (a->c == NULL)
         return;
-    trace("the coordinator crashes %s", why);
-    if (c->batcher.submitted != NULL && !a->is_dead && chance(3000)) {
+    trace("the %s crashes %s", a == &sim->zombie ? "zombie" : "coordinator", why);
+    if (a->c->batcher.submitted != NULL && !a->is_dead && chance(3000)) {
         count_fault(FAULT_CRASH_AFTER_COMMIT);
-        commit_batch(c, false, false);
+        commit_batch(a, false, false);
     }
-    a->is_dead = true;
-    tear_down(c);
-    a->c = NULL;
-    a->life++;
+    tear_down(a);
+    if (a == &sim->zombie)
+        return;
     jump_clock(sim->faults.clock);
     happen(chance(2000) ? random_below(6 * SECOND) : random_below(SECOND / 10), restart);
 }
 
+void coordinator_crash(const char *why)
+{
+    crash(current(), why);
+}
+
+void zombie_end(void)
+{
+    crash(&sim->zombie, "at last");
+}
+
+static void zombie_ends(struct happening *happening)
+{
+    if (sim->zombie.life == happening->life)
+        zombie_end();
+    happening_free(happening);
+}
+
+/* It sleeps for so long that another takes its place; its streams stay open, and what is on the way to it arrives. */
+void coordinator_supersede(int64_t sleep_us)
+{
+    struct coordinator_actor *z = &sim->zombie;
+    if (current()->c == NULL || z->c != NULL)
+        return;
+    count_fault(FAULT_ZOMBIE);
+    trace("the coordinator sleeps for %.3f s, and another takes its place", (double)sleep_us / 1e6);
+    *z = *current();
+    *current() = (struct coordinator_actor){.turn_us = INT64_MAX};
+    z->paused_until_us = sim->now_us + sleep_us;
+    network_leave(z->life);
+    turn_at(z, z->paused_until_us);
+    happen(sleep_us + random_below(3 * SECOND), zombie_ends)->life = z->life;
+    happen(random_below(sleep_us), restart);
+}
+
 void coordinator_close(void)
 {
-    struct coordinator_actor *a = self();
-    if (a->c != NULL) {
-        a->is_dead = true;
-        tear_down(a->c);
-        a->c = NULL;
-    }
-    store_close(a->store);
+    if (sim->zombie.c != NULL)
+        tear_down(&sim->zombie);
+    if (current()->c != NULL)
+        tear_down(current());
+    store_close(sim->store);
 }
 
 bool coordinator_is_idle(void)
 {
-    const struct coordinator *c = self()->c;
+    const struct coordinator *c = current()->c;
     return c != NULL && c->table.count == 0 && batch_is_idle(c) && c->open_count == 0;
 }

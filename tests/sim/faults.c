@@ -23,6 +23,10 @@ void faults_draw(void)
     f->latency_us = random_between(100, 5000);
     f->open_max = 1000000;
     f->capture = (uint32_t)random_below(6000);
+    if (sim->plan.is_calm) {
+        f->refuse = chance(3000) ? 2000 : 0; /* so that some are cancelled, too */
+        return;
+    }
     if (chance(500))
         return; /* a run in which nothing goes wrong */
     f->loss = draw(2500);
@@ -43,6 +47,8 @@ void faults_draw(void)
     f->store_size_max = chance(600) ? (uint64_t)random_between(8, 60) * 1024 : 0;
     f->open_max = chance(600) ? (uint32_t)random_between(1, 4) : 1000000;
     f->pause = draw(100);
+    f->zombie = draw(150);
+    f->skew = chance(3000) ? random_between(2, 100) : 0;
     f->service_crash = draw(500);
     f->database_lost = draw(500);
     f->database_kept = draw(500);
@@ -100,12 +106,22 @@ static void away(struct happening *happening)
 
 static void pause_coordinator(struct happening *happening)
 {
-    if (!sim->is_calm && chance(sim->faults.pause * 20)) {
+    if (!sim->is_calm && chance(sim->faults.zombie * 20)) {
+        coordinator_supersede(random_between(1000, 4 * SECOND));
+    } else if (!sim->is_calm && chance(sim->faults.pause * 20)) {
         count_fault(FAULT_PAUSE);
         sim->coordinator.paused_until_us = sim->now_us + random_between(1000, 3 * SECOND);
         trace("the coordinator is paused for %.3f s", (double)(sim->coordinator.paused_until_us - sim->now_us) / 1e6);
     }
     again(happening, SECOND);
+}
+
+/* Whose timers are slow or fast; coordinators draw theirs when they start. */
+static void draw_paces(void)
+{
+    count_fault(FAULT_SKEW);
+    for (int node = 0; node < NODES; node++)
+        sim->pace_percent[node] = random_between(100 - sim->faults.skew / 2, 100 + sim->faults.skew);
 }
 
 void faults_start(void)
@@ -117,13 +133,17 @@ void faults_start(void)
         happen(random_below(f->partition_every_us), partition);
     if (f->away_every_us > 0)
         happen(random_below(f->away_every_us), away);
-    if (f->pause > 0)
+    if (f->skew > 0)
+        draw_paces();
+    if (f->pause > 0 || f->zombie > 0)
         happen(random_below(SECOND), pause_coordinator);
 }
 
 void faults_stop(void)
 {
-    struct faults calm = {.latency_us = 500, .capture = sim->faults.capture / 4, .open_max = sim->faults.open_max};
+    struct faults calm = {.latency_us = 500, .capture = sim->faults.capture / 4};
+    calm.open_max = sim->faults.open_max;
+    calm.skew = sim->faults.skew;
     sim->faults = calm;
     sim->is_calm = true;
     memset(sim->cut_until_us, 0, sizeof(sim->cut_until_us));
@@ -131,5 +151,6 @@ void faults_stop(void)
         sim->participants[service].away_until_us = 0;
     if (sim->coordinator.paused_until_us > sim->now_us)
         sim->coordinator.paused_until_us = sim->now_us;
+    zombie_end();
     happen(SECOND / 2, operator_tidy);
 }

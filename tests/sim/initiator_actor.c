@@ -11,6 +11,8 @@
 
 #define ID_JOB(id) ((int)((id)&0xff))
 #define OWN_ATTEMPTS 6
+#define FIELD_REQUESTS 1 /* of SessionRequests */
+#define JOBS_CALM 3 /* where every place is tried */
 
 static const ProtobufCMessageDescriptor *descriptor_of(int method)
 {
@@ -33,6 +35,13 @@ const char *gid_of(int job)
     char *gid = gids[turn++ % 4];
     snprintf(gid, sizeof(gids[0]), "gid-%02d", job);
     return gid;
+}
+
+/* Every branch has another; some have none. */
+const char *payload_of(int job, int branch)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    return letters + sizeof(letters) - 1 - (size_t)(job + branch * 7) % sizeof(letters);
 }
 
 int job_of(const char *gid)
@@ -69,13 +78,13 @@ static void arrive_unary(struct happening *packet)
     caller_ref(event->caller);
     event->method = (enum method)packet->method;
     event->message = happening_message(packet, descriptor_of(packet->method));
-    coordinator_post(event);
+    coordinator_post(network_life(call), event);
 }
 
 static struct crpc_call *session_of(int initiator)
 {
     struct crpc_call **session = &sim->sessions[initiator];
-    if (*session != NULL && network_is_over(*session)) {
+    if (*session != NULL && (network_is_over(*session) || network_life(*session) != sim->coordinator.life)) {
         crpc_call_unref(*session);
         *session = NULL;
     }
@@ -92,13 +101,13 @@ static void session_event(struct crpc_call *session, ProtobufCMessage *message)
     event->caller = network_caller(session);
     caller_ref(event->caller);
     event->message = message;
-    coordinator_post(event);
+    coordinator_post(network_life(session), event);
 }
 
 /* The id is told with the answer, so all that its receiver must know is in it. */
 static void arrive_in_session(struct happening *packet)
 {
-    static const int cases[] = {
+    static const unsigned fields[] = {
         [METHOD_BEGIN] = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN,
         [METHOD_ENLIST] = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST,
         [METHOD_TRY] = TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH,
@@ -107,21 +116,10 @@ static void arrive_in_session(struct happening *packet)
         [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
         [METHOD_GET] = TERCET__V1__SESSION_REQUEST__REQUEST_GET,
     };
-    Tercet__V1__SessionRequests requests = TERCET__V1__SESSION_REQUESTS__INIT;
-    Tercet__V1__SessionRequest request = TERCET__V1__SESSION_REQUEST__INIT;
-    Tercet__V1__SessionRequest *items[1] = {&request};
-    ProtobufCMessage *body = happening_message(packet, descriptor_of(packet->method));
-    struct happening view = {0};
     struct crpc_call *session = session_of(packet->who - NODE_INITIATOR);
-    request.id = packet->id;
-    request.request_case = (Tercet__V1__SessionRequest__RequestCase)cases[packet->method];
-    request.begin = (Tercet__V1__BeginRequest *)body;
-    requests.requests = items;
-    requests.n_requests = 1;
-    happening_set_message(&view, &requests.base);
-    session_event(session, happening_message(&view, &tercet__v1__session_requests__descriptor));
-    free(view.bytes);
-    crpc_message_free(body);
+    happening_wrap(packet, fields[packet->method], packet->id);
+    happening_wrap(packet, FIELD_REQUESTS, 0);
+    session_event(session, happening_message(packet, &tercet__v1__session_requests__descriptor));
     if (chance(100)) {
         session_event(session, NULL); /* the initiator has half-closed: the next goes by another */
         crpc_call_unref(session);
@@ -176,8 +174,8 @@ static void fill_branch(int job, int number, Tercet__V1__Branch *branch, char *a
     sprintf(action, "%s/act", service_name(self(job)->services[number]));
     branch->number = (uint32_t)number;
     branch->action = action;
-    branch->payload.data = (uint8_t *)"pay";
-    branch->payload.len = 3;
+    branch->payload.data = (uint8_t *)(uintptr_t)payload_of(job, number);
+    branch->payload.len = strlen(payload_of(job, number));
     branch->try_timeout_ms = 200 + 400 * (uint32_t)(job % 5);
 }
 
@@ -286,6 +284,15 @@ static uint64_t new_id(int job, int method)
     return ++sim->last_id << 24 | (uint64_t)sim->seen[job].floor << 16 | (uint64_t)method << 8 | (uint64_t)job;
 }
 
+static bool goes_away(int job, const char *when)
+{
+    if (!crash_is_due(when))
+        return false;
+    count_fault(FAULT_ABANDONED);
+    self(job)->is_over = true;
+    return true;
+}
+
 static void ask(int job)
 {
     struct job *j = self(job);
@@ -293,6 +300,8 @@ static void ask(int job)
     int branch_method = j->kind == JOB_TRY ? METHOD_TRY : METHOD_ENLIST;
     int method = j->step > last ? METHOD_GET : j->step == last ? METHOD_CONFIRM : j->step > 0 ? branch_method : METHOD_BEGIN;
     uint64_t id = j->request_id = new_id(job, j->kind == JOB_RUN && j->step == 0 ? METHOD_RUN : method);
+    if (goes_away(job, "before a request"))
+        return;
     if (j->step == 0 && j->kind == JOB_RUN)
         ask_run(job, id);
     else if (j->step == 0)
@@ -305,7 +314,9 @@ static void ask(int job)
         ask_decision(job, id);
     else
         ask_state(job, id);
-    struct happening *timeout = happen(random_between(100000, 1500000), ask_again);
+    if (goes_away(job, "after a request"))
+        return;
+    struct happening *timeout = happen(paced(NODE_INITIATOR + j->initiator, random_between(100000, 1500000)), ask_again);
     timeout->job = job;
     timeout->id = id;
 }
@@ -322,7 +333,7 @@ static void kick(struct happening *happening)
 static void go_on(int job, int64_t pause_us)
 {
     uint64_t id = self(job)->request_id = ++sim->last_id << 24;
-    struct happening *happening = happen(random_below(pause_us), kick);
+    struct happening *happening = happen(paced(NODE_INITIATOR + self(job)->initiator, random_below(pause_us)), kick);
     happening->job = job;
     happening->id = id;
 }
@@ -433,6 +444,8 @@ static void take_answer(struct happening *packet, bool is_waited_for)
         packet, is_tried ? &tercet__v1__try_response__descriptor : &tercet__v1__transaction__descriptor);
     const Tercet__V1__TryResponse *try_response = (const Tercet__V1__TryResponse *)message;
     const Tercet__V1__Transaction *transaction = (const Tercet__V1__Transaction *)message;
+    if (packet->method == METHOD_DECIDE)
+        check_decided(job, (packet->id & 1) != 0, (int)transaction->state);
     check_answer_received(packet->floor, job, is_tried ? (int)try_response->state : (int)transaction->state);
     if (!is_tried && packet->who != NODE_OPERATOR)
         check_wait(self(job), packet, (int)transaction->state);
@@ -492,12 +505,12 @@ static void draw_job(int job)
     j->is_rogue = chance(sim->faults.rogue);
     j->begins_with_first = j->kind != JOB_RUN && chance(5000);
     j->step = j->begins_with_first ? 1 : 0;
-    go_on(job, 5 * SECOND);
+    go_on(job, sim->plan.is_calm ? SECOND / 5 : 5 * SECOND);
 }
 
 void initiators_start(void)
 {
-    sim->job_count = (int)random_between(2, JOBS_MAX);
+    sim->job_count = (int)random_between(2, sim->plan.is_calm ? JOBS_CALM : JOBS_MAX);
     for (int job = 0; job < sim->job_count; job++)
         draw_job(job);
 }

@@ -112,13 +112,21 @@ void __wrap_batch_lazy(struct coordinator *c, struct entry *entry)
 
 void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch)
 {
-    if (sim->mutant != MUTANT_LOST_BRANCH)
-        __real_batch_put_branch(c, entry, branch);
+    struct branch_info *info = entry_info(entry, branch);
+    uint32_t size = info->payload_size;
+    if (sim->mutant == MUTANT_LOST_BRANCH)
+        return;
+    if (sim->mutant == MUTANT_LOST_PAYLOAD)
+        info->payload_size = 0;
+    __real_batch_put_branch(c, entry, branch);
+    info->payload_size = size;
 }
 
 void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms)
 {
     bool is_wall = sim->mutant == MUTANT_WALL_RETENTION;
+    if (sim->mutant == MUTANT_KEPT_FOR_EVER)
+        return;
     __real_batch_drop_resolved(c, is_wall ? c->wall_ms - c->options.retention_ms : before_ms);
 }
 

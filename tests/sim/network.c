@@ -31,6 +31,7 @@ struct target_call_open {
     struct target_call_open *next;
     struct crpc_channel *channel;
     uint64_t id;
+    uint32_t life;
     crpc_unary_fn done;
     void *ctx;
 };
@@ -110,7 +111,12 @@ struct instance *network_instance(struct crpc_call *call)
 
 bool network_is_over(const struct crpc_call *call)
 {
-    return call->is_over || call->life != sim->coordinator.life || sim->coordinator.c == NULL;
+    return call->is_over || coordinator_of(call->life) == NULL;
+}
+
+uint32_t network_life(const struct crpc_call *call)
+{
+    return call->life;
 }
 
 int network_node(const struct crpc_call *call)
@@ -171,7 +177,7 @@ static void end(struct crpc_call *call, bool is_told)
     } else if (is_told) {
         struct event *event = event_new(EVENT_DETACHED);
         event->instance = call->instance;
-        coordinator_post(event);
+        coordinator_post(call->life, event);
     } else {
         instance_unref(call->instance);
     }
@@ -180,7 +186,7 @@ static void end(struct crpc_call *call, bool is_told)
 
 static void end_later(struct happening *happening)
 {
-    end(happening->call, happening->call->life == sim->coordinator.life && sim->coordinator.c != NULL);
+    end(happening->call, coordinator_of(happening->call->life) != NULL);
     happening_free(happening);
 }
 
@@ -412,8 +418,9 @@ void network_target_answer(uint64_t id, const Tercet__V1__CallResult *result, in
         link = &(*link)->next;
     if (*link == NULL)
         return;
+    uint32_t life = (*link)->life;
     finish_target(link, code == CRPC_OK ? result : NULL, code);
-    coordinator_post(NULL);
+    coordinator_post(life, NULL);
 }
 
 static void target_times_out(struct happening *happening)
@@ -430,7 +437,9 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const
     (void)out;
     (void)service;
     (void)method;
-    *open = (struct target_call_open){.next = sim->targets, .channel = channel, .id = ++sim->last_id, .done = done, .ctx = ctx};
+    *open = (struct target_call_open){.next = sim->targets, .channel = channel, .done = done, .ctx = ctx};
+    open->id = ++sim->last_id;
+    open->life = sim->acting->life;
     sim->targets = open;
     happen(options->timeout_ms * 1000, target_times_out)->id = open->id;
     if (!coordinator_may_send())
@@ -445,12 +454,20 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const
     return 0;
 }
 
-void network_crash(void)
+void network_leave(uint32_t life)
 {
-    while (sim->calls != NULL) {
-        struct crpc_call *call = sim->calls;
-        if (call->kind == CALL_ATTACH && !call->is_over)
+    for (const struct crpc_call *call = sim->calls; call != NULL; call = call->next)
+        if (call->kind == CALL_ATTACH && !call->is_over && call->life == life)
             participant_stream_lost(call->node - NODE_SERVICE, call);
-        end(call, false);
+}
+
+void network_crash(uint32_t life)
+{
+    struct crpc_call *next;
+    network_leave(life);
+    for (struct crpc_call *call = sim->calls; call != NULL; call = next) {
+        next = call->next;
+        if (call->life == life)
+            end(call, false);
     }
 }

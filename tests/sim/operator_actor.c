@@ -11,7 +11,7 @@
 
 static void send(int job, int method, const ProtobufCMessage *message)
 {
-    request_send(NODE_OPERATOR, job, ++sim->last_id, method, message);
+    request_send(NODE_OPERATOR, job, ++sim->last_id << 1, method, message);
 }
 
 static void retry(int job)
@@ -35,7 +35,7 @@ static void decide(int job)
     Tercet__V1__DecideRequest request = TERCET__V1__DECIDE_REQUEST__INIT;
     request.gid = (char *)(uintptr_t)gid_of(job);
     request.confirm = chance(5000);
-    send(job, METHOD_DECIDE, &request.base);
+    request_send(NODE_OPERATOR, job, ++sim->last_id << 1 | (request.confirm ? 1u : 0u), METHOD_DECIDE, &request.base);
 }
 
 static void pause_service(int service, bool is_paused)
@@ -88,12 +88,21 @@ void operator_start(void)
         happen(random_below(SECOND), act);
 }
 
+static void resume_all(const struct coordinator *c)
+{
+    for (int service = 0; service < sim->service_count; service++) {
+        const struct service *known = dispatch_find(c, service_name(service));
+        if (known != NULL && known->is_paused)
+            pause_service(service, false);
+    }
+}
+
 /* What needs a person: happening.id counts the rounds. */
 void operator_tidy(struct happening *happening)
 {
     const struct coordinator *c = sim->coordinator.c;
-    for (int service = 0; service < sim->service_count; service++)
-        pause_service(service, false);
+    if (c != NULL)
+        resume_all(c);
     for (const struct entry *entry = c != NULL ? c->table.oldest : NULL; entry != NULL; entry = entry->newer) {
         for (size_t i = 0; i < entry->txn.branch_count; i++) {
             const struct txn_branch *branch = &entry->txn.branches[i];
@@ -103,6 +112,6 @@ void operator_tidy(struct happening *happening)
                 retry(job_of(entry->gid));
         }
     }
-    happen(2 * SECOND, operator_tidy)->id = happening->id + 1;
+    happen(sim->is_quiet ? 60 * SECOND : 2 * SECOND, operator_tidy)->id = happening->id + 1;
     happening_free(happening);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define WORK_MAX 16 /* calls in one local transaction */
+#define FIELD_RESULTS 2 /* of AttachRequest */
 
 static struct participant_actor *running; /* whose local transaction is open */
 
@@ -56,10 +57,11 @@ static int database_commit(void *driver)
 {
     const struct faults *f = &sim->faults;
     bool is_lost = chance(f->database_lost);
-    if (chance(f->service_crash)) {
+    bool is_before = crash_is_due("before a participant's commit");
+    if (is_before || chance(f->service_crash) || crash_is_due("after a participant's commit")) {
         count_fault(FAULT_SERVICE_CRASH);
         running->is_crashing = true;
-        is_lost = is_lost || chance(5000);
+        is_lost = is_before || is_lost || (f->service_crash > 0 && chance(5000));
     } else if (is_lost) {
         count_fault(FAULT_DATABASE_LOST);
     }
@@ -172,20 +174,12 @@ static void result_arrives(struct happening *packet)
         network_target_answer(packet->id, (const Tercet__V1__CallResult *)result, packet->code);
         crpc_message_free(result);
     } else if (stream != NULL && !network_is_over(stream)) {
-        Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
-        ProtobufCMessage *result = happening_message(packet, &tercet__v1__call_result__descriptor);
-        Tercet__V1__CallResult *results[1] = {(Tercet__V1__CallResult *)result};
-        struct happening view = {0};
         struct event *event = event_new(EVENT_ATTACHED);
-        request.results = results;
-        request.n_results = 1;
-        happening_set_message(&view, &request.base);
-        event->message = happening_message(&view, &tercet__v1__attach_request__descriptor);
+        happening_wrap(packet, FIELD_RESULTS, 0);
+        event->message = happening_message(packet, &tercet__v1__attach_request__descriptor);
         event->instance = network_instance(stream);
         instance_ref(event->instance);
-        free(view.bytes);
-        crpc_message_free(result);
-        coordinator_post(event);
+        coordinator_post(network_life(stream), event);
     }
     happening_free(packet);
 }
@@ -306,7 +300,7 @@ void participant_receive(struct happening *packet)
     }
     p->inbox[p->inbox_count++] = packet;
     if (!p->is_working)
-        happen(random_below(3000), work)->who = index_of(p);
+        happen(paced(NODE_SERVICE + packet->who, random_below(3000)), work)->who = index_of(p);
     p->is_working = true;
 }
 
@@ -332,7 +326,7 @@ static void hello(struct participant_actor *p)
     crpc_call_ref(p->stream);
     event->instance = network_instance(p->stream);
     instance_ref(event->instance);
-    coordinator_post(event);
+    coordinator_post(network_life(p->stream), event);
 }
 
 static void attach(struct happening *happening)
@@ -343,7 +337,8 @@ static void attach(struct happening *happening)
                        !network_is_cut(node, NODE_COORDINATOR) && !network_is_cut(NODE_COORDINATOR, node);
     if (p->stream == NULL && is_possible)
         hello(p);
-    happen(p->stream == NULL ? random_between(1000, 100000) : SECOND / 4, attach)->who = happening->who;
+    int64_t pause_us = p->stream == NULL ? random_between(1000, 100000) : sim->is_quiet ? 30 * SECOND : SECOND / 4;
+    happen(paced(node, pause_us), attach)->who = happening->who;
     happening_free(happening);
 }
 
@@ -382,7 +377,7 @@ static void register_target(struct happening *happening)
     request.n_actions = 1;
     request.target = target;
     request_send(NODE_SERVICE + service, 0, ++sim->last_id, METHOD_REGISTER, &request.base);
-    happen(random_between(SECOND / 2, 2 * SECOND), register_target)->who = service;
+    happen(sim->is_quiet ? 60 * SECOND : random_between(SECOND / 2, 2 * SECOND), register_target)->who = service;
     happening_free(happening);
 }
 

@@ -53,6 +53,9 @@ enum node {
     X(CLOSE, "orderly stops of the coordinator")                                                            \
     X(FULL, "requests refused by a full store, or for too many transactions")                               \
     X(PAUSE, "pauses of the coordinator")                                                                   \
+    X(SKEW, "runs with clocks that are slow or fast")                                                       \
+    X(ZOMBIE, "coordinators replaced while they slept")                                                     \
+    X(FENCED, "commits of those that were replaced")                                                        \
     X(SERVICE_CRASH, "participant crashes")                                                                 \
     X(DATABASE_LOST, "participants' commits that failed, not applied")                                      \
     X(DATABASE_KEPT, "participants' commits that failed, applied")                                          \
@@ -64,7 +67,9 @@ enum node {
     X(BROKEN, "promises broken")                                                                            \
     X(ABANDONED, "initiators that went away")                                                               \
     X(OPERATOR, "operators' acts")                                                                          \
-    X(REPLAYED, "messages replayed after the end")
+    X(REPLAYED, "messages replayed after the end")                                                          \
+    X(OUTLIVED, "messages replayed after the retention time")                                               \
+    X(POINT, "crashes at an enumerated action")
 enum fault {
 #define FAULT_ENUM(name, text) FAULT_##name,
     FAULT_MAP(FAULT_ENUM)
@@ -72,9 +77,77 @@ enum fault {
     FAULTS
 };
 
+/* -- mutants.c ----------------------------------------------------------------------------------------------------- */
+
+#define MUTANT_MAP(X)                                                                                             \
+    X(NONE, "none")                                                                                               \
+    X(EARLY_EFFECTS, "early-effects")                                                                             \
+    X(EARLY_ANSWERS, "early-answers")                                                                             \
+    X(LAZY_DECISION, "lazy-decision")                                                                             \
+    X(PERSIST_LAST, "persist-last")                                                                               \
+    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on")                                                             \
+    X(RESTART_FORGETS, "restart-forgets")                                                                         \
+    X(RESTART_TURNS, "restart-turns")                                                                             \
+    X(HIGH_MARK, "high-mark")                                                                                     \
+    X(NO_EMPTY_CANCEL, "no-empty-cancel")                                                                         \
+    X(NO_MARK_CHECK, "no-mark-check")                                                                             \
+    X(NO_ROW_ON_TRY, "no-row-on-try")                                                                             \
+    X(WRONG_CALL, "wrong-call")                                                                                   \
+    X(LOST_RETRY, "lost-retry")                                                                                   \
+    X(LAZY_SHOWN, "lazy-shown")                                                                                   \
+    X(LOST_MARK, "lost-mark")                                                                                     \
+    X(LOST_BRANCH, "lost-branch")                                                                                 \
+    X(NO_DEADLINE, "no-deadline")                                                                                 \
+    X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                                             \
+    X(LOST_REPLY, "lost-reply")                                                                                   \
+    X(WALL_RETENTION, "wall-retention")                                                                           \
+    X(NO_FENCE, "no-fence")                                                                                       \
+    X(KEPT_FOR_EVER, "kept-for-ever")                                                                             \
+    X(LOST_PAYLOAD, "lost-payload")
+enum mutant {
+#define MUTANT_ENUM(name, text) MUTANT_##name,
+    MUTANT_MAP(MUTANT_ENUM)
+#undef MUTANT_ENUM
+    MUTANTS
+};
+const char *mutant_name(int mutant);
+void mutate_restored(struct coordinator *c);
+
+/* The names are those of the project's list. */
+#define INVARIANT_MAP(X)                                                                                     \
+    X("S1", "all branches end the same way")                                                                \
+    X("S2", "a decision that was seen stays")                                                               \
+    X("S3", "confirm and cancel leave after the decision is durable")                                       \
+    X("S4", "confirmed is what was asked for and tried, cancelled what was asked for or late")              \
+    X("S5", "no confirm without a try")                                                                     \
+    X("S6", "an effect happens at most once")                                                               \
+    X("S7", "no try after a cancel, ever")                                                                  \
+    X("S8", "a branch is durable before its try is called")                                                 \
+    X("S9", "no branch joins after the decision")                                                           \
+    X("S10", "nobody sees a step backwards")                                                                \
+    X("S11", "what has ended is kept, does not begin again, and goes in the end")                           \
+    X("S12", "what was acknowledged is in the store")                                                       \
+    X("S13", "one owner: no write under an epoch that is over")                                             \
+    X("S15", "a store that is whole is not refused")                                                        \
+    X("L1", "everything ends within the bound")                                                             \
+    X("L2", "nothing stays held")                                                                           \
+    X("L4", "what releases resources is never refused")                                                     \
+    X("wait", "an answer comes when what was to be waited for is there")                                    \
+    X("harness", "the simulator itself")
+
+/* What a run is told to be. */
+struct run_plan {
+    uint64_t seed;
+    enum mutant mutant;
+    enum { TRACE_NONE, TRACE_TAIL, TRACE_ALL } trace;
+    bool is_calm;         /* nothing goes wrong, */
+    uint64_t crash_at[2]; /* but crashes at the n-th place of all where one may be; 0: none */
+};
+
 struct totals_of_runs {
-    uint64_t runs, empty_runs, violations, events, begun, confirmed, cancelled, calls, restarts, faults[FAULTS];
-    uint64_t first_failed_seed;
+    uint64_t runs, empty_runs, violations, events, begun, confirmed, cancelled, calls, restarts, points, faults[FAULTS];
+    int64_t rest_us_most; /* the longest way to rest */
+    struct run_plan first_failed;
     char first_failure[160];
 };
 
@@ -104,6 +177,8 @@ struct happening *happen_copy(const struct happening *of);
 void happen_at(struct happening *happening, int64_t at_us);
 void happening_free(struct happening *happening);
 void happening_set_message(struct happening *happening, const ProtobufCMessage *message);
+/* Its message becomes the field of another, whose field 1 is the id unless that is 0. */
+void happening_wrap(struct happening *happening, unsigned field, uint64_t id);
 ProtobufCMessage *happening_message(const struct happening *happening, const ProtobufCMessageDescriptor *type);
 
 uint64_t random_next(void);
@@ -114,6 +189,9 @@ bool chance(uint32_t per_10000);
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void violation(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void count_fault(enum fault fault);
+bool crash_is_due(const char *where);
+/* By the node's own clock. */
+int64_t paced(int node, int64_t us);
 
 /* -- faults.c ------------------------------------------------------------------------------------------------------ */
 
@@ -121,9 +199,10 @@ void count_fault(enum fault fault);
 struct faults {
     uint32_t loss, doubling, slow, stream, half_open, capture;
     uint32_t crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close;
-    uint32_t clock, clock_far, pause, service_crash, database_lost, database_kept, refuse, again, broken, status, rogue;
+    uint32_t clock, clock_far, pause, zombie, service_crash, database_lost, database_kept, refuse, again, broken, status, rogue;
     int64_t crash_every_us, partition_every_us, away_every_us, operator_every_us; /* 0: never */
     int64_t latency_us;
+    int64_t skew; /* percent that clocks may be fast by; slow by half of it */
     uint64_t store_size_max; /* 0: no limit */
     uint32_t open_max;
 };
@@ -144,11 +223,14 @@ struct caller *network_caller(struct crpc_call *call);
 struct instance *network_instance(struct crpc_call *call);
 bool network_is_over(const struct crpc_call *call);
 int network_node(const struct crpc_call *call);
+uint32_t network_life(const struct crpc_call *call);
 void network_set(struct crpc_call *call, int method, int floor);
 /* The peer ends it. */
 void network_break(struct crpc_call *call);
 /* The coordinator's process is gone. */
-void network_crash(void);
+void network_crash(uint32_t life);
+/* Participants turn to another; its streams stay open. */
+void network_leave(uint32_t life);
 void network_target_answer(uint64_t id, const Tercet__V1__CallResult *result, int code);
 size_t network_open_count(void);
 /* A request that was taken and is not answered, and whose asker still waits. */
@@ -158,23 +240,29 @@ enum route { ROUTE_ATTACH, ROUTE_TARGET, ROUTE_OWN };
 
 /* -- coordinator_actor.c ------------------------------------------------------------------------------------------- */
 
+#define RETENTION_SIM_MS (3 * 60 * 1000) /* far longer than a run takes before it is outlived on purpose */
+
 struct coordinator_actor {
     struct coordinator *c; /* NULL: down */
-    struct store *store;
-    uint32_t life;
+    uint32_t life;         /* 0: none */
     int64_t boot_us;
-    int64_t wall_base_ms;
-    int64_t turn_us;        /* the next turn; INT64_MAX: none */
+    int64_t clock_percent; /* 100: its clocks run as time does */
+    int64_t turn_us;       /* the next turn; INT64_MAX: none */
     int64_t paused_until_us;
-    int sends_left;         /* of this turn before it crashes; -1: does not */
-    bool is_dead;           /* in the middle of a turn */
+    int sends_left;        /* of this turn before it crashes; -1: does not */
+    bool is_dead;          /* in the middle of a turn */
     bool is_committing;
 };
 void coordinator_open_store(void);
 void coordinator_start(void);
 void coordinator_crash(const char *why);
-void coordinator_post(struct event *event);
+/* Whose life this is: the coordinator's or the zombie's; NULL: it is over. */
+struct coordinator_actor *coordinator_of(uint32_t life);
+/* Takes the event over; NULL: something has been posted otherwise. */
+void coordinator_post(uint32_t life, struct event *event);
 bool coordinator_may_send(void);
+void coordinator_supersede(int64_t sleep_us);
+void zombie_end(void);
 void coordinator_close(void);
 bool coordinator_is_idle(void);
 
@@ -228,6 +316,7 @@ void operator_tidy(struct happening *happening);
 void request_send(int node, int job, uint64_t id, int method, const ProtobufCMessage *message);
 void request_arrive(struct happening *packet);
 const char *gid_of(int job);
+const char *payload_of(int job, int branch);
 int job_of(const char *gid);
 
 /* -- checker.c ----------------------------------------------------------------------------------------------------- */
@@ -241,6 +330,7 @@ struct gid_seen {
     int state;             /* durable; 0: none */
     bool is_resolved;
     uint64_t branches;     /* durable, in the state */
+    int64_t begun_us;      /* when it became durable */
     int shown;             /* the decision that somebody has seen: 0, TXN_CONFIRMING, TXN_CANCELLING */
     int floor;             /* the highest rank that a client has received */
     struct branch_seen branch[BRANCHES_SIM + 1];
@@ -251,47 +341,20 @@ void check_call_sent(const Tercet__V1__Call *call);
 void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answer);
 void check_tried_sent(int job, const Tercet__V1__TryResponse *answer);
 void check_answer_received(int floor, int job, int state);
+/* An operator's decision was answered with OK. */
+void check_decided(int job, bool is_confirm, int state);
 void check_effect(int service, int job, uint32_t branch, char op);
 void check_rest(void);
+/* After the retention time nothing of what has ended is left in the store. */
+void check_dropped(void);
 int rank_of(int state);
-
-/* -- mutants.c ----------------------------------------------------------------------------------------------------- */
-
-#define MUTANT_MAP(X)                                                                                             \
-    X(NONE, "none")                                                                                               \
-    X(EARLY_EFFECTS, "early-effects")                                                                             \
-    X(EARLY_ANSWERS, "early-answers")                                                                             \
-    X(LAZY_DECISION, "lazy-decision")                                                                             \
-    X(PERSIST_LAST, "persist-last")                                                                               \
-    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on")                                                             \
-    X(RESTART_FORGETS, "restart-forgets")                                                                         \
-    X(RESTART_TURNS, "restart-turns")                                                                             \
-    X(HIGH_MARK, "high-mark")                                                                                     \
-    X(NO_EMPTY_CANCEL, "no-empty-cancel")                                                                         \
-    X(NO_MARK_CHECK, "no-mark-check")                                                                             \
-    X(NO_ROW_ON_TRY, "no-row-on-try")                                                                             \
-    X(WRONG_CALL, "wrong-call")                                                                                   \
-    X(LOST_RETRY, "lost-retry")                                                                                   \
-    X(LAZY_SHOWN, "lazy-shown")                                                                                   \
-    X(LOST_MARK, "lost-mark")                                                                                     \
-    X(LOST_BRANCH, "lost-branch")                                                                                 \
-    X(NO_DEADLINE, "no-deadline")                                                                                 \
-    X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                                             \
-    X(LOST_REPLY, "lost-reply")                                                                                   \
-    X(WALL_RETENTION, "wall-retention")
-enum mutant {
-#define MUTANT_ENUM(name, text) MUTANT_##name,
-    MUTANT_MAP(MUTANT_ENUM)
-#undef MUTANT_ENUM
-    MUTANTS
-};
-const char *mutant_name(int mutant);
-void mutate_restored(struct coordinator *c);
 
 /* -- Everything ---------------------------------------------------------------------------------------------------- */
 
 struct world {
-    uint64_t seed;
+    struct run_plan plan;
+    uint64_t points; /* passed, where a crash may be put */
+    int64_t pace_percent[NODES]; /* 0: 100 */
     uint64_t random[4];
     int64_t now_us;
     uint64_t order;
@@ -303,10 +366,17 @@ struct world {
     int service_count, job_count;
     bool is_calm;       /* faults have stopped */
     bool has_failed;    /* a violation was found */
-    bool is_traced;
+    bool is_quiet;      /* long after the end */
+    bool is_outlived;   /* the retention time is over */
     enum mutant mutant;
     struct faults faults;
+    struct store *store;
+    uint64_t epoch; /* the highest that was acquired */
     struct coordinator_actor coordinator;
+    struct coordinator_actor zombie;  /* one that has been replaced and does not know */
+    struct coordinator_actor *acting; /* whose product code runs */
+    uint32_t last_life;
+    int64_t wall_base_ms;
     struct participant_actor participants[SERVICES];
     struct crpc_call *calls;           /* open at the coordinator */
     struct target_call_open *targets;  /* calls of registered participants under way */
@@ -318,7 +388,9 @@ struct world {
 };
 extern struct world *sim;
 
-/* One run. */
-void world_run(uint64_t seed, bool is_traced, enum mutant mutant, struct totals_of_runs *totals);
+/* One run. Returns how many places it passed where a crash may be put. */
+uint64_t world_run(const struct run_plan *plan, struct totals_of_runs *totals);
+void world_print_replay(const struct run_plan *plan);
+void world_print_tail(void);
 
 #endif

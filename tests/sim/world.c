@@ -12,6 +12,7 @@
 
 #define REST_LIMIT_US (120 * SECOND) /* deadline, grace, the longest pause, and an operator's round: all are far below it */
 #define REST_LOOK_US (SECOND / 5)
+#define TAIL_LINES 60
 #define EVENTS_MAX 200000
 
 struct world *sim;
@@ -148,6 +149,32 @@ void happening_set_message(struct happening *happening, const ProtobufCMessage *
     protobuf_c_message_pack(message, happening->bytes);
 }
 
+static size_t put_varint(uint8_t *at, uint64_t value)
+{
+    size_t size = 0;
+    for (; value >= 0x80; value >>= 7)
+        at[size++] = (uint8_t)(value | 0x80);
+    at[size++] = (uint8_t)value;
+    return size;
+}
+
+/* A message inside a message is its bytes behind a tag and a length: decoding and encoding it again takes most of a run. */
+void happening_wrap(struct happening *happening, unsigned field, uint64_t id)
+{
+    uint8_t *bytes = must_alloc(happening->size + 32);
+    size_t size = 0;
+    if (id != 0) {
+        size += put_varint(bytes, 1u << 3);
+        size += put_varint(bytes + size, id);
+    }
+    size += put_varint(bytes + size, field << 3 | 2u);
+    size += put_varint(bytes + size, happening->size);
+    memcpy(bytes + size, happening->bytes, happening->size);
+    free(happening->bytes);
+    happening->bytes = bytes;
+    happening->size += size;
+}
+
 ProtobufCMessage *happening_message(const struct happening *happening, const ProtobufCMessageDescriptor *type)
 {
     ProtobufCMessage *message = NULL;
@@ -158,21 +185,45 @@ ProtobufCMessage *happening_message(const struct happening *happening, const Pro
 
 /* -- Telling ------------------------------------------------------------------------------------------------------- */
 
-static void print(const char *head, const char *format, va_list args)
+/* The last lines of a run that is not to be printed whole. */
+static char tail[TAIL_LINES][200];
+static unsigned tail_count;
+
+void world_print_tail(void)
 {
-    printf("%10.6f %s", (double)sim->now_us / 1e6, head);
-    vprintf(format, args);
-    putchar('\n');
+    unsigned first = tail_count < TAIL_LINES ? 0 : tail_count - TAIL_LINES;
+    for (unsigned i = first; i < tail_count; i++)
+        puts(tail[i % TAIL_LINES]);
+    tail_count = 0;
 }
 
 void trace(const char *format, ...)
 {
+    char line[sizeof(tail[0])];
     va_list args;
-    if (!sim->is_traced)
+    if (sim->plan.trace == TRACE_NONE)
         return;
+    int size = snprintf(line, sizeof(line), "%10.6f ", (double)sim->now_us / 1e6);
     va_start(args, format);
-    print("", format, args);
+    vsnprintf(line + size, sizeof(line) - (size_t)size, format, args);
     va_end(args);
+    if (sim->plan.trace == TRACE_ALL)
+        puts(line);
+    else
+        memcpy(tail[tail_count++ % TAIL_LINES], line, sizeof(line));
+}
+
+static const char *invariant_text(const char *name)
+{
+    static const char *const texts[][2] = {
+#define INVARIANT_TEXT(name, text) {name, text},
+        INVARIANT_MAP(INVARIANT_TEXT)
+#undef INVARIANT_TEXT
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (strcmp(texts[i][0], name) == 0)
+            return texts[i][1];
+    abort();
 }
 
 void violation(const char *name, const char *format, ...)
@@ -182,22 +233,51 @@ void violation(const char *name, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    trace("VIOLATION of %s: %s", name, text);
+    trace("VIOLATION of %s (%s): %s", name, invariant_text(name), text);
     if (sim->has_failed)
         return;
     sim->has_failed = true;
     if (sim->totals->violations++ == 0) {
-        sim->totals->first_failed_seed = sim->seed;
+        sim->totals->first_failed = sim->plan;
         snprintf(sim->totals->first_failure, sizeof(sim->totals->first_failure), "%s: %.140s", name, text);
     }
-    if (sim->mutant == MUTANT_NONE && !sim->is_traced)
-        printf("seed %llu: violation of %s: %s (replay: tercet-sim --seed %llu)\n", (unsigned long long)sim->seed, name, text,
-               (unsigned long long)sim->seed);
+    if (sim->mutant == MUTANT_NONE && sim->plan.trace == TRACE_NONE) {
+        printf("violation of %s (%s): %s; replay: ", name, invariant_text(name), text);
+        world_print_replay(&sim->plan);
+    }
+}
+
+void world_print_replay(const struct run_plan *plan)
+{
+    printf("tercet-sim --seed %llu", (unsigned long long)plan->seed);
+    if (plan->mutant != MUTANT_NONE)
+        printf(" --mutant %s", mutant_name((int)plan->mutant));
+    if (plan->is_calm)
+        printf(" --crash-at %llu,%llu", (unsigned long long)plan->crash_at[0], (unsigned long long)plan->crash_at[1]);
+    putchar('\n');
 }
 
 void count_fault(enum fault fault)
 {
     sim->totals->faults[fault]++;
+}
+
+/* Where a crash is put by number: the plan names one or two of the places that a run passes. */
+bool crash_is_due(const char *where)
+{
+    if (!sim->plan.is_calm || sim->is_calm)
+        return false;
+    uint64_t point = ++sim->points;
+    if (point != sim->plan.crash_at[0] && point != sim->plan.crash_at[1])
+        return false;
+    count_fault(FAULT_POINT);
+    trace("crash %s, the %llu-th place", where, (unsigned long long)point);
+    return true;
+}
+
+int64_t paced(int node, int64_t us)
+{
+    return sim->pace_percent[node] > 0 ? us * sim->pace_percent[node] / 100 : us;
 }
 
 /* -- A run --------------------------------------------------------------------------------------------------------- */
@@ -218,12 +298,14 @@ static void run_until(int64_t until_us)
 /* L1: everything ends within a bounded time when nothing goes wrong any more. */
 static void come_to_rest(const char *phase)
 {
-    int64_t limit_us = sim->now_us + REST_LIMIT_US;
+    int64_t start_us = sim->now_us, limit_us = start_us + REST_LIMIT_US;
     bool is_resting = false;
     while (!is_resting && sim->now_us < limit_us && !sim->has_failed) {
         run_until(sim->now_us + REST_LOOK_US);
         is_resting = initiators_are_done() && coordinator_is_idle() && !network_owes_answer();
     }
+    if (sim->now_us - start_us > sim->totals->rest_us_most)
+        sim->totals->rest_us_most = sim->now_us - start_us;
     if (!is_resting && !sim->has_failed)
         violation("L1", "not at rest %d s after the faults have stopped (%s)", (int)(REST_LIMIT_US / SECOND), phase);
 }
@@ -231,14 +313,34 @@ static void come_to_rest(const char *phase)
 static void replay(void)
 {
     trace("-- everything captured arrives once more");
-    size_t count = sim->captured_count;
-    sim->captured_count = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < sim->captured_count; i++) {
         count_fault(FAULT_REPLAYED);
-        happen_at(sim->captured[i], sim->now_us + random_below(2 * SECOND));
+        happen_at(happen_copy(sim->captured[i]), sim->now_us + random_below(2 * SECOND));
     }
     if (chance(3000)) {
         coordinator_crash("before the replay");
+    }
+    run_until(sim->now_us + 2 * SECOND);
+}
+
+/* A gid is known for the retention time: what begins one may begin it anew afterwards. Everything else must come to nothing. */
+static bool may_begin(const struct happening *packet)
+{
+    return packet->run == request_arrive && (packet->method <= METHOD_TRY || packet->method == METHOD_RUN);
+}
+
+static void outlive(void)
+{
+    trace("-- the retention time passes");
+    sim->is_quiet = true;
+    sim->is_outlived = true;
+    run_until(sim->now_us + 3 * (int64_t)RETENTION_SIM_MS * 1000);
+    check_dropped();
+    for (size_t i = 0; i < sim->captured_count; i++) {
+        if (may_begin(sim->captured[i]))
+            continue;
+        count_fault(FAULT_OUTLIVED);
+        happen_at(happen_copy(sim->captured[i]), sim->now_us + random_below(SECOND));
     }
     run_until(sim->now_us + 2 * SECOND);
 }
@@ -259,7 +361,7 @@ static void free_all(void)
 
 static void run_phases(void)
 {
-    run_until(random_between(SECOND, 12 * SECOND));
+    run_until(sim->plan.is_calm ? 2 * SECOND : random_between(SECOND, 12 * SECOND));
     trace("-- faults stop");
     faults_stop();
     come_to_rest("faults");
@@ -270,6 +372,8 @@ static void run_phases(void)
     come_to_rest("replay");
     if (!sim->has_failed)
         check_rest();
+    if (!sim->has_failed && chance(1500))
+        outlive();
 }
 
 /* A run in which nothing was confirmed does not count. */
@@ -286,11 +390,11 @@ static void count_outcomes(void)
     totals->empty_runs += totals->confirmed == confirmed;
 }
 
-void world_run(uint64_t seed, bool is_traced, enum mutant mutant, struct totals_of_runs *totals)
+uint64_t world_run(const struct run_plan *plan, struct totals_of_runs *totals)
 {
-    struct world world = {.seed = seed, .is_traced = is_traced, .mutant = mutant, .totals = totals};
+    struct world world = {.plan = *plan, .mutant = plan->mutant, .totals = totals};
     sim = &world;
-    random_seed(seed);
+    random_seed(plan->seed);
     faults_draw();
     coordinator_open_store();
     coordinator_start();
@@ -302,4 +406,5 @@ void world_run(uint64_t seed, bool is_traced, enum mutant mutant, struct totals_
     free_all();
     count_outcomes();
     sim = NULL;
+    return world.points;
 }
