@@ -67,6 +67,29 @@ Test(core_limits, as_many_branches_as_there_can_be)
     cr_assert(txn_is_resolved(&all.txn));
 }
 
+/* Actions of several steps in one array: what is there stays, what is past its room is not touched. */
+Test(core_limits, actions_are_appended_within_their_room)
+{
+    const size_t before = 20, room = 20 + 2 * 2 + 8;
+    struct txn_event event = {.kind = TXN_ENLIST, .number = 1, .is_routed = true, .try_timeout_ms = 10};
+    begin_default();
+    for (uint32_t i = 0; i < 80; i++) {
+        all.items[i] = (struct txn_action){.kind = TXN_TRIED, .number = i, .attempt = 1000 + i};
+    }
+    enlist(2, false, 0);
+    all.items[0] = (struct txn_action){.kind = TXN_TRIED, .number = 0, .attempt = 1000};
+    all.actions.count = before;
+    all.actions.capacity = room;
+    cr_assert_eq(txn_step(&all.txn, &event, &all.actions), 0);
+    cr_assert_eq(all.actions.count, before + 2);
+    cr_assert(all.items[before].kind == TXN_PERSIST && all.items[before].number == 0 && all.items[before].attempt == 0);
+    cr_assert(all.items[before + 1].kind == TXN_CALL_TRY && all.items[before + 1].number == 1);
+    for (uint32_t i = 0; i < 80; i++) {
+        bool is_ours = i < before || i >= room;
+        cr_assert(!is_ours || (all.items[i].number == i && all.items[i].attempt == 1000 + i), "action %u", i);
+    }
+}
+
 Test(core_limits, branches_are_found_by_number)
 {
     begin_default();
@@ -152,7 +175,7 @@ Test(core_limits, parked_branches_wait_between_half_and_all_of_their_pace)
     struct txn_options options;
     txn_options_default(&options);
     options.park_attempts = 1;
-    for (uint32_t pace = 1; pace <= 9; pace += 4) {
+    for (uint32_t pace = 1; pace <= 9; pace++) {
         options.parked_retry_ms = pace;
         begin(&options);
         enlist(1, false, 0);
@@ -305,6 +328,8 @@ Test(core_limits, a_damaged_transaction_is_not_restored)
     DAMAGE(AS_TRYING, all.txn.options.parked_retry_ms = 0);
     DAMAGE(AS_TRYING, all.txn.options.park_attempts = 0);
     DAMAGE(AS_TRYING, all.txn.options.park_after_ms = 0);
+    DAMAGE(AS_CONFIRMING, all.txn.state = 0);
+    DAMAGE(AS_CONFIRMING, all.txn.state = 6);
     DAMAGE(AS_CONFIRMING, all.txn.cause = TXN_CAUSE_NONE);
     DAMAGE(AS_CONFIRMING, all.txn.cause = TXN_CAUSE_REFUSED);
     DAMAGE(AS_CONFIRMING, all.txn.cause = TXN_CAUSE_DEADLINE);
@@ -362,6 +387,16 @@ Test(core_limits, asserts_room_for_actions, .signal = SIGABRT)
 {
     begin_default();
     all.actions.capacity = 2 * 1 + 8 - 1;
+    step((struct txn_event){.kind = TXN_WAKE});
+}
+
+Test(core_limits, asserts_room_for_the_actions_of_every_branch, .signal = SIGABRT)
+{
+    begin_default();
+    for (uint32_t number = 1; number <= 3; number++) {
+        enlist(number, true, 10);
+    }
+    all.actions.capacity = 2 * 4 + 8 - 1;
     step((struct txn_event){.kind = TXN_WAKE});
 }
 
