@@ -183,8 +183,8 @@ void check_call_sent(const Tercet__V1__Call *call)
     trace("call %s/%u %s, attempt %u", call->gid, call->branch, tercet_kind_name((int)call->kind), call->attempt);
     if (!seen->branch[call->branch].is_durable)
         violation("S8", "%s/%u is called and not durable", call->gid, call->branch);
-    const char *payload = payload_of(job_of(call->gid), (int)call->branch);
-    if (call->payload.len != strlen(payload) || memcmp(call->payload.data, payload, call->payload.len) != 0)
+    struct crpc_bytes payload = payload_of(job_of(call->gid), (int)call->branch);
+    if (call->payload.len != payload.size || (payload.size > 0 && memcmp(call->payload.data, payload.data, payload.size) != 0))
         violation("S12", "%s/%u is called with another payload than was enlisted", call->gid, call->branch);
     if (seen->number != call->number)
         violation("S12", "%s is called by another number than its durable one", call->gid);

@@ -162,6 +162,15 @@ static void turn(struct happening *happening)
 
 /* -- The committer ------------------------------------------------------------------------------------------------- */
 
+/* The memory store takes what LMDB would not: a commit past the size fails there, and the coordinator stops. */
+static void check_size(void)
+{
+    struct store_stats stats;
+    if (sim->faults.store_size_max > 0 && store_stats(sim->store, &stats) == 0 && stats.bytes_used > stats.bytes_max)
+        violation("L4", "%llu bytes in a store of %llu: a commit would fail", (unsigned long long)stats.bytes_used,
+                  (unsigned long long)stats.bytes_max);
+}
+
 /* One commit, with the fault that `applied` and `fails` say. */
 static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_applied)
 {
@@ -180,6 +189,7 @@ static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_a
         count_fault(FAULT_FENCED);
     else if (rc == 0 || (fails && is_applied))
         check_commit(batch->ops, batch->op_count);
+    check_size();
     return rc;
 }
 

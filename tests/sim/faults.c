@@ -44,7 +44,7 @@ void faults_draw(void)
     f->close = draw(3000);
     f->half_open = draw(5000);
     f->status = draw(3000);
-    f->store_size_max = chance(600) ? (uint64_t)random_between(8, 60) * 1024 : 0;
+    f->store_size_max = chance(600) ? (uint64_t)random_between(20, 120) * 1024 : 0;
     f->open_max = chance(600) ? (uint32_t)random_between(1, 4) : 1000000;
     f->pause = draw(100);
     f->zombie = draw(150);
@@ -143,6 +143,7 @@ void faults_stop(void)
 {
     struct faults calm = {.latency_us = 500, .capture = sim->faults.capture / 4};
     calm.open_max = sim->faults.open_max;
+    calm.store_size_max = sim->faults.store_size_max;
     calm.skew = sim->faults.skew;
     sim->faults = calm;
     sim->is_calm = true;

@@ -11,6 +11,7 @@
 
 #define ID_JOB(id) ((int)((id)&0xff))
 #define OWN_ATTEMPTS 6
+#define PAYLOAD_LARGE 3000
 #define FIELD_REQUESTS 1 /* of SessionRequests */
 #define JOBS_CALM 3 /* where every place is tried */
 
@@ -37,11 +38,15 @@ const char *gid_of(int job)
     return gid;
 }
 
-/* Every branch has another; some have none. */
-const char *payload_of(int job, int branch)
+/* Every branch has another; some have none, and all have a large one where the store is small. */
+struct crpc_bytes payload_of(int job, int branch)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-    return letters + sizeof(letters) - 1 - (size_t)(job + branch * 7) % sizeof(letters);
+    static uint8_t bytes[PAYLOAD_LARGE];
+    size_t least = sim->faults.store_size_max > 0 ? PAYLOAD_LARGE - 26 : 0;
+    for (size_t i = 0; bytes[0] == 0 && i < sizeof(bytes); i++)
+        bytes[sizeof(bytes) - 1 - i] = (uint8_t)('a' + i % 26);
+    size_t size = least + (size_t)(job + branch * 7) % 26;
+    return (struct crpc_bytes){bytes + sizeof(bytes) - size, size};
 }
 
 int job_of(const char *gid)
@@ -174,8 +179,8 @@ static void fill_branch(int job, int number, Tercet__V1__Branch *branch, char *a
     sprintf(action, "%s/act", service_name(self(job)->services[number]));
     branch->number = (uint32_t)number;
     branch->action = action;
-    branch->payload.data = (uint8_t *)(uintptr_t)payload_of(job, number);
-    branch->payload.len = strlen(payload_of(job, number));
+    branch->payload.data = (uint8_t *)(uintptr_t)payload_of(job, number).data;
+    branch->payload.len = payload_of(job, number).size;
     branch->try_timeout_ms = 200 + 400 * (uint32_t)(job % 5);
 }
 
@@ -505,7 +510,7 @@ static void draw_job(int job)
     j->is_rogue = chance(sim->faults.rogue);
     j->begins_with_first = j->kind != JOB_RUN && chance(5000);
     j->step = j->begins_with_first ? 1 : 0;
-    go_on(job, sim->plan.is_calm ? SECOND / 5 : 5 * SECOND);
+    go_on(job, sim->plan.is_calm || sim->faults.store_size_max > 0 ? SECOND / 5 : 5 * SECOND);
 }
 
 void initiators_start(void)

@@ -131,7 +131,7 @@ void mutate_restored(struct coordinator *c);
     X("S15", "a store that is whole is not refused")                                                        \
     X("L1", "everything ends within the bound")                                                             \
     X("L2", "nothing stays held")                                                                           \
-    X("L4", "what releases resources is never refused")                                                     \
+    X("L4", "new work leaves room for what releases resources, which is never refused")                       \
     X("wait", "an answer comes when what was to be waited for is there")                                    \
     X("harness", "the simulator itself")
 
@@ -316,7 +316,7 @@ void operator_tidy(struct happening *happening);
 void request_send(int node, int job, uint64_t id, int method, const ProtobufCMessage *message);
 void request_arrive(struct happening *packet);
 const char *gid_of(int job);
-const char *payload_of(int job, int branch);
+struct crpc_bytes payload_of(int job, int branch);
 int job_of(const char *gid);
 
 /* -- checker.c ----------------------------------------------------------------------------------------------------- */
