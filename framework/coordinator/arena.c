@@ -19,7 +19,7 @@ struct arena_block {
     alignas(max_align_t) unsigned char data[];
 };
 
-static void *or_die(void *memory)
+void *or_die(void *memory)
 {
     if (memory == NULL) {
         fputs("tercet: out of memory\n", stderr);

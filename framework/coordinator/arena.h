@@ -23,7 +23,9 @@ void *arena_copy(struct arena *arena, const void *data, size_t size);
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
 
-/* malloc, calloc and strdup for what must not fail, for the same reason. */
+/* malloc, calloc and strdup for what must not fail, for the same reason; and what they do: passes memory on, ends the process
+ * for NULL. */
+void *or_die(void *memory);
 void *must_alloc(size_t size);
 void *must_realloc(void *data, size_t size);
 char *must_strdup(const char *text);

@@ -84,8 +84,8 @@ ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t 
         return NULL;
     ProtobufCMessage *message = NULL;
     struct crpc_bytes body = {(const uint8_t *)data + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE};
-    if (crpc_message_decode(&message, descriptor_of(type), body, 0) != 0)
-        return NULL;
+    if (crpc_message_decode(&message, descriptor_of(type), body, 0) == CRPC_ENOMEM)
+        or_die(NULL); /* want of memory is not damage */
     return message;
 }
 

@@ -100,9 +100,12 @@ struct stream {
     struct instance *instance; /* Attach */
 };
 
-static void fail_stream(struct crpc_call *call, const char *what)
+static void fail_stream(struct crpc_call *call, const char *what, int rc)
 {
-    crpc_call_fail(call, CRPC_INVALID_ARGUMENT, "%s: the message is not a valid protobuf of its type, or its text is not UTF-8", what);
+    if (rc == CRPC_ENOMEM)
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+    else
+        crpc_call_fail(call, CRPC_INVALID_ARGUMENT, "%s: the message is not a valid protobuf of its type, or its text is not UTF-8", what);
 }
 
 static void on_session_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
@@ -113,9 +116,10 @@ static void on_session_message(struct crpc_call *call, struct crpc_bytes message
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    if (crpc_message_decode(&event->message, &tercet__v1__session_requests__descriptor, message, 0) != 0) {
+    int rc = crpc_message_decode(&event->message, &tercet__v1__session_requests__descriptor, message, 0);
+    if (rc != 0) {
         event_free(event);
-        fail_stream(call, "Session");
+        fail_stream(call, "Session", rc);
         return;
     }
     caller_ref(stream->caller);
@@ -180,9 +184,10 @@ static void on_attach_message(struct crpc_call *call, struct crpc_bytes message,
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    if (crpc_message_decode(&event->message, &tercet__v1__attach_request__descriptor, message, 0) != 0) {
+    int rc = crpc_message_decode(&event->message, &tercet__v1__attach_request__descriptor, message, 0);
+    if (rc != 0) {
         event_free(event);
-        fail_stream(call, "Attach");
+        fail_stream(call, "Attach", rc);
         return;
     }
     instance_ref(stream->instance);

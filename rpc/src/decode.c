@@ -126,13 +126,20 @@ static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *typ
 
 /* -- Memory ----------------------------------------------------------------------------------- */
 
+struct budget {
+    size_t left;
+    bool was_short; /* of memory, not of budget */
+};
+
 static void *budget_alloc(void *ctx, size_t size)
 {
-    size_t *memory_left = ctx;
-    if (size > *memory_left)
+    struct budget *budget = ctx;
+    if (size > budget->left)
         return NULL;
-    *memory_left -= size;
-    return malloc(size);
+    void *data = malloc(size);
+    budget->left -= size;
+    budget->was_short = budget->was_short || data == NULL;
+    return data;
 }
 
 static void budget_free(void *ctx, void *data)
@@ -155,10 +162,11 @@ int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor
     const uint8_t *data = bytes.size > 0 ? bytes.data : &nothing;
     if (!is_wire_good((struct wire){data, data + bytes.size}, type, 0))
         return CRPC_EDECODE;
-    ProtobufCAllocator allocator = {budget_alloc, budget_free, &memory_max};
+    struct budget budget = {.left = memory_max};
+    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, bytes.size, data);
     if (message == NULL)
-        return CRPC_EDECODE;
+        return budget.was_short ? CRPC_ENOMEM : CRPC_EDECODE;
     *out = message;
     return 0;
 }

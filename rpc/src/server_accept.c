@@ -59,6 +59,8 @@ static void request_deliver(struct crpc_call *call)
     if (result == 0) {
         call->method->handler->on_request(call, request, call->method->ctx);
         crpc_message_free(request);
+    } else if (result == CRPC_ENOMEM) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
     } else {
         crpc_call_fail(call, CRPC_INVALID_ARGUMENT,
                        "the request is not a valid protobuf %s, or a text in it is not UTF-8 or has a NUL: "
