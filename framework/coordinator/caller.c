@@ -108,6 +108,8 @@ void caller_deliver(struct caller *caller, const struct answer *answer)
         if (rc == CRPC_ETOOBIG)
             crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "this session left more than %u bytes of answers unread",
                            SESSION_OUTBOX_MAX);
+        else if (rc == CRPC_ENOMEM)
+            crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: ask again what was not answered");
     } else if (answer->code != CRPC_OK) {
         deliver_status(caller, answer);
     } else if (caller->kind == CALLER_UNARY) {
@@ -144,9 +146,11 @@ static void watch_go_on(struct caller *caller)
 
 void caller_watch_push(struct caller *caller, struct crpc_bytes snapshot, bool is_last)
 {
+    if (atomic_load(&caller->is_gone))
+        return;
     void *copy = malloc(snapshot.size + 1);
-    if (copy == NULL || atomic_load(&caller->is_gone)) {
-        free(copy);
+    if (copy == NULL) {
+        crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: watch again");
         return;
     }
     memcpy(copy, snapshot.data, snapshot.size);

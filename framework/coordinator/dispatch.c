@@ -177,7 +177,8 @@ const char *dispatch_attach(struct coordinator *c, struct instance *instance, co
     service->instances = instance;
     owner_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name, instance->name,
               crpc_call_peer(instance->call));
-    outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0});
+    if (outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0}) == CRPC_ENOMEM)
+        crpc_call_fail(instance->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: attach again");
     outcall_touch(c, instance);
     outcall_close_breaker(c, service);
     outcall_pump(c, service);
