@@ -246,10 +246,11 @@ int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch
 
 bool owner_warm(struct coordinator *c, struct entry *entry)
 {
-    const char *wrong = restore_warm(c, entry);
-    if (wrong != NULL)
+    const char *wrong = NULL;
+    int rc = restore_warm(c, entry, &wrong);
+    if (rc != 0)
         owner_fail(c, wrong);
-    return wrong == NULL;
+    return rc == 0;
 }
 
 bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_branch *branch)

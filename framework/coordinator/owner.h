@@ -170,8 +170,9 @@ void admin_handle(struct coordinator *c, struct caller *caller, enum method meth
 
 /* restore.c: reads everything the store holds. 0 or a TERCET_ code with a text. */
 int restore_all(struct coordinator *c, char *text);
-/* Loads what a cold entry has in the store. NULL, or what is wrong with it. */
-const char *restore_warm(struct coordinator *c, struct entry *entry);
+/* Loads what a cold entry has in the store. 0, a code of the store, or 1 when its records contradict each other; then *wrong is a
+ * text. */
+int restore_warm(struct coordinator *c, struct entry *entry, const char **wrong);
 
 /* rpc.c: the services. */
 int rpc_add_services(struct coordinator *c);

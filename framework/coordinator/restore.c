@@ -93,21 +93,20 @@ static int load_record(uint64_t number, uint32_t part, const void *value, size_t
     return is_good ? 0 : 1;
 }
 
-const char *restore_warm(struct coordinator *c, struct entry *entry)
+int restore_warm(struct coordinator *c, struct entry *entry, const char **wrong)
 {
     struct restore r = {.c = c, .entry = entry};
     if (!entry->is_cold)
-        return NULL;
+        return 0;
     int rc = store_scan(c->store, 0, entry->number, entry->number, load_record, &r);
-    if (rc == 0 && (r.branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, c->now_ms)))
+    if (rc == 0 && (r.branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, c->now_ms))) {
         r.wrong = "a transaction's record contradicts its branches";
-    if (rc < 0)
-        return store_strerror(rc);
-    if (r.wrong != NULL)
-        return r.wrong;
-    entry->is_cold = false;
+        rc = 1;
+    }
+    entry->is_cold = rc != 0;
     entry->was_restored = true;
-    return NULL;
+    *wrong = rc < 0 ? store_strerror(rc) : r.wrong;
+    return rc;
 }
 
 /* -- All of them --------------------------------------------------------------------------------------------------- */
@@ -143,15 +142,13 @@ static int add_record(uint64_t number, uint32_t part, const void *value, size_t 
     return is_good ? 0 : 1;
 }
 
-static const char *warm_first(struct coordinator *c)
+static int warm_first(struct restore *r)
 {
-    const char *wrong = NULL;
-    size_t count = 0;
-    for (struct entry *entry = c->table.oldest; entry != NULL && count < c->restore_warm_max && wrong == NULL; entry = entry->newer) {
-        wrong = restore_warm(c, entry);
-        count++;
-    }
-    return wrong;
+    size_t left = r->c->restore_warm_max;
+    int rc = 0;
+    for (struct entry *entry = r->c->table.oldest; entry != NULL && left > 0 && rc == 0; entry = entry->newer, left--)
+        rc = restore_warm(r->c, entry, &r->wrong);
+    return rc;
 }
 
 static int restore_clock(struct restore *r, const void *value, size_t size)
@@ -195,10 +192,13 @@ int restore_all(struct coordinator *c, char *text)
     if (rc == 0)
         rc = store_scan(c->store, 0, 1, UINT64_MAX, add_record, &r);
     if (rc == 0)
-        r.wrong = warm_first(c);
-    if (rc == 0 && r.wrong == NULL)
+        rc = warm_first(&r);
+    if (rc == 0)
         return 0;
-    snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
-             r.wrong != NULL ? r.wrong : store_strerror(rc));
-    return rc >= 0 ? TERCET_FORMAT : TERCET_STORE;
+    if (rc > 0 || rc == STORE_CORRUPT)
+        snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
+                 r.wrong != NULL ? r.wrong : store_strerror(rc));
+    else
+        snprintf(text, TERCET_TEXT_MAX, "the store cannot be read: %s; start again", store_strerror(rc));
+    return rc > 0 ? TERCET_FORMAT : TERCET_STORE;
 }
