@@ -260,14 +260,3 @@ int flock(int fd, int operation)
     FAIL_OR_GO_ON(fault);
     return (int)finish(fault, syscall(SYS_flock, fd, operation));
 }
-
-int fcntl(int fd, int command, ...)
-{
-    va_list args;
-    va_start(args, command);
-    void *argument = va_arg(args, void *);
-    va_end(args);
-    int fault = fault_of(CLASS_NAME);
-    FAIL_OR_GO_ON(fault);
-    return (int)finish(fault, syscall(SYS_fcntl, fd, command, argument));
-}

@@ -186,8 +186,12 @@ static bool run_all(const struct settings *settings)
         if (pid == 0)
             work(settings, i);
     }
-    for (int i = 0, status; i < settings->jobs; i++)
-        all_ended = wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 && all_ended;
+    for (int i = 0, status = 0; i < settings->jobs; i++) {
+        if (wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+            continue;
+        printf("VIOLATED: a worker ended with status %#x\n", (unsigned)status);
+        all_ended = false;
+    }
     struct tally sum = sum_up(settings->jobs);
     int passed = count_passed(settings->jobs, is_whole);
     printf("%" PRIu64 " scenarios, %d of %d points passed, %" PRIu64 " singles, %" PRIu64 " pairs, %" PRIu64 " failing calls (%" PRIu64
