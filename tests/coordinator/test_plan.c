@@ -54,7 +54,7 @@ static void bench_open(struct bench *bench)
     c->next_number = 1;
     c->now_ms = 1000;
     c->wall_ms = 1700000001000;
-    table_init(&c->table);
+    table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     batcher_init(c);
 }

@@ -144,7 +144,7 @@ static void bench_open(struct bench *bench)
 {
     memset(bench, 0, sizeof(*bench));
     strcpy(bench->service.name, "stock");
-    table_init(&bench->table);
+    table_init(&bench->table, 0);
     bench->entry = make_entry(&bench->table, &bench->service);
 }
 

@@ -143,7 +143,9 @@ static void start(void)
     c->options = options();
     c->now_ms = world->now_ms;
     c->wall_ms = c->started_ms = WALL_MS + world->now_ms;
-    table_init(&c->table);
+    c->restore_warm_max = RESTORE_WARM_MAX;
+    c->payload_bytes_max = PAYLOADS_BYTES_MAX;
+    table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     open_store(c);
     if (restore_all(c, text) != 0)

@@ -221,7 +221,8 @@ bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads
     c->now_ms = monotonic_ms();
     c->wall_ms = c->started_ms = wall_ms();
     c->store = store;
-    table_init(&c->table);
+    c->restore_warm_max = SIZE_MAX;
+    table_init(&c->table, c->now_ms);
     queue_init(&c->queue);
     batcher_init(c);
     judge->stamp++;
