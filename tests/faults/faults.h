@@ -332,23 +332,25 @@ const char *error_name(int error);
 
 /* -- mutants.c --------------------------------------------------------------------------------------------------- */
 
-#define MUTANT_MAP(X)                                    \
-    X(NONE, "none")                                      \
-    X(EARLY_RELEASE, "early-release")                    \
-    X(EARLY_ANSWERS, "early-answers")                    \
-    X(LAZY_DECISION, "lazy-decision")                    \
-    X(PERSIST_LAST, "persist-last")                      \
-    X(LOST_BRANCH, "lost-branch")                        \
-    X(RESTART_TURNS, "restart-turns")                    \
-    X(LOST_META, "lost-meta")                            \
-    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on")
+/* Each with the scenario in which it is looked for first. */
+#define MUTANT_MAP(X)                                            \
+    X(NONE, "none", "")                                          \
+    X(EARLY_RELEASE, "early-release", "run")                     \
+    X(EARLY_ANSWERS, "early-answers", "run")                     \
+    X(LAZY_DECISION, "lazy-decision", "initiator-gone")          \
+    X(PERSIST_LAST, "persist-last", "run-refused")               \
+    X(LOST_BRANCH, "lost-branch", "run")                         \
+    X(RESTART_TURNS, "restart-turns", "run")                     \
+    X(LOST_META, "lost-meta", "paused")                          \
+    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on", "run")
 enum mutant {
-#define MUTANT_ENUM(name, text) MUTANT_##name,
+#define MUTANT_ENUM(name, text, scenario) MUTANT_##name,
     MUTANT_MAP(MUTANT_ENUM)
 #undef MUTANT_ENUM
     MUTANTS
 };
 const char *mutant_name(int mutant);
+const char *mutant_scenario(int mutant);
 void mutate_restored(struct coordinator *c);
 /* Between turns: what a mutant has put off. */
 void mutant_catch_up(void);

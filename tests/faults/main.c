@@ -224,10 +224,10 @@ static bool run_mutant(int mutant)
     struct plan plan = {.share = 1, .runs_calls = mutant == MUTANT_FAILED_COMMIT_GOES_ON};
     order = &wanted;
     engine_open();
-    for (plan.scenario = 0; plan.scenario < scenario_count && tally.violations == 0; plan.scenario++)
-        engine_run(&plan, &tally);
-    printf("%-22s %s after %" PRIu64 " lives%s%s\n", mutant_name(mutant), tally.violations > 0 ? "found" : "NOT FOUND", tally.lives,
-           tally.violations > 0 ? ": " : "", tally.violations > 0 ? world->violation : "");
+    plan.scenario = (size_t)find_scenario(mutant_scenario(mutant));
+    engine_run(&plan, &tally);
+    printf("%-22s %s after %" PRIu64 " lives: %s\n", mutant_name(mutant), tally.violations > 0 ? "found" : "NOT FOUND", tally.lives,
+           order->first_violation);
     engine_close();
     return tally.violations > 0;
 }

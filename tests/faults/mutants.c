@@ -22,9 +22,19 @@ void __wrap_batch_put_meta(struct coordinator *c, const char *name, struct crpc_
 const char *mutant_name(int mutant)
 {
     static const char *const names[] = {
-#define MUTANT_NAME(name, text) [MUTANT_##name] = text,
+#define MUTANT_NAME(name, text, scenario) [MUTANT_##name] = text,
         MUTANT_MAP(MUTANT_NAME)
 #undef MUTANT_NAME
+    };
+    return names[mutant];
+}
+
+const char *mutant_scenario(int mutant)
+{
+    static const char *const names[] = {
+#define MUTANT_SCENARIO(name, text, scenario) [MUTANT_##name] = scenario,
+        MUTANT_MAP(MUTANT_SCENARIO)
+#undef MUTANT_SCENARIO
     };
     return names[mutant];
 }
