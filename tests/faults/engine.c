@@ -194,7 +194,7 @@ static enum outcome outcome_of(int status)
         return world->has_ended ? RUN_ENDED : RUN_STOPPED;
     else if (WEXITSTATUS(status) == EXIT_STORE_FAILED)
         return RUN_FAILED;
-    else if (WEXITSTATUS(status) == EXIT_NOT_STARTED)
+    else if (WEXITSTATUS(status) == EXIT_NOT_STARTED && world->start_text[0] != '\0')
         return RUN_REFUSED;
     else
         wrong("it ends with status %d", WEXITSTATUS(status));
@@ -221,6 +221,7 @@ static enum outcome live(struct tally *tally)
 {
     int status = 0;
     fflush(NULL);
+    world->start_text[0] = '\0';
     if (ftruncate(order->words, 0) != 0 || lseek(order->words, 0, SEEK_SET) != 0)
         abort();
     pid_t pid = fork_patiently();
