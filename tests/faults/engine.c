@@ -309,9 +309,10 @@ static uint64_t mix(uint64_t z)
     return z ^ (z >> 31);
 }
 
+/* The shares of the seeds 0 to share - 1 are the whole together. */
 static bool is_drawn(const struct plan *plan, uint64_t a, uint64_t b, uint64_t c)
 {
-    return plan->share <= 1 || mix(plan->seed * 0x9e3779b97f4a7c15u + (a << 40) + (b << 20) + c + 1) % plan->share == 0;
+    return plan->share <= 1 || mix((a << 40) + (b << 20) + c + 1) % plan->share == plan->seed % plan->share;
 }
 
 /* From the snapshot of a first death: every second one. `passed` are the recovery's passings. */
