@@ -26,6 +26,7 @@
 #define FORK_TRIES 1000
 #define FILES_MAX 8
 #define FILE_SIZE_MAX (8u << 20)
+#define TOLD_MAX 40       /* violations of one worker that are printed */
 #define VARIANTS 2        /* what a dead one had sent arrives at once, or when all is over */
 
 struct world *world;
@@ -53,17 +54,26 @@ static void path_of(char *out, size_t size, const char *name)
     snprintf(out, size, "%s/%.64s", order->dir, name);
 }
 
-static void clear_dir(void)
+static bool remove_first(DIR *dir)
 {
     char path[256];
-    DIR *dir = opendir(order->dir);
-    if (dir == NULL)
-        return;
+    rewinddir(dir);
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
         if (entry->d_name[0] != '.') {
             path_of(path, sizeof(path), entry->d_name);
-            unlink(path);
+            return unlink(path) == 0;
         }
+    return false;
+}
+
+/* One at a time, from the beginning: a directory that changes while it is read may hide what is left. */
+static void clear_dir(void)
+{
+    DIR *dir = opendir(order->dir);
+    if (dir == NULL)
+        abort();
+    while (remove_first(dir))
+        continue;
     closedir(dir);
 }
 
@@ -295,7 +305,9 @@ static bool die_at(int point, uint32_t passing, struct tally *tally)
 static void report(struct tally *tally, const char *what)
 {
     tally->violations++;
-    if (order->mutant == MUTANT_NONE)
+    if (order->first_violation[0] == '\0')
+        snprintf(order->first_violation, sizeof(order->first_violation), "%s %s: %.160s", world->scenario->name, what, world->violation);
+    if (order->mutant == MUTANT_NONE && tally->violations <= TOLD_MAX)
         printf("VIOLATED: %s: %s\n  again: tercet-crash --scenario %s %s%s\n", world->scenario->name, world->violation,
                world->scenario->name, what, world->keeps_late ? " --late" : "");
     fflush(stdout);
@@ -356,6 +368,12 @@ static void run_single(const struct plan *plan, int point, uint32_t passing, boo
     memcpy(passed, world->passed, sizeof(passed));
     if (leads_to_pairs)
         run_pairs(plan, point, passing, passed, tally);
+}
+
+/* A mutant is found once. */
+static bool is_enough(const struct tally *tally)
+{
+    return order->mutant != MUTANT_NONE && tally->violations > 0;
 }
 
 /* -- Calls that fail --------------------------------------------------------------------------------------------- */
@@ -424,7 +442,7 @@ static void run_class(const struct plan *plan, int class, uint32_t count, struct
     char what[96];
     for (const int *error = class_errors(class); *error != 0; error++)
         for (int is_sticky = 0; is_sticky < (*error == CALL_KILL || *error == CALL_KILL_AFTER ? 1 : 2); is_sticky++)
-            for (uint32_t nth = 1; nth <= count; nth++) {
+            for (uint32_t nth = 1; nth <= count && !is_enough(tally); nth++) {
                 struct call_order wanted = {.class = class, .error = *error, .nth = nth, .is_sticky = is_sticky};
                 if (!is_drawn(plan, plan->scenario << 12 | (uint64_t)class, (uint64_t)(*error + 8) << 1 | (uint64_t)is_sticky, nth))
                     continue;
@@ -465,7 +483,7 @@ void engine_run(const struct plan *plan, struct tally *tally)
     memcpy(passed, world->passed, sizeof(passed));
     for (int point = 0; point < point_count(); point++)
         for (uint32_t n = 1; n <= passed[point]; n++)
-            for (int variant = 0; variant < VARIANTS; variant++)
+            for (int variant = 0; variant < VARIANTS && !is_enough(tally); variant++)
                 run_single(plan, point, n, variant == 1, tally);
 }
 

@@ -48,6 +48,7 @@ enum op {
     OP_OWN,      /* the initiator calls the participant of branch `value` itself */
     OP_TRY,
     OP_CONFIRM,  /* value: a Wait */
+    OP_CONFIRM_ONCE, /* and does not wait for the answer, nor asks again */
     OP_CANCEL,
     OP_RUN,
     OP_RESOLVED, /* asks until it is over */
@@ -201,6 +202,7 @@ struct order {
     int mutant;
     bool is_loud;             /* what a life says goes to standard error */
     int words;                /* else here: a file without a name */
+    char first_violation[256];
     bool is_quiet;            /* no check looks into the store: what a crash shows must be enough */
     char dir[128];
 };
@@ -246,6 +248,8 @@ struct crpc_call *wire_find(enum call_kind kind, int number);
 struct caller *wire_caller(struct crpc_call *call);
 struct instance *wire_instance(struct crpc_call *call);
 void wire_break(struct crpc_call *call);
+/* Every participant's hello has been answered. */
+bool wire_all_accepted(void);
 /* The peer asks nothing more through it. */
 void wire_half_close(struct crpc_call *call);
 /* Tells the coordinator what has been sent and what has ended. */
@@ -272,8 +276,8 @@ void initiators_step(void);
 void initiator_receive(const struct packet *packet);
 bool initiators_are_done(void);
 int64_t initiators_next_ms(void);
-/* The call of its request is gone. */
-void initiator_lost(int job, uint64_t serial);
+/* The session is gone, with what was asked in it. */
+void initiators_lose(const struct crpc_call *session);
 /* After the end: asks for every transaction once more. */
 void initiators_ask_again(void);
 

@@ -11,6 +11,9 @@
 #define AGAIN_MS 20 /* until a request is asked again */
 #define SESSION 0   /* the one that all share */
 
+/* The session in which a job's request was asked; NULL: it was not in one. */
+static const struct crpc_call *session_of_job[JOBS_MAX];
+
 static const struct step *step_of(int job)
 {
     return &script_of(job)->steps[world->jobs[job].step];
@@ -40,6 +43,7 @@ void initiators_start(void)
 {
     for (int job = 0; job < world->scenario->job_count; job++)
         world->jobs[job].serial = 0;
+    memset(session_of_job, 0, sizeof(session_of_job));
 }
 
 /* -- Requests ---------------------------------------------------------------------------------------------------- */
@@ -78,6 +82,7 @@ static void post_session(int job, enum method method, const ProtobufCMessage *me
     struct crpc_call *call = wire_find(CALL_SESSION, SESSION);
     call = call != NULL ? call : wire_open(CALL_SESSION, SESSION, 0, method);
     put_in_session(&request, method, message);
+    session_of_job[job] = call;
     request.id = world->jobs[job].serial << 8 | (uint64_t)job;
     requests.n_requests = 1;
     requests.requests = pointers;
@@ -88,12 +93,14 @@ static void post_session(int job, enum method method, const ProtobufCMessage *me
     life_post(event);
 }
 
-static void lose_all_of_session(void)
+void initiators_lose(const struct crpc_call *session)
 {
-    for (int job = 0; job < world->scenario->job_count; job++) {
-        world->jobs[job].serial = 0;
-        world->jobs[job].not_before_ms = world->now_ms + AGAIN_MS;
-    }
+    for (int job = 0; job < world->scenario->job_count; job++)
+        if (session_of_job[job] == session) {
+            session_of_job[job] = NULL;
+            world->jobs[job].serial = 0;
+            world->jobs[job].not_before_ms = world->now_ms + AGAIN_MS;
+        }
 }
 
 static void close_session(void)
@@ -112,6 +119,7 @@ static void ask(int job, enum method method, const ProtobufCMessage *message)
 {
     bool in_session = world->scenario->uses_session && method < METHOD_WATCH;
     world->jobs[job].serial = ++world->serial;
+    session_of_job[job] = NULL;
     if (in_session)
         post_session(job, method, message);
     else
@@ -120,8 +128,6 @@ static void ask(int job, enum method method, const ProtobufCMessage *message)
         return;
     world->jobs[job].breaks_next = false;
     wire_break(wire_find(in_session ? CALL_SESSION : CALL_UNARY, in_session ? SESSION : job));
-    if (in_session)
-        lose_all_of_session();
     world->jobs[job].serial = 0;
     world->jobs[job].not_before_ms = world->now_ms + AGAIN_MS;
 }
@@ -253,6 +259,11 @@ static void begin_step(int job, const struct step *step)
     case OP_CONFIRM:
     case OP_CANCEL:
         ask_decision(job, gid, step->op == OP_CONFIRM, step->value);
+        break;
+    case OP_CONFIRM_ONCE:
+        ask_decision(job, gid, true, step->value);
+        world->jobs[job].serial = 0;
+        world->jobs[job].step++;
         break;
     case OP_RUN:
         ask_run(job, gid, step->value);

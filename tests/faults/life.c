@@ -267,7 +267,7 @@ static bool is_waiting(const struct coordinator *c)
 
 static bool is_at_rest(const struct coordinator *c)
 {
-    return c->table.count == 0 && batch_is_idle(c) && c->queue.first == NULL && world->packet_count == 0;
+    return wire_all_accepted() && c->table.count == 0 && batch_is_idle(c) && c->queue.first == NULL && world->packet_count == 0;
 }
 
 static void pass_time(const struct coordinator *c)

@@ -41,6 +41,9 @@ const struct scenario scenarios[] = {
      .scripts = {{ALL_STEPS({OP_BEGIN, 0}, {OP_TRY, 1}, {OP_WAIT, 500}, {OP_CONFIRM, DECIDED}, {OP_RESOLVED, 0}),
                   .end = TXN_CANCELLED}}},
 
+    {.name = "initiator-gone", ONE_SCRIPT, .deadline_ms = 300,
+     .scripts = {{ALL_STEPS({OP_BEGIN, 0}, {OP_TRY, 1}, {OP_TRY, 2}, {OP_CONFIRM_ONCE, DECIDED}, {OP_WAIT, 600}, {OP_RESOLVED, 0})}}},
+
     {.name = "confirm-repeated", ONE_SCRIPT, .overlap = 2,
      .scripts = {{ALL_STEPS({OP_BEGIN, 0}, {OP_TRY, 1}, {OP_CONFIRM, DECIDED}, {OP_CONFIRM, RESOLVED}, {OP_CONFIRM, DECIDED},
                             {OP_CANCEL, DECIDED}), .end = TXN_CONFIRMED}}},

@@ -19,6 +19,7 @@ struct crpc_call {
     enum method method;
     bool is_over;
     bool is_half_closed;
+    bool is_accepted; /* CALL_ATTACH */
     struct caller *caller;     /* a reference; NULL for CALL_ATTACH, */
     struct instance *instance; /* which has this one */
     struct crpc_call *next;
@@ -61,6 +62,14 @@ struct crpc_call *wire_find(enum call_kind kind, int number)
         if (call->kind == kind && call->number == number && !call->is_over && !call->is_half_closed)
             return call;
     return NULL;
+}
+
+bool wire_all_accepted(void)
+{
+    for (const struct crpc_call *call = calls; call != NULL; call = call->next)
+        if (call->kind == CALL_ATTACH && !call->is_over && !call->is_accepted)
+            return false;
+    return true;
 }
 
 void wire_half_close(struct crpc_call *call)
@@ -110,6 +119,8 @@ static void tell_sent(struct crpc_call *call)
 
 static void end(struct crpc_call *call, bool is_told)
 {
+    if (call->kind == CALL_SESSION && !call->is_half_closed)
+        initiators_lose(call);
     if (call->caller != NULL) {
         atomic_store(&call->caller->is_gone, true);
         if (call->caller->outbox != NULL)
@@ -250,12 +261,13 @@ static void send_session(struct crpc_bytes bytes)
     crpc_message_free(message);
 }
 
-static void send_calls(struct crpc_bytes bytes)
+static void send_calls(struct crpc_call *call, struct crpc_bytes bytes)
 {
     ProtobufCMessage *message = decoded(&tercet__v1__attach_response__descriptor, bytes);
     const Tercet__V1__AttachResponse *response = (const Tercet__V1__AttachResponse *)message;
     for (size_t i = 0; i < response->n_calls; i++)
         send_call(response->calls[i], response->calls[i]->id, false);
+    call->is_accepted = call->is_accepted || response->accepted != NULL;
     crpc_message_free(message);
 }
 
@@ -304,7 +316,7 @@ int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size)
         return CRPC_ECLOSED;
     calls_outside++;
     if (call->kind == CALL_ATTACH)
-        send_calls((struct crpc_bytes){data, size});
+        send_calls(call, (struct crpc_bytes){data, size});
     else if (call->kind == CALL_SESSION)
         send_session((struct crpc_bytes){data, size});
     else
@@ -339,9 +351,9 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
 {
     (void)loop;
     (void)options;
-    struct crpc_channel *channel = calloc(1, sizeof(*channel));
-    if (channel == NULL)
-        return CRPC_ENOMEM;
+    calls_outside++;
+    struct crpc_channel *channel = must_alloc(sizeof(*channel));
+    calls_outside--;
     channel->service = target[strlen(target) - 1] - '0';
     *out = channel;
     return 0;
