@@ -17,9 +17,9 @@
 #define LINE_MS 60000
 #define PATH_SIZE 300
 #define ROUNDS 8
-#define BATCHES 120        /* of a round; */
-#define KILL_AFTER 100     /* most are killed after so many, */
-#define ENDS_BY_ITSELF 4   /* but every so many-th is not */
+#define BATCHES 80       /* of a round; */
+#define KILL_AFTER 65    /* most are killed after so many, */
+#define ENDS_BY_ITSELF 4 /* but every so many-th is not */
 #define NUMBERS_A_ROUND 1000
 
 struct recording {
