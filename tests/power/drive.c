@@ -272,7 +272,8 @@ static bool drive_images(struct drive *drive)
 
 __attribute__((noreturn)) static void usage(void)
 {
-    fputs("usage: power_drive --tercetd FILE --log FILE --folder NEW_FOLDER [--samples N] [--seed S] [--retention-ms N]\n",
+    fputs("usage: power_drive --tercetd FILE --log FILE --folder NEW_FOLDER [--samples N] [--seed S]\n"
+          "         [--retention-ms N]\n",
           stderr);
     exit(2);
 }

@@ -60,7 +60,9 @@ __attribute__((noreturn)) static void fail(const char *what)
 static void violated(const struct run *run, struct tally *tally, const struct image_plan *plan, const char *text)
 {
     if (tally->violations++ < SHOWN_MAX)
-        fprintf(stderr, "VIOLATED by image %" PRIu64 " (cut at %zu of %zu, way %d): %s\n  again: --seed %" PRIu64 " --only %" PRIu64 "\n",
+        fprintf(stderr,
+                "VIOLATED by image %" PRIu64 " (cut at %zu of %zu, way %d): %s\n  again: --seed %" PRIu64
+                " --only %" PRIu64 "\n",
                 plan->index, plan->cut, run->log.count, (int)plan->way, text, run->settings.seed, plan->index);
 }
 
@@ -122,7 +124,8 @@ static void work(struct run *run, uint64_t worker)
     model.trusts_dsync = !settings->is_deaf_to_dsync;
     while (tally->next < settings->images && (settings->enough == 0 || tally->violations < settings->enough)) {
         const struct image_plan *plan = &run->plans[tally->next++];
-        bool is_mine = settings->only == NONE ? (tally->next - 1) % settings->jobs == worker : plan->index == settings->only;
+        bool is_dealt = (tally->next - 1) % settings->jobs == worker;
+        bool is_mine = settings->only == NONE ? is_dealt : plan->index == settings->only;
         if (!is_mine)
             continue;
         advance(run, &model, &at, plan->cut);
@@ -222,14 +225,20 @@ static void make_plans(struct run *run)
     free(places.items);
 }
 
+/* Of the images that were made. */
 static uint64_t count_cuts(const struct run *run)
 {
     uint64_t count = 0;
+    size_t last = SIZE_MAX;
     for (uint64_t i = 0; i < run->settings.images; i++)
-        count += i == 0 || run->plans[i].cut != run->plans[i - 1].cut;
+        if (run->hashes[run->plans[i].index] != 0 && run->plans[i].cut != last) {
+            last = run->plans[i].cut;
+            count++;
+        }
     return count;
 }
 
+/* Sorts the hashes. */
 static uint64_t count_different(struct run *run)
 {
     uint64_t count = 0;
@@ -254,14 +263,16 @@ static struct tally sum_up(const struct run *run)
 
 static void report(struct run *run, const struct tally *sum)
 {
+    uint64_t cuts = count_cuts(run), different = count_different(run);
     printf("log: %zu records, %zu transactions; the recorder was compared with the real file %" PRIu64 " times\n",
            run->log.count, run->truth.count, sum->checks);
-    printf("looked for: %" PRIu64 " acknowledged transactions in all images, %" PRIu64 " of them with a decision, %" PRIu64
-           " past their retention; found: %" PRIu64 " %s and %" PRIu64 " %s\n",
+    printf("looked for: %" PRIu64 " acknowledged transactions in all images, %" PRIu64
+           " of them with a decision, %" PRIu64 " past their retention; found: %" PRIu64 " %s and %" PRIu64 " %s\n",
            sum->told, sum->decided, sum->over, sum->live, judge_words[0], sum->resolved, judge_words[1]);
     printf("%" PRIu64 " images (%" PRIu64 " different), %" PRIu64 " cuts, %" PRIu64 " with torn writes, %" PRIu64
-           " of %" PRIu64 " unsynced writes kept, %" PRIu64 " opened and whole, %" PRIu64 " violations; seed %" PRIu64 "\n",
-           sum->images, count_different(run), count_cuts(run), sum->torn, sum->kept, sum->unsure, sum->opened,
+           " of %" PRIu64 " unsynced writes kept, %" PRIu64 " opened and whole, %" PRIu64
+           " violations; seed %" PRIu64 "\n",
+           sum->images, different, cuts, sum->torn, sum->kept, sum->unsure, sum->opened,
            sum->violations, run->settings.seed);
 }
 

@@ -91,7 +91,8 @@ static int meet_resolved(uint64_t number, const void *value, size_t size, void *
         fail(paging->judge, "the resolved record of number %llu is damaged", (unsigned long long)number);
     else
         txn = meet(paging->judge, record->state->gid, record->state->state);
-    paging->is_right = txn != NULL && (txn->found_decision != 0 || fail(paging->judge, "%s is over undecided", txn->gid));
+    paging->is_right =
+        txn != NULL && (txn->found_decision != 0 || fail(paging->judge, "%s is over undecided", txn->gid));
     if (paging->is_right)
         txn->found_number = number;
     for (size_t i = 0; paging->is_right && i < record->state->n_branches; i++)

@@ -31,15 +31,18 @@ static int fail(struct looking *looking, const char *what, const char *more)
 /* -- What contradicts itself ---------------------------------------------------------------------------------------- */
 
 /* Each selects what there must be none of. States: 2 tried, 3 confirmed, 4 cancelled; kinds: 1 try, 2 confirm, 3 cancel. */
-static const char *const contradictions[] = {
+static const char wrong_effects[] =
     "WITH e AS (SELECT gid, branch, sum(kind = 1) AS t, sum(kind = 2) AS c, sum(kind = 3) AS x FROM effects GROUP BY 1, 2)"
-    " SELECT b.gid || ' is in state ' || state || ' with other effects' FROM tercet_barrier b LEFT JOIN e USING (gid, branch)"
+    " SELECT b.gid || ' is in state ' || state || ' with other effects'"
+    " FROM tercet_barrier b LEFT JOIN e USING (gid, branch)"
     " WHERE NOT CASE state WHEN 2 THEN t = 1 AND c = 0 AND x = 0 WHEN 3 THEN t = 1 AND c = 1 AND x = 0"
-    " ELSE ifnull(t, 0) = ifnull(x, 0) AND ifnull(c, 0) = 0 END",
+    " ELSE ifnull(t, 0) = ifnull(x, 0) AND ifnull(c, 0) = 0 END";
+static const char effects_alone[] =
     "SELECT e.gid || ' has an effect and no row' FROM effects e LEFT JOIN tercet_barrier b USING (gid, branch)"
-    " WHERE b.gid IS NULL AND e.number > (SELECT mark FROM tercet_barrier_mark)",
-    "SELECT 'the till has counted ' || effects FROM till WHERE effects != (SELECT count(*) FROM effects)",
-};
+    " WHERE b.gid IS NULL AND e.number > (SELECT mark FROM tercet_barrier_mark)";
+static const char wrong_sum[] =
+    "SELECT 'the till has counted ' || effects FROM till WHERE effects != (SELECT count(*) FROM effects)";
+static const char *const contradictions[] = {wrong_effects, effects_alone, wrong_sum};
 
 static int tell(void *ctx, int count, char **values, char **names)
 {
@@ -81,7 +84,8 @@ static struct truth_txn *meet(struct looking *looking, const char *gid)
 static int meet_effect(void *ctx, int count, char **values, char **names)
 {
     struct looking *looking = ctx;
-    static const enum power_told hooks[] = {[TERCET_TRY] = HOOK_TRY, [TERCET_CONFIRM] = HOOK_CONFIRM, [TERCET_CANCEL] = HOOK_CANCEL};
+    static const enum power_told hooks[] = {
+        [TERCET_TRY] = HOOK_TRY, [TERCET_CONFIRM] = HOOK_CONFIRM, [TERCET_CANCEL] = HOOK_CANCEL};
     struct truth_txn *txn = meet(looking, values[0]);
     (void)count, (void)names;
     if (txn == NULL)

@@ -202,7 +202,8 @@ static ssize_t write_parts(int fd, const struct iovec *parts, int count, off64_t
     record.flags = is_dsync[fd] ? POWER_DSYNC : 0;
     record.offset = (uint64_t)(offset >= 0 ? offset : lseek(fd, 0, SEEK_CUR));
     power_log_append(log_fd, record, parts, (size_t)count);
-    ssize_t size = offset >= 0 ? syscall(SYS_pwritev, fd, parts, count, offset, 0) : syscall(SYS_writev, fd, parts, count);
+    bool is_placed = offset >= 0;
+    ssize_t size = is_placed ? syscall(SYS_pwritev, fd, parts, count, offset, 0) : syscall(SYS_writev, fd, parts, count);
     say_done(record.file, record.call, size);
     pthread_mutex_unlock(&lock);
     return size;

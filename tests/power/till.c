@@ -89,6 +89,8 @@ static void draw_call(struct till *till, struct tercet_barrier_call *call, struc
 
 static void take_answer(struct till *till, const struct tercet_barrier_call *call)
 {
+    static const enum power_told hooks[] = {
+        [TERCET_TRY] = HOOK_TRY, [TERCET_CONFIRM] = HOOK_CONFIRM, [TERCET_CANCEL] = HOOK_CANCEL};
     const struct action *action = call->ctx;
     if (call->result != 0) {
         fprintf(stderr, "power_till: %s: %s\n", call->gid, tercet_error_name(call->result));
@@ -97,7 +99,7 @@ static void take_answer(struct till *till, const struct tercet_barrier_call *cal
     if (!action->had_try)
         mark(till, call, TOLD_CANCEL, 0);
     else
-        mark(till, call, call->kind == TERCET_TRY ? HOOK_TRY : call->kind == TERCET_CONFIRM ? HOOK_CONFIRM : HOOK_CANCEL, 1);
+        mark(till, call, hooks[call->kind], 1);
     if (call->kind == TERCET_TRY)
         till->open[till->open_count++] = call->number;
 }

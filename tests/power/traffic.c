@@ -161,7 +161,8 @@ static void draw_deal(struct deal *deal, uint64_t number)
     deal->count = 1 + (size_t)image_draw(deal->state, BRANCHES_MAX);
     for (size_t i = 0; i < deal->count; i++) {
         deal->services[i] = (size_t)image_draw(deal->state, TRAFFIC_SERVICES);
-        deal->branches[i] = (struct tercet_branch){.action = actions[deal->services[i]], .payload = draw_payload(deal->state)};
+        deal->branches[i].action = actions[deal->services[i]];
+        deal->branches[i].payload = draw_payload(deal->state);
     }
 }
 
@@ -221,8 +222,8 @@ static void own_calls(struct deal *deal)
         if (rc != 0)
             continue;
         mark(deal->traffic, deal->gid.text, TOLD_BRANCH, branch.number, 0);
-        tercet_barrier_guard(deal->traffic->barriers[deal->services[i]], TERCET_TRY, deal->gid.text, branch, result.number,
-                             on_own_try, deal->traffic, NULL);
+        tercet_barrier_guard(deal->traffic->barriers[deal->services[i]], TERCET_TRY, deal->gid.text, branch,
+                             result.number, on_own_try, deal->traffic, NULL);
     }
     decide(deal, transaction);
     tercet_transaction_free(transaction);
