@@ -233,7 +233,8 @@ void image_make(struct image *image, const struct model *model, const struct ima
 {
     uint64_t state = plan->state;
     const struct model_names *names = &model->names[image_draw(&state, model->names_count)];
-    image->hash = image->unsure = image->kept = image->torn = 0;
+    image->unsure = image->kept = image->torn = 0;
+    image->hash = 1;
     remove_others(folder, names);
     for (size_t i = 0; i < names->count; i++) {
         struct making making = {.image = image, .file = &model->files[names->items[i].file], .way = plan->way};
