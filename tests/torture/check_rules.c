@@ -56,7 +56,7 @@ static bool is_asked(const struct transaction *transaction, char why[256])
     return transaction->is_asked;
 }
 
-/* Who asks after another was told does not hear of less. */
+/* Who asks after another was told, or after a confirm or cancel left the coordinator, does not hear of less. */
 static bool is_forward(const struct transaction *transaction, char why[256])
 {
     for (size_t i = 0; i < transaction->count; i++) {
@@ -98,7 +98,8 @@ static bool is_kept(const struct transaction *transaction, char why[256])
     for (size_t i = 0; i < transaction->count; i++) {
         const struct observation *seen = &transaction->observations[i];
         int wanted = strcmp(seen->op, "cancel") == 0 ? TERCET_CANCELLED : TERCET_CONFIRMED;
-        if (seen->code != 0 || strcmp(seen->op, "get") == 0 || strcmp(seen->op, "try") == 0 ||
+        if (seen->code != 0 || (strcmp(seen->op, "run") != 0 && strcmp(seen->op, "confirm") != 0 &&
+                                strcmp(seen->op, "cancel") != 0) ||
             (decision_of(seen) == wanted && transaction->final == wanted))
             continue;
         snprintf(why, 256, "%s was acknowledged with %s; it ended %s", seen->op,
@@ -121,7 +122,7 @@ static bool has_ended(const struct transaction *transaction, char why[256])
 
 const struct story_rule story_rules[] = {
     {"everything was asked for by somebody", is_asked},
-    {"states never step backwards (S10)", is_forward},
+    {"states never step backwards (S3, S10)", is_forward},
     {"nobody was told another decision (S2)", is_decided_once},
     {"every acknowledged decision is kept (S12)", is_kept},
     {"everything has ended (L1)", has_ended},

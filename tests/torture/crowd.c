@@ -103,15 +103,14 @@ uint64_t crowd_in_flight(const struct crowd *crowd)
 
 char *crowd_logs(const struct crowd *crowd)
 {
-    char *list = calloc(crowd->log_count + 1, 192);
+    char *list = calloc(crowd->log_count + 1, 192), *end = list;
     if (list == NULL)
         abort();
     for (size_t log = 0; log < crowd->log_count; log++) {
         char path[192];
         log_path(path, crowd, log);
-        strcat(list, path);
-        if (log + 1 < crowd->log_count)
-            strcat(list, ",");
+        end += sprintf(end, "%s,", path);
     }
+    sprintf(end, "%.150s/" CROWD_PROXY_LOG, crowd->folder);
     return list;
 }

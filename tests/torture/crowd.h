@@ -9,7 +9,7 @@
 #include "process.h"
 
 #define CROWD_CLIENTS 2
-#define CROWD_LOGS_MAX 400
+#define CROWD_PROXY_LOG "proxy.log"
 
 struct crowd {
     const char *program, *folder, *coordinator, *direct;
@@ -31,7 +31,7 @@ void crowd_kill(struct crowd *crowd, size_t i);
 void crowd_read(struct crowd *crowd);
 uint64_t crowd_in_flight(const struct crowd *crowd);
 
-/* All logs' paths, with commas. To be freed. */
+/* All logs' paths and the proxy's, with commas. To be freed. */
 char *crowd_logs(const struct crowd *crowd);
 
 #endif

@@ -7,6 +7,7 @@
 #include "fate.h"
 #include "late.h"
 #include "later.h"
+#include "witness.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -199,6 +200,7 @@ void execute_call(struct crpc_call *call, const ProtobufCMessage *request, void 
     const Tercet__V1__Call *given = (const Tercet__V1__Call *)request;
     char service[SERVICE_MAX];
     (void)ctx;
+    witness_call(given);
     snprintf(service, sizeof(service), "%.*s", (int)strcspn(given->action, "/"), given->action);
     struct execution *execution = new_execution(call, service, request);
     const struct crpc_bytes bytes = {.data = execution->data, .size = execution->size};

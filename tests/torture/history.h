@@ -5,7 +5,7 @@
  *   asks GID OP TIME                       before the request leaves
  *   told GID OP CODE STATE ASKED TIME      CODE: TERCET_OK, TERCET_REFUSED, ...; STATE: TRYING, ..., or "-"
  *
- * OP: run, try, confirm, cancel, get. Times are microseconds of CLOCK_MONOTONIC, so that logs of several processes of one
+ * OP: run, try, confirm, cancel, get; at the proxy, call. Times are microseconds of CLOCK_MONOTONIC, so that logs of several processes of one
  * machine fit together. "told ... TERCET_UNKNOWN" says that nothing is known; a question without an answer says the same.
  */
 #ifndef TERCET_TORTURE_HISTORY_H

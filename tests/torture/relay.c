@@ -7,6 +7,7 @@
 #include "fate.h"
 #include "late.h"
 #include "later.h"
+#include "witness.h"
 
 #include <outbox.h>
 #include <pthread.h>
@@ -202,8 +203,10 @@ static void split_attach(struct relay *relay, enum direction direction, Protobuf
     Tercet__V1__AttachResponse *response = (Tercet__V1__AttachResponse *)message;
     if (response->accepted != NULL)
         send_now(relay, TO_FRONT, 2, (struct crpc_bytes){.data = "", .size = 0});
-    for (size_t i = 0; i < response->n_calls; i++)
+    for (size_t i = 0; i < response->n_calls; i++) {
+        witness_call(response->calls[i]);
         relay_record(relay, direction, FIELD_RECORDS, &response->calls[i]->base, &response->calls[i]->id, true);
+    }
 }
 
 static void split_session(struct relay *relay, enum direction direction, ProtobufCMessage *message)

@@ -34,6 +34,9 @@ static const struct spoiling spoilings[] = {
     {"a confirm acknowledged and cancelled", NULL, NULL, "told %s confirm TERCET_OK CONFIRMING 1 2\n", false},
     {"a cancel acknowledged and confirmed", NULL, NULL, "told %s cancel TERCET_OK CANCELLING 1 2\n", true},
     {"a step backwards", NULL, NULL, "told %s get TERCET_OK TRYING 8000000000000000 8000000000000001\n", true},
+    {"a cancel sent of what was confirmed", NULL, NULL, "told %s call TERCET_OK CANCELLING 1 2\n", true},
+    {"a confirm sent before its decision", NULL, NULL,
+     "told %s call TERCET_OK CONFIRMING 1 2\ntold %s get TERCET_OK TRYING 3 4\n", true},
     {"an acknowledged one forgotten", NULL, NULL, "asks forgotten run 1\ntold forgotten run TERCET_OK CONFIRMED 1 2\n",
      true},
 };
@@ -86,7 +89,7 @@ static bool spoil(struct torture *torture, const struct spoiling *spoiling, cons
     if (log == NULL || asprintf(&all, "%s,%s", logs, path) < 0)
         abort();
     if (spoiling->line != NULL)
-        fprintf(log, spoiling->line, gid);
+        fprintf(log, spoiling->line, gid, gid);
     fclose(log);
     if (spoiling->database != NULL) {
         snprintf(path, sizeof(path), "%s/%s.db", folder, spoiling->database);

@@ -90,10 +90,11 @@ bool torture_await_confirmed(struct torture *torture, uint64_t count)
 
 static bool start_proxy(struct torture *torture)
 {
-    char program[256], errors[192], seed[32], line[PROCESS_LINE_MAX];
-    const char *argv[] = {program, torture->stage.daemon.address, seed, NULL};
+    char program[256], errors[192], log[192], seed[32], line[PROCESS_LINE_MAX];
+    const char *argv[] = {program, torture->stage.daemon.address, seed, log, NULL};
     snprintf(program, sizeof(program), "%s/torture_proxy", torture->settings->tools);
     snprintf(errors, sizeof(errors), "%.128s/proxy.errors", torture->stage.daemon.dir);
+    snprintf(log, sizeof(log), "%.128s/" CROWD_PROXY_LOG, torture->stage.daemon.dir);
     snprintf(seed, sizeof(seed), "%" PRIu64, draw(&torture->state, 1u << 30));
     process_start(&torture->proxy, argv, errors, NULL);
     if (!process_line(&torture->proxy, "ready ", line, READY_MS))

@@ -2,7 +2,7 @@
  *
  * torture_proxy: stands between tercetd and its participants and initiators, and forwards record by record. In a storm it
  * loses, doubles, keeps back and overtakes records, delivers copies of them late, and stalls, half-closes and cuts
- * streams. SIGUSR1: a storm begins. SIGUSR2: calm; prints "calm ..." with the storm's counts when nothing is held any
+ * streams. What leaves the coordinator is logged (witness.h). SIGUSR1: a storm begins. SIGUSR2: calm; prints "calm ..." with the storm's counts when nothing is held any
  * more. SIGHUP: delivers all late copies that are kept, and prints "delivered N". SIGTERM: the end.
  */
 #include "execute.h"
@@ -10,6 +10,7 @@
 #include "late.h"
 #include "later.h"
 #include "relay.h"
+#include "witness.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -117,9 +118,13 @@ int main(int argc, char **argv)
     static const int known[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGTERM};
     struct proxy proxy = {0};
     sigset_t signals;
-    if (argc != 3) {
-        fputs("usage: torture_proxy COORDINATOR SEED\n", stderr);
+    if (argc != 4) {
+        fputs("usage: torture_proxy COORDINATOR SEED LOG\n", stderr);
         return 2;
+    }
+    if (!witness_open(argv[3])) {
+        perror(argv[3]);
+        return 1;
     }
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
