@@ -108,10 +108,10 @@ static bool spoil(struct torture *torture, const struct spoiling *spoiling, cons
 bool spoil_all(struct torture *torture)
 {
     char folder[] = "/tmp/tercet-spoilt-XXXXXX", command[128], gids[2][80];
-    if (mkdtemp(folder) == NULL)
-        return torture_fail(torture, "there can be no directory");
     if (!find_told(gids[0], torture->stage.log_path, false) || !find_told(gids[1], torture->stage.log_path, true))
         return torture_fail(torture, "nothing was cancelled, or nothing confirmed: there is nothing to spoil");
+    if (mkdtemp(folder) == NULL)
+        return torture_fail(torture, "there can be no directory");
     copy_databases(torture->stage.daemon.dir, folder);
     char *logs = crowd_logs(&torture->crowd);
     bool holds = torture_judge(torture, folder, logs);

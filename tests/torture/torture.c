@@ -23,6 +23,7 @@
 #define FAULTS_A_ROUND 6
 #define ROUNDS_A_STAGE 6
 #define JUDGE_MS 60000
+#define SEEDS 100000000 /* of the processes that we start; times 1,000 they are still numbers to their options */
 #define EXIT_STORE_FAILED 70
 
 static const char *const kind_names[] = {
@@ -95,7 +96,7 @@ static bool start_proxy(struct torture *torture)
     snprintf(program, sizeof(program), "%s/torture_proxy", torture->settings->tools);
     snprintf(errors, sizeof(errors), "%.128s/proxy.errors", torture->stage.daemon.dir);
     snprintf(log, sizeof(log), "%.128s/" CROWD_PROXY_LOG, torture->stage.daemon.dir);
-    snprintf(seed, sizeof(seed), "%" PRIu64, draw(&torture->state, 1u << 30));
+    snprintf(seed, sizeof(seed), "%" PRIu64, draw(&torture->state, SEEDS));
     process_start(&torture->proxy, argv, errors, NULL);
     if (!process_line(&torture->proxy, "ready ", line, READY_MS))
         return torture_fail(torture, "the proxy does not get ready");
@@ -118,7 +119,6 @@ static bool open_stage(struct torture *torture)
     if (!stage_prepare(&torture->stage, settings->tercetd, settings->tercetctl, settings->shop, 0))
         return false;
     torture->stage.stock = settings->stock;
-    snprintf(torture->logs_told, sizeof(torture->logs_told), "%s", torture->stage.log_path);
     if (settings->kinds[FAULT_DISK] && !fault_mount_disk(torture))
         return false;
     if (!stage_start_daemon(&torture->stage) || !start_proxy(torture) || !stage_start_services(&torture->stage))
@@ -127,7 +127,7 @@ static bool open_stage(struct torture *torture)
                                     .folder = torture->stage.daemon.dir,
                                     .coordinator = torture->proxy_address,
                                     .direct = torture->stage.daemon.address,
-                                    .seed = draw(&torture->state, 1u << 30)};
+                                    .seed = draw(&torture->state, SEEDS)};
     torture->tally.stages++;
     return true;
 }
@@ -167,6 +167,7 @@ bool torture_judge(struct torture *torture, const char *folder, const char *logs
     while (process_line(&process, "", line, JUDGE_MS))
         if (strstr(line, " holds") == NULL)
             puts(line);
+    fflush(stdout);
     if (!process_wait(&process, JUDGE_MS, &status) || status != 0)
         return torture_fail(torture, "what the clients were told is not one story");
     return stage_run_audit(&torture->stage, folder);
@@ -252,7 +253,7 @@ static bool run_stage(struct torture *torture, int64_t until_ms)
             return false;
         print_progress(torture);
     }
-    if (torture->settings->spoil != NULL)
+    if (torture->settings->spoils)
         return spoil_all(torture);
     return deliver_late(torture) && judge(torture);
 }
@@ -298,7 +299,7 @@ static void parse(struct settings *settings, int argc, char **argv)
         {"faults-count", OPTION_NUMBER, &settings->faults_count, "until so many faults have counted"},
         {"faults", OPTION_TEXT, &kinds, "kill,stop,proxy,disk,descriptors (default all)"},
         {"stop-max", OPTION_DURATION, &settings->stop_ms_max, "the longest SIGSTOP (default 5s)"},
-        {"spoil", OPTION_TEXT, &settings->spoil, "all: spoil the evidence then; the judge must see each time"},
+        {"spoil", OPTION_FLAG, &settings->spoils, "spoil the evidence then, in many ways; the judge must see each"},
     };
     struct options options = {.program = "torture", .summary = "Everything at once, and a judge.\n"};
     options_add(&options, table, sizeof(table) / sizeof(table[0]));

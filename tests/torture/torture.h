@@ -23,9 +23,9 @@ enum fault_kind {
 };
 
 struct settings {
-    const char *tercetd, *tercetctl, *shop, *tools, *stock, *spoil;
+    const char *tercetd, *tercetctl, *shop, *tools, *stock;
     int64_t seed, minutes, faults_count, stop_ms_max;
-    bool kinds[FAULT_KINDS];
+    bool kinds[FAULT_KINDS], spoils;
 };
 
 /* What counts, and what had too little traffic to count. */
@@ -42,7 +42,7 @@ struct torture {
     struct stage stage;
     struct process proxy;
     struct crowd crowd;
-    char proxy_address[64], logs_told[192];
+    char proxy_address[64];
     uint64_t state;      /* of the random numbers */
     bool is_storm;       /* at the proxy */
     int64_t storm_until_ms;
