@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the disk and the store can do: fdatasync of a small file, and commits of the coordinator's store with records as
- * large, and groups as large, as the run had. A transaction is three writes: its plan, its decision, its end.
+ * large, and groups as large, as the run had. A transaction is several writes, one after another: its plan (step by step:
+ * one for each branch), its decision, its end.
  */
 #include "bench.h"
 
@@ -52,11 +53,9 @@ static size_t state_size(const struct bench_store *bench)
     return STATE_SIZE + STATE_BRANCH_SIZE * bench->options->branches;
 }
 
-static void put_plan(struct bench_store *bench, uint64_t number)
+static void put_branch(struct bench_store *bench, uint64_t number, uint32_t branch)
 {
-    put(bench, number, 0, state_size(bench));
-    for (uint32_t i = 1; i <= bench->options->branches; i++)
-        put(bench, number, i, BRANCH_SIZE + bench->options->payload_size);
+    put(bench, number, branch, BRANCH_SIZE + bench->options->payload_size);
 }
 
 static void put_end(struct bench_store *bench, uint64_t number)
@@ -68,6 +67,26 @@ static void put_end(struct bench_store *bench, uint64_t number)
         .time_ms = bench->time_ms, .gid = gid, .value = bench->value, .size = size};
 }
 
+/* How many writes a transaction is; the last is its end, which rides along with another's. */
+static uint32_t write_count(const struct options *options)
+{
+    return options->form == FORM_RUN ? 3 : options->branches + 2;
+}
+
+static void put_write(struct bench_store *bench, uint64_t number, uint32_t write)
+{
+    uint32_t count = write_count(bench->options);
+    if (write == count - 1) {
+        put_end(bench, number);
+        return;
+    }
+    put(bench, number, 0, state_size(bench));
+    if (bench->options->form != FORM_RUN && write < count - 2)
+        put_branch(bench, number, write + 1);
+    for (uint32_t i = 1; bench->options->form == FORM_RUN && write == 0 && i <= bench->options->branches; i++)
+        put_branch(bench, number, i);
+}
+
 static bool commit(struct bench_store *bench)
 {
     int rc = store_commit(bench->store, 0, bench->epoch, bench->ops, bench->op_count);
@@ -76,32 +95,29 @@ static bool commit(struct bench_store *bench)
     return rc == 0;
 }
 
-/* One transaction at a time, two commits each: the plan, with the end of the one before, and the decision. */
+/* One transaction at a time; the end of one goes with the first write of the next. */
 static bool measure_single(struct bench_store *bench, struct limits_result *out)
 {
+    uint32_t last = write_count(bench->options) - 1;
     int64_t end = now_ns() + bench->options->limits_s * INT64_C(1000000000);
     double cpu = process_cpu(getpid());
-    for (uint64_t number = bench->next_number; now_ns() < end; number++) {
-        int64_t begin = now_ns();
-        if (number > bench->next_number)
-            put_end(bench, number - 1);
-        put_plan(bench, number);
-        if (!commit(bench))
-            return false;
-        int64_t middle = now_ns();
-        put(bench, number, 0, state_size(bench));
-        if (!commit(bench))
-            return false;
-        histogram_add(&out->commit, middle - begin);
-        histogram_add(&out->commit, now_ns() - middle);
+    uint64_t first = bench->next_number;
+    for (; now_ns() < end || bench->next_number == first; bench->next_number++) {
+        for (uint32_t write = 0; write < last; write++) {
+            int64_t begin = now_ns();
+            if (write == 0 && bench->next_number > first)
+                put_write(bench, bench->next_number - 1, last);
+            put_write(bench, bench->next_number, write);
+            if (!commit(bench))
+                return false;
+            histogram_add(&out->commit, now_ns() - begin);
+        }
     }
-    uint64_t count = out->commit.count / 2;
-    out->store_cpu_us = (process_cpu(getpid()) - cpu) * 1e6 / (double)(count > 0 ? count : 1);
-    bench->next_number += count;
+    out->store_cpu_us = (process_cpu(getpid()) - cpu) * 1e6 / (double)(bench->next_number - first);
     return true;
 }
 
-/* Each commit has `group` plans, the decisions of the plans before, and the ends of those before them. */
+/* Each commit has the first write of `group` transactions, the second of the `group` before, and so on. */
 static bool measure_group(struct bench_store *bench, struct limits_result *out)
 {
     uint64_t group = (uint64_t)(out->group + 0.5);
@@ -110,14 +126,10 @@ static bool measure_group(struct bench_store *bench, struct limits_result *out)
     double cpu = process_cpu(getpid());
     int64_t begin = now_ns();
     int64_t end = begin + bench->options->limits_s * INT64_C(1000000000);
-    for (; now_ns() < end; commits++) {
-        uint64_t base = first + commits * group;
-        for (uint64_t i = 0; i < group && commits >= 2; i++)
-            put_end(bench, base - 2 * group + i);
-        for (uint64_t i = 0; i < group && commits >= 1; i++)
-            put(bench, base - group + i, 0, state_size(bench));
-        for (uint64_t i = 0; i < group; i++)
-            put_plan(bench, base + i);
+    for (; now_ns() < end || commits == 0; commits++) {
+        for (uint32_t write = write_count(bench->options); write-- > 0;)
+            for (uint64_t i = 0; i < group && commits >= write; i++)
+                put_write(bench, first + (commits - write) * group + i, write);
         if (!commit(bench))
             return false;
     }
@@ -141,7 +153,7 @@ static const char *measure_store(struct shared *shared)
     if (bench == NULL)
         return "out of memory";
     *bench = (struct bench_store){.options = &shared->options, .time_ms = (int64_t)time(NULL) * 1000};
-    bench->ops = calloc((size_t)GROUP_MAX * (BRANCHES_MAX + 3), sizeof(*bench->ops));
+    bench->ops = calloc((size_t)GROUP_MAX * (2 * BRANCHES_MAX + 3), sizeof(*bench->ops));
     bench->gids = calloc(GROUP_MAX, sizeof(*bench->gids));
     snprintf(path, sizeof(path), "%s/limits", shared->dir);
     if (bench->ops == NULL || bench->gids == NULL)
@@ -152,7 +164,7 @@ static const char *measure_store(struct shared *shared)
     else if (!measure_single(bench, out) || (out->group >= 1 && !measure_group(bench, out)))
         why = "the store failed";
     else if (out->group < 1)
-        out->store_transactions = 0.5 / median_commit_s(&out->commit);
+        out->store_transactions = 1 / (median_commit_s(&out->commit) * (write_count(bench->options) - 1));
     if (bench->store != NULL)
         store_close(bench->store);
     free(bench->gids);
