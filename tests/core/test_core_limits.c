@@ -400,6 +400,15 @@ Test(core_limits, asserts_room_for_the_actions_of_every_branch, .signal = SIGABR
     step((struct txn_event){.kind = TXN_WAKE});
 }
 
+Test(core_limits, asserts_room_beyond_the_actions_that_are_there, .signal = SIGABRT)
+{
+    struct txn_event event = {.kind = TXN_WAKE};
+    begin_default();
+    all.actions.count = 20;
+    all.actions.capacity = 20 + 2 * 1 + 8 - 1;
+    txn_step(&all.txn, &event, &all.actions);
+}
+
 Test(core_limits, asserts_room_for_branches, .signal = SIGABRT)
 {
     begin_default();
