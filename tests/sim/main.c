@@ -322,6 +322,7 @@ static int run_mutants(const struct arguments *a)
 int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a violation is told when it is found, not hours later */
     mallopt(M_TRIM_THRESHOLD, 64 << 20); /* the next run needs what this one frees */
     if (a.mutants)
         return run_mutants(&a);
