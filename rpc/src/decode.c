@@ -138,7 +138,8 @@ static void *budget_alloc(void *ctx, size_t size)
         return NULL;
     void *data = malloc(size);
     budget->left -= size;
-    budget->was_short = budget->was_short || data == NULL;
+    if (data == NULL)
+        budget->was_short = true;
     return data;
 }
 

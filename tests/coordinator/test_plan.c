@@ -331,6 +331,33 @@ Test(plan, a_store_that_cannot_be_read_stops_the_coordinator)
     bench_close(&bench);
 }
 
+static int scan(struct store *store, uint32_t shard, uint64_t first, uint64_t last, store_scan_fn each, void *ctx)
+{
+    (void)store;
+    (void)shard;
+    (void)each;
+    (void)ctx;
+    cr_assert_eq(first, last);
+    return STORE_IO;
+}
+
+/* After a restart an entry is there before what belongs to it has been read. */
+Test(plan, an_entry_that_cannot_be_read_stops_the_coordinator)
+{
+    static const struct store_driver broken = {.find = find, .scan = scan};
+    struct bench bench;
+    bench_open(&bench);
+    check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
+    struct entry *entry = bench.found.entry;
+    bench.store.driver = &broken;
+    entry->is_cold = true;
+    check(&bench, find_gid(&bench), TERCET_UNAVAILABLE, NULL);
+    cr_assert_null(bench.found.entry);
+    cr_assert(atomic_load(&bench.c->has_failed));
+    entry->is_cold = false;
+    bench_close(&bench);
+}
+
 /* -- Branches -------------------------------------------------------------------------------------------------------- */
 
 static int check_one(struct bench *bench, const Tercet__V1__Branch *branch)

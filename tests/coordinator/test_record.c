@@ -223,6 +223,56 @@ Test(record, a_bare_state_loads_as_it_was)
     bench_close(&bench);
 }
 
+/* -- A look without decoding ---------------------------------------------------------------------------------------- */
+
+static bool peek(const char *body, size_t size, char gid[TERCET_GID_MAX + 1], uint8_t *state)
+{
+    uint8_t record[RECORD_HEAD_SIZE + 2 * TERCET_GID_MAX] = {0};
+    cr_assert_leq(size, 2 * TERCET_GID_MAX);
+    memcpy(record + RECORD_HEAD_SIZE, body, size);
+    return record_peek_state(gid, state, record, RECORD_HEAD_SIZE + size);
+}
+
+Test(record, gid_and_state_are_seen_without_decoding)
+{
+    struct bench bench;
+    char gid[TERCET_GID_MAX + 1] = "";
+    uint8_t state = 0;
+    bench_open(&bench);
+    struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);
+    cr_assert(record_peek_state(gid, &state, record.data, record.size));
+    cr_assert_str_eq(gid, "g");
+    cr_assert_eq(state, TXN_CANCELLING);
+    bench_close(&bench);
+}
+
+Test(record, what_does_not_begin_with_gid_and_state_is_not_guessed_at)
+{
+    static const struct {
+        const char *body;
+        size_t size;
+    } bodies[] = {
+        {"", 0},
+        {"\x0a", 1},
+        {"\x12\x01g\x10\x01", 5},   /* another field first */
+        {"\x0a\x00\x10\x01", 4},    /* no gid */
+        {"\x0a\x01g\x10", 4},       /* cut */
+        {"\x0a\x01g\x18\x01", 5},   /* no state */
+        {"\x0a\x02g\0\x10\x01", 6}, /* a NUL in the gid */
+        {"\x0a\x01g\x10\x00", 5},   /* no such state */
+        {"\x0a\x01g\x10\x06", 5},
+    };
+    char gid[TERCET_GID_MAX + 1], large[TERCET_GID_MAX + 5];
+    uint8_t state;
+    cr_assert(peek("\x0a\x01g\x10\x05", 5, gid, &state));
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        cr_assert_not(peek(bodies[i].body, bodies[i].size, gid, &state), "%zu", i);
+    memset(large, 'g', sizeof(large));
+    memcpy(large, "\x0a\x41", 2); /* 65 bytes */
+    memcpy(large + TERCET_GID_MAX + 3, "\x10\x01", 2);
+    cr_assert_not(peek(large, sizeof(large), gid, &state));
+}
+
 Test(record, a_branch_keeps_what_is_needed_to_call_it)
 {
     struct bench bench;

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Decoding while memory runs out: it is told as that, not as a malformed message. What is malformed, and the budget, are in
+ * crpc's own tests.
+ */
+#include <criterion/criterion.h>
+#include <string.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#include <crpc/crpc.h>
+
+#include "scarce.h"
+
+/* A transaction with a branch: texts, a message inside, an array. */
+static struct crpc_bytes pack(uint8_t bytes[256])
+{
+    Tercet__V1__EnlistRequest request = TERCET__V1__ENLIST_REQUEST__INIT;
+    Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT;
+    branch.action = (char *)(uintptr_t) "stock/reserve";
+    branch.payload = (ProtobufCBinaryData){3, (uint8_t *)(uintptr_t) "abc"};
+    request.gid = (char *)(uintptr_t) "g";
+    request.branch = &branch;
+    cr_assert_leq(protobuf_c_message_get_packed_size(&request.base), 256);
+    return (struct crpc_bytes){bytes, protobuf_c_message_pack(&request.base, bytes)};
+}
+
+Test(decode_scarce, want_of_memory_is_no_malformed_message)
+{
+    const ProtobufCMessageDescriptor *type = &tercet__v1__enlist_request__descriptor;
+    uint8_t bytes[256];
+    struct crpc_bytes packed = pack(bytes);
+    int at = 1;
+    for (bool has_failed = true; has_failed; at++) {
+        ProtobufCMessage *message = NULL;
+        scarce_fail_at(at);
+        int result = crpc_message_decode(&message, type, packed, 0);
+        has_failed = scarce_has_failed();
+        scarce_fail_at(0);
+        cr_assert_eq(result, has_failed ? CRPC_ENOMEM : 0, "fault %d: %d", at, result);
+        cr_assert_eq(message == NULL, has_failed);
+        crpc_message_free(message);
+    }
+    cr_assert_gt(at, 4, "the message, its gid, its branch, and that one's action");
+    ProtobufCMessage *none = NULL;
+    cr_assert_eq(crpc_message_decode(&none, type, packed, 8), CRPC_EDECODE, "the budget is not memory");
+    cr_assert_null(none);
+}
