@@ -29,9 +29,11 @@
 #define POWER_DSYNC 1u
 #define POWER_GID_SIZE 72
 
-/* The shim's environment: the folder, the log, and (to see that a broken store is found) further flags for LMDB. */
+/* The shim's environment: the folder, the log; the write, counted from the process's start, in which it is to die, half of
+ * it done; and, to see that a broken store is found, further flags for LMDB. */
 #define POWER_ENV_FOLDER "TERCET_POWER_FOLDER"
 #define POWER_ENV_LOG "TERCET_POWER_LOG"
+#define POWER_ENV_DEATH "TERCET_POWER_DEATH"
 #define POWER_ENV_LMDB "TERCET_POWER_LMDB"
 
 enum power_kind {

@@ -3,6 +3,7 @@
  * Records a write log: a tercetd under the shim, with traffic, killed and stopped on the way and started again. After
  * each end the log is made to tell what the dead process really left, and the file is compared with it later.
  */
+#include "image.h"
 #include "process.h"
 #include "settle.h"
 #include "traffic.h"
@@ -18,6 +19,8 @@
 
 #define READY_MS 60000
 #define THREADS 4
+#define DEATH_MIN 60 /* writes; a start has some ten */
+#define DEATH_RANGE 400
 #define PATH_SIZE 300
 
 struct recording {
@@ -25,6 +28,7 @@ struct recording {
     uint64_t restarts;
     char store[PATH_SIZE], log_path[PATH_SIZE], preload[PATH_SIZE + 16], address[64];
     struct process daemon;
+    pid_t pid; /* its, also when it has died */
     struct traffic traffic;
 };
 
@@ -44,6 +48,7 @@ static bool start_daemon(struct recording *recording)
         recording->retention, "--store-size", "1G", "--retry-base", "5ms", "--retry-cap", "50ms", NULL};
     snprintf(errors, sizeof(errors), "%s/tercetd.log", recording->folder);
     process_start(&recording->daemon, argv, errors, recording->preload);
+    recording->pid = recording->daemon.pid;
     if (!process_line(&recording->daemon, "ready ", line, READY_MS))
         return fail("tercetd does not start");
     snprintf(recording->address, sizeof(recording->address), "%.60s", line + strlen("ready "));
@@ -53,28 +58,42 @@ static bool start_daemon(struct recording *recording)
 static bool end_daemon(struct recording *recording, int signal)
 {
     static const char *const names[] = {"data.mdb.new", "data.mdb", NULL};
-    pid_t pid = recording->daemon.pid;
     int status = process_end(&recording->daemon, signal);
-    settle_files(recording->traffic.log, recording->log_path, recording->store, names, pid);
+    settle_files(recording->traffic.log, recording->log_path, recording->store, names, recording->pid);
     bool is_well = signal == SIGKILL || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
     return is_well || fail("tercetd did not end well");
 }
 
+/* Every other one dies by itself, within a write, if traffic brings it there; not while it starts, and not the last. */
+static void choose_death(const struct recording *recording, uint64_t round)
+{
+    uint64_t state = recording->traffic.seed * 1000 + round;
+    char number[32];
+    snprintf(number, sizeof(number), "%" PRIu64, DEATH_MIN + image_draw(&state, DEATH_RANGE));
+    if (round % 2 == 1 && round < recording->restarts)
+        setenv(POWER_ENV_DEATH, number, 1);
+    else
+        unsetenv(POWER_ENV_DEATH);
+}
+
+/* Or until tercetd has died. */
 static void await_ended(struct recording *recording, uint64_t count)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    while (atomic_load(&recording->traffic.ended) < count)
+    while (atomic_load(&recording->traffic.ended) < count && !process_has_ended(&recording->daemon, NULL))
         nanosleep(&pause, NULL);
 }
 
-/* Three of four are kills. */
+/* Of the ends that are left to us, some are in good order. */
 static bool run_traffic(struct recording *recording)
 {
     struct traffic *traffic = &recording->traffic;
     bool is_well = traffic_open(traffic, recording->address) && traffic_start(traffic, THREADS);
     for (uint64_t i = 1; is_well && i <= recording->restarts; i++) {
         await_ended(recording, traffic->txns * i / (recording->restarts + 1));
-        is_well = end_daemon(recording, i % 4 == 0 ? SIGTERM : SIGKILL) && start_daemon(recording);
+        bool has_died = recording->daemon.pid == 0;
+        choose_death(recording, i);
+        is_well = end_daemon(recording, i % 4 == 1 && !has_died ? SIGTERM : SIGKILL) && start_daemon(recording);
     }
     traffic_join(traffic);
     traffic_close(traffic);
