@@ -78,3 +78,20 @@ run --form steps --duration 1 --in-flight 20 --limits 1 --refuse 30 --wait resol
 run --form own --duration 1 --in-flight 8 --limits 0 --refuse 30 --branches 3
 run --form own --duration 1 --in-flight 8 --limits 1 --api unary --transport unix
 run --form run --duration 1 --limits 0 --api unary --rate 200 --participants 1
+
+# Ended by a signal it fails, and leaves neither files nor processes behind.
+echo "tercet-bench, and SIGTERM"
+dir=$(mktemp -d /var/tmp/tercet-bench-smoke.XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+"$bench" --tercetd "$tercetd" --dir "$dir" --duration 60 --limits 0 &
+pid=$!
+for _ in $(seq 600); do
+    if [ -n "$(find "$dir" -name data.mdb)" ]; then break; fi
+    sleep 0.05
+done
+[ -n "$(find "$dir" -name data.mdb)" ]
+kill -TERM "$pid"
+status=0
+wait "$pid" || status=$?
+[ "$status" = 1 ] || { echo "status $status instead of 1"; exit 1; }
+[ -z "$(ls -A "$dir")" ] || { echo "left behind: $(ls -A "$dir")"; exit 1; }

@@ -19,6 +19,23 @@
 #include <unistd.h>
 
 #define STOP_POLL_MS 5
+#define INTERRUPTED_STOP_MS 1000
+#define LINE_POLL_MS 200 /* between two looks for a signal */
+
+static volatile sig_atomic_t is_interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
+void process_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
 
 __attribute__((noreturn)) static void become(char *const argv[], int in, int out, pid_t parent)
 {
@@ -59,15 +76,28 @@ int process_start(struct process *out, const char *name, char *const argv[])
     return 0;
 }
 
+/* Waits for something to read. NULL, or why there is nothing. */
+static const char *wait_readable(int fd, int64_t end_ns)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    while (!is_interrupted) {
+        int64_t left_ms = (end_ns - now_ns()) / 1000000;
+        if (left_ms <= 0)
+            return "no answer in time";
+        if (poll(&poller, 1, left_ms < LINE_POLL_MS ? (int)left_ms : LINE_POLL_MS) > 0)
+            return NULL;
+    }
+    return "interrupted";
+}
+
 bool process_line(struct process *process, char *line, int timeout_ms)
 {
     int64_t end_ns = now_ns() + (int64_t)timeout_ms * 1000000;
     size_t used = 0;
     while (used < LINE_SIZE - 1) {
-        struct pollfd poller = {.fd = process->out, .events = POLLIN};
-        int64_t left_ms = (end_ns - now_ns()) / 1000000;
-        if (left_ms <= 0 || poll(&poller, 1, (int)left_ms) <= 0) {
-            snprintf(line, LINE_SIZE, "no answer within %d s", timeout_ms / 1000);
+        const char *why = wait_readable(process->out, end_ns);
+        if (why != NULL) {
+            snprintf(line, LINE_SIZE, "%s (%d s)", why, timeout_ms / 1000);
             return false;
         }
         if (read(process->out, &line[used], 1) != 1) {
@@ -112,7 +142,7 @@ int process_stop(struct process *process, int signal, int timeout_ms)
     close(process->in);
     if (signal != 0)
         kill(process->pid, signal);
-    int status = wait_for_end(process->pid, timeout_ms);
+    int status = wait_for_end(process->pid, is_interrupted ? INTERRUPTED_STOP_MS : timeout_ms);
     close(process->out);
     *process = (struct process){.pid = 0};
     return status;

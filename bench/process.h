@@ -20,6 +20,9 @@ struct process {
     char name[32];
 };
 
+/* From now on SIGINT and SIGTERM end every wait of process_line, so that what was started is stopped and removed. */
+void process_catch_signals(void);
+
 /* Starts argv[0]; it is killed when this process ends. Standard error is ours. 0, or -1 with errno. */
 int process_start(struct process *out, const char *name, char *const argv[]);
 

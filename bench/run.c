@@ -272,6 +272,7 @@ int bench_run(struct shared *shared, int fd)
     struct bench bench = {.shared = shared};
     struct machine machine;
     struct audit audit;
+    process_catch_signals();
     machine_look(&machine);
     if (!prepare(&bench, fd))
         return 1;
