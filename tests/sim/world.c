@@ -333,9 +333,10 @@ static void outlive(void)
 {
     trace("-- the retention time passes");
     sim->is_quiet = true;
+    run_until(sim->now_us + 4 * (int64_t)RETENTION_SIM_MS * 1000); /* by the slowest clock, and what a late copy still begins */
     sim->is_outlived = true;
-    run_until(sim->now_us + 3 * (int64_t)RETENTION_SIM_MS * 1000);
-    check_dropped();
+    if (!sim->has_failed)
+        check_dropped();
     for (size_t i = 0; i < sim->captured_count; i++) {
         if (may_begin(sim->captured[i]))
             continue;
