@@ -6,17 +6,14 @@
  */
 #include "faults.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <failpoint.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,8 +21,6 @@
 #define LIVES_MAX 6       /* of a run without a death */
 #define RESTART_MS 5
 #define FORK_TRIES 1000
-#define FILES_MAX 8
-#define FILE_SIZE_MAX (8u << 20)
 #define TOLD_MAX 40       /* violations of one worker that are printed */
 #define VARIANTS 2        /* what a dead one had sent arrives at once, or when all is over */
 
@@ -34,102 +29,7 @@ struct order *order;
 
 enum outcome { RUN_ENDED, RUN_STOPPED, RUN_DIED, RUN_FAILED, RUN_REFUSED, RUN_ABORTED, RUN_WRONG };
 
-struct file {
-    char name[32];
-    uint8_t *bytes;
-    size_t size;
-};
-
-/* What there is after a death, to go on from more than once. */
-static struct {
-    struct world world;
-    struct file files[FILES_MAX];
-    size_t file_count;
-} snapshot;
-
-/* -- The directory ----------------------------------------------------------------------------------------------- */
-
-static void path_of(char *out, size_t size, const char *name)
-{
-    snprintf(out, size, "%s/%.64s", order->dir, name);
-}
-
-static bool remove_first(DIR *dir)
-{
-    char path[256];
-    rewinddir(dir);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        if (entry->d_name[0] != '.') {
-            path_of(path, sizeof(path), entry->d_name);
-            return unlink(path) == 0;
-        }
-    return false;
-}
-
-/* One at a time, from the beginning: a directory that changes while it is read may hide what is left. */
-static void clear_dir(void)
-{
-    DIR *dir = opendir(order->dir);
-    if (dir == NULL)
-        abort();
-    while (remove_first(dir))
-        continue;
-    closedir(dir);
-}
-
-static void load_file(struct file *file, const char *name)
-{
-    char path[256];
-    struct stat stat_of;
-    path_of(path, sizeof(path), name);
-    int fd = open(path, O_RDONLY);
-    snprintf(file->name, sizeof(file->name), "%.31s", name);
-    if (fd < 0 || fstat(fd, &stat_of) != 0 || stat_of.st_size > (off_t)FILE_SIZE_MAX)
-        abort();
-    file->size = (size_t)stat_of.st_size;
-    file->bytes = realloc(file->bytes, file->size + 1);
-    if (file->bytes == NULL || read(fd, file->bytes, file->size) != (ssize_t)file->size)
-        abort();
-    close(fd);
-}
-
-static void take_snapshot(void)
-{
-    snapshot.world = *world;
-    snapshot.file_count = 0;
-    DIR *dir = opendir(order->dir);
-    if (dir == NULL)
-        abort();
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        if (entry->d_name[0] != '.' && snapshot.file_count < FILES_MAX)
-            load_file(&snapshot.files[snapshot.file_count++], entry->d_name);
-    closedir(dir);
-}
-
-static void put_back_snapshot(void)
-{
-    char path[256];
-    clear_dir();
-    *world = snapshot.world;
-    for (size_t i = 0; i < snapshot.file_count; i++) {
-        const struct file *file = &snapshot.files[i];
-        path_of(path, sizeof(path), file->name);
-        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        if (fd < 0 || write(fd, file->bytes, file->size) != (ssize_t)file->size)
-            abort();
-        close(fd);
-    }
-}
-
-static void make_dir(void)
-{
-    const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(order->dir, sizeof(order->dir), "%s/tercet-faults-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : tmp);
-    if (mkdtemp(order->dir) == NULL) {
-        perror(order->dir);
-        exit(2);
-    }
-}
+/* -- Memory that the processes share ----------------------------------------------------------------------------- */
 
 static void *share(size_t size)
 {
@@ -150,12 +50,12 @@ void engine_open(void)
     order->point = -1;
     order->words = memfd_create("words", 0);
     call_order->class = -1;
-    make_dir();
+    directory_make();
 }
 
 void engine_close(void)
 {
-    clear_dir();
+    directory_clear();
     rmdir(order->dir);
 }
 
@@ -245,7 +145,7 @@ static enum outcome live(struct tally *tally)
 
 static void begin_run(const struct scenario *scenario, bool keeps_late)
 {
-    clear_dir();
+    directory_clear();
     memset(world, 0, sizeof(*world));
     memset(call_order, 0, sizeof(*call_order));
     call_order->class = -1;
@@ -335,7 +235,7 @@ static void run_pairs(const struct plan *plan, int point, uint32_t passing, cons
         for (uint32_t m = 1; m <= passed[second]; m++) {
             if (!is_drawn(plan, plan->scenario << 12 | (uint64_t)point, passing, (uint64_t)second << 12 | m))
                 continue;
-            put_back_snapshot();
+            snapshot_put_back();
             bury();
             bool holds = die_at(second, m, tally);
             bury();
@@ -356,7 +256,7 @@ static void run_single(const struct plan *plan, int point, uint32_t passing, boo
     bool holds = die_at(point, passing, tally);
     bool leads_to_pairs = plan->runs_pairs && holds && keeps_late == ((unsigned)point + passing) % VARIANTS;
     if (leads_to_pairs)
-        take_snapshot();
+        snapshot_take();
     bury();
     holds = holds && finish(tally);
     tally->singles++;

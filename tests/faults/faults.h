@@ -6,6 +6,7 @@
  * coordinator's turns, where nothing is killed or fails.
  *
  *   main.c, engine.c  the lives of one run, and the matrix of runs
+ *   snapshot.c        what a run goes on from more than once
  *   scenarios.c       what is done in a run
  *   life.c            one process: start, turns, stop
  *   wire.c            crpc as the coordinator sees it: what is sent becomes packets of the shared struct
@@ -290,6 +291,15 @@ void check_told(const struct packet *packet);
 /* At rest: all there is to say about effects, money and answers. */
 void check_rest(void);
 void check_store_at_rest(struct store *store);
+
+/* -- snapshot.c -------------------------------------------------------------------------------------------------- */
+
+/* Makes order->dir, under TMPDIR, /dev/shm or /tmp. */
+void directory_make(void);
+void directory_clear(void);
+/* Keeps the world and the store's files as they are, and puts them back. */
+void snapshot_take(void);
+void snapshot_put_back(void);
 
 /* -- engine.c ---------------------------------------------------------------------------------------------------- */
 
