@@ -37,7 +37,7 @@ static void teardown(void)
     cr_assert_eq(rmdir(directory), 0);
 }
 
-TestSuite(address, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(address, .init = setup, .fini = teardown, .timeout = 240);
 
 static int try_listen(const char *where)
 {

@@ -20,9 +20,9 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(deadline, .init = setup, .fini = teardown, .timeout = 60);
-TestSuite(cancel, .init = setup, .fini = teardown, .timeout = 60);
-TestSuite(order, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(deadline, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(cancel, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(order, .init = setup, .fini = teardown, .timeout = 240);
 
 static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
 
@@ -205,7 +205,7 @@ static bool note_arrival(struct crpc_call *call, struct crpc_status *why, void *
 }
 
 /* The handler is never called, so the library alone must let go of the call; a leak otherwise. */
-Test(waiting, a_request_that_never_comes, .timeout = 60)
+Test(waiting, a_request_that_never_comes, .timeout = 240)
 {
     struct event arrived = EVENT_INIT;
     struct crpc_server_options options = {.size = sizeof options, .authorize = note_arrival, .authorize_ctx = &arrived};

@@ -24,7 +24,7 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(connect, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(connect, .init = setup, .fini = teardown, .timeout = 240);
 
 /* -- A relay that passes one connection on, but not at once ------------------------------------ */
 

@@ -23,7 +23,7 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(health, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(health, .init = setup, .fini = teardown, .timeout = 240);
 
 static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
 
@@ -131,7 +131,7 @@ Test(health, stopping_is_told_and_ends_the_watch)
     cr_assert_eq(crpc_server_health_set(echo.server, SERVICE, true), CRPC_ECLOSED);
 }
 
-Test(without, health_and_reflection, .timeout = 60)
+Test(without, health_and_reflection, .timeout = 240)
 {
     struct crpc_server_options options = {.size = sizeof options, .without_health = true, .without_reflection = true};
     echo_start(&echo, &options, NULL);

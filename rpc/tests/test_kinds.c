@@ -20,7 +20,7 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 240);
 
 static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
 
@@ -288,7 +288,7 @@ Test(kinds, bidirectional_with_callbacks)
     ping_check(&ping, call);
 }
 
-Test(threads, many_calls_on_three_pollers, .timeout = 60)
+Test(threads, many_calls_on_three_pollers, .timeout = 240)
 {
     enum { CALLS = 12 };
     struct ping pings[CALLS];

@@ -25,7 +25,7 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(size, .init = setup_small, .fini = teardown, .timeout = 60);
+TestSuite(size, .init = setup_small, .fini = teardown, .timeout = 240);
 
 /* Echoes an item with so many bytes of data; the code of its end, or of the failure. */
 static int unary_with_data(size_t size, const char *text, int64_t number)
@@ -155,7 +155,7 @@ static struct crpc_bytes nested(unsigned char *buffer, size_t capacity, int dept
     return (struct crpc_bytes){buffer + begin, size};
 }
 
-Test(decode, nesting_is_bounded, .timeout = 60)
+Test(decode, nesting_is_bounded, .timeout = 240)
 {
     static unsigned char buffer[6 * 100000];
     ProtobufCMessage *message = NULL;
@@ -174,7 +174,7 @@ Test(decode, nesting_is_bounded, .timeout = 60)
     cr_assert_null(message, "untouched on failure");
 }
 
-Test(decode, memory_is_bounded, .timeout = 60)
+Test(decode, memory_is_bounded, .timeout = 240)
 {
     /* Two bytes each: an empty message in `many`. */
     size_t size = 2 * 1024 * 1024;
@@ -330,7 +330,7 @@ static void write_until_stuck(struct crpc_call *call, struct writer *writer)
     }
 }
 
-Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 60)
+Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
 {
     static const struct crpc_handler handlers[] = {{.method = "Up", .kind = CRPC_CLIENT_STREAMING, .on_open = on_slow}};
     static const struct crpc_call_events events = {.on_sent = on_sent, .on_end = on_end};
@@ -374,7 +374,7 @@ Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 60)
 
 /* -- Options ---------------------------------------------------------------------------------- */
 
-Test(options, keepalive_and_the_rest_are_taken, .timeout = 60)
+Test(options, keepalive_and_the_rest_are_taken, .timeout = 240)
 {
     struct crpc_server_options server = {.size = sizeof server,
                                          .metadata_size_max = 4096,

@@ -30,7 +30,7 @@ static void make_noise(struct crpc_loop *loop, const char *address, int times)
     crpc_server_free(server);
 }
 
-Test(log, goes_to_the_hook_and_is_limited, .timeout = 60)
+Test(log, goes_to_the_hook_and_is_limited, .timeout = 240)
 {
     struct lines lines = {EVENT_INIT, false};
     struct crpc_loop_options options = {.size = sizeof options, .on_log = on_log, .log_ctx = &lines};
@@ -62,7 +62,7 @@ static void never(bool is_error, const char *text, void *ctx)
     cr_assert_fail("a second loop's hook was called: %s", text);
 }
 
-Test(log, is_the_first_loops, .timeout = 60)
+Test(log, is_the_first_loops, .timeout = 240)
 {
     struct lines lines = {EVENT_INIT, false};
     struct crpc_loop_options first = {.size = sizeof first, .on_log = on_log, .log_ctx = &lines};
@@ -90,7 +90,7 @@ static void on_blocking(struct crpc_call *call, const ProtobufCMessage *request,
     crpc_call_fail(call, CRPC_ABORTED, "not reached");
 }
 
-Test(callbacks, may_not_block, .timeout = 60, .signal = 6)
+Test(callbacks, may_not_block, .timeout = 240, .signal = 6)
 {
     static const struct crpc_handler handlers[] = {{"Unary", CRPC_UNARY, on_blocking, NULL}};
     struct crpc_loop *loop;

@@ -35,7 +35,7 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(reflection, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(reflection, .init = setup, .fini = teardown, .timeout = 240);
 
 static response_type *ask(int what, const char *text)
 {
@@ -159,7 +159,7 @@ Test(reflection, v1alpha_answers_too)
     cr_assert_eq(crpc_stream_finish(alpha, NULL), 0);
 }
 
-Test(stopping, ends_open_reflection_streams, .timeout = 60)
+Test(stopping, ends_open_reflection_streams, .timeout = 240)
 {
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *response;

@@ -29,7 +29,7 @@ static void teardown(void)
     crpc_loop_free(loop);
 }
 
-TestSuite(service, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(service, .init = setup, .fini = teardown, .timeout = 240);
 
 static void take_request(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
 {
@@ -120,7 +120,7 @@ static int call_guarded(struct crpc_channel *channel, const ProtobufCServiceDesc
     return code;
 }
 
-Test(authorize, holds_for_every_service, .timeout = 60)
+Test(authorize, holds_for_every_service, .timeout = 240)
 {
     static char text[] = "who are you";
     struct crpc_server_options options = {.size = sizeof options, .authorize = has_password, .authorize_ctx = text};

@@ -20,8 +20,8 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(status, .init = setup, .fini = teardown, .timeout = 60);
-TestSuite(metadata, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(status, .init = setup, .fini = teardown, .timeout = 240);
+TestSuite(metadata, .init = setup, .fini = teardown, .timeout = 240);
 
 static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
 
@@ -158,7 +158,7 @@ static void on_long_text(struct crpc_call *call, const ProtobufCMessage *request
     cr_assert_eq(crpc_call_reply(call, request), CRPC_ECLOSED);
 }
 
-Test(handlers, long_text_is_cut_at_a_character_and_a_second_finish_refused, .timeout = 60)
+Test(handlers, long_text_is_cut_at_a_character_and_a_second_finish_refused, .timeout = 240)
 {
     static const struct crpc_handler handlers[] = {
         {.method = "Unary", .kind = CRPC_UNARY, .on_request = on_long_text}};

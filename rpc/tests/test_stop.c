@@ -19,7 +19,7 @@ static void teardown(void)
     echo_stop(&echo);
 }
 
-TestSuite(stop, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(stop, .init = setup, .fini = teardown, .timeout = 240);
 
 struct client {
     struct event done;
@@ -123,7 +123,7 @@ Test(stop, a_held_call_outlives_its_server)
     cr_assert(event_wait(&client.done, 1));
 }
 
-Test(outlive, a_call_may_be_the_last_to_go, .timeout = 60)
+Test(outlive, a_call_may_be_the_last_to_go, .timeout = 240)
 {
     struct client client;
     struct crpc_bytes value;

@@ -15,7 +15,7 @@
 #define COORDINATOR (&tercet__v1__coordinator__descriptor)
 #define PARTICIPANTS (&tercet__v1__participants__descriptor)
 #define ADMIN (&tercet__v1__admin__descriptor)
-#define WAIT_MS 20000
+#define WAIT_MS 80000
 
 struct bench {
     struct daemon daemon;

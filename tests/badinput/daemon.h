@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define DAEMON_WAIT_MS 30000
+#define DAEMON_WAIT_MS 100000
 #define DAEMON_ARGS_MAX 24
 #define DAEMON_TEXT_MAX 8192
 

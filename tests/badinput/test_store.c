@@ -276,7 +276,7 @@ static void unmount_small(void)
     daemon_clear(&bench.daemon);
 }
 
-TestSuite(disk, .fini = unmount_small, .timeout = 120);
+TestSuite(disk, .fini = unmount_small, .timeout = 400);
 
 /* Takes all the room there is, but for `but` bytes. */
 static void take_room(off_t but)

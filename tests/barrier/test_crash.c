@@ -15,7 +15,7 @@
 
 #include "bench.h"
 
-#define WAIT_MS 30000
+#define WAIT_MS 100000
 #define CHILD_LIFE_S 60 /* should its parent fail before it kills it */
 
 enum place { IN_THE_HOOK, BEFORE_THE_COMMIT, AFTER_THE_COMMIT };

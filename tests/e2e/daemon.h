@@ -8,7 +8,7 @@
 #include "process.h"
 
 #define DAEMON_OPTIONS_MAX 16
-#define DAEMON_READY_MS 30000
+#define DAEMON_READY_MS 100000
 
 struct daemon {
     struct process process;

@@ -16,7 +16,7 @@
 #include <tercet/tercet.h>
 #include <tercet/v1/tercet.pb-c.h>
 
-#define WAIT_MS 30000
+#define WAIT_MS 100000
 #define FOR_EVER 1000000
 
 /* Waits until the condition holds; fails the test when it does not in time. */

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_MS 20000
+#define END_MS 60000
 #define POLL_MS 5
 
 int64_t process_now_ms(void)

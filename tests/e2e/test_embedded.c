@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-TestSuite(embedded, .timeout = 120);
+TestSuite(embedded, .timeout = 400);
 
 struct failure {
     atomic_int count;

@@ -4,7 +4,7 @@
  */
 #include "fixture.h"
 
-TestSuite(forms, .timeout = 120);
+TestSuite(forms, .timeout = 400);
 
 static struct world world;
 static struct party stock, money;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(idempotence, .timeout = 180);
+TestSuite(idempotence, .timeout = 500);
 
 static struct world world;
 static struct party stock;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(limits, .timeout = 180);
+TestSuite(limits, .timeout = 500);
 
 static struct world world;
 static struct party stock;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-TestSuite(pitfalls, .timeout = 120);
+TestSuite(pitfalls, .timeout = 400);
 
 static struct world world;
 static struct party stock, money;

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-TestSuite(pitfalls_load, .timeout = 180);
+TestSuite(pitfalls_load, .timeout = 500);
 
 static struct world world;
 static struct party stock, money;

@@ -8,7 +8,7 @@
 
 #define PATIENCE_MS 3000 /* of who goes step by step */
 
-TestSuite(recovery, .timeout = 120);
+TestSuite(recovery, .timeout = 400);
 
 static struct world world;
 static struct party stock, money;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SERVICE (&interop__v1__echo__descriptor)
-#define WAIT_MS 20000
+#define WAIT_MS 80000
 
 /* Fails the case, and says where. */
 #define CHECK(condition)                                                                   \

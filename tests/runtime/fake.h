@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <tercet/v1/tercet.pb-c.h>
 
-#define WAIT_MS 20000 /* for what must come */
+#define WAIT_MS 80000 /* for what must come */
 
 /* What can arrive. */
 enum fake_kind {

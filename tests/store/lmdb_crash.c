@@ -12,7 +12,7 @@
 #include "fixture.h"
 
 #define ROUNDS 8u
-#define WAIT_MS 20000
+#define WAIT_MS 80000
 #define WIDTH_MS 1000
 #define COMMITS_A_BUCKET 10u
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READY_MS 30000
+#define READY_MS 100000
 #define END_MS 90000
 
 static void log_path(char path[192], const struct crowd *crowd, size_t log)

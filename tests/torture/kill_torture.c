@@ -17,7 +17,7 @@
 
 #define KILLS_AN_AUDIT 5
 #define ORDERS_A_POINT 80
-#define DEATH_MS 30000
+#define DEATH_MS 100000
 #define DELAY_MS_MAX 300
 #define FREEZE_MS_MAX 4000
 #define NAMES_MAX 64

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define READY_MS 30000
+#define READY_MS 100000
 #define PROGRESS_MS 60000
 #define POLL_MS 5
 #define GAP_MS_MAX 300
