@@ -56,7 +56,7 @@ static void check_confirmation(const char *gid, const struct gid_seen *seen, con
 static void check_deadline(const char *gid, const struct gid_seen *seen, const struct job *job)
 {
     int64_t least_ms = job->deadline_ms < RESTART_GRACE_MS ? job->deadline_ms : RESTART_GRACE_MS;
-    int64_t passed_ms = (sim->now_us - seen->begun_us) * (100 + sim->faults.skew) / 100 / 1000;
+    int64_t passed_ms = (sim->now_us - seen->asked_us) * (100 + sim->faults.skew) / 100 / 1000;
     if (passed_ms + DEADLINE_SLACK_MS < least_ms)
         violation("S4", "%s is cancelled by its deadline of %u ms after %d ms", gid, job->deadline_ms, (int)passed_ms);
 }
@@ -83,8 +83,6 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
         violation("S10", "%s goes from state %d to %u in the store", state->gid, seen->state, state->state);
     if (decision != 0 && decision_of((int)state->state) != decision)
         violation("S2", "%s was decided %d in the store, now %u", state->gid, decision, state->state);
-    if (seen->number == 0)
-        seen->begun_us = sim->now_us;
     seen->number = number;
     seen->state = (int)state->state;
     seen->is_resolved = is_resolved;

@@ -305,6 +305,8 @@ static void ask(int job)
     int branch_method = j->kind == JOB_TRY ? METHOD_TRY : METHOD_ENLIST;
     int method = j->step > last ? METHOD_GET : j->step == last ? METHOD_CONFIRM : j->step > 0 ? branch_method : METHOD_BEGIN;
     uint64_t id = j->request_id = new_id(job, j->kind == JOB_RUN && j->step == 0 ? METHOD_RUN : method);
+    if (sim->seen[job].asked_us == 0)
+        sim->seen[job].asked_us = sim->now_us;
     if (goes_away(job, "before a request"))
         return;
     if (j->step == 0 && j->kind == JOB_RUN)

@@ -330,7 +330,7 @@ struct gid_seen {
     int state;             /* durable; 0: none */
     bool is_resolved;
     uint64_t branches;     /* durable, in the state */
-    int64_t begun_us;      /* when it became durable */
+    int64_t asked_us;      /* when it was first asked for; its record may come much later */
     int shown;             /* the decision that somebody has seen: 0, TXN_CONFIRMING, TXN_CANCELLING */
     int floor;             /* the highest rank that a client has received */
     struct branch_seen branch[BRANCHES_SIM + 1];
