@@ -24,6 +24,7 @@ limit() { # name value
   grep -qE "^#define $1 +\(?$2\)?( |\$)" framework/include/tercet/types.h framework/coordinator/*.h || say "the limit $1 is not $2 as README.md tells"
 }
 limit TERCET_GID_MAX 64
+limit PAYLOADS_BYTES_MAX '64u \* 1024 \* 1024'
 limit TERCET_SERVICE_MAX 63
 limit TERCET_BRANCHES_MAX 1024
 limit TERCET_PAYLOAD_MAX '64 \* 1024'
