@@ -2,13 +2,18 @@
  *
  * Decoding of bytes that nobody vouches for. protobuf-c limits neither the memory nor the depth of what it decodes
  * (80 times the bytes, a stack frame of 1 kB a level), and it looks at no text. So the bytes are walked first, for the
- * depth and the text, and its allocator has a budget.
+ * depth and the text, and its memory has a limit.
  */
+#include <assert.h>
 #include <crpc/crpc.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #define MEMORY_FACTOR 64
 #define MEMORY_DEFAULT_MIN (64 * 1024)
+#define CHUNK_SIZE_MIN 256
+#define CHUNK_SIZE_MAX (32 * 1024)
 #define DEPTH_MAX 64 /* messages inside each other */
 #define FIELD_NUMBER_MAX ((1u << 29) - 1)
 
@@ -126,27 +131,81 @@ static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *typ
 
 /* -- Memory ----------------------------------------------------------------------------------- */
 
-struct budget {
-    size_t left;
-    bool was_short; /* of memory, not of budget */
+/* A message and all that it points to lie in chunks, one after the other, so that a message of a thousand records costs a few
+ * allocations and not thousands. The message begins the first chunk: from there it is freed. */
+struct chunk {
+    struct chunk *next; /* an older one; of the first: the newest */
+    size_t used;
+    size_t size;
+    alignas(max_align_t) uint8_t data[];
 };
 
-static void *budget_alloc(void *ctx, size_t size)
+struct memory {
+    struct chunk *first;
+    struct chunk *newest;
+    size_t left;      /* of what the message may have */
+    size_t next_size; /* of a chunk */
+    bool was_short;   /* malloc failed, not the budget */
+};
+
+static void free_chunks(struct chunk *first)
 {
-    struct budget *budget = ctx;
-    if (size > budget->left)
+    struct chunk *chunk = first != NULL ? first->next : NULL;
+    while (chunk != first) {
+        struct chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    free(first);
+}
+
+/* A ring: first -> newest -> ... -> second -> first. */
+static void link_chunk(struct memory *memory, struct chunk *chunk)
+{
+    if (memory->first == NULL)
+        memory->first = chunk;
+    chunk->next = memory->newest != NULL ? memory->newest : chunk;
+    memory->first->next = chunk;
+    memory->newest = chunk;
+}
+
+static struct chunk *add_chunk(struct memory *memory, size_t least)
+{
+    size_t size = memory->next_size > least ? memory->next_size : least;
+    size = size < memory->left ? size : memory->left;
+    if (size < least)
         return NULL;
-    void *data = malloc(size);
-    budget->left -= size;
-    if (data == NULL)
-        budget->was_short = true;
+    struct chunk *chunk = malloc(sizeof(*chunk) + size);
+    if (chunk == NULL) {
+        memory->was_short = true;
+        return NULL;
+    }
+    chunk->used = 0;
+    chunk->size = size;
+    link_chunk(memory, chunk);
+    memory->left -= size;
+    memory->next_size = size < CHUNK_SIZE_MAX / 2 ? 2 * size : CHUNK_SIZE_MAX;
+    return chunk;
+}
+
+static void *chunk_alloc(void *ctx, size_t size)
+{
+    struct memory *memory = ctx;
+    struct chunk *chunk = memory->newest;
+    assert(size < SIZE_MAX / 2); /* a few times the bytes that are decoded */
+    size = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    if (chunk == NULL || size > chunk->size - chunk->used)
+        chunk = add_chunk(memory, size);
+    if (chunk == NULL)
+        return NULL;
+    void *data = chunk->data + chunk->used;
+    chunk->used += size;
     return data;
 }
 
-static void budget_free(void *ctx, void *data)
+static void chunk_free(void *ctx, void *data)
 {
-    (void)ctx;
-    free(data);
+    (void)ctx, (void)data; /* with all the others */
 }
 
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type, struct crpc_bytes bytes,
@@ -163,18 +222,22 @@ int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor
     const uint8_t *data = bytes.size > 0 ? bytes.data : &nothing;
     if (!is_wire_good((struct wire){data, data + bytes.size}, type, 0))
         return CRPC_EDECODE;
-    struct budget budget = {.left = memory_max};
-    ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+    struct memory memory = {.left = memory_max, .next_size = CHUNK_SIZE_MIN};
+    if (bytes.size > CHUNK_SIZE_MIN)
+        memory.next_size = bytes.size < CHUNK_SIZE_MAX ? bytes.size : CHUNK_SIZE_MAX;
+    ProtobufCAllocator allocator = {chunk_alloc, chunk_free, &memory};
     ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, bytes.size, data);
-    if (message == NULL)
-        return budget.was_short ? CRPC_ENOMEM : CRPC_EDECODE;
+    if (message == NULL) {
+        free_chunks(memory.first);
+        return memory.was_short ? CRPC_ENOMEM : CRPC_EDECODE;
+    }
+    assert((uint8_t *)message == memory.first->data); /* protobuf-c makes the message before what it points to */
     *out = message;
     return 0;
 }
 
 void crpc_message_free(ProtobufCMessage *message)
 {
-    /* The default allocator frees with free(), as ours does. */
     if (message != NULL)
-        protobuf_c_message_free_unpacked(message, NULL);
+        free_chunks((struct chunk *)((char *)message - offsetof(struct chunk, data)));
 }

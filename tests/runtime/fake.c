@@ -200,8 +200,8 @@ static void on_register(struct crpc_call *call, const ProtobufCMessage *request,
     protobuf_c_message_pack(request, bytes);
     pthread_mutex_lock(&fake->lock);
     struct fake_event *event = add_event(fake, FAKE_REGISTER, NULL);
-    event->registration = tercet__v1__register_request__unpack(NULL, size, bytes);
-    event->owned = (ProtobufCMessage *)(uintptr_t)event->registration;
+    crpc_message_decode(&event->owned, request->descriptor, (struct crpc_bytes){bytes, size}, 0);
+    event->registration = (const Tercet__V1__RegisterRequest *)event->owned;
     enum crpc_code refusal = fake->refusal;
     pthread_mutex_unlock(&fake->lock);
     free(bytes);

@@ -133,7 +133,8 @@ void crpc_loop_free(struct crpc_loop *loop);
 
 /* Decodes `bytes` into a message allocated with at most `memory_max` bytes (0: 64 times the size of
  * the bytes, at least 64 KiB), so that hostile input cannot ask for more; messages may lie in each other
- * at most 64 deep, and strings must be UTF-8 without NUL. The message is the caller's: crpc_message_free.
+ * at most 64 deep, and strings must be UTF-8 without NUL. The message is the caller's: crpc_message_free, which
+ * frees it with all that it points to; nothing in it can be freed by itself or replaced by memory of another.
  * Errors: CRPC_EDECODE, CRPC_ENOMEM. */
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max);
