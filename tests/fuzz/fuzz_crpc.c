@@ -248,7 +248,7 @@ static void send_metadata(struct input *input)
         memcpy(key, key_bytes.data, key_bytes.size);
         struct crpc_metadata entry = {.key = key, .value = take_body(input)};
         size_t count = list.count, size = strlen(key);
-        bool is_binary = size >= 4 && strcmp(key + size - 4, "-bin") == 0;
+        bool is_binary = size > 4 && strcmp(key + size - 4, "-bin") == 0;
         int result = metadata_add(&list, &entry);
         MUST((result == 0) == (is_key(key) && (is_binary || is_value(entry.value))));
         MUST(list.count == count + (result == 0));
