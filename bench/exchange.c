@@ -6,18 +6,61 @@
 
 #include "process.h"
 
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <time.h>
 
 #define END_TIMEOUT_S 10
+#define ANSWER_TIMEOUT_S 30
 #define STREAMS_LIMIT (PARTICIPANTS_MAX + 1)
+
+/* -- The meter ------------------------------------------------------------------------------------------------------ */
+
+void exchange_meter_init(struct exchange_meter *meter)
+{
+    atomic_init(&meter->messages, 0);
+    sem_init(&meter->heard, 0, 0);
+}
+
+void exchange_meter_count(struct exchange_meter *meter)
+{
+    if (atomic_fetch_add(&meter->messages, 1) < 2)
+        sem_post(&meter->heard);
+}
+
+static bool wait_posts(sem_t *posted, uint32_t count, int timeout_s)
+{
+    struct timespec until;
+    bool is_posted = true;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_s;
+    for (uint32_t i = 0; i < count; i++)
+        is_posted = is_posted && sem_timedwait(posted, &until) == 0;
+    return is_posted;
+}
+
+bool exchange_meter_run(struct exchange_meter *meter, struct exchange_done *out, uint32_t milliseconds, pid_t server)
+{
+    const struct timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+    *out = (struct exchange_done){.messages = 0};
+    if (!wait_posts(&meter->heard, 1, ANSWER_TIMEOUT_S))
+        return false;
+    uint64_t before = atomic_load(&meter->messages);
+    int64_t begin = now_ns();
+    double cpu = process_cpu(server);
+    nanosleep(&pause, NULL);
+    bool is_heard = wait_posts(&meter->heard, 1, ANSWER_TIMEOUT_S);
+    out->messages = atomic_load(&meter->messages) - before;
+    out->seconds = (double)(now_ns() - begin) * 1e-9;
+    out->server_cpu = process_cpu(server) - cpu;
+    return is_heard && out->messages > 0;
+}
+
+/* -- Streams -------------------------------------------------------------------------------------------------------- */
 
 struct exchange {
     const struct exchange_kind *kind;
     uint32_t in_flight_max;
     atomic_bool is_stopping;
-    atomic_uint_fast64_t messages; /* that came back */
+    struct exchange_meter meter;
     sem_t ended;
 };
 
@@ -69,7 +112,7 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
         return;
     }
     crpc_message_free(reply);
-    atomic_fetch_add(&stream->exchange->messages, 1);
+    exchange_meter_count(&stream->exchange->meter);
     if (--stream->in_flight > 0)
         crpc_call_read(call);
     go_on(stream);
@@ -95,36 +138,20 @@ static int open_stream(struct stream *stream, struct exchange *exchange, struct 
     return rc != 0 ? rc : crpc_call_send(stream->call, exchange->kind->request);
 }
 
-static bool wait_ended(struct exchange *exchange, uint32_t count)
-{
-    struct timespec until;
-    bool is_ended = true;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += END_TIMEOUT_S;
-    for (uint32_t i = 0; i < count; i++)
-        is_ended = is_ended && sem_timedwait(&exchange->ended, &until) == 0;
-    return is_ended;
-}
-
 bool exchange_streams(struct exchange_done *out, struct crpc_channel *channel, const struct exchange_kind *kind,
                       uint32_t streams, uint32_t in_flight, uint32_t milliseconds, pid_t server)
 {
-    const struct timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
     struct exchange exchange = {.kind = kind, .in_flight_max = in_flight};
     struct stream opened[STREAMS_LIMIT];
     uint32_t count = 0;
-    int64_t begin = now_ns();
-    double cpu = process_cpu(server);
+    exchange_meter_init(&exchange.meter);
     sem_init(&exchange.ended, 0, 0);
     while (count < streams && open_stream(&opened[count], &exchange, channel) == 0)
         count++;
-    nanosleep(&pause, NULL);
-    *out = (struct exchange_done){.messages = atomic_load(&exchange.messages)};
-    out->seconds = (double)(now_ns() - begin) * 1e-9;
-    out->server_cpu = process_cpu(server) - cpu;
+    bool is_good = exchange_meter_run(&exchange.meter, out, milliseconds, server);
     atomic_store(&exchange.is_stopping, true);
-    bool is_ended = wait_ended(&exchange, count);
+    is_good = wait_posts(&exchange.ended, count, END_TIMEOUT_S) && is_good;
     for (uint32_t i = 0; i < count; i++)
         crpc_call_unref(opened[i].call);
-    return count == streams && is_ended && out->messages > 0;
+    return count == streams && is_good;
 }

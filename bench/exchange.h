@@ -9,6 +9,8 @@
 #include "bench.h"
 
 #include <crpc/crpc.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 
 /* One kind of message. The messages are read only. */
 struct exchange_kind {
@@ -23,6 +25,19 @@ struct exchange_done {
     uint64_t messages; /* that were answered */
     double server_cpu; /* seconds of the server's process */
 };
+
+/* The answers of one exchange, counted by any thread. */
+struct exchange_meter {
+    atomic_uint_fast64_t messages;
+    sem_t heard; /* posted for the first and for the second answer */
+};
+
+void exchange_meter_init(struct exchange_meter *meter);
+void exchange_meter_count(struct exchange_meter *meter);
+
+/* Measures from the first answer on, so that neither connecting nor a slow start counts, for the time, and longer when
+ * nothing is answered within it. False: no two answers came. */
+bool exchange_meter_run(struct exchange_meter *meter, struct exchange_done *out, uint32_t milliseconds, pid_t server);
 
 /* `streams` streams with so many messages under way on each, for the time. False: it failed. */
 bool exchange_streams(struct exchange_done *out, struct crpc_channel *channel, const struct exchange_kind *kind,

@@ -4,12 +4,7 @@
  */
 #include "exchange.h"
 
-#include "process.h"
-
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define CALL_TIMEOUT_MS 10000
 
@@ -18,7 +13,7 @@ struct unary {
     uint32_t kind_count;
     atomic_bool is_stopping;
     atomic_bool has_failed;
-    atomic_uint_fast64_t messages;
+    struct exchange_meter meter;
     atomic_uint left; /* callers that have not ended */
     sem_t ended;
 };
@@ -46,7 +41,7 @@ static void on_reply(const ProtobufCMessage *reply, const struct crpc_status *st
         leave(caller->unary);
         return;
     }
-    atomic_fetch_add(&caller->unary->messages, 1);
+    exchange_meter_count(&caller->unary->meter);
     if (atomic_load(&caller->unary->is_stopping))
         leave(caller->unary);
     else
@@ -70,7 +65,6 @@ bool exchange_unary(struct exchange_done *out, struct crpc_channel *const *chann
                     const struct exchange_kind *kinds, uint32_t kind_count, uint32_t in_flight, uint32_t milliseconds,
                     pid_t server)
 {
-    const struct timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
     struct unary unary = {.kinds = kinds, .kind_count = kind_count};
     uint32_t count = channel_count * in_flight;
     struct caller *callers = calloc(count, sizeof(*callers));
@@ -78,19 +72,15 @@ bool exchange_unary(struct exchange_done *out, struct crpc_channel *const *chann
         return false;
     sem_init(&unary.ended, 0, 0);
     atomic_init(&unary.left, count);
-    int64_t begin = now_ns();
-    double cpu = process_cpu(server);
+    exchange_meter_init(&unary.meter);
     for (uint32_t i = 0; i < count; i++) {
         callers[i] = (struct caller){.unary = &unary, .channel = channels[i / in_flight], .next = i};
         call_next(&callers[i]);
     }
-    nanosleep(&pause, NULL);
-    *out = (struct exchange_done){.messages = atomic_load(&unary.messages)};
-    out->seconds = (double)(now_ns() - begin) * 1e-9;
-    out->server_cpu = process_cpu(server) - cpu;
+    bool is_good = exchange_meter_run(&unary.meter, out, milliseconds, server);
     atomic_store(&unary.is_stopping, true);
     while (sem_wait(&unary.ended) != 0)
         continue; /* every call has its timeout */
     free(callers);
-    return !atomic_load(&unary.has_failed) && out->messages > 0;
+    return is_good && !atomic_load(&unary.has_failed);
 }

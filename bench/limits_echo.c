@@ -154,13 +154,15 @@ int role_echo_client(struct shared *shared)
     int rc = crpc_loop_new(&loop, NULL);
     for (uint32_t i = 0; i < shared->options.participants && rc == 0; i++)
         rc = crpc_channel_new(&channels[i], loop, shared->echo[i], &options);
-    bool is_good = rc == 0 && measure_capacity(shared, channels[0]) && measure_bare(shared, loop, channels[0])
-                   && measure_trips(shared, channels);
+    const char *failed = rc != 0 ? crpc_strerror(rc)
+                         : !measure_capacity(shared, channels[0]) ? "full streams"
+                         : !measure_bare(shared, loop, channels[0]) ? "the run's own messages"
+                         : !measure_trips(shared, channels) ? "one record at a time" : NULL;
     for (uint32_t i = 0; i < PARTICIPANTS_MAX; i++)
         crpc_channel_free(channels[i]);
     crpc_loop_free(loop);
-    if (!is_good)
-        return role_fail("the echo failed: %s", crpc_strerror(rc));
+    if (failed != NULL)
+        return role_fail("the echo failed: %s", failed);
     role_ok("");
     return 0;
 }
