@@ -24,16 +24,22 @@ static void close_all(void)
     world_close(&world);
 }
 
+/* Tries that a slow machine must not end. */
+#define TRY_TIMEOUT_MS 100000
+#define DEADLINE_MS (2 * TRY_TIMEOUT_MS)
+/* Tries that fail until this is over. */
+#define TRY_TIMEOUT_SHORT_MS 3000
+
 /* So many branches of one action, with empty payloads. */
-static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count,
+static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count, uint32_t try_timeout_ms,
                     struct tercet_result *result)
 {
     struct tercet_branch *branches = calloc(count, sizeof(*branches));
-    struct tercet_begin_options options = options_of(gid, 0);
+    struct tercet_begin_options options = options_of(gid, DEADLINE_MS);
     options.wait = wait;
     for (size_t i = 0; i < count; i++) {
         branches[i].action = action;
-        branches[i].try_timeout_ms = 3000;
+        branches[i].try_timeout_ms = try_timeout_ms;
     }
     int rc = tercet_run(world.client, branches, count, &options, result);
     free(branches);
@@ -46,11 +52,11 @@ Test(limits, the_largest_replies)
     enum { FITTING = TERCET_REPLIES_MAX / TERCET_REPLY_MAX };
     struct tercet_result result;
     open_all(NULL);
-    int rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, &result);
+    int rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, TRY_TIMEOUT_MS, &result);
     cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
     daemon_kill(&world.daemon);
     world_restart(&world);
-    rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, &result);
+    rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, TRY_TIMEOUT_MS, &result);
     cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), FITTING);
     Tercet__V1__Transaction *transaction = world_show(&world, "fits");
@@ -58,7 +64,7 @@ Test(limits, the_largest_replies)
         cr_assert_eq(transaction->branches[i]->reply.len, TERCET_REPLY_MAX);
     crpc_message_free(&transaction->base);
 
-    rc = run_many("stock/big", "too-many", TERCET_WAIT_RESOLVED, FITTING + 1, &result);
+    rc = run_many("stock/big", "too-many", TERCET_WAIT_RESOLVED, FITTING + 1, TRY_TIMEOUT_SHORT_MS, &result);
     cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN);
     cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), FITTING + 1, "and all of it is cancelled");
@@ -70,7 +76,7 @@ Test(limits, the_largest_replies_of_the_most_branches)
 {
     struct tercet_result result;
     open_all(NULL);
-    int rc = run_many("stock/big", NULL, TERCET_WAIT_RESOLVED, TERCET_BRANCHES_MAX, &result);
+    int rc = run_many("stock/big", NULL, TERCET_WAIT_RESOLVED, TERCET_BRANCHES_MAX, TRY_TIMEOUT_SHORT_MS, &result);
     cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
     close_all();
@@ -112,7 +118,7 @@ Test(limits, pages_of_the_largest_transactions)
     open_all(NULL);
     for (int i = 0; i < TRANSACTIONS; i++) {
         snprintf(gid, sizeof(gid), "large-%d", i);
-        int rc = run_many(action, gid, TERCET_WAIT_NOT, TERCET_BRANCHES_MAX, &result);
+        int rc = run_many(action, gid, TERCET_WAIT_NOT, TERCET_BRANCHES_MAX, TRY_TIMEOUT_MS, &result);
         cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
     }
     cr_assert_eq(list_all(false), TRANSACTIONS);
@@ -154,13 +160,14 @@ Test(limits, many_watch_the_largest_transaction)
     enum { WATCHERS = 30, BIG = 58 }; /* replies of 16 KiB */
     static char payload[60];
     struct tercet_branch *branches = calloc(TERCET_BRANCHES_MAX, sizeof(*branches));
-    struct tercet_begin_options options = options_of("watched", 0);
+    struct tercet_begin_options options = options_of("watched", DEADLINE_MS);
     struct crpc_stream *watches[WATCHERS];
     struct tercet_result result;
     memset(payload, 'a', sizeof(payload));
     for (int i = 0; i < TERCET_BRANCHES_MAX; i++)
         branches[i] = (struct tercet_branch){.action = i < BIG ? "stock/big" : "stock/do",
-                                             .payload = {payload, sizeof(payload)}};
+                                             .payload = {payload, sizeof(payload)},
+                                             .try_timeout_ms = TRY_TIMEOUT_MS};
     options.wait = TERCET_WAIT_NOT;
     open_all(NULL);
     atomic_store(&stock.is_held, true);
