@@ -94,7 +94,7 @@ static void list_unresolved(struct page *page, uint64_t after, char token[64])
 {
     struct entry *entry = entry_after(page->c, after);
     size_t scanned = 0;
-    while (entry != NULL && page_has_room(page, scanned) && owner_warm(page->c, entry)) {
+    while (entry != NULL && page_has_room(page, scanned) && owner_warm(page->c, entry, WARM_AHEAD)) {
         if (entry->is_lazy)
             batch_force(page->c, entry); /* what is shown must not be taken back by a crash (S2, S10) */
         page_add(page, snapshot_of_entry(page->c, &page->c->scratch, entry));

@@ -244,10 +244,10 @@ int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch
     return rc;
 }
 
-bool owner_warm(struct coordinator *c, struct entry *entry)
+bool owner_warm(struct coordinator *c, struct entry *entry, size_t ahead)
 {
     const char *wrong = NULL;
-    int rc = restore_warm(c, entry, &wrong);
+    int rc = restore_warm(c, entry, ahead, &wrong);
     if (rc != 0)
         owner_fail(c, wrong);
     return rc == 0;
@@ -410,7 +410,7 @@ static void wake_due(struct coordinator *c)
 {
     for (int i = 0; i < WAKES_PER_TURN; i++) {
         struct entry *entry = table_due(&c->table, c->now_ms);
-        if (entry == NULL || atomic_load(&c->has_failed) || !owner_warm(c, entry))
+        if (entry == NULL || atomic_load(&c->has_failed) || !owner_warm(c, entry, WARM_AHEAD))
             return;
         owner_step(c, entry, (struct txn_event){.kind = TXN_WAKE});
     }

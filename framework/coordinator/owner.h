@@ -27,6 +27,7 @@
 #define RETENTION_CHECK_MS_MAX 60000             /* but one a minute at least */
 #define TRY_TIMEOUT_MS_DEFAULT 10000
 #define RESTORE_WARM_MAX 20000                   /* transactions that are loaded whole before anything is served */
+#define WARM_AHEAD 63                            /* cold ones that are loaded with one that is woken: one look into the store for all */
 #define PAYLOADS_BYTES_MAX (64u * 1024 * 1024)   /* past it, payloads of branches that wait are left to the store */
 
 struct totals {
@@ -139,8 +140,9 @@ void owner_touch(struct coordinator *c, struct caller *caller);
 /* Every transaction numbered up to here has ended, durably. */
 uint64_t owner_low_water(const struct coordinator *c);
 
-/* The entry with everything that belongs to it, loaded when it is cold. false: the store cannot give it (the coordinator fails). */
-bool owner_warm(struct coordinator *c, struct entry *entry);
+/* The entry with everything that belongs to it, loaded when it is cold, and with it up to `ahead` cold ones that follow it by number.
+ * false: the store cannot give them (the coordinator fails). */
+bool owner_warm(struct coordinator *c, struct entry *entry, size_t ahead);
 
 /* The branch's payload, from the store when it is not in memory. false: the store cannot give it (the coordinator fails). */
 bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_branch *branch);
@@ -170,9 +172,8 @@ void admin_handle(struct coordinator *c, struct caller *caller, enum method meth
 
 /* restore.c: reads everything the store holds. 0 or a TERCET_ code with a text. */
 int restore_all(struct coordinator *c, char *text);
-/* Loads what a cold entry has in the store. 0, a code of the store, or 1 when its records contradict each other; then *wrong is a
- * text. */
-int restore_warm(struct coordinator *c, struct entry *entry, const char **wrong);
+/* owner_warm. 0, a code of the store, or 1 when records contradict each other; then *wrong is a text. */
+int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const char **wrong);
 
 /* rpc.c: the services. */
 int rpc_add_services(struct coordinator *c);

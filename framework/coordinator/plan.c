@@ -84,7 +84,7 @@ int plan_find(struct coordinator *c, const char *gid, struct found *found, const
     found->entry = table_find(&c->table, gid);
     if (found->entry == NULL)
         return find_resolved(c, gid, found, text);
-    if (owner_warm(c, found->entry))
+    if (owner_warm(c, found->entry, 0))
         return 0;
     found->entry = NULL;
     return TERCET_UNAVAILABLE;

@@ -12,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All records, or those of one entry. */
+/* All records, or those of some entries. */
 struct restore {
     struct coordinator *c;
-    struct entry *entry; /* the one whose branches come next */
+    struct entry *entry; /* the one whose branches come next; NULL: none has come */
+    struct entry *next;  /* restore_warm: the one after it */
     size_t branches_seen;
     const char *wrong;
 };
@@ -44,7 +45,7 @@ static void restore_times(struct coordinator *c, struct entry *entry)
     }
 }
 
-/* -- One entry ----------------------------------------------------------------------------------------------------- */
+/* -- Some entries -------------------------------------------------------------------------------------------------- */
 
 static bool load_state(struct restore *r, const void *value, size_t size)
 {
@@ -60,7 +61,14 @@ static bool load_state(struct restore *r, const void *value, size_t size)
     return is_good;
 }
 
-/* The payload stays in the store until it is needed. */
+/* A branch that is to be called needs its payload soon; the others' stay in the store, and all do when there are many. */
+static void load_payload(struct coordinator *c, const struct txn_branch *branch, struct branch_info *info, const ProtobufCBinaryData *payload)
+{
+    info->payload_size = (uint32_t)payload->len;
+    if (branch->end_state != TXN_END_DONE && c->table.payload_bytes + payload->len <= c->payload_bytes_max)
+        entry_keep_payload(&c->table, info, payload->data, payload->len);
+}
+
 static bool load_branch(struct restore *r, uint32_t part, const void *value, size_t size)
 {
     Tercet__Store__V1__Branch *record = (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value, size);
@@ -76,7 +84,7 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     info->service = dispatch_service(r->c, record->action, (size_t)(slash - record->action));
     info->service->branch_count++;
     info->action = must_strdup(slash + 1);
-    info->payload_size = (uint32_t)record->payload.len;
+    load_payload(r->c, branch, info, &record->payload);
     info->try_timeout_ms = record->try_timeout_ms;
     branch->try_timeout_ms = record->try_timeout_ms;
     branch->digest = record->digest;
@@ -85,26 +93,59 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     return true;
 }
 
+/* What was loaded is whole, and true to itself. */
+static bool end_entry(struct restore *r)
+{
+    struct entry *entry = r->entry;
+    if (entry == NULL)
+        return true;
+    if (r->branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, r->c->now_ms)) {
+        r->wrong = "a transaction's record contradicts its branches";
+        return false;
+    }
+    entry->is_cold = false;
+    entry->was_restored = true;
+    return true;
+}
+
+static bool begin_entry(struct restore *r, uint64_t number)
+{
+    if (!end_entry(r))
+        return false;
+    r->entry = number == r->next->number ? r->next : NULL;
+    r->branches_seen = 0;
+    if (r->entry != NULL)
+        r->next = r->entry->newer;
+    return true;
+}
+
+/* Between the entries may lie records of what has ended and is not dropped yet: they are passed over. */
 static int load_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
-    (void)number;
+    if (part == 0 && !begin_entry(r, number))
+        return 1;
+    if (r->entry == NULL || r->entry->number != number)
+        return 0;
     bool is_good = part == 0 ? load_state(r, value, size) : load_branch(r, part, value, size);
     return is_good ? 0 : 1;
 }
 
-int restore_warm(struct coordinator *c, struct entry *entry, const char **wrong)
+int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const char **wrong)
 {
-    struct restore r = {.c = c, .entry = entry};
+    struct restore r = {.c = c, .next = entry};
+    struct entry *last = entry;
     if (!entry->is_cold)
         return 0;
-    int rc = store_scan(c->store, 0, entry->number, entry->number, load_record, &r);
-    if (rc == 0 && (r.branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, c->now_ms))) {
-        r.wrong = "a transaction's record contradicts its branches";
+    for (; ahead > 0 && last->newer != NULL && last->newer->is_cold; ahead--)
+        last = last->newer;
+    int rc = store_scan(c->store, 0, entry->number, last->number, load_record, &r);
+    if (rc == 0)
+        rc = end_entry(&r) ? 0 : 1;
+    if (rc == 0 && last->is_cold) {
+        r.wrong = "a transaction's record is missing";
         rc = 1;
     }
-    entry->is_cold = rc != 0;
-    entry->was_restored = true;
     *wrong = rc < 0 ? store_strerror(rc) : r.wrong;
     return rc;
 }
@@ -147,7 +188,7 @@ static int warm_first(struct restore *r)
     size_t left = r->c->restore_warm_max;
     int rc = 0;
     for (struct entry *entry = r->c->table.oldest; entry != NULL && left > 0 && rc == 0; entry = entry->newer, left--)
-        rc = restore_warm(r->c, entry, &r->wrong);
+        rc = restore_warm(r->c, entry, left < WARM_AHEAD ? left - 1 : WARM_AHEAD, &r->wrong);
     return rc;
 }
 
