@@ -75,29 +75,66 @@ static void page_add(struct page *page, Tercet__V1__Transaction *transaction)
     page->bytes += protobuf_c_message_get_packed_size(&transaction->base);
 }
 
+static void page_add_entry(struct page *page, struct entry *entry)
+{
+    page->last_number = entry->number;
+    if (!has_state(page->request, entry->txn.state) || (page->request->parked && entry->counted_parked == 0))
+        return; /* most of a million entries: not worth a snapshot */
+    if (entry->is_lazy)
+        batch_force(page->c, entry); /* what is shown must not be taken back by a crash (S2, S10) */
+    page_add(page, snapshot_of_entry(page->c, &page->c->scratch, entry));
+}
+
 static bool page_has_room(const struct page *page, size_t scanned)
 {
     return page->count < page->limit && page->bytes < PAGE_BYTES_MAX && scanned < SCAN_MAX;
 }
 
-/* The first entry numbered above `number`; entries are few steps from either end or many from both, and a page goes on
- * where the last one ended. */
-static struct entry *entry_after(const struct coordinator *c, uint64_t number)
+struct find_live {
+    const struct table *table;
+    struct entry *entry;
+};
+
+static int find_live(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
-    struct entry *entry = c->table.oldest;
-    while (entry != NULL && entry->number <= number)
-        entry = entry->newer;
+    struct find_live *find = ctx;
+    char gid[TERCET_GID_MAX + 1];
+    uint8_t state;
+    if (part != 0)
+        return 0;
+    if (!record_is_whole(RECORD_STATE, value, size) || !record_peek_state(gid, &state, value, size))
+        return STORE_CORRUPT;
+    struct entry *entry = table_find(find->table, gid);
+    if (entry == NULL || entry->number != number)
+        return 0; /* it has ended, and is dropped with the next batch */
+    find->entry = entry;
+    return 1;
+}
+
+/* The store finds it; those that are not written yet, few, lie before what it finds. */
+struct entry *admin_entry_after(struct coordinator *c, uint64_t number)
+{
+    struct find_live find = {.table = &c->table};
+    if (number == 0 || number == UINT64_MAX)
+        return number == 0 ? c->table.oldest : NULL;
+    int rc = store_scan(c->store, 0, number + 1, UINT64_MAX, find_live, &find);
+    if (rc < 0) {
+        owner_fail(c, store_strerror(rc));
+        return NULL;
+    }
+    struct entry *entry = find.entry;
+    struct entry *before = entry != NULL ? entry->older : c->table.newest;
+    for (; before != NULL && before->number > number; before = before->older)
+        entry = before;
     return entry;
 }
 
 static void list_unresolved(struct page *page, uint64_t after, char token[64])
 {
-    struct entry *entry = entry_after(page->c, after);
+    struct entry *entry = admin_entry_after(page->c, after);
     size_t scanned = 0;
     while (entry != NULL && page_has_room(page, scanned) && owner_warm(page->c, entry, WARM_AHEAD)) {
-        if (entry->is_lazy)
-            batch_force(page->c, entry); /* what is shown must not be taken back by a crash (S2, S10) */
-        page_add(page, snapshot_of_entry(page->c, &page->c->scratch, entry));
+        page_add_entry(page, entry);
         entry = entry->newer;
         scanned++;
     }
@@ -378,23 +415,16 @@ static void decide(struct coordinator *c, struct caller *caller, const Tercet__V
 
 /* -- Statistics -------------------------------------------------------------------------------------------------------------- */
 
-static void count_states(const struct coordinator *c, Tercet__V1__Statistics *out)
-{
-    for (const struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
-        out->trying += entry->txn.state == TXN_TRYING;
-        out->confirming += entry->txn.state == TXN_CONFIRMING;
-        out->cancelling += entry->txn.state == TXN_CANCELLING;
-        for (size_t i = 0; i < entry->txn.branch_count; i++)
-            out->parked_branches += entry->txn.branches[i].is_parked;
-    }
-}
-
 static void statistics(struct coordinator *c, struct caller *caller)
 {
     Tercet__V1__Statistics out = TERCET__V1__STATISTICS__INIT;
+    const struct table_counts *counts = &c->table.counts;
     struct store_stats stats = {0};
     store_stats(c->store, &stats);
-    count_states(c, &out);
+    out.trying = counts->in_state[TXN_TRYING];
+    out.confirming = counts->in_state[TXN_CONFIRMING];
+    out.cancelling = counts->in_state[TXN_CANCELLING];
+    out.parked_branches = counts->parked_branches;
     out.confirmed_total = c->totals.confirmed;
     out.cancelled_total = c->totals.cancelled;
     out.begun_total = c->totals.begun;

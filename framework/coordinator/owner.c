@@ -99,6 +99,7 @@ struct entry *owner_add(struct coordinator *c, const char *gid)
     options.park_after_ms = c->options.park_after_ms;
     txn_init(&entry->txn, NULL, 0, &options, c->now_ms, entry->number);
     entry->created_ms = c->wall_ms;
+    table_recount(&c->table, entry);
     return entry;
 }
 
@@ -201,6 +202,7 @@ static int step(struct coordinator *c, struct entry *entry, struct txn_event eve
     event.now_ms = c->now_ms;
     int rc = txn_step(&entry->txn, &event, actions);
     table_set_wake(&c->table, entry, txn_wake_ms(&entry->txn));
+    table_recount(&c->table, entry);
     return rc;
 }
 

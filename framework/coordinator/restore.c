@@ -105,6 +105,7 @@ static bool end_entry(struct restore *r)
     }
     entry->is_cold = false;
     entry->was_restored = true;
+    table_recount(&r->c->table, entry);
     return true;
 }
 
@@ -165,6 +166,7 @@ static bool add_cold(struct restore *r, uint64_t number, const void *value, size
     r->entry = table_add(table, gid, number);
     r->entry->txn.state = state;
     r->entry->is_cold = true;
+    table_recount(table, r->entry);
     table_set_wake(table, r->entry, r->c->now_ms);
     return true;
 }

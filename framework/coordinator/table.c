@@ -116,6 +116,21 @@ struct entry *table_add(struct table *table, const char *gid, uint64_t number)
     return entry;
 }
 
+static void count_as(struct table *table, struct entry *entry, unsigned state, size_t parked)
+{
+    struct table_counts *counts = &table->counts;
+    counts->in_state[entry->counted_state]--;
+    counts->in_state[state]++;
+    counts->parked_branches += parked - entry->counted_parked;
+    entry->counted_state = (uint8_t)state;
+    entry->counted_parked = (uint16_t)parked;
+}
+
+void table_recount(struct table *table, struct entry *entry)
+{
+    count_as(table, entry, entry->txn.state, entry->is_cold ? 0 : txn_parked(&entry->txn));
+}
+
 void entry_keep_payload(struct table *table, struct branch_info *info, const void *data, size_t size)
 {
     info->payload = must_alloc(size);
@@ -159,6 +174,7 @@ static void free_entry(struct table *table, struct entry *entry)
 void table_remove(struct table *table, struct entry *entry)
 {
     table_set_wake(table, entry, TXN_NEVER);
+    count_as(table, entry, 0, 0);
     hash_remove(table, entry);
     if (entry->older != NULL)
         entry->older->newer = entry->newer;

@@ -59,6 +59,8 @@ struct entry {
     uint32_t metadata_count;
     bool was_restored;         /* what was known of its tries may have been lost, and is asked for again */
     bool is_cold;              /* only gid, number and txn.state are here: the rest is in the store (restore.c) */
+    uint8_t counted_state;     /* as table_recount has last seen it; 0: never */
+    uint16_t counted_parked;
 
     /* The write that is pending or under way (batch.c). */
     uint64_t write_seq;        /* batch of the last forced or lazy write; 0: none yet */
@@ -76,6 +78,12 @@ struct entry {
     char gid[TERCET_GID_MAX + 1];
 };
 
+/* Of all entries; what is parked of those that are cold is not known. */
+struct table_counts {
+    size_t in_state[TXN_CANCELLED + 1];
+    size_t parked_branches;
+};
+
 struct table {
     struct entry **buckets;
     size_t bucket_count;    /* grows by one at a time (linear hashing, Litwin 1980): no insertion moves more than one bucket */
@@ -83,6 +91,7 @@ struct table {
     size_t count;
     size_t peak;            /* of count, since memory was last given back */
     size_t payload_bytes;   /* of the payloads that are in memory */
+    struct table_counts counts;
     struct entry *oldest;
     struct entry *newest;
     struct wheel wheel;
@@ -97,6 +106,9 @@ struct entry *table_find(const struct table *table, const char *gid);
 /* A new entry, without branches. `number` is larger than every one before. txn is for the caller to fill. */
 struct entry *table_add(struct table *table, const char *gid, uint64_t number);
 void table_remove(struct table *table, struct entry *entry);
+
+/* The entry's state or what is parked of it may have changed. */
+void table_recount(struct table *table, struct entry *entry);
 
 /* Sets when the entry is to be woken; TXN_NEVER: not. */
 void table_set_wake(struct table *table, struct entry *entry, int64_t wake_ms);

@@ -613,6 +613,15 @@ int64_t txn_wake_ms(const struct txn *txn)
     return wake_ms;
 }
 
+size_t txn_parked(const struct txn *txn)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        count += txn->branches[i].is_parked;
+    }
+    return count;
+}
+
 struct txn_branch *txn_find(const struct txn *txn, uint32_t number)
 {
     size_t low = 0;

@@ -182,6 +182,9 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
 /* When TXN_WAKE is due: TXN_NEVER when nothing waits for time. */
 int64_t txn_wake_ms(const struct txn *txn);
 
+/* How many branches are parked. */
+size_t txn_parked(const struct txn *txn);
+
 /* The branch with this number, or NULL. */
 struct txn_branch *txn_find(const struct txn *txn, uint32_t number);
 

@@ -125,6 +125,89 @@ Test(limits, pages_of_the_largest_transactions)
     close_all();
 }
 
+/* -- Pages while the transactions change --------------------------------------------------------------------------- */
+
+enum { PAGED = 40, PAGE = 7 };
+static struct tercet_transaction *paged[PAGED + 1]; /* the last one begins while the others are listed */
+static bool has_ended[PAGED + 1];
+
+/* Only enlisted, so that it stays as it is, and its cancel needs nobody who is held. */
+static void begin_paged(int i)
+{
+    char gid[32];
+    const struct tercet_branch branch = branch_of("stock");
+    snprintf(gid, sizeof(gid), "paged-%d", i);
+    struct tercet_begin_options options = options_of(gid, DEADLINE_MS);
+    struct tercet_result result;
+    cr_assert_eq(tercet_begin(&paged[i], world.client, &options), 0);
+    cr_assert_eq(tercet_enlist(paged[i], &branch, NULL, &result), 0, "%s", result.text);
+}
+
+/* One page more. Counts what is in it, and returns the last of it. */
+static int next_page(char token[64], int seen[PAGED + 1])
+{
+    Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    int last = -1;
+    request.page_token = token;
+    request.page_size = PAGE;
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply), CRPC_OK);
+    const Tercet__V1__ListResponse *page = (const Tercet__V1__ListResponse *)reply;
+    for (size_t i = 0; i < page->n_transactions; i++) {
+        cr_assert_eq(sscanf(page->transactions[i]->gid, "paged-%d", &last), 1);
+        seen[last]++;
+    }
+    snprintf(token, 64, "%s", page->next_page_token);
+    crpc_message_free(reply);
+    return last;
+}
+
+/* All pages, and after each its last transaction ends, so that the next page begins behind one that is no more. */
+static void page_through(int seen[PAGED + 1])
+{
+    char token[64] = "";
+    struct tercet_result result;
+    memset(seen, 0, (PAGED + 1) * sizeof(*seen));
+    do {
+        int last = next_page(token, seen);
+        if (paged[PAGED] == NULL)
+            begin_paged(PAGED);
+        cr_assert_geq(last, 0, "an empty page");
+        cr_assert_eq(tercet_cancel(paged[last], TERCET_WAIT_RESOLVED, "", &result), 0, "%s", result.text);
+        has_ended[last] = true;
+    } while (token[0] != '\0');
+}
+
+/* Each that was open when its page came is listed once. */
+static void check_pages(void)
+{
+    int seen[PAGED + 1];
+    bool had_ended[PAGED + 1];
+    uint64_t left = 0;
+    memcpy(had_ended, has_ended, sizeof(had_ended));
+    page_through(seen);
+    for (int i = 0; i <= PAGED; i++) {
+        cr_expect_eq(seen[i], had_ended[i] ? 0 : 1, "paged-%d is listed %d times", i, seen[i]);
+        left += !has_ended[i];
+    }
+    cr_expect_eq(world_statistics(&world).trying, left);
+    daemon_kill(&world.daemon);
+    world_restart(&world);
+    cr_expect_eq(world_statistics(&world).trying, left, "after a restart");
+}
+
+Test(limits, pages_while_transactions_end_and_begin)
+{
+    open_all(NULL);
+    for (int i = 0; i < PAGED; i++)
+        begin_paged(i);
+    check_pages();
+    check_pages();
+    for (int i = 0; i <= PAGED; i++)
+        tercet_transaction_free(paged[i]);
+    close_all();
+}
+
 /* The first message of a watch; the others are for later. */
 static struct crpc_stream *watch(const char *gid)
 {

@@ -144,6 +144,35 @@ void check_restored(const struct coordinator *c)
         violation("S11", "%zu transactions after a restart, %zu were open", c->table.count, open);
 }
 
+/* A page of a list begins where looking at every transaction in turn would find that it begins. */
+static void check_page(struct coordinator *c)
+{
+    uint64_t number = (uint64_t)sim->now_us % (c->next_number + 1);
+    const struct entry *expected = c->table.oldest;
+    while (expected != NULL && expected->number <= number)
+        expected = expected->newer;
+    if (admin_entry_after(c, number) != expected)
+        violation("counts", "the page behind number %llu does not begin with the next transaction", (unsigned long long)number);
+}
+
+/* What operators are told of all transactions together is counted as they change, and must be what counting them would give. */
+void check_counts(struct coordinator *c)
+{
+    check_page(c);
+    struct table_counts counts = {.parked_branches = 0};
+    for (const struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+        counts.in_state[entry->txn.state]++;
+        for (size_t i = 0; i < entry->txn.branch_count; i++)
+            counts.parked_branches += entry->txn.branches[i].is_parked;
+    }
+    for (unsigned state = TXN_TRYING; state <= TXN_CANCELLED; state++)
+        if (counts.in_state[state] != c->table.counts.in_state[state])
+            violation("counts", "%zu transactions are in state %u, %zu are counted", counts.in_state[state], state,
+                      c->table.counts.in_state[state]);
+    if (counts.parked_branches != c->table.counts.parked_branches)
+        violation("counts", "%zu branches are parked, %zu are counted", counts.parked_branches, c->table.counts.parked_branches);
+}
+
 /* What the hooks answer: a reply that was lost would be another, or empty. */
 static void check_reply(const char *gid, uint32_t branch, const ProtobufCBinaryData *reply)
 {

@@ -141,6 +141,7 @@ static void run_turn(struct coordinator_actor *a)
         crash(a, "its store failed");
         return;
     }
+    check_counts(c);
     submit(a);
     int64_t next_ms = owner_next_turn_ms(c);
     if (next_ms != INT64_MAX)

@@ -132,6 +132,7 @@ void mutate_restored(struct coordinator *c);
     X("L1", "everything ends within the bound")                                                             \
     X("L2", "nothing stays held")                                                                           \
     X("L4", "new work leaves room for what releases resources, which is never refused")                       \
+    X("counts", "what operators are told in sum and by the page is whole")                                  \
     X("wait", "an answer comes when what was to be waited for is there")                                    \
     X("harness", "the simulator itself")
 
@@ -337,6 +338,7 @@ struct gid_seen {
 };
 void check_commit(const struct store_op *ops, size_t count);
 void check_restored(const struct coordinator *c);
+void check_counts(struct coordinator *c);
 void check_call_sent(const Tercet__V1__Call *call);
 void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answer);
 void check_tried_sent(int job, const Tercet__V1__TryResponse *answer);
