@@ -37,6 +37,10 @@ static const char usage[] =
     "  --tls-cert FILE         the server's certificate and\n"
     "  --tls-key FILE          key, PEM\n"
     "  --tls-ca FILE           clients must show a certificate signed by this CA\n"
+    "  --call-tls-ca FILE      participants that listen are called with TLS (but at unix sockets), and must show\n"
+    "                          a certificate signed by this CA; \"system\": by one of the system's roots\n"
+    "  --call-tls-cert FILE    the certificate that is shown to them and\n"
+    "  --call-tls-key FILE     its key, PEM\n"
     "  --retention DURATION    how long resolved transactions are kept (default 7d)\n"
     "  --store-size SIZE       the most the store may hold (default 64G; the file grows as needed)\n"
     "  --open-max N            unresolved transactions at most (default 1000000)\n"
@@ -57,6 +61,7 @@ struct arguments {
     struct tercet_coordinator_options options;
     const char *listen[LISTEN_MAX];
     const char *access_file, *cert_file, *key_file, *ca_file;
+    const char *call_cert_file, *call_key_file, *call_ca_file;
     int64_t grace_ms;
     bool is_quiet;
 };
@@ -125,7 +130,7 @@ static void add_listen(struct arguments *args, const char *address)
 }
 
 enum {
-    OPTION_DATA = 256, OPTION_LISTEN, OPTION_ACCESS, OPTION_CERT, OPTION_KEY, OPTION_CA, OPTION_RETENTION, OPTION_SIZE,
+    OPTION_DATA = 256, OPTION_LISTEN, OPTION_ACCESS, OPTION_CERT, OPTION_KEY, OPTION_CA, OPTION_CALL_CERT, OPTION_CALL_KEY, OPTION_CALL_CA, OPTION_RETENTION, OPTION_SIZE,
     OPTION_OPEN_MAX, OPTION_CALL_TIMEOUT, OPTION_RETRY_BASE, OPTION_RETRY_CAP, OPTION_PARK_FAILURES, OPTION_PARK_AFTER,
     OPTION_GRACE, OPTION_QUIET, OPTION_FAILPOINTS, OPTION_HELP, OPTION_VERSION
 };
@@ -137,6 +142,9 @@ static const struct option long_options[] = {
     {"tls-cert", required_argument, NULL, OPTION_CERT},
     {"tls-key", required_argument, NULL, OPTION_KEY},
     {"tls-ca", required_argument, NULL, OPTION_CA},
+    {"call-tls-cert", required_argument, NULL, OPTION_CALL_CERT},
+    {"call-tls-key", required_argument, NULL, OPTION_CALL_KEY},
+    {"call-tls-ca", required_argument, NULL, OPTION_CALL_CA},
     {"retention", required_argument, NULL, OPTION_RETENTION},
     {"store-size", required_argument, NULL, OPTION_SIZE},
     {"open-max", required_argument, NULL, OPTION_OPEN_MAX},
@@ -164,6 +172,22 @@ __attribute__((noreturn)) static void print_and_exit(const char *text)
 {
     fputs(text, stdout);
     exit(0);
+}
+
+/* Options that name a file. false: it is another. */
+static bool take_file(struct arguments *args, int option, const char *value)
+{
+    const char **fields[] = {[OPTION_ACCESS - OPTION_ACCESS] = &args->access_file,
+                             [OPTION_CERT - OPTION_ACCESS] = &args->cert_file,
+                             [OPTION_KEY - OPTION_ACCESS] = &args->key_file,
+                             [OPTION_CA - OPTION_ACCESS] = &args->ca_file,
+                             [OPTION_CALL_CERT - OPTION_ACCESS] = &args->call_cert_file,
+                             [OPTION_CALL_KEY - OPTION_ACCESS] = &args->call_key_file,
+                             [OPTION_CALL_CA - OPTION_ACCESS] = &args->call_ca_file};
+    if (option < OPTION_ACCESS || option > OPTION_CALL_CA)
+        return false;
+    *fields[option - OPTION_ACCESS] = value;
+    return true;
 }
 
 /* Options that only set a field. false: it is another. */
@@ -204,7 +228,7 @@ static bool take_number(struct arguments *args, int option, const char *name, co
 
 static void take_option(struct arguments *args, int option, const char *name, const char *value)
 {
-    if (take_number(args, option, name, value))
+    if (take_number(args, option, name, value) || take_file(args, option, value))
         return;
     switch (option) {
     case OPTION_DATA:
@@ -212,18 +236,6 @@ static void take_option(struct arguments *args, int option, const char *name, co
         break;
     case OPTION_LISTEN:
         add_listen(args, value);
-        break;
-    case OPTION_ACCESS:
-        args->access_file = value;
-        break;
-    case OPTION_CERT:
-        args->cert_file = value;
-        break;
-    case OPTION_KEY:
-        args->key_file = value;
-        break;
-    case OPTION_CA:
-        args->ca_file = value;
         break;
     case OPTION_QUIET:
         args->is_quiet = true;
@@ -256,6 +268,10 @@ static void parse_arguments(struct arguments *args, int argc, char **argv)
         fputs("tercetd: --tls-cert and --tls-key belong together, and --tls-ca needs both\n", stderr);
         exit(2);
     }
+    if ((args->call_cert_file == NULL) != (args->call_key_file == NULL) || (args->call_cert_file != NULL && args->call_ca_file == NULL)) {
+        fputs("tercetd: --call-tls-cert and --call-tls-key belong together, and need --call-tls-ca\n", stderr);
+        exit(2);
+    }
 }
 
 /* -- Running ---------------------------------------------------------------------------------------------------------------- */
@@ -278,6 +294,22 @@ static void free_files(struct tercet_coordinator_options *options)
     free((void *)options->tls_cert);
     free((void *)options->tls_key);
     free((void *)options->tls_ca);
+    free((void *)options->call_tls_cert);
+    free((void *)options->call_tls_key);
+    free((void *)options->call_tls_ca);
+}
+
+static void read_files(struct arguments *args)
+{
+    struct tercet_coordinator_options *options = &args->options;
+    bool uses_system_roots = args->call_ca_file != NULL && strcmp(args->call_ca_file, "system") == 0;
+    options->access = read_file(args->access_file);
+    options->tls_cert = read_file(args->cert_file);
+    options->tls_key = read_file(args->key_file);
+    options->tls_ca = read_file(args->ca_file);
+    options->call_tls_cert = read_file(args->call_cert_file);
+    options->call_tls_key = read_file(args->call_key_file);
+    options->call_tls_ca = uses_system_roots ? strdup("") : read_file(args->call_ca_file);
 }
 
 static void print_log(enum tercet_log_level level, const char *text, void *ctx)
@@ -346,10 +378,7 @@ int main(int argc, char **argv)
     accept_guard_open(print_log, &args);
 
     args.options.listen = args.listen;
-    args.options.access = read_file(args.access_file);
-    args.options.tls_cert = read_file(args.cert_file);
-    args.options.tls_key = read_file(args.key_file);
-    args.options.tls_ca = read_file(args.ca_file);
+    read_files(&args);
     args.options.on_log = print_log;
     args.options.log_ctx = &args;
     args.options.on_failed = exit_failed;

@@ -165,14 +165,3 @@ bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx
                                              .message = "this token or certificate has not the role for this method"};
     return false;
 }
-
-bool access_is_local(const char *address)
-{
-    static const char *const prefixes[] = {"unix:",           "127.",           "localhost:",     "[::1]:",
-                                           "ipv4:127.",       "ipv6:[::1]",     "dns:localhost:", "dns:///localhost:",
-                                           "dns:///127."};
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (strncmp(address, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    return false;
-}

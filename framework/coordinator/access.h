@@ -20,7 +20,4 @@ void access_free(struct access *access);
 /* For crpc_server_options.authorize, with the struct access as ctx. */
 bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx);
 
-/* Whether an address can be reached from this machine only: a unix socket or a loopback address. */
-bool access_is_local(const char *address);
-
 #endif

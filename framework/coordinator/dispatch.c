@@ -7,6 +7,7 @@
 #include "check.h"
 #include "outcall.h"
 #include "owner.h"
+#include "reach.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,8 +208,13 @@ void dispatch_detach(struct coordinator *c, struct instance *instance)
 
 static const char *open_target(struct coordinator *c, struct service *service, const char *target)
 {
-    struct crpc_channel_options options = {.size = sizeof(options), .message_size_max = TERCET_MESSAGE_MAX};
+    bool is_socket = strncmp(target, "unix:", 5) == 0;
+    struct crpc_channel_options options = {.size = sizeof(options),
+                                           .message_size_max = TERCET_MESSAGE_MAX,
+                                           .tls = c->calls_with_tls && !is_socket ? &c->call_tls : NULL};
     struct crpc_channel *channel = NULL;
+    if (!c->calls_with_tls && !reach_is_local(target))
+        owner_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca", service->name, target);
     if (crpc_channel_new(&channel, c->loop, target, &options) != 0)
         return "the target is not a gRPC address: use dns:///host:port, host:port or unix:/path";
     crpc_channel_free(service->channel);

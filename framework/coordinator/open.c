@@ -5,6 +5,7 @@
  */
 #include "access.h"
 #include "owner.h"
+#include "reach.h"
 #include "status.h"
 
 #include <stdio.h>
@@ -52,7 +53,7 @@ static int check_addresses(const struct tercet_coordinator_options *options, cha
 {
     bool is_guarded = options->access != NULL || options->tls_ca != NULL;
     for (size_t i = 0; i < options->listen_count; i++)
-        if (!is_guarded && !access_is_local(options->listen[i])) {
+        if (!is_guarded && !reach_is_local(options->listen[i])) {
             snprintf(text, TERCET_TEXT_MAX, "%s can be reached from other machines: give access rules (tokens) or a CA for client certificates, or listen on 127.0.0.1",
                      options->listen[i]);
             return TERCET_ADDRESS;
@@ -123,6 +124,40 @@ static const struct crpc_tls *tls_of(const struct tercet_coordinator_options *op
     return tls;
 }
 
+static char *copy_pem(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? must_strdup(text) : NULL;
+}
+
+/* What targets are called with. That it can be used is tried now: later there is nobody to tell. */
+static int take_call_tls(struct coordinator *c, char *text)
+{
+    const struct tercet_coordinator_options *options = &c->options;
+    struct crpc_channel_options channel_options = {.size = sizeof(channel_options), .tls = &c->call_tls};
+    struct crpc_channel *channel = NULL;
+    if ((options->call_tls_cert == NULL) != (options->call_tls_key == NULL) ||
+        (options->call_tls_ca == NULL && options->call_tls_cert != NULL))
+        return fail(text, TERCET_TLS, "call_tls_cert and call_tls_key belong together, and need call_tls_ca (\"\": the system's roots)");
+    if (options->call_tls_ca == NULL)
+        return 0;
+    c->calls_with_tls = true;
+    c->call_tls = (struct crpc_tls){.size = sizeof(c->call_tls),
+                                    .ca = copy_pem(options->call_tls_ca),
+                                    .cert = copy_pem(options->call_tls_cert),
+                                    .key = copy_pem(options->call_tls_key)};
+    if (crpc_channel_new(&channel, c->loop, "127.0.0.1:1", &channel_options) != 0)
+        return fail(text, TERCET_TLS, "the certificates or the key for calls (--call-tls-ca, -cert, -key) cannot be used: PEM is wanted");
+    crpc_channel_free(channel);
+    return 0;
+}
+
+static void free_call_tls(struct coordinator *c)
+{
+    free((void *)c->call_tls.ca);
+    free((void *)c->call_tls.cert);
+    free((void *)c->call_tls.key);
+}
+
 /* The address with the port that it got in place of 0. */
 static char *actual_address(const char *address, int port)
 {
@@ -180,6 +215,7 @@ static void tear_down(struct tercet_coordinator *coordinator)
     queue_destroy(&c->queue);
     crpc_loop_free(c->loop);
     access_free(c->access);
+    free_call_tls(c);
     if (c->store != NULL) {
         store_release(c->store, 0, c->epoch);
         store_close(c->store);
@@ -200,6 +236,8 @@ static int open_parts(struct coordinator *c, char *text)
         rc = access_new(&c->access, c->options.access, text);
     if (rc == 0 && crpc_loop_new(&c->loop, NULL) != 0)
         rc = fail(text, TERCET_NOMEM, "cannot start the RPC threads");
+    if (rc == 0)
+        rc = take_call_tls(c, text);
     if (rc == 0)
         rc = open_store(c, text);
     if (rc == 0)

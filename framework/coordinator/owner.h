@@ -78,6 +78,8 @@ struct coordinator {
     struct crpc_loop *loop;
     struct crpc_server *server;
     struct access *access;
+    struct crpc_tls call_tls;      /* for targets, when calls_with_tls; its strings are the coordinator's */
+    bool calls_with_tls;
     char **addresses;
     size_t address_count;
 };

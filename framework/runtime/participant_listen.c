@@ -4,6 +4,7 @@
  */
 #include "participant.h"
 
+#include <reach.h>
 #include <status.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,33 +67,12 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
 
 /* -- The address ---------------------------------------------------------------------------------------------------------- */
 
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static const char *without_scheme(const char *address)
-{
-    static const char *const schemes[] = {"dns:///", "dns:", "ipv4:", "ipv6:"};
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
-        if (begins_with(address, schemes[i]))
-            return address + strlen(schemes[i]);
-    return address;
-}
-
-static bool is_local(const char *address)
-{
-    const char *host = without_scheme(address);
-    return begins_with(address, "unix:") || begins_with(host, "localhost:") || begins_with(host, "[::1]:") ||
-           (begins_with(host, "127.") && host[strspn(host, "0123456789.")] == ':');
-}
-
 static int check_listen(const struct tercet_participant_options *options, char *text)
 {
-    const char *host = without_scheme(options->listen);
+    const char *host = reach_host(options->listen);
     bool has_mutual_tls = options->tls_cert != NULL && options->tls_ca != NULL && options->tls_ca[0] != '\0';
-    bool is_anywhere = begins_with(host, "0.0.0.0:") || begins_with(host, "[::]:");
-    if (!is_local(options->listen) && !has_mutual_tls)
+    bool is_anywhere = strncmp(host, "0.0.0.0:", 8) == 0 || strncmp(host, "[::]:", 5) == 0;
+    if (!reach_is_local(options->listen) && !has_mutual_tls)
         runtime_text(text, "listen at loopback or a unix socket, or give tls_ca, tls_cert and tls_key");
     else if (options->target == NULL && is_anywhere)
         runtime_text(text, "listening at every address needs a target that the coordinator can call");
@@ -105,8 +85,8 @@ static int check_listen(const struct tercet_participant_options *options, char *
 static char *make_target(const struct tercet_participant_options *options, int port)
 {
     char *target = NULL;
-    const char *host = without_scheme(options->listen), *colon = strrchr(host, ':');
-    if (options->target != NULL || begins_with(options->listen, "unix:") || colon == NULL)
+    const char *host = reach_host(options->listen), *colon = strrchr(host, ':');
+    if (options->target != NULL || strncmp(options->listen, "unix:", 5) == 0 || colon == NULL)
         return strdup(options->target != NULL ? options->target : options->listen);
     return asprintf(&target, "%.*s:%d", (int)(colon - host), host, port) < 0 ? NULL : target;
 }

@@ -22,7 +22,7 @@ Test(options, help_and_version)
 {
     static const char *const help[] = {"--help", NULL};
     static const char *const version[] = {"--version", NULL};
-    static const char *const mentioned[] = {"--data", "--listen", "--access", "--tls-cert", "--tls-key", "--tls-ca", "--retention",
+    static const char *const mentioned[] = {"--data", "--listen", "--access", "--tls-cert", "--tls-key", "--tls-ca", "--call-tls-ca", "--call-tls-cert", "--call-tls-key", "--retention",
                                             "--store-size", "--open-max", "--call-timeout", "--park-after", "--grace", "Exit status"};
     char text[DAEMON_TEXT_MAX];
     cr_expect_eq(daemon_run(text, help), 0);
@@ -48,6 +48,8 @@ Test(options, wrong_ones)
     ends_with_2("no arguments but options", "--data", "/tmp/nowhere", "more");
     ends_with_2("belong together", "--data", "/tmp/nowhere", "--tls-cert=/dev/null");
     ends_with_2("belong together", "--data", "/tmp/nowhere", "--tls-ca=/dev/null");
+    ends_with_2("belong together", "--data", "/tmp/nowhere", "--call-tls-cert=/dev/null");
+    ends_with_2("belong together", "--call-tls-ca=/dev/null", "--data=/tmp/nowhere", "--call-tls-key=/dev/null");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=long");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=-1s");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=0s");
@@ -83,7 +85,7 @@ static void does_not_start(const char *words, const char *first, const char *sec
 Test(access_rules, open_to_others_without_rules)
 {
     daemon_init(&bench.daemon);
-    static const char *const addresses[] = {"0.0.0.0:0", "[::]:0", "192.0.2.1:7420", "dns:///example.org:7420", "localhost.example.org:1"};
+    static const char *const addresses[] = {"0.0.0.0:0", "[::]:0", "192.0.2.1:7420", "dns:///example.org:7420", "localhost.example.org:1", "127.example.org:1"};
     for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
         does_not_start("can be reached from other machines", "--listen", addresses[i], NULL);
     does_not_start("can be reached from other machines", "--listen=127.0.0.1:0", "--listen=0.0.0.0:0", NULL);
@@ -123,6 +125,9 @@ Test(access_rules, tls_and_addresses_that_cannot_be_used)
     snprintf(key, sizeof(key), "--tls-key=%s", daemon_path(&bench.daemon, "pem"));
     does_not_start("certificates or keys cannot be used", cert, key, NULL);
     does_not_start("No such file", "--tls-cert=/no/such/file", key, NULL);
+    snprintf(cert, sizeof(cert), "--call-tls-ca=%s", daemon_path(&bench.daemon, "pem"));
+    does_not_start("PEM is wanted", cert, NULL, NULL);
+    does_not_start("No such file", "--call-tls-ca=/no/such/file", NULL, NULL);
     does_not_start("at least 1M", "--store-size=1048575", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1:99999", "--listen=127.0.0.1:99999", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1", "--listen", "127.0.0.1", NULL);

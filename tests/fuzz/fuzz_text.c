@@ -7,6 +7,7 @@
 #include "address.h"
 #include "check.h"
 #include "fuzz.h"
+#include "reach.h"
 
 #include <ctype.h>
 #include <tercet/v1/tercet.pb-c.h>
@@ -28,7 +29,7 @@ static void check_address(const char *text)
         const char *port = strrchr(host, ':') + 1;
         MUST(host >= text && port > host + 1 && atol(port) <= 65535 && is_made_of(port, strlen(port), ""));
     }
-    access_is_local(text);
+    reach_is_local(text);
 }
 
 /* Two words, the second a token long enough or an identity; nothing, or a comment. */

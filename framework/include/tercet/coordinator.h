@@ -37,6 +37,9 @@ struct tercet_coordinator_options {
     void *log_ctx;
     tercet_failed_fn on_failed;
     void *failed_ctx;
+    /* How participants that listen are called (Register): PEM texts, copied. call_tls_ca signs their certificates, "" means the system's
+     * roots; cert and key are shown to them. NULL: plaintext, as targets at unix sockets always are. */
+    const char *call_tls_ca, *call_tls_cert, *call_tls_key;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX bytes) says what is wrong and what to do.
