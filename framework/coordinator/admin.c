@@ -270,8 +270,8 @@ static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena, st
     out->instances = list_instances(arena, service, &out->n_instances);
     out->target = service->target != NULL ? service->target : out->target;
     out->paused = service->is_paused;
-    out->breaker_open = service->is_open;
-    out->failures = service->failures;
+    out->breaker_open = service->breaker.is_open;
+    out->failures = service->breaker.failures;
     out->waiting = service->waiting_count;
     out->calls = service->call_count;
     out->last_error = service->last_error;

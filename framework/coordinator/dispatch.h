@@ -10,6 +10,7 @@
 #ifndef TERCET_DISPATCH_H
 #define TERCET_DISPATCH_H
 
+#include "breaker.h"
 #include "table.h"
 
 #include <crpc/crpc.h>
@@ -23,9 +24,6 @@
 #define INSTANCE_WINDOW_MAX 4096
 #define INSTANCE_OUTBOX_MAX (64u * 1024 * 1024)
 #define TARGET_WINDOW 64            /* calls a registered target has at once */
-#define BREAKER_FAILURES 5          /* in a row open it, */
-#define BREAKER_PAUSE_MS 100        /* and the first probe goes after this, */
-#define BREAKER_PAUSE_MAX_MS 5000   /* doubling up to this */
 #define SILENCE_FACTOR 3            /* an instance that owes an answer for so many call timeouts is disconnected */
 
 struct coordinator;
@@ -63,11 +61,7 @@ struct service {
     uint64_t waiting_count;
     bool is_paused;
     bool was_not_sent;        /* the transport did not take a call, for want of memory or room: the tick tries again */
-    uint32_t failures;        /* in a row */
-    bool is_open;             /* the breaker */
-    bool is_probing;
-    uint32_t pause_ms;
-    int64_t probe_ms;         /* when the next probe may go */
+    struct breaker breaker;
     char last_error[TERCET_TEXT_MAX];
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The calls of dispatch.h: waiting, under way, answered, late. And the breaker.
+ * The calls of dispatch.h: waiting, under way, answered, late.
  */
 #include "outcall.h"
 
@@ -147,40 +147,24 @@ static void tick_soon(struct coordinator *c)
 
 void outcall_close_breaker(struct coordinator *c, struct service *service)
 {
-    if (service->is_open)
+    if (breaker_close(&service->breaker))
         owner_log(c, TERCET_LOG_INFO, "%s answers again; %llu calls wait for it", service->name,
                   (unsigned long long)service->waiting_count);
-    service->is_open = false;
-    service->is_probing = false;
-    service->failures = 0;
-    service->pause_ms = 0;
 }
 
 /* A call got no answer: `text` says why. */
 static void count_failure(struct coordinator *c, struct service *service, const char *text)
 {
     copy_text(service->last_error, text);
-    service->failures++;
-    if (service->failures < BREAKER_FAILURES)
-        return;
-    if (!service->is_open)
+    if (breaker_fail(&service->breaker, c->now_ms))
         owner_log(c, TERCET_LOG_WARNING, "%s does not answer (%s): one probe at a time from now on", service->name, text);
-    if (!service->is_open || service->is_probing) {
-        service->pause_ms = service->pause_ms == 0 ? BREAKER_PAUSE_MS : service->pause_ms * 2;
-        if (service->pause_ms > BREAKER_PAUSE_MAX_MS)
-            service->pause_ms = BREAKER_PAUSE_MAX_MS;
-        service->probe_ms = c->now_ms + service->pause_ms;
-    }
-    service->is_open = true;
-    service->is_probing = false;
-    tick_soon(c);
+    if (service->breaker.is_open)
+        tick_soon(c);
 }
 
 static bool may_send(const struct coordinator *c, const struct service *service)
 {
-    if (service->is_paused)
-        return false;
-    return !service->is_open || (!service->is_probing && c->now_ms >= service->probe_ms);
+    return !service->is_paused && breaker_lets_through(&service->breaker, c->now_ms);
 }
 
 /* -- Failing -------------------------------------------------------------------------------------------------------------- */
@@ -364,7 +348,7 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
     call->is_sent = true;
     call->sent_ms = c->now_ms;
     service->call_count++;
-    service->is_probing = service->is_open;
+    breaker_note_sent(&service->breaker);
     c->dispatch.calls_total++;
     tick_soon(c);
     return true;
@@ -546,7 +530,7 @@ void dispatch_result(struct coordinator *c, const struct instance *instance, uin
 
 void outcall_instance_lost(struct coordinator *c, struct service *service, struct instance *instance)
 {
-    service->is_probing = false;
+    breaker_lose_probe(&service->breaker);
     service->call_count++; /* keeps the service while its calls are told */
     while (instance->sent != NULL) {
         struct outcall *call = instance->sent;
@@ -595,7 +579,7 @@ void dispatch_tick(struct coordinator *c)
     bool is_needed = c->dispatch.sent_first != NULL;
     tick_sent(c);
     for (struct service *service = c->dispatch.services; service != NULL; service = service->next) {
-        bool is_due = service->is_open || service->was_not_sent;
+        bool is_due = service->breaker.is_open || service->was_not_sent;
         is_needed = is_needed || (is_due && service->waiting_first != NULL);
         service->was_not_sent = false;
         if (is_due)
