@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -249,17 +250,31 @@ static bool is_refused(int fd)
     return size == 0 || errno == ECONNRESET;
 }
 
+/* Those that have been refused by now; waits for the first one, since they stand in the listener's queue before. */
+static uint64_t await_refused(const int *fds)
+{
+    struct pollfd polls[CONNECTIONS];
+    uint64_t refused = 0;
+    int64_t until_ms = process_now_ms() + SERVE_MS;
+    for (int i = 0; i < CONNECTIONS; i++)
+        polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    while (refused == 0 && process_now_ms() < until_ms) {
+        poll(polls, CONNECTIONS, SERVE_MS);
+        for (int i = 0; i < CONNECTIONS; i++)
+            refused += is_refused(fds[i]);
+    }
+    return refused;
+}
+
 /* Who is connected goes on, with all of them there. */
 static bool crowd_in(struct torture *torture, int *fds)
 {
-    uint64_t refused = 0;
     for (int i = 0; i < CONNECTIONS; i++)
         if ((fds[i] = connect_raw(torture)) < 0)
             return torture_fail(torture, "tercetd does not listen any more");
     if (!torture_await_confirmed(torture, 1))
         return false;
-    for (int i = 0; i < CONNECTIONS; i++)
-        refused += is_refused(fds[i]);
+    uint64_t refused = await_refused(fds);
     torture->tally.refused += refused;
     return refused > 0 || torture_fail(torture, "nobody was refused: the fault shows nothing");
 }
