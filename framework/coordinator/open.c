@@ -4,7 +4,7 @@
  * door; and the door first when closing.
  */
 #include "access.h"
-#include "owner.h"
+#include "engine.h"
 #include "reach.h"
 #include "status.h"
 
@@ -14,11 +14,8 @@
 
 #define STORE_SIZE_MIN (1u << 20)
 #define LISTEN_DEFAULT "127.0.0.1:7420"
-#define RETENTION_MS_DEFAULT (7LL * 24 * 3600 * 1000)
 #define BUCKETS_PER_RETENTION 7
 #define BUCKET_MS_MIN 1000
-#define OPEN_MAX_DEFAULT 1000000
-#define CALL_TIMEOUT_MS_DEFAULT 10000
 #define CONCURRENT_CALLS_MAX 1024
 
 struct tercet_coordinator {
@@ -32,22 +29,6 @@ static int fail(char *text, int error, const char *what)
 }
 
 /* -- Options ---------------------------------------------------------------------------------------------------------------- */
-
-static void take_options(struct coordinator *c, const struct tercet_coordinator_options *options)
-{
-    struct tercet_coordinator_options *to = &c->options;
-    size_t size = options->size < sizeof(*to) ? options->size : sizeof(*to);
-    memcpy(to, options, size);
-    to->retention_ms = to->retention_ms != 0 ? to->retention_ms : RETENTION_MS_DEFAULT;
-    to->open_max = to->open_max != 0 ? to->open_max : OPEN_MAX_DEFAULT;
-    to->call_timeout_ms = to->call_timeout_ms != 0 ? to->call_timeout_ms : CALL_TIMEOUT_MS_DEFAULT;
-    struct txn_options defaults;
-    txn_options_default(&defaults);
-    to->retry_base_ms = to->retry_base_ms != 0 ? to->retry_base_ms : defaults.retry_base_ms;
-    to->retry_cap_ms = to->retry_cap_ms != 0 ? to->retry_cap_ms : defaults.retry_cap_ms;
-    to->park_after_failures = to->park_after_failures != 0 ? to->park_after_failures : defaults.park_attempts;
-    to->park_after_ms = to->park_after_ms != 0 ? to->park_after_ms : (uint32_t)defaults.park_after_ms;
-}
 
 static int check_addresses(const struct tercet_coordinator_options *options, char *text)
 {
@@ -86,15 +67,6 @@ static int error_of_store(int rc)
     }
 }
 
-/* A store that is made anew, or restored from a backup, goes on above the numbers that were given without it: participants keep the
- * highest mark they saw, and would refuse what is at or below it. A second of wall clock is worth 2^20 numbers; the sum
- * stays below 2^53. */
-static uint64_t first_number(const struct coordinator *c)
-{
-    uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
-    return c->next_number > by_clock ? c->next_number : by_clock;
-}
-
 static int open_store(struct coordinator *c, char *text)
 {
     int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
@@ -104,11 +76,9 @@ static int open_store(struct coordinator *c, char *text)
     int rc = is_memory ? store_memory_open(&c->store, &options) : store_lmdb_open(&c->store, c->options.data, &options, text);
     if (rc != 0)
         return error_of_store(rc);
-    rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
-    if (rc == 0) {
-        c->next_number = first_number(c);
+    rc = engine_acquire(c);
+    if (rc == 0)
         return 0;
-    }
     store_close(c->store);
     c->store = NULL;
     return fail(text, error_of_store(rc), store_strerror(rc));
@@ -208,11 +178,7 @@ static void tear_down(struct tercet_coordinator *coordinator)
 {
     struct coordinator *c = &coordinator->c;
     crpc_server_free(c->server);
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
-    queue_destroy(&c->queue);
+    engine_clear(c);
     crpc_loop_free(c->loop);
     access_free(c->access);
     free_call_tls(c);
@@ -223,7 +189,6 @@ static void tear_down(struct tercet_coordinator *coordinator)
     for (size_t i = 0; i < c->address_count; i++)
         free(c->addresses[i]);
     free(c->addresses);
-    arena_free(&c->scratch);
     free(coordinator);
 }
 
@@ -278,17 +243,11 @@ int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet
     if (coordinator == NULL)
         return TERCET_NOMEM;
     struct coordinator *c = &coordinator->c;
-    take_options(c, options);
+    engine_init(c, options, monotonic_ms(), wall_ms());
     if (c->options.listen_count == 0) {
         c->options.listen = default_listen;
         c->options.listen_count = 1;
     }
-    c->restore_warm_max = RESTORE_WARM_MAX;
-    c->payload_bytes_max = PAYLOADS_BYTES_MAX;
-    c->now_ms = monotonic_ms();
-    c->wall_ms = c->started_ms = wall_ms();
-    table_init(&c->table, c->now_ms);
-    queue_init(&c->queue);
     int rc = open_parts(c, text);
     if (rc == 0) {
         owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store", c->table.count);

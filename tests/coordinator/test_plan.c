@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine.h"
 #include "record.h"
 
 #define OPEN_MAX 3
@@ -46,16 +47,12 @@ static void bench_open(struct bench *bench)
     bench->store.driver = &driver;
     bench->find_result = STORE_NOT_FOUND;
     bench->c = c;
-    c->options = (struct tercet_coordinator_options){.size = sizeof(c->options), .open_max = OPEN_MAX, .retry_base_ms = 50,
-                                                     .retry_cap_ms = 2000, .park_after_failures = 4,
-                                                     .park_after_ms = 8000};
+    const struct tercet_coordinator_options options = {.size = sizeof(options), .open_max = OPEN_MAX, .retry_base_ms = 50,
+                                                       .retry_cap_ms = 2000, .park_after_failures = 4, .park_after_ms = 8000};
+    engine_init(c, &options, 1000, 1700000001000);
     c->store = &bench->store;
     c->store_stats = (struct store_stats){.bytes_max = 1u << 30, .disk_free_bytes = UINT64_MAX};
     c->next_number = 1;
-    c->now_ms = 1000;
-    c->wall_ms = 1700000001000;
-    table_init(&c->table, c->now_ms);
-    queue_init(&c->queue);
     batcher_init(c);
 }
 
@@ -63,13 +60,8 @@ static void bench_close(struct bench *bench)
 {
     struct coordinator *c = bench->c;
     found_clear(&bench->found);
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
-    queue_destroy(&c->queue);
+    engine_clear(c);
     batcher_free(c);
-    arena_free(&c->scratch);
     free(c);
 }
 

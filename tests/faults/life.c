@@ -6,6 +6,7 @@
  */
 #include "faults.h"
 
+#include <engine.h>
 #include <failpoint.h>
 #include <signal.h>
 #include <stdio.h>
@@ -124,11 +125,9 @@ static void open_store(struct coordinator *c)
     char text[STORE_TEXT_MAX] = "";
     if (store_lmdb_open(&c->store, order->dir, &store_options, text) != 0)
         refuse_start(text);
-    int rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
+    int rc = engine_acquire(c);
     if (rc != 0)
         refuse_start(store_strerror(rc));
-    uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
-    c->next_number = c->next_number > by_clock ? c->next_number : by_clock;
 }
 
 /* In the product's own place and order; memory that is short ends the process. */
@@ -140,13 +139,8 @@ static void start(void)
         refuse_start("out of memory");
     memset(&life, 0, sizeof(life));
     life.c = c;
-    c->options = options();
-    c->now_ms = world->now_ms;
-    c->wall_ms = c->started_ms = WALL_MS + world->now_ms;
-    c->restore_warm_max = RESTORE_WARM_MAX;
-    c->payload_bytes_max = PAYLOADS_BYTES_MAX;
-    table_init(&c->table, c->now_ms);
-    queue_init(&c->queue);
+    const struct tercet_coordinator_options chosen = options();
+    engine_init(c, &chosen, world->now_ms, WALL_MS + world->now_ms);
     open_store(c);
     if (restore_all(c, text) != 0)
         refuse_start(text);
@@ -166,14 +160,9 @@ static void tear_down(void)
     else
         batcher_free(c);
     wire_close();
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
-    queue_destroy(&c->queue);
+    engine_clear(c);
     store_release(c->store, 0, c->epoch);
     store_close(c->store);
-    arena_free(&c->scratch);
     free(c);
 }
 

@@ -6,6 +6,7 @@
  * at every restart (S15), and nothing from outside may make it fail.
  */
 #include "caller.h"
+#include "engine.h"
 #include "frame.h"
 #include "fuzz.h"
 #include "store.h"
@@ -33,17 +34,15 @@ static bool start(struct world *world)
     struct coordinator *c = calloc(1, sizeof(*c));
     MUST(c != NULL);
     world->c = c;
-    c->options = (struct tercet_coordinator_options){
-        .size = sizeof(c->options), .retention_ms = 100000, .open_max = 40, .call_timeout_ms = 400, .retry_base_ms = 50,
+    const struct tercet_coordinator_options options = {
+        .size = sizeof(options), .retention_ms = 100000, .open_max = 40, .call_timeout_ms = 400, .retry_base_ms = 50,
         .retry_cap_ms = 2000, .park_after_failures = 4, .park_after_ms = 8000};
-    c->now_ms = world->now_ms;
-    c->wall_ms = c->started_ms = world->now_ms + world->wall_offset_ms;
+    engine_init(c, &options, world->now_ms, world->now_ms + world->wall_offset_ms);
     c->store = world->store;
     c->restore_warm_max = SIZE_MAX;
-    table_init(&c->table, c->now_ms);
-    queue_init(&c->queue);
+    c->payload_bytes_max = 0; /* each payload comes from the store */
     batcher_init(c);
-    MUST(store_acquire(c->store, 0, &c->epoch, &c->next_number) == 0);
+    MUST(engine_acquire(c) == 0);
     int rc = restore_all(c, text);
     MUST(rc == 0 || (world->is_foreign && rc == TERCET_FORMAT && text[0] != '\0'));
     c->retention_check_ms = c->now_ms + 10000;
@@ -54,13 +53,8 @@ static void stop(struct world *world)
 {
     struct coordinator *c = world->c;
     stub_crash();
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
-    queue_destroy(&c->queue);
+    engine_clear(c);
     batcher_free(c);
-    arena_free(&c->scratch);
     free(c);
 }
 

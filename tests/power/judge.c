@@ -4,7 +4,7 @@
  */
 #include "judge.h"
 
-#include "owner.h"
+#include "engine.h"
 #include "record.h"
 #include "store.h"
 
@@ -185,7 +185,7 @@ static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool
 {
     char text[TERCET_TEXT_MAX] = "";
     struct paging paging = {.judge = judge, .store = c->store, .cut = cut, .reads_all = reads_all};
-    int rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
+    int rc = engine_acquire(c);
     if (rc != 0)
         return fail(judge, "the store cannot be acquired: %s", store_strerror(rc));
     if (restore_all(c, text) != 0)
@@ -196,13 +196,8 @@ static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool
 
 static void tear_down(struct coordinator *c)
 {
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
-    queue_destroy(&c->queue);
+    engine_clear(c);
     batcher_free(c);
-    arena_free(&c->scratch);
     store_release(c->store, 0, c->epoch);
     store_close(c->store);
     free(c);
@@ -218,13 +213,10 @@ bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads
     struct coordinator *c = calloc(1, sizeof(*c));
     if (c == NULL)
         abort();
-    c->options = (struct tercet_coordinator_options){.size = sizeof(c->options), .retention_ms = judge->retention_ms};
-    c->now_ms = monotonic_ms();
-    c->wall_ms = c->started_ms = wall_ms();
+    const struct tercet_coordinator_options options = {.size = sizeof(options), .retention_ms = judge->retention_ms};
+    engine_init(c, &options, monotonic_ms(), wall_ms());
     c->store = store;
     c->restore_warm_max = SIZE_MAX;
-    table_init(&c->table, c->now_ms);
-    queue_init(&c->queue);
     batcher_init(c);
     judge->stamp++;
     bool is_right = look_at(judge, c, cut, reads_all);

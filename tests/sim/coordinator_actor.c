@@ -6,6 +6,7 @@
  */
 #include "sim.h"
 
+#include <engine.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,28 +272,22 @@ static struct coordinator *new_coordinator(const struct coordinator_actor *a)
 {
     struct coordinator *c = must_alloc(sizeof(*c));
     memset(c, 0, sizeof(*c));
-    c->options = options();
-    c->now_ms = mono_ms(a);
-    c->wall_ms = c->started_ms = wall_now_ms(a);
+    const struct tercet_coordinator_options chosen = options();
+    engine_init(c, &chosen, mono_ms(a), wall_now_ms(a));
     c->store = sim->store;
     c->restore_warm_max = sim->mutant != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
     c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
-    table_init(&c->table, c->now_ms);
-    queue_init(&c->queue);
     batcher_init(c);
     return c;
 }
 
 static void acquire(struct coordinator *c)
 {
-    if (store_acquire(c->store, 0, &c->epoch, &c->next_number) != 0)
+    if (engine_acquire(c) != 0)
         violation("harness", "the store cannot be acquired");
     if (c->epoch <= sim->epoch)
         violation("S13", "the epoch is %llu after %llu", (unsigned long long)c->epoch, (unsigned long long)sim->epoch);
     sim->epoch = c->epoch;
-    uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
-    if (c->next_number < by_clock)
-        c->next_number = by_clock;
 }
 
 /* As tercet_coordinator_open does, without the door. */
@@ -355,13 +350,8 @@ static void tear_down(struct coordinator_actor *a)
     a->is_dead = true;
     sim->acting = a;
     network_crash(a->life);
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
-    queue_destroy(&c->queue);
+    engine_clear(c);
     batcher_free(c);
-    arena_free(&c->scratch);
     free(c);
     sim->acting = NULL;
     a->c = NULL;
