@@ -29,7 +29,8 @@
 #define CLIENT_PAUSE_MS_FIRST 100u           /* before a request that was answered "not now" is asked again */
 #define CLIENT_PAUSE_MS_LONGEST 1000u
 #define CLIENT_RECONNECT_MS_FIRST 50u
-#define CLIENT_RECONNECT_MS_LONGEST 1000u
+#define CLIENT_RECONNECT_MS_LONGEST 250u
+#define CLIENT_DENIED_MS 1000u              /* before the next stream, when the coordinator has denied the last */
 
 /* -- Requests ---------------------------------------------------------------------------------------------------- */
 

@@ -118,8 +118,8 @@ static void end_denied(struct tercet_client *client, struct client_request *deni
 static void schedule_reconnect(struct tercet_client *client, bool is_denied)
 {
     int64_t pause_ms = runtime_pause_next(&client->reconnect);
-    if (is_denied && pause_ms < CLIENT_RECONNECT_MS_LONGEST)
-        pause_ms = CLIENT_RECONNECT_MS_LONGEST;
+    if (is_denied && pause_ms < CLIENT_DENIED_MS)
+        pause_ms = CLIENT_DENIED_MS;
     client->reconnect_ms = runtime_now_ms() + pause_ms;
     client_wake_by(client, client->reconnect_ms);
 }

@@ -24,7 +24,7 @@
 #define PARTICIPANT_BATCH_MAX 1024u
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
-#define PARTICIPANT_RECONNECT_MS_LONGEST 1000u
+#define PARTICIPANT_RECONNECT_MS_LONGEST 250u
 #define PARTICIPANT_DENIED_MS 5000    /* pause after credentials or content were turned down */
 #define PARTICIPANT_REGISTER_MS 30000 /* between registrations: the coordinator may have forgotten */
 #define PARTICIPANT_REGISTER_TIMEOUT_MS 5000

@@ -18,7 +18,7 @@
 #define KEEPALIVE_TIMEOUT_MS_DEFAULT 10000
 #define RECONNECT_MS_MIN 100
 #define CONNECT_TIMEOUT_MS 5000
-#define RECONNECT_MS_DEFAULT 500
+#define RECONNECT_MS_DEFAULT 250
 
 static grpc_channel *core_new(const char *target, grpc_channel_credentials *credentials,
                               const struct crpc_channel_options *options, const struct crpc_tls *tls)

@@ -345,7 +345,7 @@ struct crpc_channel_options {
     size_t message_size_max;       /* received, bytes; default 4 MiB */
     uint32_t keepalive_ms;         /* ping while calls are open; default 30 s; UINT32_MAX: never */
     uint32_t keepalive_timeout_ms; /* default 10 s */
-    uint32_t reconnect_ms;         /* longest pause between connection attempts; default 500 ms */
+    uint32_t reconnect_ms;         /* longest pause between connection attempts; default 250 ms */
     size_t stream_window_size;     /* default gRPC's own */
     bool own_connection;           /* do not share the connection with equal channels */
 };
