@@ -16,6 +16,7 @@
 #define PAGE_MAX 1000
 #define PAGE_BYTES_MAX (1024u * 1024) /* a page ends behind it: gRPC's clients take messages of 4 MiB */
 #define SCAN_MAX 100000 /* transactions looked at for one page, so that a filter does not hold up the others */
+#define SCAN_COLD 10    /* of them is one that has to be loaded */
 
 static void answer(struct coordinator *c, struct caller *caller, int error, const char *text, const ProtobufCMessage *message)
 {
@@ -75,14 +76,21 @@ static void page_add(struct page *page, Tercet__V1__Transaction *transaction)
     page->bytes += protobuf_c_message_get_packed_size(&transaction->base);
 }
 
-static void page_add_entry(struct page *page, struct entry *entry)
+/* false: the entry cannot be loaded. What the filters by state and --parked leave out, most of a million, gets no view made of it, and
+ * by state it is not even loaded. */
+static bool page_look_at(struct page *page, struct entry *entry)
 {
+    struct coordinator *c = page->c;
     page->last_number = entry->number;
-    if (!has_state(page->request, entry->txn.state) || (page->request->parked && entry->counted_parked == 0))
-        return; /* most of a million entries: not worth a snapshot */
     if (entry->is_lazy)
-        batch_force(page->c, entry); /* what is shown must not be taken back by a crash (S2, S10) */
-    page_add(page, snapshot_of_entry(page->c, &page->c->scratch, entry));
+        batch_force(c, entry); /* what is shown, or left out, must not be taken back by a crash (S2, S10) */
+    if (!has_state(page->request, entry->txn.state))
+        return true;
+    if (!owner_warm(c, entry, WARM_AHEAD))
+        return false;
+    if (!page->request->parked || entry->counted_parked > 0)
+        page_add(page, snapshot_of_entry(c, &c->scratch, entry));
+    return true;
 }
 
 static bool page_has_room(const struct page *page, size_t scanned)
@@ -106,12 +114,12 @@ static int find_live(uint64_t number, uint32_t part, const void *value, size_t s
         return STORE_CORRUPT;
     struct entry *entry = table_find(find->table, gid);
     if (entry == NULL || entry->number != number)
-        return 0; /* it has ended, and is dropped with the next batch */
+        return 0; /* of a later owner: this one's next commit is refused */
     find->entry = entry;
     return 1;
 }
 
-/* The store finds it; those that are not written yet, few, lie before what it finds. */
+/* The store finds it; those whose commit has not been told yet, few, lie before what it finds. */
 struct entry *admin_entry_after(struct coordinator *c, uint64_t number)
 {
     struct find_live find = {.table = &c->table};
@@ -133,10 +141,11 @@ static void list_unresolved(struct page *page, uint64_t after, char token[64])
 {
     struct entry *entry = admin_entry_after(page->c, after);
     size_t scanned = 0;
-    while (entry != NULL && page_has_room(page, scanned) && owner_warm(page->c, entry, WARM_AHEAD)) {
-        page_add_entry(page, entry);
+    while (entry != NULL && page_has_room(page, scanned)) {
+        scanned += entry->is_cold ? SCAN_COLD : 1;
+        if (!page_look_at(page, entry))
+            return;
         entry = entry->newer;
-        scanned++;
     }
     if (entry != NULL)
         snprintf(token, 64, "u%llu", (unsigned long long)page->last_number);
@@ -210,6 +219,10 @@ static void list(struct coordinator *c, struct caller *caller, const Tercet__V1_
         rc = list_resolved(&page, cursor, token);
     else
         list_unresolved(&page, after, token);
+    if (atomic_load(&c->has_failed)) {
+        answer(c, caller, TERCET_UNAVAILABLE, "the store has failed: the coordinator stops", NULL);
+        return;
+    }
     response.n_transactions = page.count;
     response.transactions = page.items;
     response.next_page_token = token;

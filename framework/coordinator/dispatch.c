@@ -33,7 +33,15 @@ struct service *dispatch_find(const struct coordinator *c, const char *name)
 struct service *dispatch_service(struct coordinator *c, const char *name, size_t name_size)
 {
     struct service *service = find_service(c, name, name_size);
-    if (service != NULL || c->dispatch.service_count == SERVICES_MAX)
+    if (service != NULL || c->dispatch.service_count >= SERVICES_MAX)
+        return service;
+    return dispatch_service_restored(c, name, name_size);
+}
+
+struct service *dispatch_service_restored(struct coordinator *c, const char *name, size_t name_size)
+{
+    struct service *service = find_service(c, name, name_size);
+    if (service != NULL)
         return service;
     service = must_alloc(sizeof(*service));
     memcpy(service->name, name, name_size);

@@ -103,6 +103,8 @@ void dispatch_free(struct coordinator *c);
 
 /* The service with this name, made when missing; NULL when there are SERVICES_MAX. */
 struct service *dispatch_service(struct coordinator *c, const char *name, size_t name_size);
+/* The same without the limit: what is in the store is served whatever came first. */
+struct service *dispatch_service_restored(struct coordinator *c, const char *name, size_t name_size);
 struct service *dispatch_find(const struct coordinator *c, const char *name);
 /* Forgets it when nothing speaks of it any more. */
 void dispatch_service_release(struct coordinator *c, struct service *service);

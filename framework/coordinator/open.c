@@ -99,7 +99,7 @@ static char *copy_pem(const char *text)
     return text != NULL && text[0] != '\0' ? must_strdup(text) : NULL;
 }
 
-/* What targets are called with. That it can be used is tried now: later there is nobody to tell. */
+/* What targets are called with. That it is PEM is looked at now; a key of another certificate shows with the first call. */
 static int take_call_tls(struct coordinator *c, char *text)
 {
     const struct tercet_coordinator_options *options = &c->options;

@@ -249,6 +249,8 @@ int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch
 bool owner_warm(struct coordinator *c, struct entry *entry, size_t ahead)
 {
     const char *wrong = NULL;
+    if (entry->is_cold && atomic_load(&c->has_failed))
+        return false; /* what an earlier try has loaded of it is not whole */
     int rc = restore_warm(c, entry, ahead, &wrong);
     if (rc != 0)
         owner_fail(c, wrong);

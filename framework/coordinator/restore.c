@@ -81,7 +81,7 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
         return false;
     }
     struct branch_info *info = entry_info(r->entry, branch);
-    info->service = dispatch_service(r->c, record->action, (size_t)(slash - record->action));
+    info->service = dispatch_service_restored(r->c, record->action, (size_t)(slash - record->action));
     info->service->branch_count++;
     info->action = must_strdup(slash + 1);
     load_payload(r->c, branch, info, &record->payload);
@@ -120,7 +120,7 @@ static bool begin_entry(struct restore *r, uint64_t number)
     return true;
 }
 
-/* Between the entries may lie records of what has ended and is not dropped yet: they are passed over. */
+/* Records that belong to no entry are a later owner's: they are passed over, and this one's next commit is refused. */
 static int load_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
@@ -190,7 +190,7 @@ static int warm_first(struct restore *r)
     size_t left = r->c->restore_warm_max;
     int rc = 0;
     for (struct entry *entry = r->c->table.oldest; entry != NULL && left > 0 && rc == 0; entry = entry->newer, left--)
-        rc = restore_warm(r->c, entry, left < WARM_AHEAD ? left - 1 : WARM_AHEAD, &r->wrong);
+        rc = restore_warm(r->c, entry, left <= WARM_AHEAD ? left - 1 : WARM_AHEAD, &r->wrong);
     return rc;
 }
 
