@@ -147,8 +147,9 @@ void check_restored(const struct coordinator *c)
 /* A page of a list begins where looking at every transaction in turn would find that it begins. */
 static void check_page(struct coordinator *c)
 {
-    uint64_t number = (uint64_t)sim->now_us % (c->next_number + 1);
     const struct entry *expected = c->table.oldest;
+    uint64_t first = expected != NULL ? expected->number - 1 : 0;
+    uint64_t number = first + (uint64_t)sim->now_us % (c->next_number - first + 1);
     while (expected != NULL && expected->number <= number)
         expected = expected->newer;
     if (admin_entry_after(c, number) != expected)
