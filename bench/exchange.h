@@ -29,7 +29,7 @@ struct exchange_done {
 /* The answers of one exchange, counted by any thread. */
 struct exchange_meter {
     atomic_uint_fast64_t messages;
-    sem_t heard; /* posted for the first and for the second answer */
+    sem_t heard; /* the first answer */
 };
 
 void exchange_meter_init(struct exchange_meter *meter);

@@ -28,7 +28,7 @@ static void close_all(void)
 #define TRY_TIMEOUT_MS 100000
 #define DEADLINE_MS (2 * TRY_TIMEOUT_MS)
 /* Tries that fail until this is over. */
-#define TRY_TIMEOUT_SHORT_MS 3000
+#define TRY_TIMEOUT_SHORT_MS 10000
 
 /* So many branches of one action, with empty payloads. */
 static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count, uint32_t try_timeout_ms,
