@@ -219,7 +219,7 @@ static void list(struct coordinator *c, struct caller *caller, const Tercet__V1_
         rc = list_resolved(&page, cursor, token);
     else
         list_unresolved(&page, after, token);
-    if (atomic_load(&c->has_failed)) {
+    if (!request->resolved && atomic_load(&c->has_failed)) {
         answer(c, caller, TERCET_UNAVAILABLE, "the store has failed: the coordinator stops", NULL);
         return;
     }
