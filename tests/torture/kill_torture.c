@@ -16,7 +16,7 @@
 #include <time.h>
 
 #define KILLS_AN_AUDIT 5
-#define ORDERS_A_POINT 80
+#define ORDERS_AFTER 20 /* confirmed after a death */
 #define DEATH_MS 100000
 #define DELAY_MS_MAX 300
 #define FREEZE_MS_MAX 4000
@@ -61,19 +61,28 @@ static bool await_death(struct process *process, const char *failpoint)
     return false;
 }
 
+/* Orders go through once more, and those who buy come to a good end. */
+static bool recover(struct stage *stage)
+{
+    stage_read_log(stage);
+    return stage_await_confirmed(stage, stage->confirmed, ORDERS_AFTER) && stage_stop_traffic(stage);
+}
+
+/* There is traffic for as long as it takes to get to the point: how often a point is passed in so many orders is up to
+ * chance and to how much is done in one batch. */
 static bool crash_coordinator(struct stage *stage, const char *failpoint)
 {
     daemon_stop(&stage->daemon);
     bool is_ready = daemon_restart(&stage->daemon, failpoint); /* it may die of the start's own commit, before it is ready */
     if (is_ready)
-        stage_start_traffic(stage, ORDERS_A_POINT, NULL);
+        stage_start_traffic(stage, 0, NULL);
     if (!await_death(&stage->daemon.process, failpoint))
         return false;
     if (!daemon_restart(&stage->daemon, NULL))
         return fail("tercetd does not start again");
     if (!is_ready)
-        stage_start_traffic(stage, ORDERS_A_POINT, NULL);
-    return stage_await_traffic(stage);
+        stage_start_traffic(stage, 0, NULL);
+    return recover(stage);
 }
 
 static bool crash_participant(struct stage *stage, const char *failpoint)
@@ -83,21 +92,21 @@ static bool crash_participant(struct stage *stage, const char *failpoint)
     stage_start_service(stage, i, failpoint);
     if (!stage_await_service(stage, i))
         return false;
-    stage_start_traffic(stage, ORDERS_A_POINT, NULL);
+    stage_start_traffic(stage, 0, NULL);
     if (!await_death(&stage->services[i], failpoint))
         return false;
     stage_start_service(stage, i, NULL);
-    return stage_await_service(stage, i) && stage_await_traffic(stage);
+    return stage_await_service(stage, i) && recover(stage);
 }
 
 /* What the dead one had begun ends by itself; the next one goes on buying. */
 static bool crash_initiator(struct stage *stage, const char *failpoint)
 {
-    stage_start_traffic(stage, ORDERS_A_POINT, failpoint);
+    stage_start_traffic(stage, 0, failpoint);
     if (!await_death(&stage->traffic, failpoint))
         return false;
-    stage_start_traffic(stage, ORDERS_A_POINT / 4, NULL);
-    return stage_await_traffic(stage);
+    stage_start_traffic(stage, 0, NULL);
+    return recover(stage);
 }
 
 static bool crash_at(struct stage *stage, uint64_t *deaths, const char *name,
@@ -105,14 +114,11 @@ static bool crash_at(struct stage *stage, uint64_t *deaths, const char *name,
 {
     char failpoint[80];
     for (size_t i = 0; i < sizeof(passings) / sizeof(passings[0]); i++) {
-        uint64_t before = stage->confirmed;
         snprintf(failpoint, sizeof(failpoint), "%.60s:%s", name, passings[i]);
         if (!crash(stage, failpoint) || !stage_is_sound(stage)) {
             fprintf(stderr, "kill_torture: at %s\n", failpoint);
             return false;
         }
-        if (stage->confirmed == before)
-            return fail("nothing was confirmed around the crash: the test shows nothing");
         ++*deaths;
         printf("died at %-28s the audit holds\n", failpoint);
         fflush(stdout);
