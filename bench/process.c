@@ -13,12 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STOP_POLL_MS 5
 #define INTERRUPTED_STOP_MS 1000
 #define LINE_POLL_MS 200 /* between two looks for a signal */
 
@@ -123,16 +123,16 @@ void process_say(struct process *process, const char *word)
 
 static int wait_for_end(pid_t pid, int timeout_ms)
 {
-    const struct timespec pause = {.tv_nsec = STOP_POLL_MS * 1000000L};
+    struct pollfd end = {.fd = pidfd_open(pid, 0), .events = POLLIN};
     int status = 0;
-    for (int waited = 0; waited <= timeout_ms; waited += STOP_POLL_MS) {
-        if (waitpid(pid, &status, WNOHANG) == pid)
-            return status;
-        nanosleep(&pause, NULL);
-    }
-    kill(pid, SIGKILL);
+    int ended;
+    while ((ended = poll(&end, 1, timeout_ms)) < 0 && errno == EINTR)
+        continue;
+    close(end.fd);
+    if (ended != 1)
+        kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
-    return -1;
+    return ended == 1 ? status : -1;
 }
 
 int process_stop(struct process *process, int signal, int timeout_ms)

@@ -35,6 +35,7 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     c->wall_ms = c->started_ms = wall_ms;
     table_init(&c->table, now_ms);
     queue_init(&c->queue);
+    sem_init(&c->drained, 0, 0);
 }
 
 /* A store that is made anew, or restored from a backup, goes on above the numbers that were given without it: participants keep the
@@ -56,5 +57,6 @@ void engine_clear(struct coordinator *c)
     table_free(&c->table);
     dispatch_free(c);
     queue_destroy(&c->queue);
+    sem_destroy(&c->drained);
     arena_free(&c->scratch);
 }

@@ -10,6 +10,7 @@
 #include "record.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -460,6 +461,14 @@ static bool may_end(const struct coordinator *c)
     return c->is_stopping && (batch_is_idle(c) || (atomic_load(&c->has_failed) && c->batcher.in_flight == NULL));
 }
 
+static void tell_drained(struct coordinator *c)
+{
+    if (!c->is_closing || c->has_drained || (c->open_count > 0 && !atomic_load(&c->has_failed)))
+        return;
+    c->has_drained = true;
+    sem_post(&c->drained);
+}
+
 void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int64_t now_wall_ms)
 {
     c->now_ms = now_ms;
@@ -477,7 +486,7 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
         dispatch_flush(c);
     }
     flush_callers(c);
-    atomic_store(&c->owes_answers, c->open_count > 0);
+    tell_drained(c);
     arena_reset(&c->scratch);
 }
 
@@ -507,11 +516,10 @@ static void post(struct coordinator *c, enum event_kind kind)
 
 void owner_drain(struct coordinator *c, uint32_t grace_ms)
 {
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-    int64_t until_ms = monotonic_ms() + grace_ms;
+    const struct timespec until = timespec_of_ms(monotonic_ms() + grace_ms);
     post(c, EVENT_CLOSE);
-    while (atomic_load(&c->owes_answers) && !atomic_load(&c->has_failed) && monotonic_ms() < until_ms)
-        nanosleep(&pause, NULL);
+    while (sem_clockwait(&c->drained, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+        continue;
 }
 
 void owner_stop(struct coordinator *c)

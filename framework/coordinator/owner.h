@@ -14,6 +14,7 @@
 #include "table.h"
 
 #include <crpc/crpc.h>
+#include <semaphore.h>
 #include <store.h>
 #include <tercet/coordinator.h>
 #include <tercet/v1/tercet.pb-c.h>
@@ -67,8 +68,9 @@ struct coordinator {
     uint64_t bytes_durable;        /*   are written, and */
     uint64_t bytes_seen;           /*   were when the store was last asked for its size */
     uint64_t open_count;           /* answers that are owed, watchers' not counted */
-    atomic_bool owes_answers;      /* the same, for the thread that closes */
     bool is_closing;               /* takes no new transactions */
+    bool has_drained;              /* and has told so: */
+    sem_t drained;                 /* nothing is owed any more, or will be answered; for the thread that closes */
     bool is_stopping;
 
     struct queue queue;

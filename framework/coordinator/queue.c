@@ -75,7 +75,7 @@ void queue_post(struct queue *queue, struct event *event)
     pthread_mutex_unlock(&queue->lock);
 }
 
-static struct timespec timespec_of_ms(int64_t ms)
+struct timespec timespec_of_ms(int64_t ms)
 {
     return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
 }

@@ -80,5 +80,6 @@ void event_free(struct event *event);
 
 int64_t monotonic_ms(void);
 int64_t wall_ms(void);
+struct timespec timespec_of_ms(int64_t ms);
 
 #endif

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define END_MS 60000
-#define POLL_MS 5
 
 int64_t process_now_ms(void)
 {
@@ -127,14 +127,15 @@ bool process_line(struct process *process, const char *prefix, char line[PROCESS
 
 /* -- Ending -------------------------------------------------------------------------------------------------------- */
 
-/* What it still prints is thrown away, so that it does not wait for us. */
-static void drain(struct process *process)
+/* What it still prints is thrown away, so that it does not wait for us. False: there will be no more. */
+static bool drain(struct process *process)
 {
     struct pollfd poll_fd = {.fd = process->output, .events = POLLIN};
     char waste[4096];
-    while (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLIN) != 0)
+    while (poll(&poll_fd, 1, 0) == 1)
         if (read(process->output, waste, sizeof(waste)) <= 0)
-            return;
+            return false;
+    return true;
 }
 
 bool process_has_ended(struct process *process, int *status)
@@ -154,14 +155,18 @@ bool process_has_ended(struct process *process, int *status)
 
 bool process_wait(struct process *process, int64_t timeout_ms, int *status)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
-    int64_t until_ms = process_now_ms() + timeout_ms;
-    while (!process_has_ended(process, status)) {
-        if (process_now_ms() >= until_ms)
-            return false;
-        nanosleep(&pause, NULL);
-    }
-    return true;
+    int64_t left_ms, until_ms = process_now_ms() + timeout_ms;
+    struct pollfd fds[] = {{.fd = -1, .events = POLLIN}, {.fd = process->output, .events = POLLIN}};
+    if (process_has_ended(process, status))
+        return true;
+    fds[0].fd = pidfd_open(process->pid, 0);
+    if (fds[0].fd < 0)
+        fail("pidfd_open");
+    while (!process_has_ended(process, status) && (left_ms = until_ms - process_now_ms()) > 0)
+        if (poll(fds, 2, (int)left_ms) > 0 && fds[1].revents != 0 && !drain(process))
+            fds[1].fd = -1;
+    close(fds[0].fd);
+    return process->pid == 0;
 }
 
 int process_end(struct process *process, int signal)

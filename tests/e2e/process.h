@@ -36,7 +36,7 @@ bool process_has_ended(struct process *process, int *status);
 /* Waits until it has ended by itself. false: it has not, in time. */
 bool process_wait(struct process *process, int64_t timeout_ms, int *status);
 
-/* Sends the signal and waits for the end; SIGKILL follows when it takes more than 20 s. The status; fine when there is
+/* Sends the signal and waits for the end; SIGKILL follows when it takes more than a minute. The status; fine when there is
  * none. */
 int process_end(struct process *process, int signal);
 

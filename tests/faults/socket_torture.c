@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define ORDERS_A_FAULT 12
 #define TRAFFIC_MS 1500 /* that the buyers have at most while calls fail */
@@ -65,15 +64,17 @@ static bool restart_with(struct stage *stage, const char *library, const char *c
     return is_ready;
 }
 
+static uint64_t count_told(const struct stage *stage)
+{
+    return stage->confirmed + stage->cancelled + stage->unknown;
+}
+
 static void await_some(struct stage *stage)
 {
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-    uint64_t before = stage->confirmed + stage->cancelled + stage->unknown;
+    uint64_t before = count_told(stage);
     int64_t until_ms = process_now_ms() + TRAFFIC_MS;
-    do {
-        nanosleep(&pause, NULL);
-        stage_read_log(stage);
-    } while (process_now_ms() < until_ms && stage->confirmed + stage->cancelled + stage->unknown < before + ORDERS_A_FAULT);
+    while (count_told(stage) < before + ORDERS_A_FAULT && stage_await_log(stage, until_ms))
+        continue;
 }
 
 /* A crash of memory is never a way to fail. */

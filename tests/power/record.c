@@ -9,13 +9,14 @@
 #include "traffic.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define READY_MS 60000
 #define THREADS 4
@@ -79,9 +80,17 @@ static void choose_death(const struct recording *recording, uint64_t round)
 /* Or until tercetd has died. */
 static void await_ended(struct recording *recording, uint64_t count)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
-    while (atomic_load(&recording->traffic.ended) < count && !process_has_ended(&recording->daemon, NULL))
-        nanosleep(&pause, NULL);
+    struct traffic *traffic = &recording->traffic;
+    struct pollfd fds[] = {{.fd = traffic->ended_event, .events = POLLIN},
+                           {.fd = recording->daemon.output, .events = POLLIN}}; /* it prints nothing more: this is its end */
+    eventfd_t more;
+    while (atomic_load(&traffic->ended) < count) {
+        if (poll(fds, 2, -1) > 0 && fds[1].revents != 0) {
+            process_wait(&recording->daemon, READY_MS, NULL);
+            return;
+        }
+        eventfd_read(traffic->ended_event, &more);
+    }
 }
 
 /* Of the ends that are left to us, some are in good order. */

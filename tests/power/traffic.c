@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define BRANCHES_MAX 3
 #define PAYLOAD_LARGE 40000
@@ -93,7 +95,8 @@ static bool open_participant(struct traffic *traffic, size_t i, const char *coor
 bool traffic_open(struct traffic *traffic, const char *coordinator)
 {
     struct tercet_client_options options = {.size = sizeof(options), .timeout_ms = TRAFFIC_PATIENCE_MS};
-    if (tercet_client_open(&traffic->client, coordinator, &options, NULL) != 0)
+    traffic->ended_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (traffic->ended_event < 0 || tercet_client_open(&traffic->client, coordinator, &options, NULL) != 0)
         return false;
     for (size_t i = 0; i < TRAFFIC_SERVICES; i++)
         if (!open_participant(traffic, i, coordinator))
@@ -108,6 +111,7 @@ void traffic_close(struct traffic *traffic)
         tercet_barrier_close(traffic->barriers[i]);
     }
     tercet_client_close(traffic->client);
+    close(traffic->ended_event);
 }
 
 /* -- One transaction ----------------------------------------------------------------------------------------------- */
@@ -250,6 +254,7 @@ static void *run_deals(void *ctx)
         if (image_draw(&state, 8) == 0)
             ask(&deal);
         atomic_fetch_add(&traffic->ended, 1);
+        eventfd_write(traffic->ended_event, 1);
     }
     return NULL;
 }

@@ -20,6 +20,7 @@ struct traffic {
     uint64_t seed;
     uint64_t txns; /* wanted */
     atomic_uint_fast64_t begun, ended;
+    int ended_event; /* an eventfd: there are more that have ended */
     atomic_uint_fast64_t confirmed, cancelled, unknown;
     struct tercet_client *client;
     struct tercet_barrier *barriers[TRAFFIC_SERVICES];

@@ -5,12 +5,15 @@
 #include "stage.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define READY_MS 60000
 #define TRAFFIC_END_MS 90000
@@ -76,6 +79,16 @@ bool stage_await_service(struct stage *stage, size_t i)
            complain(stage, "a service does not get ready");
 }
 
+static bool watch_log(struct stage *stage)
+{
+    FILE *log = fopen(stage->log_path, "ae"); /* one that is not there cannot be watched */
+    if (log == NULL)
+        return false;
+    fclose(log);
+    stage->log_watch = inotify_init1(IN_CLOEXEC);
+    return stage->log_watch >= 0 && inotify_add_watch(stage->log_watch, stage->log_path, IN_MODIFY) >= 0;
+}
+
 bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
 {
     static const char *const options[] = {
@@ -85,7 +98,7 @@ bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetc
     if (!daemon_prepare(&stage->daemon, tercetd, options))
         return complain(stage, "there can be no directory");
     snprintf(stage->log_path, sizeof(stage->log_path), "%s/traffic.told", stage->daemon.dir);
-    return true;
+    return watch_log(stage) || complain(stage, "the log cannot be watched");
 }
 
 bool stage_start_daemon(struct stage *stage)
@@ -115,6 +128,7 @@ void stage_close(struct stage *stage, bool is_kept)
     for (size_t i = 0; i < STAGE_SERVICES; i++)
         process_end(&stage->services[i], SIGKILL);
     daemon_kill(&stage->daemon);
+    close(stage->log_watch);
     if (!is_kept)
         daemon_clean(&stage->daemon);
 }
@@ -203,16 +217,24 @@ void stage_read_log(struct stage *stage)
     fclose(log);
 }
 
+bool stage_await_log(struct stage *stage, int64_t until_ms)
+{
+    char events[4096];
+    int64_t left_ms = until_ms - process_now_ms();
+    struct pollfd more = {.fd = stage->log_watch, .events = POLLIN};
+    if (poll(&more, 1, left_ms > 0 ? (int)left_ms : 0) != 1 || read(stage->log_watch, events, sizeof(events)) < 0)
+        return false;
+    stage_read_log(stage);
+    return true;
+}
+
 bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count)
 {
     int64_t until_ms = process_now_ms() + PROGRESS_MS;
     stage_read_log(stage);
-    while (stage->confirmed < before + count) {
-        if (process_now_ms() >= until_ms)
+    while (stage->confirmed < before + count)
+        if (!stage_await_log(stage, until_ms))
             return complain(stage, "nothing is confirmed any more");
-        pause_shortly();
-        stage_read_log(stage);
-    }
     return true;
 }
 

@@ -20,6 +20,7 @@ struct stage {
     uint64_t traffic_count; /* traffics begun, for their seeds */
     uint64_t seed;
     char log_path[160];                     /* what the buyers were told */
+    int log_watch;                          /* inotify: it has more */
     long log_offset;                        /* read so far */
     uint64_t confirmed, cancelled, unknown; /* lines of the log */
 };
@@ -50,6 +51,8 @@ bool stage_await_traffic(struct stage *stage);
 
 /* Reads what the log has new. */
 void stage_read_log(struct stage *stage);
+/* Waits until it has more, and reads that. false, silently: the time is over. */
+bool stage_await_log(struct stage *stage, int64_t until_ms);
 /* Waits until so many orders more are confirmed than `before`. */
 bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count);
 
