@@ -271,9 +271,12 @@ void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t g
     if (coordinator == NULL)
         return;
     struct coordinator *c = &coordinator->c;
+    int64_t until_ms = monotonic_ms() + grace_ms;
     crpc_server_health_set(c->server, "", false);
-    owner_drain(c, grace_ms);
-    crpc_server_stop(c->server, 0);
+    owner_drain(c, until_ms);
+    rpc_end_streams(c);
+    int64_t left_ms = until_ms - monotonic_ms();
+    crpc_server_stop(c->server, left_ms > 0 ? (uint32_t)left_ms : 0);
     owner_stop(c);
     batcher_stop(c);
     tear_down(coordinator);

@@ -514,9 +514,9 @@ static void post(struct coordinator *c, enum event_kind kind)
     queue_post(&c->queue, event);
 }
 
-void owner_drain(struct coordinator *c, uint32_t grace_ms)
+void owner_drain(struct coordinator *c, int64_t until_ms)
 {
-    const struct timespec until = timespec_of_ms(monotonic_ms() + grace_ms);
+    const struct timespec until = timespec_of_ms(until_ms);
     post(c, EVENT_CLOSE);
     while (sem_clockwait(&c->drained, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
         continue;

@@ -79,6 +79,9 @@ struct coordinator {
 
     struct crpc_loop *loop;
     struct crpc_server *server;
+    pthread_mutex_t streams_lock;
+    struct stream *streams;        /* that are open: rpc.c */
+    bool streams_are_ending;
     struct access *access;
     struct crpc_tls call_tls;      /* for targets, when calls_with_tls; its strings are the coordinator's */
     bool calls_with_tls;
@@ -109,8 +112,9 @@ int64_t owner_next_turn_ms(const struct coordinator *c);
 int owner_start(struct coordinator *c);
 /* Finishes what is to be written, and ends the thread. */
 void owner_stop(struct coordinator *c);
-/* New transactions are refused from here on; waits until no answer is owed, at most grace_ms. */
-void owner_drain(struct coordinator *c, uint32_t grace_ms);
+/* New transactions are refused from here on; waits until no answer is owed, not longer than until then, by the monotonic
+ * clock. */
+void owner_drain(struct coordinator *c, int64_t until_ms);
 
 /* An answer is owed to the caller from here on, and no longer. */
 void owner_owes(struct coordinator *c, struct caller *caller);
@@ -183,5 +187,7 @@ int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const
 
 /* rpc.c: the services. */
 int rpc_add_services(struct coordinator *c);
+/* Ends all streams, those that come from here on, too: sessions after the answers that they still carry. */
+void rpc_end_streams(struct coordinator *c);
 
 #endif

@@ -9,7 +9,66 @@
 
 #include <stdlib.h>
 
-/* -- Unary ---------------------------------------------------------------------------------------------------------------- */
+#define STOPPING "the coordinator is stopping: try again soon"
+
+/* -- Streams -------------------------------------------------------------------------------------------------------------- */
+
+/* What a stream's callbacks are given. */
+struct stream {
+    struct coordinator *c;
+    struct caller *caller;     /* Session, Watch */
+    struct instance *instance; /* Attach */
+    struct stream *next;       /* of all that are open */
+    struct stream **link;
+};
+
+/* A session ends in good order, after the answers that it still carries: a client of gRPC's C core drops what it has not yet
+ * read when an error comes. The others lose nothing that is not said again. */
+static void end_stream(struct stream *stream)
+{
+    struct caller *caller = stream->caller;
+    if (caller != NULL && caller->kind == CALLER_SESSION)
+        outbox_finish(caller->outbox);
+    else
+        crpc_call_fail(caller != NULL ? caller->call : stream->instance->call, CRPC_UNAVAILABLE, STOPPING);
+}
+
+/* From here on its callbacks may come, the last of which frees it. */
+static void begin_stream(struct stream *stream, struct crpc_call *call, const struct crpc_call_events *events)
+{
+    struct coordinator *c = stream->c;
+    pthread_mutex_lock(&c->streams_lock);
+    stream->next = c->streams;
+    stream->link = &c->streams;
+    if (stream->next != NULL)
+        stream->next->link = &stream->next;
+    c->streams = stream;
+    crpc_call_events_set(call, events, stream);
+    if (c->streams_are_ending)
+        end_stream(stream);
+    pthread_mutex_unlock(&c->streams_lock);
+}
+
+/* Before anything of it is let go. */
+static void unlist_stream(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->c->streams_lock);
+    *stream->link = stream->next;
+    if (stream->next != NULL)
+        stream->next->link = stream->link;
+    pthread_mutex_unlock(&stream->c->streams_lock);
+}
+
+void rpc_end_streams(struct coordinator *c)
+{
+    pthread_mutex_lock(&c->streams_lock);
+    c->streams_are_ending = true;
+    for (struct stream *stream = c->streams; stream != NULL; stream = stream->next)
+        end_stream(stream);
+    pthread_mutex_unlock(&c->streams_lock);
+}
+
+/* -- Requests ------------------------------------------------------------------------------------------------------------- */
 
 /* The request lives until the handler returns; the owner needs one of its own. */
 static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
@@ -26,46 +85,50 @@ static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
     return copy;
 }
 
-static void on_caller_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+/* NULL when memory is short. */
+static struct event *make_request(struct caller *caller, enum method method, const ProtobufCMessage *request)
 {
-    struct caller *caller = ctx;
-    (void)call;
-    (void)status;
+    struct event *event = event_new(EVENT_REQUEST);
+    ProtobufCMessage *copy = copy_message(request);
+    if (event == NULL || copy == NULL) {
+        crpc_message_free(copy);
+        free(event);
+        return NULL;
+    }
+    caller_ref(caller);
+    event->caller = caller;
+    event->method = method;
+    event->message = copy;
+    return event;
+}
+
+static void lose_caller(struct caller *caller)
+{
     atomic_store(&caller->is_gone, true);
     if (caller->outbox != NULL)
         outbox_close(caller->outbox);
     caller_unref(caller);
 }
 
-static void on_watch_sent(struct crpc_call *call, bool ok, void *ctx)
+static void on_unary_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
 {
     (void)call;
-    if (ok)
-        caller_watch_sent(ctx);
+    (void)status;
+    lose_caller(ctx);
 }
-
-static const struct crpc_call_events unary_events = {.on_end = on_caller_end};
-static const struct crpc_call_events watch_events = {.on_end = on_caller_end, .on_sent = on_watch_sent};
 
 static void post_request(struct crpc_call *call, const ProtobufCMessage *request, void *ctx, enum method method)
 {
+    static const struct crpc_call_events events = {.on_end = on_unary_end};
     struct coordinator *c = ctx;
-    bool is_watch = method == METHOD_WATCH;
-    struct event *event = event_new(EVENT_REQUEST);
-    struct caller *caller = caller_new(is_watch ? CALLER_WATCH : CALLER_UNARY, call);
-    ProtobufCMessage *copy = copy_message(request);
-    if (event == NULL || caller == NULL || copy == NULL) {
+    struct caller *caller = caller_new(CALLER_UNARY, call);
+    struct event *event = caller != NULL ? make_request(caller, method, request) : NULL;
+    if (event == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
-        crpc_message_free(copy);
         caller_unref(caller);
-        free(event);
         return;
     }
-    crpc_call_events_set(call, is_watch ? &watch_events : &unary_events, caller); /* keeps the first reference */
-    caller_ref(caller);
-    event->caller = caller;
-    event->method = method;
-    event->message = copy;
+    crpc_call_events_set(call, &events, caller); /* keeps the first reference */
     queue_post(&c->queue, event);
 }
 
@@ -81,7 +144,6 @@ UNARY(on_confirm, METHOD_CONFIRM)
 UNARY(on_cancel, METHOD_CANCEL)
 UNARY(on_run, METHOD_RUN)
 UNARY(on_get, METHOD_GET)
-UNARY(on_watch, METHOD_WATCH)
 UNARY(on_register, METHOD_REGISTER)
 UNARY(on_list, METHOD_LIST)
 UNARY(on_list_participants, METHOD_LIST_PARTICIPANTS)
@@ -91,14 +153,56 @@ UNARY(on_decide, METHOD_DECIDE)
 UNARY(on_pause, METHOD_PAUSE)
 UNARY(on_statistics, METHOD_STATISTICS)
 
-/* -- Session -------------------------------------------------------------------------------------------------------------- */
+/* -- Watch and Session ---------------------------------------------------------------------------------------------------- */
 
-/* What a stream's callbacks are given. */
-struct stream {
-    struct coordinator *c;
-    struct caller *caller;     /* Session */
-    struct instance *instance; /* Attach */
-};
+static void on_caller_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
+{
+    struct stream *stream = ctx;
+    (void)call;
+    (void)status;
+    unlist_stream(stream);
+    lose_caller(stream->caller);
+    free(stream);
+}
+
+/* NULL when memory is short. */
+static struct stream *new_caller_stream(struct coordinator *c, struct crpc_call *call, enum caller_kind kind)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    struct caller *caller = stream != NULL ? caller_new(kind, call) : NULL;
+    if (caller == NULL) {
+        free(stream);
+        return NULL;
+    }
+    stream->c = c;
+    stream->caller = caller;
+    return stream;
+}
+
+static void on_watch_sent(struct crpc_call *call, bool ok, void *ctx)
+{
+    struct stream *stream = ctx;
+    (void)call;
+    if (ok)
+        caller_watch_sent(stream->caller);
+}
+
+static void on_watch(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
+{
+    static const struct crpc_call_events events = {.on_end = on_caller_end, .on_sent = on_watch_sent};
+    struct coordinator *c = ctx;
+    struct stream *stream = new_caller_stream(c, call, CALLER_WATCH);
+    struct event *event = stream != NULL ? make_request(stream->caller, METHOD_WATCH, request) : NULL;
+    if (event == NULL) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        if (stream != NULL)
+            caller_unref(stream->caller);
+        free(stream);
+        return;
+    }
+    begin_stream(stream, call, &events);
+    queue_post(&c->queue, event);
+}
 
 static void fail_stream(struct crpc_call *call, const char *what, int rc)
 {
@@ -148,29 +252,18 @@ static void on_session_sent(struct crpc_call *call, bool ok, void *ctx)
     outbox_sent(stream->caller->outbox, ok);
 }
 
-static void on_session_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
-{
-    struct stream *stream = ctx;
-    on_caller_end(call, status, stream->caller);
-    free(stream);
-}
-
 static void on_session(struct crpc_call *call, void *ctx)
 {
     static const struct crpc_call_events events = {.on_message = on_session_message,
                                                    .on_half_closed = on_session_half_closed,
                                                    .on_sent = on_session_sent,
-                                                   .on_end = on_session_end};
-    struct stream *stream = calloc(1, sizeof(*stream));
-    struct caller *caller = stream != NULL ? caller_new(CALLER_SESSION, call) : NULL;
-    if (caller == NULL) {
-        free(stream);
+                                                   .on_end = on_caller_end};
+    struct stream *stream = new_caller_stream(ctx, call, CALLER_SESSION);
+    if (stream == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    stream->c = ctx;
-    stream->caller = caller;
-    crpc_call_events_set(call, &events, stream);
+    begin_stream(stream, call, &events);
     crpc_call_read(call);
 }
 
@@ -217,6 +310,7 @@ static void on_attach_end(struct crpc_call *call, const struct crpc_status *stat
     (void)status;
     if (event == NULL)
         abort();
+    unlist_stream(stream);
     event->instance = stream->instance; /* the stream's reference */
     queue_post(&stream->c->queue, event);
     free(stream);
@@ -237,7 +331,7 @@ static void on_attach(struct crpc_call *call, void *ctx)
     }
     stream->c = ctx;
     stream->instance = instance;
-    crpc_call_events_set(call, &events, stream);
+    begin_stream(stream, call, &events);
     crpc_call_read(call);
 }
 

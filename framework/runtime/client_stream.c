@@ -125,12 +125,14 @@ static void schedule_reconnect(struct tercet_client *client, bool is_denied)
 }
 
 /* Keeps the error for the texts of those who wait; returns whether it is news. */
-static bool keep_error(struct tercet_client *client, const struct crpc_status *status)
+static bool keep_error(struct tercet_client *client, const struct crpc_status *status, char text[TERCET_TEXT_MAX])
 {
-    char text[TERCET_TEXT_MAX];
-    runtime_text(text, "%s: %s", crpc_code_name((int)status->code), status->message);
+    if (status->code == CRPC_OK)
+        runtime_text(text, "%s", "the coordinator is stopping");
+    else
+        runtime_text(text, "%s: %s", crpc_code_name((int)status->code), status->message);
     bool is_new = strcmp(text, client->last_error) != 0;
-    memcpy(client->last_error, text, sizeof(text));
+    memcpy(client->last_error, text, sizeof(client->last_error));
     return is_new;
 }
 
@@ -138,19 +140,19 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
 {
     struct client_stream *stream = ctx;
     struct tercet_client *client = stream->client;
+    char text[TERCET_TEXT_MAX];
     (void)call;
     pthread_mutex_lock(&client->lock);
     assert(client->stream == stream);
     bool is_denied = !stream->has_answered &&
                      (status->code == CRPC_UNAUTHENTICATED || status->code == CRPC_PERMISSION_DENIED);
-    bool is_news = keep_error(client, status) && !client->is_closing;
+    bool is_news = keep_error(client, status, text) && !client->is_closing;
     struct client_request *denied = is_denied ? take_denied(client) : NULL;
     client->stream = NULL;
     schedule_reconnect(client, is_denied);
     pthread_mutex_unlock(&client->lock);
     if (is_news)
-        runtime_log(&client->log, TERCET_LOG_WARNING, "client: the session with the coordinator ended: %s: %s",
-                    crpc_code_name((int)status->code), status->message);
+        runtime_log(&client->log, TERCET_LOG_WARNING, "client: the session with the coordinator ended: %s", text);
     end_denied(client, denied, status->message);
     if (stream->outbox != NULL)
         outbox_close(stream->outbox);

@@ -30,7 +30,7 @@ bool daemon_prepare(struct daemon *daemon, const char *program, const char *cons
         perror(daemon->dir);
         return false;
     }
-    strcpy(daemon->address, "127.0.0.1:0");
+    process_pick_address(daemon->address);
     return true;
 }
 
@@ -48,11 +48,7 @@ bool daemon_restart(struct daemon *daemon, const char *failpoint)
     snprintf(environment, sizeof(environment), "TERCET_FAILPOINT=%s", failpoint != NULL ? failpoint : "");
     memcpy(&argv[5], daemon->options, sizeof(daemon->options));
     process_start(&daemon->process, argv, log, environment);
-    if (!process_line(&daemon->process, "ready ", line, DAEMON_READY_MS))
-        return false;
-    snprintf(daemon->address, sizeof(daemon->address), "%.*s", (int)strcspn(line + strlen("ready "), " "),
-             line + strlen("ready "));
-    return true;
+    return process_line(&daemon->process, "ready ", line, DAEMON_READY_MS);
 }
 
 void daemon_kill(struct daemon *daemon)

@@ -13,8 +13,8 @@
 struct daemon {
     struct process process;
     const char *program;
-    char dir[128];    /* the store is in "store", the log is "tercetd.log" */
-    char address[64]; /* the first one; stays the same over restarts */
+    char dir[128];                     /* the store is in "store", the log is "tercetd.log" */
+    char address[PROCESS_ADDRESS_MAX]; /* the first one; stays the same over restarts */
     const char *options[DAEMON_OPTIONS_MAX + 1];
 };
 

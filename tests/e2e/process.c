@@ -4,6 +4,7 @@
  */
 #include "process.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,11 +14,22 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define END_MS 60000
+#define PORT_MIN 10000
+#define PORT_END 32768
+#define PORT_TRIES 1000
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+    perror(what);
+    abort();
+}
 
 int64_t process_now_ms(void)
 {
@@ -26,13 +38,35 @@ int64_t process_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* -- Starting ------------------------------------------------------------------------------------------------------ */
+/* -- Addresses ----------------------------------------------------------------------------------------------------- */
 
-__attribute__((noreturn)) static void fail(const char *what)
+static bool is_free(uint16_t port)
 {
-    perror(what);
-    abort();
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_bound = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_bound;
 }
+
+void process_pick_address(char address[PROCESS_ADDRESS_MAX])
+{
+    uint16_t port = 0;
+    for (int i = 0; i < PORT_TRIES; i++) {
+        if (getrandom(&port, sizeof(port), 0) != sizeof(port))
+            fail("getrandom");
+        port = (uint16_t)(PORT_MIN + port % (PORT_END - PORT_MIN));
+        if (is_free(port)) {
+            snprintf(address, PROCESS_ADDRESS_MAX, "127.0.0.1:%u", port);
+            return;
+        }
+    }
+    fail("no free port");
+}
+
+/* -- Starting ------------------------------------------------------------------------------------------------------ */
 
 /* In the child, between fork and exec. The environment was made before: setenv is not for here. */
 __attribute__((noreturn)) static void become(const char *const *argv, char **environment, int output, int errors)

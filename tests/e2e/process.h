@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #define PROCESS_LINE_MAX 512
+#define PROCESS_ADDRESS_MAX 64
 
 struct process {
     pid_t pid;  /* 0: there is none */
@@ -22,6 +23,11 @@ struct process {
 };
 
 int64_t process_now_ms(void);
+
+/* A free port of the loopback, as "127.0.0.1:PORT", for a server that will be started there more than once. It lies below those
+ * that the system gives (32768 and up, ip_local_port_range): of these, another's connection may have one when its server is
+ * away for a moment. */
+void process_pick_address(char address[PROCESS_ADDRESS_MAX]);
 
 /* Starts argv[0]. Standard error is appended to the file `errors` (NULL: ours). `environment`: "NAME=value" set for the
  * child alone, or NULL. Ends this program when there can be no child. */

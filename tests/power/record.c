@@ -27,7 +27,7 @@
 struct recording {
     const char *tercetd, *shim, *folder, *retention;
     uint64_t restarts;
-    char store[PATH_SIZE], log_path[PATH_SIZE], preload[PATH_SIZE + 16], address[64];
+    char store[PATH_SIZE], log_path[PATH_SIZE], preload[PATH_SIZE + 16], address[PROCESS_ADDRESS_MAX];
     struct process daemon;
     pid_t pid; /* its, also when it has died */
     struct traffic traffic;
@@ -52,7 +52,6 @@ static bool start_daemon(struct recording *recording)
     recording->pid = recording->daemon.pid;
     if (!process_line(&recording->daemon, "ready ", line, READY_MS))
         return fail("tercetd does not start");
-    snprintf(recording->address, sizeof(recording->address), "%.60s", line + strlen("ready "));
     return true;
 }
 
@@ -150,7 +149,7 @@ static void prepare(struct recording *recording)
     snprintf(recording->store, PATH_SIZE, "%.200s/store", recording->folder);
     snprintf(recording->log_path, PATH_SIZE, "%.200s/writes.log", recording->folder);
     snprintf(recording->preload, sizeof(recording->preload), "LD_PRELOAD=%.250s", recording->shim);
-    strcpy(recording->address, "127.0.0.1:0");
+    process_pick_address(recording->address);
     setenv(POWER_ENV_FOLDER, recording->store, 1);
     setenv(POWER_ENV_LOG, recording->log_path, 1);
     recording->traffic.log = power_log_open(recording->log_path);

@@ -95,8 +95,13 @@ await_end() {
 }
 
 # start_coordinator: on a free port; its address is left in $coordinator. Again on the same: start_coordinator ADDRESS.
+# Its port lies below those that the system gives to connections, so that none has it when the coordinator comes again.
 start_coordinator() {
-    start coordinator "$TERCETD" --data "$dir/coordinator" --listen "${1:-127.0.0.1:0}" --quiet
+    local address=${1:-}
+    while [ -z "$address" ] || { [ $# = 0 ] && (exec 3<>"/dev/tcp/${address/://}") 2>/dev/null; }; do
+        address=127.0.0.1:$((10000 + RANDOM % 22768))
+    done
+    start coordinator "$TERCETD" --data "$dir/coordinator" --listen "$address" --quiet
     await_ready coordinator
     coordinator=${ready#ready }
 }
