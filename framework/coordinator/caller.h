@@ -17,6 +17,8 @@
 #define SESSION_OUTBOX_MAX (64u * 1024 * 1024) /* bytes that a slow session may leave unread before it is dropped */
 #define SESSION_OPEN_MAX 65536                 /* requests of one session that wait for an answer */
 
+struct coordinator;
+
 enum caller_kind { CALLER_UNARY, CALLER_SESSION, CALLER_WATCH };
 
 struct caller {
@@ -24,6 +26,7 @@ struct caller {
     atomic_bool is_gone;      /* its call has ended: answers go nowhere */
     enum caller_kind kind;
     struct crpc_call *call;   /* a reference */
+    struct coordinator *c;    /* rpc.c's */
     struct outbox *outbox;    /* CALLER_SESSION */
     uint32_t open_count;      /* the owner's: requests that wait for a state, or for what they are told to be durable */
     bool is_half_closed;      /* the owner's: a session that will send nothing more */

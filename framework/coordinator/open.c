@@ -275,7 +275,7 @@ void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t g
     crpc_server_health_set(c->server, "", false);
     owner_drain(c, until_ms);
     rpc_end_streams(c);
-    int64_t left_ms = until_ms - monotonic_ms();
+    int64_t left_ms = atomic_load(&c->has_failed) ? 0 : until_ms - monotonic_ms();
     crpc_server_stop(c->server, left_ms > 0 ? (uint32_t)left_ms : 0);
     owner_stop(c);
     batcher_stop(c);

@@ -358,7 +358,10 @@ static void handle(struct coordinator *c, struct event *event)
 {
     switch (event->kind) {
     case EVENT_REQUEST:
-        request_handle(c, event->caller, 0, event->method, event->message);
+        if (c->has_drained) /* it might wait for participants, whose streams are being ended */
+            crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
+        else
+            request_handle(c, event->caller, 0, event->method, event->message);
         break;
     case EVENT_SESSION:
         session_message(c, event->caller, (const Tercet__V1__SessionRequests *)event->message);
@@ -376,7 +379,7 @@ static void handle(struct coordinator *c, struct event *event)
         committed(c, event->code);
         break;
     case EVENT_CLOSE:
-        c->is_closing = true;
+        c->is_closing = c->has_lost_callers = true;
         break;
     case EVENT_STOP:
         c->is_stopping = true;
@@ -389,6 +392,8 @@ static void refuse(struct coordinator *c, struct event *event)
 {
     if (event->kind == EVENT_STOP)
         c->is_stopping = true;
+    else if (event->kind == EVENT_CLOSE)
+        c->is_closing = true;
     else if (event->kind == EVENT_COMMITTED)
         c->batcher.in_flight = NULL;
     else if (event->kind == EVENT_REQUEST || event->kind == EVENT_SESSION)
@@ -463,6 +468,9 @@ static bool may_end(const struct coordinator *c)
 
 static void tell_drained(struct coordinator *c)
 {
+    if (c->has_lost_callers)
+        request_drop_gone(c);
+    c->has_lost_callers = false;
     if (!c->is_closing || c->has_drained || (c->open_count > 0 && !atomic_load(&c->has_failed)))
         return;
     c->has_drained = true;
@@ -517,6 +525,7 @@ static void post(struct coordinator *c, enum event_kind kind)
 void owner_drain(struct coordinator *c, int64_t until_ms)
 {
     const struct timespec until = timespec_of_ms(until_ms);
+    atomic_store(&c->is_draining, true);
     post(c, EVENT_CLOSE);
     while (sem_clockwait(&c->drained, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
         continue;

@@ -23,6 +23,8 @@
 #define TERCET_VERSION "unversioned"
 #endif
 
+#define COORDINATOR_STOPPING "the coordinator is stopping: try again soon"
+
 #define RESTART_GRACE_MS 5000                    /* an undecided transaction gets at least this after a restart */
 #define RETENTION_CHECKS 10                      /* in a retention time, */
 #define RETENTION_CHECK_MS_MAX 60000             /* but one a minute at least */
@@ -69,8 +71,10 @@ struct coordinator {
     uint64_t bytes_seen;           /*   were when the store was last asked for its size */
     uint64_t open_count;           /* answers that are owed, watchers' not counted */
     bool is_closing;               /* takes no new transactions */
-    bool has_drained;              /* and has told so: */
+    bool has_lost_callers;         /* since then: some answers may be owed to nobody */
+    bool has_drained;              /* takes no requests, and has told so: */
     sem_t drained;                 /* nothing is owed any more, or will be answered; for the thread that closes */
+    atomic_bool is_draining;       /* who loses a caller posts EVENT_CLOSE */
     bool is_stopping;
 
     struct queue queue;
@@ -112,8 +116,8 @@ int64_t owner_next_turn_ms(const struct coordinator *c);
 int owner_start(struct coordinator *c);
 /* Finishes what is to be written, and ends the thread. */
 void owner_stop(struct coordinator *c);
-/* New transactions are refused from here on; waits until no answer is owed, not longer than until then, by the monotonic
- * clock. */
+/* New transactions are refused from here on; waits until no answer is owed to anybody who is still there, not longer than
+ * until then, by the monotonic clock. */
 void owner_drain(struct coordinator *c, int64_t until_ms);
 
 /* An answer is owed to the caller from here on, and no longer. */
@@ -172,6 +176,8 @@ void request_resolved(struct coordinator *c, struct entry *entry);
 /* At the end of a turn: tells watchers what the turn has changed, all at once. Many branches change in one turn, and each
  * telling is the whole transaction. */
 void request_tell_watchers(struct coordinator *c);
+/* Nothing is owed any more to those whose call has ended. */
+void request_drop_gone(struct coordinator *c);
 /* The entry goes. */
 void request_forget_watchers(struct coordinator *c, struct entry *entry);
 

@@ -164,7 +164,7 @@ static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bo
 static int may_add(struct coordinator *c, uint64_t room, const char **text)
 {
     if (c->is_closing) {
-        *text = "the coordinator is stopping: try again soon";
+        *text = COORDINATOR_STOPPING;
         return TERCET_UNAVAILABLE;
     }
     if (c->table.count >= c->options.open_max) {

@@ -94,6 +94,12 @@ static void drop_gone_waiters(struct coordinator *c, struct entry *entry)
     }
 }
 
+void request_drop_gone(struct coordinator *c)
+{
+    for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer)
+        drop_gone_waiters(c, entry);
+}
+
 static struct waiter *add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
     drop_gone_waiters(r->c, entry);

@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-#define STOPPING "the coordinator is stopping: try again soon"
-
 /* -- Streams -------------------------------------------------------------------------------------------------------------- */
 
 /* What a stream's callbacks are given. */
@@ -30,7 +28,7 @@ static void end_stream(struct stream *stream)
     if (caller != NULL && caller->kind == CALLER_SESSION)
         outbox_finish(caller->outbox);
     else
-        crpc_call_fail(caller != NULL ? caller->call : stream->instance->call, CRPC_UNAVAILABLE, STOPPING);
+        crpc_call_fail(caller != NULL ? caller->call : stream->instance->call, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
 }
 
 /* From here on its callbacks may come, the last of which frees it. */
@@ -85,7 +83,15 @@ static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
     return copy;
 }
 
-/* NULL when memory is short. */
+/* NULL when memory is short; below, too. */
+static struct caller *new_caller(struct coordinator *c, struct crpc_call *call, enum caller_kind kind)
+{
+    struct caller *caller = caller_new(kind, call);
+    if (caller != NULL)
+        caller->c = c;
+    return caller;
+}
+
 static struct event *make_request(struct caller *caller, enum method method, const ProtobufCMessage *request)
 {
     struct event *event = event_new(EVENT_REQUEST);
@@ -102,9 +108,14 @@ static struct event *make_request(struct caller *caller, enum method method, con
     return event;
 }
 
+/* While the coordinator stops, the owner is told: nobody needs to wait for what is owed to this one. */
 static void lose_caller(struct caller *caller)
 {
+    struct coordinator *c = caller->c;
     atomic_store(&caller->is_gone, true);
+    struct event *event = atomic_load(&c->is_draining) ? event_new(EVENT_CLOSE) : NULL;
+    if (event != NULL)
+        queue_post(&c->queue, event);
     if (caller->outbox != NULL)
         outbox_close(caller->outbox);
     caller_unref(caller);
@@ -121,7 +132,7 @@ static void post_request(struct crpc_call *call, const ProtobufCMessage *request
 {
     static const struct crpc_call_events events = {.on_end = on_unary_end};
     struct coordinator *c = ctx;
-    struct caller *caller = caller_new(CALLER_UNARY, call);
+    struct caller *caller = new_caller(c, call, CALLER_UNARY);
     struct event *event = caller != NULL ? make_request(caller, method, request) : NULL;
     if (event == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
@@ -165,11 +176,10 @@ static void on_caller_end(struct crpc_call *call, const struct crpc_status *stat
     free(stream);
 }
 
-/* NULL when memory is short. */
 static struct stream *new_caller_stream(struct coordinator *c, struct crpc_call *call, enum caller_kind kind)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
-    struct caller *caller = stream != NULL ? caller_new(kind, call) : NULL;
+    struct caller *caller = stream != NULL ? new_caller(c, call, kind) : NULL;
     if (caller == NULL) {
         free(stream);
         return NULL;

@@ -63,6 +63,7 @@ void process_pick_address(char address[PROCESS_ADDRESS_MAX])
             return;
         }
     }
+    errno = EADDRINUSE;
     fail("no free port");
 }
 

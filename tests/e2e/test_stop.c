@@ -16,25 +16,38 @@ TestSuite(stop, .timeout = 400);
 
 static struct world world;
 static struct party stock;
-static struct tercet_result result;
 
-static void *run_order(void *code)
+/* Somebody who waits for the end of a transaction, whose deadline is far away. */
+struct order {
+    struct tercet_client *client;
+    const char *gid;
+    pthread_t thread;
+    int code;
+    struct tercet_result result;
+};
+
+static void *run_order(void *ctx)
 {
-    *(int *)code = RUN(&world, "order:1", TERCET_WAIT_DECIDED, &result, "stock");
+    struct order *order = ctx;
+    const struct tercet_branch branch = branch_of("stock");
+    struct tercet_begin_options options = options_of(order->gid, FOR_EVER);
+    options.wait = TERCET_WAIT_DECIDED;
+    order->code = tercet_run(order->client, &branch, 1, &options, &order->result);
     return NULL;
 }
 
-/* Begins order:1, whose try does not come back, and tells tercetd to stop. */
-static pthread_t stop_amid_a_try(const char *const *options, int *code)
+/* Until it is begun; its try does not come back. */
+static void start_order(struct order *order)
 {
-    pthread_t thread;
-    world_open(&world, options);
+    cr_assert_eq(pthread_create(&order->thread, NULL, run_order, order), 0);
+    WAIT_FOR(world_state(&world, order->gid) == TERCET_TRYING);
+}
+
+static void open_held(const char *grace)
+{
+    world_open(&world, (const char *const[]){"--grace", grace, NULL});
     party_open(&stock, &world, "stock");
     atomic_store(&stock.is_held, true);
-    cr_assert_eq(pthread_create(&thread, NULL, run_order, code), 0);
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) == 1);
-    kill(world.daemon.process.pid, SIGTERM);
-    return thread;
 }
 
 static void expect_good_end(void)
@@ -42,6 +55,14 @@ static void expect_good_end(void)
     int status = 0;
     cr_assert(process_wait(&world.daemon.process, WAIT_MS, &status), "tercetd does not end");
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", (unsigned)status);
+}
+
+static void restart_and_expect_confirmed(const char *gid)
+{
+    world_restart(&world);
+    world_wait_state(&world, gid, TERCET_CONFIRMED);
+    party_close(&stock);
+    world_close(&world);
 }
 
 static enum crpc_code begin_another(void)
@@ -55,33 +76,58 @@ static enum crpc_code begin_another(void)
 
 Test(stop, what_is_owed_is_answered_and_what_is_new_refused)
 {
-    int code = -1;
-    pthread_t thread = stop_amid_a_try((const char *const[]){"--grace", "100s", NULL}, &code);
+    open_held("1000s");
+    struct order order = {.client = world.client, .gid = "order:1"};
+    start_order(&order);
+    kill(world.daemon.process.pid, SIGTERM);
     WAIT_FOR(begin_another() == CRPC_UNAVAILABLE);
     party_release(&stock);
-    pthread_join(thread, NULL);
-    cr_expect_eq(code, 0, "%s", result.text);
-    cr_expect(result.state == TERCET_CONFIRMING || result.state == TERCET_CONFIRMED, "state %d", result.state);
+    pthread_join(order.thread, NULL);
+    cr_expect_eq(order.code, 0, "%s", order.result.text);
+    cr_expect(order.result.state == TERCET_CONFIRMING || order.result.state == TERCET_CONFIRMED, "state %d",
+              order.result.state);
     expect_good_end();
+    restart_and_expect_confirmed("order:1");
+}
+
+Test(stop, who_never_answers_does_not_keep_it)
+{
+    open_held("100ms");
+    struct order order = {.client = world.client, .gid = "order:1"};
+    start_order(&order);
+    kill(world.daemon.process.pid, SIGTERM);
+    expect_good_end();
+    cr_expect_eq(atomic_load(&stock.done[TERCET_TRY]), 0);
+    party_release(&stock);
     world_restart(&world);
+    pthread_join(order.thread, NULL);
+    cr_expect_eq(order.code, 0, "the client asks again: %s", order.result.text);
     world_wait_state(&world, "order:1", TERCET_CONFIRMED);
     party_close(&stock);
     world_close(&world);
 }
 
-Test(stop, who_never_answers_does_not_keep_it)
+/* One who goes before the stop, and one who goes after it has begun. */
+Test(stop, what_is_owed_to_the_dead_does_not_keep_it)
 {
-    int code = -1;
-    pthread_t thread = stop_amid_a_try((const char *const[]){"--grace", "100ms", NULL}, &code);
+    struct order orders[] = {{.gid = "order:1"}, {.gid = "order:2"}};
+    open_held("1000s");
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(tercet_client_open(&orders[i].client, world.daemon.address, NULL, NULL), 0);
+        start_order(&orders[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        tercet_client_close(orders[i].client);
+        pthread_join(orders[i].thread, NULL);
+        cr_expect_eq(orders[i].code, TERCET_UNKNOWN, "%s", orders[i].result.text);
+        if (i == 0)
+            kill(world.daemon.process.pid, SIGTERM);
+        if (i == 0)
+            WAIT_FOR(begin_another() == CRPC_UNAVAILABLE);
+    }
     expect_good_end();
-    cr_expect_eq(atomic_load(&stock.done[TERCET_TRY]), 0);
     party_release(&stock);
-    world_restart(&world);
-    pthread_join(thread, NULL);
-    cr_expect_eq(code, 0, "the client asks again: %s", result.text);
-    world_wait_state(&world, "order:1", TERCET_CONFIRMED);
-    party_close(&stock);
-    world_close(&world);
+    restart_and_expect_confirmed("order:2");
 }
 
 /* A session over which the tries of some transactions are asked for, all in one message. */
@@ -137,7 +183,7 @@ static size_t count_replies(struct crpc_stream *stream)
 
 Test(stop, what_is_answered_is_sent_to_who_reads_slowly)
 {
-    world_open(&world, (const char *const[]){"--grace", "100s", NULL});
+    world_open(&world, (const char *const[]){"--grace", "1000s", NULL});
     party_open(&stock, &world, "stock");
     struct crpc_stream *stream = ask_for_tries();
     WAIT_FOR(atomic_load(&stock.done[TERCET_TRY]) == TRIES);

@@ -94,7 +94,7 @@ bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetc
     static const char *const options[] = {
         "--quiet", "--retry-base",          "20ms", "--retry-cap", "500ms", "--call-timeout",
         "1s",      "--park-after-failures", "1000", NULL};
-    *stage = (struct stage){.shop = shop, .tercetctl = tercetctl, .seed = seed};
+    *stage = (struct stage){.shop = shop, .tercetctl = tercetctl, .seed = seed, .log_watch = -1};
     if (!daemon_prepare(&stage->daemon, tercetd, options))
         return complain(stage, "there can be no directory");
     snprintf(stage->log_path, sizeof(stage->log_path), "%s/traffic.told", stage->daemon.dir);
