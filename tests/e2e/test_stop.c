@@ -29,9 +29,10 @@ struct order {
 static void *run_order(void *ctx)
 {
     struct order *order = ctx;
-    const struct tercet_branch branch = branch_of("stock");
+    struct tercet_branch branch = branch_of("stock");
     struct tercet_begin_options options = options_of(order->gid, FOR_EVER);
     options.wait = TERCET_WAIT_DECIDED;
+    branch.try_timeout_ms = FOR_EVER;
     order->code = tercet_run(order->client, &branch, 1, &options, &order->result);
     return NULL;
 }

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a driver is asked, and in which order: the promise that <tercet/sys/barrier.h> gives to those who write one. The driver
+ * here has no database: it writes down what it is asked, and answers what the test says.
+ */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tercet/sys/barrier.h>
+
+#define LOG_MAX 1024
+
+/* The driver's state, and what it answers. */
+static struct script {
+    char asked[512];
+    bool inserts, moves;
+    enum tercet_barrier_state row;
+    uint64_t mark;
+    int release_result; /* of the next one */
+    int commit_result;
+    bool is_closed; /* by a hook */
+    char error[TERCET_TEXT_MAX];
+    char logged[LOG_MAX];
+    int log_count;
+} script;
+
+/* -- The driver ------------------------------------------------------------------------------------------------- */
+
+static int note(const char *operation)
+{
+    size_t used = strlen(script.asked);
+    snprintf(script.asked + used, sizeof(script.asked) - used, "%s%s", used > 0 ? " " : "", operation);
+    return 0;
+}
+
+static int take_begin(void *state)
+{
+    (void)state;
+    return note("begin");
+}
+
+static int take_commit(void *state)
+{
+    (void)state;
+    note("commit");
+    return script.commit_result;
+}
+
+static void take_rollback(void *state)
+{
+    (void)state;
+    note("rollback");
+}
+
+static int take_savepoint(void *state)
+{
+    (void)state;
+    return note("savepoint");
+}
+
+static int take_release(void *state)
+{
+    int result = script.release_result;
+    (void)state;
+    script.release_result = 0;
+    note("release");
+    return result;
+}
+
+static int take_rollback_to(void *state)
+{
+    (void)state;
+    return note("rollback_to");
+}
+
+static bool take_is_open(void *state)
+{
+    (void)state;
+    return !script.is_closed;
+}
+
+static int take_insert(void *state, const struct tercet_barrier_key *key, enum tercet_barrier_state to, bool *inserted)
+{
+    (void)state, (void)key, (void)to;
+    *inserted = script.inserts;
+    return note("insert");
+}
+
+static int take_move(void *state, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
+                     enum tercet_barrier_state to, bool *moved)
+{
+    (void)state, (void)key, (void)from, (void)to;
+    *moved = script.moves;
+    return note("move");
+}
+
+static int take_reply(void *state, const struct tercet_barrier_key *key, struct tercet_bytes reply)
+{
+    (void)state, (void)key, (void)reply;
+    return note("reply_save");
+}
+
+static int take_read(void *state, const struct tercet_barrier_key *key, struct tercet_barrier_row *row)
+{
+    (void)state, (void)key;
+    *row = (struct tercet_barrier_row){.state = script.row};
+    return note("read");
+}
+
+static int take_mark_read(void *state, uint64_t *mark)
+{
+    (void)state;
+    *mark = script.mark;
+    return note("mark_read");
+}
+
+static int take_mark_raise(void *state, uint64_t mark)
+{
+    (void)state, (void)mark;
+    return note("mark_raise");
+}
+
+static int take_collect(void *state, uint64_t mark, uint32_t rows_max)
+{
+    (void)state, (void)mark, (void)rows_max;
+    return note("collect");
+}
+
+static tercet_db take_db(void *state)
+{
+    return state;
+}
+
+static int take_rows_count(void *state, uint64_t *rows)
+{
+    (void)state;
+    *rows = 0;
+    return 0;
+}
+
+static const char *tell_error(void *state)
+{
+    (void)state;
+    return script.error;
+}
+
+static void take_close(void *state)
+{
+    (void)state;
+}
+
+static const struct tercet_barrier_driver driver = {.size = sizeof(driver),
+                                                    .begin = take_begin,
+                                                    .commit = take_commit,
+                                                    .rollback = take_rollback,
+                                                    .savepoint = take_savepoint,
+                                                    .release = take_release,
+                                                    .rollback_to = take_rollback_to,
+                                                    .is_open = take_is_open,
+                                                    .insert = take_insert,
+                                                    .move = take_move,
+                                                    .reply_save = take_reply,
+                                                    .read = take_read,
+                                                    .mark_read = take_mark_read,
+                                                    .mark_raise = take_mark_raise,
+                                                    .collect = take_collect,
+                                                    .db = take_db,
+                                                    .rows_count = take_rows_count,
+                                                    .error_text = tell_error,
+                                                    .close = take_close};
+
+/* -- The bench -------------------------------------------------------------------------------------------------- */
+
+static struct tercet_barrier *barrier;
+
+static void keep_log(enum tercet_log_level level, const char *line, void *ctx)
+{
+    (void)level, (void)ctx;
+    script.log_count++;
+    snprintf(script.logged, sizeof(script.logged), "%s", line);
+}
+
+static void open_barrier(void)
+{
+    const struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_log};
+    memset(&script, 0, sizeof(script));
+    script.inserts = script.moves = true;
+    cr_assert_eq(tercet_barrier_new(&barrier, &driver, &script, &options), 0);
+}
+
+static void close_barrier(void)
+{
+    tercet_barrier_close(barrier);
+}
+
+TestSuite(driver, .init = open_barrier, .fini = close_barrier, .timeout = 60);
+
+static struct tercet_barrier_call call_of(enum tercet_kind kind, tercet_barrier_hook hook)
+{
+    return (struct tercet_barrier_call){.kind = kind, .gid = "g", .branch = 1, .number = 5, .hook = hook};
+}
+
+static void expect_asked(const char *wanted)
+{
+    cr_expect_str_eq(script.asked, wanted, "asked: %s", script.asked);
+}
+
+static int run_one(struct tercet_barrier_call *call)
+{
+    tercet_barrier_run(barrier, call, 1);
+    return call->result;
+}
+
+static int fail_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)call, (void)db, (void)ctx;
+    return TERCET_AGAIN;
+}
+
+static int reply_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db, (void)ctx;
+    call->reply = strdup("seat 17");
+    call->reply_size = 7;
+    return 0;
+}
+
+/* -- One call --------------------------------------------------------------------------------------------------- */
+
+Test(driver, a_first_try)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, reply_hook);
+    cr_expect_eq(run_one(&call), 0);
+    cr_expect_eq(call.reply_size, 7);
+    expect_asked("begin mark_read savepoint insert reply_save release commit");
+    free(call.reply);
+}
+
+Test(driver, a_try_again)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.inserts = false;
+    script.row = TERCET_BARRIER_TRIED;
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin mark_read savepoint insert release read commit");
+}
+
+Test(driver, a_hook_that_fails_leaves_no_savepoint)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, fail_hook);
+    cr_expect_eq(run_one(&call), TERCET_AGAIN);
+    expect_asked("begin mark_read savepoint insert rollback_to release commit");
+}
+
+Test(driver, a_confirm)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin mark_read savepoint move release commit");
+}
+
+Test(driver, a_confirm_again)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    script.moves = false;
+    script.row = TERCET_BARRIER_CONFIRMED;
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin mark_read savepoint move release read commit");
+}
+
+Test(driver, a_cancel_of_nothing)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CANCEL, NULL);
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin mark_read insert commit");
+}
+
+Test(driver, work_that_cannot_be_committed_has_no_reply)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, reply_hook);
+    script.release_result = TERCET_INVALID;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    cr_expect_null(call.reply);
+    cr_expect_eq(call.reply_size, 0);
+    cr_expect_eq(script.log_count, 1);
+    expect_asked("begin mark_read savepoint insert reply_save release rollback_to release commit");
+}
+
+/* -- The mark --------------------------------------------------------------------------------------------------- */
+
+Test(driver, the_mark_is_raised_only_when_it_is_higher)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    script.mark = 1;
+    call.low_water = 1;
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin mark_read savepoint move release collect commit");
+    script.asked[0] = '\0';
+    call.low_water = 2;
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin mark_read savepoint move release mark_raise collect commit");
+}
+
+/* -- What is not asked ------------------------------------------------------------------------------------------ */
+
+Test(driver, nothing_for_calls_that_are_all_invalid)
+{
+    struct tercet_barrier_call calls[] = {call_of(TERCET_TRY, NULL), call_of(TERCET_CANCEL, NULL)};
+    calls[0].branch = 0;
+    calls[1].gid = "";
+    tercet_barrier_run(barrier, calls, 2);
+    cr_expect_eq(calls[0].result, TERCET_INVALID);
+    cr_expect_eq(calls[1].result, TERCET_INVALID);
+    expect_asked("");
+}
+
+Test(driver, nothing_past_the_last_call)
+{
+    struct tercet_barrier_call calls[] = {call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, NULL),
+                                          call_of(TERCET_TRY, fail_hook), call_of(TERCET_TRY, fail_hook)};
+    calls[1].alone = true;
+    tercet_barrier_run(barrier, calls, 3);
+    cr_expect_eq(calls[3].result, 0);
+    expect_asked("begin mark_read savepoint insert release commit begin mark_read savepoint insert release commit "
+                 "begin mark_read savepoint insert release commit");
+}
+
+/* -- What goes in ----------------------------------------------------------------------------------------------- */
+
+Test(driver, the_largest_numbers_are_taken)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    call.branch = TERCET_BRANCHES_MAX;
+    call.number = INT64_MAX;
+    call.low_water = INT64_MAX;
+    cr_expect_eq(run_one(&call), 0);
+    call.branch++;
+    cr_expect_eq(run_one(&call), TERCET_INVALID);
+}
+
+Test(driver, what_the_answer_held_before_does_not_count)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    call.reply_size = 7;
+    cr_expect_eq(run_one(&call), 0);
+    cr_expect_eq(call.reply_size, 0);
+}
+
+static int reply_of_nothing(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db, (void)ctx;
+    call->reply_size = 1;
+    return 0;
+}
+
+Test(driver, a_reply_that_is_not_there_is_invalid)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, reply_of_nothing);
+    cr_expect_eq(run_one(&call), TERCET_INVALID);
+    cr_expect_eq(call.reply_size, 0);
+}
+
+Test(driver, options_of_another_size)
+{
+    struct tercet_barrier *other = NULL;
+    struct tercet_barrier_options options = {.size = sizeof(options.size), .on_log = keep_log};
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    cr_assert_eq(tercet_barrier_new(&other, &driver, &script, &options), 0);
+    script.commit_result = TERCET_STORE;
+    tercet_barrier_run(other, &call, 1);
+    cr_expect_eq(call.result, TERCET_STORE);
+    cr_expect_eq(script.log_count, 0, "a field past the size was read");
+    tercet_barrier_close(other);
+    options.size = sizeof(options.size) - 1;
+    cr_expect_eq(tercet_barrier_new(&other, &driver, &script, &options), TERCET_INVALID);
+}
+
+/* -- What is logged --------------------------------------------------------------------------------------------- */
+
+Test(driver, a_long_error_is_logged_whole)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    memset(script.error, 'e', sizeof(script.error) - 1);
+    script.commit_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    cr_expect_not_null(strstr(script.logged, script.error), "%s", script.logged);
+    expect_asked("begin mark_read savepoint insert release commit rollback");
+}
+
+/* -- The application's own -------------------------------------------------------------------------------------- */
+
+static int own_work(tercet_db db, void *ctx)
+{
+    (void)db;
+    return *(const int *)ctx;
+}
+
+static int own_work_that_ends_it(tercet_db db, void *ctx)
+{
+    (void)db, (void)ctx;
+    script.is_closed = true;
+    return 0;
+}
+
+Test(driver, local_work_is_committed_and_not_rolled_back)
+{
+    int code = 0;
+    cr_expect_eq(tercet_barrier_local(barrier, own_work, &code), 0);
+    expect_asked("begin mark_read commit");
+    cr_expect_eq(script.log_count, 0);
+}
+
+Test(driver, local_work_that_fails_is_rolled_back)
+{
+    int code = TERCET_REFUSED;
+    cr_expect_eq(tercet_barrier_local(barrier, own_work, &code), TERCET_REFUSED);
+    expect_asked("begin mark_read rollback");
+    cr_expect_eq(script.log_count, 0);
+}
+
+Test(driver, local_work_that_ends_its_transaction_is_not_committed)
+{
+    cr_expect_eq(tercet_barrier_local(barrier, own_work_that_ends_it, NULL), TERCET_STORE);
+    expect_asked("begin mark_read rollback");
+    cr_expect_eq(script.log_count, 1);
+}
+
+/* -- What a hook must not --------------------------------------------------------------------------------------- */
+
+static int hook_that_asks_its_own_barrier(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    struct tercet_barrier_call another = call_of(TERCET_TRY, NULL);
+    (void)call, (void)db, (void)ctx;
+    return run_one(&another);
+}
+
+Test(driver, a_hook_that_asks_its_own_barrier_is_told, .signal = SIGABRT)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, hook_that_asks_its_own_barrier);
+    run_one(&call);
+}
