@@ -252,6 +252,31 @@ void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answe
             check_reply(answer->gid, answer->branches[i]->number, &answer->branches[i]->reply);
 }
 
+void check_list_asked(uint64_t id)
+{
+    sim->last_list = id;
+    for (int job = 0; job < sim->job_count; job++)
+        sim->seen[job].listed_floor = sim->seen[job].floor;
+}
+
+/* Who is not told of a transaction believes that it is not in that state. It may be left out when it came into the state after the
+ * list was asked for: what was told of before is there. */
+void check_left_out(uint64_t id, const Tercet__V1__ListResponse *list)
+{
+    int state = (int)(id & ((1u << LIST_BITS) - 1));
+    if (id != sim->last_list || state == LIST_RESOLVED || list->next_page_token[0] != '\0')
+        return;
+    for (int job = 0; job < sim->job_count; job++) {
+        const struct gid_seen *seen = &sim->seen[job];
+        bool is_missed = seen->state != 0 && !seen->is_resolved && seen->listed_floor >= rank_of(seen->state) &&
+                         (state == LIST_ANY || seen->state == state);
+        for (size_t i = 0; is_missed && i < list->n_transactions; i++)
+            is_missed = job_of(list->transactions[i]->gid) != job;
+        if (is_missed)
+            violation("S10", "%s is left out of a list by state %d, durable is state %d", gid_of(job), state, seen->state);
+    }
+}
+
 void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
 {
     struct gid_seen *seen = &sim->seen[job];

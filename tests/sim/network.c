@@ -218,7 +218,6 @@ static void check_answer(const struct crpc_call *call, int method, int job, stru
 {
     struct happening view = {.bytes = (uint8_t *)bytes.data, .size = bytes.size};
     ProtobufCMessage *message = NULL;
-    (void)call;
     if (method == METHOD_TRY) {
         message = happening_message(&view, &tercet__v1__try_response__descriptor);
         check_tried_sent(job, (const Tercet__V1__TryResponse *)message);
@@ -227,6 +226,7 @@ static void check_answer(const struct crpc_call *call, int method, int job, stru
         const Tercet__V1__ListResponse *list = (const Tercet__V1__ListResponse *)message;
         for (size_t i = 0; i < list->n_transactions; i++)
             check_answer_sent(method, job_of(list->transactions[i]->gid), list->transactions[i]);
+        check_left_out(call->id, list);
     } else if (answers_with_transaction(method)) {
         message = happening_message(&view, &tercet__v1__transaction__descriptor);
         check_answer_sent(method, job, (const Tercet__V1__Transaction *)message);

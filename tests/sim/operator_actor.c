@@ -46,11 +46,17 @@ static void pause_service(int service, bool is_paused)
     send(0, METHOD_PAUSE, &request.base);
 }
 
-static void list(bool resolved)
+/* The unresolved ones in one state, in any, or the resolved ones; the id says which. */
+static void list(void)
 {
     Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
-    request.resolved = resolved;
-    send(0, METHOD_LIST, &request.base);
+    Tercet__V1__State state = (Tercet__V1__State)random_between(LIST_ANY, LIST_RESOLVED);
+    request.resolved = state == LIST_RESOLVED;
+    request.n_states = state != LIST_ANY && !request.resolved ? 1 : 0;
+    request.states = &state;
+    uint64_t id = ++sim->last_id << LIST_BITS | state;
+    check_list_asked(id);
+    request_send(NODE_OPERATOR, 0, id, METHOD_LIST, &request.base);
 }
 
 static void act(struct happening *happening)
@@ -75,7 +81,7 @@ static void act(struct happening *happening)
         pause_service((int)random_below(sim->service_count), chance(5000));
         break;
     default:
-        list(chance(5000));
+        list();
         break;
     }
     happen(random_below(2 * sim->faults.operator_every_us), act);

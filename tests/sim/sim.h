@@ -332,6 +332,7 @@ struct gid_seen {
     bool is_resolved;
     uint64_t branches;     /* durable, in the state */
     int64_t asked_us;      /* when it was first asked for; its record may come much later */
+    int listed_floor;      /* `floor` when the last list was asked for */
     int shown;             /* the decision that somebody has seen: 0, TXN_CONFIRMING, TXN_CANCELLING */
     int floor;             /* the highest rank that a client has received */
     struct branch_seen branch[BRANCHES_SIM + 1];
@@ -341,6 +342,12 @@ void check_restored(const struct coordinator *c);
 void check_counts(struct coordinator *c);
 void check_call_sent(const Tercet__V1__Call *call);
 void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answer);
+/* What an operator's list is of, a state of txn.h or one of these, is in the low bits of its id. */
+#define LIST_ANY 0
+#define LIST_RESOLVED 4
+#define LIST_BITS 3
+void check_list_asked(uint64_t id);
+void check_left_out(uint64_t id, const Tercet__V1__ListResponse *list);
 void check_tried_sent(int job, const Tercet__V1__TryResponse *answer);
 void check_answer_received(int floor, int job, int state);
 /* An operator's decision was answered with OK. */
@@ -387,6 +394,7 @@ struct world {
     struct gid_seen seen[JOBS_MAX];
     struct totals_of_runs *totals;
     uint64_t last_id;
+    uint64_t last_list; /* the id of the last list that was asked for */
 };
 extern struct world *sim;
 
