@@ -4,6 +4,7 @@
  * here has no database: it writes down what it is asked, and answers what the test says.
  */
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ static struct script {
     char asked[512];
     bool inserts, moves;
     enum tercet_barrier_state row;
+    size_t row_reply_size;
     uint64_t mark;
     int release_result; /* of the next one */
     int commit_result;
@@ -106,6 +108,10 @@ static int take_read(void *state, const struct tercet_barrier_key *key, struct t
 {
     (void)state, (void)key;
     *row = (struct tercet_barrier_row){.state = script.row};
+    if (script.row_reply_size > 0) {
+        row->reply = calloc(1, script.row_reply_size);
+        row->reply_size = script.row_reply_size;
+    }
     return note("read");
 }
 
@@ -425,6 +431,56 @@ Test(driver, local_work_that_ends_its_transaction_is_not_committed)
     cr_expect_eq(tercet_barrier_local(barrier, own_work_that_ends_it, NULL), TERCET_STORE);
     expect_asked("begin mark_read rollback");
     cr_expect_eq(script.log_count, 1);
+}
+
+/* -- What is left behind ---------------------------------------------------------------------------------------- */
+
+#define ROUNDS 4000
+#define LARGE 1000 /* bytes of each reply: one that is left behind in every round is 4 MB */
+#define LEFT_MAX (256 * 1024)
+
+static int fail_with_a_reply(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db, (void)ctx;
+    call->reply = calloc(1, LARGE);
+    call->reply_size = LARGE;
+    return TERCET_AGAIN;
+}
+
+static void fail_once(void)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, fail_with_a_reply);
+    script.inserts = true;
+    cr_assert_eq(run_one(&call), TERCET_AGAIN);
+}
+
+static void ask_again(enum tercet_kind kind, enum tercet_barrier_state row, int result)
+{
+    struct tercet_barrier_call call = call_of(kind, NULL);
+    script.inserts = script.moves = false;
+    script.row = row;
+    script.row_reply_size = LARGE;
+    cr_assert_eq(run_one(&call), result);
+}
+
+static void open_and_close(void)
+{
+    struct tercet_barrier *other = NULL;
+    cr_assert_eq(tercet_barrier_new(&other, &driver, &script, NULL), 0);
+    tercet_barrier_close(other);
+}
+
+/* LeakSanitizer sees it, too; this is for those who build without. */
+Test(driver, nothing_is_left_behind)
+{
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < ROUNDS; i++) {
+        open_and_close();
+        fail_once();
+        ask_again(TERCET_TRY, TERCET_BARRIER_CANCELLED, TERCET_REFUSED);
+        ask_again(TERCET_CONFIRM, TERCET_BARRIER_CONFIRMED, 0);
+    }
+    cr_expect_lt(mallinfo2().uordblks, before + LEFT_MAX);
 }
 
 /* -- What a hook must not --------------------------------------------------------------------------------------- */
