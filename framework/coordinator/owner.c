@@ -379,7 +379,8 @@ static void handle(struct coordinator *c, struct event *event)
         committed(c, event->code);
         break;
     case EVENT_CLOSE:
-        c->is_closing = c->has_lost_callers = true;
+        c->is_closing = true;
+        c->has_lost_callers |= event->caller == NULL || event->caller->open_count > 0;
         break;
     case EVENT_STOP:
         c->is_stopping = true;

@@ -21,7 +21,7 @@ enum event_kind {
     EVENT_DETACHED,  /* instance: its stream has ended */
     EVENT_RESULT,    /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
     EVENT_COMMITTED, /* code: the store's result for the batch in flight */
-    EVENT_CLOSE,     /* takes no new transactions from here on; again: a caller was lost since */
+    EVENT_CLOSE,     /* takes no new transactions from here on; with a caller: that one was lost since */
     EVENT_STOP,
 };
 

@@ -113,12 +113,15 @@ static void lose_caller(struct caller *caller)
 {
     struct coordinator *c = caller->c;
     atomic_store(&caller->is_gone, true);
-    struct event *event = atomic_load(&c->is_draining) ? event_new(EVENT_CLOSE) : NULL;
-    if (event != NULL)
-        queue_post(&c->queue, event);
     if (caller->outbox != NULL)
         outbox_close(caller->outbox);
-    caller_unref(caller);
+    struct event *event = atomic_load(&c->is_draining) ? event_new(EVENT_CLOSE) : NULL;
+    if (event == NULL) {
+        caller_unref(caller);
+        return;
+    }
+    event->caller = caller;
+    queue_post(&c->queue, event);
 }
 
 static void on_unary_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
