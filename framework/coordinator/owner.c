@@ -314,8 +314,29 @@ static void target_answered(struct coordinator *c, const struct event *event)
     dispatch_result(c, NULL, event->call_id, result, event->text);
 }
 
-static void instance_message(struct coordinator *c, struct instance *instance, const Tercet__V1__AttachRequest *message)
+/* The stream's next message is asked for at the end of the turn: gRPC tells the peer of the room that this one has left, in
+ * a system call, and what the turn has to send is awaited. */
+static void read_later(struct coordinator *c, struct event *event)
 {
+    event->reads_on = true;
+    event->read_next = c->reading;
+    c->reading = event;
+}
+
+static void read_on(struct coordinator *c)
+{
+    while (c->reading != NULL) {
+        struct event *event = c->reading;
+        c->reading = event->read_next;
+        crpc_call_read(event->caller != NULL ? event->caller->call : event->instance->call);
+        event_free(event);
+    }
+}
+
+static void instance_message(struct coordinator *c, struct event *event)
+{
+    struct instance *instance = event->instance;
+    const Tercet__V1__AttachRequest *message = (const Tercet__V1__AttachRequest *)event->message;
     if (message->hello != NULL) {
         const char *wrong = dispatch_attach(c, instance, message->hello);
         if (wrong != NULL) {
@@ -328,18 +349,20 @@ static void instance_message(struct coordinator *c, struct instance *instance, c
     }
     for (size_t i = 0; i < message->n_results; i++)
         dispatch_result(c, instance, message->results[i]->id, message->results[i], message->results[i]->reason);
-    crpc_call_read(instance->call);
+    read_later(c, event);
 }
 
-static void session_message(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequests *message)
+static void session_message(struct coordinator *c, struct event *event)
 {
+    struct caller *caller = event->caller;
+    const Tercet__V1__SessionRequests *message = (const Tercet__V1__SessionRequests *)event->message;
     if (message == NULL) {
         caller->is_half_closed = true;
         finish_if_done(caller);
         return;
     }
     request_session(c, caller, message);
-    crpc_call_read(caller->call);
+    read_later(c, event);
 }
 
 static void committed(struct coordinator *c, int rc)
@@ -364,10 +387,10 @@ static void handle(struct coordinator *c, struct event *event)
             request_handle(c, event->caller, 0, event->method, event->message);
         break;
     case EVENT_SESSION:
-        session_message(c, event->caller, (const Tercet__V1__SessionRequests *)event->message);
+        session_message(c, event);
         break;
     case EVENT_ATTACHED:
-        instance_message(c, event->instance, (const Tercet__V1__AttachRequest *)event->message);
+        instance_message(c, event);
         break;
     case EVENT_DETACHED:
         dispatch_detach(c, event->instance);
@@ -410,7 +433,8 @@ static void handle_all(struct coordinator *c, struct event *events)
             refuse(c, event);
         else
             handle(c, event);
-        event_free(event);
+        if (!event->reads_on)
+            event_free(event);
     }
 }
 
@@ -492,9 +516,11 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
         dispatch_tick(c);
         request_tell_watchers(c);
         batch_submit(c);
-        dispatch_flush(c);
     }
-    flush_callers(c);
+    flush_callers(c); /* before the calls: somebody waits for an answer, and nobody for a confirm */
+    if (!atomic_load(&c->has_failed))
+        dispatch_flush(c);
+    read_on(c);
     tell_drained(c);
     arena_reset(&c->scratch);
 }

@@ -57,6 +57,7 @@ struct coordinator {
     struct arena scratch;      /* emptied every turn */
     struct caller *touched;    /* with answers to flush */
     struct entry *changed;     /* with watchers to be told */
+    struct event *reading;     /* of streams whose next message is to be asked for */
     int64_t now_ms;            /* one "now" a turn: monotonic, */
     int64_t wall_ms;           /* and wall clock */
     int64_t retention_check_ms;

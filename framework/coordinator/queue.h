@@ -47,6 +47,7 @@ enum method {
 
 struct event {
     struct event *next;
+    struct event *read_next;   /* of those that end with their stream's next message being asked for */
     enum event_kind kind;
     enum method method;
     struct caller *caller;     /* a reference */
@@ -54,6 +55,7 @@ struct event {
     ProtobufCMessage *message; /* the event's own */
     uint64_t call_id;
     int code;
+    bool reads_on;
     char text[TERCET_TEXT_MAX];
 };
 
