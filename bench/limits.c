@@ -21,6 +21,8 @@
 #define BLOCK_SIZE 4096
 #define GROUP_MAX 4096u
 #define VALUE_MAX (65536 + 1024)
+/* As many as the coordinator leaves together with one transaction in flight, about (coordinator/batch.h: LAZY_RIDE_MS). */
+#define ENDS_AT_ONCE 16
 /* About what record.h makes of a transaction with names as short as ours. */
 #define STATE_SIZE 100u
 #define STATE_BRANCH_SIZE 14u
@@ -95,18 +97,19 @@ static bool commit(struct bench_store *bench)
     return rc == 0;
 }
 
-/* One transaction at a time; the end of one goes with the first write of the next. */
+/* One transaction at a time; every so often the ends of the last ones go with the first write of the next. */
 static bool measure_single(struct bench_store *bench, struct limits_result *out)
 {
     uint32_t last = write_count(bench->options) - 1;
+    uint64_t ended = bench->next_number;
     int64_t end = now_ns() + bench->options->limits_s * INT64_C(1000000000);
     double cpu = process_cpu(getpid());
     uint64_t first = bench->next_number;
     for (; now_ns() < end || bench->next_number == first; bench->next_number++) {
         for (uint32_t write = 0; write < last; write++) {
             int64_t begin = now_ns();
-            if (write == 0 && bench->next_number > first)
-                put_write(bench, bench->next_number - 1, last);
+            while (write == 0 && (bench->next_number - first) % ENDS_AT_ONCE == 0 && ended < bench->next_number)
+                put_write(bench, ended++, last);
             put_write(bench, bench->next_number, write);
             if (!commit(bench))
                 return false;

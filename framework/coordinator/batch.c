@@ -269,16 +269,24 @@ int64_t batch_due_ms(const struct coordinator *c)
     return batcher->lazy_since_ms + LAZY_MAX_MS;
 }
 
+/* Whether what is lazy is as much as `count`, or as old as `ms`. */
+static bool lazy_has_come_to(const struct coordinator *c, size_t count, int64_t ms)
+{
+    const struct batcher *batcher = &c->batcher;
+    return batcher->lazy != NULL &&
+           (c->is_stopping || batcher->lazy_count >= count || c->now_ms >= batcher->lazy_since_ms + ms);
+}
+
 void batch_submit(struct coordinator *c)
 {
     struct batcher *batcher = &c->batcher;
     struct batch *batch = batcher->filling;
-    bool lazy_is_due = batcher->lazy != NULL && (c->is_stopping || batcher->lazy_count >= LAZY_MAX_COUNT ||
-                                                 c->now_ms >= batcher->lazy_since_ms + LAZY_MAX_MS);
-    if (batcher->in_flight != NULL || atomic_load(&c->has_failed) || (!batch->is_forced && !lazy_is_due))
+    bool is_needed = batch->is_forced || lazy_has_come_to(c, LAZY_MAX_COUNT, LAZY_MAX_MS);
+    if (batcher->in_flight != NULL || atomic_load(&c->has_failed) || !is_needed)
         return;
-    while (batcher->lazy != NULL)
-        add_dirty(batcher, batcher->lazy);
+    if (lazy_has_come_to(c, LAZY_RIDE_COUNT, LAZY_RIDE_MS))
+        while (batcher->lazy != NULL)
+            add_dirty(batcher, batcher->lazy);
     batch->bytes_taken = c->bytes_taken;
     close_batch(c, batch);
     batcher->in_flight = batch;
@@ -286,8 +294,8 @@ void batch_submit(struct coordinator *c)
     batcher->filling->seq = batch->seq + 1;
     pthread_mutex_lock(&batcher->lock);
     batcher->submitted = batch;
-    pthread_cond_signal(&batcher->changed);
     pthread_mutex_unlock(&batcher->lock);
+    pthread_cond_signal(&batcher->changed);
 }
 
 /* -- Effects ----------------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,9 @@
  * released when it is durable. Several states of one transaction within a batch collapse into one write.
  *
  *   forced   the transaction is written with this batch, and a batch with something forced is committed at once
- *   lazy     written with any later batch, at the latest LAZY_MAX_MS later: losing it costs one repeated call
+ *   lazy     written with a later batch that is there anyway, when there are LAZY_RIDE_COUNT or they are LAZY_RIDE_MS old: each
+ *            batch that ends transactions writes more pages, as many for one as for thirty. With a batch of its own at the
+ *            latest LAZY_MAX_MS later. Losing it costs one repeated call
  */
 #ifndef TERCET_BATCH_H
 #define TERCET_BATCH_H
@@ -17,6 +19,8 @@
 #include <pthread.h>
 #include <store.h>
 
+#define LAZY_RIDE_MS 25
+#define LAZY_RIDE_COUNT 32
 #define LAZY_MAX_MS 50
 #define LAZY_MAX_COUNT 4096
 

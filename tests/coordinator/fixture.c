@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fixture.h
+ */
+#include "fixture.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "plan.h"
+
+struct coordinator *fixture_start(struct store *store, size_t warm_max)
+{
+    const struct tercet_coordinator_options options = {.size = sizeof(options)};
+    char text[TERCET_TEXT_MAX] = "";
+    struct coordinator *c = calloc(1, sizeof(*c));
+    engine_init(c, &options, 1000, 1700000001000);
+    c->store = store;
+    c->restore_warm_max = warm_max;
+    c->store_stats = (struct store_stats){.bytes_max = 1u << 30, .disk_free_bytes = UINT64_MAX};
+    cr_assert_eq(engine_acquire(c), 0);
+    batcher_init(c);
+    cr_assert_eq(restore_all(c, text), 0, "%s", text);
+    return c;
+}
+
+void fixture_stop(struct coordinator *c)
+{
+    store_release(c->store, 0, c->epoch);
+    engine_clear(c);
+    batcher_free(c);
+    free(c);
+}
+
+void fixture_commit(struct coordinator *c)
+{
+    batch_submit(c);
+    cr_assert_not_null(c->batcher.submitted);
+    cr_assert_eq(batch_commit(c, c->batcher.submitted), 0);
+    batch_is_durable(c);
+}
+
+void fixture_begin(struct coordinator *c, int i)
+{
+    char gid[16], actions[2][32], made[TERCET_TEXT_MAX];
+    const char *text = NULL;
+    struct found found = {.entry = NULL};
+    Tercet__V1__Branch branches[2] = {TERCET__V1__BRANCH__INIT, TERCET__V1__BRANCH__INIT};
+    Tercet__V1__Branch *views[2] = {&branches[0], &branches[1]};
+    Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;
+    for (int b = 0; b < 2; b++) {
+        snprintf(actions[b], sizeof(actions[b]), "old-%d-%d/do", i, b);
+        branches[b].action = actions[b];
+    }
+    snprintf(gid, sizeof(gid), "order:%d", i);
+    request.gid = gid;
+    request.branches = views;
+    request.n_branches = 2;
+    cr_assert_eq(plan_run(c, &request, &found, &text, made), 0, "%s", text);
+    found_clear(&found);
+}

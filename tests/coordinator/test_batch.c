@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * When marks, which are lazy, are written: with a batch that is there anyway once they are many or old, with one of their own
+ * when they have waited long enough.
+ */
+#include "fixture.h"
+
+#include <criterion/criterion.h>
+
+#define TXNS (LAZY_RIDE_COUNT + 2)
+
+static struct store *store;
+static struct coordinator *c;
+static struct entry *entries[TXNS];
+
+static void init(void)
+{
+    cr_assert_eq(store_memory_open(&store, NULL), 0);
+    c = fixture_start(store, TXNS);
+    for (int i = 0; i < TXNS; i++)
+        fixture_begin(c, i);
+    fixture_commit(c);
+    int count = 0;
+    for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer)
+        entries[count++] = entry;
+    cr_assert_eq(count, TXNS);
+}
+
+static void fini(void)
+{
+    fixture_stop(c);
+    store_close(store);
+}
+
+TestSuite(batch, .init = init, .fini = fini);
+
+static void mark(int count)
+{
+    for (int i = 0; i < count; i++)
+        batch_lazy(c, entries[i]);
+}
+
+/* Forces another transaction's write; how many writes its batch has. */
+static size_t force_and_commit(void)
+{
+    batch_force(c, entries[TXNS - 1]);
+    batch_submit(c);
+    size_t count = c->batcher.in_flight->op_count;
+    cr_assert_eq(batch_commit(c, c->batcher.in_flight), 0);
+    batch_is_durable(c);
+    return count;
+}
+
+Test(batch, few_marks_let_a_batch_go_by)
+{
+    mark(LAZY_RIDE_COUNT - 1);
+    cr_expect_eq(force_and_commit(), 1);
+    cr_expect_eq(c->batcher.lazy_count, LAZY_RIDE_COUNT - 1);
+    cr_expect_not(batch_is_idle(c));
+}
+
+Test(batch, many_marks_ride_along)
+{
+    mark(LAZY_RIDE_COUNT);
+    cr_expect_eq(force_and_commit(), LAZY_RIDE_COUNT + 1);
+    cr_expect_eq(c->batcher.lazy_count, 0);
+    cr_expect(batch_is_idle(c));
+}
+
+Test(batch, old_marks_ride_along)
+{
+    mark(1);
+    c->now_ms += LAZY_RIDE_MS - 1;
+    cr_expect_eq(force_and_commit(), 1);
+    c->now_ms += 1;
+    cr_expect_eq(force_and_commit(), 2);
+    cr_expect(batch_is_idle(c));
+}
+
+Test(batch, marks_get_a_batch_of_their_own_in_the_end)
+{
+    mark(2);
+    cr_expect_eq(batch_due_ms(c), c->now_ms + LAZY_MAX_MS);
+    c->now_ms += LAZY_MAX_MS - 1;
+    batch_submit(c);
+    cr_expect_null(c->batcher.in_flight);
+    c->now_ms += 1;
+    batch_submit(c);
+    cr_assert_not_null(c->batcher.in_flight);
+    cr_expect_eq(c->batcher.in_flight->op_count, 2);
+}
+
+Test(batch, a_mark_that_is_told_of_is_forced)
+{
+    mark(2);
+    batch_force(c, entries[0]);
+    batch_submit(c);
+    cr_assert_not_null(c->batcher.in_flight);
+    cr_expect_eq(c->batcher.in_flight->op_count, 1);
+    cr_expect_eq(c->batcher.lazy_count, 1);
+}
+
+Test(batch, a_stop_takes_all_marks)
+{
+    mark(1);
+    c->is_stopping = true;
+    batch_submit(c);
+    cr_assert_not_null(c->batcher.in_flight);
+    cr_expect_eq(c->batcher.in_flight->op_count, 1);
+    cr_expect_eq(c->batcher.lazy_count, 0);
+}
