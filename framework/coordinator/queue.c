@@ -70,9 +70,9 @@ void queue_post(struct queue *queue, struct event *event)
     event->next = NULL;
     *queue->last_next = event;
     queue->last_next = &event->next;
-    if (was_empty)
-        pthread_cond_signal(&queue->changed);
     pthread_mutex_unlock(&queue->lock);
+    if (was_empty) /* not sooner: the owner would wait for the lock */
+        pthread_cond_signal(&queue->changed);
 }
 
 struct timespec timespec_of_ms(int64_t ms)

@@ -22,6 +22,7 @@
 #define PARTICIPANT_WINDOW_MAX 65536u
 #define PARTICIPANT_BATCH_DEFAULT 64u
 #define PARTICIPANT_BATCH_MAX 1024u
+#define PARTICIPANT_FEW_CALLS 4u
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
 #define PARTICIPANT_RECONNECT_MS_LONGEST 250u
@@ -95,6 +96,7 @@ struct tercet_participant {
     pthread_cond_t changed; /* the keeper, and those who wait or close */
     struct participant_task *first, **last_next;
     uint32_t task_count; /* in the queue */
+    bool is_waiting;     /* the worker, for work */
     bool is_closing;
     struct participant_stream *stream; /* attach mode; NULL: none */
     bool is_registering;               /* listen mode: a registration is under way */
@@ -114,8 +116,9 @@ void participant_message_unref(struct participant_message *message);
 struct participant_task *participant_task_new(const Tercet__V1__Call *call, struct participant_message *message);
 void participant_task_free(struct participant_task *task);
 
-/* With the lock held. */
+/* With the lock held, which participant_unlock gives back. Only then does it wake the worker, which would wait for the lock. */
 void participant_push(struct tercet_participant *participant, struct participant_task *task);
+void participant_unlock(struct tercet_participant *participant);
 /* The first task, or NULL. */
 struct participant_task *participant_pop(struct tercet_participant *participant);
 
@@ -126,8 +129,11 @@ void participant_stream_unref(struct participant_stream *stream);
 
 /* Opens a stream and says hello; with the lock held. */
 void participant_attach(struct tercet_participant *participant);
-/* Reads on when the queue has room again; with the lock held. */
-void participant_read_on(struct tercet_participant *participant);
+/* The stream, when it is held and the queue has room again: it is to be read on, once the lock, which is held here, is free: gRPC
+ * sends something then. NULL: there is nothing to be read. */
+struct participant_stream *participant_take_held(struct tercet_participant *participant);
+/* Reads on, if there is a stream, and drops it. */
+void participant_read_on(struct participant_stream *stream);
 /* Waits, within bounds, until the results have left and the coordinator has ended the stream. */
 void participant_detach(struct tercet_participant *participant);
 

@@ -25,14 +25,29 @@ static void push_call(struct participant_stream *stream, const Tercet__V1__Call 
     participant_push(stream->participant, task);
 }
 
-void participant_read_on(struct tercet_participant *participant)
+struct participant_stream *participant_take_held(struct tercet_participant *participant)
 {
     struct participant_stream *stream = participant->stream;
     bool has_room = participant->task_count < participant->window || participant->is_closing;
     if (stream == NULL || !stream->is_held || !has_room)
-        return;
+        return NULL;
     stream->is_held = false;
+    return participant_stream_ref(stream);
+}
+
+void participant_read_on(struct participant_stream *stream)
+{
+    if (stream == NULL)
+        return;
     crpc_call_read(stream->call);
+    participant_stream_unref(stream);
+}
+
+/* Few calls, and a worker who waits for them: it reads on when their results have left. What gRPC sends to ask for more would get
+ * in their way (a thread that finds the connection taken leaves its message to a third). */
+static bool is_worker_to_read_on(const struct tercet_participant *participant)
+{
+    return participant->is_waiting && participant->task_count > 0 && participant->task_count <= PARTICIPANT_FEW_CALLS;
 }
 
 static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ctx)
@@ -55,8 +70,9 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
         push_call(stream, response->calls[i], message);
     participant_accepted(participant);
     stream->is_held = true;
-    participant_read_on(participant);
-    pthread_mutex_unlock(&participant->lock);
+    struct participant_stream *held = is_worker_to_read_on(participant) ? NULL : participant_take_held(participant);
+    participant_unlock(participant);
+    participant_read_on(held);
     participant_message_unref(message);
 }
 
@@ -168,7 +184,7 @@ void participant_detach(struct tercet_participant *participant)
         runtime_wait_until(&participant->changed, &participant->lock, until_ms);
     if (participant->is_accepted && is_attached(participant, until_ms)) {
         crpc_call_half_close(participant->stream->call);
-        participant_read_on(participant);
+        participant_read_on(participant_take_held(participant));
     }
     while (participant->is_accepted && is_attached(participant, until_ms))
         runtime_wait_until(&participant->changed, &participant->lock, until_ms);

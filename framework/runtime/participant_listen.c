@@ -56,7 +56,7 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
     bool is_full = participant->task_count >= participant->window;
     if (!is_closing && !is_full)
         participant_push(participant, task);
-    pthread_mutex_unlock(&participant->lock);
+    participant_unlock(participant);
     if (is_closing)
         crpc_call_fail(call, CRPC_UNAVAILABLE, "this instance is closing");
     else if (is_full)

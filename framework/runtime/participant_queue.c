@@ -66,7 +66,14 @@ void participant_push(struct tercet_participant *participant, struct participant
     task->next = NULL;
     *participant->last_next = task;
     participant->last_next = &task->next;
-    if (participant->task_count++ == 0)
+    participant->task_count++;
+}
+
+void participant_unlock(struct tercet_participant *participant)
+{
+    bool has_work = participant->task_count > 0;
+    pthread_mutex_unlock(&participant->lock);
+    if (has_work)
         pthread_cond_signal(&participant->work);
 }
 
