@@ -53,9 +53,14 @@ static void add_block(struct arena *arena, size_t size)
     arena->used = 0;
 }
 
+static size_t round_up(size_t size)
+{
+    return (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    size_t rounded = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    size_t rounded = round_up(size);
     if (arena->blocks == NULL || arena->blocks->capacity - arena->used < rounded)
         add_block(arena, rounded);
     void *memory = arena->blocks->data + arena->used;
@@ -69,6 +74,15 @@ void *arena_copy(struct arena *arena, const void *data, size_t size)
     if (size > 0)
         memcpy(copy, data, size);
     return copy;
+}
+
+struct crpc_bytes arena_pack(struct arena *arena, size_t head_size, const ProtobufCMessage *message)
+{
+    size_t size_max = head_size + crpc_message_size_max(message);
+    uint8_t *data = arena_alloc(arena, size_max);
+    size_t size = head_size + protobuf_c_message_pack(message, data + head_size);
+    arena->used -= round_up(size_max) - round_up(size);
+    return (struct crpc_bytes){data, size};
 }
 
 static void free_blocks(struct arena_block *block)

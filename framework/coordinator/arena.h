@@ -5,6 +5,7 @@
 #ifndef TERCET_ARENA_H
 #define TERCET_ARENA_H
 
+#include <crpc/crpc.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -18,6 +19,8 @@ struct arena {
  * decision down must. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_copy(struct arena *arena, const void *data, size_t size);
+/* The message's bytes behind a head that the caller fills. */
+struct crpc_bytes arena_pack(struct arena *arena, size_t head_size, const ProtobufCMessage *message);
 
 /* Frees everything but one block for the next use. */
 void arena_reset(struct arena *arena);

@@ -347,18 +347,15 @@ void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMe
                  struct entry *entry)
 {
     struct batch *batch = holding_batch(c, entry);
-    struct arena *arena = batch != NULL ? &batch->arena : &c->scratch;
-    size_t size = protobuf_c_message_get_packed_size(snapshot);
-    uint8_t *data = arena_alloc(arena, size);
-    protobuf_c_message_pack(snapshot, data);
+    struct crpc_bytes bytes = arena_pack(batch != NULL ? &batch->arena : &c->scratch, 0, snapshot);
     if (batch == NULL) {
-        caller_watch_push(caller, (struct crpc_bytes){data, size}, is_last);
+        caller_watch_push(caller, bytes, is_last);
         return;
     }
     struct effect *effect = add_effect(batch, EFFECT_WATCH);
     caller_ref(caller);
     effect->caller = caller;
-    effect->answer.bytes = (struct crpc_bytes){data, size};
+    effect->answer.bytes = bytes;
     effect->is_last = is_last;
 }
 

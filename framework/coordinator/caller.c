@@ -50,14 +50,6 @@ void caller_unref(struct caller *caller)
 
 /* -- Encoding -------------------------------------------------------------------------------------------------------- */
 
-static struct crpc_bytes pack(struct arena *arena, const ProtobufCMessage *message)
-{
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *data = arena_alloc(arena, size);
-    protobuf_c_message_pack(message, data);
-    return (struct crpc_bytes){data, size};
-}
-
 static void set_response(Tercet__V1__SessionResponse *response, const ProtobufCMessage *message)
 {
     if (message == NULL)
@@ -84,9 +76,9 @@ struct answer caller_encode(const struct caller *caller, struct arena *arena, ui
         response.code = (uint32_t)answer.code;
         response.message = answer.text != NULL ? (char *)answer.text : response.message;
         set_response(&response, reply->message);
-        answer.bytes = pack(arena, &response.base);
+        answer.bytes = arena_pack(arena, 0, &response.base);
     } else if (reply->error == 0) {
-        answer.bytes = pack(arena, reply->message);
+        answer.bytes = arena_pack(arena, 0, reply->message);
     }
     return answer;
 }

@@ -137,10 +137,8 @@ static void apply_options(struct entry *entry, const Tercet__V1__Options *option
 
 static uint64_t digest_options(struct arena *arena, const Tercet__V1__Options *options)
 {
-    size_t size = protobuf_c_message_get_packed_size(&options->base);
-    uint8_t *bytes = arena_alloc(arena, size);
-    protobuf_c_message_pack(&options->base, bytes);
-    return XXH3_64bits(bytes, size);
+    struct crpc_bytes bytes = arena_pack(arena, 0, &options->base);
+    return XXH3_64bits(bytes.data, bytes.size);
 }
 
 /* -- Beginning -------------------------------------------------------------------------------------------------------------- */

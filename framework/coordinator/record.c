@@ -24,16 +24,15 @@ static uint64_t checksum(const uint8_t *record, size_t size)
 
 struct crpc_bytes record_encode(struct arena *arena, enum record_type type, const ProtobufCMessage *message)
 {
-    size_t size = RECORD_HEAD_SIZE + protobuf_c_message_get_packed_size(message);
-    uint8_t *record = arena_alloc(arena, size);
+    struct crpc_bytes bytes = arena_pack(arena, RECORD_HEAD_SIZE, message);
+    uint8_t *record = (uint8_t *)bytes.data;
     memset(record, 0, RECORD_HEAD_SIZE);
     record[0] = RECORD_VERSION;
     record[1] = (uint8_t)type;
-    protobuf_c_message_pack(message, record + RECORD_HEAD_SIZE);
-    uint64_t sum = checksum(record, size);
+    uint64_t sum = checksum(record, bytes.size);
     for (int i = 0; i < 8; i++)
         record[4 + i] = (uint8_t)(sum >> (8 * i));
-    return (struct crpc_bytes){record, size};
+    return bytes;
 }
 
 static const ProtobufCMessageDescriptor *descriptor_of(enum record_type type)

@@ -427,10 +427,7 @@ static void watch(struct request *r, const Tercet__V1__WatchRequest *message)
             add_waiter(r, found.entry, WAITER_WATCH, 0);
     } else {
         Tercet__V1__Transaction *snapshot = snapshot_of_resolved(&r->c->scratch, found.number, found.resolved);
-        size_t size = protobuf_c_message_get_packed_size(&snapshot->base);
-        uint8_t *bytes = arena_alloc(&r->c->scratch, size);
-        protobuf_c_message_pack(&snapshot->base, bytes);
-        caller_watch_push(r->caller, (struct crpc_bytes){bytes, size}, true);
+        caller_watch_push(r->caller, arena_pack(&r->c->scratch, 0, &snapshot->base), true);
     }
     found_clear(&found);
 }

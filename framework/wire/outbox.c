@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define MESSAGE_SIZE_FIRST 512u
+#define HEAD_SIZE_MAX 20u /* two varints */
 
 struct message {
     struct message *next;
@@ -120,46 +121,62 @@ static struct message *message_for(struct outbox *outbox, size_t size)
     return make_room(last, size) ? last : NULL;
 }
 
-/* Makes room for one element and writes its tag and length. *out is where its `size` bytes belong. */
-static int begin_record(struct outbox *outbox, unsigned field, size_t size, uint8_t **out)
+/* An element's tag and length. */
+static size_t head_encode(uint8_t *out, unsigned field, size_t size)
 {
-    uint8_t head[20];
-    size_t head_size = varint_encode(head, (uint64_t)field << 3 | 2);
-    head_size += varint_encode(head + head_size, size);
+    size_t tag_size = varint_encode(out, (uint64_t)field << 3 | 2);
+    return tag_size + varint_encode(out + tag_size, size);
+}
 
+/* Where an element of at most `size_max` bytes begins: its head, then the bytes at *body_out. */
+static int begin_record(struct outbox *outbox, unsigned field, size_t size_max, uint8_t **body_out)
+{
+    uint8_t head[HEAD_SIZE_MAX];
+    size_t head_size = head_encode(head, field, size_max);
     if (outbox->is_closed)
         return CRPC_ECLOSED;
-    if (outbox->bytes + head_size + size > outbox->bytes_max)
+    if (outbox->bytes + head_size + size_max > outbox->bytes_max)
         return CRPC_ETOOBIG;
-    struct message *message = message_for(outbox, head_size + size);
+    struct message *message = message_for(outbox, head_size + size_max);
     if (message == NULL)
         return CRPC_ENOMEM;
-    memcpy(message->data + message->size, head, head_size);
-    *out = message->data + message->size + head_size;
+    *body_out = message->data + message->size + head_size;
+    return 0;
+}
+
+/* The element has `size` bytes. Its head may have become shorter than the room that was left for it. */
+static void end_record(struct outbox *outbox, unsigned field, const uint8_t *body, size_t size)
+{
+    struct message *message = outbox->last;
+    uint8_t *start = message->data + message->size;
+    size_t head_size = head_encode(start, field, size);
+    if (start + head_size != body)
+        memmove(start + head_size, body, size);
     message->size += head_size + size;
     outbox->bytes += head_size + size;
-    return 0;
 }
 
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
 {
-    uint8_t *room = NULL;
-    size_t size = protobuf_c_message_get_packed_size(record);
+    uint8_t *body = NULL;
+    size_t size_max = crpc_message_size_max(record);
     pthread_mutex_lock(&outbox->lock);
-    int rc = begin_record(outbox, field, size, &room);
+    int rc = begin_record(outbox, field, size_max, &body);
     if (rc == 0)
-        protobuf_c_message_pack(record, room);
+        end_record(outbox, field, body, protobuf_c_message_pack(record, body));
     pthread_mutex_unlock(&outbox->lock);
     return rc;
 }
 
 int outbox_put_bytes(struct outbox *outbox, unsigned field, struct crpc_bytes record)
 {
-    uint8_t *room = NULL;
+    uint8_t *body = NULL;
     pthread_mutex_lock(&outbox->lock);
-    int rc = begin_record(outbox, field, record.size, &room);
+    int rc = begin_record(outbox, field, record.size, &body);
     if (rc == 0 && record.size > 0)
-        memcpy(room, record.data, record.size);
+        memcpy(body, record.data, record.size);
+    if (rc == 0)
+        end_record(outbox, field, body, record.size);
     pthread_mutex_unlock(&outbox->lock);
     return rc;
 }

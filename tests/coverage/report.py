@@ -23,6 +23,7 @@ FILES = [
     "framework/coordinator/plan.c",
     "framework/coordinator/record.c",
     "rpc/src/decode.c",
+    "rpc/src/encode.c",
 ]
 EXPLAINED = pathlib.Path(__file__).parent / "explained"
 

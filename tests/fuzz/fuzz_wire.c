@@ -86,6 +86,7 @@ static struct crpc_bytes pack(const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *data = malloc(size > 0 ? size : 1);
+    MUST(size <= crpc_message_size_max(message));
     MUST(data != NULL && protobuf_c_message_pack(message, data) == size);
     return (struct crpc_bytes){data, size};
 }

@@ -45,23 +45,30 @@ static int put(struct bench *bench, uint8_t byte, size_t size)
     return rc;
 }
 
+/* Takes a record from a message that was sent. */
+static struct crpc_bytes take_record(struct crpc_bytes *message)
+{
+    const uint8_t *at = message->data;
+    const uint8_t *end = at + message->size;
+    size_t size = 0;
+    cr_assert_eq(*at++, FIELD << 3 | 2);
+    for (unsigned shift = 0;; shift += 7) {
+        size |= (size_t)(*at & 0x7f) << shift;
+        if (*at++ < 0x80)
+            break;
+    }
+    cr_assert_leq(size, (size_t)(end - at));
+    *message = (struct crpc_bytes){at + size, (size_t)(end - at) - size};
+    return (struct crpc_bytes){at, size};
+}
+
 /* The records of a message that was sent: their count; the first bytes of each in `firsts`. */
 static size_t records_of(struct crpc_bytes message, uint8_t firsts[8])
 {
-    const uint8_t *at = message.data;
-    const uint8_t *end = at + message.size;
     size_t count = 0;
-    while (at < end) {
-        size_t size = 0;
-        cr_assert_eq(*at++, FIELD << 3 | 2);
-        for (unsigned shift = 0;; shift += 7) {
-            size |= (size_t)(*at & 0x7f) << shift;
-            if (*at++ < 0x80)
-                break;
-        }
-        cr_assert_leq(size, (size_t)(end - at));
-        firsts[count++ % 8] = size > 0 ? *at : 0;
-        at += size;
+    while (message.size > 0) {
+        struct crpc_bytes record = take_record(&message);
+        firsts[count++ % 8] = record.size > 0 ? *(const uint8_t *)record.data : 0;
     }
     return count;
 }
@@ -116,6 +123,48 @@ Test(outbox, what_is_put_decodes)
     tercet__v1__transaction__free_unpacked(copy, NULL);
     cr_assert_eq(bench.call.sends[0].size, data[1] + 4u, "and an empty record");
     bench_close(&bench);
+}
+
+static void check_branch(struct crpc_bytes record, uint32_t number, size_t payload_size)
+{
+    Tercet__V1__Branch *branch = tercet__v1__branch__unpack(NULL, record.size, record.data);
+    cr_assert_not_null(branch);
+    cr_expect_eq(branch->number, number);
+    cr_expect_str_eq(branch->action, "a/b");
+    cr_expect_eq(branch->payload.len, payload_size);
+    for (size_t i = 0; i < branch->payload.len; i++)
+        cr_assert_eq(branch->payload.data[i], (uint8_t)i);
+    tercet__v1__branch__free_unpacked(branch, NULL);
+}
+
+/* Of how many bytes a record is, is known when it has been packed; its length in front of it is as short as it can be. */
+Test(outbox, records_around_every_length_of_a_length)
+{
+    static const size_t around[] = {0, 100, 128, 16256, 16384};
+    uint8_t payload[17000];
+    for (size_t i = 0; i < sizeof(payload); i++)
+        payload[i] = (uint8_t)i;
+    for (size_t a = 0; a < sizeof(around) / sizeof(around[0]); a++) {
+        struct bench bench;
+        bench_open(&bench, 64 * BYTES_MAX);
+        for (uint32_t i = 0; i < 40; i++) {
+            Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT;
+            branch.number = i + 1;
+            branch.action = (char *)"a/b";
+            branch.payload.data = payload;
+            branch.payload.len = around[a] + i;
+            cr_assert_eq(outbox_put(bench.outbox, FIELD, &branch.base), 0);
+        }
+        outbox_flush(bench.outbox);
+        while (!outbox_is_empty(bench.outbox))
+            outbox_sent(bench.outbox, true);
+        uint32_t count = 0;
+        for (size_t i = 0; i < bench.call.send_count; i++)
+            for (struct crpc_bytes message = bench.call.sends[i]; message.size > 0; count++)
+                check_branch(take_record(&message), count + 1, around[a] + count);
+        cr_expect_eq(count, 40);
+        bench_close(&bench);
+    }
 }
 
 Test(outbox, a_large_backlog_goes_in_pieces)
