@@ -231,6 +231,7 @@ static const char *measure(struct load *load, struct observer *observer)
     let_run(load, load->options->warmup_s);
     if (!observer_look(observer, &begin, shared))
         return "the coordinator gives no statistics";
+    observer_close(observer);
     set_window(load, begin.at_ns, INT64_MAX);
     let_run(load, load->options->duration_s);
     if (!observer_look(observer, &end, shared))
@@ -298,12 +299,12 @@ static struct load *load_new(struct shared *shared)
 
 int role_load(struct shared *shared)
 {
-    struct observer observer = {.loop = NULL};
+    struct observer observer = {.coordinator = shared->coordinator};
     struct load *load = load_new(shared);
     int status = 0;
     if (load == NULL)
         return role_fail("out of memory");
-    const char *why = observer_open(&observer, shared->coordinator);
+    const char *why = observer_open(&observer);
     if (why == NULL)
         why = load->backend->open(load);
     if (why == NULL) {

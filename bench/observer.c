@@ -19,11 +19,13 @@
 #define PAUSE_MS_MAX 500
 #define OPEN_PER_PAUSE_MS 1000 /* the more are open, the longer the coordinator may take to count them */
 
-const char *observer_open(struct observer *out, const char *coordinator)
+const char *observer_open(struct observer *observer)
 {
-    int rc = crpc_loop_new(&out->loop, NULL);
+    int rc = crpc_loop_new(&observer->loop, NULL);
     if (rc == 0)
-        rc = crpc_channel_new(&out->channel, out->loop, coordinator, NULL);
+        rc = crpc_channel_new(&observer->channel, observer->loop, observer->coordinator, NULL);
+    if (rc != 0)
+        observer_close(observer);
     return rc == 0 ? NULL : crpc_strerror(rc);
 }
 
@@ -31,7 +33,8 @@ void observer_close(struct observer *observer)
 {
     crpc_channel_free(observer->channel);
     crpc_loop_free(observer->loop);
-    *observer = (struct observer){.loop = NULL};
+    observer->channel = NULL;
+    observer->loop = NULL;
 }
 
 bool observer_ask(struct observer *observer, struct snapshot *out)
@@ -41,6 +44,8 @@ bool observer_ask(struct observer *observer, struct snapshot *out)
         .size = sizeof(options), .timeout_ms = STATISTICS_TIMEOUT_MS, .wait_for_ready = true};
     ProtobufCMessage *reply = NULL;
     *out = (struct snapshot){.at_ns = 0};
+    if (observer->loop == NULL && observer_open(observer) != NULL)
+        return false;
     if (crpc_unary(&reply, observer->channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &options,
                    NULL) != 0)
         return false;
@@ -130,8 +135,8 @@ static int serve(struct observer *observer, struct shared *shared)
 
 int role_observer(struct shared *shared)
 {
-    struct observer observer = {.loop = NULL};
-    const char *why = observer_open(&observer, shared->coordinator);
+    struct observer observer = {.coordinator = shared->coordinator};
+    const char *why = observer_open(&observer);
     int status = why == NULL ? serve(&observer, shared) : role_fail("%s", why);
     observer_close(&observer);
     return status;

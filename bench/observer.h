@@ -10,14 +10,16 @@
 struct crpc_loop;
 struct crpc_channel;
 
-/* Zeroed: closed. */
 struct observer {
-    struct crpc_loop *loop;
+    const char *coordinator;
+    struct crpc_loop *loop; /* NULL: closed */
     struct crpc_channel *channel;
 };
 
 /* 0, or an error text. */
-const char *observer_open(struct observer *out, const char *coordinator);
+const char *observer_open(struct observer *observer);
+/* Until the next question, which opens it again: gRPC's pollers share a process's connections, so one that waits for nothing would
+ * take the load's messages and hand them on. */
 void observer_close(struct observer *observer);
 
 /* The statistics. False: there are none. */
