@@ -67,7 +67,10 @@ int batcher_start(struct coordinator *c)
 {
     struct batcher *batcher = &c->batcher;
     batcher_init(c);
-    return pthread_create(&batcher->thread, NULL, run_committer, c) == 0 ? 0 : TERCET_NOMEM;
+    if (pthread_create(&batcher->thread, NULL, run_committer, c) != 0)
+        return TERCET_NOMEM;
+    pthread_setname_np(batcher->thread, "tercet-commit");
+    return 0;
 }
 
 static void drop_effects(struct batch *batch)

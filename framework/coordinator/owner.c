@@ -538,7 +538,10 @@ static void *run_owner(void *ctx)
 int owner_start(struct coordinator *c)
 {
     c->retention_check_ms = c->now_ms; /* its clock is written down before anything ends by it */
-    return pthread_create(&c->thread, NULL, run_owner, c) == 0 ? 0 : TERCET_NOMEM;
+    if (pthread_create(&c->thread, NULL, run_owner, c) != 0)
+        return TERCET_NOMEM;
+    pthread_setname_np(c->thread, "tercet-owner");
+    return 0;
 }
 
 static void post(struct coordinator *c, enum event_kind kind)

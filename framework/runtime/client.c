@@ -61,7 +61,9 @@ int tercet_client_open(struct tercet_client **out, const char *coordinator, cons
         return TERCET_NOMEM;
     }
     rc = runtime_link_open(&client->link, coordinator, &credentials, text);
-    if (rc == 0 && pthread_create(&client->timer, NULL, client_timer_run, client) != 0) {
+    if (rc == 0 && pthread_create(&client->timer, NULL, client_timer_run, client) == 0) {
+        pthread_setname_np(client->timer, "tercet-timer");
+    } else if (rc == 0) {
         runtime_text(text, "no thread can be started");
         rc = TERCET_NOMEM;
     }

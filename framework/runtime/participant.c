@@ -125,7 +125,11 @@ static int start_threads(struct tercet_participant *participant)
     participant->is_worker_started = pthread_create(&participant->worker, NULL, participant_work, participant) == 0;
     if (participant->is_worker_started)
         participant->is_keeper_started = pthread_create(&participant->keeper, NULL, keep, participant) == 0;
-    return participant->is_keeper_started ? 0 : TERCET_NOMEM;
+    if (!participant->is_keeper_started)
+        return TERCET_NOMEM;
+    pthread_setname_np(participant->worker, "tercet-worker");
+    pthread_setname_np(participant->keeper, "tercet-keeper");
+    return 0;
 }
 
 /* Everything in order; what was begun is undone by closing. */

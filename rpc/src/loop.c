@@ -32,8 +32,10 @@ static void *poll_run(void *arg)
 static bool poller_start(struct poller *poller)
 {
     poller->queue = grpc_completion_queue_create_for_next(NULL);
-    if (pthread_create(&poller->thread, NULL, poll_run, poller->queue) == 0)
+    if (pthread_create(&poller->thread, NULL, poll_run, poller->queue) == 0) {
+        pthread_setname_np(poller->thread, "crpc-poller");
         return true;
+    }
     grpc_completion_queue_shutdown(poller->queue);
     poll_run(poller->queue);
     is_poller = false;
