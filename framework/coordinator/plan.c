@@ -159,13 +159,19 @@ static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bo
     return TERCET_EXISTS;
 }
 
+/* Those that have ended stay in the table until they are written. */
+static size_t unresolved(const struct table *table)
+{
+    return table->count - table->counts.in_state[TXN_CONFIRMED] - table->counts.in_state[TXN_CANCELLED];
+}
+
 static int may_add(struct coordinator *c, uint64_t room, const char **text)
 {
     if (c->is_closing) {
         *text = COORDINATOR_STOPPING;
         return TERCET_UNAVAILABLE;
     }
-    if (c->table.count >= c->options.open_max) {
+    if (unresolved(&c->table) >= c->options.open_max) {
         *text = "too many transactions are unresolved (--open-max): see tercetctl ls";
         return TERCET_EXHAUSTED;
     }

@@ -100,6 +100,15 @@ Test(batch, a_mark_that_is_told_of_is_forced)
     cr_expect_eq(c->batcher.lazy_count, 1);
 }
 
+Test(batch, what_has_ended_and_waits_is_not_unresolved)
+{
+    c->options.open_max = TXNS;
+    entries[0]->txn.state = TXN_CONFIRMED;
+    table_recount(&c->table, entries[0]);
+    mark(1);
+    fixture_begin(c, TXNS); /* there is room for one */
+}
+
 Test(batch, a_stop_takes_all_marks)
 {
     mark(1);
