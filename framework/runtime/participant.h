@@ -22,7 +22,6 @@
 #define PARTICIPANT_WINDOW_MAX 65536u
 #define PARTICIPANT_BATCH_DEFAULT 64u
 #define PARTICIPANT_BATCH_MAX 1024u
-#define PARTICIPANT_FEW_CALLS 4u
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
 #define PARTICIPANT_RECONNECT_MS_LONGEST 250u
@@ -96,7 +95,6 @@ struct tercet_participant {
     pthread_cond_t changed; /* the keeper, and those who wait or close */
     struct participant_task *first, **last_next;
     uint32_t task_count; /* in the queue */
-    bool is_waiting;     /* the worker, for work */
     bool is_closing;
     struct participant_stream *stream; /* attach mode; NULL: none */
     bool is_registering;               /* listen mode: a registration is under way */

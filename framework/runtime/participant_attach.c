@@ -43,13 +43,6 @@ void participant_read_on(struct participant_stream *stream)
     participant_stream_unref(stream);
 }
 
-/* Few calls, and a worker who waits for them: it reads on when their results have left. What gRPC sends to ask for more would get
- * in their way (a thread that finds the connection taken leaves its message to a third). */
-static bool is_worker_to_read_on(const struct tercet_participant *participant)
-{
-    return participant->is_waiting && participant->task_count > 0 && participant->task_count <= PARTICIPANT_FEW_CALLS;
-}
-
 static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ctx)
 {
     struct participant_stream *stream = ctx;
@@ -70,7 +63,7 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
         push_call(stream, response->calls[i], message);
     participant_accepted(participant);
     stream->is_held = true;
-    struct participant_stream *held = is_worker_to_read_on(participant) ? NULL : participant_take_held(participant);
+    struct participant_stream *held = participant_take_held(participant);
     participant_unlock(participant);
     participant_read_on(held);
     participant_message_unref(message);

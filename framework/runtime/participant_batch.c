@@ -29,10 +29,8 @@ static size_t take_jobs(struct tercet_participant *participant)
 {
     size_t count = 0;
     pthread_mutex_lock(&participant->lock);
-    participant->is_waiting = true;
     while (participant->task_count == 0 && !participant->is_closing)
         pthread_cond_wait(&participant->work, &participant->lock);
-    participant->is_waiting = false;
     while (!participant->is_closing && count < participant->batch_max && participant->task_count > 0) {
         struct participant_task *task = participant_pop(participant);
         participant->jobs[count] = (struct participant_job){.participant = participant, .task = task};
@@ -41,19 +39,18 @@ static size_t take_jobs(struct tercet_participant *participant)
         else
             count++;
     }
+    struct participant_stream *held = participant_take_held(participant);
     pthread_mutex_unlock(&participant->lock);
+    participant_read_on(held);
     return count;
 }
 
-/* Reads on where reading was held up. false: the participant is closing. */
-static bool go_on(struct tercet_participant *participant)
+static bool is_closing(struct tercet_participant *participant)
 {
     pthread_mutex_lock(&participant->lock);
     bool is_closing = participant->is_closing;
-    struct participant_stream *held = is_closing ? NULL : participant_take_held(participant);
     pthread_mutex_unlock(&participant->lock);
-    participant_read_on(held);
-    return !is_closing;
+    return is_closing;
 }
 
 /* -- Running ------------------------------------------------------------------------------------------------------------ */
@@ -185,7 +182,7 @@ static void tell_all(struct tercet_participant *participant, size_t count)
 void *participant_work(void *ctx)
 {
     struct tercet_participant *participant = ctx;
-    while (go_on(participant)) {
+    while (!is_closing(participant)) {
         size_t count = take_jobs(participant);
         if (count == 0)
             continue;
