@@ -517,7 +517,7 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
         request_tell_watchers(c);
         batch_submit(c);
     }
-    flush_callers(c); /* before the calls: somebody waits for an answer, and nobody for a confirm */
+    flush_callers(c); /* before the calls, most of which are confirms and cancels that nobody waits for */
     if (!atomic_load(&c->has_failed))
         dispatch_flush(c);
     read_on(c);

@@ -89,6 +89,10 @@ void coordinator_post(uint32_t life, struct event *event)
             event_free(event);
         return;
     }
+    if (event != NULL && event->kind == EVENT_SESSION)
+        network_given(event->caller->call);
+    if (event != NULL && event->kind == EVENT_ATTACHED)
+        network_given(event->instance->call);
     if (event != NULL)
         queue_post(&a->c->queue, event);
     turn_at(a, sim->now_us + random_between(5, 300));
@@ -143,6 +147,7 @@ static void run_turn(struct coordinator_actor *a)
         return;
     }
     check_counts(c);
+    network_check_read(a->life);
     submit(a);
     int64_t next_ms = owner_next_turn_ms(c);
     if (next_ms != INT64_MAX)

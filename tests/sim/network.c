@@ -18,6 +18,7 @@ struct crpc_call {
     uint32_t life;
     bool is_over;  /* nothing more is sent */
     bool is_ended; /* the coordinator has been told */
+    int unread;    /* messages that the coordinator was given and has not asked for the next after */
     struct caller *caller;
     struct instance *instance;
     struct crpc_call *next, *prev;
@@ -97,6 +98,18 @@ struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t 
     else
         call->caller = caller_new(kind == CALL_SESSION ? CALLER_SESSION : kind == CALL_WATCH ? CALLER_WATCH : CALLER_UNARY, call);
     return call;
+}
+
+void network_given(struct crpc_call *call)
+{
+    call->unread++;
+}
+
+void network_check_read(uint32_t life)
+{
+    for (const struct crpc_call *call = sim->calls; call != NULL; call = call->next)
+        if (call->life == life && call->unread > 0 && !network_is_over(call))
+            violation("L2", "a stream of node %d is not read on", call->node);
 }
 
 struct caller *network_caller(struct crpc_call *call)
@@ -363,7 +376,7 @@ int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size)
 
 int crpc_call_read(struct crpc_call *call)
 {
-    (void)call;
+    call->unread = 0;
     return 0;
 }
 

@@ -220,6 +220,9 @@ void network_send(struct happening *packet, int from, int to);
 bool network_is_cut(int from, int to);
 /* Opens a call at the coordinator, as an RPC thread would. */
 struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t id);
+/* A coordinator is given a message of the stream; at the end of its turn it has asked for the next of each. */
+void network_given(struct crpc_call *call);
+void network_check_read(uint32_t life);
 struct caller *network_caller(struct crpc_call *call);
 struct instance *network_instance(struct crpc_call *call);
 bool network_is_over(const struct crpc_call *call);
