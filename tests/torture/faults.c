@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #define AWAY_MS_MAX 300
@@ -37,12 +36,6 @@
 #define STORM_TRAFFIC_MIN 100 /* records */
 #define TRAFFIC_MIN 4         /* requests */
 
-static void pause_ms(uint64_t ms)
-{
-    const struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&time, NULL);
-}
-
 /* -- SIGKILL ------------------------------------------------------------------------------------------------------- */
 
 static bool kill_service(struct torture *torture, bool with_coordinator)
@@ -52,7 +45,7 @@ static bool kill_service(struct torture *torture, bool with_coordinator)
     process_end(&stage->services[i], SIGKILL);
     if (with_coordinator)
         daemon_kill(&stage->daemon);
-    pause_ms(draw(&torture->state, 3) * draw(&torture->state, AWAY_MS_MAX));
+    stage_sleep_ms(draw(&torture->state, 3) * draw(&torture->state, AWAY_MS_MAX));
     if (with_coordinator && !stage_start_daemon(stage))
         return false;
     stage_start_service(stage, i, NULL);
@@ -62,7 +55,7 @@ static bool kill_service(struct torture *torture, bool with_coordinator)
 static bool kill_coordinator(struct torture *torture)
 {
     daemon_kill(&torture->stage.daemon);
-    pause_ms(draw(&torture->state, 3) * draw(&torture->state, AWAY_MS_MAX));
+    stage_sleep_ms(draw(&torture->state, 3) * draw(&torture->state, AWAY_MS_MAX));
     return stage_start_daemon(&torture->stage);
 }
 
@@ -110,7 +103,7 @@ static bool do_stop(struct torture *torture)
     uint64_t ms = draw_stop_ms(torture);
     pid_t pid = draw_victim(torture);
     kill(pid, SIGSTOP);
-    pause_ms(ms);
+    stage_sleep_ms(ms);
     kill(pid, SIGCONT);
     torture->tally.stopped_ms += ms;
     if (ms > torture->tally.stopped_ms_max)
@@ -153,7 +146,7 @@ bool fault_end_storm(struct torture *torture)
         return true;
     torture->is_storm = false;
     int64_t left_ms = torture->storm_until_ms - process_now_ms();
-    pause_ms(left_ms > 0 ? (uint64_t)left_ms : 0);
+    stage_sleep_ms(left_ms > 0 ? left_ms : 0);
     kill(torture->proxy.pid, SIGUSR2);
     if (!process_line(&torture->proxy, "calm ", line, PROXY_MS))
         return torture_fail(torture, "the proxy does not calm down");
@@ -222,7 +215,7 @@ static bool do_disk(struct torture *torture)
     if (!fill_disk(torture, filler, left))
         return false;
     torture->may_die = true;
-    pause_ms(ms);
+    stage_sleep_ms(ms);
     unlink(filler);
     return true;
 }
@@ -286,7 +279,7 @@ static bool await_service(struct torture *torture)
     while (stage_count_unresolved(&torture->stage) < 0) {
         if (process_now_ms() >= until_ms)
             return torture_fail(torture, "tercetd does not serve who comes after the crowd");
-        pause_ms(AWAY_MS_MAX);
+        stage_sleep_ms(AWAY_MS_MAX);
     }
     return true;
 }

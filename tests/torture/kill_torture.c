@@ -178,17 +178,11 @@ static bool run_points(struct stage *stage, const struct settings *settings, str
 
 /* -- At random ----------------------------------------------------------------------------------------------------- */
 
-static void pause_ms(uint64_t ms)
-{
-    const struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&time, NULL);
-}
-
 static bool kill_coordinator(struct stage *stage, struct tally *tally, uint64_t away_ms)
 {
     tally->coordinator++;
     daemon_kill(&stage->daemon);
-    pause_ms(away_ms);
+    stage_sleep_ms(away_ms);
     return daemon_restart(&stage->daemon, NULL) || fail("tercetd does not start again");
 }
 
@@ -196,7 +190,7 @@ static bool kill_participant(struct stage *stage, struct tally *tally, uint64_t 
 {
     tally->participant++;
     process_end(&stage->services[i], SIGKILL);
-    pause_ms(away_ms);
+    stage_sleep_ms(away_ms);
     stage_start_service(stage, i, NULL);
     return stage_await_service(stage, i);
 }
@@ -226,7 +220,7 @@ static bool freeze(struct stage *stage, struct tally *tally, uint64_t i, uint64_
     pid_t pid = i < STAGE_SERVICES ? stage->services[i].pid : stage->daemon.process.pid;
     tally->frozen++;
     kill(pid, SIGSTOP);
-    pause_ms(ms);
+    stage_sleep_ms(ms);
     kill(pid, SIGCONT);
     return true;
 }
@@ -248,7 +242,7 @@ static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
 {
     uint64_t victim = draw(state, 14), service = draw(state, STAGE_SERVICES),
              away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
-    pause_ms(draw(state, DELAY_MS_MAX));
+    stage_sleep_ms(draw(state, DELAY_MS_MAX));
     if (victim < 4)
         return kill_coordinator(stage, tally, away_ms);
     if (victim < 7)

@@ -32,10 +32,10 @@ static const char *const instances[STAGE_SERVICES][5] = {
     {"payment", "--funds", "1000000000", "--listen", "127.0.0.1:0"},
     {"order"}};
 
-static void pause_shortly(void)
+void stage_sleep_ms(int64_t ms)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
-    nanosleep(&pause, NULL);
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
 }
 
 static bool complain(const struct stage *stage, const char *what)
@@ -144,10 +144,9 @@ static bool tell_service(const struct stage *stage, const char *command, const c
 
 bool stage_pause_service(struct stage *stage, size_t i, int64_t ms)
 {
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     if (!tell_service(stage, "pause", instances[i][0]))
         return false;
-    nanosleep(&time, NULL);
+    stage_sleep_ms(ms);
     return tell_service(stage, "resume", instances[i][0]);
 }
 
@@ -295,7 +294,7 @@ bool stage_await_rest(struct stage *stage)
             return complain(stage, "tercetctl stats does not answer");
         if (process_now_ms() >= until_ms)
             return complain(stage, "some transactions do not end");
-        pause_shortly();
+        stage_sleep_ms(POLL_MS);
     }
     return true;
 }

@@ -39,6 +39,9 @@ void stage_close(struct stage *stage, bool is_kept);
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint);
 bool stage_await_service(struct stage *stage, size_t i);
 
+/* Sleeps: for as long as a fault is to last, or until the next look. */
+void stage_sleep_ms(int64_t ms);
+
 /* Holds a service back for a while, as an operator does. */
 bool stage_pause_service(struct stage *stage, size_t i, int64_t ms);
 

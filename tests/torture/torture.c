@@ -32,12 +32,6 @@ static const char *const kind_names[] = {
 #undef FAULT_NAME
 };
 
-static void pause_ms(uint64_t ms)
-{
-    const struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&time, NULL);
-}
-
 bool torture_fail(const struct torture *torture, const char *what)
 {
     fprintf(stderr, "torture: %s (see %s)\n", what, torture->stage.daemon.dir);
@@ -81,7 +75,7 @@ bool torture_await_confirmed(struct torture *torture, uint64_t count)
             return false;
         if (process_now_ms() >= until_ms)
             return torture_fail(torture, "nothing is confirmed any more");
-        pause_ms(POLL_MS);
+        stage_sleep_ms(POLL_MS);
         crowd_read(&torture->crowd);
     }
     return true;
@@ -218,7 +212,7 @@ static bool run_round(struct torture *torture)
     if (!torture_await_confirmed(torture, 1))
         return false;
     for (int i = 0; i < FAULTS_A_ROUND; i++) {
-        pause_ms(draw(&torture->state, GAP_MS_MAX));
+        stage_sleep_ms(draw(&torture->state, GAP_MS_MAX));
         if (!fault_do(torture, draw_kind(torture)))
             return false;
     }
