@@ -4,69 +4,56 @@
  * every value. Here a number counts as its longest encoding, so only lengths are looked at.
  */
 #include <crpc/crpc.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define TAG_MAX 5u
 #define VARINT_MAX 10u
-#define VARINT32_MAX 5u
+
+/* The longest encoding of a number, by its type: an int32 and an enum below zero are as long as an int64. 0: it has a length. */
+static const uint8_t number_max[] = {
+    [PROTOBUF_C_TYPE_INT32] = 10,   [PROTOBUF_C_TYPE_SINT32] = 5,  [PROTOBUF_C_TYPE_SFIXED32] = 4,
+    [PROTOBUF_C_TYPE_INT64] = 10,   [PROTOBUF_C_TYPE_SINT64] = 10, [PROTOBUF_C_TYPE_SFIXED64] = 8,
+    [PROTOBUF_C_TYPE_UINT32] = 5,   [PROTOBUF_C_TYPE_FIXED32] = 4, [PROTOBUF_C_TYPE_UINT64] = 10,
+    [PROTOBUF_C_TYPE_FIXED64] = 8,  [PROTOBUF_C_TYPE_FLOAT] = 4,   [PROTOBUF_C_TYPE_DOUBLE] = 8,
+    [PROTOBUF_C_TYPE_BOOL] = 1,     [PROTOBUF_C_TYPE_ENUM] = 10,   [PROTOBUF_C_TYPE_STRING] = 0,
+    [PROTOBUF_C_TYPE_BYTES] = 0,    [PROTOBUF_C_TYPE_MESSAGE] = 0,
+};
 
 static size_t tag_max(const ProtobufCFieldDescriptor *field)
 {
     return field->id < 16 ? 1 : TAG_MAX;
 }
 
-/* What comes behind the tag, of the value that lies at `at`. */
-static size_t value_max(const ProtobufCFieldDescriptor *field, const void *at)
+/* What has a length, with it; it lies at `at`. */
+static size_t value_max(ProtobufCType type, const void *at)
 {
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_STRING: {
-        const char *text = *(char *const *)at;
-        return VARINT_MAX + (text != NULL ? strlen(text) : 0);
-    }
-    case PROTOBUF_C_TYPE_BYTES:
+    if (type == PROTOBUF_C_TYPE_BYTES)
         return VARINT_MAX + ((const ProtobufCBinaryData *)at)->len;
-    case PROTOBUF_C_TYPE_MESSAGE: {
-        const ProtobufCMessage *message = *(ProtobufCMessage *const *)at;
-        return VARINT_MAX + (message != NULL ? crpc_message_size_max(message) : 0);
-    }
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_BOOL:
-        return VARINT32_MAX;
-    default: /* an int32 and an enum below zero are as long as an int64 */
+    const void *value = *(const void *const *)at;
+    if (value == NULL)
         return VARINT_MAX;
-    }
+    return VARINT_MAX + (type == PROTOBUF_C_TYPE_STRING ? strlen(value) : crpc_message_size_max(value));
 }
 
-/* How far apart the elements of an array lie whose lengths are looked at; 0: they are not. */
 static size_t element_size(ProtobufCType type)
 {
-    switch (type) {
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    default:
-        return 0;
-    }
+    return type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData) : sizeof(void *);
 }
 
-/* Packed or not: `at` is the array, one tag and one length more than needed do no harm. */
+/* `at` is the array. Of numbers, packed or not: the one tag and length of those that are packed are in it, too. */
 static size_t array_max(const ProtobufCFieldDescriptor *field, const char *at, size_t count)
 {
-    size_t step = element_size(field->type);
-    if (step == 0)
-        return TAG_MAX + VARINT_MAX + count * (TAG_MAX + VARINT_MAX);
+    size_t number = number_max[field->type];
+    if (number > 0)
+        return TAG_MAX + VARINT_MAX + count * (tag_max(field) + number);
     size_t size = count * tag_max(field);
     for (size_t i = 0; i < count; i++)
-        size += value_max(field, at + i * step);
+        size += value_max(field->type, at + i * element_size(field->type));
     return size;
 }
 
+/* Of a field that may not be there, or is there many times, or has a length. */
 static size_t field_max(const ProtobufCFieldDescriptor *field, const char *message)
 {
     const char *at = message + field->offset;
@@ -77,15 +64,23 @@ static size_t field_max(const ProtobufCFieldDescriptor *field, const char *messa
     }
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 && *(const uint32_t *)(const void *)quantifier != field->id)
         return 0; /* the place is another field's */
-    return tag_max(field) + value_max(field, at);
+    size_t number = number_max[field->type];
+    return tag_max(field) + (number > 0 ? number : value_max(field->type, at));
+}
+
+static bool is_plain_number(const ProtobufCFieldDescriptor *field)
+{
+    return number_max[field->type] > 0 && field->label != PROTOBUF_C_LABEL_REPEATED &&
+           (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0;
 }
 
 size_t crpc_message_size_max(const ProtobufCMessage *message)
 {
-    const ProtobufCMessageDescriptor *type = message->descriptor;
+    const ProtobufCFieldDescriptor *field = message->descriptor->fields;
+    const ProtobufCFieldDescriptor *end = field + message->descriptor->n_fields;
     size_t size = 0;
-    for (unsigned i = 0; i < type->n_fields; i++)
-        size += field_max(&type->fields[i], (const char *)message);
+    for (; field < end; field++) /* most fields are plain numbers: nothing of them is looked at */
+        size += is_plain_number(field) ? tag_max(field) + number_max[field->type] : field_max(field, (const char *)message);
     for (unsigned i = 0; i < message->n_unknown_fields; i++)
         size += TAG_MAX + message->unknown_fields[i].len;
     return size;
