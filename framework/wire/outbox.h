@@ -21,8 +21,9 @@ struct outbox;
  * be passed to outbox_sent. Any thread may use it. */
 int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max);
 
-/* Appends `record` as an element of the repeated field number `field` of the next message; it goes with the next flush. Returns 0, CRPC_ETOOBIG when the
- * reader is so slow that bytes_max would be passed by a record as large as this one may be (it is not taken), CRPC_ECLOSED after the end, CRPC_ENOMEM. */
+/* Appends `record` as an element of the repeated field number `field` of the next message; it goes with the next flush.
+ * Returns 0, CRPC_ETOOBIG when the reader is so slow that bytes_max would be passed by a record as large as this one may be
+ * (it is not taken), CRPC_ECLOSED after the end, CRPC_ENOMEM. */
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record);
 
 /* The same for a record that is encoded already. */
