@@ -76,11 +76,12 @@ static bool is_plain_number(const ProtobufCFieldDescriptor *field)
 
 size_t crpc_message_size_max(const ProtobufCMessage *message)
 {
-    const ProtobufCFieldDescriptor *field = message->descriptor->fields;
-    const ProtobufCFieldDescriptor *end = field + message->descriptor->n_fields;
+    const ProtobufCMessageDescriptor *type = message->descriptor;
     size_t size = 0;
-    for (; field < end; field++) /* most fields are plain numbers: nothing of them is looked at */
+    for (unsigned i = 0; i < type->n_fields; i++) { /* most are plain numbers: nothing of them is looked at */
+        const ProtobufCFieldDescriptor *field = &type->fields[i];
         size += is_plain_number(field) ? tag_max(field) + number_max[field->type] : field_max(field, (const char *)message);
+    }
     for (unsigned i = 0; i < message->n_unknown_fields; i++)
         size += TAG_MAX + message->unknown_fields[i].len;
     return size;

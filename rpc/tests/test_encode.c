@@ -70,6 +70,8 @@ Test(size_max, of_nothing)
     Crpc__Test__One one = CRPC__TEST__ONE__INIT;
     one.text = (char *)1; /* not the value: no case is set */
     Crpc__Test__Many many = CRPC__TEST__MANY__INIT;
+    Crpc__Test__Nothing nothing = CRPC__TEST__NOTHING__INIT; /* a type without fields */
+    cr_expect_eq(crpc_message_size_max(&nothing.base), 0);
     cr_expect_eq(crpc_message_size_max(&one.base), 0);
     cr_expect_eq(crpc_message_size_max(&many.base), 0);
 }
