@@ -11,6 +11,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+/* More than any record takes: an element of two bytes is some 170 in memory. Who has the right checksum is no stranger. */
+#define MEMORY_FACTOR 256
+#define MEMORY_MIN (64 * 1024)
+
 enum { FLAG_ORDERED = 1, FLAG_DECIDES_ITSELF = 2, FLAG_KEEPS_ON_REFUSAL = 4 };
 enum { FLAG_PARKED = 1, FLAG_BROKEN = 2, FLAG_SETTLED = 4 };
 
@@ -83,7 +87,8 @@ ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t 
         return NULL;
     ProtobufCMessage *message = NULL;
     struct crpc_bytes body = {(const uint8_t *)data + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE};
-    if (crpc_message_decode(&message, descriptor_of(type), body, 0) == CRPC_ENOMEM)
+    size_t memory_max = MEMORY_MIN + MEMORY_FACTOR * body.size;
+    if (crpc_message_decode(&message, descriptor_of(type), body, memory_max) == CRPC_ENOMEM)
         or_die(NULL); /* want of memory is not damage */
     return message;
 }
