@@ -18,12 +18,14 @@ struct item {
 static struct {
     pthread_mutex_t lock; /* over all below */
     pthread_cond_t changed;
+    pthread_cond_t idled; /* nothing waits and nothing is being done */
     pthread_t thread;
     struct item *items; /* a heap: none is before its parent, (i - 1) / 2 */
     size_t count, room;
     uint64_t number;
+    bool is_busy; /* with one that is not in the heap any more */
     bool is_over;
-} later = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} later = {.lock = PTHREAD_MUTEX_INITIALIZER, .idled = PTHREAD_COND_INITIALIZER};
 
 static int64_t now_ms(void)
 {
@@ -90,9 +92,13 @@ static void *run(void *ctx)
         } else {
             struct item item = pop();
             bool is_over = later.is_over;
+            later.is_busy = true;
             pthread_mutex_unlock(&later.lock);
             item.fn(item.ctx, is_over);
             pthread_mutex_lock(&later.lock);
+            later.is_busy = false;
+            if (later.count == 0)
+                pthread_cond_broadcast(&later.idled);
         }
     }
     pthread_mutex_unlock(&later.lock);
@@ -129,10 +135,10 @@ void later_do(uint64_t ms, later_fn fn, void *ctx)
     pthread_mutex_unlock(&later.lock);
 }
 
-size_t later_count(void)
+void later_await_idle(void)
 {
     pthread_mutex_lock(&later.lock);
-    size_t count = later.count;
+    while (later.count > 0 || later.is_busy)
+        pthread_cond_wait(&later.idled, &later.lock);
     pthread_mutex_unlock(&later.lock);
-    return count;
 }

@@ -6,7 +6,6 @@
 #define TERCET_TORTURE_LATER_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* `is_over`: later_stop is under way; only free what is to be freed. */
@@ -18,7 +17,7 @@ void later_stop(void);
 /* Those of the same time are done in their order. Any thread, also from a later_fn. */
 void later_do(uint64_t ms, later_fn fn, void *ctx);
 
-/* How many wait. */
-size_t later_count(void);
+/* Until nothing waits any more and the last is done. Not from a later_fn. */
+void later_await_idle(void);
 
 #endif

@@ -76,10 +76,8 @@ static void tick(void)
 
 static void calm_down(void)
 {
-    const struct timespec pause = {.tv_nsec = TICK_MS * 1000000};
     fate_calm();
-    while (later_count() > 0)
-        nanosleep(&pause, NULL);
+    later_await_idle();
     fputs("calm ", stdout);
     fate_print(stdout);
     putchar('\n');
