@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * exchange.h: one message at a time. Sent by a thread that has slept, timed where the last answer arrives.
+ * exchange.h: one message at a time. Sent by a thread that has slept, timed where the last answer arrives. The answer can
+ * be here before crpc tells that its question was sent, and no stream takes another question until then: a trip is over
+ * when both were told.
  */
 #include "exchange.h"
 
@@ -12,10 +14,24 @@
 
 struct trips {
     const struct exchange_kind *kind;
-    atomic_uint left; /* answers of the trip under way */
-    int64_t end_ns;   /* written by who is last, before `event` */
-    sem_t event;      /* a trip is over, or a stream has ended */
+    atomic_uint answers; /* of the trip under way, that are still to come */
+    atomic_uint left;    /* the same, and the sends that have not ended */
+    int64_t end_ns;      /* written with the last answer */
+    sem_t event;         /* a trip is over, or a stream has ended */
 };
+
+static void leave(struct trips *trips)
+{
+    if (atomic_fetch_sub(&trips->left, 1) == 1)
+        sem_post(&trips->event);
+}
+
+static void on_sent(struct crpc_call *call, bool ok, void *ctx)
+{
+    (void)call;
+    if (ok)
+        leave(ctx); /* else the stream's end follows */
+}
 
 static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ctx)
 {
@@ -26,10 +42,9 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
         return;
     }
     crpc_message_free(reply);
-    if (atomic_fetch_sub(&trips->left, 1) != 1)
-        return;
-    trips->end_ns = now_ns();
-    sem_post(&trips->event);
+    if (atomic_fetch_sub(&trips->answers, 1) == 1)
+        trips->end_ns = now_ns();
+    leave(trips);
 }
 
 static void on_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
@@ -50,7 +65,8 @@ static bool wait_event(struct trips *trips)
 
 static bool make_trip(struct histogram *out, struct trips *trips, struct crpc_call *const *calls, uint32_t count)
 {
-    atomic_store(&trips->left, count);
+    atomic_store(&trips->answers, count);
+    atomic_store(&trips->left, 2 * count);
     int64_t begin = now_ns();
     for (uint32_t i = 0; i < count; i++)
         if (crpc_call_read(calls[i]) != 0 || crpc_call_send(calls[i], trips->kind->request) != 0)
@@ -78,7 +94,7 @@ static bool make_trips(struct histogram *out, struct trips *trips, struct crpc_c
 bool exchange_trips(struct histogram *out, struct crpc_channel *const *channels, uint32_t channel_count,
                     const struct exchange_kind *kind, uint32_t pause_us, uint32_t milliseconds)
 {
-    static const struct crpc_call_events events = {.on_message = on_message, .on_end = on_end};
+    static const struct crpc_call_events events = {.on_message = on_message, .on_sent = on_sent, .on_end = on_end};
     const struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
     struct trips trips = {.kind = kind};
     struct crpc_call *calls[PARTICIPANTS_MAX];

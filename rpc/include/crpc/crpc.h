@@ -140,9 +140,9 @@ int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor
                         struct crpc_bytes bytes, size_t memory_max);
 void crpc_message_free(ProtobufCMessage *message);
 
-/* At least as many bytes as the message has packed: a buffer of this size can be packed into. Some ten bytes a field too large (15 an
- * element where numbers are repeated). Takes a fraction of the time of protobuf_c_message_get_packed_size, because it
- * looks at lengths only. */
+/* At least as many bytes as the message has packed: a buffer of this size can be packed into. Some
+ * ten bytes a field too large (15 an element where numbers are repeated). Takes a fraction of the time
+ * of protobuf_c_message_get_packed_size, because it looks at lengths only. */
 size_t crpc_message_size_max(const ProtobufCMessage *message);
 
 /* -- Calls: both sides ------------------------------------------------------------------------ */
