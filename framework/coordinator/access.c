@@ -107,12 +107,15 @@ void access_free(struct access *access)
     free(access);
 }
 
-/* The roles that may call a method; health is for everybody who has any role. What Admin.Show shows, its role may also get
- * and watch. */
+/* The roles that may call a method; health is for everybody who has any role. What Admin.Show shows, its role may also get,
+ * await and watch. */
 static unsigned roles_for(const char *method)
 {
-    if (strcmp(method, "/tercet.v1.Coordinator/Get") == 0 || strcmp(method, "/tercet.v1.Coordinator/Watch") == 0)
-        return ROLE_INITIATOR | ROLE_ADMIN;
+    static const char *const shown[] = {"/tercet.v1.Coordinator/Get", "/tercet.v1.Coordinator/Await",
+                                        "/tercet.v1.Coordinator/Watch"};
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+        if (strcmp(method, shown[i]) == 0)
+            return ROLE_INITIATOR | ROLE_ADMIN;
     if (strncmp(method, "/tercet.v1.Coordinator/", 23) == 0)
         return ROLE_INITIATOR;
     if (strncmp(method, "/tercet.v1.Participants/", 24) == 0)

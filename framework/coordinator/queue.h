@@ -34,6 +34,7 @@ enum method {
     METHOD_CANCEL,
     METHOD_RUN,
     METHOD_GET,
+    METHOD_AWAIT,
     METHOD_WATCH,
     METHOD_REGISTER,
     METHOD_LIST,

@@ -208,6 +208,15 @@ static void answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait
         answer_entry(r, entry, 0, NULL);
 }
 
+/* The same of what was found; an error, and what is over, is told at once. */
+static void answer_found_when(struct request *r, const struct found *found, int error, const char *text, Tercet__V1__Wait wait)
+{
+    if (error == 0 && found->entry != NULL)
+        answer_when(r, found->entry, wait);
+    else
+        answer_found(r, found, error, text);
+}
+
 /* -- Confirming ------------------------------------------------------------------------------------------------------------- */
 
 static bool has_open_try(const struct entry *entry)
@@ -384,10 +393,7 @@ static void cancel(struct request *r, const Tercet__V1__CancelRequest *message)
         error = plan_error_of_core(
             owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}));
     }
-    if (error == 0 && found.entry != NULL)
-        answer_when(r, found.entry, message->wait);
-    else
-        answer_found(r, &found, error, text);
+    answer_found_when(r, &found, error, text, message->wait);
     found_clear(&found);
 }
 
@@ -397,19 +403,16 @@ static void run(struct request *r, const Tercet__V1__RunRequest *message)
     const char *text = NULL;
     char made[TERCET_TEXT_MAX];
     int error = plan_run(r->c, message, &found, &text, made);
-    if (error == 0 && found.entry != NULL)
-        answer_when(r, found.entry, message->wait);
-    else
-        answer_found(r, &found, error, text);
+    answer_found_when(r, &found, error, text, message->wait);
     found_clear(&found);
 }
 
-static void get(struct request *r, const Tercet__V1__GetRequest *message)
+static void await(struct request *r, const char *gid, Tercet__V1__Wait wait)
 {
     struct found found;
     const char *text = NULL;
-    int error = plan_find(r->c, message->gid, &found, &text);
-    answer_found(r, &found, error, text);
+    int error = plan_find(r->c, gid, &found, &text);
+    answer_found_when(r, &found, error, text, wait);
     found_clear(&found);
 }
 
@@ -438,6 +441,7 @@ void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, e
     struct request r = {c, caller, id};
     const Tercet__V1__EnlistRequest *to_enlist = (const Tercet__V1__EnlistRequest *)message;
     const Tercet__V1__TryRequest *to_try = (const Tercet__V1__TryRequest *)message;
+    const Tercet__V1__AwaitRequest *to_await = (const Tercet__V1__AwaitRequest *)message;
     switch (method) {
     case METHOD_BEGIN:
         begin(&r, (const Tercet__V1__BeginRequest *)message);
@@ -458,7 +462,10 @@ void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, e
         run(&r, (const Tercet__V1__RunRequest *)message);
         break;
     case METHOD_GET:
-        get(&r, (const Tercet__V1__GetRequest *)message);
+        await(&r, ((const Tercet__V1__GetRequest *)message)->gid, TERCET__V1__WAIT__WAIT_NOT);
+        break;
+    case METHOD_AWAIT:
+        await(&r, to_await->gid, to_await->wait);
         break;
     case METHOD_WATCH:
         watch(&r, (const Tercet__V1__WatchRequest *)message);
@@ -479,7 +486,7 @@ static void session_request(struct coordinator *c, struct caller *caller, const 
         {TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN, METHOD_BEGIN},     {TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST, METHOD_ENLIST},
         {TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH, METHOD_TRY},  {TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM, METHOD_CONFIRM},
         {TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL, METHOD_CANCEL},   {TERCET__V1__SESSION_REQUEST__REQUEST_RUN, METHOD_RUN},
-        {TERCET__V1__SESSION_REQUEST__REQUEST_GET, METHOD_GET},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_GET, METHOD_GET},         {TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE, METHOD_AWAIT},
     };
     struct request r = {c, caller, request->id};
     if (caller->open_count >= SESSION_OPEN_MAX) {

@@ -158,6 +158,7 @@ UNARY(on_confirm, METHOD_CONFIRM)
 UNARY(on_cancel, METHOD_CANCEL)
 UNARY(on_run, METHOD_RUN)
 UNARY(on_get, METHOD_GET)
+UNARY(on_await, METHOD_AWAIT)
 UNARY(on_register, METHOD_REGISTER)
 UNARY(on_list, METHOD_LIST)
 UNARY(on_list_participants, METHOD_LIST_PARTICIPANTS)
@@ -358,6 +359,7 @@ static const struct crpc_handler coordinator_handlers[] = {
     {.method = "Cancel", .on_request = on_cancel},
     {.method = "Run", .on_request = on_run},
     {.method = "Get", .on_request = on_get},
+    {.method = "Await", .on_request = on_await},
     {.method = "Watch", .kind = CRPC_SERVER_STREAMING, .on_request = on_watch},
     {.method = "Session", .kind = CRPC_BIDIRECTIONAL, .on_open = on_session},
 };

@@ -96,21 +96,56 @@ void tercet_client_close(struct tercet_client *client)
 
 /* -- Asking -------------------------------------------------------------------------------------------------------- */
 
-static int get_start(struct tercet_client *client, const struct tercet_gid *gid, tercet_result_fn done, void *ctx,
-                     const char **why)
+/* What is asked for, and who is told. */
+struct question {
+    enum client_kind kind;
+    enum tercet_wait wait;
+    int64_t timeout_ms;
+    tercet_result_fn done;
+    void *ctx;
+};
+
+static int pack_question(struct client_request *request, struct tercet_client *client, const char **why)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
-    struct client_request *request = client_request_new(CLIENT_GET, gid);
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
+    get.gid = await.gid = request->gid.text;
+    await.wait = (Tercet__V1__Wait)request->wait;
+    if (request->kind == CLIENT_GET) {
+        message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
+        message.get = &get;
+    } else {
+        message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE;
+        message.await_state = &await;
+    }
+    return client_request_pack(request, client, &message, why);
+}
+
+static const char *check_question(const struct question *question, const char *gid)
+{
+    if (question->wait != TERCET_WAIT_DECIDED && question->wait != TERCET_WAIT_RESOLVED)
+        return "wait is TERCET_WAIT_DECIDED or TERCET_WAIT_RESOLVED here";
+    if (question->timeout_ms < 0 || question->timeout_ms > TERCET_TIMEOUT_MS_MAX)
+        return "a timeout is 0 to 30 days";
+    return gid != NULL ? check_gid(gid) : "no gid is given";
+}
+
+static int start_question(struct tercet_client *client, const char *gid_text, const struct question *question,
+                          struct tercet_gid *gid, const char **why)
+{
+    *why = check_question(question, gid_text);
+    if (*why != NULL)
+        return TERCET_INVALID;
+    tercet_gid_set(gid, gid_text);
+    struct client_request *request = client_request_new(question->kind, gid);
     if (request == NULL)
         return TERCET_NOMEM;
-    request->on_result = done;
-    request->ctx = ctx;
-    request->deadline_ms = runtime_now_ms() + client->timeout_ms;
-    get.gid = request->gid.text;
-    message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
-    message.get = &get;
-    int rc = client_request_pack(request, client, &message, why);
+    request->wait = question->wait;
+    request->on_result = question->done;
+    request->ctx = question->ctx;
+    request->deadline_ms = runtime_now_ms() + (question->timeout_ms > 0 ? question->timeout_ms : client->timeout_ms);
+    int rc = pack_question(request, client, why);
     if (rc == 0)
         rc = client_submit(client, request, why);
     if (rc != 0)
@@ -118,17 +153,37 @@ static int get_start(struct tercet_client *client, const struct tercet_gid *gid,
     return rc;
 }
 
-int tercet_get(struct tercet_client *client, const char *gid_text, struct tercet_result *result)
+static int ask(struct tercet_client *client, const char *gid_text, struct question *question, struct tercet_result *result)
 {
     struct client_waiter waiter;
     struct tercet_gid gid = {.text = ""};
     const char *why = NULL;
     client_assert_may_block();
     client_waiter_init(&waiter, result, NULL);
-    int rc = tercet_gid_set(&gid, gid_text);
-    if (rc == 0)
-        rc = get_start(client, &gid, client_on_waited_result, &waiter, &why);
-    else
-        why = gid_text != NULL ? check_gid(gid_text) : "no gid is given";
+    question->done = client_on_waited_result;
+    question->ctx = &waiter;
+    int rc = start_question(client, gid_text, question, &gid, &why);
     return client_waiter_end(&waiter, rc, &gid, why);
+}
+
+int tercet_get(struct tercet_client *client, const char *gid, struct tercet_result *result)
+{
+    struct question question = {.kind = CLIENT_GET};
+    return ask(client, gid, &question, result);
+}
+
+int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms,
+                 struct tercet_result *result)
+{
+    struct question question = {.kind = CLIENT_AWAIT, .wait = wait, .timeout_ms = timeout_ms};
+    return ask(client, gid, &question, result);
+}
+
+int tercet_await_start(struct tercet_client *client, const char *gid_text, enum tercet_wait wait, int64_t timeout_ms,
+                       tercet_result_fn done, void *ctx)
+{
+    const struct question question = {CLIENT_AWAIT, wait, timeout_ms, done, ctx};
+    struct tercet_gid gid;
+    const char *why = NULL;
+    return start_question(client, gid_text, &question, &gid, &why);
 }

@@ -42,6 +42,7 @@ enum client_kind {
     CLIENT_CANCEL,
     CLIENT_RUN,
     CLIENT_GET,
+    CLIENT_AWAIT,
     CLIENT_DROP, /* a cancel of what was never sent: ended here, with an answer of our own */
 };
 

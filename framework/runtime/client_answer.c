@@ -109,6 +109,13 @@ static bool read_tried(struct client_answer *answer, const Tercet__V1__TryRespon
     return true;
 }
 
+static bool has_come(enum tercet_state state, enum tercet_wait wait)
+{
+    if (wait == TERCET_WAIT_RESOLVED)
+        return state == TERCET_CONFIRMED || state == TERCET_CANCELLED;
+    return is_confirming(state) || is_cancelling(state);
+}
+
 /* The code of a transaction that was answered without a failure; TERCET_UNKNOWN when it is not what was asked for, yet. */
 static int code_of(const struct client_request *request, enum tercet_state state)
 {
@@ -123,6 +130,8 @@ static int code_of(const struct client_request *request, enum tercet_state state
         return is_cancelling(state) ? 0 : is_confirming(state) ? TERCET_DECIDED : TERCET_UNKNOWN;
     case CLIENT_ENLIST:
         return state == TERCET_TRYING ? 0 : TERCET_DECIDED;
+    case CLIENT_AWAIT:
+        return has_come(state, request->wait) ? 0 : TERCET_UNKNOWN;
     default:
         return 0;
     }
@@ -137,7 +146,8 @@ static bool read_transaction(struct client_answer *answer, const struct client_r
     if (code == TERCET_UNKNOWN)
         return false;
     result->code = code;
-    if (code != 0 || (request->kind == CLIENT_GET && is_cancelling(result->state)))
+    bool only_asks = request->kind == CLIENT_GET || request->kind == CLIENT_AWAIT;
+    if (code != 0 || (only_asks && is_cancelling(result->state)))
         copy_text(result->text, transaction->reason[0] != '\0' ? transaction->reason : tercet_cause_text(result->cause));
     return true;
 }

@@ -24,6 +24,7 @@ struct method {
 static const struct method methods[] = {
     {COORDINATOR, "Begin"},           {COORDINATOR, "Enlist"}, {COORDINATOR, "Try"},   {COORDINATOR, "Confirm"},
     {COORDINATOR, "Cancel"},          {COORDINATOR, "Run"},    {COORDINATOR, "Get"},   {COORDINATOR, "Watch"},
+    {COORDINATOR, "Await"},
     {PARTICIPANTS, "RegisterTarget"}, {ADMIN, "List"},         {ADMIN, "Show"},        {ADMIN, "Retry"},
     {ADMIN, "Settle"},                {ADMIN, "Decide"},       {ADMIN, "Pause"},       {ADMIN, "ListParticipants"},
     {ADMIN, "GetStatistics"},         {COORDINATOR, "Session"}, {PARTICIPANTS, "Attach"},

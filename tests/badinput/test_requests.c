@@ -23,6 +23,7 @@ BENCH_TEST(gids, unknown)
     Tercet__V1__Branch branch = branch_of(1, "stock/reserve", 1);
     Tercet__V1__EnlistRequest enlist = enlist_of("nobody", &branch);
     Tercet__V1__TryRequest to_try = try_of("nobody", &branch);
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
     Tercet__V1__WatchRequest watch = TERCET__V1__WATCH_REQUEST__INIT;
     struct crpc_stream *stream;
     struct crpc_result result = {.code = CRPC_OK};
@@ -32,7 +33,8 @@ BENCH_TEST(gids, unknown)
     cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_NOT_FOUND, "no transaction with this gid"));
     cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_NOT_FOUND, "no transaction with this gid"));
     cr_assert(fails(&bench, ADMIN, "Show", &get.base, CRPC_NOT_FOUND, "no transaction with this gid"));
-    watch.gid = get.gid;
+    await.gid = watch.gid = get.gid;
+    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_NOT_FOUND, "no transaction with this gid"));
     cr_assert_eq(crpc_stream_open(&stream, bench.channel, COORDINATOR, "Watch", NULL), 0);
     cr_assert_eq(crpc_stream_write(stream, &watch.base), 0);
     crpc_stream_half_close(stream);
@@ -74,6 +76,8 @@ BENCH_TEST(gids, empty_where_one_is_needed)
     Tercet__V1__CancelRequest cancel = cancel_of("", "");
     Tercet__V1__Branch branch = branch_of(1, "stock/reserve", 1);
     Tercet__V1__EnlistRequest enlist = enlist_of("", &branch);
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
+    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
     cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
     cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
     cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));

@@ -156,6 +156,7 @@ static void do_unary(struct world *world, struct input *input)
         [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,
         [METHOD_RUN] = &tercet__v1__run_request__descriptor,
         [METHOD_GET] = &tercet__v1__get_request__descriptor,
+        [METHOD_AWAIT] = &tercet__v1__await_request__descriptor,
         [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
         [METHOD_REGISTER] = &tercet__v1__register_request__descriptor,
         [METHOD_LIST] = &tercet__v1__list_request__descriptor,

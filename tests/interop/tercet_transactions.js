@@ -155,6 +155,18 @@ async function watchToTheEnd(c) {
   await assert.rejects(watch(c, 'nobody'), (error) => error.code === status.NOT_FOUND);
 }
 
+async function awaited(c) {
+  await c.ask('Try', { gid: 'await-1', begin: {}, branch: branch('stock/reserve', 'a', { number: 1 }) });
+  const decided = c.ask('Await', { gid: 'await-1' });
+  const resolved = c.ask('Await', { gid: 'await-1', wait: 'WAIT_RESOLVED' });
+  assert.strictEqual((await c.ask('Await', { gid: 'await-1', wait: 'WAIT_NOT' })).value.state, 'TRYING');
+  await c.ask('Confirm', { gid: 'await-1' });
+  assert(['CONFIRMING', 'CONFIRMED'].includes((await decided).value.state));
+  assert.strictEqual((await resolved).value.state, 'CONFIRMED');
+  assert.strictEqual((await c.ask('Await', { gid: 'await-1' })).value.state, 'CONFIRMED', 'one that is over');
+  fails(await c.ask('Await', { gid: 'nobody' }), status.NOT_FOUND, /no transaction/);
+}
+
 async function session(c) {
   const stream = c.coordinator.Session({ deadline: Date.now() + 20000 });
   const answers = new Map();
@@ -220,6 +232,7 @@ function cases(add) {
   add('a try without an answer', withStock(tryIsUnknown));
   add('the deadline passes', withStock(deadlinePasses));
   add('watch', withStock(watchToTheEnd));
+  add('await', withStock(awaited));
   add('session', withStock(session));
   add('attach with many records a message', withStock(manyInOneMessage));
   add('ordered tries', withStock(ordered));

@@ -182,3 +182,95 @@ Test(answers, get_tells_the_state)
     cr_assert_str_eq(blocking.result.text, tercet_strerror(TERCET_NOT_FOUND));
     close_both(blocking.client);
 }
+
+/* -- Await ----------------------------------------------------------------------------------------------------------- */
+
+static int await_end(struct blocking *blocking)
+{
+    return tercet_await(blocking->client, "order:1", TERCET_WAIT_RESOLVED, 0, &blocking->result);
+}
+
+static int await_decision(struct blocking *blocking)
+{
+    return tercet_await(blocking->client, "order:1", TERCET_WAIT_DECIDED, 0, &blocking->result);
+}
+
+static const struct fake_event *next_await(Tercet__V1__Wait wait)
+{
+    const struct fake_event *event = fake_next(&fake, FAKE_REQUEST);
+    cr_assert_eq(event->request->request_case, TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE);
+    cr_assert_str_eq(event->request->await_state->gid, "order:1");
+    cr_assert_eq(event->request->await_state->wait, wait);
+    return event;
+}
+
+Test(answers, await_ends_when_what_it_waits_for_has_come)
+{
+    fake_start(&fake);
+    struct blocking blocking = {.client = client_open(&fake, 0)};
+    blocking_start(&blocking, await_decision);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_DECIDED), CRPC_OK, TERCET__V1__STATE__TRYING);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_DECIDED), CRPC_OK, TERCET__V1__STATE__CANCELLING);
+    cr_assert_eq(blocking_join(&blocking), 0);
+    cr_assert_eq(blocking.result.state, TERCET_CANCELLING);
+    cr_assert_neq(blocking.result.text[0], '\0', "why it was cancelled");
+    blocking_start(&blocking, await_end);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMING);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    cr_assert_eq(blocking_join(&blocking), 0);
+    cr_assert_eq(blocking.result.state, TERCET_CONFIRMED);
+    cr_assert_str_eq(blocking.result.text, "");
+    blocking_start(&blocking, await_end);
+    fake_answer_code(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_NOT_FOUND, "");
+    cr_assert_eq(blocking_join(&blocking), TERCET_NOT_FOUND);
+    close_both(blocking.client);
+}
+
+Test(answers, await_goes_on_over_the_next_session)
+{
+    fake_start(&fake);
+    struct blocking blocking = {.client = client_open(&fake, 0)};
+    blocking_start(&blocking, await_end);
+    fake_drop(next_await(TERCET__V1__WAIT__WAIT_RESOLVED)->stream);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CANCELLED);
+    cr_assert_eq(blocking_join(&blocking), 0);
+    cr_assert_eq(blocking.result.state, TERCET_CANCELLED);
+    close_both(blocking.client);
+}
+
+Test(answers, await_calls_back_once_also_when_patience_is_over)
+{
+    struct tercet_client *client = open_client();
+    cr_assert_eq(tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 0, on_result, &results), 0);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    cr_assert_eq(results_wait(&results, 1).state, TERCET_CONFIRMED);
+    cr_assert_eq(tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 1, on_result, &results), 0);
+    cr_assert_eq(results_wait(&results, 2).code, TERCET_UNKNOWN);
+    cr_assert_eq(results_count(&results), 2);
+    close_both(client);
+}
+
+Test(answers, await_names_what_is_wrong)
+{
+    static const struct {
+        const char *gid;
+        int wait;
+        int64_t timeout_ms;
+        const char *words;
+    } cases[] = {
+        {NULL, TERCET_WAIT_DECIDED, 0, "gid"},          {"has space", TERCET_WAIT_DECIDED, 0, "gid"},
+        {"order:1", TERCET_WAIT_NOT, 0, "WAIT_RESOLVED"}, {"order:1", -1, 0, "WAIT_RESOLVED"},
+        {"order:1", TERCET_WAIT_DECIDED, -1, "30 days"}, {"order:1", TERCET_WAIT_DECIDED, INT64_MAX, "30 days"},
+    };
+    struct tercet_client *client = open_client();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tercet_result result;
+        enum tercet_wait wait = (enum tercet_wait)cases[i].wait;
+        cr_expect_eq(tercet_await(client, cases[i].gid, wait, cases[i].timeout_ms, &result), TERCET_INVALID);
+        cr_expect_not_null(strstr(result.text, cases[i].words), "%s", result.text);
+        cr_expect_eq(tercet_await_start(client, cases[i].gid, wait, cases[i].timeout_ms, on_result, &results), TERCET_INVALID);
+    }
+    close_both(client);
+    cr_assert_eq(fake_message_count(&fake), 0);
+    cr_assert_eq(results_count(&results), 0);
+}

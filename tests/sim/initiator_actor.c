@@ -21,7 +21,8 @@ static const ProtobufCMessageDescriptor *descriptor_of(int method)
         [METHOD_BEGIN] = &tercet__v1__begin_request__descriptor,     [METHOD_ENLIST] = &tercet__v1__enlist_request__descriptor,
         [METHOD_TRY] = &tercet__v1__try_request__descriptor,         [METHOD_CONFIRM] = &tercet__v1__confirm_request__descriptor,
         [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,   [METHOD_RUN] = &tercet__v1__run_request__descriptor,
-        [METHOD_GET] = &tercet__v1__get_request__descriptor,         [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
+        [METHOD_GET] = &tercet__v1__get_request__descriptor,         [METHOD_AWAIT] = &tercet__v1__await_request__descriptor,
+        [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
         [METHOD_REGISTER] = &tercet__v1__register_request__descriptor, [METHOD_LIST] = &tercet__v1__list_request__descriptor,
         [METHOD_RETRY] = &tercet__v1__retry_request__descriptor,     [METHOD_SETTLE] = &tercet__v1__settle_request__descriptor,
         [METHOD_DECIDE] = &tercet__v1__decide_request__descriptor,   [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
@@ -120,6 +121,7 @@ static void arrive_in_session(struct happening *packet)
         [METHOD_CANCEL] = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL,
         [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
         [METHOD_GET] = TERCET__V1__SESSION_REQUEST__REQUEST_GET,
+        [METHOD_AWAIT] = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE,
     };
     struct crpc_call *session = session_of(packet->who - NODE_INITIATOR);
     happening_wrap(packet, fields[packet->method], packet->id);
@@ -275,11 +277,16 @@ static void ask_decision(int job, uint64_t id)
 static void ask_state(int job, uint64_t id)
 {
     Tercet__V1__GetRequest request = TERCET__V1__GET_REQUEST__INIT;
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
     Tercet__V1__WatchRequest watch = TERCET__V1__WATCH_REQUEST__INIT;
-    int node = NODE_INITIATOR + self(job)->initiator;
-    request.gid = watch.gid = (char *)(uintptr_t)gid_of(job);
+    const struct job *j = self(job);
+    int node = NODE_INITIATOR + j->initiator;
+    request.gid = await.gid = watch.gid = (char *)(uintptr_t)gid_of(job);
+    await.wait = (Tercet__V1__Wait)j->wait;
     if (chance(2000))
         request_send(node, job, id, METHOD_WATCH, &watch.base);
+    else if ((job + j->attempts) % 2 == 0)
+        request_send(node, job, id, METHOD_AWAIT, &await.base);
     else
         request_send(node, job, id, METHOD_GET, &request.base);
 }
@@ -394,7 +401,7 @@ static void told(int job, int method, const Tercet__V1__Transaction *answer)
 /* New work may be refused; what ends a transaction never is (L4). */
 static void full(struct job *j, const struct happening *packet)
 {
-    if (packet->method == METHOD_CONFIRM || packet->method == METHOD_CANCEL || packet->method == METHOD_GET)
+    if (packet->method >= METHOD_CONFIRM && packet->method != METHOD_RUN)
         violation("L4", "%s is refused by method %d: %s", gid_of(packet->job), packet->method, packet->text);
     if (packet->floor == 0)
         j->is_over = true;
@@ -407,7 +414,7 @@ static void check_wait(const struct job *j, const struct happening *packet, int 
 {
     static const int ranks[] = {
         [TERCET__V1__WAIT__WAIT_DECIDED] = 2, [TERCET__V1__WAIT__WAIT_RESOLVED] = 3, [TERCET__V1__WAIT__WAIT_NOT] = 1};
-    bool waits = packet->method == METHOD_RUN || packet->method == METHOD_CONFIRM || packet->method == METHOD_CANCEL;
+    bool waits = packet->method >= METHOD_CONFIRM && packet->method <= METHOD_AWAIT && packet->method != METHOD_GET;
     if (waits && rank_of(state) < ranks[j->wait])
         violation("wait", "%s is answered in state %d, wait was %d", gid_of(packet->job), state, j->wait);
 }

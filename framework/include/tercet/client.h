@@ -77,7 +77,7 @@ struct tercet_branch {
 
 /* Tries all branches; confirms when all are done, cancels when one refuses or is not known in time. Blocks until what
  * options->wait says. 0: confirmed (or, with TERCET_WAIT_NOT, durable). TERCET_REFUSED: cancelled, result->text says why. TERCET_UNKNOWN: patience is over, or
- * the client was closed: ask with tercet_get, or run again under the same gid. `result` may be NULL. */
+ * the client was closed: wait with tercet_await, ask with tercet_get, or run again under the same gid. `result` may be NULL. */
 int tercet_run(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
                const struct tercet_begin_options *options, struct tercet_result *result);
 
@@ -131,6 +131,14 @@ int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wai
 
 /* The transaction as it stands. 0, TERCET_NOT_FOUND, TERCET_UNKNOWN. */
 int tercet_get(struct tercet_client *client, const char *gid, struct tercet_result *result);
+
+/* Blocks until the transaction is decided or resolved (TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED), whoever decides it: after a TERCET_UNKNOWN, or
+ * in a process that only knows its gid. 0: result->state says which way, for a cancelled one result->text why. Waits on through a lost
+ * connection and a restart of the coordinator. `timeout_ms`: patience for this call, 0 the client's; past it TERCET_UNKNOWN: tercet_get tells how it
+ * stands. TERCET_NOT_FOUND: never begun, or resolved longer ago than the coordinator keeps it. */
+int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms, struct tercet_result *result);
+/* The same with a callback, as tercet_run_start. */
+int tercet_await_start(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms, tercet_result_fn done, void *ctx);
 
 #ifdef __cplusplus
 }
