@@ -78,10 +78,11 @@ static void on_unary_end(struct crpc_call *call, const struct crpc_status *statu
     struct crpc_status outcome = *status;
     ProtobufCMessage *reply = NULL;
 
-    if (outcome.code == CRPC_OK &&
-        crpc_message_decode(&reply, call->receive_type, slice_bytes(&call->message), 0) != 0) {
-        outcome.code = CRPC_INTERNAL;
-        outcome.message = crpc_strerror(CRPC_EDECODE);
+    int result = outcome.code != CRPC_OK
+                     ? 0 : crpc_message_decode(&reply, call->receive_type, slice_bytes(&call->message), 0);
+    if (result != 0) {
+        outcome.code = result == CRPC_ENOMEM ? CRPC_RESOURCE_EXHAUSTED : CRPC_INTERNAL;
+        outcome.message = crpc_strerror(result);
     }
     unary->done(reply, &outcome, unary->ctx);
     crpc_message_free(reply);
