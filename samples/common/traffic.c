@@ -17,6 +17,7 @@
 #define IN_FLIGHT_MAX 1000
 #define STACK_SIZE (512 * 1024)
 #define ASK_PAUSE_MS 100
+#define ASK_LEAST_MS 1000 /* for each, also when the time is over for all */
 #define NOT_READY_MAX_MS 10000 /* a try's own timeout */
 
 enum outcome { OUTCOME_UNKNOWN, OUTCOME_CONFIRMED, OUTCOME_CANCELLED };
@@ -213,20 +214,22 @@ static void run_threads(struct driver *driver)
         pthread_join(threads[count], NULL);
 }
 
-/* Asks for a transaction until it is decided or `until_ms` is over. One that the coordinator does not know was never
- * begun, or is still on its way: doing it again under its gid is the same request, and gets an answer. */
+/* Waits until a transaction is decided, or `until_ms` is over. One that the coordinator does not know was never begun, or is
+ * still on its way: doing it again under its gid is the same request, and gets an answer. */
 static void ask(struct driver *driver, const struct traffic_job *job, struct tercet_result *result, int64_t until_ms)
 {
     do {
+        int64_t left_ms = until_ms - now_ms();
+        left_ms = left_ms > ASK_LEAST_MS ? left_ms : ASK_LEAST_MS;
         *result = (struct tercet_result){.code = TERCET_UNKNOWN};
-        if (tercet_get(job->client, job->begin.gid, result) == TERCET_NOT_FOUND) {
+        if (tercet_await(job->client, job->begin.gid, TERCET_WAIT_DECIDED, left_ms, result) == TERCET_NOT_FOUND) {
             struct traffic_job again = *job;
             *result = (struct tercet_result){.code = TERCET_UNKNOWN};
             driver->traffic->transact(&again, result);
         }
         if (outcome_of(result) != OUTCOME_UNKNOWN)
             return;
-        pause_ms(ASK_PAUSE_MS);
+        pause_ms(ASK_PAUSE_MS); /* refused for now, or not allowed */
     } while (now_ms() < until_ms);
 }
 
