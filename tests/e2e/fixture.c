@@ -11,6 +11,39 @@
 #define CALL_MS 10000
 #define BRANCHES 8
 
+/* -- What happens in this process ---------------------------------------------------------------------------------- */
+
+static pthread_mutex_t happening_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t happening_told = PTHREAD_COND_INITIALIZER;
+static unsigned happening_count;
+
+void happened(void)
+{
+    pthread_mutex_lock(&happening_lock);
+    happening_count++;
+    pthread_cond_broadcast(&happening_told);
+    pthread_mutex_unlock(&happening_lock);
+}
+
+unsigned happenings(void)
+{
+    pthread_mutex_lock(&happening_lock);
+    unsigned count = happening_count;
+    pthread_mutex_unlock(&happening_lock);
+    return count;
+}
+
+bool happening_wait(unsigned seen, int64_t until_ms)
+{
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000L};
+    int rc = 0;
+    pthread_mutex_lock(&happening_lock);
+    while (happening_count == seen && rc == 0)
+        rc = pthread_cond_clockwait(&happening_told, &happening_lock, CLOCK_MONOTONIC, &until);
+    pthread_mutex_unlock(&happening_lock);
+    return rc == 0;
+}
+
 void pause_shortly(void)
 {
     const struct timespec pause = {.tv_nsec = 2 * 1000000};
@@ -144,7 +177,10 @@ enum tercet_state world_state(struct world *world, const char *gid)
 struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state)
 {
     struct tercet_result result;
-    WAIT_FOR(tercet_get(world->client, gid, &result) == 0 && result.state == state);
+    bool is_end = state == TERCET_CONFIRMED || state == TERCET_CANCELLED;
+    cr_assert_eq(tercet_await(world->client, gid, is_end ? TERCET_WAIT_RESOLVED : TERCET_WAIT_DECIDED, WAIT_MS, &result), 0,
+                 "%s: %s", gid, result.text);
+    cr_assert_eq(result.state, state, "%s is %s", gid, tercet_state_name(result.state));
     return result;
 }
 
@@ -184,12 +220,14 @@ static bool take_again(struct party *party, enum tercet_kind kind)
 static int obey(struct party *party, enum tercet_kind kind)
 {
     atomic_fetch_add(&party->entered[kind], 1);
+    happened();
     wait_while_held(party);
     if (take_again(party, kind))
         return TERCET_AGAIN;
     if (kind == TERCET_TRY && atomic_load(&party->refuses))
         return TERCET_REFUSED;
     atomic_fetch_add(&party->done[kind], 1);
+    happened();
     return 0;
 }
 

@@ -19,7 +19,21 @@
 #define WAIT_MS 100000
 #define FOR_EVER 1000000
 
-/* Waits until the condition holds; fails the test when it does not in time. */
+/* Waits until the condition holds, which something in this process makes hold and then says so; fails the test when that
+ * does not happen in time. */
+#define AWAIT(condition)                                                                                               \
+    do {                                                                                                               \
+        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                            \
+        for (unsigned seen = happenings(); !(condition); seen = happenings())                                          \
+            cr_assert(happening_wait(seen, wait_until_ms), "never: %s", #condition);                                   \
+    } while (0)
+/* Says that something has happened: a hook has begun or ended, a callback has come. Any thread. */
+void happened(void);
+unsigned happenings(void);
+/* Waits until more than `seen` have happened. False: not by then. */
+bool happening_wait(unsigned seen, int64_t until_ms);
+
+/* The same for what has to be asked of another process, again and again. */
 #define WAIT_FOR(condition)                                                                                            \
     do {                                                                                                               \
         int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                            \
@@ -65,7 +79,7 @@ Tercet__V1__ParticipantStatus world_participant(struct world *world, const char 
 
 /* As tercet_get tells it; 0 when the transaction is not known (any more). */
 enum tercet_state world_state(struct world *world, const char *gid);
-/* Waits until it has this state, and answers it in full. */
+/* Waits until it is decided (for a state "-ing") or resolved, which must be this state, and answers it in full. */
 struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state);
 bool world_is_parked(struct world *world, const char *gid);
 

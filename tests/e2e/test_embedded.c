@@ -21,6 +21,7 @@ static void on_failed(const char *text, void *ctx)
     struct failure *failure = ctx;
     snprintf(failure->text, sizeof(failure->text), "%s", text);
     atomic_fetch_add(&failure->count, 1);
+    happened();
 }
 
 /* A world whose coordinator is in this process. */
@@ -106,10 +107,10 @@ Test(embedded, after_a_failed_commit_nothing_is_acknowledged)
     party_open(&stock, &world, "stock");
     atomic_store(&stock.is_held, true);
     cr_assert_eq(RUN(&world, "failing", TERCET_WAIT_NOT, &result, "stock"), 0);
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) == 1);
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     store_memory_fail(inside->store, 1, true);
     party_release(&stock);
-    WAIT_FOR(atomic_load(&failure.count) == 1);
+    AWAIT(atomic_load(&failure.count) == 1);
     cr_assert_not_null(strstr(failure.text, "outcome is not known"), "%s", failure.text);
     cr_assert_eq(RUN(&world, "failing", TERCET_WAIT_DECIDED, &result, "stock"), TERCET_UNKNOWN, "%s", result.text);
     cr_assert_eq(RUN(&world, "another", TERCET_WAIT_NOT, &result, "stock"), TERCET_UNKNOWN, "%s", result.text);

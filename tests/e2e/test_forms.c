@@ -79,7 +79,7 @@ Test(forms, an_ordered_run_tries_one_after_another)
     atomic_store(&stock.is_held, true);
     cr_assert_eq(tercet_run(world.client, branches, 2, &options, &result), 0);
     cr_assert_eq(result.state, TERCET_TRYING, "durable, no more");
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) == 1);
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     cr_assert_eq(atomic_load(&money.entered[TERCET_TRY]), 0);
     cr_assert_eq(world_participant(&world, "money").calls + world_participant(&world, "money").waiting, 0);
     party_release(&stock);
@@ -101,7 +101,7 @@ Test(forms, a_try_without_an_answer_in_time_is_unknown_and_cancels)
     open_all(NULL);
     cr_assert_eq(tercet_run(world.client, branches, 2, NULL, &result), TERCET_REFUSED);
     cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN, "%s", tercet_cause_text(result.cause));
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CANCEL]) == atomic_load(&stock.done[TERCET_TRY]));
+    AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == atomic_load(&stock.done[TERCET_TRY]));
     cr_assert_eq(world_state(&world, result.gid.text), TERCET_CANCELLING, "nobody has not acknowledged");
     struct party nobody;
     party_open(&nobody, &world, "nobody");
@@ -118,7 +118,7 @@ Test(forms, a_run_waits_for_what_it_was_told_to)
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     cr_assert_eq(RUN(&world, "decided", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     cr_assert_eq(result.state, TERCET_CONFIRMING);
-    WAIT_FOR(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
+    AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     atomic_store(&stock.again[TERCET_CONFIRM], 3);
     cr_assert_eq(RUN(&world, "decided", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0,
                  "the same again, with another wait");
@@ -290,7 +290,7 @@ Test(forms, the_deadline_cancels_although_nobody_asks)
     open_all(NULL);
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock", NULL), 0);
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
+    AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
     result = world_wait_state(&world, "late:1", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), TERCET_DECIDED);
@@ -307,7 +307,7 @@ Test(forms, the_deadline_cancels_after_a_restart)
     cr_assert_eq(try_at(transaction, "stock", NULL), 0);
     daemon_kill(&world.daemon);
     world_restart(&world);
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
+    AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
     struct tercet_result result = world_wait_state(&world, "late:2", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     tercet_transaction_free(transaction);

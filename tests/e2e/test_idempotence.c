@@ -270,8 +270,8 @@ Test(idempotence, pitfall_11_confirm_cancel_and_deadline_race_and_all_are_told_t
     cr_assert_gt(confirmed, 0);
     cr_assert_gt(cancelled, 0);
     cr_assert_gt(expired, 0);
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CONFIRM]) == confirmed);
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CONFIRM]) + atomic_load(&stock.done[TERCET_CANCEL]) ==
+    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == confirmed);
+    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) + atomic_load(&stock.done[TERCET_CANCEL]) ==
              atomic_load(&stock.done[TERCET_TRY]));
     close_all();
 }

@@ -59,6 +59,7 @@ static void on_over(const struct tercet_result *result, void *ctx)
     struct waiting *waiting = ctx;
     waiting->result = *result;
     atomic_store(&waiting->is_over, true);
+    happened();
 }
 
 /* Whoever attaches is answered in a turn of the owner's: what was on its way before, and was not held back, has left by
@@ -86,7 +87,7 @@ Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
     cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&money.entered[TERCET_TRY]), 0);
     cr_assert_not(atomic_load(&waiting.is_over), "told that it is durable");
     kill_and_restart();
-    WAIT_FOR(atomic_load(&waiting.is_over));
+    AWAIT(atomic_load(&waiting.is_over));
     cr_assert_eq(waiting.result.code, 0, "the client asks again by itself: %s", waiting.result.text);
     world_wait_state(&world, "registering", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), 1);
@@ -342,7 +343,7 @@ Test(pitfalls, pitfall_10_who_dies_while_trying_holds_nothing_for_ever)
     tercet_transaction_free(transaction);
     tercet_client_close(mortal);
     kill_and_restart();
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
+    AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
     struct tercet_result result = world_wait_state(&world, "orphan", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     close_all();
@@ -357,7 +358,7 @@ Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
     atomic_store(&stock.is_held, true);
     uint64_t before = world_statistics(&world).commits_total;
     cr_assert_eq(RUN(&world, "synced", TERCET_WAIT_NOT, &result, "stock"), 0);
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) == 1);
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     uint64_t at_try = world_statistics(&world).commits_total;
     cr_assert_gt(at_try, before, "the branch is on disk before its try is called");
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
@@ -382,7 +383,7 @@ Test(pitfalls, pitfall_17_no_decision_is_acted_on_before_it_is_durable)
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
     cr_assert_not(atomic_load(&waiting.is_over), "told of the decision");
     kill_and_restart();
-    WAIT_FOR(atomic_load(&waiting.is_over));
+    AWAIT(atomic_load(&waiting.is_over));
     cr_assert_eq(waiting.result.code, 0, "%s", waiting.result.text);
     world_wait_state(&world, waiting.result.gid.text, TERCET_CONFIRMED);
     close_all();
@@ -394,7 +395,7 @@ Test(pitfalls, pitfall_18_the_payload_survives_a_restart)
     open_all(NULL);
     atomic_store(&stock.is_held, true);
     cr_assert_eq(RUN(&world, "payload", TERCET_WAIT_NOT, &result, "stock"), 0);
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) == 1);
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     daemon_kill(&world.daemon);
     atomic_store(&stock.again[TERCET_TRY], 1); /* the held one comes to nothing: the try is called anew */
     party_release(&stock);
@@ -417,7 +418,7 @@ Test(pitfalls, pitfall_19_names_are_resolved_when_called)
     party_listen(&moving, &world);
     atomic_store(&moving.again[TERCET_CONFIRM], FOR_EVER);
     cr_assert_eq(RUN(&world, "moved", TERCET_WAIT_DECIDED, &result, "moving", "stock"), 0);
-    WAIT_FOR(atomic_load(&moving.entered[TERCET_CONFIRM]) > 0);
+    AWAIT(atomic_load(&moving.entered[TERCET_CONFIRM]) > 0);
     party_leave(&moving);
     atomic_store(&moving.again[TERCET_CONFIRM], 0);
     party_listen(&moving, &world);
@@ -482,7 +483,7 @@ Test(pitfalls, pitfall_27_no_confirm_while_a_try_has_failed_unless_forced)
     cr_assert_eq(world_state(&world, "failed"), TERCET_TRYING);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
     cr_assert_eq(tercet_confirm_force(transaction, TERCET_WAIT_DECIDED, &result), 0);
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
+    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
     WAIT_FOR(world_is_parked(&world, "failed"));
     cr_assert_eq(atomic_load(&money.entered[TERCET_CONFIRM]), 0, "what was refused is not confirmed: it is broken");
     tercet_transaction_free(transaction);

@@ -45,10 +45,10 @@ Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_
     Tercet__V1__RetryRequest retry = TERCET__V1__RETRY_REQUEST__INIT;
     retry.gid = "never";
     cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL), CRPC_OK);
-    WAIT_FOR(atomic_load(&money.entered[TERCET_CONFIRM]) > calls);
+    AWAIT(atomic_load(&money.entered[TERCET_CONFIRM]) > calls);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
     cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL), CRPC_OK);
-    WAIT_FOR(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
+    AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     close_all();
 }
 
@@ -67,6 +67,7 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
     Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
     (void)request;
     atomic_fetch_add(&patient->calls, 1);
+    happened();
     if (atomic_load(&patient->is_healed))
         crpc_call_reply(call, &result.base);
     else
@@ -117,7 +118,7 @@ Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_
     WAIT_FOR(world_participant(&world, "ill").breaker_open && world_participant(&world, "ill").calls == 0);
     int before = atomic_load(&patient.calls);
     int64_t began_ms = process_now_ms();
-    WAIT_FOR(atomic_load(&patient.calls) >= before + PROBES);
+    AWAIT(atomic_load(&patient.calls) >= before + PROBES);
     int64_t took_ms = process_now_ms() - began_ms;
     int calls = atomic_load(&patient.calls) - before;
     cr_assert_leq(calls, 2 + took_ms / 100, "%d calls within %d ms", calls, (int)took_ms);
@@ -125,7 +126,7 @@ Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_
     atomic_store(&patient.is_healed, true);
     for (int i = 0; i < TRANSACTIONS; i++) {
         snprintf(gid, sizeof(gid), "ill-%d", i);
-        WAIT_FOR(world_state(&world, gid) == TERCET_CONFIRMED || world_state(&world, gid) == TERCET_CANCELLED);
+        cr_assert_eq(tercet_await(world.client, gid, TERCET_WAIT_RESOLVED, WAIT_MS, &result), 0, "%s", result.text);
     }
     cr_assert_not(world_participant(&world, "ill").breaker_open);
     patient_close(&patient);
@@ -145,8 +146,8 @@ Test(pitfalls_load, pitfall_15_a_dead_participant_does_not_hold_up_the_others)
     atomic_store(&dead.again[TERCET_CONFIRM], FOR_EVER);
     cr_assert_eq(RUN(&world, "half", TERCET_WAIT_DECIDED, &result, "dead", "stock", "money"), 0);
     party_leave(&dead);
-    WAIT_FOR(atomic_load(&stock.done[TERCET_CONFIRM]) == 1); /* phase two does not stop at the dead first branch */
-    WAIT_FOR(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
+    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1); /* phase two does not stop at the dead first branch */
+    AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     for (int i = 0; i < 200; i++)
         cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_NOT, &result, i % 2 == 0 ? "dead" : "ill", "stock"), 0);
     int64_t began_ms = process_now_ms();

@@ -46,7 +46,7 @@ Test(recovery, killed_while_trying_it_tries_on)
     open_all(NULL);
     atomic_store(&stock.is_held, true);
     cr_assert_eq(RUN(&world, "trying", TERCET_WAIT_NOT, &result, "stock", "money"), 0);
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) == 1);
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     daemon_kill(&world.daemon);
     party_release(&stock);
     world_restart(&world);
@@ -67,7 +67,7 @@ Test(recovery, killed_while_confirming_it_confirms_on)
     party_leave(&money);
     kill_and_restart();
     cr_assert_eq(world_state(&world, "confirming"), TERCET_CONFIRMING);
-    WAIT_FOR(done(&stock, TERCET_CONFIRM) == 1);
+    AWAIT(done(&stock, TERCET_CONFIRM) == 1);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
     party_come(&money, &world);
     world_wait_state(&world, "confirming", TERCET_CONFIRMED);
@@ -88,7 +88,7 @@ Test(recovery, killed_in_an_ordered_run_the_order_stays)
     cr_assert_eq(tercet_run(world.client, branches, 2, &options, &result), 0);
     for (int round = 0; round < 3; round++) {
         int before = atomic_load(&stock.entered[TERCET_TRY]);
-        WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) > before + 1);
+        AWAIT(atomic_load(&stock.entered[TERCET_TRY]) > before + 1);
         kill_and_restart();
     }
     cr_assert_eq(atomic_load(&money.entered[TERCET_TRY]), 0);
@@ -118,7 +118,7 @@ Test(recovery, killed_while_cancelling_it_cancels_on)
     atomic_store(&money.refuses, true);
     struct tercet_transaction *transaction = begin_with_stock("cancelling", 0);
     cr_assert_eq(tercet_try(transaction, &branch, NULL), TERCET_REFUSED);
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_CANCEL]) > 0);
+    AWAIT(atomic_load(&stock.entered[TERCET_CANCEL]) > 0);
     party_leave(&stock);
     kill_and_restart();
     cr_assert_eq(world_state(&world, "cancelling"), TERCET_CANCELLING);
@@ -129,6 +129,49 @@ Test(recovery, killed_while_cancelling_it_cancels_on)
     cr_assert_str_eq(result.text, "sold out", "the reason is durable");
     cr_assert_eq(done(&stock, TERCET_CANCEL), 1);
     cr_assert_eq(done(&money, TERCET_CANCEL), 0);
+    tercet_transaction_free(transaction);
+    close_all();
+}
+
+struct awaited {
+    atomic_int told;
+    struct tercet_result result;
+};
+
+static void on_awaited(const struct tercet_result *result, void *ctx)
+{
+    struct awaited *awaited = ctx;
+    awaited->result = *result;
+    atomic_fetch_add(&awaited->told, 1);
+    happened();
+}
+
+/* Who waits for a transaction of another's is told of its decision and its end, each when it has come, although the
+ * coordinator died before. */
+Test(recovery, killed_while_it_is_awaited_it_tells_on)
+{
+    struct awaited decision = {.told = 0}, end = {.told = 0};
+    open_all(NULL);
+    atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
+    struct tercet_transaction *transaction = begin_with_stock("awaited", 0);
+    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_DECIDED, WAIT_MS, on_awaited, &decision), 0);
+    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_awaited, &end), 0);
+    cr_assert_eq(world_state(&world, "awaited"), TERCET_TRYING, "asked after both, on the same session");
+    cr_assert_eq(atomic_load(&decision.told) + atomic_load(&end.told), 0);
+    kill_and_restart();
+    cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, NULL), 0);
+    AWAIT(atomic_load(&decision.told) == 1);
+    cr_assert_eq(decision.result.code, 0, "%s", decision.result.text);
+    cr_assert_eq(decision.result.state, TERCET_CONFIRMING);
+    cr_assert_eq(world_state(&world, "awaited"), TERCET_CONFIRMING);
+    cr_assert_eq(atomic_load(&end.told), 0);
+    kill_and_restart();
+    atomic_store(&stock.again[TERCET_CONFIRM], 0);
+    AWAIT(atomic_load(&end.told) == 1);
+    cr_assert_eq(end.result.code, 0, "%s", end.result.text);
+    cr_assert_eq(end.result.state, TERCET_CONFIRMED);
+    cr_assert_eq(tercet_await(world.client, "awaited", TERCET_WAIT_RESOLVED, 0, NULL), 0, "one that is over");
+    cr_assert_eq(atomic_load(&decision.told), 1);
     tercet_transaction_free(transaction);
     close_all();
 }
@@ -292,11 +335,11 @@ Test(recovery, branches_of_a_participant_that_is_away_wait_and_go_when_it_is_bac
         cr_assert_eq(RUN(&world, gid, TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     }
     party_leave(&money);
-    WAIT_FOR(done(&stock, TERCET_CONFIRM) == 50);
+    AWAIT(done(&stock, TERCET_CONFIRM) == 50);
     WAIT_FOR(world_participant(&world, "money").waiting == 50);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
     party_come(&money, &world);
-    WAIT_FOR(done(&money, TERCET_CONFIRM) == 50);
+    AWAIT(done(&money, TERCET_CONFIRM) == 50);
     cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "money"), 0, "and it serves new ones");
     close_all();
 }
@@ -314,7 +357,7 @@ Test(recovery, two_instances_share_the_load)
         snprintf(gid, sizeof(gid), "shared-%d", i);
         cr_assert_eq(RUN(&world, gid, TERCET_WAIT_NOT, &result, "stock"), 0);
     }
-    WAIT_FOR(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&second.entered[TERCET_TRY]) > 0);
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&second.entered[TERCET_TRY]) > 0);
     WAIT_FOR(world_participant(&world, "stock").calls == 20);
     party_release(&stock);
     party_release(&second);

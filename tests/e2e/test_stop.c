@@ -187,7 +187,7 @@ Test(stop, what_is_answered_is_sent_to_who_reads_slowly)
     world_open(&world, (const char *const[]){"--grace", "1000s", NULL});
     party_open(&stock, &world, "stock");
     struct crpc_stream *stream = ask_for_tries();
-    WAIT_FOR(atomic_load(&stock.done[TERCET_TRY]) == TRIES);
+    AWAIT(atomic_load(&stock.done[TERCET_TRY]) == TRIES);
     kill(world.daemon.process.pid, SIGTERM);
     WAIT_FOR(begin_another() != CRPC_OK);
     size_t count = count_replies(stream);

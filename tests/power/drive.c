@@ -120,16 +120,10 @@ static bool has_ended(const struct tercet_result *result)
     return result->state == TERCET_CONFIRMED || result->state == TERCET_CANCELLED;
 }
 
-/* Asks until it has ended, or is not known. */
+/* Waits until it has ended, if it is known. */
 static bool await_end(struct drive *drive, const struct truth_txn *txn, struct tercet_result *result)
 {
-    const struct timespec pause = {.tv_nsec = 2000000};
-    int64_t until_ms = process_now_ms() + END_MS;
-    int rc = tercet_get(drive->client, txn->gid, result);
-    while (rc == 0 && !has_ended(result) && process_now_ms() < until_ms) {
-        nanosleep(&pause, NULL);
-        rc = tercet_get(drive->client, txn->gid, result);
-    }
+    int rc = tercet_await(drive->client, txn->gid, TERCET_WAIT_RESOLVED, END_MS, result);
     return rc == TERCET_NOT_FOUND || (rc == 0 && has_ended(result)) || fail("does not end:", txn->gid);
 }
 

@@ -82,23 +82,17 @@ static void make_order(struct order *order, uint64_t *state)
     pthread_mutex_unlock(&settings.lock);
 }
 
-static bool is_known(const struct tercet_result *result)
-{
-    return result->code != TERCET_UNKNOWN;
-}
-
-/* What is not known is asked for again, as long as somebody is there to ask. */
+/* What is not known is waited for, as long as somebody is there to ask. */
 static void ask(const char *gid)
 {
     struct tercet_result result = {.code = TERCET_UNKNOWN};
     for (int i = 0; i < ASKS_MAX && !is_stopping; i++) {
         int64_t asked_us = history_asks(settings.log, gid, "get");
         result = (struct tercet_result){.code = TERCET_UNKNOWN};
-        int code = tercet_get(settings.client, gid, &result);
+        int code = tercet_await(settings.client, gid, TERCET_WAIT_DECIDED, 0, &result);
         history_told(settings.log, gid, "get", code, result.state, asked_us);
-        if (is_known(&result) && result.state != TERCET_TRYING)
+        if (code != TERCET_UNKNOWN)
             return;
-        pause_for(ASK_PAUSE_MS);
     }
 }
 
