@@ -403,7 +403,10 @@ static void handle(struct coordinator *c, struct event *event)
         break;
     case EVENT_CLOSE:
         c->is_closing = true;
-        c->has_lost_callers |= event->caller == NULL || event->caller->open_count > 0;
+        if (event->caller == NULL)
+            request_drop_vain(c);
+        else
+            c->has_lost_callers |= event->caller->open_count > 0;
         break;
     case EVENT_STOP:
         c->is_stopping = true;
@@ -494,7 +497,7 @@ static bool may_end(const struct coordinator *c)
 static void tell_drained(struct coordinator *c)
 {
     if (c->has_lost_callers)
-        request_drop_gone(c);
+        request_drop_vain(c);
     c->has_lost_callers = false;
     if (!c->is_closing || c->has_drained || (c->open_count > 0 && !atomic_load(&c->has_failed)))
         return;

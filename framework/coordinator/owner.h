@@ -177,8 +177,8 @@ void request_resolved(struct coordinator *c, struct entry *entry);
 /* At the end of a turn: tells watchers what the turn has changed, all at once. Many branches change in one turn, and each
  * telling is the whole transaction. */
 void request_tell_watchers(struct coordinator *c);
-/* Nothing is owed any more to those whose call has ended. */
-void request_drop_gone(struct coordinator *c);
+/* Nothing is owed any more to those whose call has ended; when the coordinator stops, those who only await are told so. */
+void request_drop_vain(struct coordinator *c);
 /* The entry goes. */
 void request_forget_watchers(struct coordinator *c, struct entry *entry);
 

@@ -79,30 +79,38 @@ static void free_waiter(struct coordinator *c, struct waiter *waiter)
     free(waiter);
 }
 
-/* Those whose call has ended wait for nothing any more. */
-static void drop_gone_waiters(struct coordinator *c, struct entry *entry)
+/* Those whose call has ended wait for nothing any more; nor do those who only look on, when the coordinator stops. */
+static bool waits_in_vain(const struct coordinator *c, const struct waiter *waiter)
+{
+    return atomic_load(&waiter->caller->is_gone) || (c->is_closing && waiter->only_awaits);
+}
+
+static void drop_vain_waiters(struct coordinator *c, struct entry *entry)
 {
     struct waiter **link = &entry->waiters;
     while (*link != NULL) {
         struct waiter *waiter = *link;
-        if (!atomic_load(&waiter->caller->is_gone)) {
+        struct request r = {c, waiter->caller, waiter->id};
+        if (!waits_in_vain(c, waiter)) {
             link = &waiter->next;
             continue;
         }
         *link = waiter->next;
+        if (waiter->only_awaits)
+            answer_error(&r, TERCET_UNAVAILABLE, COORDINATOR_STOPPING);
         free_waiter(c, waiter);
     }
 }
 
-void request_drop_gone(struct coordinator *c)
+void request_drop_vain(struct coordinator *c)
 {
     for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer)
-        drop_gone_waiters(c, entry);
+        drop_vain_waiters(c, entry);
 }
 
 static struct waiter *add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
-    drop_gone_waiters(r->c, entry);
+    drop_vain_waiters(r->c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));
     caller_ref(r->caller);
     if (kind != WAITER_WATCH)
@@ -111,6 +119,7 @@ static struct waiter *add_waiter(struct request *r, struct entry *entry, int kin
     waiter->id = r->id;
     waiter->branch = branch;
     waiter->kind = kind;
+    waiter->only_awaits = false;
     waiter->next = entry->waiters;
     entry->waiters = waiter;
     return waiter;
@@ -196,25 +205,26 @@ void request_forget_watchers(struct coordinator *c, struct entry *entry)
         *link = entry->changed_next;
 }
 
-/* Answers now, or when what `wait` says has come. */
-static void answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait wait)
+/* Answers now (NULL), or lets a waiter be answered when what `wait` says has come. */
+static struct waiter *answer_when(struct request *r, struct entry *entry, Tercet__V1__Wait wait)
 {
     bool is_decided = entry->txn.state != TXN_TRYING;
     if (wait == TERCET__V1__WAIT__WAIT_DECIDED && !is_decided)
-        add_waiter(r, entry, WAITER_DECIDED, 0);
-    else if (wait == TERCET__V1__WAIT__WAIT_RESOLVED && !txn_is_resolved(&entry->txn))
-        add_waiter(r, entry, WAITER_RESOLVED, 0);
-    else
-        answer_entry(r, entry, 0, NULL);
+        return add_waiter(r, entry, WAITER_DECIDED, 0);
+    if (wait == TERCET__V1__WAIT__WAIT_RESOLVED && !txn_is_resolved(&entry->txn))
+        return add_waiter(r, entry, WAITER_RESOLVED, 0);
+    answer_entry(r, entry, 0, NULL);
+    return NULL;
 }
 
 /* The same of what was found; an error, and what is over, is told at once. */
-static void answer_found_when(struct request *r, const struct found *found, int error, const char *text, Tercet__V1__Wait wait)
+static struct waiter *answer_found_when(struct request *r, const struct found *found, int error, const char *text,
+                                        Tercet__V1__Wait wait)
 {
     if (error == 0 && found->entry != NULL)
-        answer_when(r, found->entry, wait);
-    else
-        answer_found(r, found, error, text);
+        return answer_when(r, found->entry, wait);
+    answer_found(r, found, error, text);
+    return NULL;
 }
 
 /* -- Confirming ------------------------------------------------------------------------------------------------------------- */
@@ -412,7 +422,12 @@ static void await(struct request *r, const char *gid, Tercet__V1__Wait wait)
     struct found found;
     const char *text = NULL;
     int error = plan_find(r->c, gid, &found, &text);
-    answer_found_when(r, &found, error, text, wait);
+    struct waiter *waiter = answer_found_when(r, &found, error, text, wait);
+    if (waiter != NULL) {
+        waiter->only_awaits = true;
+        if (r->c->is_closing)
+            drop_vain_waiters(r->c, found.entry);
+    }
     found_clear(&found);
 }
 

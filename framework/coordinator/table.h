@@ -40,6 +40,7 @@ struct waiter {
     uint32_t branch;          /* WAITER_TRY */
     int wait;                 /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
     enum { WAITER_TRY, WAITER_CONFIRM, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
+    bool only_awaits;         /* what others do: it does not keep a coordinator that stops */
 };
 
 struct entry {

@@ -108,6 +108,55 @@ Test(stop, who_never_answers_does_not_keep_it)
     world_close(&world);
 }
 
+struct awaited {
+    atomic_int code; /* -1: not told yet */
+    enum tercet_state state;
+};
+
+static void on_awaited(const struct tercet_result *result, void *ctx)
+{
+    struct awaited *awaited = ctx;
+    awaited->state = result->state;
+    atomic_store(&awaited->code, result->code);
+    happened();
+}
+
+static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
+{
+    struct awaited *awaited = ctx;
+    (void)reply;
+    atomic_store(&awaited->code, (int)status->code);
+    happened();
+}
+
+/* One over a session, which asks the next coordinator by itself, and one by a unary call. */
+Test(stop, who_only_awaits_does_not_keep_it)
+{
+    struct awaited by_session = {.code = -1}, by_unary = {.code = -1};
+    struct tercet_result result;
+    Tercet__V1__AwaitRequest request = TERCET__V1__AWAIT_REQUEST__INIT;
+    open_held("1000s");
+    cr_assert_eq(RUN(&world, "order:1", TERCET_WAIT_NOT, &result, "stock"), 0, "%s", result.text);
+    cr_assert_eq(tercet_await_start(world.client, "order:1", TERCET_WAIT_RESOLVED, WAIT_MS, on_awaited, &by_session), 0);
+    request.gid = (char *)(uintptr_t)"order:1";
+    cr_assert_eq(crpc_unary_start(NULL, world.channel, &tercet__v1__coordinator__descriptor, "Await", &request.base, NULL,
+                                  on_awaited_once, &by_unary), 0);
+    cr_assert_eq(world_state(&world, "order:1"), TERCET_TRYING);
+    cr_assert_eq(begin_another(), CRPC_OK);
+    kill(world.daemon.process.pid, SIGTERM);
+    expect_good_end();
+    AWAIT(atomic_load(&by_unary.code) != -1);
+    cr_assert_eq(atomic_load(&by_unary.code), CRPC_UNAVAILABLE);
+    cr_assert_eq(atomic_load(&by_session.code), -1);
+    party_release(&stock);
+    world_restart(&world);
+    AWAIT(atomic_load(&by_session.code) != -1);
+    cr_assert_eq(atomic_load(&by_session.code), 0);
+    cr_assert_eq(by_session.state, TERCET_CONFIRMED);
+    party_close(&stock);
+    world_close(&world);
+}
+
 /* One who goes before the stop, and one who goes after it has begun. */
 Test(stop, what_is_owed_to_the_dead_does_not_keep_it)
 {
