@@ -5,9 +5,13 @@
  */
 #include "fixture.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 TestSuite(stop, .timeout = 400);
 
@@ -231,14 +235,42 @@ static size_t count_replies(struct crpc_stream *stream)
     return count;
 }
 
+/* What the coordinator knows to be done it has answered. */
+static int count_answered(void)
+{
+    int count = 0;
+    for (int i = 0; i < TRIES / TRIES_EACH; i++) {
+        char gid[16];
+        snprintf(gid, sizeof(gid), "order:%d", i);
+        Tercet__V1__Transaction *transaction = world_show(&world, gid);
+        for (size_t k = 0; transaction != NULL && k < transaction->n_branches; k++)
+            count += transaction->branches[k]->try_state == TERCET__V1__TRY_STATE__TRY_DONE;
+        crpc_message_free((ProtobufCMessage *)transaction);
+    }
+    return count;
+}
+
+static bool is_listening(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    address.sin_port = htons((uint16_t)atoi(strrchr(world.daemon.address, ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_geq(fd, 0);
+    bool is_taken = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return is_taken;
+}
+
+/* All is answered, and nothing read, when it stops listening: from there on it may cut. */
 Test(stop, what_is_answered_is_sent_to_who_reads_slowly)
 {
     world_open(&world, (const char *const[]){"--grace", "1000s", NULL});
     party_open(&stock, &world, "stock");
     struct crpc_stream *stream = ask_for_tries();
     AWAIT(atomic_load(&stock.done[TERCET_TRY]) == TRIES);
+    WAIT_FOR(count_answered() == TRIES);
     kill(world.daemon.process.pid, SIGTERM);
-    WAIT_FOR(begin_another() != CRPC_OK);
+    WAIT_FOR(!is_listening());
     size_t count = count_replies(stream);
     cr_expect_eq(count, TRIES, "%zu replies", count);
     expect_good_end();
