@@ -29,6 +29,7 @@ struct caller {
     struct coordinator *c;    /* rpc.c's */
     struct outbox *outbox;    /* CALLER_SESSION */
     uint32_t open_count;      /* the owner's: requests that wait for a state, or for what they are told to be durable */
+    int64_t vain_drop_ms;     /* the owner's: with too much open, who waits in vain is looked for, not before this */
     bool is_half_closed;      /* the owner's: a session that will send nothing more */
     bool is_touched;          /* the owner's: has answers to flush */
     struct caller *touched_next;

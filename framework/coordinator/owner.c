@@ -403,10 +403,7 @@ static void handle(struct coordinator *c, struct event *event)
         break;
     case EVENT_CLOSE:
         c->is_closing = true;
-        if (event->caller == NULL)
-            request_drop_vain(c);
-        else
-            c->has_lost_callers |= event->caller->open_count > 0;
+        c->has_vain_waiters |= event->caller == NULL || event->caller->open_count > 0;
         break;
     case EVENT_STOP:
         c->is_stopping = true;
@@ -494,11 +491,15 @@ static bool may_end(const struct coordinator *c)
     return c->is_stopping && (batch_is_idle(c) || (atomic_load(&c->has_failed) && c->batcher.in_flight == NULL));
 }
 
+static void drop_vain(struct coordinator *c)
+{
+    if (c->has_vain_waiters)
+        request_drop_vain(c);
+    c->has_vain_waiters = false;
+}
+
 static void tell_drained(struct coordinator *c)
 {
-    if (c->has_lost_callers)
-        request_drop_vain(c);
-    c->has_lost_callers = false;
     if (!c->is_closing || c->has_drained || (c->open_count > 0 && !atomic_load(&c->has_failed)))
         return;
     c->has_drained = true;
@@ -520,6 +521,7 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
         request_tell_watchers(c);
         batch_submit(c);
     }
+    drop_vain(c);
     flush_callers(c); /* before the calls, most of which are confirms and cancels that nobody waits for */
     if (!atomic_load(&c->has_failed))
         dispatch_flush(c);

@@ -72,7 +72,7 @@ struct coordinator {
     uint64_t bytes_seen;           /*   were when the store was last asked for its size */
     uint64_t open_count;           /* answers that are owed, watchers' not counted */
     bool is_closing;               /* takes no new transactions */
-    bool has_lost_callers;         /* since then: some answers may be owed to nobody */
+    bool has_vain_waiters;         /* from then on: some may wait in vain, and are looked for at the end of the turn */
     bool has_drained;              /* takes no requests, and has told so: */
     sem_t drained;                 /* nothing is owed any more, or will be answered; for the thread that closes */
     atomic_bool is_draining;       /* who loses a caller posts EVENT_CLOSE */

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAITERS_UNSWEPT 8       /* of one transaction, before they are looked at for those who wait in vain */
+#define VAIN_DROP_PAUSE_MS 1000 /* between two looks at those of all, for a session that has too much open */
+
 /* One request on its way. */
 struct request {
     struct coordinator *c;
@@ -79,10 +82,20 @@ static void free_waiter(struct coordinator *c, struct waiter *waiter)
     free(waiter);
 }
 
-/* Those whose call has ended wait for nothing any more; nor do those who only look on, when the coordinator stops. */
+/* Those whose call has ended wait for nothing any more; nor do those who only look on, when their time is over or the
+ * coordinator stops. */
 static bool waits_in_vain(const struct coordinator *c, const struct waiter *waiter)
 {
-    return atomic_load(&waiter->caller->is_gone) || (c->is_closing && waiter->only_awaits);
+    return atomic_load(&waiter->caller->is_gone) || (waiter->only_awaits && (c->is_closing || c->now_ms >= waiter->until_ms));
+}
+
+static void tell_in_vain(struct coordinator *c, const struct waiter *waiter)
+{
+    struct request r = {c, waiter->caller, waiter->id};
+    if (c->is_closing)
+        answer_error(&r, TERCET_UNAVAILABLE, COORDINATOR_STOPPING);
+    else
+        answer_error(&r, TERCET_UNKNOWN, "what is awaited has not come in the time that was given: ask again");
 }
 
 static void drop_vain_waiters(struct coordinator *c, struct entry *entry)
@@ -90,16 +103,17 @@ static void drop_vain_waiters(struct coordinator *c, struct entry *entry)
     struct waiter **link = &entry->waiters;
     while (*link != NULL) {
         struct waiter *waiter = *link;
-        struct request r = {c, waiter->caller, waiter->id};
         if (!waits_in_vain(c, waiter)) {
             link = &waiter->next;
             continue;
         }
         *link = waiter->next;
+        entry->waiter_count--;
         if (waiter->only_awaits)
-            answer_error(&r, TERCET_UNAVAILABLE, COORDINATOR_STOPPING);
+            tell_in_vain(c, waiter);
         free_waiter(c, waiter);
     }
+    entry->waiter_sweep = 2 * entry->waiter_count + WAITERS_UNSWEPT;
 }
 
 void request_drop_vain(struct coordinator *c)
@@ -110,7 +124,8 @@ void request_drop_vain(struct coordinator *c)
 
 static struct waiter *add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
-    drop_vain_waiters(r->c, entry);
+    if (entry->waiter_count >= entry->waiter_sweep) /* one walk a doubling */
+        drop_vain_waiters(r->c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));
     caller_ref(r->caller);
     if (kind != WAITER_WATCH)
@@ -122,6 +137,7 @@ static struct waiter *add_waiter(struct request *r, struct entry *entry, int kin
     waiter->only_awaits = false;
     waiter->next = entry->waiters;
     entry->waiters = waiter;
+    entry->waiter_count++;
     return waiter;
 }
 
@@ -137,6 +153,7 @@ static struct waiter *take_waiters(struct entry *entry, int kind, uint32_t branc
             continue;
         }
         *link = waiter->next;
+        entry->waiter_count--;
         waiter->next = taken;
         taken = waiter;
     }
@@ -417,7 +434,7 @@ static void run(struct request *r, const Tercet__V1__RunRequest *message)
     found_clear(&found);
 }
 
-static void await(struct request *r, const char *gid, Tercet__V1__Wait wait)
+static void await(struct request *r, const char *gid, Tercet__V1__Wait wait, uint32_t timeout_ms)
 {
     struct found found;
     const char *text = NULL;
@@ -425,6 +442,7 @@ static void await(struct request *r, const char *gid, Tercet__V1__Wait wait)
     struct waiter *waiter = answer_found_when(r, &found, error, text, wait);
     if (waiter != NULL) {
         waiter->only_awaits = true;
+        waiter->until_ms = timeout_ms > 0 ? r->c->now_ms + timeout_ms : INT64_MAX;
         if (r->c->is_closing)
             drop_vain_waiters(r->c, found.entry);
     }
@@ -477,10 +495,10 @@ void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, e
         run(&r, (const Tercet__V1__RunRequest *)message);
         break;
     case METHOD_GET:
-        await(&r, ((const Tercet__V1__GetRequest *)message)->gid, TERCET__V1__WAIT__WAIT_NOT);
+        await(&r, ((const Tercet__V1__GetRequest *)message)->gid, TERCET__V1__WAIT__WAIT_NOT, 0);
         break;
     case METHOD_AWAIT:
-        await(&r, to_await->gid, to_await->wait);
+        await(&r, to_await->gid, to_await->wait, to_await->timeout_ms);
         break;
     case METHOD_WATCH:
         watch(&r, (const Tercet__V1__WatchRequest *)message);
@@ -504,6 +522,10 @@ static void session_request(struct coordinator *c, struct caller *caller, const 
         {TERCET__V1__SESSION_REQUEST__REQUEST_GET, METHOD_GET},         {TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE, METHOD_AWAIT},
     };
     struct request r = {c, caller, request->id};
+    if (caller->open_count >= SESSION_OPEN_MAX && c->now_ms >= caller->vain_drop_ms) {
+        caller->vain_drop_ms = c->now_ms + VAIN_DROP_PAUSE_MS;
+        request_drop_vain(c);
+    }
     if (caller->open_count >= SESSION_OPEN_MAX) {
         answer_error(&r, TERCET_EXHAUSTED, "this session has 65536 requests without an answer: wait for some");
         return;

@@ -41,6 +41,7 @@ struct waiter {
     int wait;                 /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
     enum { WAITER_TRY, WAITER_CONFIRM, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
     bool only_awaits;         /* what others do: it does not keep a coordinator that stops */
+    int64_t until_ms;         /* monotonic; nobody waits after that */
 };
 
 struct entry {
@@ -55,6 +56,8 @@ struct entry {
     char *reason;              /* of a cancellation; NULL: none */
     struct tercet_metadata *metadata; /* one block, with its strings */
     struct waiter *waiters;
+    uint32_t waiter_count;
+    uint32_t waiter_sweep;     /* at so many those who wait in vain are looked for */
     struct entry *changed_next; /* those whose watchers are to be told at the end of the turn */
     bool has_changed;
     uint32_t metadata_count;

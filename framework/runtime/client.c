@@ -105,13 +105,14 @@ struct question {
     void *ctx;
 };
 
-static int pack_question(struct client_request *request, struct tercet_client *client, const char **why)
+static int pack_question(struct client_request *request, struct tercet_client *client, int64_t timeout_ms, const char **why)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
     Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
     get.gid = await.gid = request->gid.text;
     await.wait = (Tercet__V1__Wait)request->wait;
+    await.timeout_ms = (uint32_t)timeout_ms;
     if (request->kind == CLIENT_GET) {
         message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
         message.get = &get;
@@ -144,8 +145,9 @@ static int start_question(struct tercet_client *client, const char *gid_text, co
     request->wait = question->wait;
     request->on_result = question->done;
     request->ctx = question->ctx;
-    request->deadline_ms = runtime_now_ms() + (question->timeout_ms > 0 ? question->timeout_ms : client->timeout_ms);
-    int rc = pack_question(request, client, why);
+    int64_t timeout_ms = question->timeout_ms > 0 ? question->timeout_ms : client->timeout_ms;
+    request->deadline_ms = runtime_now_ms() + timeout_ms;
+    int rc = pack_question(request, client, timeout_ms, why);
     if (rc == 0)
         rc = client_submit(client, request, why);
     if (rc != 0)

@@ -16,8 +16,10 @@ static void end_expired(struct tercet_client *client, struct client_request *req
     }
     pthread_mutex_lock(&client->lock);
     bool has_error = client->last_error[0] != '\0';
-    runtime_text(text, "no answer within the timeout; ask again under the same gid%s%s", has_error ? "; " : "",
-                 client->last_error);
+    runtime_text(text, "%s within the timeout; %s%s%s",
+                 request->kind == CLIENT_AWAIT ? "what is awaited has not come" : "no answer",
+                 request->kind == CLIENT_AWAIT ? "tercet_get tells how the transaction stands" : "ask again under the same gid",
+                 has_error ? "; " : "", client->last_error);
     pthread_mutex_unlock(&client->lock);
     client_end_with(client, request, TERCET_UNKNOWN, text);
 }

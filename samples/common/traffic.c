@@ -18,6 +18,7 @@
 #define STACK_SIZE (512 * 1024)
 #define ASK_PAUSE_MS 100
 #define ASK_LEAST_MS 1000 /* for each, also when the time is over for all */
+#define ASK_MOST_MS 60000 /* before it is asked anew */
 #define NOT_READY_MAX_MS 10000 /* a try's own timeout */
 
 enum outcome { OUTCOME_UNKNOWN, OUTCOME_CONFIRMED, OUTCOME_CANCELLED };
@@ -220,7 +221,7 @@ static void ask(struct driver *driver, const struct traffic_job *job, struct ter
 {
     do {
         int64_t left_ms = until_ms - now_ms();
-        left_ms = left_ms > ASK_LEAST_MS ? left_ms : ASK_LEAST_MS;
+        left_ms = left_ms < ASK_LEAST_MS ? ASK_LEAST_MS : left_ms > ASK_MOST_MS ? ASK_MOST_MS : left_ms;
         *result = (struct tercet_result){.code = TERCET_UNKNOWN};
         if (tercet_await(job->client, job->begin.gid, TERCET_WAIT_DECIDED, left_ms, result) == TERCET_NOT_FOUND) {
             struct traffic_job again = *job;

@@ -51,6 +51,7 @@ BENCH_TEST(gids, malformed)
         const char *words = strlen(bad[i]) > 64 ? "at most 64 characters" : "made of the characters";
         Tercet__V1__BeginRequest begin = begin_of(bad[i]);
         Tercet__V1__GetRequest get = get_of(bad[i]);
+        Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
         Tercet__V1__CancelRequest cancel = cancel_of(bad[i], "");
         Tercet__V1__Branch branch = branch_of(1, "stock/reserve", 1);
         Tercet__V1__Branch *branches[] = {&branch};
@@ -61,7 +62,9 @@ BENCH_TEST(gids, malformed)
         run.n_branches = 1;
         to_try.begin = &begin;
         cr_expect(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, words));
+        await.gid = get.gid;
         cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_INVALID_ARGUMENT, words));
+        cr_expect(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_INVALID_ARGUMENT, words));
         cr_expect(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, words));
         cr_expect(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, words));
         cr_expect(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT, words));

@@ -169,6 +169,22 @@ static void start_with_rules(void)
     bench_connect(&bench);
 }
 
+static void may_look_as(const char *token, bool may)
+{
+    Tercet__V1__GetRequest get = get_of("by-token");
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
+    await.gid = get.gid;
+    await.wait = TERCET__V1__WAIT__WAIT_NOT;
+    bench.token = token;
+    if (may) {
+        cr_expect(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING), "%s", token);
+        cr_expect(is_in(&bench, "Await", &await.base, TERCET__V1__STATE__TRYING), "%s", token);
+    } else {
+        cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_PERMISSION_DENIED, "has not the role"));
+        cr_expect(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_PERMISSION_DENIED, "has not the role"));
+    }
+}
+
 Test(access_rules, tokens_and_roles)
 {
     Tercet__V1__StatisticsRequest statistics = TERCET__V1__STATISTICS_REQUEST__INIT;
@@ -187,6 +203,9 @@ Test(access_rules, tokens_and_roles)
     cr_expect(fails(&bench, ADMIN, "Decide", &decide.base, CRPC_PERMISSION_DENIED, "has not the role"));
     cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, CRPC_PERMISSION_DENIED, "has not the role"));
     cr_expect(begins(&bench, "by-token"));
+    may_look_as(INITIATOR, true);
+    may_look_as(OPERATOR, true);
+    may_look_as(PARTICIPANT, false);
     bench.token = OPERATOR;
     ProtobufCMessage *reply = ask(&bench, ADMIN, "GetStatistics", &statistics.base, NULL);
     cr_assert_not_null(reply);

@@ -264,3 +264,90 @@ Test(limits, many_watch_the_largest_transaction)
     free(branches);
     close_all();
 }
+
+/* -- Requests of a session that wait --------------------------------------------------------------------------------- */
+
+#define OPEN_MAX 65536 /* of a session */
+#define OPEN_EACH 4096 /* of a message */
+
+static void write_requests(struct crpc_stream *stream, Tercet__V1__SessionRequest **requests, size_t count)
+{
+    Tercet__V1__SessionRequests message = TERCET__V1__SESSION_REQUESTS__INIT;
+    message.requests = requests;
+    message.n_requests = count;
+    cr_assert_eq(crpc_stream_write(stream, &message.base), 0);
+}
+
+/* A session with as many awaits as it may have, none of which is answered soon. */
+static struct crpc_stream *await_often(const char *gid, uint32_t timeout_ms)
+{
+    static Tercet__V1__SessionRequest requests[OPEN_EACH];
+    static Tercet__V1__SessionRequest *listed[OPEN_EACH];
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
+    struct crpc_stream *stream;
+    await.gid = (char *)(uintptr_t)gid;
+    await.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
+    await.timeout_ms = timeout_ms;
+    cr_assert_eq(
+        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Session", NULL), 0);
+    for (uint64_t id = 1; id <= OPEN_MAX;) {
+        for (size_t i = 0; i < OPEN_EACH; i++) {
+            tercet__v1__session_request__init(&requests[i]);
+            requests[i].id = id++;
+            requests[i].request_case = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE;
+            requests[i].await_state = &await;
+            listed[i] = &requests[i];
+        }
+        write_requests(stream, listed, OPEN_EACH);
+    }
+    return stream;
+}
+
+/* The code of one more request. */
+static enum crpc_code ask_once_more(struct crpc_stream *stream, const char *gid)
+{
+    Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
+    Tercet__V1__SessionRequest request = TERCET__V1__SESSION_REQUEST__INIT;
+    Tercet__V1__SessionRequest *listed[] = {&request};
+    Tercet__V1__SessionResponses *message = NULL;
+    int code = -1;
+    get.gid = (char *)(uintptr_t)gid;
+    request.id = OPEN_MAX + 1;
+    request.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
+    request.get = &get;
+    write_requests(stream, listed, 1);
+    while (code == -1 && crpc_stream_read((ProtobufCMessage **)&message, stream) == 0) {
+        for (size_t i = 0; i < message->n_responses; i++)
+            code = message->responses[i]->id == request.id ? (int)message->responses[i]->code : code;
+        crpc_message_free(&message->base);
+    }
+    return (enum crpc_code)code;
+}
+
+/* Who awaits in vain does not count: or a client that awaits something that does not come, again and again with little
+ * patience, would be refused its confirms in the end. Two sessions that wait on keep the transaction's list so long that it is not
+ * looked through before the third has too much. */
+Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
+{
+    struct tercet_branch branch = branch_of("stock");
+    struct tercet_begin_options options = options_of("awaited", DEADLINE_MS);
+    struct crpc_stream *patient[2], *impatient;
+    branch.try_timeout_ms = TRY_TIMEOUT_MS;
+    options.wait = TERCET_WAIT_NOT;
+    open_all(NULL);
+    atomic_store(&stock.is_held, true);
+    cr_assert_eq(tercet_run(world.client, &branch, 1, &options, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        patient[i] = await_often("awaited", 0);
+        cr_assert_eq(ask_once_more(patient[i], "awaited"), CRPC_RESOURCE_EXHAUSTED);
+    }
+    impatient = await_often("awaited", 1);
+    cr_assert_eq(ask_once_more(impatient, "awaited"), CRPC_OK);
+    for (int i = 0; i < 2; i++) {
+        crpc_stream_cancel(patient[i]);
+        crpc_stream_finish(patient[i], NULL);
+    }
+    crpc_stream_cancel(impatient);
+    crpc_stream_finish(impatient, NULL);
+    close_all();
+}

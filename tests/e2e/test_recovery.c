@@ -98,15 +98,20 @@ Test(recovery, killed_in_an_ordered_run_the_order_stays)
     close_all();
 }
 
-static struct tercet_transaction *begin_with_stock(const char *gid, uint32_t deadline_ms)
+static struct tercet_transaction *begin_patiently(const char *gid, uint32_t deadline_ms, int64_t timeout_ms)
 {
     struct tercet_begin_options options = options_of(gid, deadline_ms);
     const struct tercet_branch branch = branch_of("stock");
-    options.timeout_ms = PATIENCE_MS;
+    options.timeout_ms = timeout_ms;
     struct tercet_transaction *transaction = NULL;
     cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
     cr_assert_eq(tercet_try(transaction, &branch, NULL), 0);
     return transaction;
+}
+
+static struct tercet_transaction *begin_with_stock(const char *gid, uint32_t deadline_ms)
+{
+    return begin_patiently(gid, deadline_ms, PATIENCE_MS);
 }
 
 Test(recovery, killed_while_cancelling_it_cancels_on)
@@ -153,7 +158,7 @@ Test(recovery, killed_while_it_is_awaited_it_tells_on)
     struct awaited decision = {.told = 0}, end = {.told = 0};
     open_all(NULL);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
-    struct tercet_transaction *transaction = begin_with_stock("awaited", 0);
+    struct tercet_transaction *transaction = begin_patiently("awaited", FOR_EVER, WAIT_MS);
     cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_DECIDED, WAIT_MS, on_awaited, &decision), 0);
     cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_awaited, &end), 0);
     cr_assert_eq(world_state(&world, "awaited"), TERCET_TRYING, "asked after both, on the same session");

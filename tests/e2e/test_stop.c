@@ -115,6 +115,7 @@ Test(stop, who_never_answers_does_not_keep_it)
 struct awaited {
     atomic_int code; /* -1: not told yet */
     enum tercet_state state;
+    char text[TERCET_TEXT_MAX];
 };
 
 static void on_awaited(const struct tercet_result *result, void *ctx)
@@ -129,6 +130,7 @@ static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_sta
 {
     struct awaited *awaited = ctx;
     (void)reply;
+    snprintf(awaited->text, sizeof(awaited->text), "%s", status->message);
     atomic_store(&awaited->code, (int)status->code);
     happened();
 }
@@ -137,20 +139,25 @@ static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_sta
 Test(stop, who_only_awaits_does_not_keep_it)
 {
     struct awaited by_session = {.code = -1}, by_unary = {.code = -1};
-    struct tercet_result result;
+    struct tercet_branch branch = branch_of("stock");
+    struct tercet_begin_options options = options_of("order:1", FOR_EVER);
     Tercet__V1__AwaitRequest request = TERCET__V1__AWAIT_REQUEST__INIT;
+    branch.try_timeout_ms = FOR_EVER;
+    options.wait = TERCET_WAIT_NOT;
     open_held("1000s");
-    cr_assert_eq(RUN(&world, "order:1", TERCET_WAIT_NOT, &result, "stock"), 0, "%s", result.text);
+    cr_assert_eq(tercet_run(world.client, &branch, 1, &options, NULL), 0);
     cr_assert_eq(tercet_await_start(world.client, "order:1", TERCET_WAIT_RESOLVED, WAIT_MS, on_awaited, &by_session), 0);
     request.gid = (char *)(uintptr_t)"order:1";
     cr_assert_eq(crpc_unary_start(NULL, world.channel, &tercet__v1__coordinator__descriptor, "Await", &request.base, NULL,
                                   on_awaited_once, &by_unary), 0);
     cr_assert_eq(world_state(&world, "order:1"), TERCET_TRYING);
     cr_assert_eq(begin_another(), CRPC_OK);
+    cr_assert_eq(atomic_load(&by_unary.code), -1);
     kill(world.daemon.process.pid, SIGTERM);
     expect_good_end();
     AWAIT(atomic_load(&by_unary.code) != -1);
     cr_assert_eq(atomic_load(&by_unary.code), CRPC_UNAVAILABLE);
+    cr_assert_not_null(strstr(by_unary.text, "stopping"), "%s", by_unary.text);
     cr_assert_eq(atomic_load(&by_session.code), -1);
     party_release(&stock);
     world_restart(&world);

@@ -255,15 +255,24 @@ static void write_store(unsigned number, uint8_t branch_count, uint32_t state, u
     write_seed("fuzz_coordinator", number, &seed);
 }
 
-/* Every unary request with every field set, in the order of enum method; then plans with actions good and bad. */
+static void put_request(struct seed *seed, uint8_t choice, const ProtobufCMessageDescriptor *type)
+{
+    struct seed body = {.size = 0};
+    put_message(&body, type);
+    const uint8_t head[] = {1, choice, (uint8_t)body.size};
+    MUST(body.size < 200);
+    put_bytes(seed, head, sizeof(head));
+    put_bytes(seed, body.data, body.size);
+}
+
+/* Every unary request with every field set, in the order of enum method, Await last; then plans with actions good and bad. */
 static void write_requests(unsigned number)
 {
     static const ProtobufCMessageDescriptor *const types[] = {
         &tercet__v1__begin_request__descriptor,    &tercet__v1__enlist_request__descriptor,
         &tercet__v1__try_request__descriptor,      &tercet__v1__confirm_request__descriptor,
         &tercet__v1__cancel_request__descriptor,   &tercet__v1__run_request__descriptor,
-        &tercet__v1__get_request__descriptor,      &tercet__v1__await_request__descriptor,
-        &tercet__v1__watch_request__descriptor,
+        &tercet__v1__get_request__descriptor,      &tercet__v1__watch_request__descriptor,
         &tercet__v1__register_request__descriptor, &tercet__v1__list_request__descriptor,
         &tercet__v1__list_participants_request__descriptor, &tercet__v1__retry_request__descriptor,
         &tercet__v1__settle_request__descriptor,   &tercet__v1__decide_request__descriptor,
@@ -271,14 +280,9 @@ static void write_requests(unsigned number)
     static const char *const actions[] = {"", "a", "a//", "/x", "a/x"};
     struct seed seed = {.size = 0};
     put(&seed, 0);
-    for (uint8_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        struct seed body = {.size = 0};
-        put_message(&body, types[i]);
-        const uint8_t head[] = {1, i, (uint8_t)body.size};
-        MUST(body.size < 200);
-        put_bytes(&seed, head, sizeof(head));
-        put_bytes(&seed, body.data, body.size);
-    }
+    for (uint8_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        put_request(&seed, i, types[i]);
+    put_request(&seed, 240, &tercet__v1__await_request__descriptor);
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         uint8_t size = (uint8_t)strlen(actions[i]);
         const uint8_t plan[] = {1, 5, size + 4, 3 << 3 | 2, size + 2, 2 << 3 | 2, size}; /* Run: branches: action */

@@ -174,12 +174,13 @@ async function session(c) {
     stream.on('error', reject);
     stream.on('data', (message) => {
       for (const response of message.responses) answers.set(response.id, response);
-      if (answers.size === 24) resolve();
+      if (answers.size === 25) resolve();
     });
   });
   const runs = Array.from({ length: 20 }, (_, i) => ({ id: i + 1, run: { gid: `session-${i}`, branches: two(), wait: 'WAIT_RESOLVED' } }));
   stream.write({ requests: [...runs, { id: 100, get: { gid: 'nobody' } }, { id: 101, begin: { gid: 'session-step' } },
-    { id: 102, try_branch: { gid: 'session-step', branch: branch('stock/reserve', 'no', { number: 1 }) } }, { id: 103 }] });
+    { id: 102, try_branch: { gid: 'session-step', branch: branch('stock/reserve', 'no', { number: 1 }) } }, { id: 103 },
+    { id: 104, await_state: { gid: 'session-19', wait: 'WAIT_RESOLVED' } }] });
   await within(20000, 'all answers', all);
   const ended = new Promise((resolve) => stream.on('end', resolve));
   stream.end();
@@ -189,6 +190,7 @@ async function session(c) {
   assert.strictEqual(answers.get(101).transaction.gid, 'session-step');
   assert.strictEqual(answers.get(102).tried.outcome, 'TRY_REFUSED');
   assert.strictEqual(answers.get(103).code, status.INVALID_ARGUMENT);
+  assert.strictEqual(answers.get(104).transaction.state, 'CONFIRMED');
   isIn(await c.ask('Get', { gid: 'session-19' }), 'CONFIRMED');
 }
 

@@ -245,7 +245,14 @@ Test(answers, await_calls_back_once_also_when_patience_is_over)
     fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
     cr_assert_eq(results_wait(&results, 1).state, TERCET_CONFIRMED);
     cr_assert_eq(tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 1, on_result, &results), 0);
+    const struct fake_event *late = next_await(TERCET__V1__WAIT__WAIT_RESOLVED);
+    cr_assert_eq(late->request->await_state->timeout_ms, 1, "so that the coordinator can forget it, too");
     cr_assert_eq(results_wait(&results, 2).code, TERCET_UNKNOWN);
+    fake_answer_state(late, CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    struct blocking blocking = {.client = client};
+    blocking_start(&blocking, get_blocking);
+    fake_answer_state(fake_next(&fake, FAKE_REQUEST), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    cr_assert_eq(blocking_join(&blocking), 0, "what was sent before this has been read");
     cr_assert_eq(results_count(&results), 2);
     close_both(client);
 }

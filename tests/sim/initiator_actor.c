@@ -274,7 +274,15 @@ static void ask_decision(int job, uint64_t id)
         request_send(node, job, id, METHOD_CONFIRM, &to_confirm.base);
 }
 
-static void ask_state(int job, uint64_t id)
+/* Get, Await or Watch. */
+static int draw_question(int job)
+{
+    if (chance(2000))
+        return METHOD_WATCH;
+    return (job + self(job)->attempts) % 2 == 0 ? METHOD_AWAIT : METHOD_GET;
+}
+
+static void ask_state(int job, uint64_t id, int method)
 {
     Tercet__V1__GetRequest request = TERCET__V1__GET_REQUEST__INIT;
     Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
@@ -283,12 +291,9 @@ static void ask_state(int job, uint64_t id)
     int node = NODE_INITIATOR + j->initiator;
     request.gid = await.gid = watch.gid = (char *)(uintptr_t)gid_of(job);
     await.wait = (Tercet__V1__Wait)j->wait;
-    if (chance(2000))
-        request_send(node, job, id, METHOD_WATCH, &watch.base);
-    else if ((job + j->attempts) % 2 == 0)
-        request_send(node, job, id, METHOD_AWAIT, &await.base);
-    else
-        request_send(node, job, id, METHOD_GET, &request.base);
+    await.timeout_ms = job % 3 == 0 ? 300 : 0;
+    request_send(node, job, id, method,
+                 method == METHOD_WATCH ? &watch.base : method == METHOD_AWAIT ? &await.base : &request.base);
 }
 
 static uint64_t new_id(int job, int method)
@@ -310,7 +315,7 @@ static void ask(int job)
     struct job *j = self(job);
     int last = j->branch_count + 1;
     int branch_method = j->kind == JOB_TRY ? METHOD_TRY : METHOD_ENLIST;
-    int method = j->step > last ? METHOD_GET : j->step == last ? METHOD_CONFIRM : j->step > 0 ? branch_method : METHOD_BEGIN;
+    int method = j->step > last ? draw_question(job) : j->step == last ? METHOD_CONFIRM : j->step > 0 ? branch_method : METHOD_BEGIN;
     uint64_t id = j->request_id = new_id(job, j->kind == JOB_RUN && j->step == 0 ? METHOD_RUN : method);
     if (sim->seen[job].asked_us == 0)
         sim->seen[job].asked_us = sim->now_us;
@@ -327,7 +332,7 @@ static void ask(int job)
     else if (j->step == last)
         ask_decision(job, id);
     else
-        ask_state(job, id);
+        ask_state(job, id, method);
     if (goes_away(job, "after a request"))
         return;
     struct happening *timeout = happen(paced(NODE_INITIATOR + j->initiator, random_between(100000, 1500000)), ask_again);

@@ -133,9 +133,10 @@ int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wai
 int tercet_get(struct tercet_client *client, const char *gid, struct tercet_result *result);
 
 /* Blocks until the transaction is decided or resolved (TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED), whoever decides it: after a TERCET_UNKNOWN, or
- * in a process that only knows its gid. 0: result->state says which way, for a cancelled one result->text why. Waits on through a lost
- * connection and a restart of the coordinator. `timeout_ms`: patience for this call, 0 the client's; past it TERCET_UNKNOWN: tercet_get tells how it
- * stands. TERCET_NOT_FOUND: never begun, or resolved longer ago than the coordinator keeps it. */
+ * in a process that only knows its gid. 0: result->state says which way, for a cancelled one result->text why; `result` may be NULL. Waits on
+ * through a lost connection and a restart of the coordinator. `timeout_ms`: patience for this call, 0 the client's, at most 30 days; past it
+ * TERCET_UNKNOWN: tercet_get tells how it stands. TERCET_NOT_FOUND: resolved longer ago than the coordinator keeps it, or not begun; after a
+ * TERCET_UNKNOWN its begin may still be on the way: run again under the same gid. Each that waits is one of the client's requests_max. */
 int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms, struct tercet_result *result);
 /* The same with a callback, as tercet_run_start. */
 int tercet_await_start(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms, tercet_result_fn done, void *ctx);

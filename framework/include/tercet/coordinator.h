@@ -49,7 +49,7 @@ int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet
 /* The i-th address it got, such as "127.0.0.1:41234"; NULL past the last. Lives as long as the coordinator. */
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i);
 
-/* Refuses new transactions, answers what was asked before, for up to grace_ms, ends streams and connections, writes what is
+/* Refuses new transactions, answers what was asked before (an Await: UNAVAILABLE), for up to grace_ms, ends streams and connections, writes what is
  * lazily pending, closes the store, frees. */
 void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t grace_ms);
 
