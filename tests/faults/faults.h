@@ -53,6 +53,7 @@ enum op {
     OP_CANCEL,
     OP_RUN,
     OP_RESOLVED, /* asks until it is over */
+    OP_AWAIT,    /* is told when it is over */
     OP_WATCH,    /* watches until it is over */
     OP_PARKED,   /* asks until a branch is parked */
     OP_GONE,     /* asks until its record has been dropped */

@@ -69,6 +69,7 @@ static void put_in_session(Tercet__V1__SessionRequest *request, enum method meth
         [METHOD_CANCEL] = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL,
         [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
         [METHOD_GET] = TERCET__V1__SESSION_REQUEST__REQUEST_GET,
+        [METHOD_AWAIT] = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE,
     };
     request->request_case = cases[method];
     request->begin = (Tercet__V1__BeginRequest *)(uintptr_t)message;
@@ -207,13 +208,15 @@ static void ask_decision(int job, char *gid, bool is_confirm, uint32_t wait)
     ask(job, is_confirm ? METHOD_CONFIRM : METHOD_CANCEL, is_confirm ? &confirm.base : &cancel.base);
 }
 
-/* Get and Watch are alike, too. */
+/* Get, Await and Watch are alike, too. */
 static void ask_about(int job, char *gid, enum method method)
 {
     Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
     Tercet__V1__WatchRequest watch = TERCET__V1__WATCH_REQUEST__INIT;
-    get.gid = watch.gid = gid;
-    ask(job, method, method == METHOD_GET ? &get.base : &watch.base);
+    get.gid = await.gid = watch.gid = gid;
+    await.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
+    ask(job, method, method == METHOD_GET ? &get.base : method == METHOD_AWAIT ? &await.base : &watch.base);
 }
 
 static void ask_operator(int job, char *gid, const struct step *step)
@@ -272,6 +275,9 @@ static void begin_step(int job, const struct step *step)
     case OP_PARKED:
     case OP_GONE:
         ask_about(job, gid, METHOD_GET);
+        break;
+    case OP_AWAIT:
+        ask_about(job, gid, METHOD_AWAIT);
         break;
     case OP_WATCH:
         ask_about(job, gid, METHOD_WATCH);
@@ -358,6 +364,8 @@ static void again(int job, int64_t pause_ms)
 static void answered_well(int job, const struct step *step, const struct packet *packet)
 {
     bool is_over = packet->answer.state == TXN_CONFIRMED || packet->answer.state == TXN_CANCELLED;
+    if (step->op == OP_AWAIT && !is_over)
+        violated("%s is awaited, and told of in state %d", gid_text(gid_of_job(job)), packet->answer.state);
     if (step->op == OP_PAUSE)
         world->paused |= 1u << step->value;
     if ((step->op == OP_RESOLVED && !is_over) || (step->op == OP_PARKED && !is_over && !packet->answer.is_parked))

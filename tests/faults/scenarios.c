@@ -101,7 +101,7 @@ const struct scenario scenarios[] = {
                   .habits[0] = {.again_ends = 1}, .end = TXN_CONFIRMED}}},
 
     {.name = "stopped", .script_count = 2, .job_count = 2, .uses_session = true, .has_committer = true, .overlap = 1,
-     .scripts = {{ALL_STEPS({OP_BEGIN, 0}, {OP_TRY, 1}, {OP_STOP, 0}, {OP_CONFIRM, RESOLVED}), .end = TXN_CONFIRMED},
+     .scripts = {{ALL_STEPS({OP_BEGIN, 0}, {OP_TRY, 1}, {OP_STOP, 0}, {OP_CONFIRM, DECIDED}, {OP_AWAIT, 0}), .end = TXN_CONFIRMED},
                  {ALL_STEPS({OP_RUN, RESOLVED}), .habits[0] = {.again_ends = 2}, .branch_count = 2, .end = TXN_CONFIRMED}}},
 };
 
