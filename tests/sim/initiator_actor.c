@@ -444,6 +444,10 @@ static void failed(const struct happening *packet)
         break;
     case CRPC_UNAVAILABLE:
         break;
+    case CRPC_UNKNOWN:
+        if (method != METHOD_AWAIT)
+            violation("harness", "%s is answered with UNKNOWN: %s", gid_of(job), text);
+        break; /* it has not come in the time that was given */
     case CRPC_RESOURCE_EXHAUSTED:
         count_fault(FAULT_FULL);
         full(j, packet);
