@@ -332,6 +332,8 @@ static struct effect *add_effect(struct batch *batch, enum effect_kind kind)
 
 void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry)
 {
+    if (!caller_takes(caller))
+        return; /* an answer may have a megabyte */
     struct batch *batch = holding_batch(c, entry);
     if (batch == NULL) {
         struct answer answer = caller_encode(caller, &c->scratch, id, reply);
@@ -344,6 +346,9 @@ void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, con
     owner_owes(c, caller);
     effect->caller = caller;
     effect->answer = caller_encode(caller, &batch->arena, id, reply);
+    caller->held_bytes += effect->answer.bytes.size;
+    if (caller->kind == CALLER_SESSION && caller->held_bytes > SESSION_OUTBOX_MAX)
+        caller_refuse(caller);
 }
 
 void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot, bool is_last,
@@ -381,6 +386,7 @@ static void release(struct coordinator *c, struct effect *effect)
 {
     switch (effect->kind) {
     case EFFECT_ANSWER:
+        effect->caller->held_bytes -= effect->answer.bytes.size;
         caller_deliver(effect->caller, &effect->answer);
         owner_touch(c, effect->caller);
         owner_has_answered(c, effect->caller);

@@ -91,15 +91,26 @@ static void deliver_status(struct caller *caller, const struct answer *answer)
     FAILPOINT_AROUND("send.status", crpc_call_finish(caller->call, &status));
 }
 
+bool caller_takes(const struct caller *caller)
+{
+    return !caller->is_refused && !atomic_load(&caller->is_gone);
+}
+
+void caller_refuse(struct caller *caller)
+{
+    caller->is_refused = true;
+    crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "this session left more than %u bytes of answers unread",
+                   SESSION_OUTBOX_MAX);
+}
+
 void caller_deliver(struct caller *caller, const struct answer *answer)
 {
-    if (atomic_load(&caller->is_gone))
+    if (!caller_takes(caller))
         return;
     if (caller->kind == CALLER_SESSION) {
         int rc = outbox_put_bytes(caller->outbox, FIELD_RESPONSES, answer->bytes);
         if (rc == CRPC_ETOOBIG)
-            crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "this session left more than %u bytes of answers unread",
-                           SESSION_OUTBOX_MAX);
+            caller_refuse(caller);
         else if (rc == CRPC_ENOMEM)
             crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: ask again what was not answered");
     } else if (answer->code != CRPC_OK) {

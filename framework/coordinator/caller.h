@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define SESSION_OUTBOX_MAX (64u * 1024 * 1024) /* bytes that a slow session may leave unread before it is dropped */
+#define SESSION_OUTBOX_MAX (64u * 1024 * 1024) /* bytes that a session may leave unread, or have waiting, before it is dropped */
 #define SESSION_OPEN_MAX 65536                 /* requests of one session that wait for an answer */
 
 struct coordinator;
@@ -28,6 +28,8 @@ struct caller {
     struct crpc_call *call;   /* a reference */
     struct coordinator *c;    /* rpc.c's */
     struct outbox *outbox;    /* CALLER_SESSION */
+    bool is_refused;          /* the owner's: its call has been failed here */
+    size_t held_bytes;        /* the owner's: of answers that wait until what they tell is durable */
     uint32_t open_count;      /* the owner's: requests that wait for a state, or for what they are told to be durable */
     int64_t vain_drop_ms;     /* the owner's: with too much open, who waits in vain is looked for, not before this */
     bool is_half_closed;      /* the owner's: a session that will send nothing more */
@@ -59,6 +61,11 @@ struct reply {
     const char *text;                /* of an error: what is wrong and what to do; NULL: the code's own text */
     const ProtobufCMessage *message;
 };
+
+/* Whether an answer would still be given to it. */
+bool caller_takes(const struct caller *caller);
+/* Ends its call: too much for it waits to be read, or to be durable. */
+void caller_refuse(struct caller *caller);
 
 /* Encodes for this caller, in the arena. `id` is the request's in its session. */
 struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id, const struct reply *reply);

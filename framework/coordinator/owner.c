@@ -435,6 +435,7 @@ static void handle_all(struct coordinator *c, struct event *events)
             handle(c, event);
         if (!event->reads_on)
             event_free(event);
+        arena_reset(&c->scratch);
     }
 }
 

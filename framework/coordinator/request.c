@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAITERS_UNSWEPT 8       /* of one transaction, before they are looked at for those who wait in vain */
+#define WAITERS_FEW 8           /* of one transaction: so many are always looked through for those who wait in vain */
 #define VAIN_DROP_PAUSE_MS 1000 /* between two looks at those of all, for a session that has too much open */
 
 /* One request on its way. */
@@ -61,6 +61,8 @@ static void answer_found(struct request *r, const struct found *found, int error
  * it is durable. */
 static void answer_try(struct request *r, struct entry *entry, const struct txn_branch *branch)
 {
+    if (!caller_takes(r->caller))
+        return; /* many may wait for a large reply */
     Tercet__V1__TryResponse *response = snapshot_of_try(&r->c->scratch, entry, branch);
     struct reply reply = {.message = &response->base};
     if (branch->try_state == TXN_TRY_DONE && entry->txn.state == TXN_TRYING) {
@@ -113,7 +115,7 @@ static void drop_vain_waiters(struct coordinator *c, struct entry *entry)
             tell_in_vain(c, waiter);
         free_waiter(c, waiter);
     }
-    entry->waiter_sweep = 2 * entry->waiter_count + WAITERS_UNSWEPT;
+    entry->waiter_sweep = 2 * entry->waiter_count + WAITERS_FEW;
 }
 
 void request_drop_vain(struct coordinator *c)
@@ -124,7 +126,7 @@ void request_drop_vain(struct coordinator *c)
 
 static struct waiter *add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
-    if (entry->waiter_count >= entry->waiter_sweep) /* one walk a doubling */
+    if (entry->waiter_count < WAITERS_FEW || entry->waiter_count >= entry->waiter_sweep) /* of many, one walk a doubling */
         drop_vain_waiters(r->c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));
     caller_ref(r->caller);
@@ -163,13 +165,16 @@ static struct waiter *take_waiters(struct entry *entry, int kind, uint32_t branc
 static void answer_waiters(struct coordinator *c, struct entry *entry, int kind, uint32_t branch)
 {
     struct waiter *waiter = take_waiters(entry, kind, branch);
+    struct reply reply = {.error = 0};
+    if (waiter != NULL && kind != WAITER_TRY) /* once for all: it may be large, and they may be many */
+        reply.message = &snapshot_of_entry(c, &c->scratch, entry)->base;
     while (waiter != NULL) {
         struct waiter *next = waiter->next;
         struct request r = {c, waiter->caller, waiter->id};
-        if (waiter->kind == WAITER_TRY)
+        if (kind == WAITER_TRY)
             answer_try(&r, entry, txn_find(&entry->txn, waiter->branch));
         else
-            answer_entry(&r, entry, 0, NULL);
+            batch_answer(c, waiter->caller, waiter->id, &reply, entry);
         free_waiter(c, waiter);
         waiter = next;
     }
@@ -540,6 +545,8 @@ static void session_request(struct coordinator *c, struct caller *caller, const 
 
 void request_session(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequests *message)
 {
-    for (size_t i = 0; i < message->n_requests; i++)
+    for (size_t i = 0; i < message->n_requests && !caller->is_refused; i++) {
         session_request(c, caller, message->requests[i]);
+        arena_reset(&c->scratch); /* one message may ask for a large transaction tens of thousands of times */
+    }
 }

@@ -338,7 +338,7 @@ Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
     atomic_store(&stock.is_held, true);
     cr_assert_eq(tercet_run(world.client, &branch, 1, &options, NULL), 0);
     for (int i = 0; i < 2; i++) {
-        patient[i] = await_often("awaited", 0);
+        patient[i] = await_often("awaited", i == 0 ? 0 : 30u * 24 * 3600 * 1000);
         cr_assert_eq(ask_once_more(patient[i], "awaited"), CRPC_RESOURCE_EXHAUSTED);
     }
     impatient = await_often("awaited", 1);
@@ -349,5 +349,85 @@ Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
     }
     crpc_stream_cancel(impatient);
     crpc_stream_finish(impatient, NULL);
+    close_all();
+}
+
+/* -- What one message may ask for ------------------------------------------------------------------------------------- */
+
+#define ASKED 2000 /* times a megabyte */
+#define ASKED_KIB_MAX (1024 * 1024)
+
+/* The most memory that tercetd has ever had. */
+static long peak_kib(void)
+{
+    char path[64], line[256];
+    long kib = -1;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)world.daemon.process.pid);
+    FILE *file = fopen(path, "re");
+    cr_assert_not_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        sscanf(line, "VmHWM: %ld", &kib);
+    fclose(file);
+    return kib;
+}
+
+/* One message: an enlistment, or nothing, and the same question again and again. How the session ends. */
+static enum crpc_code ask_in_one_message(Tercet__V1__SessionRequest *first, const char *gid)
+{
+    static Tercet__V1__SessionRequest requests[ASKED];
+    static Tercet__V1__SessionRequest *listed[ASKED + 1];
+    Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
+    struct crpc_result ended = {.code = CRPC_OK};
+    ProtobufCMessage *message = NULL;
+    struct crpc_stream *stream;
+    size_t count = 0;
+    get.gid = (char *)(uintptr_t)gid;
+    if (first != NULL)
+        listed[count++] = first;
+    for (size_t i = 0; i < ASKED; i++) {
+        tercet__v1__session_request__init(&requests[i]);
+        requests[i].id = i + 1;
+        requests[i].request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
+        requests[i].get = &get;
+        listed[count++] = &requests[i];
+    }
+    cr_assert_eq(
+        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Session", NULL), 0);
+    write_requests(stream, listed, count);
+    while (crpc_stream_read(&message, stream) == 0)
+        crpc_message_free(message);
+    crpc_stream_finish(stream, &ended);
+    enum crpc_code code = ended.code;
+    crpc_result_clear(&ended);
+    return code;
+}
+
+/* Two gigabytes of answers: the session is dropped at 64 MiB, and no more is made ready; nor when all of them wait until what
+ * they tell is durable. */
+Test(limits, a_message_may_not_ask_for_more_than_a_session_may_leave_unread)
+{
+    Tercet__V1__EnlistRequest enlist = TERCET__V1__ENLIST_REQUEST__INIT;
+    Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT;
+    Tercet__V1__SessionRequest first = TERCET__V1__SESSION_REQUEST__INIT;
+    struct tercet_begin_options options = options_of("large", DEADLINE_MS);
+    struct tercet_transaction *transaction = NULL;
+    struct tercet_branch big = {.action = "stock/big", .try_timeout_ms = TRY_TIMEOUT_MS};
+    open_all(NULL);
+    cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    for (int i = 0; i < 58; i++)
+        cr_assert_eq(tercet_try(transaction, &big, NULL), 0);
+    cr_assert_eq(ask_in_one_message(NULL, "large"), CRPC_RESOURCE_EXHAUSTED);
+    cr_assert_lt(peak_kib(), ASKED_KIB_MAX, "%ld KiB", peak_kib());
+    branch.number = 100;
+    branch.action = (char *)(uintptr_t)"stock/do";
+    enlist.gid = (char *)(uintptr_t)"large";
+    enlist.branch = &branch;
+    first.id = ASKED + 1;
+    first.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST;
+    first.enlist = &enlist;
+    cr_assert_eq(ask_in_one_message(&first, "large"), CRPC_RESOURCE_EXHAUSTED);
+    cr_assert_lt(peak_kib(), ASKED_KIB_MAX, "%ld KiB", peak_kib());
+    cr_assert_eq(world_state(&world, "large"), TERCET_TRYING, "others are served");
+    tercet_transaction_free(transaction);
     close_all();
 }

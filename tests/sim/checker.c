@@ -157,12 +157,22 @@ static void check_page(struct coordinator *c)
 }
 
 /* What operators are told of all transactions together is counted as they change, and must be what counting them would give. */
+static void check_waiters(const struct entry *entry)
+{
+    size_t count = 0;
+    for (const struct waiter *waiter = entry->waiters; waiter != NULL; waiter = waiter->next)
+        count++;
+    if (count != entry->waiter_count)
+        violation("counts", "%zu wait for %s, %u are counted", count, entry->gid, entry->waiter_count);
+}
+
 void check_counts(struct coordinator *c)
 {
     check_page(c);
     struct table_counts counts = {.parked_branches = 0};
     for (const struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
         counts.in_state[entry->txn.state]++;
+        check_waiters(entry);
         for (size_t i = 0; i < entry->txn.branch_count; i++)
             counts.parked_branches += entry->txn.branches[i].is_parked;
     }
