@@ -44,6 +44,14 @@ bool happening_wait(unsigned seen, int64_t until_ms)
     return rc == 0;
 }
 
+void on_told(const struct tercet_result *result, void *ctx)
+{
+    struct told *told = ctx;
+    told->result = *result;
+    atomic_fetch_add(&told->count, 1);
+    happened();
+}
+
 void pause_shortly(void)
 {
     const struct timespec pause = {.tv_nsec = 2 * 1000000};

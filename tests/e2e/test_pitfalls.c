@@ -49,19 +49,6 @@ static int try_at(struct tercet_transaction *transaction, const char *name)
 
 /* -- Registration -------------------------------------------------------------------------------------------------- */
 
-struct waiting {
-    atomic_bool is_over;
-    struct tercet_result result;
-};
-
-static void on_over(const struct tercet_result *result, void *ctx)
-{
-    struct waiting *waiting = ctx;
-    waiting->result = *result;
-    atomic_store(&waiting->is_over, true);
-    happened();
-}
-
 /* Whoever attaches is answered in a turn of the owner's: what was on its way before, and was not held back, has left by
  * then. */
 static void let_a_turn_pass(void)
@@ -76,18 +63,18 @@ Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
 {
     const struct tercet_branch branches[] = {branch_of("stock"), branch_of("money")};
     struct tercet_begin_options options = options_of("registering", 0);
-    struct waiting waiting = {.is_over = false};
+    struct told waiting = {.count = 0};
     options.wait = TERCET_WAIT_NOT;
     open_all(NULL);
     world_arm(&world, "commit.before:2:60000"); /* the first is the start's */
     WAIT_FOR(world_participant(&world, "stock").n_instances + world_participant(&world, "money").n_instances == 2);
-    cr_assert_eq(tercet_run_start(world.client, branches, 2, &options, on_over, &waiting), 0);
+    cr_assert_eq(tercet_run_start(world.client, branches, 2, &options, on_told, &waiting), 0);
     world_await_failpoint(&world, "commit.before");
     let_a_turn_pass();
     cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&money.entered[TERCET_TRY]), 0);
-    cr_assert_not(atomic_load(&waiting.is_over), "told that it is durable");
+    cr_assert_eq(atomic_load(&waiting.count), 0, "told that it is durable");
     kill_and_restart();
-    AWAIT(atomic_load(&waiting.is_over));
+    AWAIT(atomic_load(&waiting.count) == 1);
     cr_assert_eq(waiting.result.code, 0, "the client asks again by itself: %s", waiting.result.text);
     world_wait_state(&world, "registering", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), 1);
@@ -372,18 +359,18 @@ Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
 Test(pitfalls, pitfall_17_no_decision_is_acted_on_before_it_is_durable)
 {
     const struct tercet_branch branch = branch_of("stock");
-    struct waiting waiting = {.is_over = false};
+    struct told waiting = {.count = 0};
     open_all(NULL);
     world_arm(&world, "commit.before:3:60000"); /* after the start's and the enlistment's */
     WAIT_FOR(world_participant(&world, "stock").n_instances == 1);
-    cr_assert_eq(tercet_run_start(world.client, &branch, 1, NULL, on_over, &waiting), 0);
+    cr_assert_eq(tercet_run_start(world.client, &branch, 1, NULL, on_told, &waiting), 0);
     world_await_failpoint(&world, "commit.before");
     let_a_turn_pass();
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), 1);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
-    cr_assert_not(atomic_load(&waiting.is_over), "told of the decision");
+    cr_assert_eq(atomic_load(&waiting.count), 0, "told of the decision");
     kill_and_restart();
-    AWAIT(atomic_load(&waiting.is_over));
+    AWAIT(atomic_load(&waiting.count) == 1);
     cr_assert_eq(waiting.result.code, 0, "%s", waiting.result.text);
     world_wait_state(&world, waiting.result.gid.text, TERCET_CONFIRMED);
     close_all();

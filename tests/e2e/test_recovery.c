@@ -138,45 +138,32 @@ Test(recovery, killed_while_cancelling_it_cancels_on)
     close_all();
 }
 
-struct awaited {
-    atomic_int told;
-    struct tercet_result result;
-};
-
-static void on_awaited(const struct tercet_result *result, void *ctx)
-{
-    struct awaited *awaited = ctx;
-    awaited->result = *result;
-    atomic_fetch_add(&awaited->told, 1);
-    happened();
-}
-
 /* Who waits for a transaction of another's is told of its decision and its end, each when it has come, although the
  * coordinator died before. */
 Test(recovery, killed_while_it_is_awaited_it_tells_on)
 {
-    struct awaited decision = {.told = 0}, end = {.told = 0};
+    struct told decision = {.count = 0}, end = {.count = 0};
     open_all(NULL);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     struct tercet_transaction *transaction = begin_patiently("awaited", FOR_EVER, WAIT_MS);
-    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_DECIDED, WAIT_MS, on_awaited, &decision), 0);
-    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_awaited, &end), 0);
+    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_DECIDED, WAIT_MS, on_told, &decision), 0);
+    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_told, &end), 0);
     cr_assert_eq(world_state(&world, "awaited"), TERCET_TRYING, "asked after both, on the same session");
-    cr_assert_eq(atomic_load(&decision.told) + atomic_load(&end.told), 0);
+    cr_assert_eq(atomic_load(&decision.count) + atomic_load(&end.count), 0);
     kill_and_restart();
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, NULL), 0);
-    AWAIT(atomic_load(&decision.told) == 1);
+    AWAIT(atomic_load(&decision.count) == 1);
     cr_assert_eq(decision.result.code, 0, "%s", decision.result.text);
     cr_assert_eq(decision.result.state, TERCET_CONFIRMING);
     cr_assert_eq(world_state(&world, "awaited"), TERCET_CONFIRMING);
-    cr_assert_eq(atomic_load(&end.told), 0);
+    cr_assert_eq(atomic_load(&end.count), 0);
     kill_and_restart();
     atomic_store(&stock.again[TERCET_CONFIRM], 0);
-    AWAIT(atomic_load(&end.told) == 1);
+    AWAIT(atomic_load(&end.count) == 1);
     cr_assert_eq(end.result.code, 0, "%s", end.result.text);
     cr_assert_eq(end.result.state, TERCET_CONFIRMED);
     cr_assert_eq(tercet_await(world.client, "awaited", TERCET_WAIT_RESOLVED, 0, NULL), 0, "one that is over");
-    cr_assert_eq(atomic_load(&decision.told), 1);
+    cr_assert_eq(atomic_load(&decision.count), 1);
     tercet_transaction_free(transaction);
     close_all();
 }

@@ -114,17 +114,8 @@ Test(stop, who_never_answers_does_not_keep_it)
 
 struct awaited {
     atomic_int code; /* -1: not told yet */
-    enum tercet_state state;
     char text[TERCET_TEXT_MAX];
 };
-
-static void on_awaited(const struct tercet_result *result, void *ctx)
-{
-    struct awaited *awaited = ctx;
-    awaited->state = result->state;
-    atomic_store(&awaited->code, result->code);
-    happened();
-}
 
 static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
 {
@@ -138,7 +129,8 @@ static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_sta
 /* One over a session, which asks the next coordinator by itself, and one by a unary call. */
 Test(stop, who_only_awaits_does_not_keep_it)
 {
-    struct awaited by_session = {.code = -1}, by_unary = {.code = -1};
+    struct told by_session = {.count = 0};
+    struct awaited by_unary = {.code = -1};
     struct tercet_branch branch = branch_of("stock");
     struct tercet_begin_options options = options_of("order:1", FOR_EVER);
     Tercet__V1__AwaitRequest request = TERCET__V1__AWAIT_REQUEST__INIT;
@@ -146,7 +138,7 @@ Test(stop, who_only_awaits_does_not_keep_it)
     options.wait = TERCET_WAIT_NOT;
     open_held("1000s");
     cr_assert_eq(tercet_run(world.client, &branch, 1, &options, NULL), 0);
-    cr_assert_eq(tercet_await_start(world.client, "order:1", TERCET_WAIT_RESOLVED, WAIT_MS, on_awaited, &by_session), 0);
+    cr_assert_eq(tercet_await_start(world.client, "order:1", TERCET_WAIT_RESOLVED, WAIT_MS, on_told, &by_session), 0);
     request.gid = (char *)(uintptr_t)"order:1";
     cr_assert_eq(crpc_unary_start(NULL, world.channel, &tercet__v1__coordinator__descriptor, "Await", &request.base, NULL,
                                   on_awaited_once, &by_unary), 0);
@@ -158,12 +150,12 @@ Test(stop, who_only_awaits_does_not_keep_it)
     AWAIT(atomic_load(&by_unary.code) != -1);
     cr_assert_eq(atomic_load(&by_unary.code), CRPC_UNAVAILABLE);
     cr_assert_not_null(strstr(by_unary.text, "stopping"), "%s", by_unary.text);
-    cr_assert_eq(atomic_load(&by_session.code), -1);
+    cr_assert_eq(atomic_load(&by_session.count), 0);
     party_release(&stock);
     world_restart(&world);
-    AWAIT(atomic_load(&by_session.code) != -1);
-    cr_assert_eq(atomic_load(&by_session.code), 0);
-    cr_assert_eq(by_session.state, TERCET_CONFIRMED);
+    AWAIT(atomic_load(&by_session.count) == 1);
+    cr_assert_eq(by_session.result.code, 0, "%s", by_session.result.text);
+    cr_assert_eq(by_session.result.state, TERCET_CONFIRMED);
     party_close(&stock);
     world_close(&world);
 }
