@@ -33,13 +33,6 @@ unsigned happenings(void);
 /* Waits until more than `seen` have happened. False: not by then. */
 bool happening_wait(unsigned seen, int64_t until_ms);
 
-/* What a callback was told, and how often; on_told is the callback, its ctx one of these. */
-struct told {
-    atomic_int count;
-    struct tercet_result result;
-};
-void on_told(const struct tercet_result *result, void *ctx);
-
 /* The same for what has to be asked of another process, again and again. */
 #define WAIT_FOR(condition)                                                                                            \
     do {                                                                                                               \
@@ -50,6 +43,13 @@ void on_told(const struct tercet_result *result, void *ctx);
         }                                                                                                              \
     } while (0)
 void pause_shortly(void);
+
+/* What a callback was told, and how often; on_told is the callback, its ctx one of these. */
+struct told {
+    atomic_int count;
+    struct tercet_result result;
+};
+void on_told(const struct tercet_result *result, void *ctx);
 
 /* -- The world ----------------------------------------------------------------------------------------------------- */
 
