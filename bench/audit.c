@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench.h: was every effect there exactly once? A hook's work happens at most once; a confirmed transaction has each
- * branch tried and confirmed; a cancelled one has no branch confirmed, and each that was tried is cancelled. One whose
- * outcome was not told may be either, but the same for all branches.
+ * bench.h: was every effect there exactly once? A hook's work happens at most once; a confirmed
+ * transaction has each branch tried and confirmed; a cancelled one has no branch confirmed, and
+ * each that was tried is cancelled. One whose outcome was not told may be either, but the same for
+ * all branches.
  */
 #include "bench.h"
 
@@ -19,7 +20,8 @@ static const char *wrong_with_branch(uint8_t effects, enum outcome outcome)
     if (confirms > 0 && cancels > 0)
         return "confirmed and cancelled";
     if (tries != confirms + cancels)
-        return tries > 0 ? "tried, and neither confirmed nor cancelled" : "confirmed or cancelled without a try";
+        return tries > 0 ? "tried, and neither confirmed nor cancelled"
+                         : "confirmed or cancelled without a try";
     if (outcome == OUTCOME_CONFIRMED && confirms == 0)
         return "a confirm is missing";
     if (outcome == OUTCOME_CANCELLED && confirms > 0)
@@ -27,7 +29,8 @@ static const char *wrong_with_branch(uint8_t effects, enum outcome outcome)
     return NULL;
 }
 
-static const char *wrong_with(const uint8_t *effects, uint32_t branches, enum outcome outcome, uint64_t *ran)
+static const char *wrong_with(const uint8_t *effects, uint32_t branches, enum outcome outcome,
+                              uint64_t *ran)
 {
     bool has_confirm = false;
     bool has_other = false;
@@ -62,11 +65,13 @@ void audit_run(struct audit *out, const struct shared *shared)
     *out = (struct audit){.transactions = 0};
     for (uint64_t seq = 0; seq < shared->seq_end; seq++) {
         enum outcome outcome = (enum outcome)shared->outcomes[seq];
-        const char *wrong = wrong_with(&shared->effects[seq * branches], branches, outcome, &out->effects);
+        const char *wrong =
+            wrong_with(&shared->effects[seq * branches], branches, outcome, &out->effects);
         count_outcome(out, outcome);
         if (wrong == NULL)
             continue;
         if (out->violations++ == 0)
-            snprintf(out->first, sizeof(out->first), "transaction %s-%012" PRIu64 ": %s", shared->run_id, seq, wrong);
+            snprintf(out->first, sizeof(out->first), "transaction %s-%012" PRIu64 ": %s",
+                     shared->run_id, seq, wrong);
     }
 }

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBER (UINT64_C(1) << 50)     /* about as large as the coordinator's numbers are */
-#define TIME_MS (INT64_C(1) << 40)     /* and times */
+#define NUMBER (UINT64_C(1) << 50) /* about as large as the coordinator's numbers are */
+#define TIME_MS (INT64_C(1) << 40) /* and times */
 #define ID 100000
 
 struct bare {
@@ -48,7 +48,7 @@ uint32_t bare_calls(const struct options *options)
     return options->form == FORM_OWN ? options->branches : 2 * options->branches;
 }
 
-/* -- Records ------------------------------------------------------------------------------------------------------- */
+/* -- Records ----------------------------------------------------------------------------------- */
 
 static void make_branches(struct bare *bare)
 {
@@ -117,7 +117,8 @@ static void make_answers(struct bare *bare)
     bare->transaction.gid = bare->gid;
     bare->transaction.state = TERCET__V1__STATE__CONFIRMING;
     bare->transaction.cause = TERCET__V1__CAUSE__ALL_TRIED;
-    bare->transaction.created_ms = bare->transaction.deadline_ms = bare->transaction.decided_ms = TIME_MS;
+    bare->transaction.created_ms = bare->transaction.deadline_ms = bare->transaction.decided_ms =
+        TIME_MS;
     bare->transaction.number = NUMBER;
     bare->transaction.branches = bare->status_pointers;
     bare->transaction.n_branches = bare->options->branches;
@@ -146,7 +147,8 @@ static void make_calls(struct bare *bare)
         Tercet__V1__Call *call = &bare->calls[i];
         tercet__v1__call__init(call);
         call->id = NUMBER;
-        call->kind = i == 0 && bare->options->form != FORM_OWN ? TERCET__V1__KIND__TRY : TERCET__V1__KIND__CONFIRM;
+        call->kind = i == 0 && bare->options->form != FORM_OWN ? TERCET__V1__KIND__TRY
+                                                               : TERCET__V1__KIND__CONFIRM;
         call->gid = bare->gid;
         call->branch = 1;
         call->action = bare->action;
@@ -184,7 +186,7 @@ void bare_free(struct bare *bare)
     free(bare);
 }
 
-/* -- Messages ------------------------------------------------------------------------------------------------------ */
+/* -- Messages ---------------------------------------------------------------------------------- */
 
 const ProtobufCMessage *bare_session_requests(struct bare *bare, uint32_t count)
 {
@@ -202,9 +204,10 @@ void bare_session_responses(struct bare *bare, Tercet__V1__SessionResponses *out
                             const Tercet__V1__SessionRequests *requests)
 {
     for (size_t i = 0; i < requests->n_requests; i++)
-        out->responses[i] = requests->requests[i]->request_case == TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH
-                                ? &bare->told_tried
-                                : &bare->told;
+        out->responses[i] =
+            requests->requests[i]->request_case == TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH
+                ? &bare->told_tried
+                : &bare->told;
     out->n_responses = requests->n_requests;
 }
 
@@ -232,7 +235,10 @@ void bare_unary_kinds(struct bare *bare, struct exchange_kind *kinds)
     for (uint32_t i = 0; i <= last; i++)
         kinds[i] = (struct exchange_kind){
             .service = &tercet__v1__coordinator__descriptor,
-            .method = is_run ? "Run" : i == last ? "Confirm" : is_steps ? "Try" : "Enlist",
+            .method = is_run      ? "Run"
+                      : i == last ? "Confirm"
+                      : is_steps  ? "Try"
+                                  : "Enlist",
             .request = is_run      ? &bare->run.base
                        : i == last ? &bare->confirm.base
                        : is_steps  ? &bare->try_branch.base

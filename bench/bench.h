@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the processes of tercet-bench share: one block of memory (a memfd, sparse), mapped by all. The first process
- * writes options and addresses into it before it starts the others; each of them writes its own part only.
+ * What the processes of tercet-bench share: one block of memory (a memfd, sparse), mapped by all.
+ * The first process writes options and addresses into it before it starts the others; each of them
+ * writes its own part only.
  *
  *   tercet-bench ──fork, exec──▶ tercetd
- *                ──────────────▶ --role participant:0 ..., load, limits, echo-server:0 ..., echo-client,
- *                                fill, observer, trickle (with --unresolved)
+ *                ──────────────▶ --role participant:0 ..., load, limits, echo-server:0 ...,
+ *                                echo-client, fill, observer, trickle (with --unresolved)
  *
- * A role talks to the first process by lines: "ok" or "ok TEXT" on its standard output when it has done what was asked,
- * anything else is a failure; a word on its standard input asks for the next thing. End of input: it ends.
+ * A role talks to the first process by lines: "ok" or "ok TEXT" on its standard output when it has
+ * done what was asked, anything else is a failure; a word on its standard input asks for the next
+ * thing. End of input: it ends.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -41,7 +43,8 @@ static inline unsigned effects_get(uint8_t effects, enum operation operation)
 }
 static inline uint8_t effects_add(uint8_t effects, enum operation operation)
 {
-    return effects_get(effects, operation) == 3 ? effects : (uint8_t)(effects + (1u << (2 * operation)));
+    return effects_get(effects, operation) == 3 ? effects
+                                                : (uint8_t)(effects + (1u << (2 * operation)));
 }
 
 struct shared {
@@ -58,9 +61,9 @@ struct shared {
     struct load_result load;
     struct limits_result limits;
     struct unresolved_result unresolved;
-    uint64_t fill_first, fill_count; /* transactions that role fill is to make */
-    uint64_t open_max;               /* what role observer waits for */
-    struct snapshot seen;            /* by role observer */
+    uint64_t fill_first, fill_count;         /* transactions that role fill is to make */
+    uint64_t open_max;                       /* what role observer waits for */
+    struct snapshot seen;                    /* by role observer */
     uint8_t outcomes[SEQ_MAX];               /* enum outcome */
     uint8_t effects[SEQ_MAX * BRANCHES_MAX]; /* [seq * options.branches + branch - 1] */
 };
@@ -87,7 +90,8 @@ static inline bool is_refused(const struct options *options, uint64_t seq, uint3
     return branch == options->branches && dice % 100 < options->refuse_percent;
 }
 
-/* The transaction's number in a gid of this run, "RUN_ID-000000000042"; false for a gid of another's. */
+/* The transaction's number in a gid of this run, "RUN_ID-000000000042"; false for a gid of
+ * another's. */
 bool seq_of_gid(const struct shared *shared, const char *gid, uint64_t *seq);
 
 /* The other way round. */
@@ -118,7 +122,7 @@ int role_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Compares what initiators were told with what participants counted. */
 struct audit {
     uint64_t transactions, confirmed, cancelled, unknown;
-    uint64_t effects;    /* hooks that ran */
+    uint64_t effects; /* hooks that ran */
     uint64_t violations;
     char first[ERROR_SIZE]; /* what is wrong with the first bad one */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A server that decodes what comes, and answers at once with as much as a coordinator would: what the transport and the
- * encoding cost by themselves.
+ * A server that decodes what comes, and answers at once with as much as a coordinator would: what
+ * the transport and the encoding cost by themselves.
  */
 #include "bare.h"
 
@@ -12,7 +12,7 @@
 #define MESSAGE_SIZE_MAX (8u << 20)
 #define STREAMS_MAX 4096
 
-/* -- Answers ------------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 /* How a kind of stream is answered. */
 struct answerer {
@@ -27,7 +27,8 @@ static void echo(struct crpc_call *call, const ProtobufCMessage *request, struct
     crpc_call_send(call, request); /* a failure is followed by the call's end */
 }
 
-static void answer_session(struct crpc_call *call, const ProtobufCMessage *request, struct bare *bare)
+static void answer_session(struct crpc_call *call, const ProtobufCMessage *request,
+                           struct bare *bare)
 {
     const Tercet__V1__SessionRequests *requests = (const void *)request;
     Tercet__V1__SessionResponses responses = TERCET__V1__SESSION_RESPONSES__INIT;
@@ -39,7 +40,8 @@ static void answer_session(struct crpc_call *call, const ProtobufCMessage *reque
     free(responses.responses);
 }
 
-static void answer_attach(struct crpc_call *call, const ProtobufCMessage *request, struct bare *bare)
+static void answer_attach(struct crpc_call *call, const ProtobufCMessage *request,
+                          struct bare *bare)
 {
     const Tercet__V1__AttachRequest *results = (const void *)request;
     Tercet__V1__AttachResponse calls = TERCET__V1__ATTACH_RESPONSE__INIT;
@@ -47,7 +49,8 @@ static void answer_attach(struct crpc_call *call, const ProtobufCMessage *reques
     crpc_call_send(call, &calls.base);
 }
 
-static void on_transaction_wanted(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
+static void on_transaction_wanted(struct crpc_call *call, const ProtobufCMessage *request,
+                                  void *ctx)
 {
     const struct answerer *answerer = ctx;
     (void)request;
@@ -61,7 +64,7 @@ static void on_try_wanted(struct crpc_call *call, const ProtobufCMessage *reques
     crpc_call_reply(call, bare_tried(answerer->bare));
 }
 
-/* -- Streams ------------------------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ctx)
 {
@@ -98,14 +101,16 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
 
 static void on_open(struct crpc_call *call, void *ctx)
 {
-    static const struct crpc_call_events events = {
-        .on_message = on_message, .on_sent = on_sent, .on_half_closed = on_half_closed, .on_end = on_end};
+    static const struct crpc_call_events events = {.on_message = on_message,
+                                                   .on_sent = on_sent,
+                                                   .on_half_closed = on_half_closed,
+                                                   .on_end = on_end};
     crpc_call_ref(call);
     crpc_call_events_set(call, &events, ctx);
     crpc_call_read(call);
 }
 
-/* -- The server ---------------------------------------------------------------------------------------------------- */
+/* -- The server -------------------------------------------------------------------------------- */
 
 static int add_services(struct crpc_server *server, struct answerer answerers[3])
 {
@@ -120,13 +125,14 @@ static int add_services(struct crpc_server *server, struct answerer answerers[3]
     };
     static const struct crpc_handler participants_handlers[] = {
         {.method = "Attach", .kind = CRPC_BIDIRECTIONAL, .on_open = on_open}};
-    int rc = crpc_server_add_service(server, &tercet__bench__v1__echo__descriptor, echo_handlers, 1, &answerers[0]);
+    int rc = crpc_server_add_service(server, &tercet__bench__v1__echo__descriptor, echo_handlers, 1,
+                                     &answerers[0]);
     if (rc == 0)
-        rc = crpc_server_add_service(server, &tercet__v1__coordinator__descriptor, coordinator_handlers, 5,
-                                     &answerers[1]);
+        rc = crpc_server_add_service(server, &tercet__v1__coordinator__descriptor,
+                                     coordinator_handlers, 5, &answerers[1]);
     if (rc == 0)
-        rc = crpc_server_add_service(server, &tercet__v1__participants__descriptor, participants_handlers, 1,
-                                     &answerers[2]);
+        rc = crpc_server_add_service(server, &tercet__v1__participants__descriptor,
+                                     participants_handlers, 1, &answerers[2]);
     return rc;
 }
 
@@ -151,8 +157,9 @@ static int serve(struct crpc_server *server, struct shared *shared, uint32_t ind
 
 int role_echo_server(struct shared *shared, uint32_t index)
 {
-    const struct crpc_server_options options = {
-        .size = sizeof(options), .message_size_max = MESSAGE_SIZE_MAX, .concurrent_streams_max = STREAMS_MAX};
+    const struct crpc_server_options options = {.size = sizeof(options),
+                                                .message_size_max = MESSAGE_SIZE_MAX,
+                                                .concurrent_streams_max = STREAMS_MAX};
     struct bare *bare = bare_new(&shared->options);
     struct answerer answerers[3] = {
         {bare, &tercet__bench__v1__echo_batch__descriptor, echo},

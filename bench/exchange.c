@@ -12,7 +12,7 @@
 #define ANSWER_TIMEOUT_S 30
 #define STREAMS_LIMIT (PARTICIPANTS_MAX + 1)
 
-/* -- The meter ------------------------------------------------------------------------------------------------------ */
+/* -- The meter --------------------------------------------------------------------------------- */
 
 void exchange_meter_init(struct exchange_meter *meter)
 {
@@ -37,9 +37,11 @@ static bool wait_posts(sem_t *posted, uint32_t count, int timeout_s)
     return is_posted;
 }
 
-bool exchange_meter_run(struct exchange_meter *meter, struct exchange_done *out, uint32_t milliseconds, pid_t server)
+bool exchange_meter_run(struct exchange_meter *meter, struct exchange_done *out,
+                        uint32_t milliseconds, pid_t server)
 {
-    const struct timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+    const struct timespec pause = {.tv_sec = milliseconds / 1000,
+                                   .tv_nsec = milliseconds % 1000 * 1000000L};
     const struct timespec step = {.tv_nsec = 1000000};
     *out = (struct exchange_done){.messages = 0};
     if (!wait_posts(&meter->heard, 1, ANSWER_TIMEOUT_S))
@@ -56,7 +58,7 @@ bool exchange_meter_run(struct exchange_meter *meter, struct exchange_done *out,
     return out->messages > 0;
 }
 
-/* -- Streams -------------------------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 struct exchange {
     const struct exchange_kind *kind;
@@ -128,20 +130,23 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
     sem_post(&stream->exchange->ended);
 }
 
-static int open_stream(struct stream *stream, struct exchange *exchange, struct crpc_channel *channel)
+static int open_stream(struct stream *stream, struct exchange *exchange,
+                       struct crpc_channel *channel)
 {
-    static const struct crpc_call_events events = {.on_message = on_message, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {
+        .on_message = on_message, .on_sent = on_sent, .on_end = on_end};
     const struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
     *stream = (struct stream){.exchange = exchange, .is_sending = true, .in_flight = 1};
-    int rc = crpc_call_open(&stream->call, channel, exchange->kind->service, exchange->kind->method, &options, &events,
-                            stream);
+    int rc = crpc_call_open(&stream->call, channel, exchange->kind->service, exchange->kind->method,
+                            &options, &events, stream);
     if (rc == 0)
         rc = crpc_call_read(stream->call);
     return rc != 0 ? rc : crpc_call_send(stream->call, exchange->kind->request);
 }
 
-bool exchange_streams(struct exchange_done *out, struct crpc_channel *channel, const struct exchange_kind *kind,
-                      uint32_t streams, uint32_t in_flight, uint32_t milliseconds, pid_t server)
+bool exchange_streams(struct exchange_done *out, struct crpc_channel *channel,
+                      const struct exchange_kind *kind, uint32_t streams, uint32_t in_flight,
+                      uint32_t milliseconds, pid_t server)
 {
     struct exchange exchange = {.kind = kind, .in_flight_max = in_flight};
     struct stream opened[STREAMS_LIMIT];

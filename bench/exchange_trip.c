@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * exchange.h: one message at a time. Sent by a thread that has slept, timed where the last answer arrives. The answer can
- * be here before crpc tells that its question was sent, and no stream takes another question until then: a trip is over
- * when both were told.
+ * exchange.h: one message at a time. Sent by a thread that has slept, timed where the last answer
+ * arrives. The answer can be here before crpc tells that its question was sent, and no stream takes
+ * another question until then: a trip is over when both were told.
  */
 #include "exchange.h"
 
@@ -63,7 +63,8 @@ static bool wait_event(struct trips *trips)
     return sem_timedwait(&trips->event, &until) == 0;
 }
 
-static bool make_trip(struct histogram *out, struct trips *trips, struct crpc_call *const *calls, uint32_t count)
+static bool make_trip(struct histogram *out, struct trips *trips, struct crpc_call *const *calls,
+                      uint32_t count)
 {
     atomic_store(&trips->answers, count);
     atomic_store(&trips->left, 2 * count);
@@ -77,8 +78,8 @@ static bool make_trip(struct histogram *out, struct trips *trips, struct crpc_ca
     return true;
 }
 
-static bool make_trips(struct histogram *out, struct trips *trips, struct crpc_call *const *calls, uint32_t count,
-                       uint32_t pause_us, uint32_t milliseconds)
+static bool make_trips(struct histogram *out, struct trips *trips, struct crpc_call *const *calls,
+                       uint32_t count, uint32_t pause_us, uint32_t milliseconds)
 {
     const struct timespec pause = {.tv_nsec = pause_us < 1000000 ? pause_us * 1000L : 999999999L};
     static struct histogram first; /* connects, too: not counted */
@@ -91,19 +92,22 @@ static bool make_trips(struct histogram *out, struct trips *trips, struct crpc_c
     return is_good;
 }
 
-bool exchange_trips(struct histogram *out, struct crpc_channel *const *channels, uint32_t channel_count,
-                    const struct exchange_kind *kind, uint32_t pause_us, uint32_t milliseconds)
+bool exchange_trips(struct histogram *out, struct crpc_channel *const *channels,
+                    uint32_t channel_count, const struct exchange_kind *kind, uint32_t pause_us,
+                    uint32_t milliseconds)
 {
-    static const struct crpc_call_events events = {.on_message = on_message, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {
+        .on_message = on_message, .on_sent = on_sent, .on_end = on_end};
     const struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
     struct trips trips = {.kind = kind};
     struct crpc_call *calls[PARTICIPANTS_MAX];
     uint32_t opened = 0;
     sem_init(&trips.event, 0, 0);
-    while (opened < channel_count && crpc_call_open(&calls[opened], channels[opened], kind->service, kind->method,
-                                                    &options, &events, &trips) == 0)
+    while (opened < channel_count && crpc_call_open(&calls[opened], channels[opened], kind->service,
+                                                    kind->method, &options, &events, &trips) == 0)
         opened++;
-    bool is_good = opened == channel_count && make_trips(out, &trips, calls, opened, pause_us, milliseconds);
+    bool is_good =
+        opened == channel_count && make_trips(out, &trips, calls, opened, pause_us, milliseconds);
     for (uint32_t i = 0; i < opened; i++)
         crpc_call_cancel(calls[i]);
     for (uint32_t i = 0; i < opened; i++)

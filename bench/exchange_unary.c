@@ -54,16 +54,16 @@ static void call_next(struct caller *caller)
     const struct crpc_call_options options = {
         .size = sizeof(options), .timeout_ms = CALL_TIMEOUT_MS, .wait_for_ready = true};
     const struct exchange_kind *kind = &unary->kinds[caller->next++ % unary->kind_count];
-    if (crpc_unary_start(NULL, caller->channel, kind->service, kind->method, kind->request, &options, on_reply,
-                         caller) == 0)
+    if (crpc_unary_start(NULL, caller->channel, kind->service, kind->method, kind->request,
+                         &options, on_reply, caller) == 0)
         return;
     atomic_store(&unary->has_failed, true);
     leave(unary);
 }
 
-bool exchange_unary(struct exchange_done *out, struct crpc_channel *const *channels, uint32_t channel_count,
-                    const struct exchange_kind *kinds, uint32_t kind_count, uint32_t in_flight, uint32_t milliseconds,
-                    pid_t server)
+bool exchange_unary(struct exchange_done *out, struct crpc_channel *const *channels,
+                    uint32_t channel_count, const struct exchange_kind *kinds, uint32_t kind_count,
+                    uint32_t in_flight, uint32_t milliseconds, pid_t server)
 {
     struct unary unary = {.kinds = kinds, .kind_count = kind_count};
     uint32_t count = channel_count * in_flight;
@@ -74,7 +74,8 @@ bool exchange_unary(struct exchange_done *out, struct crpc_channel *const *chann
     atomic_init(&unary.left, count);
     exchange_meter_init(&unary.meter);
     for (uint32_t i = 0; i < count; i++) {
-        callers[i] = (struct caller){.unary = &unary, .channel = channels[i / in_flight], .next = i};
+        callers[i] =
+            (struct caller){.unary = &unary, .channel = channels[i / in_flight], .next = i};
         call_next(&callers[i]);
     }
     bool is_good = exchange_meter_run(&unary.meter, out, milliseconds, server);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Makes transactions that stay unresolved. "try": begins them and tries all their branches, the last one at the
- * participant that will be down. "confirm": decides them, when it is. In the end each is CONFIRMING and waits for one
- * answer.
+ * Makes transactions that stay unresolved. "try": begins them and tries all their branches, the
+ * last one at the participant that will be down. "confirm": decides them, when it is. In the end
+ * each is CONFIRMING and waits for one answer.
  */
 #include "bench.h"
 
@@ -55,7 +55,7 @@ static void leave(struct fill *fill)
     pthread_mutex_unlock(&fill->lock);
 }
 
-/* -- One transaction ----------------------------------------------------------------------------------------------- */
+/* -- One transaction --------------------------------------------------------------------------- */
 
 static void go_on(struct fill_slot *slot);
 
@@ -93,7 +93,8 @@ static int start_tries(struct fill_slot *slot)
     for (uint32_t i = 1; i <= options->branches; i++) {
         char action[32] = DOWN_SERVICE "/work";
         if (i < options->branches)
-            snprintf(action, sizeof(action), "bench-%u/work", participant_of(options, slot->seq, i));
+            snprintf(action, sizeof(action), "bench-%u/work",
+                     participant_of(options, slot->seq, i));
         const struct tercet_branch branch = {
             .action = action, .payload = {slot->fill->payload, options->payload_size}};
         int rc = tercet_try_start(slot->transaction, &branch, on_tried, slot);
@@ -110,7 +111,8 @@ static int start_tries(struct fill_slot *slot)
 static int start(struct fill_slot *slot)
 {
     char gid[TERCET_GID_MAX + 1];
-    const struct tercet_begin_options options = {.size = sizeof(options), .gid = gid, .deadline_ms = DEADLINE_MS};
+    const struct tercet_begin_options options = {
+        .size = sizeof(options), .gid = gid, .deadline_ms = DEADLINE_MS};
     gid_of_seq(gid, sizeof(gid), slot->fill->shared, slot->seq);
     int rc = tercet_begin(&slot->transaction, slot->fill->client, &options);
     if (rc != 0)
@@ -137,7 +139,7 @@ static void go_on(struct fill_slot *slot)
         leave(fill);
 }
 
-/* -- All ----------------------------------------------------------------------------------------------------------- */
+/* -- All --------------------------------------------------------------------------------------- */
 
 static void pass(struct fill *fill, bool is_confirm)
 {
@@ -171,8 +173,8 @@ static int serve(struct fill *fill)
 
 int role_fill(struct shared *shared)
 {
-    const struct tercet_client_options options = {
-        .size = sizeof(options), .requests_max = 2 * BRANCHES_MAX * IN_FLIGHT_MAX};
+    const struct tercet_client_options options = {.size = sizeof(options),
+                                                  .requests_max = 2 * BRANCHES_MAX * IN_FLIGHT_MAX};
     struct fill *fill = calloc(1, sizeof(*fill));
     if (fill == NULL)
         return role_fail("out of memory");

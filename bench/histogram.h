@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A histogram of times: 128 buckets for each power of two, so that a quantile is at most 0.4 % wrong. Plain memory of a
- * fixed size: it may lie in memory that processes share. Not thread-safe.
+ * A histogram of times: 128 buckets for each power of two, so that a quantile is at most 0.4 %
+ * wrong. Plain memory of a fixed size: it may lie in memory that processes share. Not thread-safe.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
@@ -23,7 +23,8 @@ struct histogram {
 /* A negative time counts as 0. */
 void histogram_add(struct histogram *histogram, int64_t ns);
 
-/* The time in microseconds that the fraction `quantile` (0.99, say) does not exceed; 0 when nothing was counted. */
+/* The time in microseconds that the fraction `quantile` (0.99, say) does not exceed; 0 when nothing
+ * was counted. */
 double histogram_quantile_us(const struct histogram *histogram, double quantile);
 
 #endif

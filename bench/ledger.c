@@ -7,7 +7,8 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
-const char ledger_setup_sql[] = "CREATE TABLE IF NOT EXISTS ledger(seq INTEGER, branch INTEGER, operation INTEGER)";
+const char ledger_setup_sql[] =
+    "CREATE TABLE IF NOT EXISTS ledger(seq INTEGER, branch INTEGER, operation INTEGER)";
 
 struct ledger {
     sqlite3_stmt *insert; /* prepared with the first row */
@@ -18,10 +19,12 @@ struct ledger *ledger_new(void)
     return calloc(1, sizeof(struct ledger));
 }
 
-int ledger_add(struct ledger *ledger, tercet_db db, uint64_t seq, uint32_t branch, enum operation operation)
+int ledger_add(struct ledger *ledger, tercet_db db, uint64_t seq, uint32_t branch,
+               enum operation operation)
 {
     static const char sql[] = "INSERT INTO ledger(seq, branch, operation) VALUES(?1, ?2, ?3)";
-    if (ledger->insert == NULL && sqlite3_prepare_v2(db, sql, -1, &ledger->insert, NULL) != SQLITE_OK)
+    if (ledger->insert == NULL &&
+        sqlite3_prepare_v2(db, sql, -1, &ledger->insert, NULL) != SQLITE_OK)
         return TERCET_AGAIN;
     sqlite3_bind_int64(ledger->insert, 1, (sqlite3_int64)seq);
     sqlite3_bind_int64(ledger->insert, 2, branch);
@@ -37,7 +40,8 @@ static int count_rows(tercet_db db, void *ctx)
     struct shared *shared = participant->shared;
     sqlite3_stmt *rows;
     int rc;
-    if (sqlite3_prepare_v2(db, "SELECT seq, branch, operation FROM ledger", -1, &rows, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db, "SELECT seq, branch, operation FROM ledger", -1, &rows, NULL) !=
+        SQLITE_OK)
         return TERCET_STORE;
     while ((rc = sqlite3_step(rows)) == SQLITE_ROW) {
         uint64_t seq = (uint64_t)sqlite3_column_int64(rows, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the disk and the store can do: fdatasync of a small file, and commits of the coordinator's store with records as
- * large, and groups as large, as the run had. A transaction is several writes, one after another: its plan (step by step:
- * one for each branch), its decision, its end.
+ * What the disk and the store can do: fdatasync of a small file, and commits of the coordinator's
+ * store with records as large, and groups as large, as the run had. A transaction is several
+ * writes, one after another: its plan (step by step: one for each branch), its decision, its end.
  */
 #include "bench.h"
 
@@ -13,15 +13,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <store.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BLOCK_SIZE 4096
 #define GROUP_MAX 4096u
 #define VALUE_MAX (65536 + 1024)
-/* As many as the coordinator leaves together with one transaction in flight, about (coordinator/batch.h: LAZY_RIDE_MS). */
+/* As many as the coordinator leaves together with one transaction in flight, about
+ * (coordinator/batch.h: LAZY_RIDE_MS). */
 #define ENDS_AT_ONCE 16
 /* About what record.h makes of a transaction with names as short as ours. */
 #define STATE_SIZE 100u
@@ -42,12 +43,12 @@ struct bench_store {
     unsigned char value[VALUE_MAX];
 };
 
-/* -- Writes -------------------------------------------------------------------------------------------------------- */
+/* -- Writes ------------------------------------------------------------------------------------ */
 
 static void put(struct bench_store *bench, uint64_t number, uint32_t part, size_t size)
 {
-    bench->ops[bench->op_count++] =
-        (struct store_op){.kind = STORE_PUT, .number = number, .part = part, .value = bench->value, .size = size};
+    bench->ops[bench->op_count++] = (struct store_op){
+        .kind = STORE_PUT, .number = number, .part = part, .value = bench->value, .size = size};
 }
 
 static size_t state_size(const struct bench_store *bench)
@@ -65,8 +66,12 @@ static void put_end(struct bench_store *bench, uint64_t number)
     char *gid = bench->gids[bench->gid_count++];
     snprintf(gid, STORE_GID_MAX, "bench-%020" PRIu64, number);
     size_t size = state_size(bench) + RESOLVED_BRANCH_SIZE * bench->options->branches;
-    bench->ops[bench->op_count++] = (struct store_op){.kind = STORE_RESOLVE, .number = number,
-        .time_ms = bench->time_ms, .gid = gid, .value = bench->value, .size = size};
+    bench->ops[bench->op_count++] = (struct store_op){.kind = STORE_RESOLVE,
+                                                      .number = number,
+                                                      .time_ms = bench->time_ms,
+                                                      .gid = gid,
+                                                      .value = bench->value,
+                                                      .size = size};
 }
 
 /* How many writes a transaction is; the last is its end, which rides along with another's. */
@@ -85,7 +90,8 @@ static void put_write(struct bench_store *bench, uint64_t number, uint32_t write
     put(bench, number, 0, state_size(bench));
     if (bench->options->form != FORM_RUN && write < count - 2)
         put_branch(bench, number, write + 1);
-    for (uint32_t i = 1; bench->options->form == FORM_RUN && write == 0 && i <= bench->options->branches; i++)
+    for (uint32_t i = 1;
+         bench->options->form == FORM_RUN && write == 0 && i <= bench->options->branches; i++)
         put_branch(bench, number, i);
 }
 
@@ -97,7 +103,8 @@ static bool commit(struct bench_store *bench)
     return rc == 0;
 }
 
-/* One transaction at a time; every so often the ends of the last ones go with the first write of the next. */
+/* One transaction at a time; every so often the ends of the last ones go with the first write of
+ * the next. */
 static bool measure_single(struct bench_store *bench, struct limits_result *out)
 {
     uint32_t last = write_count(bench->options) - 1;
@@ -108,7 +115,8 @@ static bool measure_single(struct bench_store *bench, struct limits_result *out)
     for (; now_ns() < end || bench->next_number == first; bench->next_number++) {
         for (uint32_t write = 0; write < last; write++) {
             int64_t begin = now_ns();
-            while (write == 0 && (bench->next_number - first) % ENDS_AT_ONCE == 0 && ended < bench->next_number)
+            while (write == 0 && (bench->next_number - first) % ENDS_AT_ONCE == 0 &&
+                   ended < bench->next_number)
                 put_write(bench, ended++, last);
             put_write(bench, bench->next_number, write);
             if (!commit(bench))
@@ -120,7 +128,8 @@ static bool measure_single(struct bench_store *bench, struct limits_result *out)
     return true;
 }
 
-/* Each commit has the first write of `group` transactions, the second of the `group` before, and so on. */
+/* Each commit has the first write of `group` transactions, the second of the `group` before, and so
+ * on. */
 static bool measure_group(struct bench_store *bench, struct limits_result *out)
 {
     uint64_t group = (uint64_t)(out->group + 0.5);
@@ -155,19 +164,21 @@ static const char *measure_store(struct shared *shared)
     const char *why = NULL;
     if (bench == NULL)
         return "out of memory";
-    *bench = (struct bench_store){.options = &shared->options, .time_ms = (int64_t)time(NULL) * 1000};
+    *bench =
+        (struct bench_store){.options = &shared->options, .time_ms = (int64_t)time(NULL) * 1000};
     bench->ops = calloc((size_t)GROUP_MAX * (2 * BRANCHES_MAX + 3), sizeof(*bench->ops));
     bench->gids = calloc(GROUP_MAX, sizeof(*bench->gids));
     snprintf(path, sizeof(path), "%s/limits", shared->dir);
     if (bench->ops == NULL || bench->gids == NULL)
         why = "out of memory";
-    else if (store_lmdb_open(&bench->store, path, NULL, text) != 0
-             || store_acquire(bench->store, 0, &bench->epoch, &bench->next_number) != 0)
+    else if (store_lmdb_open(&bench->store, path, NULL, text) != 0 ||
+             store_acquire(bench->store, 0, &bench->epoch, &bench->next_number) != 0)
         why = "the store cannot be opened";
     else if (!measure_single(bench, out) || (out->group >= 1 && !measure_group(bench, out)))
         why = "the store failed";
     else if (out->group < 1)
-        out->store_transactions = 1 / (median_commit_s(&out->commit) * (write_count(bench->options) - 1));
+        out->store_transactions =
+            1 / (median_commit_s(&out->commit) * (write_count(bench->options) - 1));
     if (bench->store != NULL)
         store_close(bench->store);
     free(bench->gids);
@@ -176,7 +187,7 @@ static const char *measure_store(struct shared *shared)
     return why;
 }
 
-/* -- fdatasync ----------------------------------------------------------------------------------------------------- */
+/* -- fdatasync --------------------------------------------------------------------------------- */
 
 static const char *measure_fdatasync(struct shared *shared)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The load's process. Without a rate each slot starts its next transaction when the last has ended; with one, a thread
- * starts them when they are due, and time counts from then (else a slow answer would hide those that it held up:
- * "coordinated omission").
+ * The load's process. Without a rate each slot starts its next transaction when the last has ended;
+ * with one, a thread starts them when they are due, and time counts from then (else a slow answer
+ * would hide those that it held up: "coordinated omission").
  */
 #include "load.h"
 
@@ -19,7 +19,7 @@
 #define DRAIN_TIMEOUT_S 90
 #define TICK_NS 200000
 
-/* -- Transactions -------------------------------------------------------------------------------------------------- */
+/* -- Transactions ------------------------------------------------------------------------------ */
 
 enum outcome load_outcome(int code, enum tercet_state state)
 {
@@ -105,7 +105,8 @@ static void record(struct load *load, const struct slot *slot, enum outcome outc
     if (now >= load->begin_ns && now < load->end_ns)
         result->finished++;
     if (counts_at >= load->begin_ns && counts_at < load->end_ns)
-        histogram_add(slot->is_resolved_wanted ? &result->resolved : &result->decision, now - slot->start_ns);
+        histogram_add(slot->is_resolved_wanted ? &result->resolved : &result->decision,
+                      now - slot->start_ns);
 }
 
 void load_finish(struct slot *slot, enum outcome outcome, const char *text)
@@ -116,7 +117,8 @@ void load_finish(struct slot *slot, enum outcome outcome, const char *text)
     pthread_mutex_lock(&load->lock);
     record(load, slot, outcome, now);
     if (outcome == OUTCOME_UNKNOWN && load->shared->load.error[0] == '\0')
-        snprintf(load->shared->load.error, ERROR_SIZE, "%s: %s", slot->gid, text != NULL ? text : "not known");
+        snprintf(load->shared->load.error, ERROR_SIZE, "%s: %s", slot->gid,
+                 text != NULL ? text : "not known");
     pthread_mutex_unlock(&load->lock);
     if (load->options->rate > 0)
         leave(slot);
@@ -124,7 +126,7 @@ void load_finish(struct slot *slot, enum outcome outcome, const char *text)
         start(slot, now_ns());
 }
 
-/* -- Starting ------------------------------------------------------------------------------------------------------ */
+/* -- Starting ---------------------------------------------------------------------------------- */
 
 static void start_all(struct load *load)
 {
@@ -154,8 +156,8 @@ static void sleep_until(int64_t at_ns)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-/* Wakes at most every TICK_NS, and starts what has become due: on a virtual machine a sleep costs more than a
- * transaction. What starts later for that counts from when it was due all the same. */
+/* Wakes at most every TICK_NS, and starts what has become due: on a virtual machine a sleep costs
+ * more than a transaction. What starts later for that counts from when it was due all the same. */
 static void *start_at_rate(void *ctx)
 {
     struct load *load = ctx;
@@ -187,9 +189,10 @@ static bool drain(struct load *load)
     return rc == 0;
 }
 
-/* -- The run ------------------------------------------------------------------------------------------------------- */
+/* -- The run ----------------------------------------------------------------------------------- */
 
-static void subtract(struct load_result *out, const struct snapshot *begin, const struct snapshot *end)
+static void subtract(struct load_result *out, const struct snapshot *begin,
+                     const struct snapshot *end)
 {
     out->seconds = (double)(end->at_ns - begin->at_ns) * 1e-9;
     out->ended = end->ended - begin->ended;
@@ -210,7 +213,8 @@ static void let_run(struct load *load, uint32_t seconds)
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += seconds;
     pthread_mutex_lock(&load->lock);
-    while (!atomic_load(&load->is_stopping) && pthread_cond_timedwait(&load->stopping, &load->lock, &until) == 0)
+    while (!atomic_load(&load->is_stopping) &&
+           pthread_cond_timedwait(&load->stopping, &load->lock, &until) == 0)
         continue;
     pthread_mutex_unlock(&load->lock);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside the load's process: transactions that are under way, each in a slot, and the backends that carry them out, by
- * the library over a session or by unary calls.
+ * Inside the load's process: transactions that are under way, each in a slot, and the backends that
+ * carry them out, by the library over a session or by unary calls.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -21,8 +21,8 @@ struct slot {
     int64_t start_ns; /* with a rate: when it was meant to start */
     bool is_resolved_wanted;
     char gid[TERCET_GID_MAX + 1];
-    uint32_t branch;  /* step by step: the one under way */
-    uint64_t number;  /* own calls */
+    uint32_t branch; /* step by step: the one under way */
+    uint64_t number; /* own calls */
     struct tercet_transaction *transaction;
     struct slot *next_free;
 };
@@ -30,8 +30,9 @@ struct slot {
 struct backend {
     /* 0, or an error text. */
     const char *(*open)(struct load *load);
-    /* Starts slot's transaction; load_finish comes once, on any thread, perhaps before this returns. False: it could
-     * not be started, load_finish does not come, and load_error was called. */
+    /* Starts slot's transaction; load_finish comes once, on any thread, perhaps before this
+     * returns. False: it could not be started, load_finish does not come, and load_error was
+     * called. */
     bool (*start)(struct slot *slot);
     void (*close)(struct load *load);
 };
@@ -50,14 +51,16 @@ struct load {
     atomic_uint_fast64_t next_seq;
     atomic_bool is_stopping; /* nothing more is started */
     pthread_mutex_t lock;    /* of what is below, and of shared->load */
-    pthread_cond_t changed;  /* a slot has become free, for who has none; nothing runs any more; it is to stop */
+    /* a slot has become free, for who has none; nothing runs any more; it is to stop */
+    pthread_cond_t changed;
     int64_t begin_ns, end_ns; /* of the window; INT64_MAX: not yet */
-    pthread_cond_t stopping; /* it is to stop */
+    pthread_cond_t stopping;  /* it is to stop */
     uint32_t running;
     struct slot *free_slots; /* with a rate */
 };
 
-/* The transaction of a slot has ended. `outcome` as told; with `text`, what failed. Starts the slot's next one. */
+/* The transaction of a slot has ended. `outcome` as told; with `text`, what failed. Starts the
+ * slot's next one. */
 void load_finish(struct slot *slot, enum outcome outcome, const char *text);
 
 /* A failure of the load itself: nothing more is started, the run fails. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * load.h: own calls by the library's blocking form, a thread for each transaction under way: enlist, call the
- * participant, next branch, confirm.
+ * load.h: own calls by the library's blocking form, a thread for each transaction under way:
+ * enlist, call the participant, next branch, confirm.
  */
 #include "load.h"
 
@@ -33,7 +33,7 @@ struct blocking {
     struct worker workers[BLOCKING_MAX];
 };
 
-/* -- One transaction ----------------------------------------------------------------------------------------------- */
+/* -- One transaction --------------------------------------------------------------------------- */
 
 /* Calls the participant. 0, TERCET_REFUSED or TERCET_UNKNOWN. */
 static int call_try(struct worker *worker, uint32_t branch, uint64_t number, char *text)
@@ -48,18 +48,23 @@ static int call_try(struct worker *worker, uint32_t branch, uint64_t number, cha
         {"tercet-branch", {branch_text, (size_t)branch_size}},
         {"tercet-number", {number_text, (size_t)number_size}},
     };
-    const struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = CALL_TIMEOUT_MS,
-        .wait_for_ready = true, .metadata = metadata, .metadata_count = 3};
+    const struct crpc_call_options options = {.size = sizeof(options),
+                                              .timeout_ms = CALL_TIMEOUT_MS,
+                                              .wait_for_ready = true,
+                                              .metadata = metadata,
+                                              .metadata_count = 3};
     Tercet__Bench__V1__TryRequest request = TERCET__BENCH__V1__TRY_REQUEST__INIT;
     struct crpc_result result = {.code = CRPC_UNKNOWN};
     ProtobufCMessage *reply = NULL;
     request.payload.data = slot->load->payload;
     request.payload.len = slot->load->options->payload_size;
     uint32_t participant = participant_of(slot->load->options, slot->seq, branch);
-    int rc = crpc_unary(&reply, worker->blocking->participants[participant], &tercet__bench__v1__own__descriptor,
-                        "Try", &request.base, &options, &result);
+    int rc =
+        crpc_unary(&reply, worker->blocking->participants[participant],
+                   &tercet__bench__v1__own__descriptor, "Try", &request.base, &options, &result);
     if (rc != 0)
-        snprintf(text, TEXT_SIZE, "own try: %s", result.message != NULL ? result.message : crpc_strerror(rc));
+        snprintf(text, TEXT_SIZE, "own try: %s",
+                 result.message != NULL ? result.message : crpc_strerror(rc));
     bool is_refused_now = rc == CRPC_ESTATUS && result.code == CRPC_ABORTED;
     crpc_message_free(reply);
     crpc_result_clear(&result);
@@ -116,7 +121,7 @@ static void *work(void *ctx)
     }
 }
 
-/* -- The backend --------------------------------------------------------------------------------------------------- */
+/* -- The backend ------------------------------------------------------------------------------- */
 
 static bool start(struct slot *slot)
 {
@@ -153,7 +158,8 @@ static const char *open_blocking(struct load *load)
         return tercet_strerror(rc);
     rc = crpc_loop_new(&blocking->loop, NULL);
     for (uint32_t i = 0; i < load->options->participants && rc == 0; i++)
-        rc = crpc_channel_new(&blocking->participants[i], blocking->loop, load->shared->own[i], NULL);
+        rc = crpc_channel_new(&blocking->participants[i], blocking->loop, load->shared->own[i],
+                              NULL);
     return rc != 0 ? crpc_strerror(rc) : start_workers(blocking, load);
 }
 
@@ -174,4 +180,5 @@ static void close_blocking(struct load *load)
     free(blocking);
 }
 
-const struct backend backend_blocking = {.open = open_blocking, .start = start, .close = close_blocking};
+const struct backend backend_blocking = {
+    .open = open_blocking, .start = start, .close = close_blocking};

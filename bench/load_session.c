@@ -4,8 +4,7 @@
  */
 #include "load.h"
 
-
-/* -- Run ----------------------------------------------------------------------------------------------------------- */
+/* -- Run --------------------------------------------------------------------------------------- */
 
 static enum tercet_wait wait_of(const struct slot *slot)
 {
@@ -31,14 +30,16 @@ static void on_cancelled(const struct tercet_result *result, void *ctx)
 
 static int start_run(struct slot *slot)
 {
-    const struct tercet_begin_options options = {.size = sizeof(options), .gid = slot->gid, .wait = wait_of(slot)};
+    const struct tercet_begin_options options = {
+        .size = sizeof(options), .gid = slot->gid, .wait = wait_of(slot)};
     struct tercet_branch branches[BRANCHES_MAX];
     for (uint32_t i = 0; i < slot->load->options->branches; i++)
         branches[i] = load_branch(slot, i + 1);
-    return tercet_run_start(slot->load->state, branches, slot->load->options->branches, &options, on_ended, slot);
+    return tercet_run_start(slot->load->state, branches, slot->load->options->branches, &options,
+                            on_ended, slot);
 }
 
-/* -- Step by step: a try when the one before is done, then the decision -------------------------------------------- */
+/* -- Step by step: a try when the one before is done, then the decision ------------------------ */
 
 static void on_tried(const struct tercet_tried *tried, void *ctx);
 
@@ -48,7 +49,8 @@ static int start_try(struct slot *slot)
     return tercet_try_start(slot->transaction, &branch, on_tried, slot);
 }
 
-/* When the try said all that was wanted: the decision to cancel is durable before the refusal is told. */
+/* When the try said all that was wanted: the decision to cancel is durable before the refusal is
+ * told. */
 static void end_here(struct slot *slot, enum outcome outcome, const char *text)
 {
     tercet_transaction_free(slot->transaction);
@@ -68,7 +70,8 @@ static void on_tried(const struct tercet_tried *tried, void *ctx)
         end_here(slot, load_outcome(tried->code, (enum tercet_state)0), tried->text);
         return;
     } else
-        rc = tercet_cancel_start(slot->transaction, TERCET_WAIT_RESOLVED, "refused", on_cancelled, slot);
+        rc = tercet_cancel_start(slot->transaction, TERCET_WAIT_RESOLVED, "refused", on_cancelled,
+                                 slot);
     if (rc != 0)
         end_here(slot, OUTCOME_UNKNOWN, tercet_strerror(rc));
 }
@@ -84,7 +87,7 @@ static int start_steps(struct slot *slot)
     return rc;
 }
 
-/* -- The backend --------------------------------------------------------------------------------------------------- */
+/* -- The backend ------------------------------------------------------------------------------- */
 
 static bool start(struct slot *slot)
 {
@@ -97,7 +100,8 @@ static bool start(struct slot *slot)
 static const char *open_client(struct load *load)
 {
     struct tercet_client *client = NULL;
-    const struct tercet_client_options options = {.size = sizeof(options), .requests_max = 2 * IN_FLIGHT_MAX};
+    const struct tercet_client_options options = {.size = sizeof(options),
+                                                  .requests_max = 2 * IN_FLIGHT_MAX};
     int rc = tercet_client_open(&client, load->shared->coordinator, &options, NULL);
     load->state = client;
     return rc == 0 ? NULL : tercet_strerror(rc);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * load.h: by unary calls, as an initiator in any gRPC language makes them; 64 transactions a connection.
+ * load.h: by unary calls, as an initiator in any gRPC language makes them; 64 transactions a
+ * connection.
  */
 #include "load.h"
 
@@ -22,15 +23,19 @@ struct unary {
     struct crpc_channel *participants[PARTICIPANTS_MAX][CONNECTIONS_MAX];
 };
 
-/* -- Calls --------------------------------------------------------------------------------------------------------- */
+/* -- Calls ------------------------------------------------------------------------------------- */
 
 /* Makes a call of the slot's; when it cannot be made, the transaction ends here. */
-static void call(struct slot *slot, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                 const char *method, const ProtobufCMessage *request, const struct crpc_metadata *metadata,
+static void call(struct slot *slot, struct crpc_channel *channel,
+                 const ProtobufCServiceDescriptor *service, const char *method,
+                 const ProtobufCMessage *request, const struct crpc_metadata *metadata,
                  size_t metadata_count, crpc_unary_fn done)
 {
-    const struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = CALL_TIMEOUT_MS,
-        .wait_for_ready = true, .metadata = metadata, .metadata_count = metadata_count};
+    const struct crpc_call_options options = {.size = sizeof(options),
+                                              .timeout_ms = CALL_TIMEOUT_MS,
+                                              .wait_for_ready = true,
+                                              .metadata = metadata,
+                                              .metadata_count = metadata_count};
     int rc = crpc_unary_start(NULL, channel, service, method, request, &options, done, slot);
     if (rc != 0) {
         atomic_store(&slot->load->is_stopping, true);
@@ -38,16 +43,18 @@ static void call(struct slot *slot, struct crpc_channel *channel, const Protobuf
     }
 }
 
-static void ask(struct slot *slot, const char *method, const ProtobufCMessage *request, crpc_unary_fn done)
+static void ask(struct slot *slot, const char *method, const ProtobufCMessage *request,
+                crpc_unary_fn done)
 {
     struct unary *unary = slot->load->state;
-    call(slot, unary->coordinator[slot->index / PER_CONNECTION], &tercet__v1__coordinator__descriptor, method, request,
-         NULL, 0, done);
+    call(slot, unary->coordinator[slot->index / PER_CONNECTION],
+         &tercet__v1__coordinator__descriptor, method, request, NULL, 0, done);
 }
 
 static Tercet__V1__Wait wait_of(const struct slot *slot)
 {
-    return slot->is_resolved_wanted ? TERCET__V1__WAIT__WAIT_RESOLVED : TERCET__V1__WAIT__WAIT_DECIDED;
+    return slot->is_resolved_wanted ? TERCET__V1__WAIT__WAIT_RESOLVED
+                                    : TERCET__V1__WAIT__WAIT_DECIDED;
 }
 
 static void fill_branch(Tercet__V1__Branch *out, const struct slot *slot, uint32_t number)
@@ -100,12 +107,12 @@ static void cancel(struct slot *slot)
 {
     Tercet__V1__CancelRequest request = TERCET__V1__CANCEL_REQUEST__INIT;
     request.gid = slot->gid;
-    request.reason = (char *)(uintptr_t)"refused";
+    request.reason = (char *)(uintptr_t) "refused";
     request.wait = wait_of(slot);
     ask(slot, "Cancel", &request.base, on_ended);
 }
 
-/* -- Step by step -------------------------------------------------------------------------------------------------- */
+/* -- Step by step ------------------------------------------------------------------------------ */
 
 static void try_next(struct slot *slot);
 
@@ -124,7 +131,8 @@ static void on_tried(const ProtobufCMessage *reply, const struct crpc_status *st
         else
             load_finish(slot, OUTCOME_CANCELLED, NULL);
     } else {
-        load_finish(slot, OUTCOME_UNKNOWN, tried != NULL ? "the try's outcome is not known" : status->message);
+        load_finish(slot, OUTCOME_UNKNOWN,
+                    tried != NULL ? "the try's outcome is not known" : status->message);
     }
 }
 
@@ -140,7 +148,7 @@ static void try_next(struct slot *slot)
     ask(slot, "Try", &request.base, on_tried);
 }
 
-/* -- Own calls ----------------------------------------------------------------------------------------------------- */
+/* -- Own calls --------------------------------------------------------------------------------- */
 
 static void enlist_next(struct slot *slot);
 
@@ -179,8 +187,8 @@ static void on_enlisted(const ProtobufCMessage *reply, const struct crpc_status 
     request.payload.data = slot->load->payload;
     request.payload.len = slot->load->options->payload_size;
     uint32_t participant = participant_of(slot->load->options, slot->seq, slot->branch);
-    call(slot, unary->participants[participant][slot->index / PER_CONNECTION], &tercet__bench__v1__own__descriptor,
-         "Try", &request.base, metadata, 3, on_own_tried);
+    call(slot, unary->participants[participant][slot->index / PER_CONNECTION],
+         &tercet__bench__v1__own__descriptor, "Try", &request.base, metadata, 3, on_own_tried);
 }
 
 static void enlist_next(struct slot *slot)
@@ -195,7 +203,7 @@ static void enlist_next(struct slot *slot)
     ask(slot, "Enlist", &request.base, on_enlisted);
 }
 
-/* -- The backend --------------------------------------------------------------------------------------------------- */
+/* -- The backend ------------------------------------------------------------------------------- */
 
 static bool start(struct slot *slot)
 {
@@ -217,9 +225,12 @@ static const char *open_channels(struct load *load)
     load->state = unary;
     int rc = crpc_loop_new(&unary->loop, NULL);
     for (uint32_t i = 0; i * PER_CONNECTION < load->options->in_flight && rc == 0; i++) {
-        rc = crpc_channel_new(&unary->coordinator[i], unary->loop, load->shared->coordinator, &options);
-        for (uint32_t j = 0; j < load->options->participants && load->options->form == FORM_OWN && rc == 0; j++)
-            rc = crpc_channel_new(&unary->participants[j][i], unary->loop, load->shared->own[j], &options);
+        rc = crpc_channel_new(&unary->coordinator[i], unary->loop, load->shared->coordinator,
+                              &options);
+        for (uint32_t j = 0;
+             j < load->options->participants && load->options->form == FORM_OWN && rc == 0; j++)
+            rc = crpc_channel_new(&unary->participants[j][i], unary->loop, load->shared->own[j],
+                                  &options);
     }
     return rc == 0 ? NULL : crpc_strerror(rc);
 }
@@ -238,4 +249,5 @@ static void close_channels(struct load *load)
     free(unary);
 }
 
-const struct backend backend_unary = {.open = open_channels, .start = start, .close = close_channels};
+const struct backend backend_unary = {
+    .open = open_channels, .start = start, .close = close_channels};

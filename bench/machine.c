@@ -38,7 +38,8 @@ void machine_look(struct machine *out)
     *out = (struct machine){.cores = (int)sysconf(_SC_NPROCESSORS_ONLN)};
     look_at_model(out->model, sizeof(out->model));
     if (uname(&name) == 0)
-        snprintf(out->kernel, sizeof(out->kernel), "%s %s %s", name.sysname, name.release, name.machine);
+        snprintf(out->kernel, sizeof(out->kernel), "%s %s %s", name.sysname, name.release,
+                 name.machine);
     gmtime_r(&now, &utc);
     strftime(out->date, sizeof(out->date), "%Y-%m-%dT%H:%M:%SZ", &utc);
     out->memory_mib = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tercet-bench: measures Tercet, and beside it what the machine could do at best. One program, many processes: bench.h.
+ * tercet-bench: measures Tercet, and beside it what the machine could do at best. One program, many
+ * processes: bench.h.
  */
 #include "bench.h"
 
@@ -16,7 +17,7 @@ static const struct {
     const char *name;
     int (*run)(struct shared *shared);
 } roles[] = {
-    {"load", role_load}, {"limits", role_limits}, {"echo-client", role_echo_client},
+    {"load", role_load}, {"limits", role_limits},     {"echo-client", role_echo_client},
     {"fill", role_fill}, {"observer", role_observer}, {"trickle", role_trickle},
 };
 

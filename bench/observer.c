@@ -17,7 +17,8 @@
 #define DROP_TIMEOUT_S 120
 #define PAUSE_MS_MIN 20
 #define PAUSE_MS_MAX 500
-#define OPEN_PER_PAUSE_MS 1000 /* the more are open, the longer the coordinator may take to count them */
+/* the more are open, the longer the coordinator may take to count them */
+#define OPEN_PER_PAUSE_MS 1000
 
 const char *observer_open(struct observer *observer)
 {
@@ -46,8 +47,8 @@ bool observer_ask(struct observer *observer, struct snapshot *out)
     *out = (struct snapshot){.at_ns = 0};
     if (observer->loop == NULL && observer_open(observer) != NULL)
         return false;
-    if (crpc_unary(&reply, observer->channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &options,
-                   NULL) != 0)
+    if (crpc_unary(&reply, observer->channel, &tercet__v1__admin__descriptor, "GetStatistics",
+                   &request.base, &options, NULL) != 0)
         return false;
     const Tercet__V1__Statistics *statistics = (const void *)reply;
     out->trying = statistics->trying;
@@ -79,12 +80,15 @@ bool observer_look(struct observer *observer, struct snapshot *out, const struct
 static void pause_for(uint64_t open)
 {
     uint64_t pause_ms = open / OPEN_PER_PAUSE_MS;
-    pause_ms = pause_ms < PAUSE_MS_MIN ? PAUSE_MS_MIN : pause_ms > PAUSE_MS_MAX ? PAUSE_MS_MAX : pause_ms;
+    pause_ms = pause_ms < PAUSE_MS_MIN   ? PAUSE_MS_MIN
+               : pause_ms > PAUSE_MS_MAX ? PAUSE_MS_MAX
+                                         : pause_ms;
     const struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000L};
     nanosleep(&pause, NULL);
 }
 
-bool observer_wait_open(struct observer *observer, uint64_t open_max, uint32_t timeout_s, struct snapshot *out)
+bool observer_wait_open(struct observer *observer, uint64_t open_max, uint32_t timeout_s,
+                        struct snapshot *out)
 {
     int64_t end = now_ns() + timeout_s * INT64_C(1000000000);
     struct snapshot snapshot;
@@ -101,7 +105,7 @@ bool observer_wait_open(struct observer *observer, uint64_t open_max, uint32_t t
     return false;
 }
 
-/* -- The role ------------------------------------------------------------------------------------------------------ */
+/* -- The role ---------------------------------------------------------------------------------- */
 
 static bool wait_dropped(struct observer *observer, struct snapshot *out)
 {
@@ -116,16 +120,18 @@ static bool wait_dropped(struct observer *observer, struct snapshot *out)
     return false;
 }
 
-/* "look"; "drain": when no more than shared->open_max are open; "drop": when no resolved record is left. */
+/* "look"; "drain": when no more than shared->open_max are open; "drop": when no resolved record is
+ * left. */
 static int serve(struct observer *observer, struct shared *shared)
 {
     char word[WORD_SIZE];
     role_ok("");
     while (role_word(word, sizeof(word))) {
-        bool is_done = strcmp(word, "drain") == 0
-                           ? observer_wait_open(observer, shared->open_max, DRAIN_TIMEOUT_S, &shared->seen)
-                       : strcmp(word, "drop") == 0 ? wait_dropped(observer, &shared->seen)
-                                                   : observer_ask(observer, &shared->seen);
+        bool is_done =
+            strcmp(word, "drain") == 0
+                ? observer_wait_open(observer, shared->open_max, DRAIN_TIMEOUT_S, &shared->seen)
+            : strcmp(word, "drop") == 0 ? wait_dropped(observer, &shared->seen)
+                                        : observer_ask(observer, &shared->seen);
         if (!is_done)
             return role_fail("%s: not within the time", word);
         role_ok("");

@@ -14,33 +14,46 @@
 static const char usage[] =
     "usage: tercet-bench [options]\n"
     "\n"
-    "Starts a coordinator, participants and a load, each a process of its own, measures them and what the machine\n"
-    "could do at best, and counts in the participants that every transaction had its effects exactly once.\n"
+    "Starts a coordinator, participants and a load, each a process of its own, measures them and "
+    "what the machine\n"
+    "could do at best, and counts in the participants that every transaction had its effects "
+    "exactly once.\n"
     "\n"
     "  --form run|steps|own       the plan at once, step by step, or with own calls (default run)\n"
     "  --branches 1-16            a transaction (default 2)\n"
     "  --payload BYTES            a branch (default 64)\n"
-    "  --refuse PERCENT           of the transactions, by the last branch's participant (default 0)\n"
-    "  --barrier memory|sqlite    the participants' barrier; sqlite: a file each, synchronous=FULL (default memory)\n"
+    "  --refuse PERCENT           of the transactions, by the last branch's participant (default "
+    "0)\n"
+    "  --barrier memory|sqlite    the participants' barrier; sqlite: a file each, synchronous=FULL "
+    "(default memory)\n"
     "  --participants 1-16        processes, a service each (default 2)\n"
     "  --transport tcp|unix       loopback or unix sockets (default tcp)\n"
-    "  --api session|unary        the C library, or unary calls as from any language, 64 a connection (default\n"
+    "  --api session|unary        the C library, or unary calls as from any language, 64 a "
+    "connection (default\n"
     "                             session)\n"
-    "  --in-flight 1-10000        transactions at once (default 1000; with --rate at most, default 10000)\n"
-    "  --rate N                   starts N a second, whatever is answered; latency counts from the intended start\n"
+    "  --in-flight 1-10000        transactions at once (default 1000; with --rate at most, default "
+    "10000)\n"
+    "  --rate N                   starts N a second, whatever is answered; latency counts from the "
+    "intended start\n"
     "  --duration SECONDS         measured (default 10)\n"
     "  --warmup SECONDS           before that (default 2)\n"
-    "  --wait decided|resolved    what the initiator waits for; one transaction in 16 waits for the other (default\n"
+    "  --wait decided|resolved    what the initiator waits for; one transaction in 16 waits for "
+    "the other (default\n"
     "                             decided)\n"
     "  --window N, --batch N      of the participants (default 4096, 256)\n"
-    "  --limits SECONDS           for each limit of the machine; 0: not measured (default 2). Of these, bare CPU is that\n"
-    "                             of a process that decodes and answers the same messages and does nothing else, and of\n"
+    "  --limits SECONDS           for each limit of the machine; 0: not measured (default 2). Of "
+    "these, bare CPU is that\n"
+    "                             of a process that decodes and answers the same messages and does "
+    "nothing else, and of\n"
     "                             one that commits the same records, kernel time included\n"
-    "  --unresolved N             instead: new work, restart and memory with N transactions that wait for a participant\n"
-    "                             that is down, compared with none; then the participant comes back, and all again\n"
+    "  --unresolved N             instead: new work, restart and memory with N transactions that "
+    "wait for a participant\n"
+    "                             that is down, compared with none; then the participant comes "
+    "back, and all again\n"
     "  --rounds 1|2               1: without \"all again\", in half the time (default 2)\n"
     "  --coordinator ADDRESS      one that runs (default: starts tercetd)\n"
-    "  --tercetd PATH             the program (default: beside this one, in the build tree, in PATH)\n"
+    "  --tercetd PATH             the program (default: beside this one, in the build tree, in "
+    "PATH)\n"
     "  --dir DIR                  where the files go for the time, on a disk (default /var/tmp)\n"
     "  -o table|json              (default table)\n"
     "  --help, --version\n"
@@ -53,7 +66,7 @@ struct entry {
     const char *name;
     enum kind kind;
     size_t offset;
-    uint32_t min, max;         /* numbers */
+    uint32_t min, max;          /* numbers */
     const char *const *choices; /* in the order of the enum, NULL at the end */
 };
 
@@ -64,9 +77,18 @@ static const char *const apis[] = {"session", "unary", NULL};
 static const char *const waits[] = {"decided", "resolved", NULL};
 static const char *const outputs[] = {"table", "json", NULL};
 
-#define NUMBER(name, field, min, max) {name, KIND_NUMBER, offsetof(struct options, field), min, max, NULL}
-#define CHOICE(name, field, choices) {name, KIND_CHOICE, offsetof(struct options, field), 0, 0, choices}
-#define TEXT(name, field) {name, KIND_TEXT, offsetof(struct options, field), 0, 0, NULL}
+#define NUMBER(name, field, min, max)                                                              \
+    {                                                                                              \
+        name, KIND_NUMBER, offsetof(struct options, field), min, max, NULL                         \
+    }
+#define CHOICE(name, field, choices)                                                               \
+    {                                                                                              \
+        name, KIND_CHOICE, offsetof(struct options, field), 0, 0, choices                          \
+    }
+#define TEXT(name, field)                                                                          \
+    {                                                                                              \
+        name, KIND_TEXT, offsetof(struct options, field), 0, 0, NULL                               \
+    }
 static const struct entry entries[] = {
     CHOICE("form", form, forms),
     NUMBER("branches", branches, 1, BRANCHES_MAX),
@@ -132,7 +154,8 @@ static void take_number(void *field, const struct entry *entry, const char *valu
     errno = 0;
     unsigned long long number = strtoull(value, &end, 10);
     snprintf(wanted, sizeof(wanted), "a number from %u to %u is wanted", entry->min, entry->max);
-    if (end == value || *end != '\0' || errno != 0 || value[0] == '-' || number < entry->min || number > entry->max)
+    if (end == value || *end != '\0' || errno != 0 || value[0] == '-' || number < entry->min ||
+        number > entry->max)
         fail(entry->name, value, wanted);
     *(uint32_t *)field = (uint32_t)number;
 }
@@ -142,7 +165,8 @@ static void take_choice(void *field, const struct entry *entry, const char *valu
     char wanted[64] = "";
     for (unsigned i = 0; entry->choices[i] != NULL; i++) {
         size_t used = strlen(wanted);
-        snprintf(wanted + used, sizeof(wanted) - used, "%s%s", i > 0 ? " or " : "", entry->choices[i]);
+        snprintf(wanted + used, sizeof(wanted) - used, "%s%s", i > 0 ? " or " : "",
+                 entry->choices[i]);
         if (strcmp(value, entry->choices[i]) == 0) {
             memcpy(field, &i, sizeof(i)); /* every choice is an enum of this size */
             return;
@@ -198,8 +222,15 @@ static void check_unresolved(struct options *out)
 void options_parse(struct options *out, int argc, char **argv)
 {
     *out = (struct options){
-        .branches = 2, .payload_size = 64, .participants = 2, .duration_s = 10, .warmup_s = 2, .limits_s = 2,
-        .window = 4096, .batch_max = 256, .rounds = 2,
+        .branches = 2,
+        .payload_size = 64,
+        .participants = 2,
+        .duration_s = 10,
+        .warmup_s = 2,
+        .limits_s = 2,
+        .window = 4096,
+        .batch_max = 256,
+        .rounds = 2,
     };
     take_all(out, argc, argv);
     check_unresolved(out);

@@ -35,8 +35,9 @@ struct options {
     uint32_t rate; /* transactions a second; 0: as many as in_flight allows */
     uint32_t duration_s;
     uint32_t warmup_s;
-    uint32_t unresolved; /* transactions that wait for a participant that is down; 0: an ordinary run */
-    uint32_t rounds; /* of unresolved, 1 or 2 */
+    /* transactions that wait for a participant that is down; 0: an ordinary run */
+    uint32_t unresolved;
+    uint32_t rounds;   /* of unresolved, 1 or 2 */
     uint32_t limits_s; /* for each limit of the machine; 0: not measured */
     enum wait wait;
     uint32_t window; /* of a participant */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A participant's process: hooks that count, behind a barrier in memory or in a SQLite file of its own.
+ * A participant's process: hooks that count, behind a barrier in memory or in a SQLite file of its
+ * own.
  */
 #include "participant.h"
 
@@ -10,8 +11,8 @@
 
 #define ATTACH_TIMEOUT_MS 10000
 
-int participant_effect(struct participant *participant, const char *gid, uint32_t branch, enum operation operation,
-                       tercet_db db)
+int participant_effect(struct participant *participant, const char *gid, uint32_t branch,
+                       enum operation operation, tercet_db db)
 {
     struct shared *shared = participant->shared;
     uint64_t seq;
@@ -32,8 +33,8 @@ static int on_try(const struct tercet_call *call, void *ctx)
 {
     struct participant *participant = ctx;
     uint64_t seq = 0;
-    if (seq_of_gid(participant->shared, call->gid, &seq)
-        && is_refused(&participant->shared->options, seq, call->branch.number))
+    if (seq_of_gid(participant->shared, call->gid, &seq) &&
+        is_refused(&participant->shared->options, seq, call->branch.number))
         return tercet_refuse(call, "asked to refuse");
     return participant_effect(participant, call->gid, call->branch.number, OPERATION_TRY, call->db);
 }
@@ -51,17 +52,20 @@ static int on_cancel(const struct tercet_call *call, void *ctx)
 static void print_log(enum tercet_log_level level, const char *text, void *ctx)
 {
     if (level <= TERCET_LOG_ERROR)
-        fprintf(stderr, "tercet-bench: participant %u: %s\n", ((struct participant *)ctx)->index, text);
+        fprintf(stderr, "tercet-bench: participant %u: %s\n", ((struct participant *)ctx)->index,
+                text);
 }
 
 static int open_barrier(struct participant *participant, char *text)
 {
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = print_log, .log_ctx = participant};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = print_log, .log_ctx = participant};
     if (participant->shared->options.barrier == BARRIER_MEMORY)
         return tercet_barrier_memory_open(&participant->barrier, &options);
 #ifdef BENCH_SQLITE
     char path[PATH_SIZE + 32];
-    snprintf(path, sizeof(path), "%s/participant-%u.db", participant->shared->dir, participant->index);
+    snprintf(path, sizeof(path), "%s/participant-%u.db", participant->shared->dir,
+             participant->index);
     options.setup_sql = ledger_setup_sql;
     participant->ledger = ledger_new();
     return tercet_barrier_sqlite_open(&participant->barrier, path, &options, text);
@@ -76,9 +80,13 @@ static int attach(struct tercet_participant **out, struct participant *participa
     static const struct tercet_action actions[] = {
         {.name = "work", .on_try = on_try, .on_confirm = on_confirm, .on_cancel = on_cancel}};
     const struct shared *shared = participant->shared;
-    const struct tercet_participant_options options = {
-        .size = sizeof(options), .barrier = participant->barrier, .ctx = participant, .window = shared->options.window,
-        .batch_max = shared->options.batch_max, .on_log = print_log, .log_ctx = participant};
+    const struct tercet_participant_options options = {.size = sizeof(options),
+                                                       .barrier = participant->barrier,
+                                                       .ctx = participant,
+                                                       .window = shared->options.window,
+                                                       .batch_max = shared->options.batch_max,
+                                                       .on_log = print_log,
+                                                       .log_ctx = participant};
     char service[32] = DOWN_SERVICE;
     if (participant->index < shared->options.participants)
         snprintf(service, sizeof(service), "bench-%u", participant->index);
@@ -98,8 +106,8 @@ static const char *start_own(struct own_server **out, struct participant *partic
 }
 
 /* NULL, or an error text. */
-static const char *do_word(struct participant *participant, struct tercet_participant **attached, const char *word,
-                           char *text)
+static const char *do_word(struct participant *participant, struct tercet_participant **attached,
+                           const char *word, char *text)
 {
     if (strcmp(word, "detach") == 0) {
         tercet_participant_close(*attached);

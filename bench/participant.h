@@ -20,19 +20,21 @@ struct participant {
 };
 
 /* The effect of a hook: counted, once, where it belongs. 0, or TERCET_AGAIN. */
-int participant_effect(struct participant *participant, const char *gid, uint32_t branch, enum operation operation,
-                       tercet_db db);
+int participant_effect(struct participant *participant, const char *gid, uint32_t branch,
+                       enum operation operation, tercet_db db);
 
 /* Serves Own.Try at `address`, 127.0.0.1:0 or unix:PATH; address_out gets what it got. The calls
  * that are there go through the barrier together, as attached ones do. 0, or an error text. */
-const char *own_server_start(struct own_server **out, struct participant *participant, const char *address,
-                             char *address_out);
+const char *own_server_start(struct own_server **out, struct participant *participant,
+                             const char *address, char *address_out);
 void own_server_stop(struct own_server *server);
 
-/* The SQLite ledger, table ledger(seq, branch, operation) without any key: what happened twice is there twice. */
+/* The SQLite ledger, table ledger(seq, branch, operation) without any key: what happened twice is
+ * there twice. */
 extern const char ledger_setup_sql[];
 struct ledger *ledger_new(void);
-int ledger_add(struct ledger *ledger, tercet_db db, uint64_t seq, uint32_t branch, enum operation operation);
+int ledger_add(struct ledger *ledger, tercet_db db, uint64_t seq, uint32_t branch,
+               enum operation operation);
 /* Counts all rows into the shared memory. 0, or TERCET_STORE. */
 int ledger_count(struct participant *participant);
 /* Before the barrier is closed. */

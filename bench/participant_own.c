@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * participant.h: own calls. Requests queue; one worker takes those that are there through the barrier in one batch.
+ * participant.h: own calls. Requests queue; one worker takes those that are there through the
+ * barrier in one batch.
  */
 #include "participant.h"
 
@@ -36,7 +37,7 @@ struct own_server {
     bool is_stopping;
 };
 
-/* -- Arrival ------------------------------------------------------------------------------------------------------- */
+/* -- Arrival ----------------------------------------------------------------------------------- */
 
 static void copy_metadata(char *out, size_t size, struct crpc_call *call, const char *key)
 {
@@ -76,15 +77,15 @@ static void on_request(struct crpc_call *call, const ProtobufCMessage *request, 
     pthread_mutex_unlock(&server->lock);
 }
 
-/* -- Work ---------------------------------------------------------------------------------------------------------- */
+/* -- Work -------------------------------------------------------------------------------------- */
 
 static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     const struct own_call *own = ctx;
     struct participant *participant = own->server->participant;
     uint64_t seq = 0;
-    if (seq_of_gid(participant->shared, call->gid, &seq)
-        && is_refused(&participant->shared->options, seq, call->branch))
+    if (seq_of_gid(participant->shared, call->gid, &seq) &&
+        is_refused(&participant->shared->options, seq, call->branch))
         return TERCET_REFUSED;
     return participant_effect(participant, call->gid, call->branch, OPERATION_TRY, db);
 }
@@ -95,8 +96,8 @@ static void answer(struct own_call *own, struct tercet_barrier_call *done)
     if (done->result == 0)
         crpc_call_reply(own->call, &reply.base);
     else
-        crpc_call_fail(own->call, done->result == TERCET_REFUSED ? CRPC_ABORTED : CRPC_UNAVAILABLE, "%s",
-                       tercet_strerror(done->result));
+        crpc_call_fail(own->call, done->result == TERCET_REFUSED ? CRPC_ABORTED : CRPC_UNAVAILABLE,
+                       "%s", tercet_strerror(done->result));
     free(done->reply);
     crpc_call_unref(own->call);
     free(own);
@@ -125,8 +126,12 @@ static void *work(void *ctx)
     size_t count;
     while ((count = take(server, taken)) > 0) {
         for (size_t i = 0; i < count; i++)
-            calls[i] = (struct tercet_barrier_call){.gid = taken[i]->gid, .branch = taken[i]->branch,
-                .number = taken[i]->number, .kind = TERCET_TRY, .hook = hook, .ctx = taken[i]};
+            calls[i] = (struct tercet_barrier_call){.gid = taken[i]->gid,
+                                                    .branch = taken[i]->branch,
+                                                    .number = taken[i]->number,
+                                                    .kind = TERCET_TRY,
+                                                    .hook = hook,
+                                                    .ctx = taken[i]};
         tercet_barrier_run(server->participant->barrier, calls, count);
         for (size_t i = 0; i < count; i++)
             answer(taken[i], &calls[i]);
@@ -134,18 +139,21 @@ static void *work(void *ctx)
     return NULL;
 }
 
-/* -- Start and stop ------------------------------------------------------------------------------------------------ */
+/* -- Start and stop ---------------------------------------------------------------------------- */
 
 static int listen_at(struct own_server *server, const char *address, char *address_out)
 {
-    static const struct crpc_handler handlers[] = {{.method = "Try", .kind = CRPC_UNARY, .on_request = on_request}};
-    const struct crpc_server_options options = {.size = sizeof(options), .concurrent_streams_max = STREAMS_MAX};
+    static const struct crpc_handler handlers[] = {
+        {.method = "Try", .kind = CRPC_UNARY, .on_request = on_request}};
+    const struct crpc_server_options options = {.size = sizeof(options),
+                                                .concurrent_streams_max = STREAMS_MAX};
     int port = 0;
     int rc = crpc_loop_new(&server->loop, NULL);
     if (rc == 0)
         rc = crpc_server_new(&server->server, server->loop, &options);
     if (rc == 0)
-        rc = crpc_server_add_service(server->server, &tercet__bench__v1__own__descriptor, handlers, 1, server);
+        rc = crpc_server_add_service(server->server, &tercet__bench__v1__own__descriptor, handlers,
+                                     1, server);
     if (rc == 0)
         rc = crpc_server_listen(server->server, address, NULL, &port);
     if (rc == 0)
@@ -157,8 +165,8 @@ static int listen_at(struct own_server *server, const char *address, char *addre
     return rc;
 }
 
-const char *own_server_start(struct own_server **out, struct participant *participant, const char *address,
-                             char *address_out)
+const char *own_server_start(struct own_server **out, struct participant *participant,
+                             const char *address, char *address_out)
 {
     struct own_server *server = calloc(1, sizeof(*server));
     if (server == NULL)

@@ -20,20 +20,23 @@ struct process {
     char name[32];
 };
 
-/* From now on SIGINT and SIGTERM end every wait of process_line, so that what was started is stopped and removed. */
+/* From now on SIGINT and SIGTERM end every wait of process_line, so that what was started is
+ * stopped and removed. */
 void process_catch_signals(void);
 
-/* Starts argv[0]; it is killed when this process ends. Standard error is ours. 0, or -1 with errno. */
+/* Starts argv[0]; it is killed when this process ends. Standard error is ours. 0, or -1 with
+ * errno. */
 int process_start(struct process *out, const char *name, char *const argv[]);
 
-/* Reads the next line, without its end. False when none comes in time; `line` (LINE_SIZE) then says so. */
+/* Reads the next line, without its end. False when none comes in time; `line` (LINE_SIZE) then says
+ * so. */
 bool process_line(struct process *process, char *line, int timeout_ms);
 
 /* Asks for the next thing with a word. */
 void process_say(struct process *process, const char *word);
 
-/* Sends a signal (0: only closes its input), waits for the end, kills it when that does not come in time. The wait
- * status, or -1 when it had to be killed or there is none. */
+/* Sends a signal (0: only closes its input), waits for the end, kills it when that does not come in
+ * time. The wait status, or -1 when it had to be killed or there is none. */
 int process_stop(struct process *process, int signal, int timeout_ms);
 
 /* CPU time that the process has used, in seconds; 0 when it cannot be told. */

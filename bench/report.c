@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What was measured, as a JSON object; the table is the same object, line by line, so that neither says less.
+ * What was measured, as a JSON object; the table is the same object, line by line, so that neither
+ * says less.
  */
 #include "report.h"
 
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- The object ---------------------------------------------------------------------------------------------------- */
+/* -- The object -------------------------------------------------------------------------------- */
 
 void report_number(cJSON *object, const char *name, double value)
 {
@@ -111,12 +112,14 @@ static void add_audit(cJSON *root, const struct audit *audit)
     report_number(object, "violations", (double)audit->violations);
 }
 
-/* The time to the decision with nothing but what cannot be left out, one after another: forced writes of one
- * transaction's records, and round trips of one record, measured between as many processes as the run had, one at a time,
- * with everybody asleep between as in a run with one transaction in flight (exchange_trip.c). Run has two of each: plan
- * and decision; initiator and coordinator, coordinator and all participants at once. The other forms have, for each
- * branch, a write, the round trip that asks for it and the one to the participant; then a write and a round trip to
- * decide. SQLite adds a sync to each try. Hand-overs between a process's own threads are not in it. */
+/* The time to the decision with nothing but what cannot be left out, one after another: forced
+ * writes of one transaction's records, and round trips of one record, measured between as many
+ * processes as the run had, one at a time, with everybody asleep between as in a run with one
+ * transaction in flight (exchange_trip.c). Run has two of each: plan and decision; initiator and
+ * coordinator, coordinator and all participants at once. The other forms have, for each branch, a
+ * write, the round trip that asks for it and the one to the participant; then a write and a round
+ * trip to decide. SQLite adds a sync to each try. Hand-overs between a process's own threads are
+ * not in it. */
 static double floor_us(const struct shared *shared)
 {
     const struct limits_result *limits = &shared->limits;
@@ -124,21 +127,25 @@ static double floor_us(const struct shared *shared)
     double commit = histogram_quantile_us(&limits->commit, 0.5);
     double trip = histogram_quantile_us(&limits->echo, 0.5);
     double fan = histogram_quantile_us(&limits->fan, 0.5);
-    double sync = shared->options.barrier == BARRIER_SQLITE ? histogram_quantile_us(&limits->fdatasync, 0.5) : 0;
+    double sync = shared->options.barrier == BARRIER_SQLITE
+                      ? histogram_quantile_us(&limits->fdatasync, 0.5)
+                      : 0;
     if (shared->options.form == FORM_RUN)
         return 2 * commit + trip + fan + sync;
     return (branches + 1) * commit + (2 * branches + 1) * trip + branches * sync;
 }
 
-/* Records that go to the coordinator and back, or from it and back, a transaction; own tries are calls besides. */
+/* Records that go to the coordinator and back, or from it and back, a transaction; own tries are
+ * calls besides. */
 static double record_trips(const struct options *options)
 {
     double branches = options->branches;
-    return options->form == FORM_RUN ? 1 + 2 * branches : 1 + (options->form == FORM_STEPS ? 3 : 2) * branches;
+    return options->form == FORM_RUN ? 1 + 2 * branches
+                                     : 1 + (options->form == FORM_STEPS ? 3 : 2) * branches;
 }
 
-/* Of the coordinator's CPU time, what nobody could save who takes and sends the same records in the same messages, and
- * writes the same records to the store in the same groups. */
+/* Of the coordinator's CPU time, what nobody could save who takes and sends the same records in the
+ * same messages, and writes the same records to the store in the same groups. */
 static double add_bare(cJSON *root, const struct limits_result *limits)
 {
     double total = limits->initiator_cpu_us + limits->participants_cpu_us + limits->store_cpu_us;
@@ -174,13 +181,16 @@ static void add_limits(cJSON *root, const struct shared *shared)
     double bare_us = add_bare(root, limits);
     object = cJSON_AddObjectToObject(root, "ratios");
     if (load->ended > 0)
-        report_ratio(object, "coordinator_cpu_to_bare", load->coordinator_cpu * 1e6 / (double)load->ended, bare_us);
+        report_ratio(object, "coordinator_cpu_to_bare",
+                     load->coordinator_cpu * 1e6 / (double)load->ended, bare_us);
     report_ratio(object, "of_echo", rate * record_trips(&shared->options), limits->echo_records);
     report_ratio(object, "of_store", rate, limits->store_transactions);
-    report_ratio(object, "decision_p50_to_floor", histogram_quantile_us(&load->decision, 0.5), floor_us(shared));
+    report_ratio(object, "decision_p50_to_floor", histogram_quantile_us(&load->decision, 0.5),
+                 floor_us(shared));
 }
 
-static cJSON *make_object(const struct shared *shared, const struct audit *audit, const struct machine *machine)
+static cJSON *make_object(const struct shared *shared, const struct audit *audit,
+                          const struct machine *machine)
 {
     const struct load_result *load = &shared->load;
     cJSON *root = cJSON_CreateObject();
@@ -206,7 +216,7 @@ static cJSON *make_object(const struct shared *shared, const struct audit *audit
     return root;
 }
 
-/* -- The table ----------------------------------------------------------------------------------------------------- */
+/* -- The table --------------------------------------------------------------------------------- */
 
 static void print_value(const cJSON *value)
 {
@@ -223,7 +233,8 @@ static void print_line(const char *name, const cJSON *value)
     printf("%-34s", name);
     if (!cJSON_IsObject(value))
         print_value(value);
-    for (const cJSON *child = cJSON_IsObject(value) ? value->child : NULL; child != NULL; child = child->next) {
+    for (const cJSON *child = cJSON_IsObject(value) ? value->child : NULL; child != NULL;
+         child = child->next) {
         printf("%s ", child->string);
         print_value(child);
         fputs(child->next != NULL ? ", " : "", stdout);
@@ -234,15 +245,18 @@ static void print_line(const char *name, const cJSON *value)
 static void print_table(const cJSON *root)
 {
     for (const cJSON *entry = root->child; entry != NULL; entry = entry->next) {
-        bool is_nested = cJSON_IsObject(entry) && (strcmp(entry->string, "limits") == 0 || strcmp(entry->string, "moments") == 0);
+        bool is_nested = cJSON_IsObject(entry) && (strcmp(entry->string, "limits") == 0 ||
+                                                   strcmp(entry->string, "moments") == 0);
         if (!is_nested)
             print_line(entry->string, entry);
-        for (const cJSON *child = is_nested ? entry->child : NULL; child != NULL; child = child->next)
+        for (const cJSON *child = is_nested ? entry->child : NULL; child != NULL;
+             child = child->next)
             print_line(child->string, child);
     }
 }
 
-void report_print(const struct shared *shared, const struct audit *audit, const struct machine *machine)
+void report_print(const struct shared *shared, const struct audit *audit,
+                  const struct machine *machine)
 {
     cJSON *root = make_object(shared, audit, machine);
     if (shared->options.output == OUTPUT_JSON) {

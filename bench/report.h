@@ -12,7 +12,8 @@
 struct machine;
 
 /* As the options say. */
-void report_print(const struct shared *shared, const struct audit *audit, const struct machine *machine);
+void report_print(const struct shared *shared, const struct audit *audit,
+                  const struct machine *machine);
 
 /* Adds what --unresolved measured. */
 void report_unresolved(cJSON *root, const struct shared *shared);

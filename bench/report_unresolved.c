@@ -54,10 +54,11 @@ static double cpu_of(const struct load_result *load)
 }
 
 /* Bytes of heap that each takes, beyond what was there at `base`. */
-static void add_each(cJSON *object, const char *name, const struct unresolved_result *result, enum moment moment,
-                     enum moment base, double count)
+static void add_each(cJSON *object, const char *name, const struct unresolved_result *result,
+                     enum moment moment, enum moment base, double count)
 {
-    double more_kib = (double)result->looks[moment].anonymous_kib - (double)result->looks[base].anonymous_kib;
+    double more_kib =
+        (double)result->looks[moment].anonymous_kib - (double)result->looks[base].anonymous_kib;
     report_number(object, name, more_kib * KIB / count);
 }
 

@@ -15,7 +15,7 @@
 /* What the load saw from the window's begin to its end. */
 struct load_result {
     double seconds;
-    uint64_t finished;  /* answered in the window */
+    uint64_t finished;                      /* answered in the window */
     uint64_t confirmed, cancelled, unknown; /* in the whole run */
     struct histogram decision, resolved;
     /* differences of the coordinator's statistics */
@@ -38,12 +38,15 @@ struct limits_result {
 
     double echo_records;       /* round trips of records a second, in messages of `batch` */
     double store_transactions; /* a second, at that group */
-    struct histogram echo;     /* round trip of one message with one record, one at a time, with pauses */
-    struct histogram fan;      /* the same to as many processes as a transaction has participants, until all are back */
-    struct histogram commit;   /* of one transaction's records */
+    /* round trip of one message with one record, one at a time, with pauses */
+    struct histogram echo;
+    /* the same to as many processes as a transaction has participants, until all are back */
+    struct histogram fan;
+    struct histogram commit;    /* of one transaction's records */
     struct histogram fdatasync; /* after 4 KiB were appended */
-    /* CPU microseconds a transaction: of a process that decodes what a coordinator is sent, and encodes and sends what
-     * it sends; of one that writes the same records to the store in the same groups. */
+    /* CPU microseconds a transaction: of a process that decodes what a coordinator is sent, and
+     * encodes and sends what it sends; of one that writes the same records to the store in the same
+     * groups. */
     double initiator_cpu_us, participants_cpu_us, store_cpu_us;
 };
 
@@ -53,7 +56,8 @@ struct snapshot {
     uint64_t trying, confirming, cancelling;
     uint64_t ended, commits, calls; /* since the coordinator's start */
     uint64_t store_bytes, resolved_records;
-    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu; /* seconds; for the load only */
+    /* seconds; for the load only */
+    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu;
 };
 
 /* Transactions that are not resolved. */
@@ -62,27 +66,27 @@ static inline uint64_t snapshot_open(const struct snapshot *snapshot)
     return snapshot->trying + snapshot->confirming + snapshot->cancelling;
 }
 
-/* -- With --unresolved --------------------------------------------------------------------------------------------- */
+/* -- With --unresolved ------------------------------------------------------------------------- */
 
 /* When the coordinator is looked at, in this order. */
-#define MOMENT_MAP(X)                                                               \
-    X(START, "start")             /* nothing has been done */                       \
-    X(EMPTY, "worked_empty")      /* after the new work with nothing unresolved */  \
-    X(TRYING, "trying")           /* all tried, nothing decided */                  \
-    X(CONFIRMING, "confirming")   /* decided, and the participant is down */        \
-    X(FULL, "worked_full")        /* after the new work */                          \
-    X(RESTARTED, "restarted")     /* after the kill */                              \
-    X(DRAINED, "drained")         /* the participant is back, all are resolved */   \
-    X(SETTLED, "settled")         /* their records' retention is over */            \
-    X(WORKED, "worked_drained")   /* after the new work with nothing unresolved */  \
-    X(REFILLED, "refilled")       /* CONFIRMING once more */                        \
-    X(REDRAINED, "redrained")                                                       \
+#define MOMENT_MAP(X)                                                                              \
+    X(START, "start")           /* nothing has been done */                                        \
+    X(EMPTY, "worked_empty")    /* after the new work with nothing unresolved */                   \
+    X(TRYING, "trying")         /* all tried, nothing decided */                                   \
+    X(CONFIRMING, "confirming") /* decided, and the participant is down */                         \
+    X(FULL, "worked_full")      /* after the new work */                                           \
+    X(RESTARTED, "restarted")   /* after the kill */                                               \
+    X(DRAINED, "drained")       /* the participant is back, all are resolved */                    \
+    X(SETTLED, "settled")       /* their records' retention is over */                             \
+    X(WORKED, "worked_drained") /* after the new work with nothing unresolved */                   \
+    X(REFILLED, "refilled")     /* CONFIRMING once more */                                         \
+    X(REDRAINED, "redrained")                                                                      \
     X(RESETTLED, "resettled")
 enum moment {
 #define MOMENT_ENUM(name, text) MOMENT_##name,
     MOMENT_MAP(MOMENT_ENUM)
 #undef MOMENT_ENUM
-    MOMENTS
+        MOMENTS
 };
 
 struct look {
@@ -95,9 +99,10 @@ struct look {
 
 enum { WORK_EMPTY, WORK_FULL, WORK_DRAINED, WORKS }; /* windows of new work */
 
-/* A client that does one transaction after another, with pauses, whatever happens to the coordinator. */
+/* A client that does one transaction after another, with pauses, whatever happens to the
+ * coordinator. */
 struct trickle_result {
-    int64_t first_ns; /* when the first was decided; 0: not yet */
+    int64_t first_ns;          /* when the first was decided; 0: not yet */
     struct histogram decision; /* of the others */
 };
 
@@ -105,7 +110,8 @@ struct unresolved_result {
     int64_t begin_ns;
     struct look looks[MOMENTS];
     struct load_result works[WORKS];
-    double try_seconds[2], confirm_seconds[2], drain_seconds[2]; /* of the fills, and of what ends them */
+    /* of the fills, and of what ends them */
+    double try_seconds[2], confirm_seconds[2], drain_seconds[2];
     double ready_seconds, decided_seconds; /* of the restart, from exec */
     struct trickle_result trickle;
 };

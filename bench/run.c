@@ -52,14 +52,18 @@ bool run_ask(struct process *process, const char *word, int timeout_ms)
 
 bool run_start_role(struct process *out, struct bench *bench, const char *role)
 {
-    char *const argv[] = {bench->self, (char *)(uintptr_t)"--role", (char *)(uintptr_t)role, (char *)(uintptr_t)"--fd",
-                          bench->fd, NULL};
+    char *const argv[] = {bench->self,
+                          (char *)(uintptr_t) "--role",
+                          (char *)(uintptr_t)role,
+                          (char *)(uintptr_t) "--fd",
+                          bench->fd,
+                          NULL};
     if (process_start(out, role, argv) != 0)
         return run_complain("%s: %s", role, strerror(errno));
     return true;
 }
 
-/* -- The coordinator ----------------------------------------------------------------------------------------------- */
+/* -- The coordinator --------------------------------------------------------------------------- */
 
 /* Beside this program, in the build tree, or wherever PATH says. */
 static void find_tercetd(char *out, size_t size, const struct bench *bench)
@@ -78,16 +82,18 @@ static void find_tercetd(char *out, size_t size, const struct bench *bench)
     snprintf(out, size, "tercetd");
 }
 
-/* With --unresolved: enough may be open, and what is resolved goes soon, so that the store comes to a steady state. */
-static void add_unresolved(char **argv, size_t count, const struct options *options, char *open_max, size_t size)
+/* With --unresolved: enough may be open, and what is resolved goes soon, so that the store comes to
+ * a steady state. */
+static void add_unresolved(char **argv, size_t count, const struct options *options, char *open_max,
+                           size_t size)
 {
     if (options->unresolved == 0)
         return;
     snprintf(open_max, size, "%llu", 2ull * options->unresolved + 2 * IN_FLIGHT_MAX);
-    argv[count++] = (char *)(uintptr_t)"--open-max";
+    argv[count++] = (char *)(uintptr_t) "--open-max";
     argv[count++] = open_max;
-    argv[count++] = (char *)(uintptr_t)"--retention";
-    argv[count++] = (char *)(uintptr_t)"5s";
+    argv[count++] = (char *)(uintptr_t) "--retention";
+    argv[count++] = (char *)(uintptr_t) "5s";
 }
 
 static bool wait_ready(struct bench *bench, const char *program)
@@ -95,7 +101,8 @@ static bool wait_ready(struct bench *bench, const char *program)
     struct shared *shared = bench->shared;
     char line[LINE_SIZE];
     int timeout_ms = shared->options.unresolved > 0 ? PASS_TIMEOUT_MS : START_TIMEOUT_MS;
-    if (!process_line(&bench->coordinator, line, timeout_ms) || sscanf(line, "ready %255s", shared->coordinator) != 1)
+    if (!process_line(&bench->coordinator, line, timeout_ms) ||
+        sscanf(line, "ready %255s", shared->coordinator) != 1)
         return run_complain("tercetd (%s): %s", program, line);
     return true;
 }
@@ -108,7 +115,8 @@ bool run_start_coordinator(struct bench *bench, const char *address)
     char listen[PATH_SIZE + 32] = "127.0.0.1:0";
     char open_max[32];
     if (shared->options.coordinator[0] != '\0') {
-        snprintf(shared->coordinator, ADDRESS_SIZE, "%.*s", ADDRESS_SIZE - 1, shared->options.coordinator);
+        snprintf(shared->coordinator, ADDRESS_SIZE, "%.*s", ADDRESS_SIZE - 1,
+                 shared->options.coordinator);
         return true;
     }
     find_tercetd(program, sizeof(program), bench);
@@ -117,8 +125,8 @@ bool run_start_coordinator(struct bench *bench, const char *address)
         snprintf(listen, sizeof(listen), "%s", address);
     else if (shared->options.transport == TRANSPORT_UNIX)
         snprintf(listen, sizeof(listen), "unix:%s/tercetd.sock", shared->dir);
-    char *argv[16] = {program, (char *)(uintptr_t)"--data", data, (char *)(uintptr_t)"--listen", listen,
-                      (char *)(uintptr_t)"--quiet"};
+    char *argv[16] = {program, (char *)(uintptr_t) "--data", data, (char *)(uintptr_t) "--listen",
+                      listen,  (char *)(uintptr_t) "--quiet"};
     add_unresolved(argv, 6, &shared->options, open_max, sizeof(open_max));
     if (process_start(&bench->coordinator, "tercetd", argv) != 0)
         return run_complain("tercetd: %s", strerror(errno));
@@ -126,7 +134,7 @@ bool run_start_coordinator(struct bench *bench, const char *address)
     return wait_ready(bench, program);
 }
 
-/* -- Participants and load ----------------------------------------------------------------------------------------- */
+/* -- Participants and load --------------------------------------------------------------------- */
 
 bool run_start_participants(struct bench *bench)
 {
@@ -147,10 +155,12 @@ bool run_load(struct bench *bench)
 {
     const struct options *options = &bench->shared->options;
     bench->shared->load = (struct load_result){.seconds = 0};
-    if (!run_start_role(&bench->load, bench, "load") || !run_expect_ok(&bench->load, START_TIMEOUT_MS))
+    if (!run_start_role(&bench->load, bench, "load") ||
+        !run_expect_ok(&bench->load, START_TIMEOUT_MS))
         return false;
     process_say(&bench->load, "go");
-    return run_expect_ok(&bench->load, (int)(options->warmup_s + options->duration_s) * 1000 + DRAIN_TIMEOUT_MS);
+    return run_expect_ok(&bench->load,
+                         (int)(options->warmup_s + options->duration_s) * 1000 + DRAIN_TIMEOUT_MS);
 }
 
 bool run_count_effects(struct bench *bench)
@@ -184,7 +194,7 @@ static bool stop_all(struct bench *bench)
     return run_stop(&bench->coordinator, SIGTERM) && is_clean;
 }
 
-/* -- Limits -------------------------------------------------------------------------------------------------------- */
+/* -- Limits ------------------------------------------------------------------------------------ */
 
 static uint32_t batch_of(double records, const struct options *options)
 {
@@ -193,7 +203,8 @@ static uint32_t batch_of(double records, const struct options *options)
     return batch;
 }
 
-/* Groups and messages as the run had them. A commit releases the messages: to the initiator and to each participant. */
+/* Groups and messages as the run had them. A commit releases the messages: to the initiator and to
+ * each participant. */
 static void plan_limits(struct shared *shared)
 {
     const struct load_result *load = &shared->load;
@@ -214,7 +225,8 @@ static bool start_echoes(struct bench *bench, struct process *servers)
     char role[32];
     for (uint32_t i = 0; i < bench->shared->options.participants; i++) {
         snprintf(role, sizeof(role), "echo-server:%u", i);
-        if (!run_start_role(&servers[i], bench, role) || !run_expect_ok(&servers[i], START_TIMEOUT_MS))
+        if (!run_start_role(&servers[i], bench, role) ||
+            !run_expect_ok(&servers[i], START_TIMEOUT_MS))
             return false;
         bench->shared->echo_pids[i] = servers[i].pid;
     }
@@ -232,20 +244,22 @@ static bool measure_limits(struct bench *bench)
     plan_limits(bench->shared);
     bool is_done = run_start_role(&limits, bench, "limits") && run_expect_ok(&limits, timeout_ms);
     is_done = is_done && start_echoes(bench, servers);
-    is_done = is_done && run_start_role(&client, bench, "echo-client") && run_expect_ok(&client, timeout_ms);
+    is_done = is_done && run_start_role(&client, bench, "echo-client") &&
+              run_expect_ok(&client, timeout_ms);
     is_done = run_stop(&client, 0) && is_done;
     for (uint32_t i = 0; i < PARTICIPANTS_MAX; i++)
         is_done = run_stop(&servers[i], 0) && is_done;
     return run_stop(&limits, 0) && is_done;
 }
 
-/* -- All ----------------------------------------------------------------------------------------------------------- */
+/* -- All --------------------------------------------------------------------------------------- */
 
 static bool run_all(struct bench *bench)
 {
-    bool is_done = run_start_coordinator(bench, NULL) && run_start_participants(bench)
-                   && (bench->shared->options.unresolved > 0 ? unresolved_run(bench) : run_load(bench))
-                   && run_count_effects(bench);
+    bool is_done =
+        run_start_coordinator(bench, NULL) && run_start_participants(bench) &&
+        (bench->shared->options.unresolved > 0 ? unresolved_run(bench) : run_load(bench)) &&
+        run_count_effects(bench);
     return stop_all(bench) && is_done && measure_limits(bench);
 }
 
@@ -263,7 +277,8 @@ static bool prepare(struct bench *bench, int fd)
     if (!temp_make(shared->dir, sizeof(shared->dir), shared->options.dir))
         return run_complain("%s", shared->dir);
     if (temp_is_memory(shared->dir))
-        run_complain("%s lies in memory: what is written there is never synced to a disk", shared->dir);
+        run_complain("%s lies in memory: what is written there is never synced to a disk",
+                     shared->dir);
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The first process: the others that it has started, and what it does with them. What fails is printed at once; the
- * functions say whether all is well.
+ * The first process: the others that it has started, and what it does with them. What fails is
+ * printed at once; the functions say whether all is well.
  */
 #ifndef BENCH_RUN_H
 #define BENCH_RUN_H

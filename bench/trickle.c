@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A client that wants one transaction after another, and does not know that the coordinator is being started: when the
- * first is decided, and how long the others take. Its pauses leave the machine to what goes on at the same time.
+ * A client that wants one transaction after another, and does not know that the coordinator is
+ * being started: when the first is decided, and how long the others take. Its pauses leave the
+ * machine to what goes on at the same time.
  */
 #include "bench.h"
 
@@ -34,8 +35,10 @@ static int run_one(struct trickle *trickle, uint64_t seq, struct tercet_result *
         .size = sizeof(options), .gid = gid, .deadline_ms = TIMEOUT_MS, .timeout_ms = TIMEOUT_MS};
     gid_of_seq(gid, sizeof(gid), shared, seq);
     for (uint32_t i = 0; i < shared->options.branches; i++) {
-        snprintf(actions[i], sizeof(actions[i]), "bench-%u/work", participant_of(&shared->options, seq, i + 1));
-        branches[i] = (struct tercet_branch){.action = actions[i], .payload = {payload, shared->options.payload_size},
+        snprintf(actions[i], sizeof(actions[i]), "bench-%u/work",
+                 participant_of(&shared->options, seq, i + 1));
+        branches[i] = (struct tercet_branch){.action = actions[i],
+                                             .payload = {payload, shared->options.payload_size},
                                              .try_timeout_ms = TIMEOUT_MS};
     }
     return tercet_run(trickle->client, branches, shared->options.branches, &options, result);

@@ -14,7 +14,8 @@
 
 struct shared *shared_map(int fd)
 {
-    void *map = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *map = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_NORESERVE, fd, 0);
     return map == MAP_FAILED ? NULL : map;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The barrier's one algorithm; drivers only carry it out. Insert first, decide from affected rows: reading is for
- * those who lost.
+ * The barrier's one algorithm; drivers only carry it out. Insert first, decide from affected rows:
+ * reading is for those who lost.
  *
- * Two kinds of failure are kept apart all through: a function's own result is for the local transaction (not 0: it is
- * lost, and with it every call in it), a call's `result` is for that call.
+ * Two kinds of failure are kept apart all through: a function's own result is for the local
+ * transaction (not 0: it is lost, and with it every call in it), a call's `result` is for that
+ * call.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -20,7 +21,8 @@
 #define COLLECT_ROWS_MAX_DEFAULT 256
 
 struct tercet_barrier {
-    pthread_mutex_t lock; /* held over a whole local transaction; tells when a hook calls its own barrier */
+    /* held over a whole local transaction; tells when a hook calls its own barrier */
+    pthread_mutex_t lock;
     struct tercet_barrier_driver driver;
     void *state; /* the driver's */
     uint32_t collect_rows_max;
@@ -37,9 +39,10 @@ struct local {
     uint64_t mark_stored;
 };
 
-/* -- Open and close ------------------------------------------------------------------------------------------- */
+/* -- Open and close ---------------------------------------------------------------------------- */
 
-int barrier_options_complete(struct tercet_barrier_options *out, const struct tercet_barrier_options *given)
+int barrier_options_complete(struct tercet_barrier_options *out,
+                             const struct tercet_barrier_options *given)
 {
     struct tercet_barrier_options options = {.size = sizeof(options)};
     if (given != NULL && given->size < sizeof(given->size))
@@ -63,8 +66,8 @@ static void init_lock(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&attributes);
 }
 
-int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_driver *driver, void *state,
-                       const struct tercet_barrier_options *options)
+int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_driver *driver,
+                       void *state, const struct tercet_barrier_options *options)
 {
     struct tercet_barrier_options complete;
     if (out == NULL || driver == NULL || driver->size != sizeof(*driver) ||
@@ -106,23 +109,25 @@ static void unlock_barrier(struct tercet_barrier *barrier)
     (void)rc;
 }
 
-/* -- The local transaction ------------------------------------------------------------------------------------ */
+/* -- The local transaction --------------------------------------------------------------------- */
 
 /* Says why a local transaction was lost, while the driver still knows. */
 static void log_failure(struct tercet_barrier *barrier, const char *what, int error)
 {
     char line[2 * TERCET_TEXT_MAX];
-    const char *text = barrier->driver.error_text != NULL ? barrier->driver.error_text(barrier->state) : "";
+    const char *text =
+        barrier->driver.error_text != NULL ? barrier->driver.error_text(barrier->state) : "";
     if (barrier->on_log == NULL)
         return;
-    snprintf(line, sizeof(line), "barrier: %s: %s%s%s", what, tercet_strerror(error), text[0] != '\0' ? ": " : "",
-             text);
+    snprintf(line, sizeof(line), "barrier: %s: %s%s%s", what, tercet_strerror(error),
+             text[0] != '\0' ? ": " : "", text);
     barrier->on_log(TERCET_LOG_ERROR, line, barrier->log_ctx);
 }
 
 static int begin_local(struct local *local, struct tercet_barrier *barrier)
 {
-    *local = (struct local){.barrier = barrier, .driver = &barrier->driver, .state = barrier->state};
+    *local =
+        (struct local){.barrier = barrier, .driver = &barrier->driver, .state = barrier->state};
     int rc = local->driver->begin(local->state);
     if (rc == 0)
         rc = local->driver->mark_read(local->state, &local->mark_stored);
@@ -132,7 +137,8 @@ static int begin_local(struct local *local, struct tercet_barrier *barrier)
 
 static int check_open(const struct local *local)
 {
-    return local->driver->is_open == NULL || local->driver->is_open(local->state) ? 0 : TERCET_STORE;
+    return local->driver->is_open == NULL || local->driver->is_open(local->state) ? 0
+                                                                                  : TERCET_STORE;
 }
 
 /* The mark and the collecting ride on the batch's transaction: they cost no sync of their own. */
@@ -148,11 +154,12 @@ static int commit_local(struct local *local, bool collects)
     return rc;
 }
 
-/* -- One call -------------------------------------------------------------------------------------------------- */
+/* -- One call ---------------------------------------------------------------------------------- */
 
 static struct tercet_barrier_key key_of(const struct tercet_barrier_call *call)
 {
-    return (struct tercet_barrier_key){.gid = call->gid, .branch = call->branch, .number = call->number};
+    return (struct tercet_barrier_key){
+        .gid = call->gid, .branch = call->branch, .number = call->number};
 }
 
 static void drop_reply(struct tercet_barrier_call *call)
@@ -196,8 +203,9 @@ static int work(const struct local *local, struct tercet_barrier_call *call)
     if (call->result != 0)
         return undo(local);
     if (call->reply_size > 0)
-        rc = local->driver->reply_save(local->state, &key,
-                                       (struct tercet_bytes){.data = call->reply, .size = call->reply_size});
+        rc = local->driver->reply_save(
+            local->state, &key,
+            (struct tercet_bytes){.data = call->reply, .size = call->reply_size});
     if (rc == 0)
         rc = local->driver->release(local->state);
     if (rc != TERCET_INVALID)
@@ -227,8 +235,8 @@ static int answer_try(const struct local *local, struct tercet_barrier_call *cal
 }
 
 /* Answers a confirm or cancel from the row; in state `wanted` it is done already. */
-static int answer_end(const struct local *local, struct tercet_barrier_call *call, enum tercet_barrier_state wanted,
-                      int result_without_row)
+static int answer_end(const struct local *local, struct tercet_barrier_call *call,
+                      enum tercet_barrier_state wanted, int result_without_row)
 {
     struct tercet_barrier_key key = key_of(call);
     struct tercet_barrier_row row = {.state = TERCET_BARRIER_NONE};
@@ -256,8 +264,8 @@ static int run_try(const struct local *local, struct tercet_barrier_call *call)
 }
 
 /* Confirms or cancels a branch that was tried; else answers from what is there. */
-static int end_tried(const struct local *local, struct tercet_barrier_call *call, enum tercet_barrier_state to,
-                     int result_without_row)
+static int end_tried(const struct local *local, struct tercet_barrier_call *call,
+                     enum tercet_barrier_state to, int result_without_row)
 {
     struct tercet_barrier_key key = key_of(call);
     bool moved = false;
@@ -281,7 +289,8 @@ static int run_cancel(const struct local *local, struct tercet_barrier_call *cal
     return end_tried(local, call, TERCET_BARRIER_CANCELLED, TERCET_AGAIN);
 }
 
-/* At or below the mark: rows may have been deleted, so a missing one says nothing, and none may come into being. */
+/* At or below the mark: rows may have been deleted, so a missing one says nothing, and none may
+ * come into being. */
 static int run_ended(const struct local *local, struct tercet_barrier_call *call)
 {
     if (call->kind == TERCET_CONFIRM)
@@ -305,14 +314,14 @@ static int run_call(struct local *local, struct tercet_barrier_call *call)
     return run_cancel(local, call);
 }
 
-/* -- Batches --------------------------------------------------------------------------------------------------- */
+/* -- Batches ----------------------------------------------------------------------------------- */
 
 static bool is_valid(const struct tercet_barrier_call *call)
 {
     struct tercet_gid gid;
-    return tercet_gid_set(&gid, call->gid) == 0 && call->branch >= 1 && call->branch <= TERCET_BRANCHES_MAX &&
-           call->number <= INT64_MAX && call->low_water <= INT64_MAX && call->kind >= TERCET_TRY &&
-           call->kind <= TERCET_CANCEL;
+    return tercet_gid_set(&gid, call->gid) == 0 && call->branch >= 1 &&
+           call->branch <= TERCET_BRANCHES_MAX && call->number <= INT64_MAX &&
+           call->low_water <= INT64_MAX && call->kind >= TERCET_TRY && call->kind <= TERCET_CANCEL;
 }
 
 /* Clears the answers. Returns how many calls are valid; the others have got TERCET_INVALID. */
@@ -338,16 +347,16 @@ static void fail_all(struct tercet_barrier_call *calls, size_t count)
 }
 
 /* Runs the calls in one local transaction. */
-static void run_local(struct tercet_barrier *barrier, struct tercet_barrier_call *calls, size_t count, bool collects)
+static void run_local(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
+                      size_t count, bool collects)
 {
     struct local local;
     if (prepare(calls, count) == 0)
         return;
     int rc = begin_local(&local, barrier);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    for (size_t i = 0; rc == 0 && i < count; i++)
         if (calls[i].result != TERCET_INVALID)
             rc = run_call(&local, &calls[i]);
-    }
     if (rc == 0)
         rc = commit_local(&local, collects);
     if (rc == 0)
@@ -366,7 +375,8 @@ static size_t share_count(const struct tercet_barrier_call *calls, size_t count)
     return n;
 }
 
-void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls, size_t count)
+void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
+                        size_t count)
 {
     lock_barrier(barrier);
     for (size_t i = 0; i < count;) {
@@ -377,7 +387,7 @@ void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_ca
     unlock_barrier(barrier);
 }
 
-/* -- The rest -------------------------------------------------------------------------------------------------- */
+/* -- The rest ---------------------------------------------------------------------------------- */
 
 int tercet_barrier_stats(struct tercet_barrier *barrier, uint64_t *rows, uint64_t *mark)
 {
@@ -394,7 +404,8 @@ int tercet_barrier_stats(struct tercet_barrier *barrier, uint64_t *rows, uint64_
     return 0;
 }
 
-int tercet_barrier_local(struct tercet_barrier *barrier, int (*work_fn)(tercet_db db, void *ctx), void *ctx)
+int tercet_barrier_local(struct tercet_barrier *barrier, int (*work_fn)(tercet_db db, void *ctx),
+                         void *ctx)
 {
     struct local local;
     lock_barrier(barrier);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The drivers that come with the library, without the barrier around them: what their open functions and the fault
- * tests need.
+ * The drivers that come with the library, without the barrier around them: what their open
+ * functions and the fault tests need.
  */
 #ifndef BARRIER_DRIVERS_H
 #define BARRIER_DRIVERS_H
@@ -13,10 +13,12 @@ int memory_driver_open(void **out);
 
 /* `options` as the caller gave them, complete and with the defaults filled in. */
 extern const struct tercet_barrier_driver sqlite_driver;
-int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options, char *text);
+int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,
+                       char *text);
 
-/* Copies `given` (may be NULL, may be of an older, smaller size), with the defaults for what is 0. TERCET_INVALID
- * without a size. */
-int barrier_options_complete(struct tercet_barrier_options *out, const struct tercet_barrier_options *given);
+/* Copies `given` (may be NULL, may be of an older, smaller size), with the defaults for what is 0.
+ * TERCET_INVALID without a size. */
+int barrier_options_complete(struct tercet_barrier_options *out,
+                             const struct tercet_barrier_options *given);
 
 #endif

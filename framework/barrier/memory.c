@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The barrier's driver in memory: rows in a search tree, a log of what to undo, and a heap of the rows that may be
- * collected, lowest number first. Whatever needs memory is done before anything changes.
+ * The barrier's driver in memory: rows in a search tree, a log of what to undo, and a heap of the
+ * rows that may be collected, lowest number first. Whatever needs memory is done before anything
+ * changes.
  */
 #include <assert.h>
 #include <search.h>
@@ -29,7 +30,8 @@ struct memory {
     void *tree; /* tsearch */
     size_t row_count;
     uint64_t mark;
-    struct row **ended; /* binary heap by number: confirmed and cancelled rows, as of the last commit */
+    /* binary heap by number: confirmed and cancelled rows, as of the last commit */
+    struct row **ended;
     size_t ended_count;
     size_t ended_capacity;
 
@@ -84,7 +86,8 @@ static bool grow(void **array, size_t *capacity, size_t count, size_t element_si
 static bool reserve_change(struct memory *memory)
 {
     void *changes = memory->changes;
-    bool ok = grow(&changes, &memory->change_capacity, memory->change_count, sizeof(*memory->changes));
+    bool ok =
+        grow(&changes, &memory->change_capacity, memory->change_count, sizeof(*memory->changes));
     memory->changes = changes;
     return ok;
 }
@@ -98,7 +101,7 @@ static bool reserve_ended(struct memory *memory)
     return ok;
 }
 
-/* -- The heap ------------------------------------------------------------------------------------------------- */
+/* -- The heap ---------------------------------------------------------------------------------- */
 
 static void ended_push(struct memory *memory, struct row *row)
 {
@@ -119,7 +122,8 @@ static struct row *ended_pop(struct memory *memory)
     struct row *moved = memory->ended[--memory->ended_count];
     size_t i = 0;
     for (size_t child; (child = 2 * i + 1) < memory->ended_count; i = child) {
-        if (child + 1 < memory->ended_count && memory->ended[child + 1]->number < memory->ended[child]->number)
+        if (child + 1 < memory->ended_count &&
+            memory->ended[child + 1]->number < memory->ended[child]->number)
             child++;
         if (moved->number <= memory->ended[child]->number)
             break;
@@ -129,7 +133,7 @@ static struct row *ended_pop(struct memory *memory)
     return first;
 }
 
-/* -- The transaction ------------------------------------------------------------------------------------------ */
+/* -- The transaction --------------------------------------------------------------------------- */
 
 static int memory_begin(void *driver)
 {
@@ -210,7 +214,7 @@ static int memory_rollback_to(void *driver)
     return 0;
 }
 
-/* -- Rows ------------------------------------------------------------------------------------------------------ */
+/* -- Rows -------------------------------------------------------------------------------------- */
 
 static struct row *new_row(const struct tercet_barrier_key *key, enum tercet_barrier_state state)
 {
@@ -226,8 +230,8 @@ static struct row *new_row(const struct tercet_barrier_key *key, enum tercet_bar
     return row;
 }
 
-static int memory_insert(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state state,
-                         bool *inserted)
+static int memory_insert(void *driver, const struct tercet_barrier_key *key,
+                         enum tercet_barrier_state state, bool *inserted)
 {
     struct memory *memory = driver;
     *inserted = false;
@@ -246,8 +250,8 @@ static int memory_insert(void *driver, const struct tercet_barrier_key *key, enu
     return 0;
 }
 
-static int memory_move(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
-                       enum tercet_barrier_state to, bool *moved)
+static int memory_move(void *driver, const struct tercet_barrier_key *key,
+                       enum tercet_barrier_state from, enum tercet_barrier_state to, bool *moved)
 {
     struct memory *memory = driver;
     struct row *row = find(memory, key);
@@ -256,7 +260,8 @@ static int memory_move(void *driver, const struct tercet_barrier_key *key, enum 
         return 0;
     if (!reserve_change(memory))
         return TERCET_NOMEM;
-    memory->changes[memory->change_count++] = (struct change){.row = row, .before = from, .after = to};
+    memory->changes[memory->change_count++] =
+        (struct change){.row = row, .before = from, .after = to};
     row->state = to;
     *moved = true;
     return 0;
@@ -272,7 +277,8 @@ static int copy_bytes(void **out, const void *data, size_t size)
     return 0;
 }
 
-static int memory_reply_save(void *driver, const struct tercet_barrier_key *key, struct tercet_bytes reply)
+static int memory_reply_save(void *driver, const struct tercet_barrier_key *key,
+                             struct tercet_bytes reply)
 {
     struct row *row = find(driver, key);
     assert(row != NULL && row->reply == NULL);
@@ -282,7 +288,8 @@ static int memory_reply_save(void *driver, const struct tercet_barrier_key *key,
     return rc;
 }
 
-static int memory_read(void *driver, const struct tercet_barrier_key *key, struct tercet_barrier_row *out)
+static int memory_read(void *driver, const struct tercet_barrier_key *key,
+                       struct tercet_barrier_row *out)
 {
     const struct row *row = find(driver, key);
     *out = (struct tercet_barrier_row){.state = TERCET_BARRIER_NONE};
@@ -295,7 +302,7 @@ static int memory_read(void *driver, const struct tercet_barrier_key *key, struc
     return 0;
 }
 
-/* -- The mark -------------------------------------------------------------------------------------------------- */
+/* -- The mark ---------------------------------------------------------------------------------- */
 
 static int memory_mark_read(void *driver, uint64_t *mark)
 {
@@ -320,7 +327,7 @@ static int memory_collect(void *driver, uint64_t mark, uint32_t rows_max)
     return 0;
 }
 
-/* -- The rest -------------------------------------------------------------------------------------------------- */
+/* -- The rest ---------------------------------------------------------------------------------- */
 
 static tercet_db memory_db(void *driver)
 {
@@ -373,7 +380,8 @@ int memory_driver_open(void **out)
     return 0;
 }
 
-int tercet_barrier_memory_open(struct tercet_barrier **out, const struct tercet_barrier_options *options)
+int tercet_barrier_memory_open(struct tercet_barrier **out,
+                               const struct tercet_barrier_options *options)
 {
     void *memory = NULL;
     int rc = memory_driver_open(&memory);

@@ -2,13 +2,13 @@
  *
  * The barrier's driver for SQLite. Its tables, version 1:
  *
- *   tercet_barrier       one row a branch. state: 2 tried, 3 confirmed, 4 cancelled; number: the transaction's, 0 when
- *                        not known; reply: the try's, NULL when empty; changed_ms: when, for people only. The index
- *                        holds just the rows that may be collected one day.
- *   tercet_barrier_mark  one row: the tables' version, and the highest low-water mark seen.
+ *   tercet_barrier       one row a branch. state: 2 tried, 3 confirmed, 4 cancelled; number: the
+ * transaction's, 0 when not known; reply: the try's, NULL when empty; changed_ms: when, for people
+ * only. The index holds just the rows that may be collected one day. tercet_barrier_mark  one row:
+ * the tables' version, and the highest low-water mark seen.
  *
- * The connection is only used under the barrier's lock. Every transaction begins IMMEDIATE: a read that became a write
- * could fail at once with SQLITE_BUSY, whatever the busy timeout.
+ * The connection is only used under the barrier's lock. Every transaction begins IMMEDIATE: a read
+ * that became a write could fail at once with SQLITE_BUSY, whatever the busy timeout.
  */
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -28,27 +28,32 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS tercet_barrier ("
     " gid TEXT NOT NULL, branch INTEGER NOT NULL, number INTEGER NOT NULL, state INTEGER NOT NULL,"
     " changed_ms INTEGER NOT NULL, reply BLOB, PRIMARY KEY (gid, branch)) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS tercet_barrier_ended ON tercet_barrier (number) WHERE number > 0 AND state > 2;"
+    "CREATE INDEX IF NOT EXISTS tercet_barrier_ended ON tercet_barrier (number) WHERE number > 0 "
+    "AND state > 2;"
     "CREATE TABLE IF NOT EXISTS tercet_barrier_mark ("
     " id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, mark INTEGER NOT NULL);"
-    "INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, " TEXT_OF(VERSION) ", 0) ON CONFLICT DO NOTHING;";
+    "INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, " TEXT_OF(
+        VERSION) ", 0) ON CONFLICT DO NOTHING;";
 
-#define STATEMENT_MAP(X)                                                                                               \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
-    X(COMMIT, "COMMIT")                                                                                                \
-    X(ROLLBACK, "ROLLBACK")                                                                                            \
-    X(SAVEPOINT, "SAVEPOINT tercet_call")                                                                              \
-    X(RELEASE, "RELEASE tercet_call")                                                                                  \
-    X(ROLLBACK_TO, "ROLLBACK TO tercet_call")                                                                          \
-    X(INSERT, "INSERT INTO tercet_barrier (gid, branch, number, state, changed_ms) VALUES (?1, ?2, ?3, ?4, ?5)"        \
-              " ON CONFLICT DO NOTHING")                                                                               \
-    X(MOVE, "UPDATE tercet_barrier SET state = ?3, changed_ms = ?5 WHERE gid = ?1 AND branch = ?2 AND state = ?4")     \
-    X(REPLY_SAVE, "UPDATE tercet_barrier SET reply = ?3 WHERE gid = ?1 AND branch = ?2")                               \
-    X(READ, "SELECT state, reply FROM tercet_barrier WHERE gid = ?1 AND branch = ?2")                                  \
-    X(MARK_READ, "SELECT mark FROM tercet_barrier_mark")                                                               \
-    X(MARK_RAISE, "UPDATE tercet_barrier_mark SET mark = ?1 WHERE mark < ?1")                                          \
-    X(COLLECT, "DELETE FROM tercet_barrier WHERE (gid, branch) IN (SELECT gid, branch FROM tercet_barrier"             \
-               " WHERE number > 0 AND number <= ?1 AND state > 2 ORDER BY number LIMIT ?2)")                           \
+#define STATEMENT_MAP(X)                                                                           \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(ROLLBACK, "ROLLBACK")                                                                        \
+    X(SAVEPOINT, "SAVEPOINT tercet_call")                                                          \
+    X(RELEASE, "RELEASE tercet_call")                                                              \
+    X(ROLLBACK_TO, "ROLLBACK TO tercet_call")                                                      \
+    X(INSERT, "INSERT INTO tercet_barrier (gid, branch, number, state, changed_ms) VALUES (?1, "   \
+              "?2, ?3, ?4, ?5)"                                                                    \
+              " ON CONFLICT DO NOTHING")                                                           \
+    X(MOVE, "UPDATE tercet_barrier SET state = ?3, changed_ms = ?5 WHERE gid = ?1 AND branch = "   \
+            "?2 AND state = ?4")                                                                   \
+    X(REPLY_SAVE, "UPDATE tercet_barrier SET reply = ?3 WHERE gid = ?1 AND branch = ?2")           \
+    X(READ, "SELECT state, reply FROM tercet_barrier WHERE gid = ?1 AND branch = ?2")              \
+    X(MARK_READ, "SELECT mark FROM tercet_barrier_mark")                                           \
+    X(MARK_RAISE, "UPDATE tercet_barrier_mark SET mark = ?1 WHERE mark < ?1")                      \
+    X(COLLECT,                                                                                     \
+      "DELETE FROM tercet_barrier WHERE (gid, branch) IN (SELECT gid, branch FROM tercet_barrier"  \
+      " WHERE number > 0 AND number <= ?1 AND state > 2 ORDER BY number LIMIT ?2)")                \
     X(ROWS_COUNT, "SELECT count(*) FROM tercet_barrier")
 
 enum statement {
@@ -67,11 +72,11 @@ static const char *const statement_sql[] = {
 struct sqlite {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    bool may_commit; /* refuse_commit */
+    bool may_commit;                  /* refuse_commit */
     char error[TERCET_TEXT_MAX - 64]; /* leaves room for the path */
 };
 
-/* -- Statements ------------------------------------------------------------------------------------------------ */
+/* -- Statements -------------------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
@@ -118,7 +123,8 @@ static int read_number(struct sqlite *sqlite, enum statement which, uint64_t *nu
     return result;
 }
 
-static sqlite3_stmt *bind_key(struct sqlite *sqlite, enum statement which, const struct tercet_barrier_key *key)
+static sqlite3_stmt *bind_key(struct sqlite *sqlite, enum statement which,
+                              const struct tercet_barrier_key *key)
 {
     sqlite3_stmt *statement = sqlite->statements[which];
     sqlite3_bind_text(statement, 1, key->gid, -1, SQLITE_STATIC);
@@ -126,7 +132,7 @@ static sqlite3_stmt *bind_key(struct sqlite *sqlite, enum statement which, const
     return statement;
 }
 
-/* -- The transaction ------------------------------------------------------------------------------------------- */
+/* -- The transaction --------------------------------------------------------------------------- */
 
 static int sqlite_begin(void *driver)
 {
@@ -135,8 +141,9 @@ static int sqlite_begin(void *driver)
     return run(sqlite, STATEMENT_BEGIN);
 }
 
-/* Only sqlite_commit commits: not a hook, and not SQLite, which on a lack of memory can roll back all in the midst of a
- * statement that it then runs again, alone (sqlite3_step, after SQLITE_SCHEMA): a row without the work that goes with it. */
+/* Only sqlite_commit commits: not a hook, and not SQLite, which on a lack of memory can roll back
+ * all in the midst of a statement that it then runs again, alone (sqlite3_step, after
+ * SQLITE_SCHEMA): a row without the work that goes with it. */
 static int refuse_commit(void *ctx)
 {
     const struct sqlite *sqlite = ctx;
@@ -152,13 +159,15 @@ static int sqlite_commit(void *driver)
     return rc;
 }
 
-/* SQLite rolls back by itself on some errors: a full disk, a failing one, no memory, and on "OR ROLLBACK". */
+/* SQLite rolls back by itself on some errors: a full disk, a failing one, no memory, and on "OR
+ * ROLLBACK". */
 static bool sqlite_is_open(void *driver)
 {
     struct sqlite *sqlite = driver;
     if (!sqlite3_get_autocommit(sqlite->db))
         return true;
-    snprintf(sqlite->error, sizeof(sqlite->error), "a hook, or an error in it, ended the local transaction");
+    snprintf(sqlite->error, sizeof(sqlite->error),
+             "a hook, or an error in it, ended the local transaction");
     return false;
 }
 
@@ -174,8 +183,8 @@ static int sqlite_savepoint(void *driver)
     return run(driver, STATEMENT_SAVEPOINT);
 }
 
-/* Looks for violated deferred foreign keys first: found at the commit, they would cost the whole batch, for ever
- * again. */
+/* Looks for violated deferred foreign keys first: found at the commit, they would cost the whole
+ * batch, for ever again. */
 static int sqlite_release(void *driver)
 {
     struct sqlite *sqlite = driver;
@@ -192,10 +201,10 @@ static int sqlite_rollback_to(void *driver)
     return run(driver, STATEMENT_ROLLBACK_TO);
 }
 
-/* -- Rows ------------------------------------------------------------------------------------------------------ */
+/* -- Rows -------------------------------------------------------------------------------------- */
 
-static int sqlite_insert(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state state,
-                         bool *inserted)
+static int sqlite_insert(void *driver, const struct tercet_barrier_key *key,
+                         enum tercet_barrier_state state, bool *inserted)
 {
     sqlite3_stmt *statement = bind_key(driver, STATEMENT_INSERT, key);
     sqlite3_bind_int64(statement, 3, (sqlite3_int64)key->number);
@@ -204,8 +213,8 @@ static int sqlite_insert(void *driver, const struct tercet_barrier_key *key, enu
     return change(driver, STATEMENT_INSERT, inserted);
 }
 
-static int sqlite_move(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
-                       enum tercet_barrier_state to, bool *moved)
+static int sqlite_move(void *driver, const struct tercet_barrier_key *key,
+                       enum tercet_barrier_state from, enum tercet_barrier_state to, bool *moved)
 {
     sqlite3_stmt *statement = bind_key(driver, STATEMENT_MOVE, key);
     sqlite3_bind_int(statement, 3, (int)to);
@@ -214,7 +223,8 @@ static int sqlite_move(void *driver, const struct tercet_barrier_key *key, enum 
     return change(driver, STATEMENT_MOVE, moved);
 }
 
-static int sqlite_reply_save(void *driver, const struct tercet_barrier_key *key, struct tercet_bytes reply)
+static int sqlite_reply_save(void *driver, const struct tercet_barrier_key *key,
+                             struct tercet_bytes reply)
 {
     sqlite3_stmt *statement = bind_key(driver, STATEMENT_REPLY_SAVE, key);
     sqlite3_bind_blob64(statement, 3, reply.data, reply.size, SQLITE_STATIC);
@@ -236,7 +246,8 @@ static int copy_row(sqlite3_stmt *statement, struct tercet_barrier_row *row)
     return 0;
 }
 
-static int sqlite_read(void *driver, const struct tercet_barrier_key *key, struct tercet_barrier_row *row)
+static int sqlite_read(void *driver, const struct tercet_barrier_key *key,
+                       struct tercet_barrier_row *row)
 {
     sqlite3_stmt *statement = bind_key(driver, STATEMENT_READ, key);
     *row = (struct tercet_barrier_row){.state = TERCET_BARRIER_NONE};
@@ -250,7 +261,7 @@ static int sqlite_read(void *driver, const struct tercet_barrier_key *key, struc
     return result;
 }
 
-/* -- The mark -------------------------------------------------------------------------------------------------- */
+/* -- The mark ---------------------------------------------------------------------------------- */
 
 static int sqlite_mark_read(void *driver, uint64_t *mark)
 {
@@ -273,7 +284,7 @@ static int sqlite_collect(void *driver, uint64_t mark, uint32_t rows_max)
     return run(sqlite, STATEMENT_COLLECT);
 }
 
-/* -- Open and close -------------------------------------------------------------------------------------------- */
+/* -- Open and close ---------------------------------------------------------------------------- */
 
 static tercet_db sqlite_db(void *driver)
 {
@@ -304,7 +315,8 @@ static void sqlite_close(void *driver)
 /* Notes what failed, with advice, and finds the code for it. */
 static int fail_open(struct sqlite *sqlite, const char *what, const char *advice)
 {
-    snprintf(sqlite->error, sizeof(sqlite->error), "%s: %s%s", what, sqlite3_errmsg(sqlite->db), advice);
+    snprintf(sqlite->error, sizeof(sqlite->error), "%s: %s%s", what, sqlite3_errmsg(sqlite->db),
+             advice);
     switch (sqlite3_errcode(sqlite->db)) {
     case SQLITE_NOMEM:
         return TERCET_NOMEM;
@@ -329,28 +341,33 @@ static int try_wal(struct sqlite *sqlite, bool *is_wal)
     return rc == SQLITE_ROW ? SQLITE_OK : finalized != SQLITE_OK ? finalized : rc;
 }
 
-/* SQLite does not wait here when another connection writes (two who open a new database at once do): hence a loop of
- * our own. */
+/* SQLite does not wait here when another connection writes (two who open a new database at once
+ * do): hence a loop of our own. */
 static int enter_wal(struct sqlite *sqlite, uint32_t timeout_ms)
 {
     bool is_wal = false;
     int rc = try_wal(sqlite, &is_wal);
-    for (uint32_t waited_ms = 0; rc == SQLITE_BUSY && waited_ms < timeout_ms; waited_ms += WAL_RETRY_MS) {
+    for (uint32_t waited_ms = 0; rc == SQLITE_BUSY && waited_ms < timeout_ms;
+         waited_ms += WAL_RETRY_MS) {
         sqlite3_sleep(WAL_RETRY_MS);
         rc = try_wal(sqlite, &is_wal);
     }
     if (rc != SQLITE_OK)
-        return fail_open(sqlite, "cannot switch to WAL mode", "; check that file and folder may be written");
+        return fail_open(sqlite, "cannot switch to WAL mode",
+                         "; check that file and folder may be written");
     if (is_wal)
         return 0;
     snprintf(sqlite->error, sizeof(sqlite->error),
-             "the database cannot be in WAL mode: name a file on a local disk, or use the barrier in memory");
+             "the database cannot be in WAL mode: name a file on a local disk, or use the barrier "
+             "in memory");
     return TERCET_STORE;
 }
 
 static int execute(struct sqlite *sqlite, const char *sql, const char *what)
 {
-    return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail_open(sqlite, what, "");
+    return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : fail_open(sqlite, what, "");
 }
 
 /* *version is 0 when there are no tables yet. */
@@ -358,10 +375,11 @@ static int read_version(struct sqlite *sqlite, sqlite3_int64 *version)
 {
     sqlite3_stmt *statement = NULL;
     *version = 0;
-    if (sqlite3_table_column_metadata(sqlite->db, "main", "tercet_barrier_mark", NULL, NULL, NULL, NULL, NULL, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_table_column_metadata(sqlite->db, "main", "tercet_barrier_mark", NULL, NULL, NULL,
+                                      NULL, NULL, NULL) != SQLITE_OK)
         return 0;
-    int rc = sqlite3_prepare_v2(sqlite->db, "SELECT max(version) FROM main.tercet_barrier_mark", -1, &statement, NULL);
+    int rc = sqlite3_prepare_v2(sqlite->db, "SELECT max(version) FROM main.tercet_barrier_mark", -1,
+                                &statement, NULL);
     if (rc == SQLITE_OK) {
         if (sqlite3_step(statement) == SQLITE_ROW)
             *version = sqlite3_column_int64(statement, 0);
@@ -389,26 +407,28 @@ static int check_tables(struct sqlite *sqlite)
     if (rc != 0 || version <= VERSION)
         return rc;
     snprintf(sqlite->error, sizeof(sqlite->error),
-             "the barrier's tables are of version %" PRId64 ", this program knows up to %d: run a newer one",
+             "the barrier's tables are of version %" PRId64
+             ", this program knows up to %d: run a newer one",
              (int64_t)version, VERSION);
     return TERCET_FORMAT;
 }
 
 static int prepare_statements(struct sqlite *sqlite)
 {
-    for (size_t i = 0; i < STATEMENT_COUNT; i++) {
-        if (sqlite3_prepare_v3(sqlite->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &sqlite->statements[i],
-                               NULL) != SQLITE_OK)
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(sqlite->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &sqlite->statements[i], NULL) != SQLITE_OK)
             return fail_open(sqlite, "the barrier's tables are not as expected", "");
-    }
     return 0;
 }
 
-static int connect(struct sqlite *sqlite, const char *path, const struct tercet_barrier_options *options)
+static int connect(struct sqlite *sqlite, const char *path,
+                   const struct tercet_barrier_options *options)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path, &sqlite->db, flags, NULL) != SQLITE_OK)
-        return fail_open(sqlite, "cannot open", "; check that the folder exists and may be written");
+        return fail_open(sqlite, "cannot open",
+                         "; check that the folder exists and may be written");
     sqlite3_busy_timeout(sqlite->db, (int)options->busy_timeout_ms);
     int rc = enter_wal(sqlite, options->busy_timeout_ms);
     if (rc == 0)
@@ -445,7 +465,8 @@ const struct tercet_barrier_driver sqlite_driver = {
     .close = sqlite_close,
 };
 
-int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options, char *text)
+int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,
+                       char *text)
 {
     struct sqlite *sqlite = calloc(1, sizeof(*sqlite));
     if (sqlite == NULL)

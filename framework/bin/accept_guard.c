@@ -56,20 +56,23 @@ static void count_refused(void)
     if (guard.on_log == NULL || now_ms() < guard.next_log_ms)
         return;
     snprintf(text, sizeof(text),
-             "out of file descriptors: connections are refused (%" PRIu64 " so far); raise LimitNOFILE",
+             "out of file descriptors: connections are refused (%" PRIu64
+             " so far); raise LimitNOFILE",
              guard.refused);
     guard.on_log(TERCET_LOG_ERROR, text, guard.log_ctx);
     guard.refused = 0;
     guard.next_log_ms = now_ms() + LOG_PAUSE_MS;
 }
 
-/* The lowest free number is what a new descriptor gets, so one from the reserve shows that all below are taken. */
+/* The lowest free number is what a new descriptor gets, so one from the reserve shows that all
+ * below are taken. */
 static bool is_of_reserve(int fd)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return false;
-    rlim_t reserve = limit.rlim_cur < 2 * ACCEPT_GUARD_RESERVE ? limit.rlim_cur / 2 : ACCEPT_GUARD_RESERVE;
+    rlim_t reserve =
+        limit.rlim_cur < 2 * ACCEPT_GUARD_RESERVE ? limit.rlim_cur / 2 : ACCEPT_GUARD_RESERVE;
     return (rlim_t)fd >= limit.rlim_cur - reserve;
 }
 
@@ -86,7 +89,8 @@ static void refuse(int fd)
     pthread_mutex_unlock(&guard.lock);
 }
 
-/* There is no descriptor left: the spare one is for the connection that waits longest. false: that did not help. */
+/* There is no descriptor left: the spare one is for the connection that waits longest. false: that
+ * did not help. */
 static bool refuse_with_spare(int listener)
 {
     pthread_mutex_lock(&guard.lock);
@@ -105,9 +109,9 @@ static bool refuse_with_spare(int listener)
 /* Errors of the connection that waited, not of the listener (accept(2)). */
 static bool is_of_connection(int error)
 {
-    return error == ECONNABORTED || error == EPROTO || error == EPERM || error == ENETDOWN || error == ENOPROTOOPT ||
-           error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP ||
-           error == ENETUNREACH;
+    return error == ECONNABORTED || error == EPROTO || error == EPERM || error == ENETDOWN ||
+           error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
+           error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
 static bool is_shortage(int error)
@@ -115,10 +119,12 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* In place of the C library's, whose declaration has a union of GNU's in it; hence the other name here. What it answers is a
- * connection, EAGAIN, EINTR, or an error that is the caller's fault. After an EAGAIN the library waits for the next
- * connection, which makes it look again at those that still wait. */
-int accept_guarded(int listener, struct sockaddr *address, socklen_t *size, int flags) __asm__("accept4");
+/* In place of the C library's, whose declaration has a union of GNU's in it; hence the other name
+ * here. What it answers is a connection, EAGAIN, EINTR, or an error that is the caller's fault.
+ * After an EAGAIN the library waits for the next connection, which makes it look again at those
+ * that still wait. */
+int accept_guarded(int listener, struct sockaddr *address, socklen_t *size,
+                   int flags) __asm__("accept4");
 int accept_guarded(int listener, struct sockaddr *address, socklen_t *size, int flags)
 {
     const socklen_t room = size != NULL ? *size : 0;

@@ -18,7 +18,8 @@ static const char usage[] =
     "\n"
     "Shows and settles what a transaction coordinator (tercetd) holds.\n"
     "\n"
-    "  ls                         transactions that are not over yet, or with --resolved those that are\n"
+    "  ls                         transactions that are not over yet, or with --resolved those "
+    "that are\n"
     "  show GID                   one transaction: its state, its times, its branches\n"
     "  watch GID                  prints each change of a transaction until its end\n"
     "  participants               services, their instances, load, breakers, last errors\n"
@@ -30,7 +31,8 @@ static const char usage[] =
     "  pause SERVICE              holds the calls of a service back\n"
     "  resume SERVICE             lets them go again\n"
     "\n"
-    "  --coordinator ADDRESS      host:port or unix:/path (default TERCET_COORDINATOR or " COORDINATOR_DEFAULT ")\n"
+    "  --coordinator ADDRESS      host:port or unix:/path (default TERCET_COORDINATOR "
+    "or " COORDINATOR_DEFAULT ")\n"
     "  --token-file FILE          a token of the role admin (default: that in TERCET_TOKEN)\n"
     "  --tls-ca FILE              use TLS; the coordinator's certificate is signed by this CA\n"
     "  --tls-cert FILE            our own certificate and\n"
@@ -42,7 +44,7 @@ static const char usage[] =
     "DURATION: 500ms, 10s, 5m, 2h. JSON has the fields of tercet.proto under their names there.\n"
     "Exit status: 0 done, 1 the coordinator said no or cannot be reached, 2 wrong usage.\n";
 
-/* -- Commands --------------------------------------------------------------------------------------------------------- */
+/* -- Commands ---------------------------------------------------------------------------------- */
 
 enum { OWN_LS = 1, OWN_REASON = 2 }; /* groups of options that only some commands have */
 
@@ -56,43 +58,57 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"ls", command_ls, 0, 0, OWN_LS, "ls [--state S]... [--parked] [--service NAME] [--resolved] [--limit N]",
-     "Lists transactions that are not over yet, oldest first, with the branch that needs attention most.\n"
+    {"ls", command_ls, 0, 0, OWN_LS,
+     "ls [--state S]... [--parked] [--service NAME] [--resolved] [--limit N]",
+     "Lists transactions that are not over yet, oldest first, with the branch that needs attention "
+     "most.\n"
      "DONE is how many of its branches have acknowledged the decision.\n"
      "\n"
-     "  --state S         only those that are trying, confirming, cancelling, confirmed or cancelled;\n"
+     "  --state S         only those that are trying, confirming, cancelling, confirmed or "
+     "cancelled;\n"
      "                    may be repeated; confirmed and cancelled imply --resolved\n"
      "  --parked          only those with a branch that needs a person\n"
      "  --service NAME    only those with a branch of this service\n"
      "  --resolved        those that are over, newest first, as long as tercetd keeps them\n"
      "  --limit N         at most N (default 100; 0: all)\n"
      "\n"
-     "JSON: {\"transactions\": [...], \"next_page_token\": \"...\"}; the token is empty when all are shown.\n"},
+     "JSON: {\"transactions\": [...], \"next_page_token\": \"...\"}; the token is empty when all "
+     "are shown.\n"},
     {"show", command_show, 1, 1, 0, "show GID",
-     "Shows a transaction: its state and why, when it was created, decided and resolved, and each branch\n"
-     "with its try, its confirm or cancel, how often that failed, when it is tried next, the last error.\n"},
+     "Shows a transaction: its state and why, when it was created, decided and resolved, and each "
+     "branch\n"
+     "with its try, its confirm or cancel, how often that failed, when it is tried next, the last "
+     "error.\n"},
     {"watch", command_watch, 1, 1, 0, "watch GID",
-     "Prints the transaction's state now and at each change, and ends after the last. With -o json, one\n"
+     "Prints the transaction's state now and at each change, and ends after the last. With -o "
+     "json, one\n"
      "object a line. Exit status 1 when the coordinator goes away before the transaction's end.\n"
      "Needs the role initiator or admin.\n"},
     {"participants", command_participants, 0, 0, 0, "participants",
-     "Lists services: attached instances, calls under way of those they take at once (their windows),\n"
+     "Lists services: attached instances, calls under way of those they take at once (their "
+     "windows),\n"
      "calls that wait, whether the breaker is open or the service paused, and the last error.\n"},
     {"stats", command_stats, 0, 0, 0, "stats",
-     "Shows the coordinator's figures: whether it takes new work, transactions by state, store and disk.\n"},
+     "Shows the coordinator's figures: whether it takes new work, transactions by state, store and "
+     "disk.\n"},
     {"retry", command_retry, 1, 2, 0, "retry GID [BRANCH]",
-     "Asks a branch again now instead of after its pause, or all branches that wait: after the cause of\n"
+     "Asks a branch again now instead of after its pause, or all branches that wait: after the "
+     "cause of\n"
      "the failures has been removed. Does no harm when nothing waits.\n"},
     {"settle", command_settle, 2, 2, OWN_REASON, "settle GID BRANCH --reason TEXT",
-     "Declares a parked branch resolved, after its effects were put right by hand in the participant's\n"
+     "Declares a parked branch resolved, after its effects were put right by hand in the "
+     "participant's\n"
      "own database. It is not called any more. The reason is kept with the transaction.\n"},
     {"confirm", command_confirm, 1, 1, OWN_REASON, "confirm GID [--reason TEXT]",
      "Decides that an undecided transaction is confirmed. Every try must be known to be done.\n"},
     {"cancel", command_cancel, 1, 1, OWN_REASON, "cancel GID --reason TEXT",
-     "Decides that an undecided transaction is cancelled. The reason is kept with the transaction.\n"},
+     "Decides that an undecided transaction is cancelled. The reason is kept with the "
+     "transaction.\n"},
     {"pause", command_pause, 1, 1, 0, "pause SERVICE",
-     "Holds the calls of a service back, also after a restart of the coordinator, until it is resumed.\n"},
-    {"resume", command_resume, 1, 1, 0, "resume SERVICE", "Lets the calls of a paused service go again.\n"},
+     "Holds the calls of a service back, also after a restart of the coordinator, until it is "
+     "resumed.\n"},
+    {"resume", command_resume, 1, 1, 0, "resume SERVICE",
+     "Lets the calls of a paused service go again.\n"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -104,7 +120,7 @@ static const struct command *find_command(const char *name)
     ctl_misuse("there is no command \"%s\": see tercetctl --help", name);
 }
 
-/* -- Ends ------------------------------------------------------------------------------------------------------------- */
+/* -- Ends -------------------------------------------------------------------------------------- */
 
 void ctl_misuse(const char *format, ...)
 {
@@ -145,7 +161,7 @@ void *ctl_resize(void *memory, size_t size)
     return resized;
 }
 
-/* -- Option values ---------------------------------------------------------------------------------------------------- */
+/* -- Option values ----------------------------------------------------------------------------- */
 
 /* A number of at most nine digits; *rest is what follows it. */
 static uint64_t take_digits(const char *name, const char *value, const char **rest)
@@ -206,26 +222,42 @@ static void add_state(struct ctl *ctl, const char *value)
         ctl->states[ctl->state_count++] = states[i].state;
         return;
     }
-    ctl_misuse("--state %s: trying, confirming, cancelling, confirmed or cancelled is wanted", value);
+    ctl_misuse("--state %s: trying, confirming, cancelling, confirmed or cancelled is wanted",
+               value);
 }
 
-/* A transaction is listed either among those that are over or among the others: a mixture would silently miss some. */
+/* A transaction is listed either among those that are over or among the others: a mixture would
+ * silently miss some. */
 static void settle_states(struct ctl *ctl)
 {
     size_t over = 0;
     for (size_t i = 0; i < ctl->state_count; i++)
-        over += ctl->states[i] == TERCET__V1__STATE__CONFIRMED || ctl->states[i] == TERCET__V1__STATE__CANCELLED;
+        over += ctl->states[i] == TERCET__V1__STATE__CONFIRMED ||
+                ctl->states[i] == TERCET__V1__STATE__CANCELLED;
     if (ctl->state_count > 0 && over == ctl->state_count)
         ctl->is_resolved = true;
     if ((over > 0 && over < ctl->state_count) || (ctl->is_resolved && over < ctl->state_count))
-        ctl_misuse("confirmed and cancelled transactions are resolved, the other states are not: list them one after the other");
+        ctl_misuse("confirmed and cancelled transactions are resolved, the other states are not: "
+                   "list them one after the other");
 }
 
-/* -- Options ---------------------------------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 enum {
-    OPTION_COORDINATOR = 256, OPTION_TOKEN, OPTION_CA, OPTION_CERT, OPTION_KEY, OPTION_TIMEOUT, OPTION_STATE, OPTION_PARKED,
-    OPTION_SERVICE, OPTION_RESOLVED, OPTION_LIMIT, OPTION_REASON, OPTION_HELP, OPTION_VERSION
+    OPTION_COORDINATOR = 256,
+    OPTION_TOKEN,
+    OPTION_CA,
+    OPTION_CERT,
+    OPTION_KEY,
+    OPTION_TIMEOUT,
+    OPTION_STATE,
+    OPTION_PARKED,
+    OPTION_SERVICE,
+    OPTION_RESOLVED,
+    OPTION_LIMIT,
+    OPTION_REASON,
+    OPTION_HELP,
+    OPTION_VERSION
 };
 
 static const struct option long_options[] = {
@@ -327,7 +359,7 @@ static void check_common(const struct ctl *ctl)
         ctl_misuse("--tls-cert and --tls-key belong together");
 }
 
-/* -- Running ---------------------------------------------------------------------------------------------------------- */
+/* -- Running ----------------------------------------------------------------------------------- */
 
 static int print_help(const char *name)
 {
@@ -335,8 +367,9 @@ static int print_help(const char *name)
         fputs(usage, stdout);
     } else {
         const struct command *command = find_command(name);
-        printf("usage: tercetctl [options] %s\n\n%s\nThe options of all commands: tercetctl --help\n", command->synopsis,
-               command->help);
+        printf(
+            "usage: tercetctl [options] %s\n\n%s\nThe options of all commands: tercetctl --help\n",
+            command->synopsis, command->help);
     }
     return 0;
 }
@@ -345,7 +378,8 @@ static int run_command(const struct command_line *line, const char *name)
 {
     struct ctl *ctl = line->ctl;
     const struct command *command = find_command(name);
-    if (ctl->arg_count < command->args_min || ctl->arg_count > command->args_max || (line->given & ~command->options) != 0)
+    if (ctl->arg_count < command->args_min || ctl->arg_count > command->args_max ||
+        (line->given & ~command->options) != 0)
         ctl_misuse("usage: tercetctl %s", command->synopsis);
     check_common(ctl);
     settle_states(ctl);
@@ -357,7 +391,8 @@ static int run_command(const struct command_line *line, const char *name)
 int main(int argc, char **argv)
 {
     const char *address = getenv("TERCET_COORDINATOR");
-    struct ctl ctl = {.coordinator = address != NULL && address[0] != '\0' ? address : COORDINATOR_DEFAULT,
+    struct ctl ctl = {.coordinator =
+                          address != NULL && address[0] != '\0' ? address : COORDINATOR_DEFAULT,
                       .limit = LIMIT_DEFAULT};
     struct command_line line = {.ctl = &ctl};
     int option;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tercetctl's parts: one run of the program, texts and tables for a terminal, messages as JSON, the commands.
- * Whatever a peer wrote passes through term_escape or json_of_message before it is printed.
+ * tercetctl's parts: one run of the program, texts and tables for a terminal, messages as JSON, the
+ * commands. Whatever a peer wrote passes through term_escape or json_of_message before it is
+ * printed.
  */
 #ifndef TERCETCTL_H
 #define TERCETCTL_H
@@ -22,7 +23,7 @@
 #define STATES_MAX 5
 #define TABLE_COLUMNS_MAX 8
 
-/* -- One run of the program ------------------------------------------------------------------------------------------- */
+/* -- One run of the program -------------------------------------------------------------------- */
 
 struct ctl {
     const char *coordinator;
@@ -60,28 +61,31 @@ void ctl_die(const char *what) __attribute__((noreturn));
 char *ctl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *ctl_resize(void *memory, size_t size);
 
-/* -- The connection (tercetctl_link.c) -------------------------------------------------------------------------------- */
+/* -- The connection (tercetctl_link.c) --------------------------------------------------------- */
 
-/* Reads the token and the certificates and makes the channel, once; what cannot be used is misuse. Calls do it by
- * themselves, so that a command has judged its arguments before any thread runs. */
+/* Reads the token and the certificates and makes the channel, once; what cannot be used is misuse.
+ * Calls do it by themselves, so that a command has judged its arguments before any thread runs. */
 void ctl_open(struct ctl *ctl);
 void ctl_close(struct ctl *ctl);
 
-/* One call of tercet.v1.Admin. Returns 0 with *reply the caller's (crpc_message_free), or EXIT_REFUSED after having said
- * on standard error what happened and what to do. */
-int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request);
+/* One call of tercet.v1.Admin. Returns 0 with *reply the caller's (crpc_message_free), or
+ * EXIT_REFUSED after having said on standard error what happened and what to do. */
+int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
+             const ProtobufCMessage *request);
 
-/* The same, but says nothing: returns what crpc_unary does. *result is the caller's: crpc_result_clear. */
-int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request,
-            struct crpc_result *result);
+/* The same, but says nothing: returns what crpc_unary does. *result is the caller's:
+ * crpc_result_clear. */
+int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
+            const ProtobufCMessage *request, struct crpc_result *result);
 
 /* Says how a call ended (`rc` and *result as from ctl_ask) and what to do. Returns EXIT_REFUSED. */
 int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result);
 
 /* The options of a call: metadata points into *entry; timeout_ms 0 for none. */
-struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry, int64_t timeout_ms);
+struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry,
+                                          int64_t timeout_ms);
 
-/* -- The terminal (tercetctl_term.c) ----------------------------------------------------------------------------------------- */
+/* -- The terminal (tercetctl_term.c) ----------------------------------------------------------- */
 
 /* One character of a text from outside. */
 struct term_char {
@@ -101,7 +105,8 @@ size_t term_width(const char *text);
 /* Shortens an escaped text in place to `width` columns, at least 3, with "..." at its end. */
 void term_cut(char *text, size_t width);
 
-/* Prints an escaped text in lines of SCREEN_COLUMNS, each indented, broken at spaces where there are any. */
+/* Prints an escaped text in lines of SCREEN_COLUMNS, each indented, broken at spaces where there
+ * are any. */
 void term_print_wrapped(size_t indent, const char *text);
 
 /* Escapes "format..." and prints it to standard error as one line behind "tercetctl: ". */
@@ -111,22 +116,24 @@ void term_complain(const char *format, ...) __attribute__((format(printf, 1, 2))
 struct figure {
     char text[48];
 };
-struct figure figure_duration(int64_t ms); /* at most 6 columns: 12ms 1.234s 12.3s 3m12s 2h05m 7d03h */
+/* at most 6 columns: 12ms 1.234s 12.3s 3m12s 2h05m 7d03h */
+struct figure figure_duration(int64_t ms);
 struct figure figure_time(int64_t wall_ms); /* 2026-01-02 03:04:05.678Z */
 struct figure figure_size(uint64_t bytes);  /* 12.3 MiB */
 
 /* Wall clock, ms since 1970. */
 int64_t wall_now_ms(void);
 
-/* -- Tables (tercetctl_table.c) --------------------------------------------------------------------------------------- */
+/* -- Tables (tercetctl_table.c) ---------------------------------------------------------------- */
 
 struct table_note {
     size_t row;
     char *text;
 };
 
-/* Rows are collected and printed by table_flush; columns never get narrower, so a long table may be flushed in pieces.
- * The last column takes what is left of the screen. Zero but for the first three fields is an empty table. */
+/* Rows are collected and printed by table_flush; columns never get narrower, so a long table may be
+ * flushed in pieces. The last column takes what is left of the screen. Zero but for the first three
+ * fields is an empty table. */
 struct table {
     const char *const *headers;
     size_t column_count;
@@ -146,10 +153,11 @@ void table_note(struct table *table, const char *format, ...) __attribute__((for
 /* Prints and frees the rows. */
 void table_flush(struct table *table);
 
-/* -- JSON (tercetctl_json.c) ------------------------------------------------------------------------------------------ */
+/* -- JSON (tercetctl_json.c) ------------------------------------------------------------------- */
 
-/* Every field under its name in the .proto: enums as their names, 64-bit numbers from 2^53 on as texts, bytes in base64,
- * what is no printable character as \uNNNN. The caller frees it with cJSON_Delete. */
+/* Every field under its name in the .proto: enums as their names, 64-bit numbers from 2^53 on as
+ * texts, bytes in base64, what is no printable character as \uNNNN. The caller frees it with
+ * cJSON_Delete. */
 cJSON *json_of_message(const ProtobufCMessage *message);
 
 /* Prints and frees: `is_short` on one line. Without a newline. */
@@ -158,7 +166,7 @@ void json_print(cJSON *json, bool is_short);
 /* Prints a message as the command's one object. */
 void json_print_message(const ProtobufCMessage *message);
 
-/* -- Views (tercetctl_view.c) ----------------------------------------------------------------------------------------- */
+/* -- Views (tercetctl_view.c) ------------------------------------------------------------------ */
 
 /* The name of an enum's value as in the .proto, "?" for one that this program does not know. */
 const char *view_enum_name(const ProtobufCEnumDescriptor *type, int value);
@@ -171,7 +179,7 @@ size_t view_parked_count(const Tercet__V1__Transaction *transaction);
 /* All that is known of a transaction. */
 void view_transaction(const Tercet__V1__Transaction *transaction);
 
-/* -- Commands: each returns the exit status ---------------------------------------------------------------------------- */
+/* -- Commands: each returns the exit status ---------------------------------------------------- */
 
 int command_ls(struct ctl *ctl);
 int command_participants(struct ctl *ctl);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The commands for one transaction or one service: show, watch, retry, settle, confirm, cancel, pause, resume.
+ * The commands for one transaction or one service: show, watch, retry, settle, confirm, cancel,
+ * pause, resume.
  */
 #include "tercetctl.h"
 
@@ -8,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- Arguments -------------------------------------------------------------------------------------------------------- */
+/* -- Arguments --------------------------------------------------------------------------------- */
 
 static char *take_gid(const struct ctl *ctl)
 {
     struct tercet_gid gid;
     if (tercet_gid_set(&gid, ctl->args[0]) != 0)
-        ctl_misuse("\"%s\" is not a gid: 1 to %d of the characters A-Z a-z 0-9 . _ : -", ctl->args[0], TERCET_GID_MAX);
+        ctl_misuse("\"%s\" is not a gid: 1 to %d of the characters A-Z a-z 0-9 . _ : -",
+                   ctl->args[0], TERCET_GID_MAX);
     return ctl->args[0];
 }
 
@@ -23,8 +25,10 @@ static uint32_t take_branch(const struct ctl *ctl)
     const char *text = ctl->args[1];
     char *end;
     unsigned long number = strtoul(text, &end, 10);
-    if (text[strspn(text, "0123456789")] != '\0' || end == text || number < 1 || number > TERCET_BRANCHES_MAX)
-        ctl_misuse("\"%s\" is not a branch: a number from 1 to %d, as tercetctl show has it", text, TERCET_BRANCHES_MAX);
+    if (text[strspn(text, "0123456789")] != '\0' || end == text || number < 1 ||
+        number > TERCET_BRANCHES_MAX)
+        ctl_misuse("\"%s\" is not a branch: a number from 1 to %d, as tercetctl show has it", text,
+                   TERCET_BRANCHES_MAX);
     return (uint32_t)number;
 }
 
@@ -35,12 +39,13 @@ static char *take_reason(const struct ctl *ctl)
     return (char *)ctl->reason;
 }
 
-/* -- Asking and showing ----------------------------------------------------------------------------------------------- */
+/* -- Asking and showing ------------------------------------------------------------------------ */
 
 /* What was done, for people, and the transaction as it is now. */
 typedef void (*say_fn)(const Tercet__V1__Transaction *transaction, uint32_t branch);
 
-static int ask_transaction(struct ctl *ctl, const char *method, const ProtobufCMessage *request, say_fn say, uint32_t branch)
+static int ask_transaction(struct ctl *ctl, const char *method, const ProtobufCMessage *request,
+                           say_fn say, uint32_t branch)
 {
     ProtobufCMessage *reply = NULL;
     int status = ctl_call(&reply, ctl, method, request);
@@ -124,7 +129,7 @@ int command_cancel(struct ctl *ctl)
     return ask_transaction(ctl, "Decide", &request.base, say_decided, 0);
 }
 
-/* -- Services --------------------------------------------------------------------------------------------------------- */
+/* -- Services ---------------------------------------------------------------------------------- */
 
 /* The answer is empty: as JSON, what was asked is shown. */
 static int pause_service(struct ctl *ctl, bool is_pause)
@@ -139,7 +144,8 @@ static int pause_service(struct ctl *ctl, bool is_pause)
     if (ctl->is_json)
         json_print_message(&request.base);
     else if (is_pause)
-        printf("%s is paused: its calls wait until tercetctl resume %s\n", request.service, request.service);
+        printf("%s is paused: its calls wait until tercetctl resume %s\n", request.service,
+               request.service);
     else
         printf("%s is resumed\n", request.service);
     crpc_message_free(reply);
@@ -156,7 +162,7 @@ int command_resume(struct ctl *ctl)
     return pause_service(ctl, false);
 }
 
-/* -- watch ------------------------------------------------------------------------------------------------------------ */
+/* -- watch ------------------------------------------------------------------------------------- */
 
 static void print_change(const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
 {
@@ -166,8 +172,8 @@ static void print_change(const struct ctl *ctl, const Tercet__V1__Transaction *t
     } else {
         size_t parked = view_parked_count(transaction);
         char *reason = term_escape(transaction->reason);
-        printf("%s  %-10s  %zu of %zu branches done", figure_time(wall_now_ms()).text, view_state(transaction),
-               view_done_count(transaction), transaction->n_branches);
+        printf("%s  %-10s  %zu of %zu branches done", figure_time(wall_now_ms()).text,
+               view_state(transaction), view_done_count(transaction), transaction->n_branches);
         if (parked > 0)
             printf(", %zu PARKED", parked);
         if (transaction->state != TERCET__V1__STATE__TRYING)
@@ -200,7 +206,8 @@ int command_watch(struct ctl *ctl)
     request.gid = take_gid(ctl);
     ctl_open(ctl);
     struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl->timeout_ms);
-    int rc = crpc_stream_open(&stream, ctl->channel, &tercet__v1__coordinator__descriptor, "Watch", &options);
+    int rc = crpc_stream_open(&stream, ctl->channel, &tercet__v1__coordinator__descriptor, "Watch",
+                              &options);
     if (rc != 0)
         return ctl_explain(ctl, rc, &result);
     bool is_over = false;
@@ -211,7 +218,8 @@ int command_watch(struct ctl *ctl)
     if (!is_over && rc != 0)
         ctl_explain(ctl, rc, &result);
     else if (!is_over)
-        term_complain("the coordinator ended the stream before the transaction ended: watch it again");
+        term_complain(
+            "the coordinator ended the stream before the transaction ended: watch it again");
     crpc_result_clear(&result);
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Messages as JSON, by their descriptors: a field that is added to the .proto shows without a line here.
+ * Messages as JSON, by their descriptors: a field that is added to the .proto shows without a line
+ * here.
  */
 #include "tercetctl.h"
 
@@ -9,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXACT_MAX (INT64_C(1) << 53) /* a double, which most readers make of a number, is exact below this */
+/* a double, which most readers make of a number, is exact below this */
+#define EXACT_MAX (INT64_C(1) << 53)
 
 static cJSON *check(cJSON *json)
 {
@@ -18,7 +20,7 @@ static cJSON *check(cJSON *json)
     return json;
 }
 
-/* -- Values ----------------------------------------------------------------------------------------------------------- */
+/* -- Values ------------------------------------------------------------------------------------ */
 
 static cJSON *of_raw(char *text)
 {
@@ -32,7 +34,8 @@ static char *escape_char(char *to, uint32_t code)
     if (code < 0x10000)
         return to + sprintf(to, "\\u%04" PRIx32, code);
     code -= 0x10000;
-    return to + sprintf(to, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (code >> 10), 0xdc00 + (code & 0x3ff));
+    return to + sprintf(to, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + (code >> 10),
+                        0xdc00 + (code & 0x3ff));
 }
 
 /* A quoted text that does nothing to a terminal. */
@@ -41,12 +44,11 @@ static cJSON *of_text(const char *text)
     char *out = ctl_resize(NULL, 6 * strlen(text) + 3);
     char *to = out;
     *to++ = '"';
-    for (struct term_char c = term_next(text); c.size != 0; text += c.size, c = term_next(text)) {
+    for (struct term_char c = term_next(text); c.size != 0; text += c.size, c = term_next(text))
         if (c.is_printable && c.code != '"' && c.code != '\\')
             to = mempcpy(to, text, c.size);
         else
             to = escape_char(to, c.code);
-    }
     strcpy(to, "\"");
     return of_raw(out);
 }
@@ -69,7 +71,8 @@ static cJSON *of_bytes(const ProtobufCBinaryData *bytes)
     char *to = out;
     for (size_t i = 0; i < bytes->len; i += 3) {
         size_t left = bytes->len - i;
-        uint32_t group = (uint32_t)bytes->data[i] << 16 | (left > 1 ? (uint32_t)bytes->data[i + 1] << 8 : 0) |
+        uint32_t group = (uint32_t)bytes->data[i] << 16 |
+                         (left > 1 ? (uint32_t)bytes->data[i + 1] << 8 : 0) |
                          (left > 2 ? bytes->data[i + 2] : 0);
         *to++ = digits[group >> 18];
         *to++ = digits[group >> 12 & 63];
@@ -88,7 +91,7 @@ static cJSON *of_enum(const ProtobufCEnumDescriptor *type, int value)
     return known != NULL ? of_text(known->name) : of_signed(value);
 }
 
-/* -- Fields ----------------------------------------------------------------------------------------------------------- */
+/* -- Fields ------------------------------------------------------------------------------------ */
 
 static size_t size_of_value(ProtobufCType type)
 {
@@ -128,8 +131,9 @@ static cJSON *of_value(const ProtobufCFieldDescriptor *field, const void *value)
         return of_bytes(value);
     default:
         assert(field->type == PROTOBUF_C_TYPE_MESSAGE); /* the .proto has no other types */
-        return *(const void *const *)value != NULL ? json_of_message(*(const ProtobufCMessage *const *)value)
-                                                   : check(cJSON_CreateNull());
+        return *(const void *const *)value != NULL
+                   ? json_of_message(*(const ProtobufCMessage *const *)value)
+                   : check(cJSON_CreateNull());
     }
 }
 

@@ -12,7 +12,7 @@
 #define REPLY_SIZE_MAX (64 * 1024 * 1024)
 #define TIMEOUT_MS_DEFAULT 10000
 
-/* -- Opening ---------------------------------------------------------------------------------------------------------- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 /* What gRPC would log, the status of the call says too: a person should read it once. */
 static void drop_log(bool is_error, const char *text, void *ctx)
@@ -48,7 +48,8 @@ static char *read_authorization(const struct ctl *ctl)
     if (file != NULL)
         file[strcspn(file, " \t\r\n")] = '\0';
     if (!is_token(token))
-        ctl_misuse("%s: a token is one word of printable ASCII", file != NULL ? ctl->token_file : "TERCET_TOKEN");
+        ctl_misuse("%s: a token is one word of printable ASCII",
+                   file != NULL ? ctl->token_file : "TERCET_TOKEN");
     char *authorization = ctl_format("Bearer %s", token);
     free(file);
     return authorization;
@@ -65,7 +66,8 @@ static struct crpc_tls read_tls(const struct ctl *ctl)
 
 static void open_channel(struct ctl *ctl, const struct crpc_tls *tls)
 {
-    struct crpc_channel_options options = {.size = sizeof(options), .message_size_max = REPLY_SIZE_MAX};
+    struct crpc_channel_options options = {.size = sizeof(options),
+                                           .message_size_max = REPLY_SIZE_MAX};
     if (tls->ca != NULL || tls->cert != NULL)
         options.tls = tls;
     int rc = crpc_channel_new(&ctl->channel, ctl->loop, ctl->coordinator, &options);
@@ -100,13 +102,15 @@ void ctl_close(struct ctl *ctl)
     free(ctl->authorization);
 }
 
-/* -- Calling ---------------------------------------------------------------------------------------------------------- */
+/* -- Calling ----------------------------------------------------------------------------------- */
 
-struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry, int64_t timeout_ms)
+struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry,
+                                          int64_t timeout_ms)
 {
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = timeout_ms};
     if (ctl->authorization != NULL) {
-        *entry = (struct crpc_metadata){"authorization", {ctl->authorization, strlen(ctl->authorization)}};
+        *entry = (struct crpc_metadata){"authorization",
+                                        {ctl->authorization, strlen(ctl->authorization)}};
         options.metadata = entry;
         options.metadata_count = 1;
     }
@@ -118,16 +122,18 @@ static int64_t timeout_ms(const struct ctl *ctl)
     return ctl->timeout_ms != 0 ? ctl->timeout_ms : TIMEOUT_MS_DEFAULT;
 }
 
-int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request,
-            struct crpc_result *result)
+int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
+            const ProtobufCMessage *request, struct crpc_result *result)
 {
     struct crpc_metadata entry;
     ctl_open(ctl);
     struct crpc_call_options options = ctl_call_options(ctl, &entry, timeout_ms(ctl));
-    return crpc_unary(reply, ctl->channel, &tercet__v1__admin__descriptor, method, request, &options, result);
+    return crpc_unary(reply, ctl->channel, &tercet__v1__admin__descriptor, method, request,
+                      &options, result);
 }
 
-int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method, const ProtobufCMessage *request)
+int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
+             const ProtobufCMessage *request)
 {
     struct crpc_result result = {0};
     int rc = ctl_ask(reply, ctl, method, request, &result);
@@ -136,12 +142,15 @@ int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method, cons
     return status;
 }
 
-/* -- Explaining ------------------------------------------------------------------------------------------------------- */
+/* -- Explaining -------------------------------------------------------------------------------- */
 
 static void explain_unavailable(const struct ctl *ctl, const char *message)
 {
-    term_complain("the coordinator at %s cannot be reached, or takes no calls now (UNAVAILABLE: %s)", ctl->coordinator, message);
-    term_complain("is tercetd running there? The address comes from --coordinator or TERCET_COORDINATOR; if tercetd has "
+    term_complain(
+        "the coordinator at %s cannot be reached, or takes no calls now (UNAVAILABLE: %s)",
+        ctl->coordinator, message);
+    term_complain("is tercetd running there? The address comes from --coordinator or "
+                  "TERCET_COORDINATOR; if tercetd has "
                   "TLS, give --tls-ca");
 }
 
@@ -149,16 +158,19 @@ static const char *advice(enum crpc_code code)
 {
     switch (code) {
     case CRPC_UNAUTHENTICATED:
-        return "give a token of the role admin with --token-file or TERCET_TOKEN, or a certificate with --tls-cert and --tls-key";
+        return "give a token of the role admin with --token-file or TERCET_TOKEN, or a certificate "
+               "with --tls-cert and --tls-key";
     case CRPC_PERMISSION_DENIED:
         return "operators need the role admin: see the file that tercetd was given with --access";
     case CRPC_NOT_FOUND:
-        return "see tercetctl ls, tercetctl ls --resolved and tercetctl participants for what there is; resolved transactions "
+        return "see tercetctl ls, tercetctl ls --resolved and tercetctl participants for what "
+               "there is; resolved transactions "
                "are forgotten after tercetd's --retention";
     case CRPC_FAILED_PRECONDITION:
         return "look at it as it stands: tercetctl show GID";
     case CRPC_UNIMPLEMENTED:
-        return "is this a tercetd, and of the version of this program? See tercetctl stats and tercetctl --version";
+        return "is this a tercetd, and of the version of this program? See tercetctl stats and "
+               "tercetctl --version";
     default:
         return NULL;
     }
@@ -175,7 +187,8 @@ int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result)
         return EXIT_REFUSED;
     }
     if (result->code == CRPC_DEADLINE_EXCEEDED) {
-        term_complain("no answer from %s within %s: what was asked may have been done or not. Asking again does no harm; "
+        term_complain("no answer from %s within %s: what was asked may have been done or not. "
+                      "Asking again does no harm; "
                       "--timeout 1m waits longer",
                       ctl->coordinator, figure_duration(timeout_ms(ctl)).text);
         return EXIT_REFUSED;

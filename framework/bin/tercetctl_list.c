@@ -10,7 +10,7 @@
 
 #define PAGE_MAX 1000
 
-/* -- ls: rows --------------------------------------------------------------------------------------------------------- */
+/* -- ls: rows ---------------------------------------------------------------------------------- */
 
 static const char *const unresolved_headers[] = {"GID", "STATE", "AGE", "DONE", "NOTE"};
 static const char *const resolved_headers[] = {"GID", "STATE", "AGE", "TOOK", "NOTE"};
@@ -36,18 +36,21 @@ static void add_unresolved(struct table *table, const Tercet__V1__Transaction *t
     if (worst == NULL)
         table_cell(table, "%s", transaction->reason);
     else
-        table_cell(table, "%sbranch %" PRIu32 " %s%s%s", worst->parked ? "PARKED: " : "", worst->number, worst->action,
-                   worst->last_error[0] != '\0' ? ": " : "", worst->last_error);
+        table_cell(table, "%sbranch %" PRIu32 " %s%s%s", worst->parked ? "PARKED: " : "",
+                   worst->number, worst->action, worst->last_error[0] != '\0' ? ": " : "",
+                   worst->last_error);
 }
 
 static void add_resolved(struct table *table, const Tercet__V1__Transaction *transaction)
 {
-    table_cell(table, "%s", figure_duration(transaction->resolved_ms - transaction->created_ms).text);
-    table_cell(table, "%s%s%s", tercet_cause_text((int)transaction->cause), transaction->reason[0] != '\0' ? ": " : "",
-               transaction->reason);
+    table_cell(table, "%s",
+               figure_duration(transaction->resolved_ms - transaction->created_ms).text);
+    table_cell(table, "%s%s%s", tercet_cause_text((int)transaction->cause),
+               transaction->reason[0] != '\0' ? ": " : "", transaction->reason);
 }
 
-static void add_transaction(struct table *table, const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
+static void add_transaction(struct table *table, const struct ctl *ctl,
+                            const Tercet__V1__Transaction *transaction)
 {
     table_cell(table, "%s", transaction->gid);
     table_cell(table, "%s", view_state(transaction));
@@ -58,7 +61,7 @@ static void add_transaction(struct table *table, const struct ctl *ctl, const Te
         add_unresolved(table, transaction);
 }
 
-/* -- ls: pages -------------------------------------------------------------------------------------------------------- */
+/* -- ls: pages --------------------------------------------------------------------------------- */
 
 struct listing {
     struct ctl *ctl;
@@ -92,15 +95,18 @@ static void print_page(struct listing *listing, const Tercet__V1__ListResponse *
     listing->count += page->n_transactions;
 }
 
-/* Asks for smaller pages when one is more than a message holds: transactions may have 1,024 branches. */
-static int ask_page(Tercet__V1__ListResponse **page, struct listing *listing, Tercet__V1__ListRequest *request)
+/* Asks for smaller pages when one is more than a message holds: transactions may have 1,024
+ * branches. */
+static int ask_page(Tercet__V1__ListResponse **page, struct listing *listing,
+                    Tercet__V1__ListRequest *request)
 {
     ProtobufCMessage *reply = NULL;
     for (;;) {
         struct crpc_result result = {0};
         request->page_size = listing->page_size;
         int rc = ctl_ask(&reply, listing->ctl, "List", &request->base, &result);
-        bool is_too_big = rc == CRPC_ESTATUS && result.code == CRPC_RESOURCE_EXHAUSTED && listing->page_size > 1;
+        bool is_too_big =
+            rc == CRPC_ESTATUS && result.code == CRPC_RESOURCE_EXHAUSTED && listing->page_size > 1;
         int status = rc == 0 || is_too_big ? 0 : ctl_explain(listing->ctl, rc, &result);
         crpc_result_clear(&result);
         if (!is_too_big) {
@@ -136,7 +142,8 @@ static int list_page(struct listing *listing)
 
 static bool wants_more(const struct listing *listing)
 {
-    return listing->token[0] != '\0' && (listing->ctl->limit == 0 || listing->count < listing->ctl->limit);
+    return listing->token[0] != '\0' &&
+           (listing->ctl->limit == 0 || listing->count < listing->ctl->limit);
 }
 
 static void print_end(const struct listing *listing)
@@ -144,7 +151,8 @@ static void print_end(const struct listing *listing)
     const struct ctl *ctl = listing->ctl;
     bool is_filtered = ctl->state_count > 0 || ctl->is_parked || ctl->service != NULL;
     if (listing->count == 0 && listing->token[0] == '\0')
-        printf("no %s transactions%s\n", ctl->is_resolved ? "resolved" : "unresolved", is_filtered ? " match" : "");
+        printf("no %s transactions%s\n", ctl->is_resolved ? "resolved" : "unresolved",
+               is_filtered ? " match" : "");
     else if (listing->token[0] != '\0')
         printf("%" PRIu64 " shown; there may be more: --limit 0 shows all\n", listing->count);
 }
@@ -160,8 +168,12 @@ static void print_json_end(const struct listing *listing)
 int command_ls(struct ctl *ctl)
 {
     struct listing listing = {
-        .ctl = ctl, .page_size = PAGE_MAX, .token = ctl_format("%s", ""),
-        .table = {.headers = ctl->is_resolved ? resolved_headers : unresolved_headers, .column_count = 5, .cuts_last = true}};
+        .ctl = ctl,
+        .page_size = PAGE_MAX,
+        .token = ctl_format("%s", ""),
+        .table = {.headers = ctl->is_resolved ? resolved_headers : unresolved_headers,
+                  .column_count = 5,
+                  .cuts_last = true}};
     int status = list_page(&listing);
     while (status == 0 && wants_more(&listing))
         status = list_page(&listing);

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* -- participants ----------------------------------------------------------------------------------------------------- */
+/* -- participants ------------------------------------------------------------------------------ */
 
 static char *join(char **words, size_t count)
 {
@@ -23,9 +23,10 @@ static char *join(char **words, size_t count)
 static void add_state(struct table *table, const Tercet__V1__ParticipantStatus *participant)
 {
     bool is_missing = participant->n_instances == 0 && participant->target[0] == '\0';
-    char *breaker = participant->breaker_open
-                        ? ctl_format("BREAKER OPEN after %" PRIu32 " failures in a row", participant->failures)
-                        : ctl_format("%s", is_missing ? "nobody attached" : "ok");
+    char *breaker =
+        participant->breaker_open
+            ? ctl_format("BREAKER OPEN after %" PRIu32 " failures in a row", participant->failures)
+            : ctl_format("%s", is_missing ? "nobody attached" : "ok");
     table_cell(table, "%s%s", participant->paused ? "PAUSED, " : "", breaker);
     free(breaker);
 }
@@ -49,8 +50,8 @@ static void add_participant(struct table *table, const Tercet__V1__ParticipantSt
         table_note(table, "called at %s", participant->target);
     for (size_t i = 0; i < participant->n_instances; i++) {
         const Tercet__V1__Instance *instance = participant->instances[i];
-        table_note(table, "instance %s (%s): %" PRIu32 " of %" PRIu32 " calls", instance->name, instance->peer,
-                   instance->calls, instance->window);
+        table_note(table, "instance %s (%s): %" PRIu32 " of %" PRIu32 " calls", instance->name,
+                   instance->peer, instance->calls, instance->window);
     }
     if (participant->last_error[0] != '\0')
         table_note(table, "last error: %s", participant->last_error);
@@ -66,7 +67,8 @@ int command_participants(struct ctl *ctl)
     int status = ctl_call(&reply, ctl, "ListParticipants", &request.base);
     if (status != 0)
         return status;
-    const Tercet__V1__ListParticipantsResponse *list = (const Tercet__V1__ListParticipantsResponse *)reply;
+    const Tercet__V1__ListParticipantsResponse *list =
+        (const Tercet__V1__ListParticipantsResponse *)reply;
     if (ctl->is_json) {
         json_print_message(reply);
     } else if (list->n_participants == 0) {
@@ -80,9 +82,10 @@ int command_participants(struct ctl *ctl)
     return 0;
 }
 
-/* -- stats ------------------------------------------------------------------------------------------------------------ */
+/* -- stats ------------------------------------------------------------------------------------- */
 
-static void print_figure(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void print_figure(const char *label, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void print_figure(const char *label, const char *format, ...)
 {
     va_list values;
@@ -99,7 +102,9 @@ static void print_figure(const char *label, const char *format, ...)
 
 static void print_store(const Tercet__V1__Statistics *stats)
 {
-    double share = stats->store_bytes_max > 0 ? 100.0 * (double)stats->store_bytes_used / (double)stats->store_bytes_max : 0;
+    double share = stats->store_bytes_max > 0
+                       ? 100.0 * (double)stats->store_bytes_used / (double)stats->store_bytes_max
+                       : 0;
     print_figure("store used", "%s of %s (%.1f %%)", figure_size(stats->store_bytes_used).text,
                  figure_size(stats->store_bytes_max).text, share);
     print_figure("disk free", "%s", figure_size(stats->disk_free_bytes).text);

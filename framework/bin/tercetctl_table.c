@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tables for a terminal: columns as wide as their widest cell, the last one as wide as the screen still is.
+ * Tables for a terminal: columns as wide as their widest cell, the last one as wide as the screen
+ * still is.
  */
 #include "tercetctl.h"
 
@@ -8,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GAP 2        /* columns between two cells */
-#define LAST_MIN 20  /* a last cell is cut to no less; it gets a line of its own instead */
+#define GAP 2       /* columns between two cells */
+#define LAST_MIN 20 /* a last cell is cut to no less; it gets a line of its own instead */
 #define NOTE_INDENT 4
 
 static char *format_escaped(const char *format, va_list values)
@@ -50,7 +51,8 @@ void table_note(struct table *table, const char *format, ...)
     char *text = format_escaped(format, values);
     va_end(values);
     table->notes = ctl_resize(table->notes, (table->note_count + 1) * sizeof(*table->notes));
-    table->notes[table->note_count++] = (struct table_note){(table->cell_count - 1) / table->column_count, text};
+    table->notes[table->note_count++] =
+        (struct table_note){(table->cell_count - 1) / table->column_count, text};
 }
 
 /* Columns before the last one. */

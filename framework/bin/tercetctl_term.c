@@ -10,13 +10,13 @@
 #include <time.h>
 #include <wchar.h>
 
-/* -- Characters ------------------------------------------------------------------------------------------------------- */
+/* -- Characters -------------------------------------------------------------------------------- */
 
 /* Marks that turn the writing direction have no width but could make one text look like another. */
 static bool turns_direction(wchar_t code)
 {
-    return code == 0x061c || code == 0x200e || code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069);
+    return code == 0x061c || code == 0x200e || code == 0x200f ||
+           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
 struct term_char term_next(const char *text)
@@ -51,7 +51,8 @@ char *term_escape(const char *text)
 static size_t fitting(const char *text, size_t width)
 {
     const char *end = text;
-    for (struct term_char c = term_next(end); c.size != 0 && (size_t)c.width <= width; c = term_next(end)) {
+    for (struct term_char c = term_next(end); c.size != 0 && (size_t)c.width <= width;
+         c = term_next(end)) {
         width -= (size_t)c.width;
         end += c.size;
     }
@@ -104,7 +105,7 @@ void term_complain(const char *format, ...)
     free(plain);
 }
 
-/* -- Figures ---------------------------------------------------------------------------------------------------------- */
+/* -- Figures ----------------------------------------------------------------------------------- */
 
 struct figure figure_duration(int64_t ms)
 {

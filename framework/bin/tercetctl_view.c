@@ -20,7 +20,8 @@ const char *view_state(const Tercet__V1__Transaction *transaction)
 
 bool view_is_over(const Tercet__V1__Transaction *transaction)
 {
-    return transaction->state == TERCET__V1__STATE__CONFIRMED || transaction->state == TERCET__V1__STATE__CANCELLED;
+    return transaction->state == TERCET__V1__STATE__CONFIRMED ||
+           transaction->state == TERCET__V1__STATE__CANCELLED;
 }
 
 size_t view_done_count(const Tercet__V1__Transaction *transaction)
@@ -39,7 +40,7 @@ size_t view_parked_count(const Tercet__V1__Transaction *transaction)
     return count;
 }
 
-/* -- The head --------------------------------------------------------------------------------------------------------- */
+/* -- The head ---------------------------------------------------------------------------------- */
 
 /* "  label     text", escaped, wrapped. */
 static void print_fact(const char *label, const char *text)
@@ -55,7 +56,8 @@ static void print_head(const Tercet__V1__Transaction *transaction)
 {
     char *state = transaction->state == TERCET__V1__STATE__TRYING
                       ? ctl_format("TRYING: not decided yet")
-                      : ctl_format("%s: %s", view_state(transaction), tercet_cause_text((int)transaction->cause));
+                      : ctl_format("%s: %s", view_state(transaction),
+                                   tercet_cause_text((int)transaction->cause));
     char *number = ctl_format("%" PRIu64, transaction->number);
     char *title = ctl_format("transaction %s", transaction->gid);
     char *escaped = term_escape(title);
@@ -72,12 +74,13 @@ static void print_head(const Tercet__V1__Transaction *transaction)
     free(state);
 }
 
-/* -- The timeline ----------------------------------------------------------------------------------------------------- */
+/* -- The timeline ------------------------------------------------------------------------------ */
 
 /* A moment, and how long after (or before) another one it was. */
 static void print_moment(const char *label, int64_t ms, const char *relation, int64_t distance_ms)
 {
-    char *text = ctl_format("%s  %s %s", figure_time(ms).text, figure_duration(distance_ms).text, relation);
+    char *text =
+        ctl_format("%s  %s %s", figure_time(ms).text, figure_duration(distance_ms).text, relation);
     print_fact(label, text);
     free(text);
 }
@@ -116,11 +119,12 @@ static void print_timeline(const Tercet__V1__Transaction *transaction)
                      transaction->resolved_ms - transaction->decided_ms);
 }
 
-/* -- The branches ----------------------------------------------------------------------------------------------------- */
+/* -- The branches ------------------------------------------------------------------------------ */
 
 static const char *try_word(Tercet__V1__TryState state)
 {
-    static const char *const words[] = {"?", "own", "waiting", "calling", "done", "refused", "unknown"};
+    static const char *const words[] = {"?",    "own",     "waiting", "calling",
+                                        "done", "refused", "unknown"};
     return (size_t)state < sizeof(words) / sizeof(words[0]) ? words[state] : "?";
 }
 
@@ -136,15 +140,16 @@ static struct figure next_attempt(const Tercet__V1__BranchStatus *branch)
     if (branch->next_attempt_ms != 0)
         return figure_duration(branch->next_attempt_ms);
     if (is_decided ? branch->end_state == TERCET__V1__END_STATE__END_CALLING
-                      : branch->try_state == TERCET__V1__TRY_STATE__TRY_CALLING)
+                   : branch->try_state == TERCET__V1__TRY_STATE__TRY_CALLING)
         return (struct figure){"now"};
     if (is_decided ? branch->end_state == TERCET__V1__END_STATE__END_WAITING
-                      : branch->try_state == TERCET__V1__TRY_STATE__TRY_WAITING)
+                   : branch->try_state == TERCET__V1__TRY_STATE__TRY_WAITING)
         return (struct figure){"due"};
     return (struct figure){"-"};
 }
 
-static void add_notes(struct table *table, const Tercet__V1__Transaction *transaction, const Tercet__V1__BranchStatus *branch)
+static void add_notes(struct table *table, const Tercet__V1__Transaction *transaction,
+                      const Tercet__V1__BranchStatus *branch)
 {
     if (branch->settled)
         table_note(table, "settled by a person: %s", branch->reason);
@@ -156,15 +161,19 @@ static void add_notes(struct table *table, const Tercet__V1__Transaction *transa
         table_note(table, "BROKEN PROMISE: the participant's rows contradict the decision");
     if (!branch->parked)
         return;
-    table_note(table, "PARKED: remove the cause, then: tercetctl retry %s %" PRIu32, transaction->gid, branch->number);
-    table_note(table, "or put it right by hand, then: tercetctl settle %s %" PRIu32 " --reason TEXT", transaction->gid,
-               branch->number);
+    table_note(table, "PARKED: remove the cause, then: tercetctl retry %s %" PRIu32,
+               transaction->gid, branch->number);
+    table_note(table,
+               "or put it right by hand, then: tercetctl settle %s %" PRIu32 " --reason TEXT",
+               transaction->gid, branch->number);
 }
 
 static void print_branches(const Tercet__V1__Transaction *transaction)
 {
-    bool is_cancel = transaction->state == TERCET__V1__STATE__CANCELLING || transaction->state == TERCET__V1__STATE__CANCELLED;
-    const char *const headers[] = {"BRANCH", "TRY", is_cancel ? "CANCEL" : "CONFIRM", "FAILURES", "NEXT", "ACTION"};
+    bool is_cancel = transaction->state == TERCET__V1__STATE__CANCELLING ||
+                     transaction->state == TERCET__V1__STATE__CANCELLED;
+    const char *const headers[] = {"BRANCH",   "TRY",  is_cancel ? "CANCEL" : "CONFIRM",
+                                   "FAILURES", "NEXT", "ACTION"};
     struct table table = {.headers = headers, .column_count = sizeof(headers) / sizeof(headers[0])};
     if (transaction->n_branches == 0) {
         puts("\nno branches");

@@ -31,18 +31,23 @@ static const char usage[] =
     "  --data DIR              the store's directory; made when missing; one process at a time\n"
     "  --listen ADDRESS        host:port or unix:/path; may be repeated (default 127.0.0.1:7420);\n"
     "                          port 0 takes a free one\n"
-    "  --access FILE           who may call: lines \"role token\" or \"role identity:NAME\", with the roles\n"
-    "                          initiator, participant, admin, all. Without it everybody may do everything,\n"
+    "  --access FILE           who may call: lines \"role token\" or \"role identity:NAME\", with "
+    "the roles\n"
+    "                          initiator, participant, admin, all. Without it everybody may do "
+    "everything,\n"
     "                          which is permitted on loopback and unix sockets only\n"
     "  --tls-cert FILE         the server's certificate and\n"
     "  --tls-key FILE          key, PEM\n"
     "  --tls-ca FILE           clients must show a certificate signed by this CA\n"
-    "  --call-tls-ca FILE      participants that listen are called with TLS (but at unix sockets), and must show\n"
-    "                          a certificate signed by this CA; \"system\": by one of the system's roots\n"
+    "  --call-tls-ca FILE      participants that listen are called with TLS (but at unix sockets), "
+    "and must show\n"
+    "                          a certificate signed by this CA; \"system\": by one of the system's "
+    "roots\n"
     "  --call-tls-cert FILE    the certificate that is shown to them and\n"
     "  --call-tls-key FILE     its key, PEM\n"
     "  --retention DURATION    how long resolved transactions are kept (default 7d)\n"
-    "  --store-size SIZE       the most the store may hold (default 64G; the file grows as needed)\n"
+    "  --store-size SIZE       the most the store may hold (default 64G; the file grows as "
+    "needed)\n"
     "  --open-max N            unresolved transactions at most (default 1000000)\n"
     "  --call-timeout DURATION how long a participant has for an answer (default 10s)\n"
     "  --retry-base DURATION   longest pause before the first retry (default 100ms)\n"
@@ -55,7 +60,8 @@ static const char usage[] =
     "  --help, --version\n"
     "\n"
     "DURATION: 500ms, 10s, 5m, 2h, 7d. SIZE: 512M, 64G.\n"
-    "Exit status: 0 stopped by a signal, 1 could not start, 2 wrong options, 70 the store failed.\n";
+    "Exit status: 0 stopped by a signal, 1 could not start, 2 wrong options, 70 the store "
+    "failed.\n";
 
 struct arguments {
     struct tercet_coordinator_options options;
@@ -66,9 +72,10 @@ struct arguments {
     bool is_quiet;
 };
 
-/* -- Options ---------------------------------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
-__attribute__((noreturn)) static void bad_option(const char *name, const char *value, const char *wanted)
+__attribute__((noreturn)) static void bad_option(const char *name, const char *value,
+                                                 const char *wanted)
 {
     fprintf(stderr, "tercetd: --%s %s: %s\n", name, value, wanted);
     exit(2);
@@ -80,7 +87,8 @@ struct unit {
     int64_t factor;
 };
 
-static int64_t parse_scaled(const char *name, const char *value, const struct unit *units, const char *wanted)
+static int64_t parse_scaled(const char *name, const char *value, const struct unit *units,
+                            const char *wanted)
 {
     char *end;
     errno = 0;
@@ -95,14 +103,18 @@ static int64_t parse_scaled(const char *name, const char *value, const struct un
 
 static int64_t parse_duration(const char *name, const char *value)
 {
-    static const struct unit units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-    return parse_scaled(name, value, units, "a duration is a number with ms, s, m, h or d, such as 10s");
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+    return parse_scaled(name, value, units,
+                        "a duration is a number with ms, s, m, h or d, such as 10s");
 }
 
 static int64_t parse_size(const char *name, const char *value)
 {
-    static const struct unit units[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1LL << 40}, {NULL, 0}};
-    return parse_scaled(name, value, units, "a size is a number of bytes, or with K, M, G or T, such as 512M");
+    static const struct unit units[] = {{"", 1},        {"K", 1 << 10},   {"M", 1 << 20},
+                                        {"G", 1 << 30}, {"T", 1LL << 40}, {NULL, 0}};
+    return parse_scaled(name, value, units,
+                        "a size is a number of bytes, or with K, M, G or T, such as 512M");
 }
 
 static uint32_t parse_count(const char *name, const char *value)
@@ -130,9 +142,28 @@ static void add_listen(struct arguments *args, const char *address)
 }
 
 enum {
-    OPTION_DATA = 256, OPTION_LISTEN, OPTION_ACCESS, OPTION_CERT, OPTION_KEY, OPTION_CA, OPTION_CALL_CERT, OPTION_CALL_KEY, OPTION_CALL_CA, OPTION_RETENTION, OPTION_SIZE,
-    OPTION_OPEN_MAX, OPTION_CALL_TIMEOUT, OPTION_RETRY_BASE, OPTION_RETRY_CAP, OPTION_PARK_FAILURES, OPTION_PARK_AFTER,
-    OPTION_GRACE, OPTION_QUIET, OPTION_FAILPOINTS, OPTION_HELP, OPTION_VERSION
+    OPTION_DATA = 256,
+    OPTION_LISTEN,
+    OPTION_ACCESS,
+    OPTION_CERT,
+    OPTION_KEY,
+    OPTION_CA,
+    OPTION_CALL_CERT,
+    OPTION_CALL_KEY,
+    OPTION_CALL_CA,
+    OPTION_RETENTION,
+    OPTION_SIZE,
+    OPTION_OPEN_MAX,
+    OPTION_CALL_TIMEOUT,
+    OPTION_RETRY_BASE,
+    OPTION_RETRY_CAP,
+    OPTION_PARK_FAILURES,
+    OPTION_PARK_AFTER,
+    OPTION_GRACE,
+    OPTION_QUIET,
+    OPTION_FAILPOINTS,
+    OPTION_HELP,
+    OPTION_VERSION
 };
 
 static const struct option long_options[] = {
@@ -261,20 +292,26 @@ static void parse_arguments(struct arguments *args, int argc, char **argv)
         take_option(args, option, long_options[index].name, optarg);
     }
     if (optind < argc || args->options.data == NULL) {
-        fprintf(stderr, "tercetd: %s; see tercetd --help\n", optind < argc ? "there are no arguments but options" : "--data DIR is needed");
+        fprintf(stderr, "tercetd: %s; see tercetd --help\n",
+                optind < argc ? "there are no arguments but options" : "--data DIR is needed");
         exit(2);
     }
-    if ((args->cert_file == NULL) != (args->key_file == NULL) || (args->ca_file != NULL && args->cert_file == NULL)) {
-        fputs("tercetd: --tls-cert and --tls-key belong together, and --tls-ca needs both\n", stderr);
+    if ((args->cert_file == NULL) != (args->key_file == NULL) ||
+        (args->ca_file != NULL && args->cert_file == NULL)) {
+        fputs("tercetd: --tls-cert and --tls-key belong together, and --tls-ca needs both\n",
+              stderr);
         exit(2);
     }
-    if ((args->call_cert_file == NULL) != (args->call_key_file == NULL) || (args->call_cert_file != NULL && args->call_ca_file == NULL)) {
-        fputs("tercetd: --call-tls-cert and --call-tls-key belong together, and need --call-tls-ca\n", stderr);
+    if ((args->call_cert_file == NULL) != (args->call_key_file == NULL) ||
+        (args->call_cert_file != NULL && args->call_ca_file == NULL)) {
+        fputs(
+            "tercetd: --call-tls-cert and --call-tls-key belong together, and need --call-tls-ca\n",
+            stderr);
         exit(2);
     }
 }
 
-/* -- Running ---------------------------------------------------------------------------------------------------------------- */
+/* -- Running ----------------------------------------------------------------------------------- */
 
 static const char *read_file(const char *path)
 {
@@ -302,7 +339,8 @@ static void free_files(struct tercet_coordinator_options *options)
 static void read_files(struct arguments *args)
 {
     struct tercet_coordinator_options *options = &args->options;
-    bool uses_system_roots = args->call_ca_file != NULL && strcmp(args->call_ca_file, "system") == 0;
+    bool uses_system_roots =
+        args->call_ca_file != NULL && strcmp(args->call_ca_file, "system") == 0;
     options->access = read_file(args->access_file);
     options->tls_cert = read_file(args->cert_file);
     options->tls_key = read_file(args->key_file);
@@ -327,7 +365,8 @@ static void print_log(enum tercet_log_level level, const char *text, void *ctx)
     fprintf(stderr, "%s.%03ldZ %s %s\n", time, now.tv_nsec / 1000000, names[level], text);
 }
 
-/* Nothing may be acknowledged any more: no clean shutdown, which would wait for what cannot come. */
+/* Nothing may be acknowledged any more: no clean shutdown, which would wait for what cannot
+ * come. */
 static void exit_failed(const char *text, void *ctx)
 {
     (void)text;
@@ -384,7 +423,8 @@ int main(int argc, char **argv)
     args.options.on_failed = exit_failed;
     int rc = tercet_coordinator_open(&coordinator, &args.options, text);
     if (rc != 0) {
-        fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc), tercet_error_name(rc));
+        fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc),
+                tercet_error_name(rc));
         free_files(&args.options);
         return 1;
     }

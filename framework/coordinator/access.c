@@ -30,7 +30,10 @@ static unsigned role_of(const char *word)
     static const struct {
         const char *word;
         unsigned roles;
-    } roles[] = {{"initiator", ROLE_INITIATOR}, {"participant", ROLE_PARTICIPANT}, {"admin", ROLE_ADMIN}, {"all", ROLE_ALL}};
+    } roles[] = {{"initiator", ROLE_INITIATOR},
+                 {"participant", ROLE_PARTICIPANT},
+                 {"admin", ROLE_ADMIN},
+                 {"all", ROLE_ALL}};
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (strcmp(word, roles[i].word) == 0)
             return roles[i].roles;
@@ -63,7 +66,9 @@ static int read_lines(struct access *access, char *lines, char text[TERCET_TEXT_
         line[strcspn(line, "\r")] = '\0';
         if (line[0] == '\0' || line[0] == '#')
             continue;
-        const char *wrong = access->count == ACCESS_LINES_MAX ? "at most 1000 lines" : read_line(&access->rules[access->count], line);
+        const char *wrong = access->count == ACCESS_LINES_MAX
+                                ? "at most 1000 lines"
+                                : read_line(&access->rules[access->count], line);
         if (wrong != NULL) {
             snprintf(text, TERCET_TEXT_MAX, "access rules, line %d: %s", number, wrong);
             return TERCET_INVALID;
@@ -107,11 +112,12 @@ void access_free(struct access *access)
     free(access);
 }
 
-/* The roles that may call a method; health is for everybody who has any role. What Admin.Show shows, its role may also get,
- * await and watch. */
+/* The roles that may call a method; health is for everybody who has any role. What Admin.Show
+ * shows, its role may also get, await and watch. */
 static unsigned roles_for(const char *method)
 {
-    static const char *const shown[] = {"/tercet.v1.Coordinator/Get", "/tercet.v1.Coordinator/Await",
+    static const char *const shown[] = {"/tercet.v1.Coordinator/Get",
+                                        "/tercet.v1.Coordinator/Await",
                                         "/tercet.v1.Coordinator/Watch"};
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
         if (strcmp(method, shown[i]) == 0)
@@ -141,14 +147,16 @@ static unsigned roles_of_call(const struct access *access, struct crpc_call *cal
     struct crpc_bytes header = {NULL, 0};
     const char *identity = crpc_call_identity(call);
     unsigned roles = 0;
-    bool has_token = crpc_call_metadata_get(call, "authorization", &header) && header.size > sizeof(prefix) - 1 &&
+    bool has_token = crpc_call_metadata_get(call, "authorization", &header) &&
+                     header.size > sizeof(prefix) - 1 &&
                      memcmp(header.data, prefix, sizeof(prefix) - 1) == 0;
     for (size_t i = 0; i < access->count; i++) {
         const struct rule *rule = &access->rules[i];
         if (rule->is_identity && identity != NULL && strcmp(rule->secret, identity) == 0)
             roles |= rule->roles;
         if (!rule->is_identity && has_token &&
-            is_same_secret(rule->secret, (const char *)header.data + sizeof(prefix) - 1, header.size - sizeof(prefix) + 1))
+            is_same_secret(rule->secret, (const char *)header.data + sizeof(prefix) - 1,
+                           header.size - sizeof(prefix) + 1))
             roles |= rule->roles;
     }
     return roles;
@@ -162,9 +170,12 @@ bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx
     unsigned roles = roles_of_call(access, call);
     if ((roles & roles_for(crpc_call_method(call))) != 0)
         return true;
-    *why = roles == 0 ? (struct crpc_status){.code = CRPC_UNAUTHENTICATED,
-                                             .message = "no known token (metadata \"authorization: Bearer ...\") or certificate"}
-                      : (struct crpc_status){.code = CRPC_PERMISSION_DENIED,
-                                             .message = "this token or certificate has not the role for this method"};
+    *why = roles == 0
+               ? (struct crpc_status){.code = CRPC_UNAUTHENTICATED,
+                                      .message = "no known token (metadata \"authorization: Bearer "
+                                                 "...\") or certificate"}
+               : (struct crpc_status){
+                     .code = CRPC_PERMISSION_DENIED,
+                     .message = "this token or certificate has not the role for this method"};
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who may call what: roles initiator, participant and admin, proved by a token or by a certificate's name. The same rules on every port
- * and for every method, health and reflection too.
+ * Who may call what: roles initiator, participant and admin, proved by a token or by a
+ * certificate's name. The same rules on every port and for every method, health and reflection too.
  */
 #ifndef TERCET_ACCESS_H
 #define TERCET_ACCESS_H
@@ -13,7 +13,8 @@
 
 struct access;
 
-/* Reads the lines of tercet_coordinator_options.access; NULL: everybody may do everything. TERCET_INVALID with a text that names the line. */
+/* Reads the lines of tercet_coordinator_options.access; NULL: everybody may do everything.
+ * TERCET_INVALID with a text that names the line. */
 int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX]);
 void access_free(struct access *access);
 

@@ -14,24 +14,28 @@
 
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
-#define PAGE_BYTES_MAX (1024u * 1024) /* a page ends behind it: gRPC's clients take messages of 4 MiB */
-#define SCAN_MAX 100000 /* transactions looked at for one page, so that a filter does not hold up the others */
-#define SCAN_COLD 10    /* of them is one that has to be loaded */
+/* a page ends behind it: gRPC's clients take messages of 4 MiB */
+#define PAGE_BYTES_MAX (1024u * 1024)
+/* transactions looked at for one page, so that a filter does not hold up the others */
+#define SCAN_MAX 100000
+#define SCAN_COLD 10 /* of them is one that has to be loaded */
 
-static void answer(struct coordinator *c, struct caller *caller, int error, const char *text, const ProtobufCMessage *message)
+static void answer(struct coordinator *c, struct caller *caller, int error, const char *text,
+                   const ProtobufCMessage *message)
 {
     struct reply reply = {error, text, message};
     struct answer encoded = caller_encode(caller, &c->scratch, 0, &reply);
     caller_deliver(caller, &encoded);
 }
 
-static void answer_entry(struct coordinator *c, struct caller *caller, struct entry *entry, int error, const char *text)
+static void answer_entry(struct coordinator *c, struct caller *caller, struct entry *entry,
+                         int error, const char *text)
 {
     struct reply reply = {error, text, &snapshot_of_entry(c, &c->scratch, entry)->base};
     batch_answer(c, caller, 0, &reply, entry);
 }
 
-/* -- Listing --------------------------------------------------------------------------------------------------------------- */
+/* -- Listing ----------------------------------------------------------------------------------- */
 
 struct page {
     struct coordinator *c;
@@ -76,14 +80,15 @@ static void page_add(struct page *page, Tercet__V1__Transaction *transaction)
     page->bytes += protobuf_c_message_get_packed_size(&transaction->base);
 }
 
-/* false: the entry cannot be loaded. What the filters by state and --parked leave out, most of a million, gets no view made of it, and
- * by state it is not even loaded. */
+/* false: the entry cannot be loaded. What the filters by state and --parked leave out, most of a
+ * million, gets no view made of it, and by state it is not even loaded. */
 static bool page_look_at(struct page *page, struct entry *entry)
 {
     struct coordinator *c = page->c;
     page->last_number = entry->number;
     if (entry->is_lazy)
-        batch_force(c, entry); /* what is shown, or left out, must not be taken back by a crash (S2, S10) */
+        /* what is shown, or left out, must not be taken back by a crash (S2, S10) */
+        batch_force(c, entry);
     if (!has_state(page->request, entry->txn.state))
         return true;
     if (!owner_warm(c, entry, WARM_AHEAD))
@@ -154,8 +159,10 @@ static void list_unresolved(struct page *page, uint64_t after, char token[64])
 static int add_resolved(uint64_t number, const void *value, size_t size, void *ctx)
 {
     struct page *page = ctx;
-    Tercet__Store__V1__Resolved *resolved = (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value, size);
-    if (resolved == NULL || resolved->state == NULL || resolved->n_actions != resolved->state->n_branches)
+    Tercet__Store__V1__Resolved *resolved =
+        (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value, size);
+    if (resolved == NULL || resolved->state == NULL ||
+        resolved->n_actions != resolved->state->n_branches)
         return STORE_CORRUPT;
     Tercet__V1__Transaction *view = snapshot_of_resolved(&page->c->scratch, number, resolved);
     size_t packed = protobuf_c_message_get_packed_size(&view->base);
@@ -163,7 +170,8 @@ static int add_resolved(uint64_t number, const void *value, size_t size, void *c
     protobuf_c_message_pack(&view->base, bytes);
     crpc_message_free(&resolved->base);
     ProtobufCMessage *copy = NULL;
-    if (crpc_message_decode(&copy, &tercet__v1__transaction__descriptor, (struct crpc_bytes){bytes, packed}, 0) != 0)
+    if (crpc_message_decode(&copy, &tercet__v1__transaction__descriptor,
+                            (struct crpc_bytes){bytes, packed}, 0) != 0)
         return STORE_NOMEM;
     size_t before = page->count;
     page_add(page, (Tercet__V1__Transaction *)copy);
@@ -180,11 +188,13 @@ static int list_resolved(struct page *page, struct store_cursor cursor, char tok
     while (rc > 0 && page_has_room(page, scanned++))
         rc = store_page(page->c->store, &cursor, 1, add_resolved, page);
     if (rc > 0)
-        snprintf(token, 64, "r%lld.%llu", (long long)cursor.bucket_ms, (unsigned long long)cursor.number);
+        snprintf(token, 64, "r%lld.%llu", (long long)cursor.bucket_ms,
+                 (unsigned long long)cursor.number);
     return rc < 0 ? rc : 0;
 }
 
-static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after, struct store_cursor *cursor)
+static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after,
+                        struct store_cursor *cursor)
 {
     long long bucket = 0;
     unsigned long long number = 0;
@@ -202,16 +212,22 @@ static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after,
     return false;
 }
 
-static void list(struct coordinator *c, struct caller *caller, const Tercet__V1__ListRequest *request)
+static void list(struct coordinator *c, struct caller *caller,
+                 const Tercet__V1__ListRequest *request)
 {
     Tercet__V1__ListResponse response = TERCET__V1__LIST_RESPONSE__INIT;
-    struct page page = {.c = c, .request = request, .limit = request->page_size != 0 ? request->page_size : PAGE_DEFAULT};
+    struct page page = {.c = c,
+                        .request = request,
+                        .limit = request->page_size != 0 ? request->page_size : PAGE_DEFAULT};
     struct store_cursor cursor = {0};
     uint64_t after = 0;
     char token[64] = "";
     int rc = 0;
     if (page.limit > PAGE_MAX || !parse_token(request, &after, &cursor)) {
-        answer(c, caller, TERCET_INVALID, page.limit > PAGE_MAX ? "page_size is at most 1000" : "page_token is not one of ours", NULL);
+        answer(c, caller, TERCET_INVALID,
+               page.limit > PAGE_MAX ? "page_size is at most 1000"
+                                     : "page_token is not one of ours",
+               NULL);
         return;
     }
     page.items = arena_alloc(&c->scratch, page.limit * sizeof(*page.items));
@@ -226,22 +242,28 @@ static void list(struct coordinator *c, struct caller *caller, const Tercet__V1_
     response.n_transactions = page.count;
     response.transactions = page.items;
     response.next_page_token = token;
-    struct reply reply = {rc == 0 ? 0 : rc == STORE_CORRUPT ? TERCET_FORMAT : TERCET_STORE, rc == 0 ? NULL : store_strerror(rc), &response.base};
+    struct reply reply = {rc == 0               ? 0
+                          : rc == STORE_CORRUPT ? TERCET_FORMAT
+                                                : TERCET_STORE,
+                          rc == 0 ? NULL : store_strerror(rc), &response.base};
     batch_answer(c, caller, 0, &reply, NULL);
     for (size_t i = 0; request->resolved && i < page.count; i++)
         crpc_message_free(&page.items[i]->base);
 }
 
-/* -- Participants ------------------------------------------------------------------------------------------------------------ */
+/* -- Participants ------------------------------------------------------------------------------ */
 
-static Tercet__V1__Instance **list_instances(struct arena *arena, const struct service *service, size_t *count)
+static Tercet__V1__Instance **list_instances(struct arena *arena, const struct service *service,
+                                             size_t *count)
 {
     *count = 0;
-    for (const struct instance *instance = service->instances; instance != NULL; instance = instance->next)
+    for (const struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next)
         (*count)++;
     Tercet__V1__Instance **pointers = arena_alloc(arena, *count * sizeof(*pointers));
     size_t i = 0;
-    for (struct instance *instance = service->instances; instance != NULL; instance = instance->next) {
+    for (struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next) {
         pointers[i] = arena_alloc(arena, sizeof(Tercet__V1__Instance));
         tercet__v1__instance__init(pointers[i]);
         pointers[i]->name = instance->name;
@@ -257,13 +279,15 @@ static Tercet__V1__Instance **list_instances(struct arena *arena, const struct s
 static char **union_of_actions(struct arena *arena, const struct service *service, size_t *count)
 {
     size_t room = service->action_count;
-    for (const struct instance *instance = service->instances; instance != NULL; instance = instance->next)
+    for (const struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next)
         room += instance->action_count;
     char **actions = arena_alloc(arena, room * sizeof(char *));
     *count = 0;
     for (size_t i = 0; i < service->action_count; i++)
         actions[(*count)++] = service->actions[i];
-    for (const struct instance *instance = service->instances; instance != NULL; instance = instance->next)
+    for (const struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next)
         for (size_t i = 0; i < instance->action_count; i++) {
             bool is_known = false;
             for (size_t k = 0; k < *count && !is_known; k++)
@@ -274,7 +298,8 @@ static char **union_of_actions(struct arena *arena, const struct service *servic
     return actions;
 }
 
-static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena, struct service *service)
+static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena,
+                                                         struct service *service)
 {
     Tercet__V1__ParticipantStatus *out = arena_alloc(arena, sizeof(*out));
     tercet__v1__participant_status__init(out);
@@ -294,13 +319,14 @@ static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena, st
 static void list_participants(struct coordinator *c, struct caller *caller)
 {
     Tercet__V1__ListParticipantsResponse response = TERCET__V1__LIST_PARTICIPANTS_RESPONSE__INIT;
-    response.participants = arena_alloc(&c->scratch, c->dispatch.service_count * sizeof(*response.participants));
+    response.participants =
+        arena_alloc(&c->scratch, c->dispatch.service_count * sizeof(*response.participants));
     for (struct service *service = c->dispatch.services; service != NULL; service = service->next)
         response.participants[response.n_participants++] = participant_status(&c->scratch, service);
     answer(c, caller, 0, NULL, &response.base);
 }
 
-/* -- Writing a service down ---------------------------------------------------------------------------------------------------- */
+/* -- Writing a service down -------------------------------------------------------------------- */
 
 static void write_service(struct coordinator *c, const char *name)
 {
@@ -320,12 +346,14 @@ static void write_service(struct coordinator *c, const char *name)
     batch_put_meta(c, key, record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
 }
 
-static void register_target(struct coordinator *c, struct caller *caller, const Tercet__V1__RegisterRequest *request)
+static void register_target(struct coordinator *c, struct caller *caller,
+                            const Tercet__V1__RegisterRequest *request)
 {
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
     const char *wrong = request->target[0] != '\0' ? check_target(request->target) : NULL;
     if (wrong == NULL)
-        wrong = dispatch_register(c, request->service, request->actions, request->n_actions, request->target);
+        wrong = dispatch_register(c, request->service, request->actions, request->n_actions,
+                                  request->target);
     if (wrong != NULL) {
         answer(c, caller, TERCET_INVALID, wrong, NULL);
         return;
@@ -335,26 +363,30 @@ static void register_target(struct coordinator *c, struct caller *caller, const 
     batch_answer(c, caller, 0, &reply, NULL);
 }
 
-static void pause_service(struct coordinator *c, struct caller *caller, const Tercet__V1__PauseRequest *request)
+static void pause_service(struct coordinator *c, struct caller *caller,
+                          const Tercet__V1__PauseRequest *request)
 {
     Tercet__V1__PauseResponse response = TERCET__V1__PAUSE_RESPONSE__INIT;
     struct service *service = dispatch_find(c, request->service);
     if (service == NULL) {
-        answer(c, caller, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants", NULL);
+        answer(c, caller, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants",
+               NULL);
         return;
     }
-    owner_log(c, TERCET_LOG_WARNING, "%s: %s by an operator", service->name, request->paused ? "paused" : "resumed");
+    owner_log(c, TERCET_LOG_WARNING, "%s: %s by an operator", service->name,
+              request->paused ? "paused" : "resumed");
     dispatch_pause(c, service, request->paused);
     write_service(c, request->service);
     struct reply reply = {.message = &response.base};
     batch_answer(c, caller, 0, &reply, NULL);
 }
 
-/* -- Settling --------------------------------------------------------------------------------------------------------------- */
+/* -- Settling ---------------------------------------------------------------------------------- */
 
-/* The unresolved transaction, or NULL after having answered: a resolved one as it is, but one that ended in the state
- * `refused` (0: none) is told that it was decided otherwise. */
-static struct entry *find_open(struct coordinator *c, struct caller *caller, const char *gid, unsigned refused)
+/* The unresolved transaction, or NULL after having answered: a resolved one as it is, but one that
+ * ended in the state `refused` (0: none) is told that it was decided otherwise. */
+static struct entry *find_open(struct coordinator *c, struct caller *caller, const char *gid,
+                               unsigned refused)
 {
     struct found found;
     const char *text = NULL;
@@ -362,7 +394,8 @@ static struct entry *find_open(struct coordinator *c, struct caller *caller, con
     if (error == 0 && found.resolved != NULL && found.resolved->state->state == refused)
         error = TERCET_DECIDED;
     if (error == 0 && found.resolved != NULL) {
-        struct reply reply = {0, NULL, &snapshot_of_resolved(&c->scratch, found.number, found.resolved)->base};
+        struct reply reply = {
+            0, NULL, &snapshot_of_resolved(&c->scratch, found.number, found.resolved)->base};
         struct answer encoded = caller_encode(caller, &c->scratch, 0, &reply);
         caller_deliver(caller, &encoded);
     } else if (error != 0) {
@@ -375,18 +408,23 @@ static struct entry *find_open(struct coordinator *c, struct caller *caller, con
 
 static const char no_branch[] = "the transaction has no branch with this number";
 
-static void retry(struct coordinator *c, struct caller *caller, const Tercet__V1__RetryRequest *request)
+static void retry(struct coordinator *c, struct caller *caller,
+                  const Tercet__V1__RetryRequest *request)
 {
     struct entry *entry = find_open(c, caller, request->gid, 0);
     if (entry == NULL)
         return;
-    int error = plan_error_of_core(owner_step(c, entry, (struct txn_event){.kind = TXN_RETRY, .number = request->branch}));
+    int error = plan_error_of_core(
+        owner_step(c, entry, (struct txn_event){.kind = TXN_RETRY, .number = request->branch}));
     answer_entry(c, caller, entry, error, error == 0 ? NULL : no_branch);
 }
 
-static void settle(struct coordinator *c, struct caller *caller, const Tercet__V1__SettleRequest *request)
+static void settle(struct coordinator *c, struct caller *caller,
+                   const Tercet__V1__SettleRequest *request)
 {
-    const char *wrong = request->reason[0] == '\0' ? "say why: the reason is kept with the transaction" : check_text(request->reason);
+    const char *wrong = request->reason[0] == '\0'
+                            ? "say why: the reason is kept with the transaction"
+                            : check_text(request->reason);
     if (wrong != NULL) {
         answer(c, caller, TERCET_INVALID, wrong, NULL);
         return;
@@ -399,34 +437,41 @@ static void settle(struct coordinator *c, struct caller *caller, const Tercet__V
         struct branch_info *info = entry_info(entry, branch);
         free(info->reason);
         info->reason = must_strdup(request->reason);
-        owner_log(c, TERCET_LOG_WARNING, "settled by an operator: transaction %s branch %u: %s", entry->gid, branch->number,
-                  request->reason);
+        owner_log(c, TERCET_LOG_WARNING, "settled by an operator: transaction %s branch %u: %s",
+                  entry->gid, branch->number, request->reason);
     }
-    int error = plan_error_of_core(owner_step(c, entry, (struct txn_event){.kind = TXN_SETTLE, .number = request->branch}));
-    answer_entry(c, caller, entry, error, error == TERCET_NOT_READY ? "only a parked branch can be settled by hand" : no_branch);
+    int error = plan_error_of_core(
+        owner_step(c, entry, (struct txn_event){.kind = TXN_SETTLE, .number = request->branch}));
+    answer_entry(c, caller, entry, error,
+                 error == TERCET_NOT_READY ? "only a parked branch can be settled by hand"
+                                           : no_branch);
 }
 
-static void decide(struct coordinator *c, struct caller *caller, const Tercet__V1__DecideRequest *request)
+static void decide(struct coordinator *c, struct caller *caller,
+                   const Tercet__V1__DecideRequest *request)
 {
     const char *wrong = check_text(request->reason);
     if (wrong != NULL) {
         answer(c, caller, TERCET_INVALID, wrong, NULL);
         return;
     }
-    struct entry *entry = find_open(c, caller, request->gid, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
+    struct entry *entry =
+        find_open(c, caller, request->gid, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
     if (entry == NULL)
         return;
     if (!request->confirm)
         plan_keep_reason(entry, request->reason);
-    struct txn_event event = {.kind = request->confirm ? TXN_CONFIRM : TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR};
+    struct txn_event event = {.kind = request->confirm ? TXN_CONFIRM : TXN_CANCEL,
+                              .cause = TXN_CAUSE_OPERATOR};
     int error = plan_error_of_core(owner_step(c, entry, event));
     owner_log(c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
               request->confirm ? "confirm" : "cancel", entry->gid,
-              request->reason[0] != '\0' ? request->reason : "no reason given", tercet_strerror(error));
+              request->reason[0] != '\0' ? request->reason : "no reason given",
+              tercet_strerror(error));
     answer_entry(c, caller, entry, error, NULL);
 }
 
-/* -- Statistics -------------------------------------------------------------------------------------------------------------- */
+/* -- Statistics -------------------------------------------------------------------------------- */
 
 static void statistics(struct coordinator *c, struct caller *caller)
 {
@@ -455,7 +500,8 @@ static void statistics(struct coordinator *c, struct caller *caller)
     answer(c, caller, 0, NULL, &out.base);
 }
 
-void admin_handle(struct coordinator *c, struct caller *caller, enum method method, const ProtobufCMessage *message)
+void admin_handle(struct coordinator *c, struct caller *caller, enum method method,
+                  const ProtobufCMessage *message)
 {
     switch (method) {
     case METHOD_REGISTER:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One line a parked branch, but not a million of them at once when a participant has been down for long: past ALARMS_A_SECOND they are
- * counted, and the count is one line. No clock of its own.
+ * One line a parked branch, but not a million of them at once when a participant has been down for
+ * long: past ALARMS_A_SECOND they are counted, and the count is one line. No clock of its own.
  */
 #ifndef TERCET_ALARM_H
 #define TERCET_ALARM_H

@@ -15,19 +15,20 @@ struct arena {
     size_t used;                /* of the first */
 };
 
-/* Memory aligned for anything. Never NULL: the process ends when there is none, as a coordinator that cannot write a
- * decision down must. */
+/* Memory aligned for anything. Never NULL: the process ends when there is none, as a coordinator
+ * that cannot write a decision down must. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_copy(struct arena *arena, const void *data, size_t size);
 /* The message's bytes behind a head that the caller fills. */
-struct crpc_bytes arena_pack(struct arena *arena, size_t head_size, const ProtobufCMessage *message);
+struct crpc_bytes arena_pack(struct arena *arena, size_t head_size,
+                             const ProtobufCMessage *message);
 
 /* Frees everything but one block for the next use. */
 void arena_reset(struct arena *arena);
 void arena_free(struct arena *arena);
 
-/* malloc, calloc and strdup for what must not fail, for the same reason; and what they do: passes memory on, ends the process
- * for NULL. */
+/* malloc, calloc and strdup for what must not fail, for the same reason; and what they do: passes
+ * memory on, ends the process for NULL. */
 void *or_die(void *memory);
 void *must_alloc(size_t size);
 void *must_realloc(void *data, size_t size);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- The committer --------------------------------------------------------------------------------------------------- */
+/* -- The committer ----------------------------------------------------------------------------- */
 
 static struct batch *next_submitted(struct batcher *batcher)
 {
@@ -28,7 +28,8 @@ static struct batch *next_submitted(struct batcher *batcher)
 int batch_commit(struct coordinator *c, const struct batch *batch)
 {
     int rc;
-    FAILPOINT_AROUND("commit", rc = store_commit(c->store, 0, c->epoch, batch->ops, batch->op_count));
+    FAILPOINT_AROUND("commit",
+                     rc = store_commit(c->store, 0, c->epoch, batch->ops, batch->op_count));
     return rc;
 }
 
@@ -106,7 +107,7 @@ void batcher_free(struct coordinator *c)
     pthread_mutex_destroy(&batcher->lock);
 }
 
-/* -- Writes ------------------------------------------------------------------------------------------------------------ */
+/* -- Writes ------------------------------------------------------------------------------------ */
 
 static struct store_op *add_op(struct batch *batch, enum store_op_kind kind)
 {
@@ -167,7 +168,8 @@ void batch_lazy(struct coordinator *c, struct entry *entry)
     batcher->lazy_count++;
 }
 
-void batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch)
+void batch_put_branch(struct coordinator *c, const struct entry *entry,
+                      const struct txn_branch *branch)
 {
     struct batch *batch = c->batcher.filling;
     struct crpc_bytes record = record_of_branch(&batch->arena, entry, branch);
@@ -244,8 +246,8 @@ static int compare_ops(const void *left, const void *right)
     return a->part < b->part ? -1 : a->part > b->part;
 }
 
-/* Growing keys are what the store is fast with. The kinds are in an order that makes sorting safe: a number is put before it
- * is resolved, and a meta record is written once a batch. */
+/* Growing keys are what the store is fast with. The kinds are in an order that makes sorting safe:
+ * a number is put before it is resolved, and a meta record is written once a batch. */
 static void close_batch(struct coordinator *c, struct batch *batch)
 {
     struct entry *entry = batch->dirty;
@@ -276,8 +278,8 @@ int64_t batch_due_ms(const struct coordinator *c)
 static bool lazy_has_come_to(const struct coordinator *c, size_t count, int64_t ms)
 {
     const struct batcher *batcher = &c->batcher;
-    return batcher->lazy != NULL &&
-           (c->is_stopping || batcher->lazy_count >= count || c->now_ms >= batcher->lazy_since_ms + ms);
+    return batcher->lazy != NULL && (c->is_stopping || batcher->lazy_count >= count ||
+                                     c->now_ms >= batcher->lazy_since_ms + ms);
 }
 
 void batch_submit(struct coordinator *c)
@@ -301,10 +303,11 @@ void batch_submit(struct coordinator *c)
     pthread_cond_signal(&batcher->changed);
 }
 
-/* -- Effects ----------------------------------------------------------------------------------------------------------- */
+/* -- Effects ----------------------------------------------------------------------------------- */
 
-/* The batch that must be durable before anything is said of the entry; NULL: nothing of it is pending. What is lazily
- * pending is forced now, so that nobody is told what a crash could take back (S10). */
+/* The batch that must be durable before anything is said of the entry; NULL: nothing of it is
+ * pending. What is lazily pending is forced now, so that nobody is told what a crash could take
+ * back (S10). */
 static struct batch *holding_batch(struct coordinator *c, struct entry *entry)
 {
     struct batcher *batcher = &c->batcher;
@@ -330,7 +333,8 @@ static struct effect *add_effect(struct batch *batch, enum effect_kind kind)
     return effect;
 }
 
-void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry)
+void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                  const struct reply *reply, struct entry *entry)
 {
     if (!caller_takes(caller))
         return; /* an answer may have a megabyte */
@@ -351,8 +355,8 @@ void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, con
         caller_refuse(caller);
 }
 
-void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot, bool is_last,
-                 struct entry *entry)
+void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot,
+                 bool is_last, struct entry *entry)
 {
     struct batch *batch = holding_batch(c, entry);
     struct crpc_bytes bytes = arena_pack(batch != NULL ? &batch->arena : &c->scratch, 0, snapshot);
@@ -367,7 +371,8 @@ void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMe
     effect->is_last = is_last;
 }
 
-void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind, uint32_t attempt)
+void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind,
+                uint32_t attempt)
 {
     struct batcher *batcher = &c->batcher;
     if (entry->write_seq <= batcher->durable_seq) {
@@ -375,7 +380,8 @@ void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enu
         return;
     }
     bool is_in_flight = batcher->in_flight != NULL && entry->write_seq == batcher->in_flight->seq;
-    struct effect *effect = add_effect(is_in_flight ? batcher->in_flight : batcher->filling, EFFECT_CALL);
+    struct effect *effect =
+        add_effect(is_in_flight ? batcher->in_flight : batcher->filling, EFFECT_CALL);
     effect->entry = entry;
     effect->branch = branch;
     effect->attempt = attempt;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Group commit. What one turn after another wants written is collected in the batch being filled, while the committer
- * makes the batch before it durable with one sync. What depends on a batch, answers and calls, is held with it and
- * released when it is durable. Several states of one transaction within a batch collapse into one write.
+ * Group commit. What one turn after another wants written is collected in the batch being filled,
+ * while the committer makes the batch before it durable with one sync. What depends on a batch,
+ * answers and calls, is held with it and released when it is durable. Several states of one
+ * transaction within a batch collapse into one write.
  *
- *   forced   the transaction is written with this batch, and a batch with something forced is committed at once
- *   lazy     written with a later batch that is there anyway, when there are LAZY_RIDE_COUNT or they are LAZY_RIDE_MS old: each
- *            batch that ends transactions writes more pages, as many for one as for thirty. With a batch of its own at the
- *            latest LAZY_MAX_MS later. Losing it costs one repeated call
+ *   forced   the transaction is written with this batch, and a batch with something forced is
+ * committed at once lazy     written with a later batch that is there anyway, when there are
+ * LAZY_RIDE_COUNT or they are LAZY_RIDE_MS old: each batch that ends transactions writes more
+ * pages, as many for one as for thirty. With a batch of its own at the latest LAZY_MAX_MS later.
+ * Losing it costs one repeated call
  */
 #ifndef TERCET_BATCH_H
 #define TERCET_BATCH_H
@@ -34,8 +36,8 @@ struct effect {
     enum effect_kind kind;
     struct caller *caller; /* a reference */
     struct answer answer;
-    bool is_last;          /* EFFECT_WATCH */
-    struct entry *entry;   /* EFFECT_CALL */
+    bool is_last;        /* EFFECT_WATCH */
+    struct entry *entry; /* EFFECT_CALL */
     uint32_t branch;
     uint32_t attempt;
     enum tercet_kind call_kind;
@@ -47,8 +49,9 @@ struct batch {
     struct store_op *ops;
     size_t op_count;
     size_t op_capacity;
-    struct entry *dirty;   /* to be encoded when the batch is closed */
-    struct entry *over;    /* resolved with this batch: forgotten when it is durable (linked by dirty_next) */
+    struct entry *dirty; /* to be encoded when the batch is closed */
+    /* resolved with this batch: forgotten when it is durable (linked by dirty_next) */
+    struct entry *over;
     struct effect *first;
     struct effect **last_next;
     bool is_forced;
@@ -71,8 +74,9 @@ struct batcher {
     bool is_stopping;
 };
 
-/* With the committer's thread, or without it: then who has called batcher_init takes what batch_submit leaves in `submitted`, commits
- * it, and posts EVENT_COMMITTED with what batch_commit returns. */
+/* With the committer's thread, or without it: then who has called batcher_init takes what
+ * batch_submit leaves in `submitted`, commits it, and posts EVENT_COMMITTED with what batch_commit
+ * returns. */
 void batcher_init(struct coordinator *c);
 void batcher_free(struct coordinator *c);
 int batcher_start(struct coordinator *c);
@@ -84,15 +88,20 @@ void batcher_stop(struct coordinator *c);
 void batch_force(struct coordinator *c, struct entry *entry);
 void batch_lazy(struct coordinator *c, struct entry *entry);
 /* A new branch's record; the state is to be forced besides. */
-void batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
+void batch_put_branch(struct coordinator *c, const struct entry *entry,
+                      const struct txn_branch *branch);
 void batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
 void batch_delete_meta(struct coordinator *c, const char *name);
 void batch_drop_resolved(struct coordinator *c, int64_t before_ms);
 
-/* Holds an answer about `entry` (NULL: about anything that has been forced so far) until what it tells is durable. */
-void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
-void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot, bool is_last, struct entry *entry);
-void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind, uint32_t attempt);
+/* Holds an answer about `entry` (NULL: about anything that has been forced so far) until what it
+ * tells is durable. */
+void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                  const struct reply *reply, struct entry *entry);
+void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot,
+                 bool is_last, struct entry *entry);
+void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind,
+                uint32_t attempt);
 
 /* Hands the batch to the committer when it is idle and something is to be written. */
 void batch_submit(struct coordinator *c);

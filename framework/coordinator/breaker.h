@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A circuit breaker (Nygard, Release It!): a service that does not answer gets one probe at a time, further and further apart, and not
- * one call a transaction. One a service. No clock of its own; all zero is a closed one.
+ * A circuit breaker (Nygard, Release It!): a service that does not answer gets one probe at a time,
+ * further and further apart, and not one call a transaction. One a service. No clock of its own;
+ * all zero is a closed one.
  */
 #ifndef TERCET_BREAKER_H
 #define TERCET_BREAKER_H

@@ -48,7 +48,7 @@ void caller_unref(struct caller *caller)
     free(caller);
 }
 
-/* -- Encoding -------------------------------------------------------------------------------------------------------- */
+/* -- Encoding ---------------------------------------------------------------------------------- */
 
 static void set_response(Tercet__V1__SessionResponse *response, const ProtobufCMessage *message)
 {
@@ -63,7 +63,8 @@ static void set_response(Tercet__V1__SessionResponse *response, const ProtobufCM
     }
 }
 
-struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id, const struct reply *reply)
+struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id,
+                            const struct reply *reply)
 {
     struct answer answer = {.code = status_of_error(reply->error)};
     if (reply->error != 0) {
@@ -83,7 +84,7 @@ struct answer caller_encode(const struct caller *caller, struct arena *arena, ui
     return answer;
 }
 
-/* -- Delivering ------------------------------------------------------------------------------------------------------ */
+/* -- Delivering -------------------------------------------------------------------------------- */
 
 static void deliver_status(struct caller *caller, const struct answer *answer)
 {
@@ -99,8 +100,8 @@ bool caller_takes(const struct caller *caller)
 void caller_refuse(struct caller *caller)
 {
     caller->is_refused = true;
-    crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "this session left more than %u bytes of answers unread",
-                   SESSION_OUTBOX_MAX);
+    crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED,
+                   "this session left more than %u bytes of answers unread", SESSION_OUTBOX_MAX);
 }
 
 void caller_deliver(struct caller *caller, const struct answer *answer)
@@ -112,7 +113,8 @@ void caller_deliver(struct caller *caller, const struct answer *answer)
         if (rc == CRPC_ETOOBIG)
             caller_refuse(caller);
         else if (rc == CRPC_ENOMEM)
-            crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: ask again what was not answered");
+            crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED,
+                           "out of memory: ask again what was not answered");
     } else if (answer->code != CRPC_OK) {
         deliver_status(caller, answer);
     } else if (caller->kind == CALLER_UNARY) {
@@ -126,7 +128,7 @@ void caller_flush(struct caller *caller)
         outbox_flush(caller->outbox);
 }
 
-/* -- Watching -------------------------------------------------------------------------------------------------------- */
+/* -- Watching ---------------------------------------------------------------------------------- */
 
 /* Sends what is pending, or ends the call; with the lock held. */
 static void watch_go_on(struct caller *caller)
@@ -137,7 +139,8 @@ static void watch_go_on(struct caller *caller)
         struct crpc_bytes bytes = caller->watch_pending;
         int rc;
         caller->watch_pending = (struct crpc_bytes){NULL, 0};
-        FAILPOINT_AROUND("send.watch", rc = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size));
+        FAILPOINT_AROUND("send.watch",
+                         rc = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size));
         caller->watch_in_flight = rc == 0;
         if (!caller->watch_in_flight)
             free((void *)bytes.data);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who is to be answered: a unary call, a session, or a watcher. An answer is made ready when the state it tells is there,
- * and given when that state is durable; in between it is bytes.
+ * Who is to be answered: a unary call, a session, or a watcher. An answer is made ready when the
+ * state it tells is there, and given when that state is durable; in between it is bytes.
  */
 #ifndef TERCET_CALLER_H
 #define TERCET_CALLER_H
@@ -14,8 +14,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define SESSION_OUTBOX_MAX (64u * 1024 * 1024) /* bytes that a session may leave unread, or have waiting, before it is dropped */
-#define SESSION_OPEN_MAX 65536                 /* requests of one session that wait for an answer */
+/* bytes that a session may leave unread, or have waiting, before it is dropped */
+#define SESSION_OUTBOX_MAX (64u * 1024 * 1024)
+#define SESSION_OPEN_MAX 65536 /* requests of one session that wait for an answer */
 
 struct coordinator;
 
@@ -23,24 +24,27 @@ enum caller_kind { CALLER_UNARY, CALLER_SESSION, CALLER_WATCH };
 
 struct caller {
     atomic_uint references;
-    atomic_bool is_gone;      /* its call has ended: answers go nowhere */
+    atomic_bool is_gone; /* its call has ended: answers go nowhere */
     enum caller_kind kind;
-    struct crpc_call *call;   /* a reference */
-    struct coordinator *c;    /* rpc.c's */
-    struct outbox *outbox;    /* CALLER_SESSION */
-    bool is_refused;          /* the owner's: its call has been failed here */
-    size_t held_bytes;        /* the owner's: of answers that wait until what they tell is durable */
-    uint32_t open_count;      /* the owner's: requests that wait for a state, or for what they are told to be durable */
-    int64_t vain_drop_ms;     /* the owner's: with too much open, who waits in vain is looked for, not before this */
-    bool is_half_closed;      /* the owner's: a session that will send nothing more */
-    bool is_touched;          /* the owner's: has answers to flush */
+    struct crpc_call *call; /* a reference */
+    struct coordinator *c;  /* rpc.c's */
+    struct outbox *outbox;  /* CALLER_SESSION */
+    bool is_refused;        /* the owner's: its call has been failed here */
+    /* the owner's: of answers that wait until what they tell is durable */
+    size_t held_bytes;
+    /* the owner's: requests that wait for a state, or for what they are told to be durable */
+    uint32_t open_count;
+    /* the owner's: with too much open, who waits in vain is looked for, not before this */
+    int64_t vain_drop_ms;
+    bool is_half_closed; /* the owner's: a session that will send nothing more */
+    bool is_touched;     /* the owner's: has answers to flush */
     struct caller *touched_next;
 
     /* CALLER_WATCH: the newest snapshot, while an older one is in flight. */
     pthread_mutex_t watch_lock;
     struct crpc_bytes watch_pending;
     bool watch_in_flight;
-    bool watch_is_last;       /* end the call when what is pending has been sent */
+    bool watch_is_last; /* end the call when what is pending has been sent */
 };
 
 /* References: one is the caller's of this. NULL when memory is short. */
@@ -55,10 +59,12 @@ struct answer {
     struct crpc_bytes bytes; /* session: a SessionResponse; unary and watch: the response */
 };
 
-/* What an answer tells. `message` is a tercet.v1.Transaction, TryResponse or Admin's response; NULL with an error that has none. */
+/* What an answer tells. `message` is a tercet.v1.Transaction, TryResponse or Admin's response; NULL
+ * with an error that has none. */
 struct reply {
-    int error;                       /* 0 or TERCET_ */
-    const char *text;                /* of an error: what is wrong and what to do; NULL: the code's own text */
+    int error; /* 0 or TERCET_ */
+    /* of an error: what is wrong and what to do; NULL: the code's own text */
+    const char *text;
     const ProtobufCMessage *message;
 };
 
@@ -68,13 +74,15 @@ bool caller_takes(const struct caller *caller);
 void caller_refuse(struct caller *caller);
 
 /* Encodes for this caller, in the arena. `id` is the request's in its session. */
-struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id, const struct reply *reply);
+struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id,
+                            const struct reply *reply);
 
 /* Hands the answer over. A session's goes with the next caller_flush. */
 void caller_deliver(struct caller *caller, const struct answer *answer);
 void caller_flush(struct caller *caller);
 
-/* CALLER_WATCH: sends the snapshot, or keeps it as the newest until the one in flight is sent. `is_last` ends the stream after it. */
+/* CALLER_WATCH: sends the snapshot, or keeps it as the newest until the one in flight is sent.
+ * `is_last` ends the stream after it. */
 void caller_watch_push(struct caller *caller, struct crpc_bytes snapshot, bool is_last);
 /* From the call's on_sent. */
 void caller_watch_sent(struct caller *caller);

@@ -15,12 +15,13 @@
 
 #define FIELD_ACCEPTED 2 /* of AttachResponse */
 
-/* -- Services ---------------------------------------------------------------------------------------------------------- */
+/* -- Services ---------------------------------------------------------------------------------- */
 
 static struct service *find_service(const struct coordinator *c, const char *name, size_t size)
 {
     struct service *service = c->dispatch.services;
-    while (service != NULL && (strlen(service->name) != size || memcmp(service->name, name, size) != 0))
+    while (service != NULL &&
+           (strlen(service->name) != size || memcmp(service->name, name, size) != 0))
         service = service->next;
     return service;
 }
@@ -68,8 +69,8 @@ static void free_service(struct service *service)
 
 void dispatch_service_release(struct coordinator *c, struct service *service)
 {
-    if (service->branch_count > 0 || service->instances != NULL || service->target != NULL || service->call_count > 0 ||
-        service->is_paused)
+    if (service->branch_count > 0 || service->instances != NULL || service->target != NULL ||
+        service->call_count > 0 || service->is_paused)
         return;
     struct service **link = &c->dispatch.services;
     while (*link != service)
@@ -97,21 +98,25 @@ static bool offers(char *const *actions, size_t count, const char *action)
     return false;
 }
 
-const char *dispatch_check_action(const struct service *service, const char *action, char text[TERCET_TEXT_MAX])
+const char *dispatch_check_action(const struct service *service, const char *action,
+                                  char text[TERCET_TEXT_MAX])
 {
     if (service->target == NULL && service->instances == NULL)
         return NULL;
-    if (service->target != NULL && (service->action_count == 0 || offers(service->actions, service->action_count, action)))
+    if (service->target != NULL &&
+        (service->action_count == 0 || offers(service->actions, service->action_count, action)))
         return NULL;
-    for (const struct instance *instance = service->instances; instance != NULL; instance = instance->next)
+    for (const struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next)
         if (offers(instance->actions, instance->action_count, action))
             return NULL;
-    snprintf(text, TERCET_TEXT_MAX, "service %s does not offer the action \"%s\": see tercetctl participants",
+    snprintf(text, TERCET_TEXT_MAX,
+             "service %s does not offer the action \"%s\": see tercetctl participants",
              service->name, action);
     return text;
 }
 
-/* -- Instances ---------------------------------------------------------------------------------------------------------- */
+/* -- Instances --------------------------------------------------------------------------------- */
 
 struct instance *instance_new(struct crpc_call *call)
 {
@@ -158,7 +163,8 @@ static const char *check_actions(char **actions, size_t count)
     return wrong;
 }
 
-const char *dispatch_attach(struct coordinator *c, struct instance *instance, const Tercet__V1__Hello *hello)
+const char *dispatch_attach(struct coordinator *c, struct instance *instance,
+                            const Tercet__V1__Hello *hello)
 {
     const char *wrong = check_service(hello->service);
     if (wrong == NULL)
@@ -184,9 +190,10 @@ const char *dispatch_attach(struct coordinator *c, struct instance *instance, co
     instance->service = service;
     instance->next = service->instances;
     service->instances = instance;
-    owner_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name, instance->name,
-              crpc_call_peer(instance->call));
-    if (outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0}) == CRPC_ENOMEM)
+    owner_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name,
+              instance->name, crpc_call_peer(instance->call));
+    if (outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0}) ==
+        CRPC_ENOMEM)
         crpc_call_fail(instance->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: attach again");
     outcall_touch(c, instance);
     outcall_close_breaker(c, service);
@@ -212,17 +219,19 @@ void dispatch_detach(struct coordinator *c, struct instance *instance)
     instance_unref(instance);
 }
 
-/* -- Targets -------------------------------------------------------------------------------------------------------------- */
+/* -- Targets ----------------------------------------------------------------------------------- */
 
 static const char *open_target(struct coordinator *c, struct service *service, const char *target)
 {
     bool is_socket = strncmp(target, "unix:", 5) == 0;
     struct crpc_channel_options options = {.size = sizeof(options),
                                            .message_size_max = TERCET_MESSAGE_MAX,
-                                           .tls = c->calls_with_tls && !is_socket ? &c->call_tls : NULL};
+                                           .tls = c->calls_with_tls && !is_socket ? &c->call_tls
+                                                                                  : NULL};
     struct crpc_channel *channel = NULL;
     if (!c->calls_with_tls && !reach_is_local(target))
-        owner_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca", service->name, target);
+        owner_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca",
+                  service->name, target);
     if (crpc_channel_new(&channel, c->loop, target, &options) != 0)
         return "the target is not a gRPC address: use dns:///host:port, host:port or unix:/path";
     crpc_channel_free(service->channel);
@@ -240,8 +249,8 @@ static void close_target(struct service *service)
     service->target = NULL;
 }
 
-const char *dispatch_register(struct coordinator *c, const char *name, char **actions, size_t action_count,
-                              const char *target)
+const char *dispatch_register(struct coordinator *c, const char *name, char **actions,
+                              size_t action_count, const char *target)
 {
     const char *wrong = check_service(name);
     if (wrong == NULL)

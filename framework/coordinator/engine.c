@@ -22,11 +22,14 @@ static void take_options(struct coordinator *c, const struct tercet_coordinator_
     txn_options_default(&defaults);
     to->retry_base_ms = to->retry_base_ms != 0 ? to->retry_base_ms : defaults.retry_base_ms;
     to->retry_cap_ms = to->retry_cap_ms != 0 ? to->retry_cap_ms : defaults.retry_cap_ms;
-    to->park_after_failures = to->park_after_failures != 0 ? to->park_after_failures : defaults.park_attempts;
-    to->park_after_ms = to->park_after_ms != 0 ? to->park_after_ms : (uint32_t)defaults.park_after_ms;
+    to->park_after_failures =
+        to->park_after_failures != 0 ? to->park_after_failures : defaults.park_attempts;
+    to->park_after_ms =
+        to->park_after_ms != 0 ? to->park_after_ms : (uint32_t)defaults.park_after_ms;
 }
 
-void engine_init(struct coordinator *c, const struct tercet_coordinator_options *options, int64_t now_ms, int64_t wall_ms)
+void engine_init(struct coordinator *c, const struct tercet_coordinator_options *options,
+                 int64_t now_ms, int64_t wall_ms)
 {
     take_options(c, options);
     c->restore_warm_max = RESTORE_WARM_MAX;
@@ -39,9 +42,9 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     pthread_mutex_init(&c->streams_lock, NULL);
 }
 
-/* A store that is made anew, or restored from a backup, goes on above the numbers that were given without it: participants keep the
- * highest mark they saw, and would refuse what is at or below it. A second of wall clock is worth 2^20 numbers; the sum
- * stays below 2^53. */
+/* A store that is made anew, or restored from a backup, goes on above the numbers that were given
+ * without it: participants keep the highest mark they saw, and would refuse what is at or below it.
+ * A second of wall clock is worth 2^20 numbers; the sum stays below 2^53. */
 int engine_acquire(struct coordinator *c)
 {
     uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All of a coordinator but its threads, its clock and its door: what tercetd, the simulator, the crash matrix and the fuzzers run
- * alike. Turns are the owner's (owner.h); who commits is the caller's.
+ * All of a coordinator but its threads, its clock and its door: what tercetd, the simulator, the
+ * crash matrix and the fuzzers run alike. Turns are the owner's (owner.h); who commits is the
+ * caller's.
  */
 #ifndef TERCET_ENGINE_H
 #define TERCET_ENGINE_H
 
 #include "owner.h"
 
-/* Makes a zeroed coordinator ready for a store. The options' numbers get their defaults; its strings are not copied. */
-void engine_init(struct coordinator *c, const struct tercet_coordinator_options *options, int64_t now_ms, int64_t wall_ms);
+/* Makes a zeroed coordinator ready for a store. The options' numbers get their defaults; its
+ * strings are not copied. */
+void engine_init(struct coordinator *c, const struct tercet_coordinator_options *options,
+                 int64_t now_ms, int64_t wall_ms);
 
 /* Acquires c->store: epoch and next number. 0 or a code of the store. */
 int engine_acquire(struct coordinator *c);

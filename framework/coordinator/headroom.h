@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Room in the store and on the disk. A full LMDB map refuses deletes, too, so new work is refused while there is still room to end what is
- * open; work that releases resources is never refused. Between two looks at the store's size, what is taken is counted.
+ * Room in the store and on the disk. A full LMDB map refuses deletes, too, so new work is refused
+ * while there is still room to end what is open; work that releases resources is never refused.
+ * Between two looks at the store's size, what is taken is counted.
  */
 #ifndef TERCET_HEADROOM_H
 #define TERCET_HEADROOM_H

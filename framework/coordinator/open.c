@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tercet/coordinator.h: opening and closing, in the order that keeps every promise: the store first, then what it holds, then the
- * door; and the door first when closing.
+ * tercet/coordinator.h: opening and closing, in the order that keeps every promise: the store
+ * first, then what it holds, then the door; and the door first when closing.
  */
 #include "access.h"
 #include "engine.h"
@@ -28,14 +28,16 @@ static int fail(char *text, int error, const char *what)
     return error;
 }
 
-/* -- Options ---------------------------------------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 static int check_addresses(const struct tercet_coordinator_options *options, char *text)
 {
     bool is_guarded = options->access != NULL || options->tls_ca != NULL;
     for (size_t i = 0; i < options->listen_count; i++)
         if (!is_guarded && !reach_is_local(options->listen[i])) {
-            snprintf(text, TERCET_TEXT_MAX, "%s can be reached from other machines: give access rules (tokens) or a CA for client certificates, or listen on 127.0.0.1",
+            snprintf(text, TERCET_TEXT_MAX,
+                     "%s can be reached from other machines: give access rules (tokens) or a CA "
+                     "for client certificates, or listen on 127.0.0.1",
                      options->listen[i]);
             return TERCET_ADDRESS;
         }
@@ -50,7 +52,7 @@ static int check_store_size(const struct tercet_coordinator_options *options, ch
     return fail(text, TERCET_INVALID, "the store's size (--store-size) is at least 1M");
 }
 
-/* -- The store ---------------------------------------------------------------------------------------------------------------- */
+/* -- The store --------------------------------------------------------------------------------- */
 
 static int error_of_store(int rc)
 {
@@ -71,9 +73,11 @@ static int open_store(struct coordinator *c, char *text)
 {
     int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
     struct store_options options = {.size_max = c->options.store_size_max,
-                                    .bucket_ms = bucket_ms > BUCKET_MS_MIN ? bucket_ms : BUCKET_MS_MIN};
+                                    .bucket_ms =
+                                        bucket_ms > BUCKET_MS_MIN ? bucket_ms : BUCKET_MS_MIN};
     bool is_memory = strcmp(c->options.data, ":memory:") == 0;
-    int rc = is_memory ? store_memory_open(&c->store, &options) : store_lmdb_open(&c->store, c->options.data, &options, text);
+    int rc = is_memory ? store_memory_open(&c->store, &options)
+                       : store_lmdb_open(&c->store, c->options.data, &options, text);
     if (rc != 0)
         return error_of_store(rc);
     rc = engine_acquire(c);
@@ -84,13 +88,17 @@ static int open_store(struct coordinator *c, char *text)
     return fail(text, error_of_store(rc), store_strerror(rc));
 }
 
-/* -- The door ------------------------------------------------------------------------------------------------------------------ */
+/* -- The door ---------------------------------------------------------------------------------- */
 
-static const struct crpc_tls *tls_of(const struct tercet_coordinator_options *options, struct crpc_tls *tls)
+static const struct crpc_tls *tls_of(const struct tercet_coordinator_options *options,
+                                     struct crpc_tls *tls)
 {
     if (options->tls_cert == NULL)
         return NULL;
-    *tls = (struct crpc_tls){.size = sizeof(*tls), .ca = options->tls_ca, .cert = options->tls_cert, .key = options->tls_key};
+    *tls = (struct crpc_tls){.size = sizeof(*tls),
+                             .ca = options->tls_ca,
+                             .cert = options->tls_cert,
+                             .key = options->tls_key};
     return tls;
 }
 
@@ -99,15 +107,19 @@ static char *copy_pem(const char *text)
     return text != NULL && text[0] != '\0' ? must_strdup(text) : NULL;
 }
 
-/* What targets are called with. That it is PEM is looked at now; a key of another certificate shows with the first call. */
+/* What targets are called with. That it is PEM is looked at now; a key of another certificate shows
+ * with the first call. */
 static int take_call_tls(struct coordinator *c, char *text)
 {
     const struct tercet_coordinator_options *options = &c->options;
-    struct crpc_channel_options channel_options = {.size = sizeof(channel_options), .tls = &c->call_tls};
+    struct crpc_channel_options channel_options = {.size = sizeof(channel_options),
+                                                   .tls = &c->call_tls};
     struct crpc_channel *channel = NULL;
     if ((options->call_tls_cert == NULL) != (options->call_tls_key == NULL) ||
         (options->call_tls_ca == NULL && options->call_tls_cert != NULL))
-        return fail(text, TERCET_TLS, "call_tls_cert and call_tls_key belong together, and need call_tls_ca (\"\": the system's roots)");
+        return fail(text, TERCET_TLS,
+                    "call_tls_cert and call_tls_key belong together, and need call_tls_ca (\"\": "
+                    "the system's roots)");
     if (options->call_tls_ca == NULL)
         return 0;
     c->calls_with_tls = true;
@@ -116,7 +128,9 @@ static int take_call_tls(struct coordinator *c, char *text)
                                     .cert = copy_pem(options->call_tls_cert),
                                     .key = copy_pem(options->call_tls_key)};
     if (crpc_channel_new(&channel, c->loop, "127.0.0.1:1", &channel_options) != 0)
-        return fail(text, TERCET_TLS, "the certificates or the key for calls (--call-tls-ca, -cert, -key) cannot be used: PEM is wanted");
+        return fail(text, TERCET_TLS,
+                    "the certificates or the key for calls (--call-tls-ca, -cert, -key) cannot be "
+                    "used: PEM is wanted");
     crpc_channel_free(channel);
     return 0;
 }
@@ -171,7 +185,7 @@ static int open_server(struct coordinator *c, char *text)
     return rc;
 }
 
-/* -- Opening and closing --------------------------------------------------------------------------------------------------------- */
+/* -- Opening and closing ----------------------------------------------------------------------- */
 
 /* Everything that was opened, in reverse; for a failed open and at the end of a close. */
 static void tear_down(struct tercet_coordinator *coordinator)
@@ -231,7 +245,8 @@ static int start_parts(struct coordinator *c, char *text)
     return fail(text, error_of_crpc(rc), crpc_strerror(rc));
 }
 
-int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet_coordinator_options *options, char *text)
+int tercet_coordinator_open(struct tercet_coordinator **out,
+                            const struct tercet_coordinator_options *options, char *text)
 {
     static const char *const default_listen[] = {LISTEN_DEFAULT};
     char unread[TERCET_TEXT_MAX];
@@ -250,7 +265,8 @@ int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet
     }
     int rc = open_parts(c, text);
     if (rc == 0) {
-        owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store", c->table.count);
+        owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store",
+                  c->table.count);
         rc = start_parts(c, text);
     }
     if (rc != 0) {

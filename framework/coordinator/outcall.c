@@ -14,7 +14,7 @@
 #define FIELD_CALLS 1 /* of AttachResponse */
 #define TICK_MS 20
 
-/* -- Ids ------------------------------------------------------------------------------------------------------------------ */
+/* -- Ids --------------------------------------------------------------------------------------- */
 
 static void give_id(struct dispatch *d, struct outcall *call)
 {
@@ -48,7 +48,7 @@ static void take_id(struct dispatch *d, struct outcall *call)
     d->free_places[d->free_count++] = place;
 }
 
-/* -- Lists ---------------------------------------------------------------------------------------------------------------- */
+/* -- Lists ------------------------------------------------------------------------------------- */
 
 static void wait_append(struct service *service, struct outcall *call)
 {
@@ -129,7 +129,8 @@ static void free_call(struct coordinator *c, struct outcall *call)
     free(call);
 }
 
-/* Nobody wants the answer any more. A call under way keeps its place in the window until it comes. */
+/* Nobody wants the answer any more. A call under way keeps its place in the window until it
+ * comes. */
 static void abandon(struct coordinator *c, struct outcall *call)
 {
     call->entry = NULL;
@@ -143,7 +144,7 @@ static void tick_soon(struct coordinator *c)
         c->dispatch.tick_ms = c->now_ms + TICK_MS;
 }
 
-/* -- The breaker ------------------------------------------------------------------------------------------------------------ */
+/* -- The breaker ------------------------------------------------------------------------------- */
 
 void outcall_close_breaker(struct coordinator *c, struct service *service)
 {
@@ -157,7 +158,8 @@ static void count_failure(struct coordinator *c, struct service *service, const 
 {
     copy_text(service->last_error, text);
     if (breaker_fail(&service->breaker, c->now_ms))
-        owner_log(c, TERCET_LOG_WARNING, "%s does not answer (%s): one probe at a time from now on", service->name, text);
+        owner_log(c, TERCET_LOG_WARNING, "%s does not answer (%s): one probe at a time from now on",
+                  service->name, text);
     if (service->breaker.is_open)
         tick_soon(c);
 }
@@ -167,7 +169,7 @@ static bool may_send(const struct coordinator *c, const struct service *service)
     return !service->is_paused && breaker_lets_through(&service->breaker, c->now_ms);
 }
 
-/* -- Failing -------------------------------------------------------------------------------------------------------------- */
+/* -- Failing ----------------------------------------------------------------------------------- */
 
 /* Takes the call from its branch, so that what it leads to may begin the next. */
 static struct entry *detach_from_branch(struct outcall *call)
@@ -188,16 +190,18 @@ static void note_error(struct entry *entry, uint32_t branch, const char *text)
     info->last_error = must_strdup(cut);
 }
 
-static void step_failed(struct coordinator *c, struct entry *entry, const struct outcall *call, const char *text)
+static void step_failed(struct coordinator *c, struct entry *entry, const struct outcall *call,
+                        const char *text)
 {
     bool is_try = call->kind == TERCET_TRY;
     note_error(entry, call->branch, text);
-    owner_step(c, entry, (struct txn_event){.kind = is_try ? TXN_TRY_HAS_FAILED : TXN_END_HAS_FAILED,
-                                            .number = call->branch,
-                                            .is_confirm = call->kind == TERCET_CONFIRM});
+    owner_step(c, entry,
+               (struct txn_event){.kind = is_try ? TXN_TRY_HAS_FAILED : TXN_END_HAS_FAILED,
+                                  .number = call->branch,
+                                  .is_confirm = call->kind == TERCET_CONFIRM});
 }
 
-/* -- Sending ------------------------------------------------------------------------------------------------------------------ */
+/* -- Sending ----------------------------------------------------------------------------------- */
 
 static bool offers(const struct instance *instance, const char *action)
 {
@@ -207,17 +211,21 @@ static bool offers(const struct instance *instance, const char *action)
     return false;
 }
 
-/* The instance with the most room that offers the action; NULL: none has any. *is_offered: some instance offers it. */
-static struct instance *choose_instance(const struct service *service, const char *action, bool *is_offered)
+/* The instance with the most room that offers the action; NULL: none has any. *is_offered: some
+ * instance offers it. */
+static struct instance *choose_instance(const struct service *service, const char *action,
+                                        bool *is_offered)
 {
     struct instance *best = NULL;
-    for (struct instance *instance = service->instances; instance != NULL; instance = instance->next) {
+    for (struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next) {
         if (!offers(instance, action))
             continue;
         *is_offered = true;
         if (instance->call_count >= instance->window)
             continue;
-        if (best == NULL || instance->window - instance->call_count > best->window - best->call_count)
+        if (best == NULL ||
+            instance->window - instance->call_count > best->window - best->call_count)
             best = instance;
     }
     return best;
@@ -271,7 +279,8 @@ struct target_call {
     uint64_t id;
 };
 
-static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
+static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_status *status,
+                             void *ctx)
 {
     struct target_call *target_call = ctx;
     struct event *event = event_new(EVENT_RESULT);
@@ -279,12 +288,15 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
         abort();
     event->call_id = target_call->id;
     event->code = (int)status->code;
-    copy_text(event->text, is_utf8(status->message, strlen(status->message)) ? status->message : "(a text that is not UTF-8)");
+    copy_text(event->text, is_utf8(status->message, strlen(status->message))
+                               ? status->message
+                               : "(a text that is not UTF-8)");
     if (reply != NULL) {
         size_t size = protobuf_c_message_get_packed_size(reply);
         uint8_t *bytes = must_alloc(size);
         protobuf_c_message_pack(reply, bytes);
-        if (crpc_message_decode(&event->message, &tercet__v1__call_result__descriptor, (struct crpc_bytes){bytes, size}, 0) != 0)
+        if (crpc_message_decode(&event->message, &tercet__v1__call_result__descriptor,
+                                (struct crpc_bytes){bytes, size}, 0) != 0)
             event->message = NULL;
         free(bytes);
     }
@@ -292,17 +304,20 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
     free(target_call);
 }
 
-static bool send_to_target(struct coordinator *c, struct outcall *call, const Tercet__V1__Call *message)
+static bool send_to_target(struct coordinator *c, struct outcall *call,
+                           const Tercet__V1__Call *message)
 {
-    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = c->options.call_timeout_ms};
+    struct crpc_call_options options = {.size = sizeof(options),
+                                        .timeout_ms = c->options.call_timeout_ms};
     struct target_call *target_call = must_alloc(sizeof(*target_call));
     target_call->coordinator = c;
     target_call->id = call->id;
     call->service->target_calls++;
     int rc;
-    FAILPOINT_AROUND("send.target",
-                     rc = crpc_unary_start(NULL, call->service->channel, &tercet__v1__participant__descriptor, "Execute",
-                                           &message->base, &options, on_target_answer, target_call));
+    FAILPOINT_AROUND("send.target", rc = crpc_unary_start(NULL, call->service->channel,
+                                                          &tercet__v1__participant__descriptor,
+                                                          "Execute", &message->base, &options,
+                                                          on_target_answer, target_call));
     if (rc == 0)
         return true;
     call->service->target_calls--;
@@ -331,14 +346,16 @@ static bool send_to_instance(struct coordinator *c, struct instance *instance, s
 }
 
 /* Sends a waiting call. false: it still waits. */
-static bool send_call(struct coordinator *c, struct service *service, struct outcall *call, struct instance *instance)
+static bool send_call(struct coordinator *c, struct service *service, struct outcall *call,
+                      struct instance *instance)
 {
     Tercet__V1__Call message;
     if (!fill_call(c, call, &message))
         return false;
     FAILPOINT("call.send");
     wait_remove(service, call);
-    bool is_sent = instance != NULL ? send_to_instance(c, instance, call, &message) : send_to_target(c, call, &message);
+    bool is_sent = instance != NULL ? send_to_instance(c, instance, call, &message)
+                                    : send_to_target(c, call, &message);
     if (!is_sent) {
         wait_append(service, call);
         service->was_not_sent = true;
@@ -354,7 +371,8 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
     return true;
 }
 
-/* Instances are there, but of a version that does not know this action: it does not stand in the others' way. */
+/* Instances are there, but of a version that does not know this action: it does not stand in the
+ * others' way. */
 static void give_back(struct coordinator *c, struct outcall *call)
 {
     struct outcall copy = *call;
@@ -386,12 +404,14 @@ void outcall_pump(struct coordinator *c, struct service *service)
             break;
 }
 
-void dispatch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind, uint32_t attempt)
+void dispatch_call(struct coordinator *c, struct entry *entry, uint32_t branch,
+                   enum tercet_kind kind, uint32_t attempt)
 {
     struct txn_branch *of = txn_find(&entry->txn, branch);
     struct branch_info *info = entry_info(entry, of);
-    bool is_wanted = kind == TERCET_TRY ? entry->txn.state == TXN_TRYING && of->try_state == TXN_TRY_CALLING
-                                        : of->end_state == TXN_END_CALLING;
+    bool is_wanted = kind == TERCET_TRY
+                         ? entry->txn.state == TXN_TRYING && of->try_state == TXN_TRY_CALLING
+                         : of->end_state == TXN_END_CALLING;
     if (!is_wanted)
         return;
     if (info->call != NULL)
@@ -423,9 +443,10 @@ void dispatch_forget(struct coordinator *c, struct entry *entry)
     }
 }
 
-/* -- Answers -------------------------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
-/* NULL, or why the reply cannot be kept: a transaction is one message and one record, with all its replies. */
+/* NULL, or why the reply cannot be kept: a transaction is one message and one record, with all its
+ * replies. */
 static const char *check_reply(const struct entry *entry, uint32_t branch, size_t size)
 {
     size_t sum = size;
@@ -433,7 +454,9 @@ static const char *check_reply(const struct entry *entry, uint32_t branch, size_
         return "the try's reply is larger than 16384 bytes";
     for (size_t i = 0; i < entry->txn.branch_count; i++)
         sum += entry->txn.branches[i].number != branch ? entry->infos[i].reply_size : 0;
-    return sum > TERCET_REPLIES_MAX ? "the replies of the transaction's tries have more than 1048576 bytes together" : NULL;
+    return sum > TERCET_REPLIES_MAX
+               ? "the replies of the transaction's tries have more than 1048576 bytes together"
+               : NULL;
 }
 
 static void save_reply(struct entry *entry, uint32_t branch, const Tercet__V1__CallResult *result)
@@ -452,7 +475,9 @@ static void save_reason(struct entry *entry, uint32_t branch, const char *reason
 {
     struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
     char cut[TERCET_TEXT_MAX];
-    copy_text(cut, check_text(reason) == NULL ? reason : "refused (the reason is longer than 256 bytes or not UTF-8)");
+    copy_text(cut, check_text(reason) == NULL
+                       ? reason
+                       : "refused (the reason is longer than 256 bytes or not UTF-8)");
     free(info->reason);
     info->reason = cut[0] != '\0' ? must_strdup(cut) : NULL;
 }
@@ -493,7 +518,8 @@ static void step_end_answer(struct coordinator *c, struct entry *entry, const st
         event.kind = TXN_END_IS_DONE;
         break;
     case TERCET__V1__OUTCOME__BROKEN:
-        note_error(entry, call->branch, result->reason[0] != '\0' ? result->reason : "broken promise");
+        note_error(entry, call->branch,
+                   result->reason[0] != '\0' ? result->reason : "broken promise");
         event.kind = TXN_END_IS_BROKEN;
         break;
     default:
@@ -528,7 +554,8 @@ void dispatch_result(struct coordinator *c, const struct instance *instance, uin
     dispatch_service_release(c, service);
 }
 
-void outcall_instance_lost(struct coordinator *c, struct service *service, struct instance *instance)
+void outcall_instance_lost(struct coordinator *c, struct service *service,
+                           struct instance *instance)
 {
     breaker_lose_probe(&service->breaker);
     service->call_count++; /* keeps the service while its calls are told */
@@ -543,9 +570,10 @@ void outcall_instance_lost(struct coordinator *c, struct service *service, struc
     service->call_count--;
 }
 
-/* -- Time ------------------------------------------------------------------------------------------------------------------------ */
+/* -- Time -------------------------------------------------------------------------------------- */
 
-/* The answer did not come in time. The call keeps its place in the window: the instance may still work on it. */
+/* The answer did not come in time. The call keeps its place in the window: the instance may still
+ * work on it. */
 static void expire(struct coordinator *c, struct outcall *call)
 {
     struct outcall copy = *call;

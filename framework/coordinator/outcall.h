@@ -14,7 +14,8 @@ void outcall_pump(struct coordinator *c, struct service *service);
 void outcall_close_breaker(struct coordinator *c, struct service *service);
 
 /* Tells every call under way at the instance as failed. */
-void outcall_instance_lost(struct coordinator *c, struct service *service, struct instance *instance);
+void outcall_instance_lost(struct coordinator *c, struct service *service,
+                           struct instance *instance);
 
 /* The instance's outbox is to be flushed at the end of the turn. */
 void outcall_touch(struct coordinator *c, struct instance *instance);

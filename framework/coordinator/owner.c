@@ -5,8 +5,8 @@
 #include "owner.h"
 
 #include "check.h"
-#include "headroom.h"
 #include "failpoint.h"
+#include "headroom.h"
 #include "record.h"
 
 #include <assert.h>
@@ -28,7 +28,8 @@ void owner_log(const struct coordinator *c, enum tercet_log_level level, const c
     va_end(args);
     for (char *at = text; *at != '\0'; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?'; /* a participant's or operator's words must not forge a line, nor steer a terminal */
+            /* a participant's or operator's words must not forge a line, nor steer a terminal */
+            *at = '?';
     c->options.on_log(level, text, c->options.log_ctx);
 }
 
@@ -87,7 +88,7 @@ static void flush_callers(struct coordinator *c)
     }
 }
 
-/* -- Transactions ------------------------------------------------------------------------------------------------------ */
+/* -- Transactions ------------------------------------------------------------------------------ */
 
 struct entry *owner_add(struct coordinator *c, const char *gid)
 {
@@ -128,16 +129,18 @@ static void tell_parked(struct coordinator *c, const struct entry *entry, uint32
     const struct branch_info *info = entry_info(entry, branch);
     if (!alarm_is_told(&c->parked_alarm, c->now_ms))
         return;
-    owner_log(c, TERCET_LOG_WARNING, "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s", entry->gid, number,
-              info->service->name, info->action, tercet_state_name(entry->txn.state), branch->attempts,
-              info->last_error != NULL ? info->last_error : "no answer");
+    owner_log(c, TERCET_LOG_WARNING,
+              "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s", entry->gid,
+              number, info->service->name, info->action, tercet_state_name(entry->txn.state),
+              branch->attempts, info->last_error != NULL ? info->last_error : "no answer");
 }
 
 static void count_parked(struct coordinator *c)
 {
     uint64_t count = alarm_take_silent(&c->parked_alarm, c->now_ms);
     if (count > 0)
-        owner_log(c, TERCET_LOG_WARNING, "parked: %llu more branches: see tercetctl ls --parked", (unsigned long long)count);
+        owner_log(c, TERCET_LOG_WARNING, "parked: %llu more branches: see tercetctl ls --parked",
+                  (unsigned long long)count);
 }
 
 static void decided(struct coordinator *c, struct entry *entry)
@@ -184,10 +187,12 @@ static void carry_out(struct coordinator *c, struct entry *entry, const struct t
     }
 }
 
-/* The reason of a cancellation is known before the core decides it, so that it is written with the decision. */
+/* The reason of a cancellation is known before the core decides it, so that it is written with the
+ * decision. */
 static void keep_refusal(struct entry *entry, const struct txn_event *event)
 {
-    if (event->kind != TXN_TRY_IS_REFUSED || entry->reason != NULL || entry->txn.state != TXN_TRYING)
+    if (event->kind != TXN_TRY_IS_REFUSED || entry->reason != NULL ||
+        entry->txn.state != TXN_TRYING)
         return;
     const struct txn_branch *branch = txn_find(&entry->txn, event->number);
     const char *reason = branch != NULL ? entry_info(entry, branch)->reason : NULL;
@@ -195,7 +200,8 @@ static void keep_refusal(struct entry *entry, const struct txn_event *event)
 }
 
 /* One step of the core; the actions are in the scratch arena. */
-static int step(struct coordinator *c, struct entry *entry, struct txn_event event, struct txn_actions *actions)
+static int step(struct coordinator *c, struct entry *entry, struct txn_event event,
+                struct txn_actions *actions)
 {
     actions->count = 0;
     actions->capacity = 2u * (entry->txn.branch_count + 2u) + 8u;
@@ -207,7 +213,8 @@ static int step(struct coordinator *c, struct entry *entry, struct txn_event eve
     return rc;
 }
 
-static void carry_out_all(struct coordinator *c, struct entry *entry, const struct txn_actions *actions)
+static void carry_out_all(struct coordinator *c, struct entry *entry,
+                          const struct txn_actions *actions)
 {
     for (size_t i = 0; i < actions->count; i++)
         carry_out(c, entry, &actions->items[i]);
@@ -269,7 +276,8 @@ bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_b
         owner_fail(c, store_strerror(rc));
         return false;
     }
-    Tercet__Store__V1__Branch *record = (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value.data, value.size);
+    Tercet__Store__V1__Branch *record =
+        (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value.data, value.size);
     store_value_free(&value);
     if (record == NULL) {
         owner_fail(c, "a branch's record is damaged");
@@ -280,11 +288,12 @@ bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_b
     return true;
 }
 
-/* -- The loop ------------------------------------------------------------------------------------------------------------- */
+/* -- The loop ---------------------------------------------------------------------------------- */
 
-/* A status that a called participant gave in place of a result. NULL: it says nothing of the participant but that it
- * cannot be reached. */
-static const Tercet__V1__CallResult *result_of_status(const struct event *event, Tercet__V1__CallResult *out)
+/* A status that a called participant gave in place of a result. NULL: it says nothing of the
+ * participant but that it cannot be reached. */
+static const Tercet__V1__CallResult *result_of_status(const struct event *event,
+                                                      Tercet__V1__CallResult *out)
 {
     tercet__v1__call_result__init(out);
     out->reason = (char *)event->text;
@@ -314,8 +323,8 @@ static void target_answered(struct coordinator *c, const struct event *event)
     dispatch_result(c, NULL, event->call_id, result, event->text);
 }
 
-/* The stream's next message is asked for at the end of the turn: gRPC tells the peer of the room that this one has left, in
- * a system call, and what the turn has to send is awaited. */
+/* The stream's next message is asked for at the end of the turn: gRPC tells the peer of the room
+ * that this one has left, in a system call, and what the turn has to send is awaited. */
 static void read_later(struct coordinator *c, struct event *event)
 {
     event->reads_on = true;
@@ -344,18 +353,21 @@ static void instance_message(struct coordinator *c, struct event *event)
             return;
         }
     } else if (instance->service == NULL) {
-        crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION, "the first message of Attach must carry a hello");
+        crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
+                       "the first message of Attach must carry a hello");
         return;
     }
     for (size_t i = 0; i < message->n_results; i++)
-        dispatch_result(c, instance, message->results[i]->id, message->results[i], message->results[i]->reason);
+        dispatch_result(c, instance, message->results[i]->id, message->results[i],
+                        message->results[i]->reason);
     read_later(c, event);
 }
 
 static void session_message(struct coordinator *c, struct event *event)
 {
     struct caller *caller = event->caller;
-    const Tercet__V1__SessionRequests *message = (const Tercet__V1__SessionRequests *)event->message;
+    const Tercet__V1__SessionRequests *message =
+        (const Tercet__V1__SessionRequests *)event->message;
     if (message == NULL) {
         caller->is_half_closed = true;
         finish_if_done(caller);
@@ -373,7 +385,8 @@ static void committed(struct coordinator *c, int rc)
         return;
     }
     c->batcher.in_flight = NULL;
-    snprintf(text, sizeof(text), "a commit failed, its outcome is not known: %s", store_strerror(rc));
+    snprintf(text, sizeof(text), "a commit failed, its outcome is not known: %s",
+             store_strerror(rc));
     owner_fail(c, text);
 }
 
@@ -411,7 +424,8 @@ static void handle(struct coordinator *c, struct event *event)
     }
 }
 
-/* After a failure nothing is acknowledged: requests are told to come back to a restarted coordinator, all else is dropped. */
+/* After a failure nothing is acknowledged: requests are told to come back to a restarted
+ * coordinator, all else is dropped. */
 static void refuse(struct coordinator *c, struct event *event)
 {
     if (event->kind == EVENT_STOP)
@@ -421,7 +435,8 @@ static void refuse(struct coordinator *c, struct event *event)
     else if (event->kind == EVENT_COMMITTED)
         c->batcher.in_flight = NULL;
     else if (event->kind == EVENT_REQUEST || event->kind == EVENT_SESSION)
-        crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE, "the coordinator has stopped because its store failed");
+        crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE,
+                       "the coordinator has stopped because its store failed");
 }
 
 static void handle_all(struct coordinator *c, struct event *events)
@@ -489,7 +504,8 @@ int64_t owner_next_turn_ms(const struct coordinator *c)
 
 static bool may_end(const struct coordinator *c)
 {
-    return c->is_stopping && (batch_is_idle(c) || (atomic_load(&c->has_failed) && c->batcher.in_flight == NULL));
+    return c->is_stopping &&
+           (batch_is_idle(c) || (atomic_load(&c->has_failed) && c->batcher.in_flight == NULL));
 }
 
 static void drop_vain(struct coordinator *c)
@@ -523,7 +539,8 @@ void owner_turn(struct coordinator *c, struct event *events, int64_t now_ms, int
         batch_submit(c);
     }
     drop_vain(c);
-    flush_callers(c); /* before the calls, most of which are confirms and cancels that nobody waits for */
+    /* before the calls, most of which are confirms and cancels that nobody waits for */
+    flush_callers(c);
     if (!atomic_load(&c->has_failed))
         dispatch_flush(c);
     read_on(c);

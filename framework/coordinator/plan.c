@@ -39,7 +39,7 @@ static int invalid(const char *wrong, const char **text)
     return wrong == NULL ? 0 : TERCET_INVALID;
 }
 
-/* -- Finding -------------------------------------------------------------------------------------------------------------- */
+/* -- Finding ----------------------------------------------------------------------------------- */
 
 void found_clear(struct found *found)
 {
@@ -50,11 +50,13 @@ void found_clear(struct found *found)
 
 static bool is_whole(const Tercet__Store__V1__Resolved *resolved)
 {
-    return resolved != NULL && resolved->state != NULL && resolved->n_actions == resolved->state->n_branches &&
+    return resolved != NULL && resolved->state != NULL &&
+           resolved->n_actions == resolved->state->n_branches &&
            resolved->n_digests == resolved->state->n_branches;
 }
 
-static int find_resolved(struct coordinator *c, const char *gid, struct found *found, const char **text)
+static int find_resolved(struct coordinator *c, const char *gid, struct found *found,
+                         const char **text)
 {
     struct store_value value;
     int rc = store_find(c->store, gid, &found->number, &value);
@@ -64,14 +66,18 @@ static int find_resolved(struct coordinator *c, const char *gid, struct found *f
         owner_fail(c, store_strerror(rc));
         return TERCET_UNAVAILABLE;
     }
-    found->resolved = (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value.data, value.size);
+    found->resolved =
+        (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value.data, value.size);
     store_value_free(&value);
     if (is_whole(found->resolved))
         return 0;
-    /* The others' outcomes are known: it is no reason to stop. But what is not known is not told as "unknown gid". */
+    /* The others' outcomes are known: it is no reason to stop. But what is not known is not told as
+     * "unknown gid". */
     found_clear(found);
-    owner_log(c, TERCET_LOG_ERROR, "the record of transaction %s, which has ended, is damaged: restore a backup", gid);
-    *text = "the record of this transaction, which has ended, is damaged: restore a backup of the store, or ask the participants";
+    owner_log(c, TERCET_LOG_ERROR,
+              "the record of transaction %s, which has ended, is damaged: restore a backup", gid);
+    *text = "the record of this transaction, which has ended, is damaged: restore a backup of the "
+            "store, or ask the participants";
     return TERCET_FORMAT;
 }
 
@@ -98,7 +104,7 @@ int plan_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t n
     return -1;
 }
 
-/* -- Options -------------------------------------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 static const char *check_metadata(const Tercet__V1__Options *options)
 {
@@ -128,10 +134,12 @@ static void apply_options(struct entry *entry, const Tercet__V1__Options *option
     to->keeps_on_refusal = options->keep_on_refusal;
     to->retry_base_ms = options->retry_base_ms != 0 ? options->retry_base_ms : to->retry_base_ms;
     to->retry_cap_ms = options->retry_cap_ms != 0 ? options->retry_cap_ms : to->retry_cap_ms;
-    to->park_attempts = options->park_after_failures != 0 ? options->park_after_failures : to->park_attempts;
+    to->park_attempts =
+        options->park_after_failures != 0 ? options->park_after_failures : to->park_attempts;
     to->park_after_ms = options->park_after_ms != 0 ? options->park_after_ms : to->park_after_ms;
     for (size_t i = 0; i < options->n_metadata; i++)
-        metadata[i] = (struct tercet_metadata){options->metadata[i]->key, options->metadata[i]->value};
+        metadata[i] =
+            (struct tercet_metadata){options->metadata[i]->key, options->metadata[i]->value};
     entry_set_metadata(entry, metadata, options->n_metadata);
 }
 
@@ -141,28 +149,32 @@ static uint64_t digest_options(struct arena *arena, const Tercet__V1__Options *o
     return XXH3_64bits(bytes.data, bytes.size);
 }
 
-/* -- Beginning -------------------------------------------------------------------------------------------------------------- */
+/* -- Beginning --------------------------------------------------------------------------------- */
 
-/* The transaction that is there already, when its plan is the same. TERCET_NOT_FOUND: there is none. */
-static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bool decides_itself, struct found *found,
-                     const char **text)
+/* The transaction that is there already, when its plan is the same. TERCET_NOT_FOUND: there is
+ * none. */
+static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bool decides_itself,
+                     struct found *found, const char **text)
 {
     int error = plan_find(c, gid, found, text);
     if (error != 0)
         return error;
-    bool is_same = found->entry != NULL ? found->entry->plan_digest == digest &&
-                                              found->entry->txn.options.decides_itself == decides_itself
-                                        : found->resolved->state->plan_digest == digest;
+    bool is_same = found->entry != NULL
+                       ? found->entry->plan_digest == digest &&
+                             found->entry->txn.options.decides_itself == decides_itself
+                       : found->resolved->state->plan_digest == digest;
     if (is_same)
         return 0;
-    *text = "a transaction with this gid exists with other options or another plan: choose a new gid";
+    *text =
+        "a transaction with this gid exists with other options or another plan: choose a new gid";
     return TERCET_EXISTS;
 }
 
 /* Those that have ended stay in the table until they are written. */
 static size_t unresolved(const struct table *table)
 {
-    return table->count - table->counts.in_state[TXN_CONFIRMED] - table->counts.in_state[TXN_CANCELLED];
+    return table->count - table->counts.in_state[TXN_CONFIRMED] -
+           table->counts.in_state[TXN_CANCELLED];
 }
 
 static int may_add(struct coordinator *c, uint64_t room, const char **text)
@@ -179,10 +191,12 @@ static int may_add(struct coordinator *c, uint64_t room, const char **text)
     return *text == NULL ? 0 : TERCET_EXHAUSTED;
 }
 
-static struct entry *add(struct coordinator *c, const char *gid, const Tercet__V1__Options *options, uint64_t digest)
+static struct entry *add(struct coordinator *c, const char *gid, const Tercet__V1__Options *options,
+                         uint64_t digest)
 {
     struct entry *entry = owner_add(c, gid);
-    int64_t deadline_ms = options->deadline_ms != 0 ? options->deadline_ms : TERCET_DEADLINE_MS_DEFAULT;
+    int64_t deadline_ms =
+        options->deadline_ms != 0 ? options->deadline_ms : TERCET_DEADLINE_MS_DEFAULT;
     entry->plan_digest = digest;
     entry->txn.deadline_ms = c->now_ms + deadline_ms;
     entry->deadline_wall_ms = c->wall_ms + deadline_ms;
@@ -193,8 +207,8 @@ static struct entry *add(struct coordinator *c, const char *gid, const Tercet__V
     return entry;
 }
 
-int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid, struct found *found,
-               const char **text)
+int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
+               struct found *found, const char **text)
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
     const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;
@@ -220,7 +234,7 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     return error;
 }
 
-/* -- Branches ---------------------------------------------------------------------------------------------------------------- */
+/* -- Branches ---------------------------------------------------------------------------------- */
 
 int plan_check_reason(const char *reason, const char **text)
 {
@@ -259,8 +273,9 @@ static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number,
     return XXH3_64bits_withSeed(branch->payload.data, branch->payload.len, digest);
 }
 
-int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number, bool is_routed,
-                struct branch_plan *plan, const char **text, char made[TERCET_TEXT_MAX])
+int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
+                bool is_routed, struct branch_plan *plan, const char **text,
+                char made[TERCET_TEXT_MAX])
 {
     const char *slash = strchr(branch->action, '/');
     plan->service = dispatch_service(c, branch->action, (size_t)(slash - branch->action));
@@ -277,12 +292,13 @@ int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_
     plan->digest = digest_branch(branch, number, is_routed);
     plan->action = slash + 1;
     plan->payload = (struct tercet_bytes){branch->payload.data, branch->payload.len};
-    plan->try_timeout_ms = branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT;
+    plan->try_timeout_ms =
+        branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT;
     plan->is_routed = is_routed;
     return 0;
 }
 
-/* -- Run -------------------------------------------------------------------------------------------------------------------- */
+/* -- Run --------------------------------------------------------------------------------------- */
 
 static uint32_t run_number(const Tercet__V1__RunRequest *message, size_t i)
 {
@@ -310,7 +326,8 @@ static const char *check_run(const Tercet__V1__RunRequest *message)
     return NULL;
 }
 
-static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *message, const Tercet__V1__Options *options)
+static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *message,
+                           const Tercet__V1__Options *options)
 {
     uint64_t *digests = arena_alloc(arena, (message->n_branches + 1) * sizeof(*digests));
     for (size_t i = 0; i < message->n_branches; i++)
@@ -319,19 +336,23 @@ static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *me
     return XXH3_64bits(digests, (message->n_branches + 1) * sizeof(*digests));
 }
 
-/* Every branch is prepared before anything is made, so a plan that cannot be taken leaves nothing. */
-static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest *message, struct branch_plan *plans,
-                            const char **text, char made[TERCET_TEXT_MAX])
+/* Every branch is prepared before anything is made, so a plan that cannot be taken leaves
+ * nothing. */
+static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest *message,
+                            struct branch_plan *plans, const char **text,
+                            char made[TERCET_TEXT_MAX])
 {
     for (size_t i = 0; i < message->n_branches; i++) {
-        int error = plan_branch(c, message->branches[i], run_number(message, i), true, &plans[i], text, made);
+        int error = plan_branch(c, message->branches[i], run_number(message, i), true, &plans[i],
+                                text, made);
         if (error != 0)
             return error;
     }
     return 0;
 }
 
-static uint64_t room_of_run(const Tercet__V1__RunRequest *message, const Tercet__V1__Options *options)
+static uint64_t room_of_run(const Tercet__V1__RunRequest *message,
+                            const Tercet__V1__Options *options)
 {
     uint64_t room = headroom_of(protobuf_c_message_get_packed_size(&options->base));
     for (size_t i = 0; i < message->n_branches; i++)
@@ -347,8 +368,8 @@ static int compare_plans(const void *left, const void *right)
 }
 
 static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message, const char *gid,
-                    const Tercet__V1__Options *options, uint64_t digest, struct found *found, const char **text,
-                    char made[TERCET_TEXT_MAX])
+                    const Tercet__V1__Options *options, uint64_t digest, struct found *found,
+                    const char **text, char made[TERCET_TEXT_MAX])
 {
     struct branch_plan *plans = arena_alloc(&c->scratch, message->n_branches * sizeof(*plans));
     int error = may_add(c, room_of_run(message, options), text);
@@ -366,8 +387,8 @@ static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message
     return 0;
 }
 
-int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found, const char **text,
-             char made[TERCET_TEXT_MAX])
+int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,
+             const char **text, char made[TERCET_TEXT_MAX])
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
     const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;

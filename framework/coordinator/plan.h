@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests checked and prepared: what is malformed ends here, what repeats is recognised by its digest, what is new is made.
- * int results are 0 or TERCET_ codes; then *text says what is wrong (NULL: the code's own text).
+ * Requests checked and prepared: what is malformed ends here, what repeats is recognised by its
+ * digest, what is new is made. int results are 0 or TERCET_ codes; then *text says what is wrong
+ * (NULL: the code's own text).
  */
 #ifndef TERCET_PLAN_H
 #define TERCET_PLAN_H
@@ -22,16 +23,18 @@ void found_clear(struct found *found);
 int plan_find(struct coordinator *c, const char *gid, struct found *found, const char **text);
 
 /* The same request again finds what it made; other options are TERCET_EXISTS. */
-int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid, struct found *found,
-               const char **text);
-int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found, const char **text,
-             char made[TERCET_TEXT_MAX]);
+int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
+               struct found *found, const char **text);
+int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,
+             const char **text, char made[TERCET_TEXT_MAX]);
 
 /* Sizes, number, names. */
 int plan_check_branch(const Tercet__V1__Branch *branch, const char **text);
-/* What the owner enlists. `made` is room for a text. On success the service is to be released after the enlistment. */
-int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number, bool is_routed,
-                struct branch_plan *plan, const char **text, char made[TERCET_TEXT_MAX]);
+/* What the owner enlists. `made` is room for a text. On success the service is to be released after
+ * the enlistment. */
+int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
+                bool is_routed, struct branch_plan *plan, const char **text,
+                char made[TERCET_TEXT_MAX]);
 int plan_check_reason(const char *reason, const char **text);
 
 /* Why it is being cancelled, while it is undecided and no reason is known. */

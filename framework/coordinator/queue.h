@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What other threads tell the owner: events, in order. RPC threads decode and post; nobody waits for an answer here.
+ * What other threads tell the owner: events, in order. RPC threads decode and post; nobody waits
+ * for an answer here.
  */
 #ifndef TERCET_QUEUE_H
 #define TERCET_QUEUE_H
@@ -15,13 +16,15 @@ struct caller;
 struct instance;
 
 enum event_kind {
-    EVENT_REQUEST,   /* caller, method, message: one unary request */
-    EVENT_SESSION,   /* caller, message: a SessionRequests; NULL: it will send nothing more */
-    EVENT_ATTACHED,  /* instance, message: an AttachRequest with hello, results or both */
-    EVENT_DETACHED,  /* instance: its stream has ended */
-    EVENT_RESULT,    /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
+    EVENT_REQUEST,  /* caller, method, message: one unary request */
+    EVENT_SESSION,  /* caller, message: a SessionRequests; NULL: it will send nothing more */
+    EVENT_ATTACHED, /* instance, message: an AttachRequest with hello, results or both */
+    EVENT_DETACHED, /* instance: its stream has ended */
+    /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
+    EVENT_RESULT,
     EVENT_COMMITTED, /* code: the store's result for the batch in flight */
-    EVENT_CLOSE,     /* takes no new transactions from here on; with a caller: that one was lost since */
+    /* takes no new transactions from here on; with a caller: that one was lost since */
+    EVENT_CLOSE,
     EVENT_STOP,
 };
 
@@ -48,7 +51,8 @@ enum method {
 
 struct event {
     struct event *next;
-    struct event *read_next;   /* of those that end with their stream's next message being asked for */
+    /* of those that end with their stream's next message being asked for */
+    struct event *read_next;
     enum event_kind kind;
     enum method method;
     struct caller *caller;     /* a reference */
@@ -74,7 +78,8 @@ void queue_destroy(struct queue *queue);
 /* Takes the event over. */
 void queue_post(struct queue *queue, struct event *event);
 
-/* All events at once, in order; NULL when none came until `until_ms` (monotonic; INT64_MAX: for ever). */
+/* All events at once, in order; NULL when none came until `until_ms` (monotonic; INT64_MAX: for
+ * ever). */
 struct event *queue_take(struct queue *queue, int64_t until_ms);
 
 /* A zeroed event; NULL when memory is short. */

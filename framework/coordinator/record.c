@@ -11,14 +11,15 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* More than any record takes: an element of two bytes is some 170 in memory. Who has the right checksum is no stranger. */
+/* More than any record takes: an element of two bytes is some 170 in memory. Who has the right
+ * checksum is no stranger. */
 #define MEMORY_FACTOR 256
 #define MEMORY_MIN (64 * 1024)
 
 enum { FLAG_ORDERED = 1, FLAG_DECIDES_ITSELF = 2, FLAG_KEEPS_ON_REFUSAL = 4 };
 enum { FLAG_PARKED = 1, FLAG_BROKEN = 2, FLAG_SETTLED = 4 };
 
-/* -- The frame ----------------------------------------------------------------------------------------------------- */
+/* -- The frame --------------------------------------------------------------------------------- */
 
 static uint64_t checksum(const uint8_t *record, size_t size)
 {
@@ -26,7 +27,8 @@ static uint64_t checksum(const uint8_t *record, size_t size)
                                 (uint64_t)record[0] << 8 | record[1]);
 }
 
-struct crpc_bytes record_encode(struct arena *arena, enum record_type type, const ProtobufCMessage *message)
+struct crpc_bytes record_encode(struct arena *arena, enum record_type type,
+                                const ProtobufCMessage *message)
 {
     struct crpc_bytes bytes = arena_pack(arena, RECORD_HEAD_SIZE, message);
     uint8_t *record = (uint8_t *)bytes.data;
@@ -60,7 +62,8 @@ bool record_is_whole(enum record_type type, const void *data, size_t size)
 {
     const uint8_t *record = data;
     uint64_t sum = 0;
-    if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type || record[2] != 0 || record[3] != 0)
+    if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type ||
+        record[2] != 0 || record[3] != 0)
         return false;
     for (int i = 7; i >= 0; i--)
         sum = sum << 8 | record[4 + i];
@@ -73,7 +76,8 @@ bool record_peek_state(char *gid, uint8_t *state, const void *data, size_t size)
     const uint8_t *body = (const uint8_t *)data + RECORD_HEAD_SIZE;
     size -= RECORD_HEAD_SIZE;
     size_t gid_size = size >= 2 && body[0] == TAG_GID ? body[1] : 0;
-    if (gid_size == 0 || gid_size > TERCET_GID_MAX || size < gid_size + 4 || body[2 + gid_size] != TAG_STATE)
+    if (gid_size == 0 || gid_size > TERCET_GID_MAX || size < gid_size + 4 ||
+        body[2 + gid_size] != TAG_STATE)
         return false;
     memcpy(gid, body + 2, gid_size);
     gid[gid_size] = '\0';
@@ -93,7 +97,7 @@ ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t 
     return message;
 }
 
-/* -- Encoding an entry ------------------------------------------------------------------------------------------------ */
+/* -- Encoding an entry ------------------------------------------------------------------------- */
 
 static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_branch *branch,
                         const struct branch_info *info, int64_t wall_offset_ms)
@@ -108,17 +112,19 @@ static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_br
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
-    out->try_until_ms = branch->try_until_ms == TXN_NEVER ? 0 : branch->try_until_ms + wall_offset_ms;
+    out->try_until_ms =
+        branch->try_until_ms == TXN_NEVER ? 0 : branch->try_until_ms + wall_offset_ms;
 }
 
 static uint32_t option_flags(const struct txn_options *options)
 {
-    return (options->is_ordered ? FLAG_ORDERED : 0u) | (options->decides_itself ? FLAG_DECIDES_ITSELF : 0u) |
+    return (options->is_ordered ? FLAG_ORDERED : 0u) |
+           (options->decides_itself ? FLAG_DECIDES_ITSELF : 0u) |
            (options->keeps_on_refusal ? FLAG_KEEPS_ON_REFUSAL : 0u);
 }
 
-static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out, const struct entry *entry,
-                          int64_t wall_offset_ms)
+static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out,
+                          const struct entry *entry, int64_t wall_offset_ms)
 {
     size_t count = entry->txn.branch_count;
     Tercet__Store__V1__BranchState *states = arena_alloc(arena, count * sizeof(*states));
@@ -130,7 +136,8 @@ static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out, co
     }
 }
 
-static void fill_metadata(struct arena *arena, Tercet__Store__V1__State *out, const struct entry *entry)
+static void fill_metadata(struct arena *arena, Tercet__Store__V1__State *out,
+                          const struct entry *entry)
 {
     size_t count = entry->metadata_count;
     if (count == 0)
@@ -146,8 +153,8 @@ static void fill_metadata(struct arena *arena, Tercet__Store__V1__State *out, co
     }
 }
 
-static void fill_state(struct arena *arena, Tercet__Store__V1__State *out, const struct entry *entry,
-                       int64_t wall_offset_ms)
+static void fill_state(struct arena *arena, Tercet__Store__V1__State *out,
+                       const struct entry *entry, int64_t wall_offset_ms)
 {
     const struct txn_options *options = &entry->txn.options;
     tercet__store__v1__state__init(out);
@@ -168,7 +175,8 @@ static void fill_state(struct arena *arena, Tercet__Store__V1__State *out, const
     fill_metadata(arena, out, entry);
 }
 
-struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms)
+struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry,
+                                  int64_t wall_offset_ms)
 {
     Tercet__Store__V1__State state;
     fill_state(arena, &state, entry, wall_offset_ms);
@@ -186,7 +194,8 @@ static char *full_action(struct arena *arena, const char *service, const char *a
     return full;
 }
 
-struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch)
+struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry,
+                                   const struct txn_branch *branch)
 {
     const struct branch_info *info = entry_info(entry, branch);
     Tercet__Store__V1__Branch message = TERCET__STORE__V1__BRANCH__INIT;
@@ -200,7 +209,8 @@ struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entr
     return record_encode(arena, RECORD_BRANCH, &message.base);
 }
 
-struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms)
+struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *entry,
+                                     int64_t wall_offset_ms)
 {
     Tercet__Store__V1__Resolved message = TERCET__STORE__V1__RESOLVED__INIT;
     Tercet__Store__V1__State state;
@@ -213,13 +223,14 @@ struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *en
     message.n_actions = count;
     message.n_digests = count;
     for (size_t i = 0; i < count; i++) {
-        message.actions[i] = full_action(arena, entry->infos[i].service->name, entry->infos[i].action);
+        message.actions[i] =
+            full_action(arena, entry->infos[i].service->name, entry->infos[i].action);
         message.digests[i] = entry->txn.branches[i].digest;
     }
     return record_encode(arena, RECORD_RESOLVED, &message.base);
 }
 
-/* -- Loading an entry -------------------------------------------------------------------------------------------------- */
+/* -- Loading an entry -------------------------------------------------------------------------- */
 
 void entry_set_metadata(struct entry *entry, const struct tercet_metadata *metadata, size_t count)
 {
@@ -262,7 +273,8 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
     branch->is_parked = (state->flags & FLAG_PARKED) != 0;
     branch->is_broken = (state->flags & FLAG_BROKEN) != 0;
     branch->is_settled = (state->flags & FLAG_SETTLED) != 0;
-    branch->try_until_ms = state->try_until_ms == 0 ? TXN_NEVER : state->try_until_ms - wall_offset_ms;
+    branch->try_until_ms =
+        state->try_until_ms == 0 ? TXN_NEVER : state->try_until_ms - wall_offset_ms;
     info->reply_size = (uint32_t)state->reply.len;
     if (state->reply.len > 0) {
         info->reply = must_alloc(state->reply.len);
@@ -290,20 +302,25 @@ static bool is_wall_time(int64_t time_ms)
     return time_ms >= INT64_MIN / 8 && time_ms <= INT64_MAX / 8;
 }
 
-/* Whether the numbers mean anything; whether they agree with each other is the core's to say (txn_restore). */
+/* Whether the numbers mean anything; whether they agree with each other is the core's to say
+ * (txn_restore). */
 static bool state_is_in_range(const Tercet__Store__V1__State *state)
 {
-    if (state->n_branches > TXN_BRANCHES_MAX || state->state > TXN_CANCELLED || state->cause > TXN_CAUSE_OPERATOR)
+    if (state->n_branches > TXN_BRANCHES_MAX || state->state > TXN_CANCELLED ||
+        state->cause > TXN_CAUSE_OPERATOR)
         return false;
     for (size_t i = 0; i < state->n_branches; i++) {
         const Tercet__Store__V1__BranchState *branch = state->branches[i];
-        if (branch->try_state > TXN_TRY_UNKNOWN || branch->end_state > TXN_END_DONE || !is_wall_time(branch->try_until_ms))
+        if (branch->try_state > TXN_TRY_UNKNOWN || branch->end_state > TXN_END_DONE ||
+            !is_wall_time(branch->try_until_ms))
             return false;
     }
-    return is_wall_time(state->created_ms) && is_wall_time(state->deadline_ms) && is_wall_time(state->decided_ms);
+    return is_wall_time(state->created_ms) && is_wall_time(state->deadline_ms) &&
+           is_wall_time(state->decided_ms);
 }
 
-bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state, int64_t wall_offset_ms)
+bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state,
+                       int64_t wall_offset_ms)
 {
     struct txn *txn = &entry->txn;
     if (!state_is_in_range(state))

@@ -22,29 +22,43 @@
 #define RECORD_VERSION 1
 #define RECORD_HEAD_SIZE 12
 
-enum record_type { RECORD_STATE = 'S', RECORD_BRANCH = 'B', RECORD_RESOLVED = 'R', RECORD_PARTICIPANT = 'P', RECORD_CLOCK = 'C' };
+enum record_type {
+    RECORD_STATE = 'S',
+    RECORD_BRANCH = 'B',
+    RECORD_RESOLVED = 'R',
+    RECORD_PARTICIPANT = 'P',
+    RECORD_CLOCK = 'C'
+};
 
 /* The message as a record, in the arena. */
-struct crpc_bytes record_encode(struct arena *arena, enum record_type type, const ProtobufCMessage *message);
+struct crpc_bytes record_encode(struct arena *arena, enum record_type type,
+                                const ProtobufCMessage *message);
 
-/* The message in a record, the caller's (crpc_message_free); NULL when it is damaged, of another type or newer. */
+/* The message in a record, the caller's (crpc_message_free); NULL when it is damaged, of another
+ * type or newer. */
 ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size);
 
 /* Whether the record is whole and of the type, as far as its head and checksum say. */
 bool record_is_whole(enum record_type type, const void *data, size_t size);
 
-/* The gid and state of a whole State record, without decoding the rest. They come first, since whatever writes records writes their fields
- * in order. `gid` has TERCET_GID_MAX + 1 bytes. false: they are not there. */
+/* The gid and state of a whole State record, without decoding the rest. They come first, since
+ * whatever writes records writes their fields in order. `gid` has TERCET_GID_MAX + 1 bytes. false:
+ * they are not there. */
 bool record_peek_state(char *gid, uint8_t *state, const void *data, size_t size);
 
 /* An entry's State; `wall_offset_ms` turns the core's clock into the wall clock. */
-struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms);
-struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry, const struct txn_branch *branch);
-struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *entry, int64_t wall_offset_ms);
+struct crpc_bytes record_of_state(struct arena *arena, const struct entry *entry,
+                                  int64_t wall_offset_ms);
+struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entry,
+                                   const struct txn_branch *branch);
+struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *entry,
+                                     int64_t wall_offset_ms);
 
-/* Fills an entry's own fields and its branches' states from a State. false: the record contradicts itself. Actions and
- * digests come with the Branch records. Times are made the core's by `wall_offset_ms`. */
-bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state, int64_t wall_offset_ms);
+/* Fills an entry's own fields and its branches' states from a State. false: the record contradicts
+ * itself. Actions and digests come with the Branch records. Times are made the core's by
+ * `wall_offset_ms`. */
+bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state,
+                       int64_t wall_offset_ms);
 
 /* Copies metadata into one block of the entry's. */
 void entry_set_metadata(struct entry *entry, const struct tercet_metadata *metadata, size_t count);

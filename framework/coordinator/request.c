@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The methods of Coordinator: what a request does to a transaction, and who is told what when. plan.c checks and
- * prepares; here nothing can be malformed any more.
+ * The methods of Coordinator: what a request does to a transaction, and who is told what when.
+ * plan.c checks and prepares; here nothing can be malformed any more.
  */
 #include "headroom.h"
 #include "owner.h"
@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAITERS_FEW 8           /* of one transaction: so many are always looked through for those who wait in vain */
-#define VAIN_DROP_PAUSE_MS 1000 /* between two looks at those of all, for a session that has too much open */
+/* of one transaction: so many are always looked through for those who wait in vain */
+#define WAITERS_FEW 8
+/* between two looks at those of all, for a session that has too much open */
+#define VAIN_DROP_PAUSE_MS 1000
 
 /* One request on its way. */
 struct request {
@@ -22,7 +24,7 @@ struct request {
     uint64_t id;
 };
 
-/* -- Answers -------------------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static void answer_error(struct request *r, int error, const char *text)
 {
@@ -39,9 +41,11 @@ static void answer_entry(struct request *r, struct entry *entry, int error, cons
     batch_answer(r->c, r->caller, r->id, &reply, entry);
 }
 
-static void answer_resolved(struct request *r, const struct found *found, int error, const char *text)
+static void answer_resolved(struct request *r, const struct found *found, int error,
+                            const char *text)
 {
-    struct reply reply = {error, text, &snapshot_of_resolved(&r->c->scratch, found->number, found->resolved)->base};
+    struct reply reply = {
+        error, text, &snapshot_of_resolved(&r->c->scratch, found->number, found->resolved)->base};
     struct answer answer = caller_encode(r->caller, &r->c->scratch, r->id, &reply);
     caller_deliver(r->caller, &answer);
     owner_touch(r->c, r->caller);
@@ -57,8 +61,8 @@ static void answer_found(struct request *r, const struct found *found, int error
         answer_error(r, error != 0 ? error : TERCET_NOT_FOUND, text);
 }
 
-/* A try that is done is told at once: its mark may be lost, the participant would say it again. Everything else is told when
- * it is durable. */
+/* A try that is done is told at once: its mark may be lost, the participant would say it again.
+ * Everything else is told when it is durable. */
 static void answer_try(struct request *r, struct entry *entry, const struct txn_branch *branch)
 {
     if (!caller_takes(r->caller))
@@ -74,7 +78,7 @@ static void answer_try(struct request *r, struct entry *entry, const struct txn_
     batch_answer(r->c, r->caller, r->id, &reply, entry);
 }
 
-/* -- Waiting -------------------------------------------------------------------------------------------------------------- */
+/* -- Waiting ----------------------------------------------------------------------------------- */
 
 static void free_waiter(struct coordinator *c, struct waiter *waiter)
 {
@@ -84,11 +88,12 @@ static void free_waiter(struct coordinator *c, struct waiter *waiter)
     free(waiter);
 }
 
-/* Those whose call has ended wait for nothing any more; nor do those who only look on, when their time is over or the
- * coordinator stops. */
+/* Those whose call has ended wait for nothing any more; nor do those who only look on, when their
+ * time is over or the coordinator stops. */
 static bool waits_in_vain(const struct coordinator *c, const struct waiter *waiter)
 {
-    return atomic_load(&waiter->caller->is_gone) || (waiter->only_awaits && (c->is_closing || c->now_ms >= waiter->until_ms));
+    return atomic_load(&waiter->caller->is_gone) ||
+           (waiter->only_awaits && (c->is_closing || c->now_ms >= waiter->until_ms));
 }
 
 static void tell_in_vain(struct coordinator *c, const struct waiter *waiter)
@@ -97,7 +102,8 @@ static void tell_in_vain(struct coordinator *c, const struct waiter *waiter)
     if (c->is_closing)
         answer_error(&r, TERCET_UNAVAILABLE, COORDINATOR_STOPPING);
     else
-        answer_error(&r, TERCET_UNKNOWN, "what is awaited has not come in the time that was given: ask again");
+        answer_error(&r, TERCET_UNKNOWN,
+                     "what is awaited has not come in the time that was given: ask again");
 }
 
 static void drop_vain_waiters(struct coordinator *c, struct entry *entry)
@@ -126,7 +132,8 @@ void request_drop_vain(struct coordinator *c)
 
 static struct waiter *add_waiter(struct request *r, struct entry *entry, int kind, uint32_t branch)
 {
-    if (entry->waiter_count < WAITERS_FEW || entry->waiter_count >= entry->waiter_sweep) /* of many, one walk a doubling */
+    /* of many, one walk a doubling */
+    if (entry->waiter_count < WAITERS_FEW || entry->waiter_count >= entry->waiter_sweep)
         drop_vain_waiters(r->c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));
     caller_ref(r->caller);
@@ -166,7 +173,8 @@ static void answer_waiters(struct coordinator *c, struct entry *entry, int kind,
 {
     struct waiter *waiter = take_waiters(entry, kind, branch);
     struct reply reply = {.error = 0};
-    if (waiter != NULL && kind != WAITER_TRY) /* once for all: it may be large, and they may be many */
+    /* once for all: it may be large, and they may be many */
+    if (waiter != NULL && kind != WAITER_TRY)
         reply.message = &snapshot_of_entry(c, &c->scratch, entry)->base;
     while (waiter != NULL) {
         struct waiter *next = waiter->next;
@@ -180,7 +188,7 @@ static void answer_waiters(struct coordinator *c, struct entry *entry, int kind,
     }
 }
 
-/* -- Watchers ---------------------------------------------------------------------------------------------------------------- */
+/* -- Watchers ---------------------------------------------------------------------------------- */
 
 static bool is_watched(const struct entry *entry)
 {
@@ -240,8 +248,8 @@ static struct waiter *answer_when(struct request *r, struct entry *entry, Tercet
 }
 
 /* The same of what was found; an error, and what is over, is told at once. */
-static struct waiter *answer_found_when(struct request *r, const struct found *found, int error, const char *text,
-                                        Tercet__V1__Wait wait)
+static struct waiter *answer_found_when(struct request *r, const struct found *found, int error,
+                                        const char *text, Tercet__V1__Wait wait)
 {
     if (error == 0 && found->entry != NULL)
         return answer_when(r, found->entry, wait);
@@ -249,7 +257,7 @@ static struct waiter *answer_found_when(struct request *r, const struct found *f
     return NULL;
 }
 
-/* -- Confirming ------------------------------------------------------------------------------------------------------------- */
+/* -- Confirming -------------------------------------------------------------------------------- */
 
 static bool has_open_try(const struct entry *entry)
 {
@@ -261,11 +269,13 @@ static bool has_open_try(const struct entry *entry)
     return false;
 }
 
-/* That a try is done is written lazily. After a restart the initiator may know of tries that the coordinator is only asking for again: its
- * confirm waits for them, for what was known once must not be unknown to those who were told (S10). */
+/* That a try is done is written lazily. After a restart the initiator may know of tries that the
+ * coordinator is only asking for again: its confirm waits for them, for what was known once must
+ * not be unknown to those who were told (S10). */
 static void confirm_entry(struct request *r, struct entry *entry, int wait, bool is_forced)
 {
-    struct txn_event event = {.kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = is_forced};
+    struct txn_event event = {
+        .kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = is_forced};
     int error = plan_error_of_core(owner_step(r->c, entry, event));
     if (error == TERCET_NOT_READY && entry->was_restored && has_open_try(entry))
         add_waiter(r, entry, WAITER_CONFIRM, 0)->wait = wait;
@@ -308,7 +318,7 @@ void request_resolved(struct coordinator *c, struct entry *entry)
     has_changed(c, entry);
 }
 
-/* -- The methods ------------------------------------------------------------------------------------------------------------ */
+/* -- The methods ------------------------------------------------------------------------------- */
 
 static void begin(struct request *r, const Tercet__V1__BeginRequest *message)
 {
@@ -320,7 +330,8 @@ static void begin(struct request *r, const Tercet__V1__BeginRequest *message)
 }
 
 /* The transaction of a try or an enlistment, begun with it when it says so. */
-static int find_or_begin(struct request *r, const char *gid, const Tercet__V1__BeginRequest *to_begin, struct found *found,
+static int find_or_begin(struct request *r, const char *gid,
+                         const Tercet__V1__BeginRequest *to_begin, struct found *found,
                          const char **text)
 {
     if (to_begin != NULL)
@@ -329,11 +340,13 @@ static int find_or_begin(struct request *r, const char *gid, const Tercet__V1__B
 }
 
 /* A transaction that is over takes no branch; one it has already is told as it is. */
-static void enlist_in_resolved(struct request *r, const struct found *found, const struct branch_plan *plan)
+static void enlist_in_resolved(struct request *r, const struct found *found,
+                               const struct branch_plan *plan)
 {
     int index = plan_resolved_branch(found->resolved, plan->number);
     if (index >= 0 && found->resolved->digests[index] == plan->digest)
-        answer_resolved(r, found, plan->is_routed ? TERCET_DECIDED : 0, "the transaction is over already");
+        answer_resolved(r, found, plan->is_routed ? TERCET_DECIDED : 0,
+                        "the transaction is over already");
     else
         answer_resolved(r, found, index >= 0 ? TERCET_EXISTS : TERCET_DECIDED, NULL);
 }
@@ -423,7 +436,8 @@ static void cancel(struct request *r, const Tercet__V1__CancelRequest *message)
     if (error == 0 && found.entry != NULL) {
         plan_keep_reason(found.entry, message->reason);
         error = plan_error_of_core(
-            owner_step(r->c, found.entry, (struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}));
+            owner_step(r->c, found.entry,
+                       (struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}));
     }
     answer_found_when(r, &found, error, text, message->wait);
     found_clear(&found);
@@ -463,11 +477,13 @@ static void watch(struct request *r, const Tercet__V1__WatchRequest *message)
         answer_error(r, error, text);
     } else if (found.entry != NULL) {
         bool is_last = txn_is_resolved(&found.entry->txn);
-        batch_watch(r->c, r->caller, &snapshot_of_entry(r->c, &r->c->scratch, found.entry)->base, is_last, found.entry);
+        batch_watch(r->c, r->caller, &snapshot_of_entry(r->c, &r->c->scratch, found.entry)->base,
+                    is_last, found.entry);
         if (!is_last)
             add_waiter(r, found.entry, WAITER_WATCH, 0);
     } else {
-        Tercet__V1__Transaction *snapshot = snapshot_of_resolved(&r->c->scratch, found.number, found.resolved);
+        Tercet__V1__Transaction *snapshot =
+            snapshot_of_resolved(&r->c->scratch, found.number, found.resolved);
         caller_watch_push(r->caller, arena_pack(&r->c->scratch, 0, &snapshot->base), true);
     }
     found_clear(&found);
@@ -513,18 +529,23 @@ void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, e
     }
 }
 
-/* -- Sessions ------------------------------------------------------------------------------------------------------------- */
+/* -- Sessions ---------------------------------------------------------------------------------- */
 
-static void session_request(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequest *request)
+static void session_request(struct coordinator *c, struct caller *caller,
+                            const Tercet__V1__SessionRequest *request)
 {
     static const struct {
         Tercet__V1__SessionRequest__RequestCase request_case;
         enum method method;
     } methods[] = {
-        {TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN, METHOD_BEGIN},     {TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST, METHOD_ENLIST},
-        {TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH, METHOD_TRY},  {TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM, METHOD_CONFIRM},
-        {TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL, METHOD_CANCEL},   {TERCET__V1__SESSION_REQUEST__REQUEST_RUN, METHOD_RUN},
-        {TERCET__V1__SESSION_REQUEST__REQUEST_GET, METHOD_GET},         {TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE, METHOD_AWAIT},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN, METHOD_BEGIN},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST, METHOD_ENLIST},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH, METHOD_TRY},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM, METHOD_CONFIRM},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL, METHOD_CANCEL},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_RUN, METHOD_RUN},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_GET, METHOD_GET},
+        {TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE, METHOD_AWAIT},
     };
     struct request r = {c, caller, request->id};
     if (caller->open_count >= SESSION_OPEN_MAX && c->now_ms >= caller->vain_drop_ms) {
@@ -532,7 +553,8 @@ static void session_request(struct coordinator *c, struct caller *caller, const 
         request_drop_vain(c);
     }
     if (caller->open_count >= SESSION_OPEN_MAX) {
-        answer_error(&r, TERCET_EXHAUSTED, "this session has 65536 requests without an answer: wait for some");
+        answer_error(&r, TERCET_EXHAUSTED,
+                     "this session has 65536 requests without an answer: wait for some");
         return;
     }
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -540,13 +562,16 @@ static void session_request(struct coordinator *c, struct caller *caller, const 
             request_handle(c, caller, request->id, methods[i].method, &request->begin->base);
             return;
         }
-    answer_error(&r, TERCET_INVALID, "the request is empty, or of a kind that this coordinator does not know");
+    answer_error(&r, TERCET_INVALID,
+                 "the request is empty, or of a kind that this coordinator does not know");
 }
 
-void request_session(struct coordinator *c, struct caller *caller, const Tercet__V1__SessionRequests *message)
+void request_session(struct coordinator *c, struct caller *caller,
+                     const Tercet__V1__SessionRequests *message)
 {
     for (size_t i = 0; i < message->n_requests && !caller->is_refused; i++) {
         session_request(c, caller, message->requests[i]);
-        arena_reset(&c->scratch); /* one message may ask for a large transaction tens of thousands of times */
+        /* one message may ask for a large transaction tens of thousands of times */
+        arena_reset(&c->scratch);
     }
 }

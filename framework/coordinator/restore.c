@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the store holds, into memory. At the start every record's checksum is looked at, and each transaction becomes an entry that is
- * cold: its gid, number and state are known, and it is due at once. The rest is loaded when the entry is touched, at the
- * latest when it is woken, so that new work does not wait for a million old ones; for the first ones (restore_warm_max) at
- * the start, so that what contradicts itself is most likely found before anything is served. Everything else is an ordinary wake-up.
+ * What the store holds, into memory. At the start every record's checksum is looked at, and each
+ * transaction becomes an entry that is cold: its gid, number and state are known, and it is due at
+ * once. The rest is loaded when the entry is touched, at the latest when it is woken, so that new
+ * work does not wait for a million old ones; for the first ones (restore_warm_max) at the start, so
+ * that what contradicts itself is most likely found before anything is served. Everything else is
+ * an ordinary wake-up.
  */
 #include "owner.h"
 #include "record.h"
@@ -24,8 +26,8 @@ struct restore {
 static const char damaged_state[] = "a transaction's record is damaged";
 static const char damaged_branch[] = "a branch's record is damaged or has no transaction";
 
-/* The time that is left counts, within bounds: not more than there was in all, and not less than a grace, so that neither a
- * clock that jumped nor a long stop cancels everything at once. */
+/* The time that is left counts, within bounds: not more than there was in all, and not less than a
+ * grace, so that neither a clock that jumped nor a long stop cancels everything at once. */
 static int64_t bounded_left(int64_t left_ms, int64_t total_ms)
 {
     int64_t grace_ms = total_ms < RESTART_GRACE_MS ? total_ms : RESTART_GRACE_MS;
@@ -41,16 +43,18 @@ static void restore_times(struct coordinator *c, struct entry *entry)
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
         struct txn_branch *branch = &entry->txn.branches[i];
         if (branch->try_until_ms != TXN_NEVER)
-            branch->try_until_ms = c->now_ms + bounded_left(branch->try_until_ms - c->now_ms, total_ms);
+            branch->try_until_ms =
+                c->now_ms + bounded_left(branch->try_until_ms - c->now_ms, total_ms);
     }
 }
 
-/* -- Some entries -------------------------------------------------------------------------------------------------- */
+/* -- Some entries ------------------------------------------------------------------------------ */
 
 static bool load_state(struct restore *r, const void *value, size_t size)
 {
     struct coordinator *c = r->c;
-    Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, value, size);
+    Tercet__Store__V1__State *state =
+        (Tercet__Store__V1__State *)record_decode(RECORD_STATE, value, size);
     bool is_good = state != NULL && record_load_state(r->entry, state, wall_offset_ms(c));
     if (is_good)
         restore_times(c, r->entry);
@@ -61,17 +65,21 @@ static bool load_state(struct restore *r, const void *value, size_t size)
     return is_good;
 }
 
-/* A branch that is to be called needs its payload soon; the others' stay in the store, and all do when there are many. */
-static void load_payload(struct coordinator *c, const struct txn_branch *branch, struct branch_info *info, const ProtobufCBinaryData *payload)
+/* A branch that is to be called needs its payload soon; the others' stay in the store, and all do
+ * when there are many. */
+static void load_payload(struct coordinator *c, const struct txn_branch *branch,
+                         struct branch_info *info, const ProtobufCBinaryData *payload)
 {
     info->payload_size = (uint32_t)payload->len;
-    if (branch->end_state != TXN_END_DONE && c->table.payload_bytes + payload->len <= c->payload_bytes_max)
+    if (branch->end_state != TXN_END_DONE &&
+        c->table.payload_bytes + payload->len <= c->payload_bytes_max)
         entry_keep_payload(&c->table, info, payload->data, payload->len);
 }
 
 static bool load_branch(struct restore *r, uint32_t part, const void *value, size_t size)
 {
-    Tercet__Store__V1__Branch *record = (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value, size);
+    Tercet__Store__V1__Branch *record =
+        (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value, size);
     struct txn_branch *branch = txn_find(&r->entry->txn, part);
     const char *slash = record != NULL ? strchr(record->action, '/') : NULL;
     if (branch == NULL || slash == NULL) {
@@ -81,7 +89,8 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
         return false;
     }
     struct branch_info *info = entry_info(r->entry, branch);
-    info->service = dispatch_service_restored(r->c, record->action, (size_t)(slash - record->action));
+    info->service =
+        dispatch_service_restored(r->c, record->action, (size_t)(slash - record->action));
     info->service->branch_count++;
     info->action = must_strdup(slash + 1);
     load_payload(r->c, branch, info, &record->payload);
@@ -120,7 +129,8 @@ static bool begin_entry(struct restore *r, uint64_t number)
     return true;
 }
 
-/* Records that belong to no entry are a later owner's: they are passed over, and this one's next commit is refused. */
+/* Records that belong to no entry are a later owner's: they are passed over, and this one's next
+ * commit is refused. */
 static int load_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
@@ -151,15 +161,15 @@ int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const
     return rc;
 }
 
-/* -- All of them --------------------------------------------------------------------------------------------------- */
+/* -- All of them ------------------------------------------------------------------------------- */
 
 static bool add_cold(struct restore *r, uint64_t number, const void *value, size_t size)
 {
     struct table *table = &r->c->table;
     char gid[TERCET_GID_MAX + 1];
     uint8_t state;
-    if (!record_is_whole(RECORD_STATE, value, size) || !record_peek_state(gid, &state, value, size) ||
-        table_find(table, gid) != NULL) {
+    if (!record_is_whole(RECORD_STATE, value, size) ||
+        !record_peek_state(gid, &state, value, size) || table_find(table, gid) != NULL) {
         r->wrong = damaged_state;
         return false;
     }
@@ -173,7 +183,8 @@ static bool add_cold(struct restore *r, uint64_t number, const void *value, size
 
 static bool check_branch(struct restore *r, uint64_t number, const void *value, size_t size)
 {
-    bool is_good = r->entry != NULL && r->entry->number == number && record_is_whole(RECORD_BRANCH, value, size);
+    bool is_good = r->entry != NULL && r->entry->number == number &&
+                   record_is_whole(RECORD_BRANCH, value, size);
     r->wrong = is_good ? NULL : damaged_branch;
     return is_good;
 }
@@ -181,7 +192,8 @@ static bool check_branch(struct restore *r, uint64_t number, const void *value, 
 static int add_record(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
-    bool is_good = part == 0 ? add_cold(r, number, value, size) : check_branch(r, number, value, size);
+    bool is_good =
+        part == 0 ? add_cold(r, number, value, size) : check_branch(r, number, value, size);
     return is_good ? 0 : 1;
 }
 
@@ -189,14 +201,16 @@ static int warm_first(struct restore *r)
 {
     size_t left = r->c->restore_warm_max;
     int rc = 0;
-    for (struct entry *entry = r->c->table.oldest; entry != NULL && left > 0 && rc == 0; entry = entry->newer, left--)
+    for (struct entry *entry = r->c->table.oldest; entry != NULL && left > 0 && rc == 0;
+         entry = entry->newer, left--)
         rc = restore_warm(r->c, entry, left <= WARM_AHEAD ? left - 1 : WARM_AHEAD, &r->wrong);
     return rc;
 }
 
 static int restore_clock(struct restore *r, const void *value, size_t size)
 {
-    Tercet__Store__V1__Clock *clock = (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, value, size);
+    Tercet__Store__V1__Clock *clock =
+        (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, value, size);
     if (clock == NULL) {
         r->wrong = "the record of the retention clock is damaged";
         return 1;
@@ -213,7 +227,8 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
         return restore_clock(r, value, size);
     if (strncmp(name, "participant/", 12) != 0)
         return 0;
-    Tercet__Store__V1__Participant *record = (Tercet__Store__V1__Participant *)record_decode(RECORD_PARTICIPANT, value, size);
+    Tercet__Store__V1__Participant *record =
+        (Tercet__Store__V1__Participant *)record_decode(RECORD_PARTICIPANT, value, size);
     if (record == NULL) {
         r->wrong = "a registered participant's record is damaged";
         return 1;
@@ -222,7 +237,8 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
     if (service != NULL)
         service->is_paused = record->paused;
     if (record->target[0] != '\0')
-        dispatch_register(r->c, record->service, record->actions, record->n_actions, record->target);
+        dispatch_register(r->c, record->service, record->actions, record->n_actions,
+                          record->target);
     crpc_message_free(&record->base);
     return 0;
 }
@@ -242,6 +258,7 @@ int restore_all(struct coordinator *c, char *text)
         snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
                  r.wrong != NULL ? r.wrong : store_strerror(rc));
     else
-        snprintf(text, TERCET_TEXT_MAX, "the store cannot be read: %s; start again", store_strerror(rc));
+        snprintf(text, TERCET_TEXT_MAX, "the store cannot be read: %s; start again",
+                 store_strerror(rc));
     return rc > 0 ? TERCET_FORMAT : TERCET_STORE;
 }

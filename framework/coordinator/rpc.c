@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The services of the coordinator, on RPC threads: decode, post to the owner, nothing else. A stream's next message is asked
- * for when the owner has worked on the last one, which is what holds a fast sender back.
+ * The services of the coordinator, on RPC threads: decode, post to the owner, nothing else. A
+ * stream's next message is asked for when the owner has worked on the last one, which is what holds
+ * a fast sender back.
  */
 #include "owner.h"
 
@@ -9,7 +10,7 @@
 
 #include <stdlib.h>
 
-/* -- Streams -------------------------------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 /* What a stream's callbacks are given. */
 struct stream {
@@ -20,19 +21,22 @@ struct stream {
     struct stream **link;
 };
 
-/* A session ends in good order, after the answers that it still carries: a client of gRPC's C core drops what it has not yet
- * read when an error comes. The others lose nothing that is not said again. */
+/* A session ends in good order, after the answers that it still carries: a client of gRPC's C core
+ * drops what it has not yet read when an error comes. The others lose nothing that is not said
+ * again. */
 static void end_stream(struct stream *stream)
 {
     struct caller *caller = stream->caller;
     if (caller != NULL && caller->kind == CALLER_SESSION)
         outbox_finish(caller->outbox);
     else
-        crpc_call_fail(caller != NULL ? caller->call : stream->instance->call, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
+        crpc_call_fail(caller != NULL ? caller->call : stream->instance->call, CRPC_UNAVAILABLE,
+                       COORDINATOR_STOPPING);
 }
 
 /* From here on its callbacks may come, the last of which frees it. */
-static void begin_stream(struct stream *stream, struct crpc_call *call, const struct crpc_call_events *events)
+static void begin_stream(struct stream *stream, struct crpc_call *call,
+                         const struct crpc_call_events *events)
 {
     struct coordinator *c = stream->c;
     pthread_mutex_lock(&c->streams_lock);
@@ -66,7 +70,7 @@ void rpc_end_streams(struct coordinator *c)
     pthread_mutex_unlock(&c->streams_lock);
 }
 
-/* -- Requests ------------------------------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 /* The request lives until the handler returns; the owner needs one of its own. */
 static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
@@ -84,7 +88,8 @@ static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
 }
 
 /* NULL when memory is short; below, too. */
-static struct caller *new_caller(struct coordinator *c, struct crpc_call *call, enum caller_kind kind)
+static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
+                                 enum caller_kind kind)
 {
     struct caller *caller = caller_new(kind, call);
     if (caller != NULL)
@@ -92,7 +97,8 @@ static struct caller *new_caller(struct coordinator *c, struct crpc_call *call, 
     return caller;
 }
 
-static struct event *make_request(struct caller *caller, enum method method, const ProtobufCMessage *request)
+static struct event *make_request(struct caller *caller, enum method method,
+                                  const ProtobufCMessage *request)
 {
     struct event *event = event_new(EVENT_REQUEST);
     ProtobufCMessage *copy = copy_message(request);
@@ -108,7 +114,8 @@ static struct event *make_request(struct caller *caller, enum method method, con
     return event;
 }
 
-/* While the coordinator stops, the owner is told: nobody needs to wait for what is owed to this one. */
+/* While the coordinator stops, the owner is told: nobody needs to wait for what is owed to this
+ * one. */
 static void lose_caller(struct caller *caller)
 {
     struct coordinator *c = caller->c;
@@ -131,7 +138,8 @@ static void on_unary_end(struct crpc_call *call, const struct crpc_status *statu
     lose_caller(ctx);
 }
 
-static void post_request(struct crpc_call *call, const ProtobufCMessage *request, void *ctx, enum method method)
+static void post_request(struct crpc_call *call, const ProtobufCMessage *request, void *ctx,
+                         enum method method)
 {
     static const struct crpc_call_events events = {.on_end = on_unary_end};
     struct coordinator *c = ctx;
@@ -146,10 +154,10 @@ static void post_request(struct crpc_call *call, const ProtobufCMessage *request
     queue_post(&c->queue, event);
 }
 
-#define UNARY(function, method)                                                                              \
-    static void function(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)                 \
-    {                                                                                                        \
-        post_request(call, request, ctx, method);                                                            \
+#define UNARY(function, method)                                                                    \
+    static void function(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)       \
+    {                                                                                              \
+        post_request(call, request, ctx, method);                                                  \
     }
 UNARY(on_begin, METHOD_BEGIN)
 UNARY(on_enlist, METHOD_ENLIST)
@@ -168,7 +176,7 @@ UNARY(on_decide, METHOD_DECIDE)
 UNARY(on_pause, METHOD_PAUSE)
 UNARY(on_statistics, METHOD_STATISTICS)
 
-/* -- Watch and Session ---------------------------------------------------------------------------------------------------- */
+/* -- Watch and Session ------------------------------------------------------------------------- */
 
 static void on_caller_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
 {
@@ -180,7 +188,8 @@ static void on_caller_end(struct crpc_call *call, const struct crpc_status *stat
     free(stream);
 }
 
-static struct stream *new_caller_stream(struct coordinator *c, struct crpc_call *call, enum caller_kind kind)
+static struct stream *new_caller_stream(struct coordinator *c, struct crpc_call *call,
+                                        enum caller_kind kind)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
     struct caller *caller = stream != NULL ? new_caller(c, call, kind) : NULL;
@@ -203,10 +212,12 @@ static void on_watch_sent(struct crpc_call *call, bool ok, void *ctx)
 
 static void on_watch(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
 {
-    static const struct crpc_call_events events = {.on_end = on_caller_end, .on_sent = on_watch_sent};
+    static const struct crpc_call_events events = {.on_end = on_caller_end,
+                                                   .on_sent = on_watch_sent};
     struct coordinator *c = ctx;
     struct stream *stream = new_caller_stream(c, call, CALLER_WATCH);
-    struct event *event = stream != NULL ? make_request(stream->caller, METHOD_WATCH, request) : NULL;
+    struct event *event =
+        stream != NULL ? make_request(stream->caller, METHOD_WATCH, request) : NULL;
     if (event == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         if (stream != NULL)
@@ -223,7 +234,9 @@ static void fail_stream(struct crpc_call *call, const char *what, int rc)
     if (rc == CRPC_ENOMEM)
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
     else
-        crpc_call_fail(call, CRPC_INVALID_ARGUMENT, "%s: the message is not a valid protobuf of its type, or its text is not UTF-8", what);
+        crpc_call_fail(
+            call, CRPC_INVALID_ARGUMENT,
+            "%s: the message is not a valid protobuf of its type, or its text is not UTF-8", what);
 }
 
 static void on_session_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
@@ -234,7 +247,8 @@ static void on_session_message(struct crpc_call *call, struct crpc_bytes message
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    int rc = crpc_message_decode(&event->message, &tercet__v1__session_requests__descriptor, message, 0);
+    int rc =
+        crpc_message_decode(&event->message, &tercet__v1__session_requests__descriptor, message, 0);
     if (rc != 0) {
         event_free(event);
         fail_stream(call, "Session", rc);
@@ -281,7 +295,7 @@ static void on_session(struct crpc_call *call, void *ctx)
     crpc_call_read(call);
 }
 
-/* -- Attach --------------------------------------------------------------------------------------------------------------- */
+/* -- Attach ------------------------------------------------------------------------------------ */
 
 static void on_attach_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
 {
@@ -291,7 +305,8 @@ static void on_attach_message(struct crpc_call *call, struct crpc_bytes message,
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    int rc = crpc_message_decode(&event->message, &tercet__v1__attach_request__descriptor, message, 0);
+    int rc =
+        crpc_message_decode(&event->message, &tercet__v1__attach_request__descriptor, message, 0);
     if (rc != 0) {
         event_free(event);
         fail_stream(call, "Attach", rc);
@@ -349,7 +364,7 @@ static void on_attach(struct crpc_call *call, void *ctx)
     crpc_call_read(call);
 }
 
-/* -- Tables --------------------------------------------------------------------------------------------------------------- */
+/* -- Tables ------------------------------------------------------------------------------------ */
 
 static const struct crpc_handler coordinator_handlers[] = {
     {.method = "Begin", .on_request = on_begin},
@@ -387,12 +402,13 @@ int rpc_add_services(struct coordinator *c)
     struct crpc_bytes set = {wire_descriptors, wire_descriptors_size};
     int rc = crpc_server_add_descriptors(c->server, set);
     if (rc == 0)
-        rc = crpc_server_add_service(c->server, &tercet__v1__coordinator__descriptor, coordinator_handlers,
-                                     COUNT(coordinator_handlers), c);
+        rc = crpc_server_add_service(c->server, &tercet__v1__coordinator__descriptor,
+                                     coordinator_handlers, COUNT(coordinator_handlers), c);
     if (rc == 0)
-        rc = crpc_server_add_service(c->server, &tercet__v1__participants__descriptor, participants_handlers,
-                                     COUNT(participants_handlers), c);
+        rc = crpc_server_add_service(c->server, &tercet__v1__participants__descriptor,
+                                     participants_handlers, COUNT(participants_handlers), c);
     if (rc == 0)
-        rc = crpc_server_add_service(c->server, &tercet__v1__admin__descriptor, admin_handlers, COUNT(admin_handlers), c);
+        rc = crpc_server_add_service(c->server, &tercet__v1__admin__descriptor, admin_handlers,
+                                     COUNT(admin_handlers), c);
     return rc;
 }

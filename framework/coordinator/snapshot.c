@@ -39,11 +39,13 @@ static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
-    out->last_error = info->last_error != NULL && branch->attempts > 0 ? info->last_error : out->last_error;
+    out->last_error =
+        info->last_error != NULL && branch->attempts > 0 ? info->last_error : out->last_error;
     out->next_attempt_ms = pause_left(c, branch);
 }
 
-Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *arena, const struct entry *entry)
+Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *arena,
+                                           const struct entry *entry)
 {
     size_t count = entry->txn.branch_count;
     Tercet__V1__Transaction *out = arena_alloc(arena, sizeof(*out));
@@ -68,7 +70,8 @@ Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *
     return out;
 }
 
-static void fill_resolved_branch(Tercet__V1__BranchStatus *out, const Tercet__Store__V1__BranchState *branch, char *action)
+static void fill_resolved_branch(Tercet__V1__BranchStatus *out,
+                                 const Tercet__Store__V1__BranchState *branch, char *action)
 {
     tercet__v1__branch_status__init(out);
     out->number = branch->number;
@@ -119,7 +122,8 @@ static Tercet__V1__TryState outcome_of(const struct txn_branch *branch)
     }
 }
 
-Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry *entry, const struct txn_branch *branch)
+Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry *entry,
+                                         const struct txn_branch *branch)
 {
     const struct branch_info *info = entry_info(entry, branch);
     Tercet__V1__TryResponse *out = arena_alloc(arena, sizeof(*out));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Transactions as they are shown: tercet.v1.Transaction from an entry, or from the record of a resolved one. In an arena;
- * strings and replies are views of what they were made from.
+ * Transactions as they are shown: tercet.v1.Transaction from an entry, or from the record of a
+ * resolved one. In an arena; strings and replies are views of what they were made from.
  */
 #ifndef TERCET_SNAPSHOT_H
 #define TERCET_SNAPSHOT_H
@@ -14,11 +14,13 @@
 
 struct coordinator;
 
-Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *arena, const struct entry *entry);
+Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *arena,
+                                           const struct entry *entry);
 Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t number,
                                               const Tercet__Store__V1__Resolved *resolved);
 
 /* What a try has come to. */
-Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry *entry, const struct txn_branch *branch);
+Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry *entry,
+                                         const struct txn_branch *branch);
 
 #endif

@@ -24,9 +24,10 @@ void table_init(struct table *table, int64_t now_ms)
     wheel_init(&table->wheel, now_ms);
 }
 
-/* -- Hash ------------------------------------------------------------------------------------------------------ */
+/* -- Hash -------------------------------------------------------------------------------------- */
 
-/* The buckets past bucket_count are not there yet: what belongs there is still where it will be split from. */
+/* The buckets past bucket_count are not there yet: what belongs there is still where it will be
+ * split from. */
 static size_t bucket_index(const struct table *table, const char *gid)
 {
     uint64_t hash = XXH3_64bits(gid, strlen(gid));
@@ -45,7 +46,8 @@ static void hash_insert(struct table *table, struct entry *entry)
 static void hash_grow(struct table *table)
 {
     if (table->bucket_count == table->bucket_capacity) {
-        table->buckets = must_realloc(table->buckets, 2 * table->bucket_capacity * sizeof(struct entry *));
+        table->buckets =
+            must_realloc(table->buckets, 2 * table->bucket_capacity * sizeof(struct entry *));
         table->bucket_capacity *= 2;
     }
     struct entry **split = &table->buckets[table->bucket_count - table->bucket_capacity / 2];
@@ -75,7 +77,7 @@ struct entry *table_find(const struct table *table, const char *gid)
     return entry;
 }
 
-/* -- Time ------------------------------------------------------------------------------------------------------ */
+/* -- Time -------------------------------------------------------------------------------------- */
 
 void table_set_wake(struct table *table, struct entry *entry, int64_t wake_ms)
 {
@@ -94,7 +96,7 @@ int64_t table_next_wake_ms(const struct table *table)
     return wheel_next_ms(&table->wheel);
 }
 
-/* -- Entries ----------------------------------------------------------------------------------------------------- */
+/* -- Entries ----------------------------------------------------------------------------------- */
 
 struct entry *table_add(struct table *table, const char *gid, uint64_t number)
 {
@@ -131,7 +133,8 @@ void table_recount(struct table *table, struct entry *entry)
     count_as(table, entry, entry->txn.state, entry->is_cold ? 0 : txn_parked(&entry->txn));
 }
 
-void entry_keep_payload(struct table *table, struct branch_info *info, const void *data, size_t size)
+void entry_keep_payload(struct table *table, struct branch_info *info, const void *data,
+                        size_t size)
 {
     info->payload = must_alloc(size);
     if (size > 0)
@@ -188,7 +191,8 @@ void table_remove(struct table *table, struct entry *entry)
     free_entry(table, entry);
 }
 
-/* What a thread frees, the C library keeps for that thread; after an outage that would be most of the memory. */
+/* What a thread frees, the C library keeps for that thread; after an outage that would be most of
+ * the memory. */
 void table_trim(struct table *table)
 {
     if (table->peak < TRIM_PEAK_MIN || table->count > table->peak / 4)

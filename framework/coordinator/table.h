@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The unresolved transactions in memory: found by gid, ordered by number, woken by time. One thread's.
+ * The unresolved transactions in memory: found by gid, ordered by number, woken by time. One
+ * thread's.
  */
 #ifndef TERCET_TABLE_H
 #define TERCET_TABLE_H
@@ -20,12 +21,12 @@ struct caller;
 /* What the coordinator keeps of a branch beside the core's struct txn_branch, in the same order. */
 struct branch_info {
     struct service *service;
-    struct outcall *call;     /* the call of the current phase, waiting or under way */
-    char *action;             /* name without the service */
-    void *payload;            /* only in the store unless has_payload */
-    void *reply;              /* of the try */
-    char *reason;             /* of a refusal or settlement; NULL: none */
-    char *last_error;         /* of the last failed call; not durable */
+    struct outcall *call; /* the call of the current phase, waiting or under way */
+    char *action;         /* name without the service */
+    void *payload;        /* only in the store unless has_payload */
+    void *reply;          /* of the try */
+    char *reason;         /* of a refusal or settlement; NULL: none */
+    char *last_error;     /* of the last failed call; not durable */
     uint32_t payload_size;
     uint32_t reply_size;
     uint32_t try_timeout_ms;
@@ -36,47 +37,49 @@ struct branch_info {
 struct waiter {
     struct waiter *next;
     struct caller *caller;
-    uint64_t id;              /* of the request in its session */
-    uint32_t branch;          /* WAITER_TRY */
-    int wait;                 /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
+    uint64_t id;     /* of the request in its session */
+    uint32_t branch; /* WAITER_TRY */
+    int wait;        /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
     enum { WAITER_TRY, WAITER_CONFIRM, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
-    bool only_awaits;         /* what others do: it does not keep a coordinator that stops */
-    int64_t until_ms;         /* monotonic; nobody waits after that */
+    bool only_awaits; /* what others do: it does not keep a coordinator that stops */
+    int64_t until_ms; /* monotonic; nobody waits after that */
 };
 
 struct entry {
     struct txn txn;
     struct branch_info *infos; /* txn.branch_capacity of them */
     uint64_t number;
-    int64_t created_ms;        /* wall clock, as all below */
+    int64_t created_ms; /* wall clock, as all below */
     int64_t deadline_wall_ms;
     int64_t decided_ms;
     int64_t resolved_ms;
     uint64_t plan_digest;
-    char *reason;              /* of a cancellation; NULL: none */
+    char *reason;                     /* of a cancellation; NULL: none */
     struct tercet_metadata *metadata; /* one block, with its strings */
     struct waiter *waiters;
     uint32_t waiter_count;
-    uint32_t waiter_sweep;     /* at so many those who wait in vain are looked for */
+    uint32_t waiter_sweep;      /* at so many those who wait in vain are looked for */
     struct entry *changed_next; /* those whose watchers are to be told at the end of the turn */
     bool has_changed;
     uint32_t metadata_count;
-    bool was_restored;         /* what was known of its tries may have been lost, and is asked for again */
-    bool is_cold;              /* only gid, number and txn.state are here: the rest is in the store (restore.c) */
-    uint8_t counted_state;     /* as table_recount has last seen it; 0: never */
+    /* what was known of its tries may have been lost, and is asked for again */
+    bool was_restored;
+    /* only gid, number and txn.state are here: the rest is in the store (restore.c) */
+    bool is_cold;
+    uint8_t counted_state; /* as table_recount has last seen it; 0: never */
     uint16_t counted_parked;
 
     /* The write that is pending or under way (batch.c). */
-    uint64_t write_seq;        /* batch of the last forced or lazy write; 0: none yet */
+    uint64_t write_seq; /* batch of the last forced or lazy write; 0: none yet */
     struct entry *dirty_next;
-    bool is_dirty;             /* in the batch being filled */
-    bool is_lazy;              /* to be written with some later batch */
+    bool is_dirty; /* in the batch being filled */
+    bool is_lazy;  /* to be written with some later batch */
     struct entry *lazy_next;
     struct entry *lazy_prev;
 
     /* Table's own. */
     struct entry *hash_next;
-    struct entry *older;       /* by number */
+    struct entry *older; /* by number */
     struct entry *newer;
     struct wheel_node wake;
     char gid[TERCET_GID_MAX + 1];
@@ -90,11 +93,13 @@ struct table_counts {
 
 struct table {
     struct entry **buckets;
-    size_t bucket_count;    /* grows by one at a time (linear hashing, Litwin 1980): no insertion moves more than one bucket */
+    /* grows by one at a time (linear hashing, Litwin 1980): no insertion moves more than one
+     * bucket */
+    size_t bucket_count;
     size_t bucket_capacity; /* a power of two */
     size_t count;
-    size_t peak;            /* of count, since memory was last given back */
-    size_t payload_bytes;   /* of the payloads that are in memory */
+    size_t peak;          /* of count, since memory was last given back */
+    size_t payload_bytes; /* of the payloads that are in memory */
     struct table_counts counts;
     struct entry *oldest;
     struct entry *newest;
@@ -107,7 +112,8 @@ void table_free(struct table *table);
 
 struct entry *table_find(const struct table *table, const char *gid);
 
-/* A new entry, without branches. `number` is larger than every one before. txn is for the caller to fill. */
+/* A new entry, without branches. `number` is larger than every one before. txn is for the caller to
+ * fill. */
 struct entry *table_add(struct table *table, const char *gid, uint64_t number);
 void table_remove(struct table *table, struct entry *entry);
 
@@ -125,7 +131,8 @@ int64_t table_next_wake_ms(const struct table *table);
 void table_trim(struct table *table);
 
 /* A branch's payload: kept in memory (copied), or left to the store. */
-void entry_keep_payload(struct table *table, struct branch_info *info, const void *data, size_t size);
+void entry_keep_payload(struct table *table, struct branch_info *info, const void *data,
+                        size_t size);
 void entry_drop_payload(struct table *table, struct branch_info *info);
 
 /* Makes room for one more branch in both arrays. */

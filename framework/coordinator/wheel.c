@@ -91,7 +91,8 @@ void wheel_set(struct wheel *wheel, struct wheel_node *node, int64_t at_ms)
         put(wheel, node);
 }
 
-/* The lowest level with something in it; every slot there is ahead of the wheel's time, and before all of the levels above. */
+/* The lowest level with something in it; every slot there is ahead of the wheel's time, and before
+ * all of the levels above. */
 static int first_level(const struct wheel *wheel)
 {
     for (int level = 0; level < WHEEL_LEVELS; level++)
@@ -105,11 +106,14 @@ static int64_t first_slot_ms(const struct wheel *wheel, int level)
 {
     int shift = WHEEL_BITS * level;
     uint64_t slot = (uint64_t)__builtin_ctzll(wheel->used[level]);
-    uint64_t above = shift + WHEEL_BITS < 64 ? (uint64_t)wheel->now_ms >> (shift + WHEEL_BITS) << (shift + WHEEL_BITS) : 0;
+    uint64_t above = shift + WHEEL_BITS < 64
+                         ? (uint64_t)wheel->now_ms >> (shift + WHEEL_BITS) << (shift + WHEEL_BITS)
+                         : 0;
     return (int64_t)(above | slot << shift);
 }
 
-/* The wheel stands at the slot's beginning: its nodes belong lower down, or are due. They lie newest first. */
+/* The wheel stands at the slot's beginning: its nodes belong lower down, or are due. They lie
+ * newest first. */
 static void empty_slot(struct wheel *wheel, int level)
 {
     unsigned slot = (unsigned)__builtin_ctzll(wheel->used[level]);

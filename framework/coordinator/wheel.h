@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A hierarchical timing wheel (Varghese and Lauck, SOSP 1987): what is to be woken when, at a cost that does not depend on how much
- * waits. A node lies at the level of the highest 6 bits in which its time differs from the wheel's; when the wheel comes to a
- * slot of a higher level, its nodes move down. Times are milliseconds, not negative. One thread's.
+ * A hierarchical timing wheel (Varghese and Lauck, SOSP 1987): what is to be woken when, at a cost
+ * that does not depend on how much waits. A node lies at the level of the highest 6 bits in which
+ * its time differs from the wheel's; when the wheel comes to a slot of a higher level, its nodes
+ * move down. Times are milliseconds, not negative. One thread's.
  */
 #ifndef TERCET_WHEEL_H
 #define TERCET_WHEEL_H
@@ -41,8 +42,9 @@ void wheel_advance(struct wheel *wheel, int64_t now_ms);
 /* The first that is due, or NULL. It stays so until it is set anew. */
 struct wheel_node *wheel_due(const struct wheel *wheel);
 
-/* When wheel_advance has something to do: at the latest when the next node is due, and at most WHEEL_LEVELS - 1 times before. The wheel's
- * own time when something is due already, WHEEL_NEVER when nothing waits. */
+/* When wheel_advance has something to do: at the latest when the next node is due, and at most
+ * WHEEL_LEVELS - 1 times before. The wheel's own time when something is due already, WHEEL_NEVER
+ * when nothing waits. */
 int64_t wheel_next_ms(const struct wheel *wheel);
 
 #endif

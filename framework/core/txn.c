@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rules of a transaction: a table, event x state, of small functions, and what time alone brings about (advance).
- * A rule changes fields and says what was done; whether the step asks for a forced write is settled when it ends.
+ * The rules of a transaction: a table, event x state, of small functions, and what time alone
+ * brings about (advance). A rule changes fields and says what was done; whether the step asks for a
+ * forced write is settled when it ends.
  */
 #include "txn.h"
 
@@ -30,7 +31,8 @@ static int64_t earlier_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* The finaliser of splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014). */
+/* The finaliser of splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
+ * Generators", 2014). */
 static uint64_t mix(uint64_t x)
 {
     x ^= x >> 30;
@@ -87,30 +89,25 @@ static bool routed_are_tried(const struct txn *txn)
 {
     for (size_t i = 0; i < txn->branch_count; i++) {
         uint8_t try_state = txn->branches[i].try_state;
-        if (try_state != TXN_TRY_OWN && try_state != TXN_TRY_DONE) {
+        if (try_state != TXN_TRY_OWN && try_state != TXN_TRY_DONE)
             return false;
-        }
     }
     return true;
 }
 
 static bool all_are_tried(const struct txn *txn)
 {
-    for (size_t i = 0; i < txn->branch_count; i++) {
-        if (txn->branches[i].try_state != TXN_TRY_DONE) {
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].try_state != TXN_TRY_DONE)
             return false;
-        }
-    }
     return txn->branch_count > 0;
 }
 
 static bool all_have_ended(const struct txn *txn)
 {
-    for (size_t i = 0; i < txn->branch_count; i++) {
-        if (txn->branches[i].end_state != TXN_END_DONE) {
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn->branches[i].end_state != TXN_END_DONE)
             return false;
-        }
-    }
     return true;
 }
 
@@ -118,7 +115,8 @@ static void act(struct step *step, enum txn_action_kind kind, uint32_t number, u
 {
     struct txn_actions *actions = step->actions;
     assert(actions->count < actions->capacity);
-    actions->items[actions->count++] = (struct txn_action){.kind = kind, .number = number, .attempt = attempt};
+    actions->items[actions->count++] =
+        (struct txn_action){.kind = kind, .number = number, .attempt = attempt};
 }
 
 /* The one way out of TRYING. */
@@ -160,12 +158,10 @@ static bool number_is_valid(uint32_t number)
 /* The branches are fixed; the same again is still welcome. */
 static int enlist_late(struct step *step)
 {
-    if (!number_is_valid(step->event->number)) {
+    if (!number_is_valid(step->event->number))
         return TXN_LIMIT;
-    }
-    if (step->branch == NULL) {
+    if (step->branch == NULL)
         return TXN_DECIDED_ALREADY;
-    }
     return step->branch->digest == step->event->digest ? 0 : TXN_EXISTS;
 }
 
@@ -174,9 +170,8 @@ static struct txn_branch *insert(struct txn *txn, uint32_t number)
 {
     assert(txn->branch_count < txn->branch_capacity);
     size_t at = txn->branch_count;
-    while (at > 0 && txn->branches[at - 1].number > number) {
+    while (at > 0 && txn->branches[at - 1].number > number)
         at--;
-    }
     struct txn_branch *place = &txn->branches[at];
     memmove(place + 1, place, (txn->branch_count - at) * sizeof(*place));
     txn->branch_count++;
@@ -193,9 +188,8 @@ static int enlist(struct step *step)
 {
     const struct txn_event *event = step->event;
     struct txn *txn = step->txn;
-    if (step->branch != NULL || !number_is_valid(event->number)) {
+    if (step->branch != NULL || !number_is_valid(event->number))
         return enlist_late(step);
-    }
     bool has_turn = !event->is_routed || !txn->options.is_ordered;
     struct txn_branch *branch = insert(txn, event->number);
     *branch = (struct txn_branch){
@@ -214,9 +208,8 @@ static int enlist(struct step *step)
 static int confirm(struct step *step)
 {
     bool is_operator = step->event->cause == TXN_CAUSE_OPERATOR;
-    if (!step->event->is_forced && !routed_are_tried(step->txn)) {
+    if (!step->event->is_forced && !routed_are_tried(step->txn))
         return TXN_NOT_READY;
-    }
     decide(step, TXN_CONFIRMING, is_operator ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR);
     return 0;
 }
@@ -238,21 +231,18 @@ static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try
 
 static int try_is_done(struct step *step)
 {
-    if (try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN) {
+    if (try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN)
         set_tried(step, step->branch, TXN_TRY_DONE);
-    }
     return 0;
 }
 
 static int try_is_refused(struct step *step)
 {
-    if (!try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN) {
+    if (!try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN)
         return 0;
-    }
     set_tried(step, step->branch, TXN_TRY_REFUSED);
-    if (refusal_cancels(step->txn)) {
+    if (refusal_cancels(step->txn))
         decide(step, TXN_CANCELLING, TXN_CAUSE_REFUSED);
-    }
     return 0;
 }
 
@@ -267,7 +257,8 @@ static int try_has_failed(struct step *step)
     return 0;
 }
 
-/* Whether the answer is one to the calls of this state: late ones of the other kind cannot exist, and are not believed. */
+/* Whether the answer is one to the calls of this state: late ones of the other kind cannot exist,
+ * and are not believed. */
 static bool end_is_meant(const struct step *step)
 {
     return step->event->is_confirm == (step->txn->state == TXN_CONFIRMING);
@@ -295,7 +286,8 @@ static void park(struct step *step, struct txn_branch *branch)
 
 static void wait_for_end(struct step *step, struct txn_branch *branch)
 {
-    int64_t delay_ms = branch->is_parked ? parked_delay(step->txn, branch) : retry_delay(step->txn, branch);
+    int64_t delay_ms =
+        branch->is_parked ? parked_delay(step->txn, branch) : retry_delay(step->txn, branch);
     branch->end_state = TXN_END_WAITING;
     branch->next_ms = later(step->event->now_ms, delay_ms);
 }
@@ -303,13 +295,11 @@ static void wait_for_end(struct step *step, struct txn_branch *branch)
 static int end_has_failed(struct step *step)
 {
     struct txn_branch *branch = step->branch;
-    if (!end_is_meant(step) || branch->end_state != TXN_END_CALLING) {
+    if (!end_is_meant(step) || branch->end_state != TXN_END_CALLING)
         return 0;
-    }
     branch->attempts++;
-    if (branch->attempts >= step->txn->options.park_attempts) {
+    if (branch->attempts >= step->txn->options.park_attempts)
         park(step, branch);
-    }
     wait_for_end(step, branch);
     return 0;
 }
@@ -317,9 +307,8 @@ static int end_has_failed(struct step *step)
 static int end_is_broken(struct step *step)
 {
     struct txn_branch *branch = step->branch;
-    if (!end_is_meant(step) || branch->end_state == TXN_END_DONE) {
+    if (!end_is_meant(step) || branch->end_state == TXN_END_DONE)
         return 0;
-    }
     branch->is_broken = true;
     branch->attempts++;
     step->marks = true;
@@ -338,9 +327,8 @@ static int retry_tries(struct step *step)
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
         bool waits = branch->try_state == TXN_TRY_WAITING && branch->next_ms != TXN_NEVER;
-        if (waits && is_addressed(step, branch)) {
+        if (waits && is_addressed(step, branch))
             branch->next_ms = step->event->now_ms;
-        }
     }
     return 0;
 }
@@ -349,9 +337,8 @@ static int retry_ends(struct step *step)
 {
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
-        if (branch->end_state == TXN_END_WAITING && is_addressed(step, branch)) {
+        if (branch->end_state == TXN_END_WAITING && is_addressed(step, branch))
             branch->next_ms = step->event->now_ms;
-        }
     }
     return 0;
 }
@@ -359,12 +346,10 @@ static int retry_ends(struct step *step)
 static int settle(struct step *step)
 {
     struct txn_branch *branch = step->branch;
-    if (branch->is_settled) {
+    if (branch->is_settled)
         return 0;
-    }
-    if (!branch->is_parked) {
+    if (!branch->is_parked)
         return TXN_NOT_PARKED;
-    }
     branch->end_state = TXN_END_DONE;
     branch->is_parked = false;
     branch->is_settled = true;
@@ -375,19 +360,19 @@ static int settle(struct step *step)
 /* Every pair has its rule. Columns are the states in the order of their values, from TXN_TRYING. */
 /* clang-format off */
 static int (*const rules[TXN_EVENT_COUNT][TXN_STATE_COUNT])(struct step *) = {
-    /*                       TRYING          CONFIRMING      CANCELLING      CONFIRMED    CANCELLED */
-    [TXN_ENLIST]         = {enlist,         enlist_late,    enlist_late,    enlist_late, enlist_late},
-    [TXN_CONFIRM]        = {confirm,        ignore,         too_late,       ignore,      too_late},
-    [TXN_CANCEL]         = {cancel,         too_late,       ignore,         too_late,    ignore},
-    [TXN_TRY_IS_DONE]    = {try_is_done,    ignore,         ignore,         ignore,      ignore},
-    [TXN_TRY_IS_REFUSED] = {try_is_refused, ignore,         ignore,         ignore,      ignore},
-    [TXN_TRY_HAS_FAILED] = {try_has_failed, ignore,         ignore,         ignore,      ignore},
-    [TXN_END_IS_DONE]    = {ignore,         end_is_done,    end_is_done,    ignore,      ignore},
-    [TXN_END_HAS_FAILED] = {ignore,         end_has_failed, end_has_failed, ignore,      ignore},
-    [TXN_END_IS_BROKEN]  = {ignore,         end_is_broken,  end_is_broken,  ignore,      ignore},
-    [TXN_RETRY]          = {retry_tries,    retry_ends,     retry_ends,     ignore,      ignore},
-    [TXN_SETTLE]         = {settle,         settle,         settle,         settle,      settle},
-    [TXN_WAKE]           = {ignore,         ignore,         ignore,         ignore,      ignore},
+  /*                      TRYING          CONFIRMING      CANCELLING      CONFIRMED    CANCELLED */
+  [TXN_ENLIST]         = {enlist,         enlist_late,    enlist_late,    enlist_late, enlist_late},
+  [TXN_CONFIRM]        = {confirm,        ignore,         too_late,       ignore,      too_late},
+  [TXN_CANCEL]         = {cancel,         too_late,       ignore,         too_late,    ignore},
+  [TXN_TRY_IS_DONE]    = {try_is_done,    ignore,         ignore,         ignore,      ignore},
+  [TXN_TRY_IS_REFUSED] = {try_is_refused, ignore,         ignore,         ignore,      ignore},
+  [TXN_TRY_HAS_FAILED] = {try_has_failed, ignore,         ignore,         ignore,      ignore},
+  [TXN_END_IS_DONE]    = {ignore,         end_is_done,    end_is_done,    ignore,      ignore},
+  [TXN_END_HAS_FAILED] = {ignore,         end_has_failed, end_has_failed, ignore,      ignore},
+  [TXN_END_IS_BROKEN]  = {ignore,         end_is_broken,  end_is_broken,  ignore,      ignore},
+  [TXN_RETRY]          = {retry_tries,    retry_ends,     retry_ends,     ignore,      ignore},
+  [TXN_SETTLE]         = {settle,         settle,         settle,         settle,      settle},
+  [TXN_WAKE]           = {ignore,         ignore,         ignore,         ignore,      ignore},
 };
 /* clang-format on */
 
@@ -405,38 +390,35 @@ static bool expire_tries(struct step *step)
     return any;
 }
 
-/* Ordered tries: when none is under way, the first that is not done may go, unless it failed for good. */
+/* Ordered tries: when none is under way, the first that is not done may go, unless it failed for
+ * good. */
 static void release_next_try(struct txn *txn, int64_t now_ms)
 {
     struct txn_branch *next = NULL;
     for (size_t i = 0; i < txn->branch_count; i++) {
         struct txn_branch *branch = &txn->branches[i];
-        if (try_is_open(branch) && branch->next_ms != TXN_NEVER) {
+        if (try_is_open(branch) && branch->next_ms != TXN_NEVER)
             return;
-        }
         bool is_over = branch->try_state == TXN_TRY_OWN || branch->try_state == TXN_TRY_DONE;
-        if (next == NULL && !is_over) {
+        if (next == NULL && !is_over)
             next = branch;
-        }
     }
     if (next != NULL && next->try_state == TXN_TRY_WAITING) {
         next->next_ms = now_ms;
-        if (next->try_until_ms == TXN_NEVER) {
+        if (next->try_until_ms == TXN_NEVER)
             next->try_until_ms = try_limit(txn, now_ms, next->try_timeout_ms);
-        }
     }
 }
 
-/* Turns are given and time runs out; an expired try may give the turn to the next, which may have no time at all. Returns
- * whether a try has become unknown. */
+/* Turns are given and time runs out; an expired try may give the turn to the next, which may have
+ * no time at all. Returns whether a try has become unknown. */
 static bool pass_turns(struct step *step)
 {
     bool any = false;
     bool again = true;
     while (again) {
-        if (step->txn->options.is_ordered) {
+        if (step->txn->options.is_ordered)
             release_next_try(step->txn, step->event->now_ms);
-        }
         again = expire_tries(step);
         any = any || again;
     }
@@ -457,31 +439,28 @@ static void call_tries(struct step *step)
 static void advance_trying(struct step *step)
 {
     struct txn *txn = step->txn;
-    if (step->event->now_ms >= txn->deadline_ms) {
+    if (step->event->now_ms >= txn->deadline_ms)
         decide(step, TXN_CANCELLING, TXN_CAUSE_DEADLINE);
-    } else if (pass_turns(step) && refusal_cancels(txn)) {
+    else if (pass_turns(step) && refusal_cancels(txn))
         decide(step, TXN_CANCELLING, TXN_CAUSE_TRY_UNKNOWN);
-    } else if (txn->options.decides_itself && all_are_tried(txn)) {
+    else if (txn->options.decides_itself && all_are_tried(txn))
         decide(step, TXN_CONFIRMING, TXN_CAUSE_ALL_TRIED);
-    } else {
+    else
         call_tries(step);
-    }
 }
 
 static void advance_end(struct step *step, struct txn_branch *branch)
 {
     int64_t now_ms = step->event->now_ms;
-    if (branch->end_state == TXN_END_DONE) {
+    if (branch->end_state == TXN_END_DONE)
         return;
-    }
     if (branch->end_state == TXN_END_WAITING && now_ms >= branch->next_ms) {
         branch->end_state = TXN_END_CALLING;
-        act(step, step->txn->state == TXN_CONFIRMING ? TXN_CALL_CONFIRM : TXN_CALL_CANCEL, branch->number,
-            branch->attempts + 1);
+        act(step, step->txn->state == TXN_CONFIRMING ? TXN_CALL_CONFIRM : TXN_CALL_CANCEL,
+            branch->number, branch->attempts + 1);
     }
-    if (now_ms >= later(branch->since_ms, step->txn->options.park_after_ms)) {
+    if (now_ms >= later(branch->since_ms, step->txn->options.park_after_ms))
         park(step, branch);
-    }
 }
 
 static void advance_ending(struct step *step)
@@ -493,20 +472,17 @@ static void advance_ending(struct step *step)
         act(step, TXN_RESOLVED, 0, 0);
         return;
     }
-    for (size_t i = 0; i < txn->branch_count; i++) {
+    for (size_t i = 0; i < txn->branch_count; i++)
         advance_end(step, &txn->branches[i]);
-    }
 }
 
 /* What the state and the time bring about, whatever the event was. */
 static void advance(struct step *step)
 {
-    if (step->txn->state == TXN_TRYING) {
+    if (step->txn->state == TXN_TRYING)
         advance_trying(step);
-    }
-    if (is_ending(step->txn)) {
+    if (is_ending(step->txn))
         advance_ending(step);
-    }
 }
 
 void txn_options_default(struct txn_options *options)
@@ -520,8 +496,8 @@ void txn_options_default(struct txn_options *options)
     };
 }
 
-void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity, const struct txn_options *options,
-              int64_t deadline_ms, uint64_t seed)
+void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity,
+              const struct txn_options *options, int64_t deadline_ms, uint64_t seed)
 {
     *txn = (struct txn){
         .state = TXN_TRYING,
@@ -554,8 +530,10 @@ static bool wants_branch(const struct txn_event *event)
 /* Two a branch, one branch more than now, and a few of the whole. */
 static bool has_room(const struct txn_actions *actions, const struct txn *txn)
 {
-    size_t branches = txn->branch_count < TXN_BRANCHES_MAX ? txn->branch_count + 1u : TXN_BRANCHES_MAX;
-    return actions->count <= actions->capacity && actions->capacity - actions->count >= 2 * branches + 8;
+    size_t branches =
+        txn->branch_count < TXN_BRANCHES_MAX ? txn->branch_count + 1u : TXN_BRANCHES_MAX;
+    return actions->count <= actions->capacity &&
+           actions->capacity - actions->count >= 2 * branches + 8;
 }
 
 /* The write goes first: whatever else the step does may depend on it. */
@@ -575,11 +553,11 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
     assert(txn_is_sound(txn));
     assert((unsigned)event->kind < TXN_EVENT_COUNT && event->now_ms < TXN_NEVER);
     assert(has_room(actions, txn));
-    struct step step = {.txn = txn, .event = event, .branch = txn_find(txn, event->number), .actions = actions};
+    struct step step = {
+        .txn = txn, .event = event, .branch = txn_find(txn, event->number), .actions = actions};
     size_t first = actions->count;
-    if (step.branch == NULL && wants_branch(event)) {
+    if (step.branch == NULL && wants_branch(event))
         return TXN_NO_BRANCH;
-    }
     int result = rules[event->kind][txn->state - TXN_TRYING](&step);
     if (result == 0) {
         advance(&step);
@@ -593,32 +571,29 @@ static int64_t branch_wake_ms(const struct txn *txn, const struct txn_branch *br
 {
     int64_t wake_ms = TXN_NEVER;
     if (txn->state == TXN_TRYING) {
-        if (try_is_open(branch)) {
+        if (try_is_open(branch))
             wake_ms = branch->try_until_ms;
-        }
-        return branch->try_state == TXN_TRY_WAITING ? earlier_of(wake_ms, branch->next_ms) : wake_ms;
+        return branch->try_state == TXN_TRY_WAITING ? earlier_of(wake_ms, branch->next_ms)
+                                                    : wake_ms;
     }
-    if (branch->end_state != TXN_END_DONE && !branch->is_parked) {
+    if (branch->end_state != TXN_END_DONE && !branch->is_parked)
         wake_ms = later(branch->since_ms, txn->options.park_after_ms);
-    }
     return branch->end_state == TXN_END_WAITING ? earlier_of(wake_ms, branch->next_ms) : wake_ms;
 }
 
 int64_t txn_wake_ms(const struct txn *txn)
 {
     int64_t wake_ms = txn->state == TXN_TRYING ? txn->deadline_ms : TXN_NEVER;
-    for (size_t i = 0; i < txn->branch_count; i++) {
+    for (size_t i = 0; i < txn->branch_count; i++)
         wake_ms = earlier_of(wake_ms, branch_wake_ms(txn, &txn->branches[i]));
-    }
     return wake_ms;
 }
 
 size_t txn_parked(const struct txn *txn)
 {
     size_t count = 0;
-    for (size_t i = 0; i < txn->branch_count; i++) {
+    for (size_t i = 0; i < txn->branch_count; i++)
         count += txn->branches[i].is_parked;
-    }
     return count;
 }
 
@@ -628,13 +603,13 @@ struct txn_branch *txn_find(const struct txn *txn, uint32_t number)
     size_t high = txn->branch_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (txn->branches[middle].number < number) {
+        if (txn->branches[middle].number < number)
             low = middle + 1;
-        } else {
+        else
             high = middle;
-        }
     }
-    return low < txn->branch_count && txn->branches[low].number == number ? &txn->branches[low] : NULL;
+    return low < txn->branch_count && txn->branches[low].number == number ? &txn->branches[low]
+                                                                          : NULL;
 }
 
 bool txn_is_resolved(const struct txn *txn)
@@ -644,20 +619,20 @@ bool txn_is_resolved(const struct txn *txn)
 
 bool txn_restore(struct txn *txn, int64_t now_ms)
 {
-    if (!txn_is_sound(txn)) {
+    if (!txn_is_sound(txn))
         return false;
-    }
     bool is_blocked = txn->state == TXN_TRYING && txn->options.is_ordered;
     for (size_t i = 0; i < txn->branch_count; i++) {
         struct txn_branch *branch = &txn->branches[i];
-        branch->try_state = branch->try_state == TXN_TRY_CALLING ? TXN_TRY_WAITING : branch->try_state;
-        branch->end_state = branch->end_state == TXN_END_CALLING ? TXN_END_WAITING : branch->end_state;
+        branch->try_state =
+            branch->try_state == TXN_TRY_CALLING ? TXN_TRY_WAITING : branch->try_state;
+        branch->end_state =
+            branch->end_state == TXN_END_CALLING ? TXN_END_WAITING : branch->end_state;
         branch->next_ms = is_blocked ? TXN_NEVER : now_ms;
         branch->since_ms = now_ms;
     }
-    if (is_blocked) {
+    if (is_blocked)
         release_next_try(txn, now_ms);
-    }
     assert(txn_is_sound(txn));
     return true;
 }

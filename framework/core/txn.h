@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The core: one transaction as a pure step function, event in, actions out. No clock, no disk, no socket, no allocation:
- * time comes in with the event, memory from the caller; its object files call nothing but memory functions (a test looks).
+ * The core: one transaction as a pure step function, event in, actions out. No clock, no disk, no
+ * socket, no allocation: time comes in with the event, memory from the caller; its object files
+ * call nothing but memory functions (a test looks).
  *
  *             all tries done, confirm asked
  *   TRYING ────────────────────────────────▶ CONFIRMING ──all acknowledged──▶ CONFIRMED
  *      │  refused, unknown, cancel asked, deadline
  *      └───────────────────────────────────▶ CANCELLING ──all acknowledged──▶ CANCELLED
  *
- * The rules are a table, state x event (txn.c). After every event the transaction is advanced: what is due is called, what
- * is over is ended. So a restart needs no code of its own: load the fields, feed TXN_WAKE.
+ * The rules are a table, state x event (txn.c). After every event the transaction is advanced: what
+ * is due is called, what is over is ended. So a restart needs no code of its own: load the fields,
+ * feed TXN_WAKE.
  *
- * The caller carries the actions out in order, with one promise: nothing that follows a TXN_PERSIST leaves the process
- * before the transaction, as it is after this step, is durable. TXN_MARK asks for the same write, but any later one will
- * do: losing it costs one repeated call. Every call handed out by TXN_CALL_* is answered, in the end, by one event of that
- * branch and kind (done, refused, failed, broken); answers that come late or twice do no harm.
+ * The caller carries the actions out in order, with one promise: nothing that follows a TXN_PERSIST
+ * leaves the process before the transaction, as it is after this step, is durable. TXN_MARK asks
+ * for the same write, but any later one will do: losing it costs one repeated call. Every call
+ * handed out by TXN_CALL_* is answered, in the end, by one event of that branch and kind (done,
+ * refused, failed, broken); answers that come late or twice do no harm.
  */
 #ifndef TERCET_TXN_H
 #define TERCET_TXN_H
@@ -46,7 +49,8 @@ enum txn_cause {
     TXN_CAUSE_OPERATOR = 6,
 };
 
-/* What is known of a branch's try. WAITING and CALLING are told apart only while running: a record restores both as WAITING. */
+/* What is known of a branch's try. WAITING and CALLING are told apart only while running: a record
+ * restores both as WAITING. */
 enum txn_try {
     TXN_TRY_OWN = 1,     /* the initiator calls the participant itself; nothing is known here */
     TXN_TRY_WAITING = 2, /* to be called at next_ms (TXN_NEVER: after its predecessor) */
@@ -65,40 +69,44 @@ enum txn_end {
 };
 
 struct txn_branch {
-    uint64_t digest;      /* of everything the initiator said of it; equal digests are the same content */
-    int64_t next_ms;      /* WAITING: when to call */
-    int64_t since_ms;     /* when this phase began for the branch */
-    int64_t try_until_ms; /* routed try: unknown from then on; TXN_NEVER: its turn has not come yet */
+    /* of everything the initiator said of it; equal digests are the same content */
+    uint64_t digest;
+    int64_t next_ms;  /* WAITING: when to call */
+    int64_t since_ms; /* when this phase began for the branch */
+    /* routed try: unknown from then on; TXN_NEVER: its turn has not come yet */
+    int64_t try_until_ms;
     int64_t try_timeout_ms; /* routed try: how long it may take once its turn has come */
-    uint32_t number;      /* 1..TXN_BRANCHES_MAX; the array is sorted by it */
-    uint32_t attempts;    /* failed calls in this phase */
-    uint8_t try_state;    /* enum txn_try */
-    uint8_t end_state;    /* enum txn_end */
-    bool is_parked;       /* needs a person: listed, alarmed, still retried slowly */
-    bool is_broken;       /* the participant answered with a broken promise */
-    bool is_settled;      /* a person said it is resolved */
+    uint32_t number;        /* 1..TXN_BRANCHES_MAX; the array is sorted by it */
+    uint32_t attempts;      /* failed calls in this phase */
+    uint8_t try_state;      /* enum txn_try */
+    uint8_t end_state;      /* enum txn_end */
+    bool is_parked;         /* needs a person: listed, alarmed, still retried slowly */
+    bool is_broken;         /* the participant answered with a broken promise */
+    bool is_settled;        /* a person said it is resolved */
 };
 
 /* Pacing. Zero is not a default here: the caller fills everything (txn_options_default). */
 struct txn_options {
-    uint32_t retry_base_ms;    /* 100: the n-th retry waits a random time up to base * 2^(n-1), */
-    uint32_t retry_cap_ms;     /* 60,000: but at most this (full jitter, as in AWS's "Exponential Backoff And Jitter") */
-    uint32_t parked_retry_ms;  /* 300,000: parked branches wait between half of this and this */
-    uint32_t park_attempts;    /* 16 failures park a branch, */
-    int64_t park_after_ms;     /* and so do 600,000 ms without success */
-    bool is_ordered;           /* routed tries one after another, by number */
-    bool decides_itself;       /* Run: confirm when every branch is tried */
-    bool keeps_on_refusal;     /* a refused or unknown try does not cancel: the initiator decides */
+    uint32_t retry_base_ms; /* 100: the n-th retry waits a random time up to base * 2^(n-1), */
+    /* 60,000: but at most this (full jitter, as in AWS's "Exponential Backoff And Jitter") */
+    uint32_t retry_cap_ms;
+    uint32_t parked_retry_ms; /* 300,000: parked branches wait between half of this and this */
+    uint32_t park_attempts;   /* 16 failures park a branch, */
+    int64_t park_after_ms;    /* and so do 600,000 ms without success */
+    bool is_ordered;          /* routed tries one after another, by number */
+    bool decides_itself;      /* Run: confirm when every branch is tried */
+    bool keeps_on_refusal;    /* a refused or unknown try does not cancel: the initiator decides */
 };
 void txn_options_default(struct txn_options *options);
 
 struct txn {
-    uint8_t state;            /* enum txn_state */
-    uint8_t cause;            /* enum txn_cause */
+    uint8_t state; /* enum txn_state */
+    uint8_t cause; /* enum txn_cause */
     uint16_t branch_count;
-    uint16_t branch_capacity; /* of `branches`, which is the caller's memory; grown by the caller before TXN_ENLIST */
-    uint64_t seed;            /* of the jitter */
-    int64_t deadline_ms;      /* TRYING: cancel from then on */
+    /* of `branches`, which is the caller's memory; grown by the caller before TXN_ENLIST */
+    uint16_t branch_capacity;
+    uint64_t seed;       /* of the jitter */
+    int64_t deadline_ms; /* TRYING: cancel from then on */
     struct txn_options options;
     struct txn_branch *branches;
 };
@@ -112,16 +120,18 @@ enum txn_event_kind {
     TXN_TRY_HAS_FAILED, /* no answer, or "ask again" */
     TXN_END_IS_DONE,    /* number, is_confirm: answers to TXN_CALL_CONFIRM and TXN_CALL_CANCEL */
     TXN_END_HAS_FAILED,
-    TXN_END_IS_BROKEN,  /* "no try seen", or the other way already: a broken promise */
-    TXN_RETRY,          /* number, 0 for all: what waits is due now */
-    TXN_SETTLE,         /* number: a person declares a parked branch resolved */
-    TXN_WAKE,           /* time has passed, or the transaction was loaded from the store */
+    TXN_END_IS_BROKEN, /* "no try seen", or the other way already: a broken promise */
+    TXN_RETRY,         /* number, 0 for all: what waits is due now */
+    TXN_SETTLE,        /* number: a person declares a parked branch resolved */
+    TXN_WAKE,          /* time has passed, or the transaction was loaded from the store */
 };
 #define TXN_EVENT_COUNT 12
 
 struct txn_event {
     enum txn_event_kind kind;
-    int64_t now_ms; /* monotonic; every time in struct txn is on this clock; never smaller than in the event before (smaller ones are harmless) */
+    /* monotonic; every time in struct txn is on this clock; never smaller than in the event before
+     * (smaller ones are harmless) */
+    int64_t now_ms;
     uint32_t number;
     uint64_t digest;
     int64_t try_timeout_ms;
@@ -132,15 +142,15 @@ struct txn_event {
 };
 
 enum txn_action_kind {
-    TXN_PERSIST = 1,  /* the transaction must be durable before anything that follows leaves */
-    TXN_MARK,         /* it should be written, with some later write */
-    TXN_CALL_TRY,     /* number, attempt */
+    TXN_PERSIST = 1, /* the transaction must be durable before anything that follows leaves */
+    TXN_MARK,        /* it should be written, with some later write */
+    TXN_CALL_TRY,    /* number, attempt */
     TXN_CALL_CONFIRM,
     TXN_CALL_CANCEL,
-    TXN_TRIED,        /* number: its try is done, refused or unknown now: tell who waits */
-    TXN_DECIDED,      /* tell who waits */
-    TXN_PARKED,       /* number: raise an alarm */
-    TXN_RESOLVED,     /* every branch has acknowledged: the transaction is over */
+    TXN_TRIED,    /* number: its try is done, refused or unknown now: tell who waits */
+    TXN_DECIDED,  /* tell who waits */
+    TXN_PARKED,   /* number: raise an alarm */
+    TXN_RESOLVED, /* every branch has acknowledged: the transaction is over */
 };
 
 struct txn_action {
@@ -154,16 +164,16 @@ struct txn_action {
 struct txn_actions {
     struct txn_action *items; /* the caller's memory */
     size_t count;
-    size_t capacity;          /* at least 2 * (branch_count + 1) + 8: asserted */
+    size_t capacity; /* at least 2 * (branch_count + 1) + 8: asserted */
 };
 
 /* What a request is told. */
-#define TXN_RESULT_MAP(X)                                                            \
-    X(TXN_EXISTS, -1, "this branch number exists with other content")                \
-    X(TXN_DECIDED_ALREADY, -2, "the transaction has been decided already")           \
-    X(TXN_NOT_READY, -3, "a try is not known to be done")                            \
-    X(TXN_LIMIT, -4, "too many branches, or a branch number out of range")           \
-    X(TXN_NO_BRANCH, -5, "there is no branch with this number")                      \
+#define TXN_RESULT_MAP(X)                                                                          \
+    X(TXN_EXISTS, -1, "this branch number exists with other content")                              \
+    X(TXN_DECIDED_ALREADY, -2, "the transaction has been decided already")                         \
+    X(TXN_NOT_READY, -3, "a try is not known to be done")                                          \
+    X(TXN_LIMIT, -4, "too many branches, or a branch number out of range")                         \
+    X(TXN_NO_BRANCH, -5, "there is no branch with this number")                                    \
     X(TXN_NOT_PARKED, -6, "the branch is not parked")
 enum txn_result {
 #define TXN_RESULT_ENUM(name, value, text) name = value,
@@ -172,11 +182,11 @@ enum txn_result {
 };
 
 /* A new transaction, TRYING, without branches. `branches` is the caller's array. */
-void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity, const struct txn_options *options,
-              int64_t deadline_ms, uint64_t seed);
+void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity,
+              const struct txn_options *options, int64_t deadline_ms, uint64_t seed);
 
-/* One event. Appends to actions (which the caller empties). Returns 0 or what the request is told; a request that is refused
- * changes nothing. Repeats are 0 without effect. */
+/* One event. Appends to actions (which the caller empties). Returns 0 or what the request is told;
+ * a request that is refused changes nothing. Repeats are 0 without effect. */
 int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
 
 /* When TXN_WAKE is due: TXN_NEVER when nothing waits for time. */
@@ -191,8 +201,9 @@ struct txn_branch *txn_find(const struct txn *txn, uint32_t number);
 /* CONFIRMED or CANCELLED. */
 bool txn_is_resolved(const struct txn *txn);
 
-/* Makes a transaction whose fields were read from a record ready for TXN_WAKE: what was CALLING is WAITING and due at
- * `now_ms`, and phases begin anew at `now_ms`. Returns false when the fields contradict each other (a damaged record). */
+/* Makes a transaction whose fields were read from a record ready for TXN_WAKE: what was CALLING is
+ * WAITING and due at `now_ms`, and phases begin anew at `now_ms`. Returns false when the fields
+ * contradict each other (a damaged record). */
 bool txn_restore(struct txn *txn, int64_t now_ms);
 
 /* Whether every invariant of the structure holds; asserted by txn_step before and after. */

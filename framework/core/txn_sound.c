@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What must hold of a transaction between any two steps, written without looking at the rules that keep it so. It judges
- * records from the disk too: nothing in them is taken for granted but the array's size.
+ * What must hold of a transaction between any two steps, written without looking at the rules that
+ * keep it so. It judges records from the disk too: nothing in them is taken for granted but the
+ * array's size.
  */
 #include "txn.h"
 
 static bool options_are_sound(const struct txn_options *options)
 {
-    return options->retry_base_ms > 0 && options->retry_cap_ms > 0 && options->parked_retry_ms > 0 &&
-           options->park_attempts > 0 && options->park_after_ms > 0;
+    return options->retry_base_ms > 0 && options->retry_cap_ms > 0 &&
+           options->parked_retry_ms > 0 && options->park_attempts > 0 && options->park_after_ms > 0;
 }
 
 static bool cause_is_sound(const struct txn *txn)
@@ -22,7 +23,8 @@ static bool cause_is_sound(const struct txn *txn)
                txn->cause == TXN_CAUSE_OPERATOR;
     case TXN_CANCELLING:
     case TXN_CANCELLED:
-        return txn->cause != TXN_CAUSE_NONE && txn->cause != TXN_CAUSE_ALL_TRIED && txn->cause <= TXN_CAUSE_OPERATOR;
+        return txn->cause != TXN_CAUSE_NONE && txn->cause != TXN_CAUSE_ALL_TRIED &&
+               txn->cause <= TXN_CAUSE_OPERATOR;
     default:
         return false;
     }
@@ -45,24 +47,26 @@ static bool flags_are_sound(const struct txn_branch *branch)
 
 static bool branch_is_sound(const struct txn *txn, const struct txn_branch *branch)
 {
-    if (branch->number > TXN_BRANCHES_MAX || branch->try_state < TXN_TRY_OWN || branch->try_state > TXN_TRY_UNKNOWN) {
+    if (branch->number > TXN_BRANCHES_MAX || branch->try_state < TXN_TRY_OWN ||
+        branch->try_state > TXN_TRY_UNKNOWN) {
         return false;
     }
-    return (txn->state == TXN_TRYING) == (branch->end_state == TXN_END_NONE) && flags_are_sound(branch);
+    return (txn->state == TXN_TRYING) == (branch->end_state == TXN_END_NONE) &&
+           flags_are_sound(branch);
 }
 
 bool txn_is_sound(const struct txn *txn)
 {
-    if (!cause_is_sound(txn) || !options_are_sound(&txn->options) || txn->branch_count > txn->branch_capacity) {
+    if (!cause_is_sound(txn) || !options_are_sound(&txn->options) ||
+        txn->branch_count > txn->branch_capacity) {
         return false;
     }
     uint32_t previous = 0;
     size_t ended_count = 0;
     for (size_t i = 0; i < txn->branch_count; i++) {
         const struct txn_branch *branch = &txn->branches[i];
-        if (branch->number <= previous || !branch_is_sound(txn, branch)) {
+        if (branch->number <= previous || !branch_is_sound(txn, branch))
             return false;
-        }
         previous = branch->number;
         ended_count += branch->end_state == TXN_END_DONE;
     }

@@ -14,10 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The linker makes these for a section whose name is a C identifier. The entry below keeps the section from being empty. */
+/* The linker makes these for a section whose name is a C identifier. The entry below keeps the
+ * section from being empty. */
 extern const struct failpoint *const __start_tercet_failpoints[];
 extern const struct failpoint *const __stop_tercet_failpoints[];
-static const struct failpoint *const section_exists __attribute__((section("tercet_failpoints"), used)) = NULL;
+static const struct failpoint *const section_exists
+    __attribute__((section("tercet_failpoints"), used)) = NULL;
 
 static pthread_once_t armed_once = PTHREAD_ONCE_INIT;
 static char armed_name[64];
@@ -47,7 +49,8 @@ static void read_environment(void)
 /* Says where, so that a test can wait for it, and waits while the other threads go on. */
 static void linger(const char *name)
 {
-    const struct timespec time = {.tv_sec = linger_ms / 1000, .tv_nsec = linger_ms % 1000 * 1000000L};
+    const struct timespec time = {.tv_sec = linger_ms / 1000,
+                                  .tv_nsec = linger_ms % 1000 * 1000000L};
     char line[96];
     int size = snprintf(line, sizeof(line), "failpoint %s\n", name);
     if (write(STDERR_FILENO, line, (size_t)size) == size)
@@ -72,7 +75,8 @@ void failpoint_pass(const struct failpoint *point)
 const char *failpoint_name(size_t i)
 {
     size_t seen = 0;
-    for (const struct failpoint *const *entry = __start_tercet_failpoints; entry < __stop_tercet_failpoints; entry++)
+    for (const struct failpoint *const *entry = __start_tercet_failpoints;
+         entry < __stop_tercet_failpoints; entry++)
         if (*entry != NULL && seen++ == i)
             return (*entry)->name;
     return NULL;

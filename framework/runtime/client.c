@@ -8,7 +8,8 @@
 #include <check.h>
 #include <stdlib.h>
 
-static int take_options(struct tercet_client_options *out, const struct tercet_client_options *given, char *text)
+static int take_options(struct tercet_client_options *out,
+                        const struct tercet_client_options *given, char *text)
 {
     if (runtime_options_take(out, sizeof(*out), given) != 0 || out->timeout_ms < 0 ||
         out->timeout_ms > TERCET_TIMEOUT_MS_MAX) {
@@ -47,14 +48,15 @@ static void free_client(struct tercet_client *client)
     free(client);
 }
 
-int tercet_client_open(struct tercet_client **out, const char *coordinator, const struct tercet_client_options *given,
-                       char *text)
+int tercet_client_open(struct tercet_client **out, const char *coordinator,
+                       const struct tercet_client_options *given, char *text)
 {
     struct tercet_client_options options;
     int rc = take_options(&options, given, text);
     if (rc != 0)
         return rc;
-    struct runtime_credentials credentials = {options.token, options.tls_ca, options.tls_cert, options.tls_key};
+    struct runtime_credentials credentials = {options.token, options.tls_ca, options.tls_cert,
+                                              options.tls_key};
     struct tercet_client *client = new_client(&options);
     if (client == NULL) {
         runtime_text(text, "%s", tercet_strerror(TERCET_NOMEM));
@@ -94,7 +96,7 @@ void tercet_client_close(struct tercet_client *client)
     free_client(client);
 }
 
-/* -- Asking -------------------------------------------------------------------------------------------------------- */
+/* -- Asking ------------------------------------------------------------------------------------ */
 
 /* What is asked for, and who is told. */
 struct question {
@@ -105,7 +107,8 @@ struct question {
     void *ctx;
 };
 
-static int pack_question(struct client_request *request, struct tercet_client *client, int64_t timeout_ms, const char **why)
+static int pack_question(struct client_request *request, struct tercet_client *client,
+                         int64_t timeout_ms, const char **why)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
@@ -132,8 +135,8 @@ static const char *check_question(const struct question *question, const char *g
     return gid != NULL ? check_gid(gid) : "no gid is given";
 }
 
-static int start_question(struct tercet_client *client, const char *gid_text, const struct question *question,
-                          struct tercet_gid *gid, const char **why)
+static int start_question(struct tercet_client *client, const char *gid_text,
+                          const struct question *question, struct tercet_gid *gid, const char **why)
 {
     *why = check_question(question, gid_text);
     if (*why != NULL)
@@ -155,7 +158,8 @@ static int start_question(struct tercet_client *client, const char *gid_text, co
     return rc;
 }
 
-static int ask(struct tercet_client *client, const char *gid_text, struct question *question, struct tercet_result *result)
+static int ask(struct tercet_client *client, const char *gid_text, struct question *question,
+               struct tercet_result *result)
 {
     struct client_waiter waiter;
     struct tercet_gid gid = {.text = ""};
@@ -174,15 +178,15 @@ int tercet_get(struct tercet_client *client, const char *gid, struct tercet_resu
     return ask(client, gid, &question, result);
 }
 
-int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms,
-                 struct tercet_result *result)
+int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait,
+                 int64_t timeout_ms, struct tercet_result *result)
 {
     struct question question = {.kind = CLIENT_AWAIT, .wait = wait, .timeout_ms = timeout_ms};
     return ask(client, gid, &question, result);
 }
 
-int tercet_await_start(struct tercet_client *client, const char *gid_text, enum tercet_wait wait, int64_t timeout_ms,
-                       tercet_result_fn done, void *ctx)
+int tercet_await_start(struct tercet_client *client, const char *gid_text, enum tercet_wait wait,
+                       int64_t timeout_ms, tercet_result_fn done, void *ctx)
 {
     const struct question question = {CLIENT_AWAIT, wait, timeout_ms, done, ctx};
     struct tercet_gid gid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside a client. A request is packed once and stays in the table until it has ended; the stream is only how it
- * travels at the moment. The life of a request:
+ * Inside a client. A request is packed once and stays in the table until it has ended; the stream
+ * is only how it travels at the moment. The life of a request:
  *
  *   client_submit ── asked on the stream, if there is one
  *       │   answered for good ───────────────────────▶ ended
@@ -9,8 +9,9 @@
  *       │   stream lost ── pause, new stream ── asked again, oldest first
  *       └── patience over, or client closed ─────────▶ ended: TERCET_UNKNOWN
  *
- * Who takes a request out of the table ends it, outside of the lock: so it is ended once. Only the poller (answers, denials) and the timer
- * thread (everything else) do. The timer thread also opens the streams.
+ * Who takes a request out of the table ends it, outside of the lock: so it is ended once. Only the
+ * poller (answers, denials) and the timer thread (everything else) do. The timer thread also opens
+ * the streams.
  */
 #ifndef TERCET_CLIENT_INTERNAL_H
 #define TERCET_CLIENT_INTERNAL_H
@@ -26,13 +27,15 @@
 #define CLIENT_TIMEOUT_MS_DEFAULT 60000
 #define CLIENT_REQUESTS_MAX_DEFAULT 10000u
 #define CLIENT_BYTES_MAX (64u * 1024 * 1024) /* of open requests together */
-#define CLIENT_PAUSE_MS_FIRST 100u           /* before a request that was answered "not now" is asked again */
+/* before a request that was answered "not now" is asked again */
+#define CLIENT_PAUSE_MS_FIRST 100u
 #define CLIENT_PAUSE_MS_LONGEST 1000u
 #define CLIENT_RECONNECT_MS_FIRST 50u
 #define CLIENT_RECONNECT_MS_LONGEST 250u
-#define CLIENT_DENIED_MS 1000u              /* before the next stream, when the coordinator has denied the last */
+/* before the next stream, when the coordinator has denied the last */
+#define CLIENT_DENIED_MS 1000u
 
-/* -- Requests ---------------------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 enum client_kind {
     CLIENT_BEGIN,
@@ -77,9 +80,10 @@ struct client_request *client_request_new(enum client_kind kind, const struct te
 /* Frees a request that is in no table, and the one that waits for it. */
 void client_request_free(struct client_request *request);
 
-/* -- The client --------------------------------------------------------------------------------------------------- */
+/* -- The client -------------------------------------------------------------------------------- */
 
-/* One session with the coordinator. All but the reference count is guarded by the client's lock, or set before it is shared. */
+/* One session with the coordinator. All but the reference count is guarded by the client's lock, or
+ * set before it is shared. */
 struct client_stream {
     atomic_uint refs;
     struct tercet_client *client;
@@ -102,24 +106,26 @@ struct tercet_client {
     bool is_closing;
     unsigned submitting; /* threads that still have the stream in hand; closing waits for them */
     struct client_table table;
-    size_t bytes; /* of the table's requests */
+    size_t bytes;                 /* of the table's requests */
     struct client_stream *stream; /* NULL: there is none; open one at reconnect_ms */
     int64_t reconnect_ms;
     struct runtime_pause reconnect;
     char last_error[TERCET_TEXT_MAX];
 };
 
-/* Packs the request's message with a new id. Errors: TERCET_NOMEM, TERCET_INVALID with *why when it is too large. */
+/* Packs the request's message with a new id. Errors: TERCET_NOMEM, TERCET_INVALID with *why when it
+ * is too large. */
 int client_request_pack(struct client_request *request, struct tercet_client *client,
                         Tercet__V1__SessionRequest *message, const char **why);
 
-/* Takes over a packed request with its deadline, and asks. When this fails, the request stays the caller's. Errors:
- * TERCET_EXHAUSTED, TERCET_CLOSED, TERCET_NOMEM, with *why. */
+/* Takes over a packed request with its deadline, and asks. When this fails, the request stays the
+ * caller's. Errors: TERCET_EXHAUSTED, TERCET_CLOSED, TERCET_NOMEM, with *why. */
 int client_submit(struct tercet_client *client, struct client_request *request, const char **why);
 
-/* -- With the lock held -------------------------------------------------------------------------------------------- */
+/* -- With the lock held ------------------------------------------------------------------------ */
 
-/* Puts the request into the stream, or lets it wait for one, or pause when the stream cannot take it. */
+/* Puts the request into the stream, or lets it wait for one, or pause when the stream cannot take
+ * it. */
 void client_ask(struct tercet_client *client, struct client_request *request, int64_t now_ms);
 
 /* Lets it pause, and be asked again then. */
@@ -134,12 +140,14 @@ void client_wake_by(struct tercet_client *client, int64_t at_ms);
 /* Opens a stream and asks all that is open, oldest first. */
 void client_stream_open(struct tercet_client *client, int64_t now_ms);
 
-/* -- Without the lock ------------------------------------------------------------------------------------------------ */
+/* -- Without the lock -------------------------------------------------------------------------- */
 
 /* Ends a request that was taken: calls back, or goes on with what waited for it; frees it. */
-void client_end(struct tercet_client *client, struct client_request *request, const struct client_answer *answer);
+void client_end(struct tercet_client *client, struct client_request *request,
+                const struct client_answer *answer);
 /* The same with a code and a text. */
-void client_end_with(struct tercet_client *client, struct client_request *request, int code, const char *text);
+void client_end_with(struct tercet_client *client, struct client_request *request, int code,
+                     const char *text);
 
 struct client_stream *client_stream_ref(struct client_stream *stream);
 void client_stream_unref(struct client_stream *stream);
@@ -155,7 +163,7 @@ bool client_answer_read(struct client_answer *out, const struct client_request *
 /* An empty answer with gid and branch. */
 struct client_answer client_answer_new(const struct client_request *request);
 
-/* -- Blocking ---------------------------------------------------------------------------------------------------------- */
+/* -- Blocking ---------------------------------------------------------------------------------- */
 
 /* One waits for what another thread says. */
 struct client_waiter {
@@ -166,20 +174,25 @@ struct client_waiter {
     struct tercet_tried *tried;
     int code;
 };
-void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result, struct tercet_tried *tried);
+void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result,
+                        struct tercet_tried *tried);
 void client_on_waited_result(const struct tercet_result *result, void *ctx);
 void client_on_waited_tried(const struct tercet_tried *tried, void *ctx);
-/* Waits unless rc says that nothing was started: then fills in what is known. Returns the call's code. */
-int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid, const char *why);
+/* Waits unless rc says that nothing was started: then fills in what is known. Returns the call's
+ * code. */
+int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
+                      const char *why);
 
 /* Asserts that this is no callback of a client: waiting there would wait for itself. */
 void client_assert_may_block(void);
 
-/* -- Messages from options ------------------------------------------------------------------------------------------------ */
+/* -- Messages from options --------------------------------------------------------------------- */
 
-/* The caller's options, checked, with the gid they give or one made. Errors: TERCET_INVALID with *why. */
+/* The caller's options, checked, with the gid they give or one made. Errors: TERCET_INVALID with
+ * *why. */
 int client_options_take(struct tercet_begin_options *out, struct tercet_gid *gid_out,
-                        const struct tercet_begin_options *given, const struct tercet_client *client, const char **why);
+                        const struct tercet_begin_options *given,
+                        const struct tercet_client *client, const char **why);
 
 /* The options on the wire: views into `options`, valid until client_options_clear. */
 struct client_options {
@@ -189,9 +202,9 @@ struct client_options {
 };
 void client_options_fill(struct client_options *out, const struct tercet_begin_options *options);
 
-/* A branch on the wire, checked. *payload_out is malloc'ed for a message, else NULL; the caller frees it after packing. Errors:
- * TERCET_INVALID with *why, TERCET_NOMEM. */
-int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out, const struct tercet_branch *branch,
-                       uint32_t number, const char **why);
+/* A branch on the wire, checked. *payload_out is malloc'ed for a message, else NULL; the caller
+ * frees it after packing. Errors: TERCET_INVALID with *why, TERCET_NOMEM. */
+int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out,
+                       const struct tercet_branch *branch, uint32_t number, const char **why);
 
 #endif

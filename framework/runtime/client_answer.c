@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * client.h: what a coordinator's response means for the caller. An answer that says nothing of the outcome is none: the
- * request is asked again.
+ * client.h: what a coordinator's response means for the caller. An answer that says nothing of the
+ * outcome is none: the request is asked again.
  */
 #include "client.h"
 
@@ -26,12 +26,14 @@ static bool is_cancelling(enum tercet_state state)
 /* Numbers of a newer coordinator that we have no name for are not known. */
 static enum tercet_state state_of(int state)
 {
-    return state >= TERCET_TRYING && state <= TERCET_CANCELLED ? (enum tercet_state)state : (enum tercet_state)0;
+    return state >= TERCET_TRYING && state <= TERCET_CANCELLED ? (enum tercet_state)state
+                                                               : (enum tercet_state)0;
 }
 
 static enum tercet_cause cause_of(int cause)
 {
-    return cause >= TERCET_CAUSE_NONE && cause <= TERCET_CAUSE_OPERATOR ? (enum tercet_cause)cause : TERCET_CAUSE_NONE;
+    return cause >= TERCET_CAUSE_NONE && cause <= TERCET_CAUSE_OPERATOR ? (enum tercet_cause)cause
+                                                                        : TERCET_CAUSE_NONE;
 }
 
 static void fill_result(struct tercet_result *result, const Tercet__V1__Transaction *transaction)
@@ -46,18 +48,21 @@ static void fill_result(struct tercet_result *result, const Tercet__V1__Transact
 
 static const Tercet__V1__Transaction *transaction_of(const Tercet__V1__SessionResponse *response)
 {
-    return response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRANSACTION ? response->transaction : NULL;
+    return response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRANSACTION
+               ? response->transaction
+               : NULL;
 }
 
 static const Tercet__V1__TryResponse *tried_of(const Tercet__V1__SessionResponse *response)
 {
-    return response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRIED ? response->tried : NULL;
+    return response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRIED ? response->tried
+                                                                                   : NULL;
 }
 
-/* -- Failures ------------------------------------------------------------------------------------------------------- */
+/* -- Failures ---------------------------------------------------------------------------------- */
 
-/* Whether this failure is the last word. "A limit is reached" and "not allowed" say that nothing was done about this ask;
- * of an earlier one they say nothing. */
+/* Whether this failure is the last word. "A limit is reached" and "not allowed" say that nothing
+ * was done about this ask; of an earlier one they say nothing. */
 static bool is_final(int error, const struct client_request *request)
 {
     if (error == TERCET_UNKNOWN)
@@ -79,11 +84,12 @@ static bool read_failure(struct client_answer *answer, const struct client_reque
     if (response->code == CRPC_FAILED_PRECONDITION)
         error = result->state == TERCET_TRYING ? TERCET_NOT_READY : TERCET_DECIDED;
     result->code = error;
-    copy_text(result->text, response->message[0] != '\0' ? response->message : tercet_strerror(error));
+    copy_text(result->text,
+              response->message[0] != '\0' ? response->message : tercet_strerror(error));
     return true;
 }
 
-/* -- Answers ---------------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static bool read_tried(struct client_answer *answer, const Tercet__V1__TryResponse *tried)
 {
@@ -105,7 +111,8 @@ static bool read_tried(struct client_answer *answer, const Tercet__V1__TryRespon
         result->code = TERCET_DECIDED;
         break;
     }
-    copy_text(result->text, tried->reason[0] != '\0' ? tried->reason : tercet_strerror(result->code));
+    copy_text(result->text,
+              tried->reason[0] != '\0' ? tried->reason : tercet_strerror(result->code));
     return true;
 }
 
@@ -116,14 +123,17 @@ static bool has_come(enum tercet_state state, enum tercet_wait wait)
     return is_confirming(state) || is_cancelling(state);
 }
 
-/* The code of a transaction that was answered without a failure; TERCET_UNKNOWN when it is not what was asked for, yet. */
+/* The code of a transaction that was answered without a failure; TERCET_UNKNOWN when it is not what
+ * was asked for, yet. */
 static int code_of(const struct client_request *request, enum tercet_state state)
 {
     switch (request->kind) {
     case CLIENT_RUN:
         if (is_cancelling(state))
             return TERCET_REFUSED;
-        return is_confirming(state) || (state == TERCET_TRYING && request->wait == TERCET_WAIT_NOT) ? 0 : TERCET_UNKNOWN;
+        return is_confirming(state) || (state == TERCET_TRYING && request->wait == TERCET_WAIT_NOT)
+                   ? 0
+                   : TERCET_UNKNOWN;
     case CLIENT_CONFIRM:
         return is_confirming(state) ? 0 : is_cancelling(state) ? TERCET_DECIDED : TERCET_UNKNOWN;
     case CLIENT_CANCEL:
@@ -148,7 +158,8 @@ static bool read_transaction(struct client_answer *answer, const struct client_r
     result->code = code;
     bool only_asks = request->kind == CLIENT_GET || request->kind == CLIENT_AWAIT;
     if (code != 0 || (only_asks && is_cancelling(result->state)))
-        copy_text(result->text, transaction->reason[0] != '\0' ? transaction->reason : tercet_cause_text(result->cause));
+        copy_text(result->text, transaction->reason[0] != '\0' ? transaction->reason
+                                                               : tercet_cause_text(result->cause));
     return true;
 }
 
@@ -160,5 +171,6 @@ bool client_answer_read(struct client_answer *out, const struct client_request *
         return read_failure(out, request, response);
     if (request->kind == CLIENT_TRY)
         return tried_of(response) != NULL && read_tried(out, tried_of(response));
-    return transaction_of(response) != NULL && read_transaction(out, request, transaction_of(response));
+    return transaction_of(response) != NULL &&
+           read_transaction(out, request, transaction_of(response));
 }

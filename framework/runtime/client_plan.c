@@ -14,7 +14,7 @@ static char *text_of(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-/* -- Options --------------------------------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 static const char *check_metadata(const struct tercet_metadata *metadata, size_t count)
 {
@@ -43,7 +43,8 @@ static const char *check_options(const struct tercet_begin_options *options)
 }
 
 int client_options_take(struct tercet_begin_options *out, struct tercet_gid *gid_out,
-                        const struct tercet_begin_options *given, const struct tercet_client *client, const char **why)
+                        const struct tercet_begin_options *given,
+                        const struct tercet_client *client, const char **why)
 {
     struct tercet_begin_options options;
     if (runtime_options_take(&options, sizeof(options), given) != 0)
@@ -84,7 +85,7 @@ void client_options_fill(struct client_options *out, const struct tercet_begin_o
     out->message.n_metadata = options->metadata_count;
 }
 
-/* -- Branches --------------------------------------------------------------------------------------------------------- */
+/* -- Branches ---------------------------------------------------------------------------------- */
 
 static const char *check_branch(const struct tercet_branch *branch)
 {
@@ -100,8 +101,8 @@ static const char *check_branch(const struct tercet_branch *branch)
 }
 
 /* The payload's bytes: a message's packed ones, malloc'ed, or a view of the caller's. */
-static int fill_payload(Tercet__V1__Branch *out, uint8_t **payload_out, const struct tercet_branch *branch,
-                        const char **why)
+static int fill_payload(Tercet__V1__Branch *out, uint8_t **payload_out,
+                        const struct tercet_branch *branch, const char **why)
 {
     *payload_out = NULL;
     if (branch->request == NULL) {
@@ -121,8 +122,8 @@ static int fill_payload(Tercet__V1__Branch *out, uint8_t **payload_out, const st
     return 0;
 }
 
-int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out, const struct tercet_branch *branch,
-                       uint32_t number, const char **why)
+int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out,
+                       const struct tercet_branch *branch, uint32_t number, const char **why)
 {
     *payload_out = NULL;
     *why = check_branch(branch);

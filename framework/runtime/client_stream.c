@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The outbox must hold all open requests again after a reconnect; what has ended may still wait in it. */
+/* The outbox must hold all open requests again after a reconnect; what has ended may still wait in
+ * it. */
 #define OUTBOX_BYTES_MAX (2 * (size_t)CLIENT_BYTES_MAX)
 
 struct client_stream *client_stream_ref(struct client_stream *stream)
@@ -34,9 +35,10 @@ void client_stream_flush(struct client_stream *stream)
         outbox_flush(stream->outbox);
 }
 
-/* -- Events ------------------------------------------------------------------------------------------------------------ */
+/* -- Events ------------------------------------------------------------------------------------ */
 
-static void handle_response(struct tercet_client *client, const Tercet__V1__SessionResponse *response)
+static void handle_response(struct tercet_client *client,
+                            const Tercet__V1__SessionResponse *response)
 {
     struct client_answer answer;
     bool has_ended = false;
@@ -72,7 +74,8 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
     struct client_stream *stream = ctx;
     ProtobufCMessage *message = NULL;
     if (crpc_message_decode(&message, &tercet__v1__session_responses__descriptor, bytes, 0) != 0) {
-        runtime_log(&stream->client->log, TERCET_LOG_ERROR, "client: the coordinator sent bytes that are no answer");
+        runtime_log(&stream->client->log, TERCET_LOG_ERROR,
+                    "client: the coordinator sent bytes that are no answer");
         crpc_call_cancel(call);
         return;
     }
@@ -91,7 +94,8 @@ static void on_sent(struct crpc_call *call, bool ok, void *ctx)
     outbox_sent(stream->outbox, ok);
 }
 
-/* Takes the requests that only this stream, which was turned away at the door, has carried: nothing was done about them. */
+/* Takes the requests that only this stream, which was turned away at the door, has carried: nothing
+ * was done about them. */
 static struct client_request *take_denied(struct tercet_client *client)
 {
     struct client_request *denied = NULL, *newer;
@@ -106,7 +110,8 @@ static struct client_request *take_denied(struct tercet_client *client)
     return denied;
 }
 
-static void end_denied(struct tercet_client *client, struct client_request *denied, const char *text)
+static void end_denied(struct tercet_client *client, struct client_request *denied,
+                       const char *text)
 {
     while (denied != NULL) {
         struct client_request *next = denied->entry.newer;
@@ -125,7 +130,8 @@ static void schedule_reconnect(struct tercet_client *client, bool is_denied)
 }
 
 /* Keeps the error for the texts of those who wait; returns whether it is news. */
-static bool keep_error(struct tercet_client *client, const struct crpc_status *status, char text[TERCET_TEXT_MAX])
+static bool keep_error(struct tercet_client *client, const struct crpc_status *status,
+                       char text[TERCET_TEXT_MAX])
 {
     if (status->code == CRPC_OK)
         runtime_text(text, "%s", "the coordinator is stopping");
@@ -144,33 +150,35 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
     (void)call;
     pthread_mutex_lock(&client->lock);
     assert(client->stream == stream);
-    bool is_denied = !stream->has_answered &&
-                     (status->code == CRPC_UNAUTHENTICATED || status->code == CRPC_PERMISSION_DENIED);
+    bool is_denied = !stream->has_answered && (status->code == CRPC_UNAUTHENTICATED ||
+                                               status->code == CRPC_PERMISSION_DENIED);
     bool is_news = keep_error(client, status, text) && !client->is_closing;
     struct client_request *denied = is_denied ? take_denied(client) : NULL;
     client->stream = NULL;
     schedule_reconnect(client, is_denied);
     pthread_mutex_unlock(&client->lock);
     if (is_news)
-        runtime_log(&client->log, TERCET_LOG_WARNING, "client: the session with the coordinator ended: %s", text);
+        runtime_log(&client->log, TERCET_LOG_WARNING,
+                    "client: the session with the coordinator ended: %s", text);
     end_denied(client, denied, status->message);
     if (stream->outbox != NULL)
         outbox_close(stream->outbox);
     client_stream_unref(stream);
 }
 
-/* -- Opening ------------------------------------------------------------------------------------------------------------ */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 static struct client_stream *new_stream(struct tercet_client *client)
 {
-    static const struct crpc_call_events events = {.on_message = on_message, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {
+        .on_message = on_message, .on_sent = on_sent, .on_end = on_end};
     struct client_stream *stream = calloc(1, sizeof(*stream));
     if (stream == NULL)
         return NULL;
     atomic_init(&stream->refs, 1);
     stream->client = client;
-    if (runtime_link_stream(&stream->call, &client->link, &tercet__v1__coordinator__descriptor, "Session", &events,
-                            stream) != 0) {
+    if (runtime_link_stream(&stream->call, &client->link, &tercet__v1__coordinator__descriptor,
+                            "Session", &events, stream) != 0) {
         free(stream);
         return NULL;
     }
@@ -191,7 +199,8 @@ void client_stream_open(struct tercet_client *client, int64_t now_ms)
         crpc_call_cancel(stream->call);
         return;
     }
-    for (struct client_request *request = client->table.oldest; request != NULL; request = request->entry.newer) {
+    for (struct client_request *request = client->table.oldest; request != NULL;
+         request = request->entry.newer) {
         if (!request->is_pausing && request->kind != CLIENT_DROP)
             client_ask(client, request, now_ms);
     }

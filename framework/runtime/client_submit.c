@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELD_REQUESTS 1u           /* of SessionRequests */
-#define REQUEST_OVERHEAD 16u        /* tag and length of an element */
+#define FIELD_REQUESTS 1u    /* of SessionRequests */
+#define REQUEST_OVERHEAD 16u /* tag and length of an element */
 
 static _Thread_local unsigned callback_depth;
 
-/* -- Making and freeing ------------------------------------------------------------------------------------------- */
+/* -- Making and freeing ------------------------------------------------------------------------ */
 
 struct client_request *client_request_new(enum client_kind kind, const struct tercet_gid *gid)
 {
@@ -26,7 +26,8 @@ struct client_request *client_request_new(enum client_kind kind, const struct te
         return NULL;
     request->kind = kind;
     request->gid = *gid;
-    request->pause = (struct runtime_pause){.first_ms = CLIENT_PAUSE_MS_FIRST, .longest_ms = CLIENT_PAUSE_MS_LONGEST};
+    request->pause = (struct runtime_pause){.first_ms = CLIENT_PAUSE_MS_FIRST,
+                                            .longest_ms = CLIENT_PAUSE_MS_LONGEST};
     return request;
 }
 
@@ -47,7 +48,8 @@ int client_request_pack(struct client_request *request, struct tercet_client *cl
     message->id = request->entry.id;
     size_t size = protobuf_c_message_get_packed_size(&message->base);
     if (size > TERCET_MESSAGE_MAX - REQUEST_OVERHEAD) {
-        *why = "a request has at most 1 MiB in all: use fewer or smaller branches, or go step by step";
+        *why =
+            "a request has at most 1 MiB in all: use fewer or smaller branches, or go step by step";
         return TERCET_INVALID;
     }
     request->bytes = malloc(size);
@@ -57,7 +59,7 @@ int client_request_pack(struct client_request *request, struct tercet_client *cl
     return 0;
 }
 
-/* -- With the lock held -------------------------------------------------------------------------------------------- */
+/* -- With the lock held ------------------------------------------------------------------------ */
 
 void client_wake_by(struct tercet_client *client, int64_t at_ms)
 {
@@ -71,14 +73,16 @@ void client_ask_later(struct tercet_client *client, struct client_request *reque
 {
     int64_t at_ms = now_ms + runtime_pause_next(&request->pause);
     request->is_pausing = true;
-    client_table_wake_set(&client->table, request, at_ms < request->deadline_ms ? at_ms : request->deadline_ms);
+    client_table_wake_set(&client->table, request,
+                          at_ms < request->deadline_ms ? at_ms : request->deadline_ms);
     client_wake_by(client, request->entry.wake_ms);
 }
 
 /* The crash points of an initiator, by what it is about to send. */
 static void pass_failpoint(const struct client_request *request)
 {
-    if (request->kind == CLIENT_RUN || request->kind == CLIENT_TRY || request->kind == CLIENT_ENLIST)
+    if (request->kind == CLIENT_RUN || request->kind == CLIENT_TRY ||
+        request->kind == CLIENT_ENLIST)
         FAILPOINT("client.begin");
     if (request->kind == CLIENT_CONFIRM)
         FAILPOINT("client.confirm");
@@ -92,7 +96,8 @@ void client_ask(struct tercet_client *client, struct client_request *request, in
     if (stream == NULL || stream->outbox == NULL)
         return;
     pass_failpoint(request);
-    int rc = outbox_put_bytes(stream->outbox, FIELD_REQUESTS, (struct crpc_bytes){request->bytes, request->size});
+    int rc = outbox_put_bytes(stream->outbox, FIELD_REQUESTS,
+                              (struct crpc_bytes){request->bytes, request->size});
     if (rc == 0)
         request->asks++;
     else if (rc != CRPC_ECLOSED) /* else the next stream will carry it */
@@ -106,9 +111,10 @@ void client_take(struct tercet_client *client, struct client_request *request)
     client_table_remove(&client->table, request);
 }
 
-/* -- Submitting ------------------------------------------------------------------------------------------------------ */
+/* -- Submitting -------------------------------------------------------------------------------- */
 
-static int check_room(const struct tercet_client *client, const struct client_request *request, const char **why)
+static int check_room(const struct tercet_client *client, const struct client_request *request,
+                      const char **why)
 {
     if (client->is_closing)
         return TERCET_CLOSED;
@@ -123,7 +129,8 @@ static int check_room(const struct tercet_client *client, const struct client_re
     return 0;
 }
 
-static int submit_locked(struct tercet_client *client, struct client_request *request, const char **why)
+static int submit_locked(struct tercet_client *client, struct client_request *request,
+                         const char **why)
 {
     bool is_asked = request->kind != CLIENT_DROP;
     int rc = check_room(client, request, why);
@@ -167,10 +174,11 @@ int client_submit(struct tercet_client *client, struct client_request *request, 
     return rc;
 }
 
-/* -- Ending ------------------------------------------------------------------------------------------------------------ */
+/* -- Ending ------------------------------------------------------------------------------------ */
 
 /* A begin has ended: what waited for it goes on, or ends in the same way. */
-static void go_on(struct tercet_client *client, struct client_request *then, const struct client_answer *answer)
+static void go_on(struct tercet_client *client, struct client_request *then,
+                  const struct client_answer *answer)
 {
     const char *why = NULL;
     if (answer->result.code != 0) {
@@ -188,14 +196,16 @@ static void call_back(const struct client_request *request, const struct client_
     if (request->on_result != NULL) {
         request->on_result(&answer->result, request->ctx);
     } else if (request->on_tried != NULL) {
-        struct tercet_tried tried = {.code = answer->result.code, .branch = answer->branch, .reply = answer->reply};
+        struct tercet_tried tried = {
+            .code = answer->result.code, .branch = answer->branch, .reply = answer->reply};
         memcpy(tried.text, answer->result.text, sizeof(tried.text));
         request->on_tried(&tried, request->ctx);
     }
     callback_depth--;
 }
 
-void client_end(struct tercet_client *client, struct client_request *request, const struct client_answer *answer)
+void client_end(struct tercet_client *client, struct client_request *request,
+                const struct client_answer *answer)
 {
     struct client_request *then = request->then;
     if (request->kind == CLIENT_TRY && answer->result.code == 0)
@@ -208,7 +218,8 @@ void client_end(struct tercet_client *client, struct client_request *request, co
     client_request_free(request);
 }
 
-void client_end_with(struct tercet_client *client, struct client_request *request, int code, const char *text)
+void client_end_with(struct tercet_client *client, struct client_request *request, int code,
+                     const char *text)
 {
     struct client_answer answer = client_answer_new(request);
     answer.result.code = code;
@@ -217,14 +228,15 @@ void client_end_with(struct tercet_client *client, struct client_request *reques
     client_end(client, request, &answer);
 }
 
-/* -- Blocking ---------------------------------------------------------------------------------------------------------- */
+/* -- Blocking ---------------------------------------------------------------------------------- */
 
 void client_assert_may_block(void)
 {
     assert(callback_depth == 0 && "a callback of a client must not block");
 }
 
-void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result, struct tercet_tried *tried)
+void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result,
+                        struct tercet_tried *tried)
 {
     *waiter = (struct client_waiter){.result = result, .tried = tried};
     pthread_mutex_init(&waiter->lock, NULL);
@@ -255,7 +267,8 @@ void client_on_waited_tried(const struct tercet_tried *tried, void *ctx)
     if (waiter->tried != NULL) {
         void *copy = tried->reply.size > 0 ? malloc(tried->reply.size) : NULL;
         *waiter->tried = *tried;
-        waiter->tried->reply = (struct tercet_bytes){.data = copy, .size = copy != NULL ? tried->reply.size : 0};
+        waiter->tried->reply =
+            (struct tercet_bytes){.data = copy, .size = copy != NULL ? tried->reply.size : 0};
         if (copy != NULL)
             memcpy(copy, tried->reply.data, tried->reply.size);
         else if (tried->reply.size > 0)
@@ -264,7 +277,8 @@ void client_on_waited_tried(const struct tercet_tried *tried, void *ctx)
     wake_waiter(waiter, code);
 }
 
-static void fill_failure(struct client_waiter *waiter, int rc, const struct tercet_gid *gid, const char *why)
+static void fill_failure(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
+                         const char *why)
 {
     const char *text = why != NULL ? why : tercet_strerror(rc);
     if (waiter->result != NULL) {
@@ -278,7 +292,8 @@ static void fill_failure(struct client_waiter *waiter, int rc, const struct terc
     waiter->code = rc;
 }
 
-int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid, const char *why)
+int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
+                      const char *why)
 {
     if (rc != 0) {
         fill_failure(waiter, rc, gid, why);

@@ -17,7 +17,7 @@ void client_table_free(struct client_table *table)
     free(table->heap);
 }
 
-/* -- The heap --------------------------------------------------------------------------------------------------- */
+/* -- The heap ---------------------------------------------------------------------------------- */
 
 static void place(struct client_table *table, size_t index, struct client_request *request)
 {
@@ -40,7 +40,8 @@ static void sift_down(struct client_table *table, size_t index)
     struct client_request *request = table->heap[index];
     for (;;) {
         size_t child = 2 * index + 1;
-        if (child + 1 < table->count && table->heap[child + 1]->entry.wake_ms < table->heap[child]->entry.wake_ms)
+        if (child + 1 < table->count &&
+            table->heap[child + 1]->entry.wake_ms < table->heap[child]->entry.wake_ms)
             child++;
         if (child >= table->count || table->heap[child]->entry.wake_ms >= request->entry.wake_ms)
             break;
@@ -63,7 +64,8 @@ static bool make_room(struct client_table *table)
     return true;
 }
 
-void client_table_wake_set(struct client_table *table, struct client_request *request, int64_t wake_ms)
+void client_table_wake_set(struct client_table *table, struct client_request *request,
+                           int64_t wake_ms)
 {
     assert(table->heap[request->entry.heap_index] == request);
     request->entry.wake_ms = wake_ms;
@@ -76,7 +78,7 @@ struct client_request *client_table_first(const struct client_table *table)
     return table->count > 0 ? table->heap[0] : NULL;
 }
 
-/* -- Buckets and list --------------------------------------------------------------------------------------------- */
+/* -- Buckets and list -------------------------------------------------------------------------- */
 
 static struct client_request **bucket_of(struct client_table *table, uint64_t id)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A client's open requests: found by id, walked from the oldest, and in a heap by when something is to be done about them.
- * No locks here.
+ * A client's open requests: found by id, walked from the oldest, and in a heap by when something is
+ * to be done about them. No locks here.
  */
 #ifndef TERCET_CLIENT_TABLE_H
 #define TERCET_CLIENT_TABLE_H
@@ -36,7 +36,8 @@ bool client_table_add(struct client_table *table, struct client_request *request
 struct client_request *client_table_find(const struct client_table *table, uint64_t id);
 void client_table_remove(struct client_table *table, struct client_request *request);
 
-void client_table_wake_set(struct client_table *table, struct client_request *request, int64_t wake_ms);
+void client_table_wake_set(struct client_table *table, struct client_request *request,
+                           int64_t wake_ms);
 
 /* The request to be looked at first; NULL when there is none. */
 struct client_request *client_table_first(const struct client_table *table);

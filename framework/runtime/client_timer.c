@@ -18,7 +18,8 @@ static void end_expired(struct tercet_client *client, struct client_request *req
     bool has_error = client->last_error[0] != '\0';
     runtime_text(text, "%s within the timeout; %s%s%s",
                  request->kind == CLIENT_AWAIT ? "what is awaited has not come" : "no answer",
-                 request->kind == CLIENT_AWAIT ? "tercet_get tells how the transaction stands" : "ask again under the same gid",
+                 request->kind == CLIENT_AWAIT ? "tercet_get tells how the transaction stands"
+                                               : "ask again under the same gid",
                  has_error ? "; " : "", client->last_error);
     pthread_mutex_unlock(&client->lock);
     client_end_with(client, request, TERCET_UNKNOWN, text);
@@ -82,7 +83,8 @@ static void end_all(struct tercet_client *client)
         if (request->kind == CLIENT_DROP)
             end_expired(client, request);
         else
-            client_end_with(client, request, TERCET_UNKNOWN, "the client was closed; ask again under the same gid");
+            client_end_with(client, request, TERCET_UNKNOWN,
+                            "the client was closed; ask again under the same gid");
         pthread_mutex_lock(&client->lock);
     }
 }

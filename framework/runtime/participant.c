@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * participant.h (public): opening, waiting, closing; and the keeper, the thread that attaches or registers.
+ * participant.h (public): opening, waiting, closing; and the keeper, the thread that attaches or
+ * registers.
  */
 #include "participant.h"
 
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- The way to the coordinator ----------------------------------------------------------------------------------------- */
+/* -- The way to the coordinator ---------------------------------------------------------------- */
 
 bool participant_lost(struct tercet_participant *participant, const struct crpc_status *status)
 {
@@ -18,7 +19,8 @@ bool participant_lost(struct tercet_participant *participant, const struct crpc_
     if (runtime_is_denial(status->code))
         pause_ms = PARTICIPANT_DENIED_MS;
     runtime_text(text, "%s: %s", crpc_code_name((int)status->code), status->message);
-    bool is_news = !participant->is_closing && (participant->is_accepted || strcmp(text, participant->last_error) != 0);
+    bool is_news = !participant->is_closing &&
+                   (participant->is_accepted || strcmp(text, participant->last_error) != 0);
     memcpy(participant->last_error, text, sizeof(text));
     participant->is_accepted = false;
     participant->due_ms = runtime_now_ms() + pause_ms;
@@ -50,7 +52,8 @@ static void *keep(void *ctx)
     while (!participant->is_closing) {
         bool is_idle = participant->stream == NULL && !participant->is_registering;
         if (!is_idle || participant->due_ms > runtime_now_ms())
-            runtime_wait_until(&participant->changed, &participant->lock, is_idle ? participant->due_ms : RUNTIME_NEVER);
+            runtime_wait_until(&participant->changed, &participant->lock,
+                               is_idle ? participant->due_ms : RUNTIME_NEVER);
         else if (participant->server != NULL)
             participant_register(participant);
         else
@@ -60,14 +63,15 @@ static void *keep(void *ctx)
     return NULL;
 }
 
-/* -- Opening ------------------------------------------------------------------------------------------------------------- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 static const char *check_actions(const struct tercet_action *actions, size_t count)
 {
     if (actions == NULL || count == 0 || count > PARTICIPANT_ACTIONS_MAX)
         return "a service has 1 to 256 actions";
     for (size_t i = 0; i < count; i++) {
-        const char *why = actions[i].name != NULL ? check_action_name(actions[i].name) : "an action needs a name";
+        const char *why =
+            actions[i].name != NULL ? check_action_name(actions[i].name) : "an action needs a name";
         if (why != NULL)
             return why;
         for (size_t j = 0; j < i; j++)
@@ -80,7 +84,8 @@ static const char *check_actions(const struct tercet_action *actions, size_t cou
 static const char *check_options(const struct tercet_participant_options *options)
 {
     if (options->barrier == NULL)
-        return "the options need a barrier: tercet_barrier_sqlite_open or tercet_barrier_memory_open gives one";
+        return "the options need a barrier: tercet_barrier_sqlite_open or "
+               "tercet_barrier_memory_open gives one";
     if (options->window > PARTICIPANT_WINDOW_MAX)
         return "a window is at most 65536 calls";
     if (options->batch_max > PARTICIPANT_BATCH_MAX)
@@ -88,7 +93,8 @@ static const char *check_options(const struct tercet_participant_options *option
     return NULL;
 }
 
-static struct tercet_participant *new_participant(const char *service, const struct tercet_participant_options *options)
+static struct tercet_participant *new_participant(const char *service,
+                                                  const struct tercet_participant_options *options)
 {
     struct tercet_participant *participant = calloc(1, sizeof(*participant));
     if (participant == NULL)
@@ -98,7 +104,8 @@ static struct tercet_participant *new_participant(const char *service, const str
     participant->barrier = options->barrier;
     participant->ctx = options->ctx;
     participant->window = options->window != 0 ? options->window : PARTICIPANT_WINDOW_DEFAULT;
-    participant->batch_max = options->batch_max != 0 ? options->batch_max : PARTICIPANT_BATCH_DEFAULT;
+    participant->batch_max =
+        options->batch_max != 0 ? options->batch_max : PARTICIPANT_BATCH_DEFAULT;
     participant->reconnect = (struct runtime_pause){.first_ms = PARTICIPANT_RECONNECT_MS_FIRST,
                                                     .longest_ms = PARTICIPANT_RECONNECT_MS_LONGEST};
     participant->last_next = &participant->first;
@@ -108,12 +115,15 @@ static struct tercet_participant *new_participant(const char *service, const str
     return participant;
 }
 
-static int copy_actions(struct tercet_participant *participant, const struct tercet_action *actions, size_t count)
+static int copy_actions(struct tercet_participant *participant, const struct tercet_action *actions,
+                        size_t count)
 {
     participant->actions = calloc(count, sizeof(*participant->actions));
     participant->jobs = calloc(participant->batch_max, sizeof(*participant->jobs));
-    participant->barrier_calls = calloc(participant->batch_max, sizeof(*participant->barrier_calls));
-    if (participant->actions == NULL || participant->jobs == NULL || participant->barrier_calls == NULL)
+    participant->barrier_calls =
+        calloc(participant->batch_max, sizeof(*participant->barrier_calls));
+    if (participant->actions == NULL || participant->jobs == NULL ||
+        participant->barrier_calls == NULL)
         return TERCET_NOMEM;
     memcpy(participant->actions, actions, count * sizeof(*actions));
     participant->action_count = count;
@@ -122,9 +132,11 @@ static int copy_actions(struct tercet_participant *participant, const struct ter
 
 static int start_threads(struct tercet_participant *participant)
 {
-    participant->is_worker_started = pthread_create(&participant->worker, NULL, participant_work, participant) == 0;
+    participant->is_worker_started =
+        pthread_create(&participant->worker, NULL, participant_work, participant) == 0;
     if (participant->is_worker_started)
-        participant->is_keeper_started = pthread_create(&participant->keeper, NULL, keep, participant) == 0;
+        participant->is_keeper_started =
+            pthread_create(&participant->keeper, NULL, keep, participant) == 0;
     if (!participant->is_keeper_started)
         return TERCET_NOMEM;
     pthread_setname_np(participant->worker, "tercet-worker");
@@ -136,7 +148,8 @@ static int start_threads(struct tercet_participant *participant)
 static int start(struct tercet_participant *participant, const char *coordinator,
                  const struct tercet_participant_options *options, char *text)
 {
-    struct runtime_credentials credentials = {options->token, options->tls_ca, options->tls_cert, options->tls_key};
+    struct runtime_credentials credentials = {options->token, options->tls_ca, options->tls_cert,
+                                              options->tls_key};
     int rc = runtime_link_open(&participant->link, coordinator, &credentials, text);
     if (rc == 0 && options->listen != NULL)
         rc = participant_listen(participant, options, text);
@@ -148,12 +161,14 @@ static int start(struct tercet_participant *participant, const char *coordinator
     return rc;
 }
 
-int tercet_participant_open(struct tercet_participant **out, const char *coordinator, const char *service,
-                            const struct tercet_action *actions, size_t action_count,
-                            const struct tercet_participant_options *given, char *text)
+int tercet_participant_open(struct tercet_participant **out, const char *coordinator,
+                            const char *service, const struct tercet_action *actions,
+                            size_t action_count, const struct tercet_participant_options *given,
+                            char *text)
 {
     struct tercet_participant_options options;
-    const char *why = service != NULL ? check_service(service) : "a participant needs a service's name";
+    const char *why =
+        service != NULL ? check_service(service) : "a participant needs a service's name";
     if (runtime_options_take(&options, sizeof(options), given) != 0)
         why = "the options need their size";
     if (why == NULL)
@@ -186,12 +201,14 @@ int tercet_participant_wait(struct tercet_participant *participant, int64_t time
         runtime_wait_until(&participant->changed, &participant->lock, until_ms);
     bool is_accepted = participant->is_accepted;
     if (!is_accepted)
-        runtime_text(text, "%s", participant->last_error[0] != '\0' ? participant->last_error : "no answer yet");
+        runtime_text(text, "%s",
+                     participant->last_error[0] != '\0' ? participant->last_error
+                                                        : "no answer yet");
     pthread_mutex_unlock(&participant->lock);
     return is_accepted ? 0 : TERCET_UNAVAILABLE;
 }
 
-/* -- Closing ------------------------------------------------------------------------------------------------------------- */
+/* -- Closing ----------------------------------------------------------------------------------- */
 
 static void stop_threads(struct tercet_participant *participant)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside a participant. Calls come from an attached stream or from the participant's own server, wait in one bounded queue, and
- * are worked on by one thread, many in one local transaction. A second thread keeps the way to the coordinator: it attaches,
- * or registers, again and again.
+ * Inside a participant. Calls come from an attached stream or from the participant's own server,
+ * wait in one bounded queue, and are worked on by one thread, many in one local transaction. A
+ * second thread keeps the way to the coordinator: it attaches, or registers, again and again.
  *
  *   attach: on_message ─┐                                            ┌─▶ the stream's outbox
  *                       ├─▶ queue ─▶ worker: barrier, hooks, commit ─┤
@@ -25,8 +25,9 @@
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
 #define PARTICIPANT_RECONNECT_MS_LONGEST 250u
-#define PARTICIPANT_DENIED_MS 5000    /* pause after credentials or content were turned down */
-#define PARTICIPANT_REGISTER_MS 30000 /* between registrations: the coordinator may have forgotten */
+#define PARTICIPANT_DENIED_MS 5000 /* pause after credentials or content were turned down */
+/* between registrations: the coordinator may have forgotten */
+#define PARTICIPANT_REGISTER_MS 30000
 #define PARTICIPANT_REGISTER_TIMEOUT_MS 5000
 #define PARTICIPANT_CLOSE_MS 2000 /* for the last results to leave */
 
@@ -36,7 +37,8 @@ struct participant_message {
     ProtobufCMessage *message;
 };
 
-/* One attached stream; all but the reference count is guarded by the participant's lock, or set before it is shared. */
+/* One attached stream; all but the reference count is guarded by the participant's lock, or set
+ * before it is shared. */
 struct participant_stream {
     atomic_uint refs;
     struct tercet_participant *participant;
@@ -87,7 +89,7 @@ struct tercet_participant {
 
     pthread_t worker, keeper;
     bool is_worker_started, is_keeper_started;
-    struct participant_job *jobs;           /* the worker's, batch_max of them */
+    struct participant_job *jobs; /* the worker's, batch_max of them */
     struct tercet_barrier_call *barrier_calls;
 
     pthread_mutex_t lock;
@@ -104,17 +106,20 @@ struct tercet_participant {
     char last_error[TERCET_TEXT_MAX];
 };
 
-/* -- participant_queue.c -------------------------------------------------------------------------------------------- */
+/* -- participant_queue.c ----------------------------------------------------------------------- */
 
 /* Takes over the message. NULL without memory; the message is freed then. */
 struct participant_message *participant_message_new(ProtobufCMessage *message);
 void participant_message_unref(struct participant_message *message);
 
-/* Makes a task of a call that lies in the message, of which it takes a reference. NULL without memory. */
-struct participant_task *participant_task_new(const Tercet__V1__Call *call, struct participant_message *message);
+/* Makes a task of a call that lies in the message, of which it takes a reference. NULL without
+ * memory. */
+struct participant_task *participant_task_new(const Tercet__V1__Call *call,
+                                              struct participant_message *message);
 void participant_task_free(struct participant_task *task);
 
-/* With the lock held, which participant_unlock gives back. Only then does it wake the worker, which would wait for the lock. */
+/* With the lock held, which participant_unlock gives back. Only then does it wake the worker, which
+ * would wait for the lock. */
 void participant_push(struct tercet_participant *participant, struct participant_task *task);
 void participant_unlock(struct tercet_participant *participant);
 /* The first task, or NULL. */
@@ -123,27 +128,28 @@ struct participant_task *participant_pop(struct tercet_participant *participant)
 struct participant_stream *participant_stream_ref(struct participant_stream *stream);
 void participant_stream_unref(struct participant_stream *stream);
 
-/* -- participant_attach.c -------------------------------------------------------------------------------------------- */
+/* -- participant_attach.c ---------------------------------------------------------------------- */
 
 /* Opens a stream and says hello; with the lock held. */
 void participant_attach(struct tercet_participant *participant);
-/* The stream, when it is held and the queue has room again: it is to be read on, once the lock, which is held here, is free: gRPC
- * sends something then. NULL: there is nothing to be read. */
+/* The stream, when it is held and the queue has room again: it is to be read on, once the lock,
+ * which is held here, is free: gRPC sends something then. NULL: there is nothing to be read. */
 struct participant_stream *participant_take_held(struct tercet_participant *participant);
 /* Reads on, if there is a stream, and drops it. */
 void participant_read_on(struct participant_stream *stream);
 /* Waits, within bounds, until the results have left and the coordinator has ended the stream. */
 void participant_detach(struct tercet_participant *participant);
 
-/* -- participant_listen.c ---------------------------------------------------------------------------------------------- */
+/* -- participant_listen.c ---------------------------------------------------------------------- */
 
-/* Starts the participant's own server. Errors: TERCET_ADDRESS, TERCET_TLS, TERCET_INVALID, TERCET_NOMEM, with a text. */
-int participant_listen(struct tercet_participant *participant, const struct tercet_participant_options *options,
-                       char *text);
+/* Starts the participant's own server. Errors: TERCET_ADDRESS, TERCET_TLS, TERCET_INVALID,
+ * TERCET_NOMEM, with a text. */
+int participant_listen(struct tercet_participant *participant,
+                       const struct tercet_participant_options *options, char *text);
 /* Registers at the coordinator; with the lock held. */
 void participant_register(struct tercet_participant *participant);
 
-/* -- participant_batch.c, participant_hook.c ----------------------------------------------------------------------------- */
+/* -- participant_batch.c, participant_hook.c --------------------------------------------------- */
 
 /* The worker thread's function; ctx is the participant. */
 void *participant_work(void *ctx);
@@ -151,7 +157,8 @@ void *participant_work(void *ctx);
 /* The barrier's hook; ctx is a struct participant_job. */
 int participant_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx);
 
-/* Notes why the coordinator is not there, and when to go on; with the lock held. Returns whether the reason is news. */
+/* Notes why the coordinator is not there, and when to go on; with the lock held. Returns whether
+ * the reason is news. */
 bool participant_lost(struct tercet_participant *participant, const struct crpc_status *status);
 /* The coordinator has taken us; with the lock held. */
 void participant_accepted(struct tercet_participant *participant);

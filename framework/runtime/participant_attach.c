@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * participant.h: the attached stream. Says hello, takes calls while the queue has room, and is opened again whenever it ends.
+ * participant.h: the attached stream. Says hello, takes calls while the queue has room, and is
+ * opened again whenever it ends.
  */
 #include "participant.h"
 
@@ -13,7 +14,7 @@
 #define FIELD_HELLO 1u /* of AttachRequest */
 #define RESULT_SIZE_MAX (TERCET_REPLY_MAX + 1024)
 
-/* -- Taking calls ------------------------------------------------------------------------------------------------------ */
+/* -- Taking calls ------------------------------------------------------------------------------ */
 
 static void push_call(struct participant_stream *stream, const Tercet__V1__Call *call,
                       struct participant_message *message)
@@ -52,12 +53,13 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
     if (crpc_message_decode(&decoded, &tercet__v1__attach_response__descriptor, bytes, 0) == 0)
         message = participant_message_new(decoded);
     if (message == NULL) {
-        runtime_log(&participant->log, TERCET_LOG_ERROR, "participant %s: cannot take what the coordinator sent",
-                    participant->service);
+        runtime_log(&participant->log, TERCET_LOG_ERROR,
+                    "participant %s: cannot take what the coordinator sent", participant->service);
         crpc_call_cancel(call);
         return;
     }
-    const Tercet__V1__AttachResponse *response = (const Tercet__V1__AttachResponse *)message->message;
+    const Tercet__V1__AttachResponse *response =
+        (const Tercet__V1__AttachResponse *)message->message;
     pthread_mutex_lock(&participant->lock);
     for (size_t i = 0; i < response->n_calls && !participant->is_closing; i++)
         push_call(stream, response->calls[i], message);
@@ -92,14 +94,14 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
     bool is_news = participant_lost(participant, status);
     pthread_mutex_unlock(&participant->lock);
     if (is_news)
-        runtime_log(&participant->log, TERCET_LOG_WARNING, "participant %s: not attached: %s: %s", participant->service,
-                    crpc_code_name((int)status->code), status->message);
+        runtime_log(&participant->log, TERCET_LOG_WARNING, "participant %s: not attached: %s: %s",
+                    participant->service, crpc_code_name((int)status->code), status->message);
     if (stream->outbox != NULL)
         outbox_close(stream->outbox);
     participant_stream_unref(stream);
 }
 
-/* -- Opening -------------------------------------------------------------------------------------------------------------- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 static int say_hello(struct participant_stream *stream)
 {
@@ -122,14 +124,16 @@ static int say_hello(struct participant_stream *stream)
 
 static struct participant_stream *new_stream(struct tercet_participant *participant)
 {
-    static const struct crpc_call_events events = {.on_message = on_message, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {
+        .on_message = on_message, .on_sent = on_sent, .on_end = on_end};
     struct participant_stream *stream = calloc(1, sizeof(*stream));
     if (stream == NULL)
         return NULL;
     atomic_init(&stream->refs, 1);
     atomic_init(&stream->is_over, false);
     stream->participant = participant;
-    if (runtime_link_stream(&stream->call, &participant->link, &tercet__v1__participants__descriptor, "Attach", &events,
+    if (runtime_link_stream(&stream->call, &participant->link,
+                            &tercet__v1__participants__descriptor, "Attach", &events,
                             stream) != 0) {
         free(stream);
         return NULL;
@@ -140,7 +144,8 @@ static struct participant_stream *new_stream(struct tercet_participant *particip
 /* Room for the results of all calls that may be here at once, and for the hello. */
 static size_t outbox_size(const struct tercet_participant *participant)
 {
-    return ((size_t)participant->window + participant->batch_max) * RESULT_SIZE_MAX + TERCET_MESSAGE_MAX;
+    return ((size_t)participant->window + participant->batch_max) * RESULT_SIZE_MAX +
+           TERCET_MESSAGE_MAX;
 }
 
 void participant_attach(struct tercet_participant *participant)
@@ -154,7 +159,8 @@ void participant_attach(struct tercet_participant *participant)
         return;
     }
     /* Its on_end, which may be there already, waits for the lock. */
-    if (outbox_new(&stream->outbox, stream->call, outbox_size(participant)) != 0 || say_hello(stream) != 0) {
+    if (outbox_new(&stream->outbox, stream->call, outbox_size(participant)) != 0 ||
+        say_hello(stream) != 0) {
         crpc_call_cancel(stream->call);
         return;
     }
@@ -162,7 +168,7 @@ void participant_attach(struct tercet_participant *participant)
     crpc_call_read(stream->call);
 }
 
-/* -- Leaving -------------------------------------------------------------------------------------------------------------- */
+/* -- Leaving ----------------------------------------------------------------------------------- */
 
 static bool is_attached(const struct tercet_participant *participant, int64_t until_ms)
 {
@@ -173,7 +179,8 @@ void participant_detach(struct tercet_participant *participant)
 {
     int64_t until_ms = runtime_now_ms() + PARTICIPANT_CLOSE_MS;
     pthread_mutex_lock(&participant->lock);
-    while (participant->is_accepted && is_attached(participant, until_ms) && !outbox_is_empty(participant->stream->outbox))
+    while (participant->is_accepted && is_attached(participant, until_ms) &&
+           !outbox_is_empty(participant->stream->outbox))
         runtime_wait_until(&participant->changed, &participant->lock, until_ms);
     if (participant->is_accepted && is_attached(participant, until_ms)) {
         crpc_call_half_close(participant->stream->call);

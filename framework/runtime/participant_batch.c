@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * participant.h: the worker. Takes what waits, runs it through the barrier in one go, and sends the results.
+ * participant.h: the worker. Takes what waits, runs it through the barrier in one go, and sends the
+ * results.
  */
 #include "participant.h"
 
@@ -10,10 +11,11 @@
 
 #define FIELD_RESULTS 2u /* of AttachRequest */
 
-/* -- Taking ------------------------------------------------------------------------------------------------------------ */
+/* -- Taking ------------------------------------------------------------------------------------ */
 
 /* The action in "service/name"; NULL when it is not served here. */
-static const struct tercet_action *find_action(const struct tercet_participant *participant, const char *action)
+static const struct tercet_action *find_action(const struct tercet_participant *participant,
+                                               const char *action)
 {
     size_t size = strlen(participant->service);
     if (strncmp(action, participant->service, size) != 0 || action[size] != '/')
@@ -24,16 +26,19 @@ static const struct tercet_action *find_action(const struct tercet_participant *
     return NULL;
 }
 
-/* Waits for calls. Those of a stream that is gone are dropped: the coordinator asks again. Returns how many, 0 when closing. */
+/* Waits for calls. Those of a stream that is gone are dropped: the coordinator asks again. Returns
+ * how many, 0 when closing. */
 static size_t take_jobs(struct tercet_participant *participant)
 {
     size_t count = 0;
     pthread_mutex_lock(&participant->lock);
     while (participant->task_count == 0 && !participant->is_closing)
         pthread_cond_wait(&participant->work, &participant->lock);
-    while (!participant->is_closing && count < participant->batch_max && participant->task_count > 0) {
+    while (!participant->is_closing && count < participant->batch_max &&
+           participant->task_count > 0) {
         struct participant_task *task = participant_pop(participant);
-        participant->jobs[count] = (struct participant_job){.participant = participant, .task = task};
+        participant->jobs[count] =
+            (struct participant_job){.participant = participant, .task = task};
         if (task->stream != NULL && atomic_load(&task->stream->is_over))
             participant_task_free(task);
         else
@@ -53,7 +58,7 @@ static bool is_closing(struct tercet_participant *participant)
     return is_closing;
 }
 
-/* -- Running ------------------------------------------------------------------------------------------------------------ */
+/* -- Running ----------------------------------------------------------------------------------- */
 
 static struct tercet_barrier_call barrier_call_of(struct participant_job *job)
 {
@@ -86,7 +91,7 @@ static void run_jobs(struct tercet_participant *participant, size_t count)
         tercet_barrier_run(participant->barrier, calls, n);
 }
 
-/* -- Telling ------------------------------------------------------------------------------------------------------------ */
+/* -- Telling ----------------------------------------------------------------------------------- */
 
 static Tercet__V1__Outcome outcome_of(int result)
 {

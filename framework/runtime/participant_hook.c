@@ -11,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- What a hook says ------------------------------------------------------------------------------------------------ */
+/* -- What a hook says -------------------------------------------------------------------------- */
 
 int tercet_reply_bytes(const struct tercet_call *call, struct tercet_bytes reply)
 {
     struct tercet_answer *answer = call->answer;
-    if (call->kind != TERCET_TRY || reply.size > TERCET_REPLY_MAX || (reply.data == NULL && reply.size > 0))
+    if (call->kind != TERCET_TRY || reply.size > TERCET_REPLY_MAX ||
+        (reply.data == NULL && reply.size > 0))
         return TERCET_INVALID;
     void *copy = malloc(reply.size + 1);
     if (copy == NULL)
@@ -43,7 +44,8 @@ int tercet_reply(const struct tercet_call *call, const ProtobufCMessage *reply)
     return rc;
 }
 
-/* Cuts at a character. Words that are not UTF-8 would be turned down by every peer: their odd bytes become question marks. */
+/* Cuts at a character. Words that are not UTF-8 would be turned down by every peer: their odd bytes
+ * become question marks. */
 static void say(struct tercet_answer *answer, const char *format, va_list arguments)
 {
     char whole[TERCET_TEXT_MAX + 8];
@@ -74,15 +76,19 @@ int tercet_again(const struct tercet_call *call, const char *format, ...)
     return TERCET_AGAIN;
 }
 
-/* -- Running one ------------------------------------------------------------------------------------------------------ */
+/* -- Running one ------------------------------------------------------------------------------- */
 
 static tercet_hook hook_of(const struct tercet_action *action, enum tercet_kind kind)
 {
-    return kind == TERCET_TRY ? action->on_try : kind == TERCET_CONFIRM ? action->on_confirm : action->on_cancel;
+    return kind == TERCET_TRY       ? action->on_try
+           : kind == TERCET_CONFIRM ? action->on_confirm
+                                    : action->on_cancel;
 }
 
-/* A try's request is decoded even where nobody looks at it yet: what cannot be read must not be promised. */
-static int decode_request(ProtobufCMessage **out, const struct participant_job *job, const struct tercet_call *call)
+/* A try's request is decoded even where nobody looks at it yet: what cannot be read must not be
+ * promised. */
+static int decode_request(ProtobufCMessage **out, const struct participant_job *job,
+                          const struct tercet_call *call)
 {
     const ProtobufCMessageDescriptor *type = job->action->request;
     bool is_needed = call->kind == TERCET_TRY || hook_of(job->action, call->kind) != NULL;
@@ -103,7 +109,8 @@ static struct tercet_metadata *view_metadata(const Tercet__V1__Call *call)
     if (call->n_metadata > 0)
         entries = calloc(call->n_metadata, sizeof(*entries));
     for (size_t i = 0; entries != NULL && i < call->n_metadata; i++)
-        entries[i] = (struct tercet_metadata){.key = call->metadata[i]->key, .value = call->metadata[i]->value};
+        entries[i] = (struct tercet_metadata){.key = call->metadata[i]->key,
+                                              .value = call->metadata[i]->value};
     return entries;
 }
 
@@ -148,7 +155,8 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
         .db = db,
         .answer = &job->answer,
     };
-    int code = metadata == NULL && wire->n_metadata > 0 ? TERCET_NOMEM : decode_request(&request, job, &call);
+    int code = metadata == NULL && wire->n_metadata > 0 ? TERCET_NOMEM
+                                                        : decode_request(&request, job, &call);
     call.request = request;
     if (code == 0)
         code = run_hook(job, &call);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * participant.h: the participant's own server, for those who would rather be called, and its registration.
+ * participant.h: the participant's own server, for those who would rather be called, and its
+ * registration.
  */
 #include "participant.h"
 
@@ -11,9 +12,11 @@
 #include <string.h>
 #include <wire_descriptors.h>
 
-#define STREAMS_SPARE 128u /* calls more than we take, so that their callers hear that it is full */
+#define STREAMS_SPARE                                                                              \
+    128u /* calls more than we take, so that their callers hear that it is full                    \
+          */
 
-/* -- Execute ------------------------------------------------------------------------------------------------------------ */
+/* -- Execute ----------------------------------------------------------------------------------- */
 
 /* The request lives only until the handler returns: a copy, by way of its bytes. */
 static struct participant_message *copy_call(const ProtobufCMessage *request)
@@ -34,7 +37,8 @@ static struct participant_task *make_task(struct crpc_call *call, const Protobuf
     struct participant_message *message = copy_call(request);
     if (message == NULL)
         return NULL;
-    struct participant_task *task = participant_task_new((const Tercet__V1__Call *)message->message, message);
+    struct participant_task *task =
+        participant_task_new((const Tercet__V1__Call *)message->message, message);
     participant_message_unref(message);
     if (task == NULL)
         return NULL;
@@ -60,22 +64,26 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
     if (is_closing)
         crpc_call_fail(call, CRPC_UNAVAILABLE, "this instance is closing");
     else if (is_full)
-        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "%u calls wait here already (window)", participant->window);
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "%u calls wait here already (window)",
+                       participant->window);
     if (is_closing || is_full)
         participant_task_free(task);
 }
 
-/* -- The address ---------------------------------------------------------------------------------------------------------- */
+/* -- The address ------------------------------------------------------------------------------- */
 
 static int check_listen(const struct tercet_participant_options *options, char *text)
 {
     const char *host = reach_host(options->listen);
-    bool has_mutual_tls = options->tls_cert != NULL && options->tls_ca != NULL && options->tls_ca[0] != '\0';
+    bool has_mutual_tls =
+        options->tls_cert != NULL && options->tls_ca != NULL && options->tls_ca[0] != '\0';
     bool is_anywhere = strncmp(host, "0.0.0.0:", 8) == 0 || strncmp(host, "[::]:", 5) == 0;
     if (!reach_is_local(options->listen) && !has_mutual_tls)
-        runtime_text(text, "listen at loopback or a unix socket, or give tls_ca, tls_cert and tls_key");
+        runtime_text(text,
+                     "listen at loopback or a unix socket, or give tls_ca, tls_cert and tls_key");
     else if (options->target == NULL && is_anywhere)
-        runtime_text(text, "listening at every address needs a target that the coordinator can call");
+        runtime_text(text,
+                     "listening at every address needs a target that the coordinator can call");
     else
         return 0;
     return TERCET_ADDRESS;
@@ -91,33 +99,38 @@ static char *make_target(const struct tercet_participant_options *options, int p
     return asprintf(&target, "%.*s:%d", (int)(colon - host), host, port) < 0 ? NULL : target;
 }
 
-/* -- Starting -------------------------------------------------------------------------------------------------------------- */
+/* -- Starting ---------------------------------------------------------------------------------- */
 
-static int start_server(struct tercet_participant *participant, const struct tercet_participant_options *options,
-                        int *port_out)
+static int start_server(struct tercet_participant *participant,
+                        const struct tercet_participant_options *options, int *port_out)
 {
-    static const struct crpc_handler handlers[] = {{.method = "Execute", .kind = CRPC_UNARY, .on_request = on_execute}};
+    static const struct crpc_handler handlers[] = {
+        {.method = "Execute", .kind = CRPC_UNARY, .on_request = on_execute}};
     struct crpc_server_options server_options = {
         .size = sizeof(server_options),
         .concurrent_streams_max = participant->window + participant->batch_max + STREAMS_SPARE};
     bool has_ca = options->tls_ca != NULL && options->tls_ca[0] != '\0';
-    struct crpc_tls tls = {.size = sizeof(tls), .ca = has_ca ? options->tls_ca : NULL, .cert = options->tls_cert,
+    struct crpc_tls tls = {.size = sizeof(tls),
+                           .ca = has_ca ? options->tls_ca : NULL,
+                           .cert = options->tls_cert,
                            .key = options->tls_key};
     struct crpc_bytes descriptors = {wire_descriptors, wire_descriptors_size};
     int rc = crpc_server_new(&participant->server, participant->link.loop, &server_options);
     if (rc == 0)
         rc = crpc_server_add_descriptors(participant->server, descriptors);
     if (rc == 0)
-        rc = crpc_server_add_service(participant->server, &tercet__v1__participant__descriptor, handlers, 1, participant);
+        rc = crpc_server_add_service(participant->server, &tercet__v1__participant__descriptor,
+                                     handlers, 1, participant);
     if (rc == 0)
-        rc = crpc_server_listen(participant->server, options->listen, options->tls_cert != NULL ? &tls : NULL, port_out);
+        rc = crpc_server_listen(participant->server, options->listen,
+                                options->tls_cert != NULL ? &tls : NULL, port_out);
     if (rc == 0)
         rc = crpc_server_start(participant->server);
     return error_of_crpc(rc);
 }
 
-int participant_listen(struct tercet_participant *participant, const struct tercet_participant_options *options,
-                       char *text)
+int participant_listen(struct tercet_participant *participant,
+                       const struct tercet_participant_options *options, char *text)
 {
     int port = 0;
     int rc = check_listen(options, text);
@@ -131,9 +144,10 @@ int participant_listen(struct tercet_participant *participant, const struct terc
     return rc;
 }
 
-/* -- Registering -------------------------------------------------------------------------------------------------------------- */
+/* -- Registering ------------------------------------------------------------------------------- */
 
-static void on_registered(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
+static void on_registered(const ProtobufCMessage *reply, const struct crpc_status *status,
+                          void *ctx)
 {
     struct tercet_participant *participant = ctx;
     bool is_news = false;
@@ -161,10 +175,11 @@ void participant_register(struct tercet_participant *participant)
     request.n_actions = participant->action_count;
     request.target = participant->target;
     participant->is_registering = true;
-    int rc = request.actions == NULL ? CRPC_ENOMEM
-                                     : runtime_link_unary(&participant->link, &tercet__v1__participants__descriptor,
-                                                          "RegisterTarget", &request.base,
-                                                          PARTICIPANT_REGISTER_TIMEOUT_MS, on_registered, participant);
+    int rc = request.actions == NULL
+                 ? CRPC_ENOMEM
+                 : runtime_link_unary(&participant->link, &tercet__v1__participants__descriptor,
+                                      "RegisterTarget", &request.base,
+                                      PARTICIPANT_REGISTER_TIMEOUT_MS, on_registered, participant);
     free(request.actions);
     if (rc != 0) {
         const struct crpc_status status = {.code = CRPC_UNAVAILABLE, .message = crpc_strerror(rc)};

@@ -41,7 +41,8 @@ void participant_stream_unref(struct participant_stream *stream)
     free(stream);
 }
 
-struct participant_task *participant_task_new(const Tercet__V1__Call *call, struct participant_message *message)
+struct participant_task *participant_task_new(const Tercet__V1__Call *call,
+                                              struct participant_message *message)
 {
     struct participant_task *task = calloc(1, sizeof(*task));
     if (task == NULL)

@@ -33,13 +33,15 @@ static int fill_plan(struct plan *plan, const struct tercet_branch *branches, co
         return TERCET_NOMEM;
     for (size_t i = 0; rc == 0 && i < plan->count; i++) {
         plan->pointers[i] = &plan->branches[i];
-        rc = client_branch_fill(&plan->branches[i], &plan->payloads[i], &branches[i], (uint32_t)i + 1, why);
+        rc = client_branch_fill(&plan->branches[i], &plan->payloads[i], &branches[i],
+                                (uint32_t)i + 1, why);
     }
     return rc;
 }
 
-static int pack_run(struct client_request *request, struct tercet_client *client, const struct plan *plan,
-                    const struct tercet_begin_options *options, const char **why)
+static int pack_run(struct client_request *request, struct tercet_client *client,
+                    const struct plan *plan, const struct tercet_begin_options *options,
+                    const char **why)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
@@ -55,8 +57,9 @@ static int pack_run(struct client_request *request, struct tercet_client *client
     return client_request_pack(request, client, &message, why);
 }
 
-static int submit_run(struct tercet_client *client, const struct plan *plan, const struct tercet_gid *gid,
-                      const struct tercet_begin_options *options, const struct client_request *callbacks, const char **why)
+static int submit_run(struct tercet_client *client, const struct plan *plan,
+                      const struct tercet_gid *gid, const struct tercet_begin_options *options,
+                      const struct client_request *callbacks, const char **why)
 {
     struct client_request *request = client_request_new(CLIENT_RUN, gid);
     if (request == NULL)
@@ -82,9 +85,10 @@ static const char *check_count(const struct tercet_branch *branches, size_t bran
     return NULL;
 }
 
-static int start_run(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
-                     const struct tercet_begin_options *given, const struct client_request *callbacks,
-                     struct tercet_gid *gid_out, const char **why)
+static int start_run(struct tercet_client *client, const struct tercet_branch *branches,
+                     size_t branch_count, const struct tercet_begin_options *given,
+                     const struct client_request *callbacks, struct tercet_gid *gid_out,
+                     const char **why)
 {
     struct tercet_begin_options options;
     struct plan plan = {.count = branch_count};
@@ -100,8 +104,9 @@ static int start_run(struct tercet_client *client, const struct tercet_branch *b
     return rc;
 }
 
-int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
-                     const struct tercet_begin_options *options, tercet_result_fn done, void *ctx)
+int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches,
+                     size_t branch_count, const struct tercet_begin_options *options,
+                     tercet_result_fn done, void *ctx)
 {
     const struct client_request callbacks = {.on_result = done, .ctx = ctx};
     struct tercet_gid gid;
@@ -109,8 +114,9 @@ int tercet_run_start(struct tercet_client *client, const struct tercet_branch *b
     return start_run(client, branches, branch_count, options, &callbacks, &gid, &why);
 }
 
-int tercet_run(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
-               const struct tercet_begin_options *options, struct tercet_result *result)
+int tercet_run(struct tercet_client *client, const struct tercet_branch *branches,
+               size_t branch_count, const struct tercet_begin_options *options,
+               struct tercet_result *result)
 {
     struct client_waiter waiter;
     const struct client_request callbacks = {.on_result = client_on_waited_result, .ctx = &waiter};

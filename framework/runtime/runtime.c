@@ -32,7 +32,8 @@ void runtime_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_
         pthread_cond_wait(condition, lock);
         return;
     }
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
     pthread_cond_timedwait(condition, lock, &until);
 }
 
@@ -40,7 +41,8 @@ static uint32_t draw(struct runtime_pause *pause)
 {
     if (pause->seed == 0)
         pause->seed = (uint32_t)runtime_now_ms() ^ (uint32_t)(uintptr_t)pause ^ 0x9e3779b9u;
-    pause->seed = pause->seed * 1664525u + 1013904223u; /* Numerical Recipes' generator; its upper bits are the good ones */
+    /* Numerical Recipes' generator; its upper bits are the good ones */
+    pause->seed = pause->seed * 1664525u + 1013904223u;
     return pause->seed >> 8;
 }
 
@@ -81,7 +83,8 @@ void runtime_text(char *text, const char *format, ...)
     copy_text(text, whole);
 }
 
-void runtime_log(const struct runtime_log *log, enum tercet_log_level level, const char *format, ...)
+void runtime_log(const struct runtime_log *log, enum tercet_log_level level, const char *format,
+                 ...)
 {
     char line[2 * TERCET_TEXT_MAX];
     va_list arguments;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What client and participant share: the clock, pauses between attempts, options, the log, the way to the coordinator.
+ * What client and participant share: the clock, pauses between attempts, options, the log, the way
+ * to the coordinator.
  */
 #ifndef TERCET_RUNTIME_H
 #define TERCET_RUNTIME_H
@@ -11,7 +12,7 @@
 #include <stdint.h>
 #include <tercet/types.h>
 
-/* -- The clock ------------------------------------------------------------------------------------------------ */
+/* -- The clock --------------------------------------------------------------------------------- */
 
 /* No time: what never comes. */
 #define RUNTIME_NEVER INT64_MAX
@@ -25,7 +26,7 @@ void runtime_condition_init(pthread_cond_t *condition);
 /* Waits for the condition, at most until then; may return early. */
 void runtime_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ms);
 
-/* -- Pauses ----------------------------------------------------------------------------------------------------- */
+/* -- Pauses ------------------------------------------------------------------------------------ */
 
 /* Doubling pauses with jitter, so that many clients do not come back at the same moment. */
 struct runtime_pause {
@@ -38,10 +39,10 @@ struct runtime_pause {
 uint32_t runtime_pause_next(struct runtime_pause *pause);
 void runtime_pause_reset(struct runtime_pause *pause);
 
-/* -- Options, texts, log ---------------------------------------------------------------------------------------- */
+/* -- Options, texts, log ----------------------------------------------------------------------- */
 
-/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means all zero. Errors:
- * TERCET_INVALID when its size says nothing. */
+/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means
+ * all zero. Errors: TERCET_INVALID when its size says nothing. */
 int runtime_options_take(void *out, size_t out_size, const void *given);
 
 /* Writes a text of at most TERCET_TEXT_MAX bytes, cut at a character. `text` may be NULL. */
@@ -51,10 +52,10 @@ struct runtime_log {
     tercet_log_fn on_log; /* NULL: nobody listens */
     void *ctx;
 };
-void runtime_log(const struct runtime_log *log, enum tercet_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void runtime_log(const struct runtime_log *log, enum tercet_log_level level, const char *format,
+                 ...) __attribute__((format(printf, 3, 4)));
 
-/* -- The way to the coordinator ---------------------------------------------------------------------------------- */
+/* -- The way to the coordinator ---------------------------------------------------------------- */
 
 struct runtime_credentials {
     const char *token;
@@ -68,20 +69,23 @@ struct runtime_link {
 };
 
 /* Makes loop and channel; connecting goes on in the background. Errors as tercet_client_open. */
-int runtime_link_open(struct runtime_link *out, const char *coordinator, const struct runtime_credentials *credentials,
-                      char *text);
+int runtime_link_open(struct runtime_link *out, const char *coordinator,
+                      const struct runtime_credentials *credentials, char *text);
 
-/* Ends the calls under way, waits for their on_end. In two steps: the loop may serve others than the channel. */
+/* Ends the calls under way, waits for their on_end. In two steps: the loop may serve others than
+ * the channel. */
 void runtime_link_disconnect(struct runtime_link *link);
 void runtime_link_close(struct runtime_link *link);
 
 /* Opens a stream to the coordinator, with its token. */
-int runtime_link_stream(struct crpc_call **out, struct runtime_link *link, const ProtobufCServiceDescriptor *service,
-                        const char *method, const struct crpc_call_events *events, void *ctx);
+int runtime_link_stream(struct crpc_call **out, struct runtime_link *link,
+                        const ProtobufCServiceDescriptor *service, const char *method,
+                        const struct crpc_call_events *events, void *ctx);
 
 /* A unary call to the coordinator, with its token. */
-int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescriptor *service, const char *method,
-                       const ProtobufCMessage *request, int64_t timeout_ms, crpc_unary_fn done, void *ctx);
+int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescriptor *service,
+                       const char *method, const ProtobufCMessage *request, int64_t timeout_ms,
+                       crpc_unary_fn done, void *ctx);
 
 /* Whether a status says that asking again at once is useless: credentials, or content. */
 bool runtime_is_denial(enum crpc_code code);

@@ -23,7 +23,8 @@ static int check_coordinator(const char *coordinator, char *text)
     const char *colon = coordinator != NULL ? strrchr(coordinator, ':') : NULL;
     if (colon != NULL && colon != coordinator && colon[1] != '\0')
         return 0;
-    runtime_text(text, "a coordinator's address is \"host:port\", \"dns:///host:port\" or \"unix:/path\"");
+    runtime_text(
+        text, "a coordinator's address is \"host:port\", \"dns:///host:port\" or \"unix:/path\"");
     return TERCET_ADDRESS;
 }
 
@@ -54,7 +55,8 @@ static int make_authorization(char **out, const char *token, char *text)
     return 0;
 }
 
-static int make_channel(struct runtime_link *link, const char *coordinator, const struct runtime_credentials *given)
+static int make_channel(struct runtime_link *link, const char *coordinator,
+                        const struct runtime_credentials *given)
 {
     struct crpc_tls tls = {.size = sizeof(tls), .cert = given->tls_cert, .key = given->tls_key};
     struct crpc_channel_options options = {.size = sizeof(options)};
@@ -65,8 +67,8 @@ static int make_channel(struct runtime_link *link, const char *coordinator, cons
     return error_of_crpc(crpc_channel_new(&link->channel, link->loop, coordinator, &options));
 }
 
-int runtime_link_open(struct runtime_link *out, const char *coordinator, const struct runtime_credentials *credentials,
-                      char *text)
+int runtime_link_open(struct runtime_link *out, const char *coordinator,
+                      const struct runtime_credentials *credentials, char *text)
 {
     struct crpc_loop_options loop_options = {.size = sizeof(loop_options), .on_log = drop_line};
     struct runtime_link link = {.loop = NULL};
@@ -104,28 +106,31 @@ void runtime_link_close(struct runtime_link *link)
 }
 
 /* Fills `entry`, which must live as long as the options. */
-static struct crpc_call_options call_options(const struct runtime_link *link, struct crpc_metadata *entry)
+static struct crpc_call_options call_options(const struct runtime_link *link,
+                                             struct crpc_metadata *entry)
 {
     struct crpc_call_options options = {.size = sizeof(options)};
     if (link->authorization != NULL) {
-        *entry = (struct crpc_metadata){.key = "authorization",
-                                        .value = {link->authorization, strlen(link->authorization)}};
+        *entry = (struct crpc_metadata){
+            .key = "authorization", .value = {link->authorization, strlen(link->authorization)}};
         options.metadata = entry;
         options.metadata_count = 1;
     }
     return options;
 }
 
-int runtime_link_stream(struct crpc_call **out, struct runtime_link *link, const ProtobufCServiceDescriptor *service,
-                        const char *method, const struct crpc_call_events *events, void *ctx)
+int runtime_link_stream(struct crpc_call **out, struct runtime_link *link,
+                        const ProtobufCServiceDescriptor *service, const char *method,
+                        const struct crpc_call_events *events, void *ctx)
 {
     struct crpc_metadata entry;
     struct crpc_call_options options = call_options(link, &entry);
     return crpc_call_open(out, link->channel, service, method, &options, events, ctx);
 }
 
-int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescriptor *service, const char *method,
-                       const ProtobufCMessage *request, int64_t timeout_ms, crpc_unary_fn done, void *ctx)
+int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescriptor *service,
+                       const char *method, const ProtobufCMessage *request, int64_t timeout_ms,
+                       crpc_unary_fn done, void *ctx)
 {
     struct crpc_metadata entry;
     struct crpc_call_options options = call_options(link, &entry);
@@ -135,5 +140,6 @@ int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescript
 
 bool runtime_is_denial(enum crpc_code code)
 {
-    return code == CRPC_UNAUTHENTICATED || code == CRPC_PERMISSION_DENIED || code == CRPC_INVALID_ARGUMENT;
+    return code == CRPC_UNAUTHENTICATED || code == CRPC_PERMISSION_DENIED ||
+           code == CRPC_INVALID_ARGUMENT;
 }

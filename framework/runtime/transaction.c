@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* -- Life ------------------------------------------------------------------------------------------------------------- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 struct tercet_transaction *transaction_ref(struct tercet_transaction *transaction)
 {
@@ -24,7 +24,8 @@ void transaction_unref(struct tercet_transaction *transaction)
 }
 
 /* A deep copy of the options as a message, by way of its bytes. */
-static Tercet__V1__BeginRequest *copy_begin(const struct tercet_gid *gid, const struct tercet_begin_options *options)
+static Tercet__V1__BeginRequest *copy_begin(const struct tercet_gid *gid,
+                                            const struct tercet_begin_options *options)
 {
     Tercet__V1__BeginRequest begin = TERCET__V1__BEGIN_REQUEST__INIT;
     Tercet__V1__BeginRequest *copy = NULL;
@@ -43,7 +44,8 @@ static Tercet__V1__BeginRequest *copy_begin(const struct tercet_gid *gid, const 
     return copy;
 }
 
-int tercet_begin(struct tercet_transaction **out, struct tercet_client *client, const struct tercet_begin_options *given)
+int tercet_begin(struct tercet_transaction **out, struct tercet_client *client,
+                 const struct tercet_begin_options *given)
 {
     struct tercet_begin_options options;
     struct tercet_gid gid;
@@ -85,7 +87,8 @@ void transaction_acknowledged(struct tercet_transaction *transaction)
         atomic_store(&transaction->is_begun, true);
 }
 
-struct client_request *transaction_request_new(struct tercet_transaction *transaction, enum client_kind kind)
+struct client_request *transaction_request_new(struct tercet_transaction *transaction,
+                                               enum client_kind kind)
 {
     struct client_request *request = client_request_new(kind, &transaction->gid);
     if (request == NULL)
@@ -95,7 +98,7 @@ struct client_request *transaction_request_new(struct tercet_transaction *transa
     return request;
 }
 
-/* -- Try and enlist ---------------------------------------------------------------------------------------------------- */
+/* -- Try and enlist ---------------------------------------------------------------------------- */
 
 static int take_number(struct tercet_transaction *transaction, uint32_t *out, const char **why)
 {
@@ -119,7 +122,8 @@ static int pack_branch(struct client_request *request, Tercet__V1__Branch *branc
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__TryRequest try_branch = TERCET__V1__TRY_REQUEST__INIT;
     Tercet__V1__EnlistRequest enlist = TERCET__V1__ENLIST_REQUEST__INIT;
-    Tercet__V1__BeginRequest *begin = atomic_load(&transaction->is_begun) ? NULL : transaction->begin;
+    Tercet__V1__BeginRequest *begin =
+        atomic_load(&transaction->is_begun) ? NULL : transaction->begin;
     if (request->kind == CLIENT_TRY) {
         try_branch.gid = request->gid.text;
         try_branch.branch = branch;
@@ -138,7 +142,8 @@ static int pack_branch(struct client_request *request, Tercet__V1__Branch *branc
 
 /* `callbacks` says kind, callback and ctx. */
 static int start_branch(struct tercet_transaction *transaction, const struct tercet_branch *branch,
-                        const struct client_request *callbacks, struct tercet_branch_id *out, const char **why)
+                        const struct client_request *callbacks, struct tercet_branch_id *out,
+                        const char **why)
 {
     Tercet__V1__Branch wire;
     uint8_t *payload = NULL;
@@ -166,18 +171,20 @@ static int start_branch(struct tercet_transaction *transaction, const struct ter
     return rc;
 }
 
-int tercet_try_start(struct tercet_transaction *transaction, const struct tercet_branch *branch, tercet_tried_fn done,
-                     void *ctx)
+int tercet_try_start(struct tercet_transaction *transaction, const struct tercet_branch *branch,
+                     tercet_tried_fn done, void *ctx)
 {
     const struct client_request callbacks = {.kind = CLIENT_TRY, .on_tried = done, .ctx = ctx};
     const char *why = NULL;
     return start_branch(transaction, branch, &callbacks, NULL, &why);
 }
 
-int tercet_try(struct tercet_transaction *transaction, const struct tercet_branch *branch, struct tercet_tried *tried)
+int tercet_try(struct tercet_transaction *transaction, const struct tercet_branch *branch,
+               struct tercet_tried *tried)
 {
     struct client_waiter waiter;
-    const struct client_request callbacks = {.kind = CLIENT_TRY, .on_tried = client_on_waited_tried, .ctx = &waiter};
+    const struct client_request callbacks = {
+        .kind = CLIENT_TRY, .on_tried = client_on_waited_tried, .ctx = &waiter};
     const char *why = NULL;
     client_assert_may_block();
     client_waiter_init(&waiter, NULL, tried);
@@ -195,7 +202,8 @@ int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_br
                   struct tercet_branch_id *out, struct tercet_result *result)
 {
     struct client_waiter waiter;
-    const struct client_request callbacks = {.kind = CLIENT_ENLIST, .on_result = client_on_waited_result, .ctx = &waiter};
+    const struct client_request callbacks = {
+        .kind = CLIENT_ENLIST, .on_result = client_on_waited_result, .ctx = &waiter};
     struct tercet_branch_id branch_id = {.number = 0};
     const char *why = NULL;
     client_assert_may_block();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside a transaction that goes step by step. Its begin rides on tries and enlistments until one was acknowledged.
- * The handle is counted: open requests keep it.
+ * Inside a transaction that goes step by step. Its begin rides on tries and enlistments until one
+ * was acknowledged. The handle is counted: open requests keep it.
  */
 #ifndef TERCET_TRANSACTION_H
 #define TERCET_TRANSACTION_H
@@ -28,7 +28,9 @@ void transaction_unref(struct tercet_transaction *transaction); /* NULL is fine 
 /* The coordinator has answered a request of this transaction (NULL is fine) with OK. */
 void transaction_acknowledged(struct tercet_transaction *transaction);
 
-/* A request of this transaction, with a reference to it and its timeout running. NULL without memory. */
-struct client_request *transaction_request_new(struct tercet_transaction *transaction, enum client_kind kind);
+/* A request of this transaction, with a reference to it and its timeout running. NULL without
+ * memory. */
+struct client_request *transaction_request_new(struct tercet_transaction *transaction,
+                                               enum client_kind kind);
 
 #endif

@@ -2,8 +2,9 @@
  *
  * client.h (public): step by step; confirming and cancelling.
  *
- * While the coordinator has not said that it knows the transaction, a Begin goes before the decision: a confirm of no branches
- * works, and a cancel overtakes a try that is still on its way. A cancel of what was never sent is answered here.
+ * While the coordinator has not said that it knows the transaction, a Begin goes before the
+ * decision: a confirm of no branches works, and a cancel overtakes a try that is still on its way.
+ * A cancel of what was never sent is answered here.
  */
 #include "transaction.h"
 
@@ -25,7 +26,8 @@ static const char *check_decision(const struct decision *decision)
     return decision->reason != NULL ? check_text(decision->reason) : NULL;
 }
 
-static int pack_decision(struct client_request *request, const struct decision *decision, const char **why)
+static int pack_decision(struct client_request *request, const struct decision *decision,
+                         const char **why)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__ConfirmRequest confirm = TERCET__V1__CONFIRM_REQUEST__INIT;
@@ -106,7 +108,8 @@ static int check_dropped(struct tercet_transaction *transaction, enum client_kin
     return rc;
 }
 
-static int start_decision(struct tercet_transaction *transaction, const struct decision *decision, const char **why)
+static int start_decision(struct tercet_transaction *transaction, const struct decision *decision,
+                          const char **why)
 {
     enum client_kind kind = decision->kind;
     struct client_request *request = NULL;
@@ -126,7 +129,8 @@ static int start_decision(struct tercet_transaction *transaction, const struct d
     return rc;
 }
 
-static int decide(struct tercet_transaction *transaction, struct decision *decision, struct tercet_result *result)
+static int decide(struct tercet_transaction *transaction, struct decision *decision,
+                  struct tercet_result *result)
 {
     struct client_waiter waiter;
     const char *why = NULL;
@@ -138,13 +142,15 @@ static int decide(struct tercet_transaction *transaction, struct decision *decis
     return client_waiter_end(&waiter, rc, &transaction->gid, why);
 }
 
-int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait, struct tercet_result *result)
+int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait,
+                   struct tercet_result *result)
 {
     struct decision decision = {.kind = CLIENT_CONFIRM, .wait = wait};
     return decide(transaction, &decision, result);
 }
 
-int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wait wait, struct tercet_result *result)
+int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wait wait,
+                         struct tercet_result *result)
 {
     struct decision decision = {.kind = CLIENT_CONFIRM, .wait = wait, .is_forced = true};
     return decide(transaction, &decision, result);
@@ -157,17 +163,20 @@ int tercet_cancel(struct tercet_transaction *transaction, enum tercet_wait wait,
     return decide(transaction, &decision, result);
 }
 
-int tercet_confirm_start(struct tercet_transaction *transaction, enum tercet_wait wait, tercet_result_fn done, void *ctx)
+int tercet_confirm_start(struct tercet_transaction *transaction, enum tercet_wait wait,
+                         tercet_result_fn done, void *ctx)
 {
-    const struct decision decision = {.kind = CLIENT_CONFIRM, .wait = wait, .done = done, .ctx = ctx};
+    const struct decision decision = {
+        .kind = CLIENT_CONFIRM, .wait = wait, .done = done, .ctx = ctx};
     const char *why = NULL;
     return start_decision(transaction, &decision, &why);
 }
 
-int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait wait, const char *reason,
-                        tercet_result_fn done, void *ctx)
+int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait wait,
+                        const char *reason, tercet_result_fn done, void *ctx)
 {
-    const struct decision decision = {.kind = CLIENT_CANCEL, .wait = wait, .reason = reason, .done = done, .ctx = ctx};
+    const struct decision decision = {
+        .kind = CLIENT_CANCEL, .wait = wait, .reason = reason, .done = done, .ctx = ctx};
     const char *why = NULL;
     return start_decision(transaction, &decision, &why);
 }

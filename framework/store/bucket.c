@@ -94,7 +94,8 @@ int buckets_insert(struct buckets *buckets, const struct bucket *bucket)
         return STORE_CORRUPT;
     if (reserve(buckets) != 0)
         return STORE_NOMEM;
-    memmove(&buckets->items[index + 1], &buckets->items[index], (buckets->count - index) * sizeof(*bucket));
+    memmove(&buckets->items[index + 1], &buckets->items[index],
+            (buckets->count - index) * sizeof(*bucket));
     buckets->items[index] = *bucket;
     buckets->count++;
     return 0;
@@ -104,10 +105,12 @@ void buckets_remove(struct buckets *buckets, size_t index)
 {
     assert(index < buckets->count);
     buckets->count--;
-    memmove(&buckets->items[index], &buckets->items[index + 1], (buckets->count - index) * sizeof(struct bucket));
+    memmove(&buckets->items[index], &buckets->items[index + 1],
+            (buckets->count - index) * sizeof(struct bucket));
 }
 
-size_t buckets_resume(const struct buckets *buckets, const struct store_cursor *cursor, uint64_t *below)
+size_t buckets_resume(const struct buckets *buckets, const struct store_cursor *cursor,
+                      uint64_t *below)
 {
     *below = UINT64_MAX;
     if (cursor->bucket_ms == 0 && cursor->number == 0)

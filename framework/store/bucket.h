@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The buckets of resolved records: spans of wall-clock time that never overlap, also when the width was another one in
- * an earlier run. What is in a bucket belongs to the driver (`state`). Not locked here.
+ * The buckets of resolved records: spans of wall-clock time that never overlap, also when the width
+ * was another one in an earlier run. What is in a bucket belongs to the driver (`state`). Not
+ * locked here.
  */
 #ifndef TERCET_STORE_BUCKET_H
 #define TERCET_STORE_BUCKET_H
@@ -33,8 +34,8 @@ void buckets_init(struct buckets *buckets, int64_t width_ms);
 /* Frees the array, not what the driver has in the buckets. */
 void buckets_clear(struct buckets *buckets);
 
-/* The bucket of this time, or NULL when it is to be made. When STORE_BUCKETS_MAX exist it is the newest one: a resolve
- * is never refused. */
+/* The bucket of this time, or NULL when it is to be made. When STORE_BUCKETS_MAX exist it is the
+ * newest one: a resolve is never refused. */
 struct bucket *buckets_find(const struct buckets *buckets, int64_t time_ms);
 
 /* The span of the bucket to be made for this time; state is NULL. */
@@ -45,8 +46,9 @@ int buckets_insert(struct buckets *buckets, const struct bucket *bucket);
 
 void buckets_remove(struct buckets *buckets, size_t index);
 
-/* Where a page goes on: the buckets below the returned index are still to be read, the highest first. *below is set to
- * the number below which its records are still to be read. */
-size_t buckets_resume(const struct buckets *buckets, const struct store_cursor *cursor, uint64_t *below);
+/* Where a page goes on: the buckets below the returned index are still to be read, the highest
+ * first. *below is set to the number below which its records are still to be read. */
+size_t buckets_resume(const struct buckets *buckets, const struct store_cursor *cursor,
+                      uint64_t *below);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Keys as bytes: integers are big-endian, so that byte order is number order. Both drivers use the same keys.
- *   live record      number (8), part (4)
- *   resolved record  number (8)
+ * Keys as bytes: integers are big-endian, so that byte order is number order. Both drivers use the
+ * same keys. live record      number (8), part (4) resolved record  number (8)
  */
 #ifndef TERCET_STORE_KEY_H
 #define TERCET_STORE_KEY_H
@@ -36,7 +35,8 @@ static inline void key_encode_live(unsigned char *out, uint64_t number, uint32_t
 
 static inline uint32_t key_decode_part(const void *key)
 {
-    return (uint32_t)key_decode((const unsigned char *)key + KEY_NUMBER_SIZE, KEY_LIVE_SIZE - KEY_NUMBER_SIZE);
+    return (uint32_t)key_decode((const unsigned char *)key + KEY_NUMBER_SIZE,
+                                KEY_LIVE_SIZE - KEY_NUMBER_SIZE);
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The LMDB driver: ownership and closing. lmdb_store.h says how the rest is parted and specifies the format.
+ * The LMDB driver: ownership and closing. lmdb_store.h says how the rest is parted and specifies
+ * the format.
  */
 #include "lmdb_store.h"
 
@@ -109,7 +110,8 @@ static void lmdb_release(struct store *base, uint32_t shard, uint64_t epoch)
     pthread_mutex_unlock(&store->writer);
 }
 
-static int lmdb_commit(struct store *base, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count)
+static int lmdb_commit(struct store *base, uint32_t shard, uint64_t epoch,
+                       const struct store_op *ops, size_t count)
 {
     struct lmdb_store *store = (struct lmdb_store *)base;
     (void)shard;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One batch is one LMDB write transaction, begun and ended in the calling thread. Keys that grow are appended, which
- * fills pages and searches nothing; every other key takes the ordinary way.
+ * One batch is one LMDB write transaction, begun and ended in the calling thread. Keys that grow
+ * are appended, which fills pages and searches nothing; every other key takes the ordinary way.
  */
 #include "lmdb_store.h"
 
@@ -12,7 +12,8 @@ struct batch {
     struct lmdb_store *store;
     MDB_txn *txn;
     MDB_cursor *live;
-    unsigned char live_last[KEY_LIVE_SIZE]; /* no live key is larger, when is_last_known; all zero: there is none */
+    /* no live key is larger, when is_last_known; all zero: there is none */
+    unsigned char live_last[KEY_LIVE_SIZE];
     bool is_last_known;
     bool is_layout_locked;
 };
@@ -77,7 +78,7 @@ static int put(struct batch *batch, const struct store_op *op)
     return mdb_put(batch->txn, batch->store->live, &key, &value, is_last ? MDB_APPEND : 0);
 }
 
-static int delete(struct batch *batch, const struct store_op *op)
+static int delete (struct batch *batch, const struct store_op *op)
 {
     unsigned char bytes[KEY_LIVE_SIZE];
     key_encode_live(bytes, op->number, op->part);
@@ -190,7 +191,7 @@ static int apply(struct batch *batch, const struct store_op *op)
     case STORE_PUT:
         return put(batch, op);
     case STORE_DELETE:
-        return delete(batch, op);
+        return delete (batch, op);
     case STORE_RESOLVE:
         return resolve(batch, op);
     case STORE_META_PUT:
@@ -226,7 +227,8 @@ static int end(struct batch *batch, int rc)
         rc = mdb_txn_commit(batch->txn);
     else if (batch->txn != NULL)
         mdb_txn_abort(batch->txn);
-    /* LMDB has closed the handles that the transaction made or dropped: the table must say so too. */
+    /* LMDB has closed the handles that the transaction made or dropped: the table must say so
+     * too. */
     if (rc != 0 && batch->is_layout_locked)
         (void)lmdb_store_load(batch->store);
     if (batch->is_layout_locked)
@@ -234,7 +236,8 @@ static int end(struct batch *batch, int rc)
     return rc;
 }
 
-int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct store_op *ops, size_t count)
+int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct store_op *ops,
+                     size_t count)
 {
     struct batch batch = {.store = store};
     int rc = begin(&batch, epoch);

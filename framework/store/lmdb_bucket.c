@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of buckets in memory follows the named databases: loaded from them, and changed with them.
+ * The table of buckets in memory follows the named databases: loaded from them, and changed with
+ * them.
  */
 #include "lmdb_store.h"
 
@@ -52,7 +53,8 @@ static bool parse_span(const MDB_val *name, struct bucket *bucket)
            parse_hex(span + SPAN_DIGITS + 1, &bucket->end_ms);
 }
 
-static int open_pair(MDB_txn *txn, const struct bucket *span, unsigned flags, struct lmdb_bucket *bucket)
+static int open_pair(MDB_txn *txn, const struct bucket *span, unsigned flags,
+                     struct lmdb_bucket *bucket)
 {
     char name[NAME_SIZE];
     format_name(name, RECORDS_PREFIX, span);
@@ -95,8 +97,8 @@ static int load_maxima(MDB_txn *txn, struct lmdb_bucket *bucket)
 }
 
 /* Puts the bucket into the table; its databases are made when `flags` says so. */
-static int add_bucket(struct lmdb_store *store, MDB_txn *txn, const struct bucket *span, unsigned flags,
-                      struct lmdb_bucket **out)
+static int add_bucket(struct lmdb_store *store, MDB_txn *txn, const struct bucket *span,
+                      unsigned flags, struct lmdb_bucket **out)
 {
     struct bucket bucket = *span;
     struct lmdb_bucket *state = calloc(1, sizeof(*state));
@@ -118,7 +120,8 @@ static int add_bucket(struct lmdb_store *store, MDB_txn *txn, const struct bucke
     return 0;
 }
 
-int lmdb_store_make_bucket(struct lmdb_store *store, MDB_txn *txn, int64_t time_ms, struct lmdb_bucket **out)
+int lmdb_store_make_bucket(struct lmdb_store *store, MDB_txn *txn, int64_t time_ms,
+                           struct lmdb_bucket **out)
 {
     struct bucket span = buckets_span(&store->buckets, time_ms);
     return add_bucket(store, txn, &span, MDB_CREATE, out);
@@ -156,7 +159,8 @@ static int load_buckets(struct lmdb_store *store, MDB_txn *txn, MDB_cursor *name
         struct bucket span;
         struct lmdb_bucket *bucket;
         if (is_records_name(&name)) {
-            rc = parse_span(&name, &span) ? add_bucket(store, txn, &span, 0, &bucket) : MDB_CORRUPTED;
+            rc = parse_span(&name, &span) ? add_bucket(store, txn, &span, 0, &bucket)
+                                          : MDB_CORRUPTED;
             if (rc != 0)
                 return rc;
             raise_top(store, bucket->number_max);
@@ -221,7 +225,8 @@ int lmdb_store_load(struct lmdb_store *store)
     return rc;
 }
 
-bool lmdb_store_may_have_gid(struct lmdb_store *store, const struct lmdb_bucket *bucket, const char *gid)
+bool lmdb_store_may_have_gid(struct lmdb_store *store, const struct lmdb_bucket *bucket,
+                             const char *gid)
 {
     pthread_mutex_lock(&store->gids);
     bool may = strcmp(gid, bucket->gid_max) <= 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The directory of an LMDB store: data.mdb and lock.mdb are LMDB's, tercet.lock is ours. One process holds a store, so
- * that there is one committer; flock goes with the process, however it ends.
+ * The directory of an LMDB store: data.mdb and lock.mdb are LMDB's, tercet.lock is ours. One
+ * process holds a store, so that there is one committer; flock goes with the process, however it
+ * ends.
  */
 #include "lmdb_store.h"
 
@@ -38,7 +39,7 @@ bool lmdb_store_path(char *out, const char *dir, const char *name)
     return size > 0 && size < PATH_MAX;
 }
 
-/* -- The directory and its lock ---------------------------------------------------------------------------------- */
+/* -- The directory and its lock ---------------------------------------------------------------- */
 
 /* Names in a directory are durable when the directory is. */
 static int sync_dir(const char *dir)
@@ -56,13 +57,16 @@ static int make_dir(const char *dir, char *text)
     char parent[PATH_MAX];
     bool is_new = mkdir(dir, 0700) == 0;
     if (!is_new && errno != EEXIST)
-        return lmdb_store_fail(text, STORE_IO, "cannot make the directory %s: %s", dir, strerror(errno));
+        return lmdb_store_fail(text, STORE_IO, "cannot make the directory %s: %s", dir,
+                               strerror(errno));
     if (!lmdb_store_path(parent, dir, ".."))
         return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
-    /* Also when it exists: the run that made it may have ended before this line. Then the parent may be
-     * closed to us. */
+    /* Also when it exists: the run that made it may have ended before this line. Then the parent
+     * may be closed to us. */
     int rc = sync_dir(parent);
-    return rc == 0 || !is_new ? 0 : lmdb_store_fail(text, STORE_IO, "cannot sync %s: %s", parent, strerror(rc));
+    return rc == 0 || !is_new
+               ? 0
+               : lmdb_store_fail(text, STORE_IO, "cannot sync %s: %s", parent, strerror(rc));
 }
 
 bool lmdb_store_is_network(uint64_t type)
@@ -94,7 +98,8 @@ static int check_file_system(const char *dir, char *text)
     if (statfs(dir, &fs) != 0)
         return lmdb_store_fail(text, STORE_IO, "cannot look at %s: %s", dir, strerror(errno));
     if (lmdb_store_is_network((uint64_t)fs.f_type))
-        return lmdb_store_fail(text, STORE_IO, "%s is on a network file system; put the store on a local disk", dir);
+        return lmdb_store_fail(
+            text, STORE_IO, "%s is on a network file system; put the store on a local disk", dir);
     return 0;
 }
 
@@ -104,10 +109,12 @@ static int tell_holder(int fd, const char *dir, char *text)
     ssize_t size = pread(fd, pid, sizeof(pid) - 1, 0);
     long holder = size > 0 ? strtol(pid, NULL, 10) : 0;
     if (holder > 0)
-        return lmdb_store_fail(text, STORE_LOCKED,
-                               "process %ld holds the store in %s; stop it, or use another directory", holder, dir);
-    return lmdb_store_fail(text, STORE_LOCKED,
-                           "another process holds the store in %s; stop it, or use another directory", dir);
+        return lmdb_store_fail(
+            text, STORE_LOCKED,
+            "process %ld holds the store in %s; stop it, or use another directory", holder, dir);
+    return lmdb_store_fail(
+        text, STORE_LOCKED,
+        "another process holds the store in %s; stop it, or use another directory", dir);
 }
 
 /* The pid is for the text above only: on a full disk it may be missing. */
@@ -127,7 +134,8 @@ static int take_lock(int fd, const char *dir, char *text)
     }
     if (errno == EWOULDBLOCK)
         return tell_holder(fd, dir, text);
-    return lmdb_store_fail(text, STORE_IO, "cannot lock %s/" LOCK_NAME ": %s", dir, strerror(errno));
+    return lmdb_store_fail(text, STORE_IO, "cannot lock %s/" LOCK_NAME ": %s", dir,
+                           strerror(errno));
 }
 
 int lmdb_store_lock(const char *dir, int *fd, char *text)
@@ -152,7 +160,7 @@ int lmdb_store_lock(const char *dir, int *fd, char *text)
     return 0;
 }
 
-/* -- A new database ---------------------------------------------------------------------------------------------- */
+/* -- A new database ---------------------------------------------------------------------------- */
 
 static int put_first_records(MDB_txn *txn)
 {
@@ -197,7 +205,8 @@ static int write_new_file(const char *path, uint64_t size_max)
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env, 3);
     if (rc == 0)
-        rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600); /* tercet.lock is held */
+        /* tercet.lock is held */
+        rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600);
     if (rc == 0)
         rc = write_first_records(env);
     mdb_env_close(env);
@@ -224,10 +233,12 @@ int lmdb_store_create(const char *dir, uint64_t size_max, char *text)
     int rc = access(data, F_OK) == 0 ? 0 : make_file(data, new, size_max);
     if (rc == 0)
         rc = sync_dir(dir);
-    return rc == 0 ? 0 : lmdb_store_fail(text, STORE_IO, "cannot make a store in %s: %s", dir, mdb_strerror(rc));
+    return rc == 0 ? 0
+                   : lmdb_store_fail(text, STORE_IO, "cannot make a store in %s: %s", dir,
+                                     mdb_strerror(rc));
 }
 
-/* -- A file that is too short ------------------------------------------------------------------------------------- */
+/* -- A file that is too short ------------------------------------------------------------------ */
 
 static int count_missing(MDB_env *env, uint64_t present, uint64_t pages, uint64_t *missing)
 {
@@ -243,10 +254,11 @@ static int count_missing(MDB_env *env, uint64_t present, uint64_t pages, uint64_
     return rc;
 }
 
-/* LMDB need not have written free pages at the end. To find out whether only such are missing, the free list must be
- * read, which may itself be missing: so the file is made long enough first, and short again when it is damaged, to be
- * found as it was. */
-static int check_short_file(MDB_env *env, const char *path, uint64_t present, uint64_t pages, char *text)
+/* LMDB need not have written free pages at the end. To find out whether only such are missing, the
+ * free list must be read, which may itself be missing: so the file is made long enough first, and
+ * short again when it is damaged, to be found as it was. */
+static int check_short_file(MDB_env *env, const char *path, uint64_t present, uint64_t pages,
+                            char *text)
 {
     MDB_stat stat;
     uint64_t missing = 0;
@@ -275,7 +287,8 @@ int lmdb_store_check_length(MDB_env *env, const char *dir, char *text)
     if (rc == 0 && stat(path, &file) != 0)
         rc = errno;
     if (rc != 0)
-        return lmdb_store_fail(text, lmdb_store_error(rc), "cannot look at %s: %s", path, mdb_strerror(rc));
+        return lmdb_store_fail(text, lmdb_store_error(rc), "cannot look at %s: %s", path,
+                               mdb_strerror(rc));
     uint64_t present = (uint64_t)file.st_size / stat_of_env.ms_psize;
     uint64_t pages = info.me_last_pgno + 1;
     return present >= pages ? 0 : check_short_file(env, path, present, pages, text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening an LMDB store: the directory and its lock, a database when there is none, then checks from the outside in,
- * each with a text that says what to do.
+ * Opening an LMDB store: the directory and its lock, a database when there is none, then checks
+ * from the outside in, each with a text that says what to do.
  */
 #include "lmdb_store.h"
 
@@ -26,7 +26,8 @@ static uint64_t map_size(const struct store_options *options)
     return rest == 0 ? size : size - rest + page_size;
 }
 
-/* LMDB maps its table of readers: on a full disk, touching a page that was never written would end the process with SIGBUS. */
+/* LMDB maps its table of readers: on a full disk, touching a page that was never written would end
+ * the process with SIGBUS. */
 static int reserve_reader_table(const char *dir)
 {
     char path[PATH_MAX];
@@ -57,11 +58,15 @@ static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max
     if (rc == 0)
         return 0;
     if (lmdb_store_error(rc) == STORE_CORRUPT)
-        return lmdb_store_fail(text, STORE_CORRUPT,
-                               "%s/data.mdb is damaged or not an LMDB file; restore it from a backup", dir);
+        return lmdb_store_fail(
+            text, STORE_CORRUPT,
+            "%s/data.mdb is damaged or not an LMDB file; restore it from a backup", dir);
     if (lmdb_store_error(rc) == STORE_NEWER)
-        return lmdb_store_fail(text, STORE_NEWER, "%s/data.mdb is of another version of LMDB than this program's", dir);
-    return lmdb_store_fail(text, lmdb_store_error(rc), "cannot open %s/data.mdb: %s", dir, mdb_strerror(rc));
+        return lmdb_store_fail(text, STORE_NEWER,
+                               "%s/data.mdb is of another version of LMDB than this program's",
+                               dir);
+    return lmdb_store_fail(text, lmdb_store_error(rc), "cannot open %s/data.mdb: %s", dir,
+                           mdb_strerror(rc));
 }
 
 /* LMDB takes an empty file for a new database; ours is never empty, so it has been cut. */
@@ -71,12 +76,14 @@ static int check_not_empty(const char *dir, char *text)
     if (!lmdb_store_path(path, dir, "data.mdb"))
         return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
     if (access(path, R_OK | W_OK) != 0)
-        return lmdb_store_fail(text, STORE_IO, "cannot read and write %s; check its owner and mode", path);
+        return lmdb_store_fail(text, STORE_IO, "cannot read and write %s; check its owner and mode",
+                               path);
     struct stat file;
     if (stat(path, &file) != 0 || !S_ISREG(file.st_mode))
         return lmdb_store_fail(text, STORE_IO, "%s is not a file", path);
     if (file.st_size == 0)
-        return lmdb_store_fail(text, STORE_CORRUPT, "%s is empty; restore it from a backup, or remove it to begin anew",
+        return lmdb_store_fail(text, STORE_CORRUPT,
+                               "%s is empty; restore it from a backup, or remove it to begin anew",
                                path);
     return 0;
 }
@@ -87,16 +94,20 @@ static int check_format(MDB_txn *txn, MDB_dbi system, const char *dir, char *tex
     MDB_val value;
     size_t magic_size = strlen(FORMAT_MAGIC);
     int rc = mdb_get(txn, system, &key, &value);
-    if (rc != 0 || value.mv_size != FORMAT_SIZE || memcmp(value.mv_data, FORMAT_MAGIC, magic_size) != 0)
-        return lmdb_store_fail(text, STORE_CORRUPT, "%s has no valid format record; it is damaged, or not a store",
-                               dir);
-    unsigned version = (unsigned)key_decode((const char *)value.mv_data + magic_size, FORMAT_SIZE - magic_size);
+    if (rc != 0 || value.mv_size != FORMAT_SIZE ||
+        memcmp(value.mv_data, FORMAT_MAGIC, magic_size) != 0)
+        return lmdb_store_fail(text, STORE_CORRUPT,
+                               "%s has no valid format record; it is damaged, or not a store", dir);
+    unsigned version =
+        (unsigned)key_decode((const char *)value.mv_data + magic_size, FORMAT_SIZE - magic_size);
     if (version > FORMAT_VERSION)
-        return lmdb_store_fail(text, STORE_NEWER,
-                               "%s has format %u and this program knows up to %u; use a newer program", dir, version,
-                               FORMAT_VERSION);
+        return lmdb_store_fail(
+            text, STORE_NEWER,
+            "%s has format %u and this program knows up to %u; use a newer program", dir, version,
+            FORMAT_VERSION);
     if (version == 0)
-        return lmdb_store_fail(text, STORE_CORRUPT, "%s has format 0, which never was; it is damaged", dir);
+        return lmdb_store_fail(text, STORE_CORRUPT,
+                               "%s has format 0, which never was; it is damaged", dir);
     return 0;
 }
 
@@ -104,7 +115,8 @@ static int open_databases(struct lmdb_store *store, MDB_txn *txn, const char *di
 {
     int rc = mdb_dbi_open(txn, "tercet", 0, &store->system);
     if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
-        return lmdb_store_fail(text, STORE_CORRUPT, "%s/data.mdb is another program's; use another directory", dir);
+        return lmdb_store_fail(text, STORE_CORRUPT,
+                               "%s/data.mdb is another program's; use another directory", dir);
     int result = rc == 0 ? check_format(txn, store->system, dir, text) : 0;
     if (result != 0)
         return result;
@@ -116,7 +128,9 @@ static int open_databases(struct lmdb_store *store, MDB_txn *txn, const char *di
         rc = lmdb_store_system_get(txn, store->system, "epoch", &store->epoch);
     if (rc == MDB_NOTFOUND)
         rc = MDB_CORRUPTED;
-    return rc == 0 ? 0 : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+    return rc == 0 ? 0
+                   : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
+                                     mdb_strerror(rc));
 }
 
 static int open_main(struct lmdb_store *store, const char *dir, char *text)
@@ -124,14 +138,17 @@ static int open_main(struct lmdb_store *store, const char *dir, char *text)
     MDB_txn *txn;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
-        return lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+        return lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
+                               mdb_strerror(rc));
     int result = open_databases(store, txn, dir, text);
     if (result != 0) {
         mdb_txn_abort(txn);
         return result;
     }
     rc = mdb_txn_commit(txn);
-    return rc == 0 ? 0 : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+    return rc == 0 ? 0
+                   : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
+                                     mdb_strerror(rc));
 }
 
 static int open_all(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
@@ -148,10 +165,13 @@ static int open_all(struct lmdb_store *store, const char *dir, uint64_t size_max
     if (result != 0)
         return result;
     int rc = lmdb_store_load(store);
-    return rc == 0 ? 0 : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir, mdb_strerror(rc));
+    return rc == 0 ? 0
+                   : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
+                                     mdb_strerror(rc));
 }
 
-int store_lmdb_open(struct store **out, const char *dir, const struct store_options *options, char *text)
+int store_lmdb_open(struct store **out, const char *dir, const struct store_options *options,
+                    char *text)
 {
     static const struct store_options defaults = {0};
     char unread[STORE_TEXT_MAX];

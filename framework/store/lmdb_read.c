@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading: one cached read transaction, renewed for each call and reset after it. A read transaction that stays open
- * keeps every page from being reused, and the file grows without bound.
+ * Reading: one cached read transaction, renewed for each call and reset after it. A read
+ * transaction that stays open keeps every page from being reused, and the file grows without bound.
  */
 #include "lmdb_store.h"
 
@@ -41,7 +41,7 @@ static int copy_value(struct store_value *out, const MDB_val *value)
     return 0;
 }
 
-/* -- Live records ------------------------------------------------------------------------------------------------ */
+/* -- Live records ------------------------------------------------------------------------------ */
 
 static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
 {
@@ -64,7 +64,8 @@ static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, store_scan_
     return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
 }
 
-int lmdb_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
+int lmdb_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to,
+                    store_scan_fn each, void *ctx)
 {
     struct lmdb_store *store = (struct lmdb_store *)base;
     MDB_txn *txn;
@@ -100,9 +101,10 @@ int lmdb_store_get(struct store *base, uint64_t number, uint32_t part, struct st
     return result;
 }
 
-/* -- Resolved records -------------------------------------------------------------------------------------------- */
+/* -- Resolved records -------------------------------------------------------------------------- */
 
-static int get_resolved(MDB_txn *txn, const struct lmdb_bucket *bucket, uint64_t number, MDB_val *value)
+static int get_resolved(MDB_txn *txn, const struct lmdb_bucket *bucket, uint64_t number,
+                        MDB_val *value)
 {
     unsigned char bytes[KEY_NUMBER_SIZE];
     key_encode(bytes, number, sizeof(bytes));
@@ -110,8 +112,8 @@ static int get_resolved(MDB_txn *txn, const struct lmdb_bucket *bucket, uint64_t
     return mdb_get(txn, bucket->records, &key, value);
 }
 
-static int get_by_gid(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid, uint64_t *number,
-                      MDB_val *value)
+static int get_by_gid(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid,
+                      uint64_t *number, MDB_val *value)
 {
     MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
     int rc = mdb_get(txn, bucket->index, &key, value);
@@ -124,7 +126,8 @@ static int get_by_gid(MDB_txn *txn, const struct lmdb_bucket *bucket, const char
     return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
 }
 
-static int find(struct lmdb_store *store, MDB_txn *txn, const char *gid, uint64_t *number, MDB_val *value)
+static int find(struct lmdb_store *store, MDB_txn *txn, const char *gid, uint64_t *number,
+                MDB_val *value)
 {
     for (size_t i = store->buckets.count; i-- > 0;) {
         const struct lmdb_bucket *bucket = store->buckets.items[i].state;
@@ -157,7 +160,7 @@ int lmdb_store_find(struct store *base, const char *gid, uint64_t *number, struc
     return result;
 }
 
-/* -- Paging ------------------------------------------------------------------------------------------------------ */
+/* -- Paging ------------------------------------------------------------------------------------ */
 
 struct page {
     struct store_cursor *cursor;
@@ -211,7 +214,8 @@ static int page_bucket(struct page *page, MDB_txn *txn, const struct bucket *buc
     return result;
 }
 
-int lmdb_store_page(struct store *base, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx)
+int lmdb_store_page(struct store *base, struct store_cursor *cursor, size_t limit,
+                    store_page_fn each, void *ctx)
 {
     struct lmdb_store *store = (struct lmdb_store *)base;
     struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};
@@ -229,7 +233,7 @@ int lmdb_store_page(struct store *base, struct store_cursor *cursor, size_t limi
     return result == 0 ? (int)page.count : result;
 }
 
-/* -- Meta records ------------------------------------------------------------------------------------------------ */
+/* -- Meta records ------------------------------------------------------------------------------ */
 
 static int scan_meta(MDB_cursor *cursor, store_meta_fn each, void *ctx)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How full the store is. Pages of the free list are in the file but can be used again, so they do not count as used.
+ * How full the store is. Pages of the free list are in the file but can be used again, so they do
+ * not count as used.
  */
 #include "lmdb_store.h"
 

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The LMDB driver's insides. Functions return 0, an LMDB code or an errno, unless they say "STORE_ code".
+ * The LMDB driver's insides. Functions return 0, an LMDB code or an errno, unless they say "STORE_
+ * code".
  *
  * The format, version 1. Named databases:
- *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8 bytes: the last epoch
- *                          given out, and a number larger than every one that has been deleted or dropped
- *   live, meta             records as in store.h; a meta key is the name
+ *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8
+ * bytes: the last epoch given out, and a number larger than every one that has been deleted or
+ * dropped live, meta             records as in store.h; a meta key is the name
  *   records/<start>-<end>  a bucket (16 hexadecimal digits each): number -> value
  *   gids/<start>-<end>     its index: gid -> number
  * Keys and integers are as in key.h.
  *
- * Locks, in the order in which they are taken: writer, layout, gids. LMDB lets only one transaction at a time open or
- * drop named databases, and dropping closes the handle for all: so a batch that makes or drops a bucket holds `layout`,
- * as every read does; all other batches go on beside the reads.
+ * Locks, in the order in which they are taken: writer, layout, gids. LMDB lets only one transaction
+ * at a time open or drop named databases, and dropping closes the handle for all: so a batch that
+ * makes or drops a bucket holds `layout`, as every read does; all other batches go on beside the
+ * reads.
  */
 #ifndef TERCET_LMDB_STORE_H
 #define TERCET_LMDB_STORE_H
@@ -48,7 +50,8 @@ struct lmdb_store {
     uint64_t number_top;  /* the largest number ever seen */
     uint64_t next_stored; /* "next" in the database */
 
-    pthread_mutex_t layout; /* guards what follows; the writer, who alone changes `buckets`, may read them without it */
+    /* guards what follows; the writer, who alone changes `buckets`, may read them without it */
+    pthread_mutex_t layout;
     struct buckets buckets; /* state is struct lmdb_bucket */
     MDB_txn *reader;        /* reset between reads; NULL before the first */
     bool is_broken;         /* the buckets could not be loaded */
@@ -57,7 +60,7 @@ struct lmdb_store {
     _Atomic uint64_t commits;
 };
 
-/* -- lmdb.c ---- */
+/* -- lmdb.c ------------------------------------------------------------------------------------ */
 extern const struct store_driver lmdb_store_driver;
 
 /* The STORE_ code of an LMDB code or errno. */
@@ -67,46 +70,54 @@ int lmdb_store_error(int rc);
 int lmdb_store_system_get(MDB_txn *txn, MDB_dbi system, const char *name, uint64_t *value);
 int lmdb_store_system_put(MDB_txn *txn, MDB_dbi system, const char *name, uint64_t value);
 
-/* -- lmdb_batch.c: applying one batch. ---- */
+/* -- lmdb_batch.c: applying one batch. --------------------------------------------------------- */
 
-/* The driver's commit, with the epoch in the hands of the caller. Returns 0, STORE_FENCED or STORE_UNKNOWN. */
-int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct store_op *ops, size_t count);
+/* The driver's commit, with the epoch in the hands of the caller. Returns 0, STORE_FENCED or
+ * STORE_UNKNOWN. */
+int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct store_op *ops,
+                     size_t count);
 
-/* -- lmdb_bucket.c: the table of buckets. The caller holds `layout`. ---- */
+/* -- lmdb_bucket.c: the table of buckets. The caller holds `layout`. --------------------------- */
 
 /* Reads the table, number_top and next_stored anew; is_broken tells of a failure. */
 int lmdb_store_load(struct lmdb_store *store);
 void lmdb_store_unload(struct lmdb_store *store);
 
 /* Makes the bucket of this time. */
-int lmdb_store_make_bucket(struct lmdb_store *store, MDB_txn *txn, int64_t time_ms, struct lmdb_bucket **out);
+int lmdb_store_make_bucket(struct lmdb_store *store, MDB_txn *txn, int64_t time_ms,
+                           struct lmdb_bucket **out);
 
 /* Drops the bucket with this index. */
 int lmdb_store_drop_bucket(struct lmdb_store *store, MDB_txn *txn, size_t index);
 
 /* No gid of the bucket is larger than gid_max; these two take `gids`. */
-bool lmdb_store_may_have_gid(struct lmdb_store *store, const struct lmdb_bucket *bucket, const char *gid);
+bool lmdb_store_may_have_gid(struct lmdb_store *store, const struct lmdb_bucket *bucket,
+                             const char *gid);
 void lmdb_store_raise_gid(struct lmdb_store *store, struct lmdb_bucket *bucket, const char *gid);
 
-/* -- lmdb_read.c ---- */
+/* -- lmdb_read.c ------------------------------------------------------------------------------- */
 
-/* A read transaction; takes `layout`, which lmdb_store_read_end gives back. Returns a STORE_ code. */
+/* A read transaction; takes `layout`, which lmdb_store_read_end gives back. Returns a STORE_
+ * code. */
 int lmdb_store_read_begin(struct lmdb_store *store, MDB_txn **txn);
 void lmdb_store_read_end(struct lmdb_store *store, MDB_txn *txn);
 
-int lmdb_store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx);
+int lmdb_store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to,
+                    store_scan_fn each, void *ctx);
 int lmdb_store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out);
-int lmdb_store_find(struct store *store, const char *gid, uint64_t *number, struct store_value *out);
-int lmdb_store_page(struct store *store, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx);
+int lmdb_store_find(struct store *store, const char *gid, uint64_t *number,
+                    struct store_value *out);
+int lmdb_store_page(struct store *store, struct store_cursor *cursor, size_t limit,
+                    store_page_fn each, void *ctx);
 int lmdb_store_meta_scan(struct store *store, store_meta_fn each, void *ctx);
 
-/* -- lmdb_stats.c ---- */
+/* -- lmdb_stats.c ------------------------------------------------------------------------------ */
 int lmdb_store_stats(struct store *store, struct store_stats *out);
 
 /* How many pages of number `from` and above the free list holds. */
 int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count);
 
-/* -- lmdb_file.c: the directory and the file. These return STORE_ codes and fill `text`. ---- */
+/* -- lmdb_file.c: the directory and the file. These return STORE_ codes and fill `text`. ------- */
 
 /* Makes the directory when missing and takes its lock file. */
 int lmdb_store_lock(const char *dir, int *fd, char *text);
@@ -114,14 +125,16 @@ int lmdb_store_lock(const char *dir, int *fd, char *text);
 /* Is this file system type (statfs) one whose files live on another machine? */
 bool lmdb_store_is_network(uint64_t type);
 
-/* Makes data.mdb when there is none; all at once, by renaming, so that a crash leaves none or a whole one. */
+/* Makes data.mdb when there is none; all at once, by renaming, so that a crash leaves none or a
+ * whole one. */
 int lmdb_store_create(const char *dir, uint64_t size_max, char *text);
 
 /* Is the file as long as its last used page? Reading past the end would be a SIGBUS. */
 int lmdb_store_check_length(MDB_env *env, const char *dir, char *text);
 
 /* Fills `text` and returns `code`. */
-int lmdb_store_fail(char *text, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int lmdb_store_fail(char *text, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Writes "<dir>/<name>" into `out` (PATH_MAX bytes); false when it does not fit. */
 bool lmdb_store_path(char *out, const char *dir, const char *name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The memory driver: ownership and writing. Nothing here is durable; commits fail when a test asks for it.
+ * The memory driver: ownership and writing. Nothing here is durable; commits fail when a test asks
+ * for it.
  */
 #include "memory_store.h"
 
@@ -10,7 +11,8 @@
 
 #define SIZE_MAX_DEFAULT (UINT64_C(64) << 30)
 
-static int memory_acquire(struct store *base, uint32_t shard, uint64_t *epoch, uint64_t *next_number)
+static int memory_acquire(struct store *base, uint32_t shard, uint64_t *epoch,
+                          uint64_t *next_number)
 {
     struct memory_store *store = (struct memory_store *)base;
     (void)shard;
@@ -43,7 +45,7 @@ static void put(struct memory_store *store, const struct store_op *op)
         store->number_top = op->number;
 }
 
-static void delete(struct memory_store *store, const struct store_op *op)
+static void delete (struct memory_store *store, const struct store_op *op)
 {
     unsigned char key[KEY_LIVE_SIZE];
     key_encode_live(key, op->number, op->part);
@@ -55,7 +57,8 @@ static void delete_all_parts(struct memory_store *store, uint64_t number)
     unsigned char key[KEY_NUMBER_SIZE];
     key_encode(key, number, sizeof(key));
     size_t index = memory_table_seek(&store->live, key, sizeof(key));
-    while (index < store->live.count && memcmp(store->live.items[index]->bytes, key, sizeof(key)) == 0)
+    while (index < store->live.count &&
+           memcmp(store->live.items[index]->bytes, key, sizeof(key)) == 0)
         memory_table_remove(&store->live, index);
 }
 
@@ -107,7 +110,7 @@ static void apply(struct memory_store *store, const struct store_op *op)
         put(store, op);
         break;
     case STORE_DELETE:
-        delete(store, op);
+        delete (store, op);
         break;
     case STORE_RESOLVE:
         resolve(store, op);
@@ -132,7 +135,8 @@ static bool fails_now(struct memory_store *store)
     return store->fail_in == 0;
 }
 
-static int commit(struct memory_store *store, uint64_t epoch, const struct store_op *ops, size_t count)
+static int commit(struct memory_store *store, uint64_t epoch, const struct store_op *ops,
+                  size_t count)
 {
     if (!store->is_held || epoch != store->epoch)
         return STORE_FENCED;
@@ -147,7 +151,8 @@ static int commit(struct memory_store *store, uint64_t epoch, const struct store
     return 0;
 }
 
-static int memory_commit(struct store *base, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count)
+static int memory_commit(struct store *base, uint32_t shard, uint64_t epoch,
+                         const struct store_op *ops, size_t count)
 {
     struct memory_store *store = (struct memory_store *)base;
     (void)shard;
@@ -190,7 +195,8 @@ int store_memory_open(struct store **out, const struct store_options *options)
     store->base.driver = &memory_driver;
     pthread_mutex_init(&store->lock, NULL);
     buckets_init(&store->buckets, options != NULL ? options->bucket_ms : 0);
-    store->size_max = options != NULL && options->size_max > 0 ? options->size_max : SIZE_MAX_DEFAULT;
+    store->size_max =
+        options != NULL && options->size_max > 0 ? options->size_max : SIZE_MAX_DEFAULT;
     *out = &store->base;
     return 0;
 }

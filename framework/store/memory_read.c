@@ -20,7 +20,8 @@ static int copy_value(struct store_value *out, const struct memory_entry *entry)
     return 0;
 }
 
-int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
+int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to,
+                      store_scan_fn each, void *ctx)
 {
     struct memory_store *store = (struct memory_store *)base;
     unsigned char first[KEY_LIVE_SIZE];
@@ -28,12 +29,14 @@ int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_
     (void)shard;
     key_encode_live(first, from, 0);
     pthread_mutex_lock(&store->lock);
-    for (size_t i = memory_table_seek(&store->live, first, sizeof(first)); result == 0 && i < store->live.count; i++) {
+    for (size_t i = memory_table_seek(&store->live, first, sizeof(first));
+         result == 0 && i < store->live.count; i++) {
         const struct memory_entry *entry = store->live.items[i];
         uint64_t number = key_decode(entry->bytes, KEY_NUMBER_SIZE);
         if (number > to)
             break;
-        result = each(number, key_decode_part(entry->bytes), memory_entry_value(entry), entry->value_size, ctx);
+        result = each(number, key_decode_part(entry->bytes), memory_entry_value(entry),
+                      entry->value_size, ctx);
     }
     pthread_mutex_unlock(&store->lock);
     return result;
@@ -57,7 +60,8 @@ static const struct memory_entry *get_resolved(const struct memory_bucket *bucke
     return memory_table_get(&bucket->records, key, sizeof(key));
 }
 
-static const struct memory_entry *find(const struct memory_store *store, const char *gid, uint64_t *number)
+static const struct memory_entry *find(const struct memory_store *store, const char *gid,
+                                       uint64_t *number)
 {
     const struct memory_entry *found = NULL;
     for (size_t i = store->buckets.count; found == NULL && i-- > 0;) {
@@ -75,7 +79,8 @@ static const struct memory_entry *find(const struct memory_store *store, const c
     return found;
 }
 
-int memory_store_find(struct store *base, const char *gid, uint64_t *number, struct store_value *out)
+int memory_store_find(struct store *base, const char *gid, uint64_t *number,
+                      struct store_value *out)
 {
     struct memory_store *store = (struct memory_store *)base;
     uint64_t found = *number;
@@ -114,7 +119,8 @@ static int page_bucket(struct page *page, const struct bucket *bucket, uint64_t 
     return 0;
 }
 
-int memory_store_page(struct store *base, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx)
+int memory_store_page(struct store *base, struct store_cursor *cursor, size_t limit,
+                      store_page_fn each, void *ctx)
 {
     struct memory_store *store = (struct memory_store *)base;
     struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};

@@ -32,11 +32,14 @@ struct memory_store {
     bool fail_applied;
 };
 
-/* -- memory_read.c ---- */
-int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx);
+/* -- memory_read.c ----------------------------------------------------------------------------- */
+int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to,
+                      store_scan_fn each, void *ctx);
 int memory_store_get(struct store *base, uint64_t number, uint32_t part, struct store_value *out);
-int memory_store_find(struct store *base, const char *gid, uint64_t *number, struct store_value *out);
-int memory_store_page(struct store *base, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx);
+int memory_store_find(struct store *base, const char *gid, uint64_t *number,
+                      struct store_value *out);
+int memory_store_page(struct store *base, struct store_cursor *cursor, size_t limit,
+                      store_page_fn each, void *ctx);
 int memory_store_meta_scan(struct store *base, store_meta_fn each, void *ctx);
 int memory_store_stats(struct store *base, struct store_stats *out);
 

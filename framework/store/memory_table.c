@@ -37,7 +37,8 @@ static bool is_at(const struct memory_table *table, size_t index, const void *ke
     return index < table->count && compare(table->items[index], key, key_size) == 0;
 }
 
-const struct memory_entry *memory_table_get(const struct memory_table *table, const void *key, size_t key_size)
+const struct memory_entry *memory_table_get(const struct memory_table *table, const void *key,
+                                            size_t key_size)
 {
     size_t index = memory_table_seek(table, key, key_size);
     return is_at(table, index, key, key_size) ? table->items[index] : NULL;
@@ -55,7 +56,8 @@ static size_t entry_size(const struct memory_entry *entry)
     return sizeof(*entry) + entry->key_size + entry->value_size;
 }
 
-static struct memory_entry *make_entry(const void *key, size_t key_size, const void *value, size_t size)
+static struct memory_entry *make_entry(const void *key, size_t key_size, const void *value,
+                                       size_t size)
 {
     struct memory_entry *entry = or_abort(malloc(sizeof(*entry) + key_size + size));
     entry->key_size = key_size;
@@ -66,7 +68,8 @@ static struct memory_entry *make_entry(const void *key, size_t key_size, const v
     return entry;
 }
 
-void memory_table_put(struct memory_table *table, const void *key, size_t key_size, const void *value, size_t size)
+void memory_table_put(struct memory_table *table, const void *key, size_t key_size,
+                      const void *value, size_t size)
 {
     size_t index = memory_table_seek(table, key, key_size);
     struct memory_entry *entry = make_entry(key, key_size, value, size);
@@ -76,7 +79,8 @@ void memory_table_put(struct memory_table *table, const void *key, size_t key_si
         table->capacity = table->capacity == 0 ? 16 : table->capacity * 2;
         table->items = or_abort(realloc(table->items, table->capacity * sizeof(table->items[0])));
     }
-    memmove(&table->items[index + 1], &table->items[index], (table->count - index) * sizeof(table->items[0]));
+    memmove(&table->items[index + 1], &table->items[index],
+            (table->count - index) * sizeof(table->items[0]));
     table->items[index] = entry;
     table->count++;
     table->bytes += entry_size(entry);
@@ -95,7 +99,8 @@ void memory_table_remove(struct memory_table *table, size_t index)
     table->bytes -= entry_size(table->items[index]);
     free(table->items[index]);
     table->count--;
-    memmove(&table->items[index], &table->items[index + 1], (table->count - index) * sizeof(table->items[0]));
+    memmove(&table->items[index], &table->items[index + 1],
+            (table->count - index) * sizeof(table->items[0]));
 }
 
 void memory_table_clear(struct memory_table *table)

@@ -14,8 +14,8 @@ const char *store_strerror(int result)
     switch (result) {
     case 0:
         return "done";
-#define STORE_RESULT_TEXT(name, value, text)                                                                           \
-    case name:                                                                                                         \
+#define STORE_RESULT_TEXT(name, value, text)                                                       \
+    case name:                                                                                     \
         return text;
         STORE_RESULT_MAP(STORE_RESULT_TEXT)
 #undef STORE_RESULT_TEXT
@@ -59,7 +59,8 @@ static bool op_is_valid(const struct store_op *op)
     case STORE_DELETE:
         return number_is_valid(op->number);
     case STORE_RESOLVE:
-        return number_is_valid(op->number) && value_is_valid(op) && text_fits(op->gid, STORE_GID_MAX);
+        return number_is_valid(op->number) && value_is_valid(op) &&
+               text_fits(op->gid, STORE_GID_MAX);
     case STORE_META_PUT:
         return value_is_valid(op) && text_fits(op->name, STORE_NAME_MAX);
     case STORE_META_DELETE:
@@ -85,7 +86,8 @@ void store_release(struct store *store, uint32_t shard, uint64_t epoch)
         store->driver->release(store, shard, epoch);
 }
 
-int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count)
+int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops,
+                 size_t count)
 {
     assert(store != NULL && (ops != NULL || count == 0));
     if (shard != 0)
@@ -96,7 +98,8 @@ int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const stru
     return count == 0 ? 0 : store->driver->commit(store, shard, epoch, ops, count);
 }
 
-int store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
+int store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each,
+               void *ctx)
 {
     assert(store != NULL && each != NULL);
     return shard != 0 ? STORE_INVALID : store->driver->scan(store, shard, from, to, each, ctx);
@@ -116,7 +119,8 @@ int store_find(struct store *store, const char *gid, uint64_t *number, struct st
     return store->driver->find(store, gid, number, out);
 }
 
-int store_page(struct store *store, struct store_cursor *cursor, size_t limit, store_page_fn each, void *ctx)
+int store_page(struct store *store, struct store_cursor *cursor, size_t limit, store_page_fn each,
+               void *ctx)
 {
     assert(store != NULL && cursor != NULL && each != NULL);
     return store->driver->page(store, cursor, limit < INT_MAX ? limit : INT_MAX, each, ctx);

@@ -66,10 +66,9 @@ static void draw_random(uint8_t random[RANDOM_SIZE])
 /* Counts up; false when all bits were set, and now none is. */
 static bool increment(uint8_t random[RANDOM_SIZE])
 {
-    for (size_t i = RANDOM_SIZE; i > 0; i--) {
+    for (size_t i = RANDOM_SIZE; i > 0; i--)
         if (++random[i - 1] != 0)
             return true;
-    }
     return false;
 }
 
@@ -111,7 +110,8 @@ void tercet_gid_make(struct tercet_gid *out)
     advance_last();
     encode_base32(out->text, last.time_ms, TIME_DIGITS);
     encode_base32(out->text + TIME_DIGITS, big_endian(last.random, 5), RANDOM_DIGITS / 2);
-    encode_base32(out->text + TIME_DIGITS + RANDOM_DIGITS / 2, big_endian(last.random + 5, 5), RANDOM_DIGITS / 2);
+    encode_base32(out->text + TIME_DIGITS + RANDOM_DIGITS / 2, big_endian(last.random + 5, 5),
+                  RANDOM_DIGITS / 2);
     pthread_mutex_unlock(&last.lock);
     out->text[TIME_DIGITS + RANDOM_DIGITS] = '\0';
 }

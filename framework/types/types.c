@@ -9,8 +9,8 @@ const char *tercet_strerror(int error)
     switch (error) {
     case 0:
         return "done";
-#define ERROR_TEXT(name, value, text)                                                                                  \
-    case value:                                                                                                        \
+#define ERROR_TEXT(name, value, text)                                                              \
+    case value:                                                                                    \
         return text;
         TERCET_ERROR_MAP(ERROR_TEXT)
 #undef ERROR_TEXT
@@ -24,8 +24,8 @@ const char *tercet_error_name(int error)
     switch (error) {
     case 0:
         return "TERCET_OK";
-#define ERROR_NAME(name, value, text)                                                                                  \
-    case value:                                                                                                        \
+#define ERROR_NAME(name, value, text)                                                              \
+    case value:                                                                                    \
         return #name;
         TERCET_ERROR_MAP(ERROR_NAME)
 #undef ERROR_NAME
@@ -51,8 +51,8 @@ const char *tercet_kind_name(int kind)
 const char *tercet_state_name(int state)
 {
     switch (state) {
-#define STATE_NAME(name, value, text)                                                                                  \
-    case value:                                                                                                        \
+#define STATE_NAME(name, value, text)                                                              \
+    case value:                                                                                    \
         return text;
         TERCET_STATE_MAP(STATE_NAME)
 #undef STATE_NAME
@@ -64,8 +64,8 @@ const char *tercet_state_name(int state)
 const char *tercet_cause_text(int cause)
 {
     switch (cause) {
-#define CAUSE_TEXT(name, value, text)                                                                                  \
-    case value:                                                                                                        \
+#define CAUSE_TEXT(name, value, text)                                                              \
+    case value:                                                                                    \
         return text;
         TERCET_CAUSE_MAP(CAUSE_TEXT)
 #undef CAUSE_TEXT

@@ -14,7 +14,8 @@
 
 static bool is_id_character(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
 }
 
 const char *check_gid(const char *gid)
@@ -53,7 +54,8 @@ const char *check_action_name(const char *name)
 {
     size_t n = name_length(name);
     if (n == 0 || name[n] != '\0')
-        return "an action's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -, without the service";
+        return "an action's name is 1 to 64 of the characters A-Z a-z 0-9 . _ -, without the "
+               "service";
     if (n > TERCET_ACTION_MAX - TERCET_SERVICE_MAX - 1)
         return "an action's name has at most 64 characters";
     return NULL;
@@ -73,8 +75,8 @@ static bool ends_with_port(const char *target)
 {
     const char *colon = strrchr(target, ':');
     size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
-    return digits >= 1 && digits <= 5 && colon[1 + digits] == '\0' && colon > target && colon[-1] != '/' &&
-           strtoul(colon + 1, NULL, 10) <= 65535;
+    return digits >= 1 && digits <= 5 && colon[1 + digits] == '\0' && colon > target &&
+           colon[-1] != '/' && strtoul(colon + 1, NULL, 10) <= 65535;
 }
 
 const char *check_target(const char *target)
@@ -86,7 +88,9 @@ const char *check_target(const char *target)
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)target[i] <= ' ' || (unsigned char)target[i] > '~')
             return "a target is printable ASCII without spaces";
-    return is_path || ends_with_port(target) ? NULL : "a target is host:port, dns:///host:port or unix:/path";
+    return is_path || ends_with_port(target)
+               ? NULL
+               : "a target is host:port, dns:///host:port or unix:/path";
 }
 
 const char *check_payload_size(size_t size)
@@ -115,7 +119,8 @@ static bool is_metadata_key(const char *key)
 const char *check_metadata_entry(const char *key, const char *value)
 {
     if (!is_metadata_key(key))
-        return "a metadata key is made of a-z 0-9 _ . - and does not begin with \"grpc-\" or \"tercet-\"";
+        return "a metadata key is made of a-z 0-9 _ . - and does not begin with \"grpc-\" or "
+               "\"tercet-\"";
     for (size_t i = 0; value[i] != '\0'; i++)
         if ((unsigned char)value[i] < 0x20 || (unsigned char)value[i] > 0x7e)
             return "a metadata value is printable ASCII";
@@ -135,7 +140,11 @@ const char *check_metadata_size(size_t entry_count, size_t byte_count)
 static size_t character_length(const unsigned char *text, size_t size)
 {
     static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+    size_t length = text[0] < 0x80       ? 1
+                    : text[0] >> 5 == 6  ? 2
+                    : text[0] >> 4 == 14 ? 3
+                    : text[0] >> 3 == 30 ? 4
+                                         : 0;
     uint32_t point = length == 1 ? text[0] : text[0] & (0xffu >> (length + 1));
     if (length == 0 || length > size || text[0] == 0)
         return 0;
@@ -144,7 +153,8 @@ static size_t character_length(const unsigned char *text, size_t size)
             return 0;
         point = point << 6 | (text[i] & 0x3f);
     }
-    if (length > 1 && (point < smallest[length] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)))
+    if (length > 1 &&
+        (point < smallest[length] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)))
         return 0;
     return length;
 }

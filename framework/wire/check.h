@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is checked at the door: ids, names, sizes, counts, text. Each check returns NULL, or a constant text that names the
- * limit and says what to do; it becomes the text of an INVALID_ARGUMENT or a TERCET_INVALID.
+ * What is checked at the door: ids, names, sizes, counts, text. Each check returns NULL, or a
+ * constant text that names the limit and says what to do; it becomes the text of an
+ * INVALID_ARGUMENT or a TERCET_INVALID.
  */
 #ifndef TERCET_CHECK_H
 #define TERCET_CHECK_H
@@ -17,8 +18,8 @@ const char *check_action(const char *action);
 const char *check_service(const char *service);
 const char *check_action_name(const char *name);
 
-/* Where a participant is called: "host:port" with or without a scheme such as "dns:///", or "unix:/path". gRPC itself takes
- * anything and finds out when it connects. */
+/* Where a participant is called: "host:port" with or without a scheme such as "dns:///", or
+ * "unix:/path". gRPC itself takes anything and finds out when it connects. */
 const char *check_target(const char *target);
 
 /* A person's or a program's words: UTF-8, at most TERCET_TEXT_MAX bytes. */

@@ -67,7 +67,7 @@ void outbox_free(struct outbox *outbox)
     free(outbox);
 }
 
-/* -- Encoding ------------------------------------------------------------------------------------------------- */
+/* -- Encoding ---------------------------------------------------------------------------------- */
 
 static size_t varint_encode(uint8_t *out, uint64_t value)
 {
@@ -96,7 +96,8 @@ static bool make_room(struct message *message, size_t size)
     return true;
 }
 
-/* A new last message, with room for `size` bytes: an empty one that nobody fills would never be sent. */
+/* A new last message, with room for `size` bytes: an empty one that nobody fills would never be
+ * sent. */
 static struct message *append_message(struct outbox *outbox, size_t size)
 {
     struct message *message = calloc(1, sizeof(*message));
@@ -144,7 +145,8 @@ static int begin_record(struct outbox *outbox, unsigned field, size_t size_max, 
     return 0;
 }
 
-/* The element has `size` bytes. Its head may have become shorter than the room that was left for it. */
+/* The element has `size` bytes. Its head may have become shorter than the room that was left for
+ * it. */
 static void end_record(struct outbox *outbox, unsigned field, const uint8_t *body, size_t size)
 {
     struct message *message = outbox->last;
@@ -181,7 +183,7 @@ int outbox_put_bytes(struct outbox *outbox, unsigned field, struct crpc_bytes re
     return rc;
 }
 
-/* -- Sending --------------------------------------------------------------------------------------------------- */
+/* -- Sending ----------------------------------------------------------------------------------- */
 
 /* The next message, which is then in flight; NULL when there is none or one is. */
 static struct message *take_message(struct outbox *outbox)
@@ -204,7 +206,8 @@ static struct message *take_message(struct outbox *outbox)
 static bool take_finish(struct outbox *outbox)
 {
     pthread_mutex_lock(&outbox->lock);
-    bool is_moment = outbox->is_finishing && outbox->first == NULL && !outbox->is_in_flight && !outbox->is_closed;
+    bool is_moment = outbox->is_finishing && outbox->first == NULL && !outbox->is_in_flight &&
+                     !outbox->is_closed;
     outbox->is_closed = outbox->is_closed || is_moment;
     pthread_mutex_unlock(&outbox->lock);
     return is_moment;
@@ -220,7 +223,8 @@ void outbox_flush(struct outbox *outbox)
         return;
     }
     int rc;
-    FAILPOINT_AROUND("send.stream", rc = crpc_call_send_owned(outbox->call, message->data, message->size));
+    FAILPOINT_AROUND("send.stream",
+                     rc = crpc_call_send_owned(outbox->call, message->data, message->size));
     if (rc != 0) {
         free(message->data);
         outbox_close(outbox);

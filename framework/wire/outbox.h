@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Many records a message, without a timer: records are encoded straight into the next message while the previous one is in
- * flight, and go out together when the transport has taken it. A message made only of a repeated field is the
- * concatenation of its elements, so one encode is enough (protobuf encoding, "repeated fields").
+ * Many records a message, without a timer: records are encoded straight into the next message while
+ * the previous one is in flight, and go out together when the transport has taken it. A message
+ * made only of a repeated field is the concatenation of its elements, so one encode is enough
+ * (protobuf encoding, "repeated fields").
  */
 #ifndef TERCET_OUTBOX_H
 #define TERCET_OUTBOX_H
@@ -12,18 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A message is closed for further records at this size, so that a large backlog goes out in pieces. */
+/* A message is closed for further records at this size, so that a large backlog goes out in
+ * pieces. */
 #define OUTBOX_MESSAGE_SIZE (128u * 1024)
 
 struct outbox;
 
-/* A batch writer on `call`, of which it holds a reference until freed. At most bytes_max wait in it. The call's on_sent must
- * be passed to outbox_sent. Any thread may use it. */
+/* A batch writer on `call`, of which it holds a reference until freed. At most bytes_max wait in
+ * it. The call's on_sent must be passed to outbox_sent. Any thread may use it. */
 int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max);
 
-/* Appends `record` as an element of the repeated field number `field` of the next message; it goes with the next flush.
- * Returns 0, CRPC_ETOOBIG when the reader is so slow that bytes_max would be passed by a record as large as this one may be
- * (it is not taken), CRPC_ECLOSED after the end, CRPC_ENOMEM. */
+/* Appends `record` as an element of the repeated field number `field` of the next message; it goes
+ * with the next flush. Returns 0, CRPC_ETOOBIG when the reader is so slow that bytes_max would be
+ * passed by a record as large as this one may be (it is not taken), CRPC_ECLOSED after the end,
+ * CRPC_ENOMEM. */
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record);
 
 /* The same for a record that is encoded already. */
@@ -35,7 +38,8 @@ void outbox_flush(struct outbox *outbox);
 /* From the call's on_sent. */
 void outbox_sent(struct outbox *outbox, bool ok);
 
-/* Nothing more will be taken or sent; what waits is dropped. From the call's on_end, and before freeing. */
+/* Nothing more will be taken or sent; what waits is dropped. From the call's on_end, and before
+ * freeing. */
 void outbox_close(struct outbox *outbox);
 
 /* Nothing waits and nothing is in flight. */

@@ -25,6 +25,7 @@ bool reach_is_local(const char *address)
 {
     const char *host = reach_host(address);
     size_t number_size = strspn(host, "0123456789.");
-    return begins_with(address, "unix:") || begins_with(host, "localhost:") || begins_with(host, "[::1]:") ||
+    return begins_with(address, "unix:") || begins_with(host, "localhost:") ||
+           begins_with(host, "[::1]:") ||
            (begins_with(host, "127.") && (host[number_size] == ':' || host[number_size] == '\0'));
 }

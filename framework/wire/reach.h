@@ -10,8 +10,8 @@
 /* The address without "dns:///", "dns:", "ipv4:" or "ipv6:" before it: a view. */
 const char *reach_host(const char *address);
 
-/* Whether nobody on another machine can be meant: a unix socket, localhost, ::1, or a number from 127.0.0.0/8. A name that only begins
- * so ("127.example.org") is not local. */
+/* Whether nobody on another machine can be meant: a unix socket, localhost, ::1, or a number from
+ * 127.0.0.0/8. A name that only begins so ("127.example.org") is not local. */
 bool reach_is_local(const char *address);
 
 #endif

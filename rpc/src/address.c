@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Addresses. gRPC would take an unguarded unix path away from the server that uses it, without a word, and unlink it
- * when it stops; and it takes a host without a port for port 443.
+ * Addresses. gRPC would take an unguarded unix path away from the server that uses it, without a
+ * word, and unlink it when it stops; and it takes a host without a port for port 443.
  */
 #include "address.h"
 
@@ -44,12 +44,14 @@ const char *address_host_port(const char *address)
     if (colon == NULL || colon == host || (strchr(host, ':') != colon && colon[-1] != ']'))
         return NULL;
     size_t digits = strspn(colon + 1, "0123456789");
-    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0' || strtoul(colon + 1, NULL, 10) > 65535)
+    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0' ||
+        strtoul(colon + 1, NULL, 10) > 65535)
         return NULL;
     return host;
 }
 
-/* Removes a socket left by a dead server; anything else at the path is not ours. The lock is held. */
+/* Removes a socket left by a dead server; anything else at the path is not ours. The lock is
+ * held. */
 static int stale_remove(const char *path)
 {
     struct stat status;
@@ -67,7 +69,8 @@ int address_unix_lock(int *lock_out, const char *path)
     if (path[0] == '\0' || strlen(path) >= PATH_SIZE_MAX)
         return CRPC_EADDRESS;
     snprintf(name, sizeof name, "%s.lock", path);
-    /* The file stays when the server is gone: removing it would let two servers lock two files of one name. */
+    /* The file stays when the server is gone: removing it would let two servers lock two files of
+     * one name. */
     int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0)
         return CRPC_EADDRESS;

@@ -27,7 +27,8 @@ void args_add_text(struct args *args, const char *key, const char *text)
     args_next(args, key, GRPC_ARG_STRING)->value.string = (char *)(uintptr_t)text;
 }
 
-void args_add_common(struct args *args, size_t message_size_max, size_t metadata_size_max, size_t stream_window_size)
+void args_add_common(struct args *args, size_t message_size_max, size_t metadata_size_max,
+                     size_t stream_window_size)
 {
     args_add(args, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, message_size_max);
     args_add(args, GRPC_ARG_MAX_METADATA_SIZE, metadata_size_max);

@@ -19,6 +19,7 @@ void args_add(struct args *args, const char *key, size_t value);
 void args_add_text(struct args *args, const char *key, const char *text);
 
 /* What servers and channels have in common. A window of 0 is gRPC's own. */
-void args_add_common(struct args *args, size_t message_size_max, size_t metadata_size_max, size_t stream_window_size);
+void args_add_common(struct args *args, size_t message_size_max, size_t metadata_size_max,
+                     size_t stream_window_size);
 
 #endif

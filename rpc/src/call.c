@@ -41,7 +41,8 @@ static void call_delete(struct crpc_call *call)
     free(call);
 }
 
-/* Gives back all that is gRPC's: the call may outlive its loop from here on. call->lock held, or nobody else there. */
+/* Gives back all that is gRPC's: the call may outlive its loop from here on. call->lock held, or
+ * nobody else there. */
 static grpc_call *core_release(struct crpc_call *call)
 {
     assert(call->incoming == NULL);
@@ -112,7 +113,8 @@ void call_tag_expect(struct crpc_call *call)
 
 void call_batch(struct crpc_call *call, const grpc_op *ops, size_t count, struct tag *tag)
 {
-    grpc_call *core = call->core; /* once the batch is started, its end may come before this returns */
+    /* once the batch is started, its end may come before this returns */
+    grpc_call *core = call->core;
     TAG_HAND_OVER(tag);
     grpc_call_error error = grpc_call_start_batch(core, ops, count, tag, NULL);
     assert(error == GRPC_CALL_OK);

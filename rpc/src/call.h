@@ -2,13 +2,16 @@
  *
  * One RPC, either side. How its parts may be touched:
  *
- *  - Everything of a call completes on one poller (loop.h), so callbacks and *_done functions never overlap.
- *  - Fields under `lock` are read and written with it held. gRPC wants the sends of a call one after the other, and
- *    its receives as well: is_sending and is_reading see to that, so batches are started without the lock.
- *  - Before a batch is started tag_count goes up, and down when its tag is in. is_over says that no batch may be
- *    started any more; when it is set and tag_count is 0 the call has ended.
- *  - Two counts: `users` is what crpc_call_ref and crpc_call_unref move; a server call whose last user goes
- *    unfinished ends with INTERNAL. `refs` counts those and the library's own until on_end has returned; it frees.
+ *  - Everything of a call completes on one poller (loop.h), so callbacks and *_done functions never
+ * overlap.
+ *  - Fields under `lock` are read and written with it held. gRPC wants the sends of a call one
+ * after the other, and its receives as well: is_sending and is_reading see to that, so batches are
+ * started without the lock.
+ *  - Before a batch is started tag_count goes up, and down when its tag is in. is_over says that no
+ * batch may be started any more; when it is set and tag_count is 0 the call has ended.
+ *  - Two counts: `users` is what crpc_call_ref and crpc_call_unref move; a server call whose last
+ * user goes unfinished ends with INTERNAL. `refs` counts those and the library's own until on_end
+ * has returned; it frees.
  */
 #ifndef CRPC_CALL_H
 #define CRPC_CALL_H
@@ -23,12 +26,13 @@ struct method_entry;
 
 struct crpc_call {
     atomic_uint refs, users;
-    struct crpc_server *server;   /* exactly one of these two until the call has ended */
+    struct crpc_server *server; /* exactly one of these two until the call has ended */
     struct crpc_channel *channel;
     struct crpc_call *next, *prev; /* the channel's list, under its lock */
     bool is_server;
-    bool is_handler_ref_held;     /* poller only: the reference that a handler is called with */
-    bool is_stream;               /* messages are sent one by one; else a server's reply goes with the status */
+    bool is_handler_ref_held; /* poller only: the reference that a handler is called with */
+    /* messages are sent one by one; else a server's reply goes with the status */
+    bool is_stream;
     const struct method_entry *method; /* server, until the end; NULL for an unknown one */
     const ProtobufCMessageDescriptor *send_type, *receive_type;
     gpr_timespec deadline;
@@ -51,17 +55,21 @@ struct crpc_call {
     struct metadata_out headers_out, trailers_out;
     struct metadata_in headers_in, trailers_in;
     grpc_metadata_array headers_array, trailers_array; /* client: what gRPC writes into */
-    grpc_byte_buffer *incoming;                       /* what RECV_MESSAGE writes into */
-    grpc_slice message; /* poller only: the message being delivered; a unary call's reply, until on_end */
+    grpc_byte_buffer *incoming;                        /* what RECV_MESSAGE writes into */
+    /* poller only: the message being delivered; a unary call's reply, until on_end */
+    grpc_slice message;
     bool has_message;
-    int is_cancelled;                                 /* what RECV_CLOSE_ON_SERVER writes into */
-    bool is_status_sent;                              /* server, poller only */
-    grpc_status_code code;                            /* sent by the server, received by the client */
-    grpc_slice text;                                  /* the same */
-    grpc_slice reply;                                 /* server: a last message to go with the status */
+    int is_cancelled;    /* what RECV_CLOSE_ON_SERVER writes into */
+    bool is_status_sent; /* server, poller only */
+    /* sent by the server, received by the client */
+    grpc_status_code code;
+    grpc_slice text; /* the same */
+    /* server: a last message to go with the status */
+    grpc_slice reply;
     bool has_reply;
     char *text_in; /* client: NUL-terminated */
-    void (*on_request_read)(struct crpc_call *call); /* server: takes the one request of a unary call */
+    /* server: takes the one request of a unary call */
+    void (*on_request_read)(struct crpc_call *call);
     char path[];
 };
 
@@ -92,7 +100,8 @@ void call_send_init(struct crpc_call *call);
 int call_send_reserve(struct crpc_call *call);
 void call_send_slice(struct crpc_call *call, grpc_slice slice);
 
-/* Server: puts SEND_INITIAL_METADATA into ops[0] if it has not been sent. Returns how many ops that made. */
+/* Server: puts SEND_INITIAL_METADATA into ops[0] if it has not been sent. Returns how many ops that
+ * made. */
 size_t call_headers_op(struct crpc_call *call, grpc_op *ops);
 
 /* Sends the status or the half-close; its tag was counted. */
@@ -112,7 +121,8 @@ void call_peer_load(struct crpc_call *call);
 void call_status(struct crpc_call *call, struct crpc_status *out);
 
 /* The encoded size of a message. Errors: CRPC_EINVAL when it is not of this type, CRPC_ETOOBIG. */
-int message_measure(size_t *size_out, const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type);
+int message_measure(size_t *size_out, const ProtobufCMessage *message,
+                    const ProtobufCMessageDescriptor *type);
 /* Encodes it into memory of gRPC's, which is sent without a copy. */
 grpc_slice message_encode(const ProtobufCMessage *message, size_t size);
 /* A copy of encoded bytes. Errors: CRPC_EINVAL, CRPC_ETOOBIG. */

@@ -10,13 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static int metadata_add_locked(struct crpc_call *call, struct metadata_out *list, const struct crpc_metadata *entry,
-                               const bool *is_too_late)
+static int metadata_add_locked(struct crpc_call *call, struct metadata_out *list,
+                               const struct crpc_metadata *entry, const bool *is_too_late)
 {
     if (!call->is_server || entry == NULL)
         return CRPC_EINVAL;
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_closing || *is_too_late ? CRPC_ECLOSED : metadata_add(list, entry);
+    int result = call->is_over || call->is_closing || *is_too_late ? CRPC_ECLOSED
+                                                                   : metadata_add(list, entry);
     pthread_mutex_unlock(&call->lock);
     return result;
 }
@@ -70,8 +71,8 @@ static void close_done(struct tag *tag, bool is_ok)
     call_tag_done(call);
 }
 
-/* Marks the send side as closing; *is_now says that nothing is under way that it would have to wait for.
- * call->lock held. */
+/* Marks the send side as closing; *is_now says that nothing is under way that it would have to wait
+ * for. call->lock held. */
 static int close_reserve(struct crpc_call *call, bool *is_now)
 {
     if (call->is_over || call->is_closing)
@@ -87,7 +88,8 @@ static int close_reserve(struct crpc_call *call, bool *is_now)
 static int status_set(struct crpc_call *call, const struct crpc_status *status)
 {
     if (status->details.size > 0) {
-        int result = metadata_add_reserved(&call->trailers_out, STATUS_DETAILS_KEY, status->details);
+        int result =
+            metadata_add_reserved(&call->trailers_out, STATUS_DETAILS_KEY, status->details);
         if (result != 0)
             return result;
     }
@@ -101,7 +103,8 @@ int crpc_call_finish(struct crpc_call *call, const struct crpc_status *status)
 {
     bool is_now = false;
 
-    if (!call->is_server || status == NULL || (int)status->code < CRPC_OK || status->code > CRPC_UNAUTHENTICATED ||
+    if (!call->is_server || status == NULL || (int)status->code < CRPC_OK ||
+        status->code > CRPC_UNAUTHENTICATED ||
         (status->details.data == NULL && status->details.size > 0))
         return CRPC_EINVAL;
     pthread_mutex_lock(&call->lock);

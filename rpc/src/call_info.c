@@ -21,7 +21,8 @@ bool crpc_call_metadata(struct crpc_call *call, size_t i, struct crpc_metadata *
     return is_there;
 }
 
-static bool get_locked(struct crpc_call *call, const struct metadata_in *list, const char *key, struct crpc_bytes *out)
+static bool get_locked(struct crpc_call *call, const struct metadata_in *list, const char *key,
+                       struct crpc_bytes *out)
 {
     pthread_mutex_lock(&call->lock);
     bool is_there = metadata_in_get(list, key, out);

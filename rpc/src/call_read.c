@@ -48,7 +48,9 @@ void call_message_clear(struct crpc_call *call)
 int crpc_call_read(struct crpc_call *call)
 {
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_read_out ? CRPC_ECLOSED : call->is_reading ? CRPC_EBUSY : 0;
+    int result = call->is_over || call->is_read_out ? CRPC_ECLOSED
+                 : call->is_reading                 ? CRPC_EBUSY
+                                                    : 0;
     if (result == 0) {
         call->is_reading = true;
         call_tag_expect(call);

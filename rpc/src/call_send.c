@@ -10,7 +10,8 @@
 /* What protobuf itself allows a message to have. */
 #define MESSAGE_SIZE_MAX INT32_MAX
 
-int message_measure(size_t *size_out, const ProtobufCMessage *message, const ProtobufCMessageDescriptor *type)
+int message_measure(size_t *size_out, const ProtobufCMessage *message,
+                    const ProtobufCMessageDescriptor *type)
 {
     if (message == NULL || message->descriptor != type)
         return CRPC_EINVAL;
@@ -43,7 +44,9 @@ int message_copy(grpc_slice *out, struct crpc_bytes bytes)
 int call_send_reserve(struct crpc_call *call)
 {
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_closing ? CRPC_ECLOSED : call->is_sending ? CRPC_EBUSY : 0;
+    int result = call->is_over || call->is_closing ? CRPC_ECLOSED
+                 : call->is_sending                ? CRPC_EBUSY
+                                                   : 0;
     if (result == 0 && !call->is_stream)
         result = CRPC_EINVAL;
     if (result == 0) {

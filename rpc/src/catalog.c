@@ -14,7 +14,8 @@ static int file_add(struct catalog *catalog, ProtobufCBinaryData data)
 {
     ProtobufCMessage *message;
     struct crpc_bytes bytes = {data.data, data.len};
-    int result = crpc_message_decode(&message, &crpc__descriptor__file__descriptor, bytes, SET_MEMORY_MAX);
+    int result =
+        crpc_message_decode(&message, &crpc__descriptor__file__descriptor, bytes, SET_MEMORY_MAX);
     if (result != 0)
         return result;
     Crpc__Descriptor__File *file = (Crpc__Descriptor__File *)message;
@@ -35,11 +36,13 @@ static int file_add(struct catalog *catalog, ProtobufCBinaryData data)
 int catalog_add(struct catalog *catalog, struct crpc_bytes bytes)
 {
     ProtobufCMessage *message;
-    Crpc__Descriptor__FileSet **sets = realloc(catalog->sets, (catalog->set_count + 1) * sizeof(*sets));
+    Crpc__Descriptor__FileSet **sets =
+        realloc(catalog->sets, (catalog->set_count + 1) * sizeof(*sets));
     if (sets == NULL)
         return CRPC_ENOMEM;
     catalog->sets = sets;
-    int result = crpc_message_decode(&message, &crpc__descriptor__file_set__descriptor, bytes, SET_MEMORY_MAX);
+    int result = crpc_message_decode(&message, &crpc__descriptor__file_set__descriptor, bytes,
+                                     SET_MEMORY_MAX);
     if (result != 0)
         return result;
     Crpc__Descriptor__FileSet *set = (Crpc__Descriptor__FileSet *)message;
@@ -62,14 +65,14 @@ void catalog_clear(struct catalog *catalog)
 
 const struct catalog_file *catalog_file_named(const struct catalog *catalog, const char *name)
 {
-    for (size_t i = 0; i < catalog->count; i++) {
+    for (size_t i = 0; i < catalog->count; i++)
         if (strcmp(catalog->files[i].file->name, name) == 0)
             return &catalog->files[i];
-    }
     return NULL;
 }
 
-/* What is left of a dotted name after its first part, or NULL when it does not begin with it. "" is all of it. */
+/* What is left of a dotted name after its first part, or NULL when it does not begin with it. "" is
+ * all of it. */
 static const char *name_rest(const char *name, const char *part)
 {
     size_t size = strlen(part);
@@ -82,10 +85,9 @@ static const char *name_rest(const char *name, const char *part)
 
 static bool enums_define(Crpc__Descriptor__Enum **enums, size_t count, const char *name)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (strcmp(enums[i]->name, name) == 0)
             return true;
-    }
     return false;
 }
 
@@ -96,19 +98,20 @@ static bool messages_define(Crpc__Descriptor__Message **messages, size_t count, 
         const char *rest = name_rest(name, messages[i]->name);
         if (rest == NULL)
             continue;
-        if (rest[0] == '\0' || messages_define(messages[i]->nested_type, messages[i]->n_nested_type, rest) ||
+        if (rest[0] == '\0' ||
+            messages_define(messages[i]->nested_type, messages[i]->n_nested_type, rest) ||
             enums_define(messages[i]->enum_type, messages[i]->n_enum_type, rest))
             return true;
     }
     return false;
 }
 
-static const Crpc__Descriptor__Method *method_find(const Crpc__Descriptor__Service *service, const char *name)
+static const Crpc__Descriptor__Method *method_find(const Crpc__Descriptor__Service *service,
+                                                   const char *name)
 {
-    for (size_t i = 0; i < service->n_method; i++) {
+    for (size_t i = 0; i < service->n_method; i++)
         if (strcmp(service->method[i]->name, name) == 0)
             return service->method[i];
-    }
     return NULL;
 }
 
@@ -142,21 +145,21 @@ const struct catalog_file *catalog_file_defining(const struct catalog *catalog, 
     return NULL;
 }
 
-static const Crpc__Descriptor__Method *method_in_catalog(const struct catalog *catalog, const char *service,
-                                                         const char *method)
+static const Crpc__Descriptor__Method *method_in_catalog(const struct catalog *catalog,
+                                                         const char *service, const char *method)
 {
     for (size_t i = 0; i < catalog->count; i++) {
         const Crpc__Descriptor__File *file = catalog->files[i].file;
         const char *name = name_in_package(file, service);
-        for (size_t k = 0; name != NULL && k < file->n_service; k++) {
+        for (size_t k = 0; name != NULL && k < file->n_service; k++)
             if (strcmp(file->service[k]->name, name) == 0)
                 return method_find(file->service[k], method);
-        }
     }
     return NULL;
 }
 
-bool catalog_kind(enum crpc_kind *out, const struct catalog *catalog, const char *service, const char *method)
+bool catalog_kind(enum crpc_kind *out, const struct catalog *catalog, const char *service,
+                  const char *method)
 {
     const Crpc__Descriptor__Method *found = method_in_catalog(catalog, service, method);
     if (found == NULL)

@@ -21,7 +21,8 @@ struct catalog {
     size_t set_count;
 };
 
-/* Adds the files of a set; those known by name already are skipped. Errors: CRPC_EDECODE, CRPC_ENOMEM. */
+/* Adds the files of a set; those known by name already are skipped. Errors: CRPC_EDECODE,
+ * CRPC_ENOMEM. */
 int catalog_add(struct catalog *catalog, struct crpc_bytes set);
 void catalog_clear(struct catalog *catalog);
 
@@ -30,6 +31,7 @@ const struct catalog_file *catalog_file_named(const struct catalog *catalog, con
 const struct catalog_file *catalog_file_defining(const struct catalog *catalog, const char *symbol);
 
 /* Finds the kind of a method; false when no set knows it. */
-bool catalog_kind(enum crpc_kind *out, const struct catalog *catalog, const char *service, const char *method);
+bool catalog_kind(enum crpc_kind *out, const struct catalog *catalog, const char *service,
+                  const char *method);
 
 #endif

@@ -21,21 +21,25 @@
 #define RECONNECT_MS_DEFAULT 250
 
 static grpc_channel *core_new(const char *target, grpc_channel_credentials *credentials,
-                              const struct crpc_channel_options *options, const struct crpc_tls *tls)
+                              const struct crpc_channel_options *options,
+                              const struct crpc_tls *tls)
 {
     struct args args = {.count = 0};
-    uint32_t reconnect_ms = options->reconnect_ms > 0 ? options->reconnect_ms : RECONNECT_MS_DEFAULT;
+    uint32_t reconnect_ms =
+        options->reconnect_ms > 0 ? options->reconnect_ms : RECONNECT_MS_DEFAULT;
     uint32_t first_ms = reconnect_ms < RECONNECT_MS_MIN ? reconnect_ms : RECONNECT_MS_MIN;
 
-    args_add_common(&args, options->message_size_max > 0 ? options->message_size_max : MESSAGE_SIZE_DEFAULT,
-                    METADATA_SIZE_MAX, options->stream_window_size);
+    args_add_common(
+        &args, options->message_size_max > 0 ? options->message_size_max : MESSAGE_SIZE_DEFAULT,
+        METADATA_SIZE_MAX, options->stream_window_size);
     args_add(&args, GRPC_ARG_ENABLE_RETRIES, 0); /* a fifth of the CPU time (measured) */
     args_add(&args, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_ms);
-    /* In spite of its name this is how long an attempt may take: a TLS handshake with a busy or distant server takes
-     * a while. The pauses after a refusal are those above and below. */
+    /* In spite of its name this is how long an attempt may take: a TLS handshake with a busy or
+     * distant server takes a while. The pauses after a refusal are those above and below. */
     args_add(&args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS);
     args_add(&args, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, reconnect_ms);
-    args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS, (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
+    args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS,
+             (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
     args_add(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
              (size_t)interval_ms(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS_DEFAULT));
     if (options->own_connection)

@@ -26,9 +26,10 @@ struct call_recipe {
     void *ctx;
 };
 
-/* Starts a unary call, everything in one batch; on_end comes when all is over and the reply is in call->message.
- * *out, if wanted, is set before a callback can come. */
-int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe, const ProtobufCMessage *request);
+/* Starts a unary call, everything in one batch; on_end comes when all is over and the reply is in
+ * call->message. *out, if wanted, is set before a callback can come. */
+int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe,
+                       const ProtobufCMessage *request);
 
 /* Adds a call to its channel. Errors: CRPC_ECLOSED. */
 int channel_call_add(struct crpc_channel *channel, struct crpc_call *call);

@@ -15,7 +15,8 @@ static gpr_timespec deadline_of(const struct crpc_call_options *options)
 {
     if (options->timeout_ms <= 0)
         return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(options->timeout_ms, GPR_TIMESPAN));
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                        gpr_time_from_millis(options->timeout_ms, GPR_TIMESPAN));
 }
 
 static int options_read(struct crpc_call_options *out, const struct crpc_call_options *given)
@@ -38,12 +39,14 @@ static void core_create(struct crpc_call *call, const struct call_recipe *recipe
 {
     struct crpc_channel *channel = recipe->channel;
     grpc_slice path = grpc_slice_from_copied_string(call->path);
-    call->core = grpc_channel_create_call(channel->core, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                          loop_next_queue(channel->loop), path, NULL, call->deadline, NULL);
+    call->core =
+        grpc_channel_create_call(channel->core, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                 loop_next_queue(channel->loop), path, NULL, call->deadline, NULL);
     grpc_slice_unref(path);
 }
 
-static struct crpc_call *call_alloc(const struct call_recipe *recipe, const ProtobufCMethodDescriptor *method)
+static struct crpc_call *call_alloc(const struct call_recipe *recipe,
+                                    const ProtobufCMethodDescriptor *method)
 {
     char *path = method_path(recipe->service, method);
     struct crpc_call *call = path != NULL ? call_new(path, strlen(path)) : NULL;
@@ -59,7 +62,8 @@ static struct crpc_call *call_alloc(const struct call_recipe *recipe, const Prot
     return call;
 }
 
-/* A call that is not started, counted in its channel. Errors: CRPC_EINVAL, CRPC_ENOMEM, CRPC_ECLOSED. */
+/* A call that is not started, counted in its channel. Errors: CRPC_EINVAL, CRPC_ENOMEM,
+ * CRPC_ECLOSED. */
 static int call_make(struct crpc_call **out, uint32_t *flags_out, const struct call_recipe *recipe)
 {
     struct crpc_call_options options;
@@ -85,9 +89,9 @@ static int call_make(struct crpc_call **out, uint32_t *flags_out, const struct c
         return result;
     }
     *out = call;
-    *flags_out = options.wait_for_ready
-                     ? GRPC_INITIAL_METADATA_WAIT_FOR_READY | GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET
-                     : 0;
+    *flags_out = options.wait_for_ready ? GRPC_INITIAL_METADATA_WAIT_FOR_READY |
+                                              GRPC_INITIAL_METADATA_WAIT_FOR_READY_EXPLICITLY_SET
+                                        : 0;
     return 0;
 }
 
@@ -164,12 +168,14 @@ static void start_prepare(struct crpc_call **out, struct crpc_call *call, unsign
     pthread_mutex_unlock(&call->lock);
 }
 
-int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                   const char *method, const struct crpc_call_options *options, const struct crpc_call_events *events,
+int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel,
+                   const ProtobufCServiceDescriptor *service, const char *method,
+                   const struct crpc_call_options *options, const struct crpc_call_events *events,
                    void *ctx)
 {
     static const struct crpc_call_events no_events = {.on_end = NULL};
-    struct call_recipe recipe = {channel, service, method, options, events != NULL ? *events : no_events, ctx};
+    struct call_recipe recipe = {
+        channel, service, method, options, events != NULL ? *events : no_events, ctx};
     struct crpc_call *call;
     grpc_op ops[2];
     uint32_t flags;
@@ -230,7 +236,8 @@ static void unary_batch(struct crpc_call *call, uint32_t flags, grpc_slice reque
     grpc_byte_buffer_destroy(buffer);
 }
 
-int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe, const ProtobufCMessage *request)
+int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe,
+                       const ProtobufCMessage *request)
 {
     struct crpc_call *call;
     uint32_t flags;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Decoding of bytes that nobody vouches for. protobuf-c limits neither the memory nor the depth of what it decodes
- * (80 times the bytes, a stack frame of 1 kB a level), and it looks at no text. So the bytes are walked first, for the
- * depth and the text, and its memory has a limit.
+ * Decoding of bytes that nobody vouches for. protobuf-c limits neither the memory nor the depth of
+ * what it decodes (80 times the bytes, a stack frame of 1 kB a level), and it looks at no text. So
+ * the bytes are walked first, for the depth and the text, and its memory has a limit.
  */
 #include <assert.h>
 #include <crpc/crpc.h>
@@ -17,14 +17,19 @@
 #define DEPTH_MAX 64 /* messages inside each other */
 #define FIELD_NUMBER_MAX ((1u << 29) - 1)
 
-/* -- Text ------------------------------------------------------------------------------------- */
+/* -- Text -------------------------------------------------------------------------------------- */
 
-/* The length of the UTF-8 character that begins at text, 0 when there is none (RFC 3629: no overlong forms, no
- * surrogates). NUL counts as none: a C string would end there, and hide the rest from every later check. */
+/* The length of the UTF-8 character that begins at text, 0 when there is none (RFC 3629: no
+ * overlong forms, no surrogates). NUL counts as none: a C string would end there, and hide the rest
+ * from every later check. */
 static size_t character_length(const uint8_t *text, size_t size)
 {
     static const uint32_t smallest[5] = {0, 1, 0x80, 0x800, 0x10000};
-    size_t length = text[0] < 0x80 ? 1 : text[0] >> 5 == 6 ? 2 : text[0] >> 4 == 14 ? 3 : text[0] >> 3 == 30 ? 4 : 0;
+    size_t length = text[0] < 0x80       ? 1
+                    : text[0] >> 5 == 6  ? 2
+                    : text[0] >> 4 == 14 ? 3
+                    : text[0] >> 3 == 30 ? 4
+                                         : 0;
     if (length == 0 || length > size)
         return 0;
     uint32_t point = length == 1 ? text[0] : text[0] & (0xffu >> (length + 1));
@@ -50,7 +55,7 @@ static bool is_text(const uint8_t *text, size_t size)
     return true;
 }
 
-/* -- The walk --------------------------------------------------------------------------------- */
+/* -- The walk ---------------------------------------------------------------------------------- */
 
 struct wire {
     const uint8_t *at;
@@ -116,7 +121,8 @@ static bool take_field(struct wire *wire, const ProtobufCMessageDescriptor *type
     if (!skip(wire, number))
         return false;
     value.end = wire->at;
-    return is_value_good(value, protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3)), depth);
+    return is_value_good(value, protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3)),
+                         depth);
 }
 
 static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *type, int depth)
@@ -129,10 +135,11 @@ static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *typ
     return true;
 }
 
-/* -- Memory ----------------------------------------------------------------------------------- */
+/* -- Memory ------------------------------------------------------------------------------------ */
 
-/* A message and all that it points to lie in chunks, one after the other, so that a message of a thousand records costs a few
- * allocations and not thousands. The message begins the first chunk: from there it is freed. */
+/* A message and all that it points to lie in chunks, one after the other, so that a message of a
+ * thousand records costs a few allocations and not thousands. The message begins the first chunk:
+ * from there it is freed. */
 struct chunk {
     struct chunk *next; /* an older one; of the first: the newest */
     size_t used;
@@ -208,8 +215,8 @@ static void chunk_free(void *ctx, void *data)
     (void)ctx, (void)data; /* with all the others */
 }
 
-int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type, struct crpc_bytes bytes,
-                        size_t memory_max)
+int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
+                        struct crpc_bytes bytes, size_t memory_max)
 {
     static const uint8_t nothing;
     if (type == NULL || (bytes.data == NULL && bytes.size > 0))
@@ -231,7 +238,8 @@ int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor
         free_chunks(memory.first);
         return memory.was_short ? CRPC_ENOMEM : CRPC_EDECODE;
     }
-    assert((uint8_t *)message == memory.first->data); /* protobuf-c makes the message before what it points to */
+    /* protobuf-c makes the message before what it points to */
+    assert((uint8_t *)message == memory.first->data);
     *out = message;
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How much room a message needs at most. protobuf-c's own count is exact, and takes as long as the packing itself: it looks at
- * every value. Here a number counts as its longest encoding, so only lengths are looked at.
+ * How much room a message needs at most. protobuf-c's own count is exact, and takes as long as the
+ * packing itself: it looks at every value. Here a number counts as its longest encoding, so only
+ * lengths are looked at.
  */
 #include <crpc/crpc.h>
 #include <stdbool.h>
@@ -10,14 +11,15 @@
 #define TAG_MAX 5u
 #define VARINT_MAX 10u
 
-/* The longest encoding of a number, by its type: an int32 and an enum below zero are as long as an int64. 0: it has a length. */
+/* The longest encoding of a number, by its type: an int32 and an enum below zero are as long as an
+ * int64. 0: it has a length. */
 static const uint8_t number_max[] = {
-    [PROTOBUF_C_TYPE_INT32] = 10,   [PROTOBUF_C_TYPE_SINT32] = 5,  [PROTOBUF_C_TYPE_SFIXED32] = 4,
-    [PROTOBUF_C_TYPE_INT64] = 10,   [PROTOBUF_C_TYPE_SINT64] = 10, [PROTOBUF_C_TYPE_SFIXED64] = 8,
-    [PROTOBUF_C_TYPE_UINT32] = 5,   [PROTOBUF_C_TYPE_FIXED32] = 4, [PROTOBUF_C_TYPE_UINT64] = 10,
-    [PROTOBUF_C_TYPE_FIXED64] = 8,  [PROTOBUF_C_TYPE_FLOAT] = 4,   [PROTOBUF_C_TYPE_DOUBLE] = 8,
-    [PROTOBUF_C_TYPE_BOOL] = 1,     [PROTOBUF_C_TYPE_ENUM] = 10,   [PROTOBUF_C_TYPE_STRING] = 0,
-    [PROTOBUF_C_TYPE_BYTES] = 0,    [PROTOBUF_C_TYPE_MESSAGE] = 0,
+    [PROTOBUF_C_TYPE_INT32] = 10,  [PROTOBUF_C_TYPE_SINT32] = 5,  [PROTOBUF_C_TYPE_SFIXED32] = 4,
+    [PROTOBUF_C_TYPE_INT64] = 10,  [PROTOBUF_C_TYPE_SINT64] = 10, [PROTOBUF_C_TYPE_SFIXED64] = 8,
+    [PROTOBUF_C_TYPE_UINT32] = 5,  [PROTOBUF_C_TYPE_FIXED32] = 4, [PROTOBUF_C_TYPE_UINT64] = 10,
+    [PROTOBUF_C_TYPE_FIXED64] = 8, [PROTOBUF_C_TYPE_FLOAT] = 4,   [PROTOBUF_C_TYPE_DOUBLE] = 8,
+    [PROTOBUF_C_TYPE_BOOL] = 1,    [PROTOBUF_C_TYPE_ENUM] = 10,   [PROTOBUF_C_TYPE_STRING] = 0,
+    [PROTOBUF_C_TYPE_BYTES] = 0,   [PROTOBUF_C_TYPE_MESSAGE] = 0,
 };
 
 static size_t tag_max(const ProtobufCFieldDescriptor *field)
@@ -33,7 +35,8 @@ static size_t value_max(ProtobufCType type, const void *at)
     const void *value = *(const void *const *)at;
     if (value == NULL)
         return VARINT_MAX;
-    return VARINT_MAX + (type == PROTOBUF_C_TYPE_STRING ? strlen(value) : crpc_message_size_max(value));
+    return VARINT_MAX +
+           (type == PROTOBUF_C_TYPE_STRING ? strlen(value) : crpc_message_size_max(value));
 }
 
 static size_t element_size(ProtobufCType type)
@@ -41,7 +44,8 @@ static size_t element_size(ProtobufCType type)
     return type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData) : sizeof(void *);
 }
 
-/* `at` is the array. Of numbers, packed or not: the one tag and length of those that are packed are in it, too. */
+/* `at` is the array. Of numbers, packed or not: the one tag and length of those that are packed are
+ * in it, too. */
 static size_t array_max(const ProtobufCFieldDescriptor *field, const char *at, size_t count)
 {
     size_t number = number_max[field->type];
@@ -62,7 +66,8 @@ static size_t field_max(const ProtobufCFieldDescriptor *field, const char *messa
         size_t count = *(const size_t *)(const void *)quantifier;
         return count > 0 ? array_max(field, *(char *const *)(const void *)at, count) : 0;
     }
-    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 && *(const uint32_t *)(const void *)quantifier != field->id)
+    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
+        *(const uint32_t *)(const void *)quantifier != field->id)
         return 0; /* the place is another field's */
     size_t number = number_max[field->type];
     return tag_max(field) + (number > 0 ? number : value_max(field->type, at));
@@ -78,9 +83,11 @@ size_t crpc_message_size_max(const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     size_t size = 0;
-    for (unsigned i = 0; i < type->n_fields; i++) { /* most are plain numbers: nothing of them is looked at */
+    /* most are plain numbers: nothing of them is looked at */
+    for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        size += is_plain_number(field) ? tag_max(field) + number_max[field->type] : field_max(field, (const char *)message);
+        size += is_plain_number(field) ? tag_max(field) + number_max[field->type]
+                                       : field_max(field, (const char *)message);
     }
     for (unsigned i = 0; i < message->n_unknown_fields; i++)
         size += TAG_MAX + message->unknown_fields[i].len;

@@ -20,8 +20,8 @@ const char *crpc_strerror(int error)
     switch (error) {
     case 0:
         return "success";
-#define ERROR_TEXT(name, value, text)                                                                                  \
-    case value:                                                                                                        \
+#define ERROR_TEXT(name, value, text)                                                              \
+    case value:                                                                                    \
         return text;
         CRPC_ERROR_MAP(ERROR_TEXT)
 #undef ERROR_TEXT
@@ -33,8 +33,8 @@ const char *crpc_strerror(int error)
 const char *crpc_code_name(int code)
 {
     switch (code) {
-#define CODE_TEXT(name, value, text)                                                                                   \
-    case value:                                                                                                        \
+#define CODE_TEXT(name, value, text)                                                               \
+    case value:                                                                                    \
         return text;
         CRPC_CODE_MAP(CODE_TEXT)
 #undef CODE_TEXT
@@ -140,7 +140,8 @@ void condition_init(pthread_cond_t *condition)
     pthread_condattr_destroy(&attributes);
 }
 
-bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *deadline)
+bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock,
+                          const struct timespec *deadline)
 {
     return pthread_cond_timedwait(condition, lock, deadline) != ETIMEDOUT;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The health service, over the public API. A watcher has one message under way at most; what changes meanwhile is
- * sent when it is out, the newest state only.
+ * The health service, over the public API. A watcher has one message under way at most; what
+ * changes meanwhile is sent when it is out, the newest state only.
  */
 #include "health.h"
 
@@ -42,10 +42,9 @@ struct health {
 
 static struct service_state *service_find(const struct health *health, const char *name)
 {
-    for (size_t i = 0; i < health->service_count; i++) {
+    for (size_t i = 0; i < health->service_count; i++)
         if (strcmp(health->services[i].name, name) == 0)
             return &health->services[i];
-    }
     return NULL;
 }
 
@@ -104,8 +103,10 @@ static void on_watch_end(struct crpc_call *call, const struct crpc_status *statu
 
 static void on_watch(struct crpc_call *call, const ProtobufCMessage *message, void *ctx)
 {
-    static const struct crpc_call_events events = {.on_sent = on_watch_sent, .on_end = on_watch_end};
-    const Grpc__Health__V1__HealthCheckRequest *request = (const Grpc__Health__V1__HealthCheckRequest *)message;
+    static const struct crpc_call_events events = {.on_sent = on_watch_sent,
+                                                   .on_end = on_watch_end};
+    const Grpc__Health__V1__HealthCheckRequest *request =
+        (const Grpc__Health__V1__HealthCheckRequest *)message;
     struct health *health = ctx;
     size_t size = strlen(request->service) + 1;
     struct watcher *watcher = calloc(1, sizeof *watcher + size);
@@ -132,7 +133,8 @@ static void on_watch(struct crpc_call *call, const ProtobufCMessage *message, vo
 static void on_check(struct crpc_call *call, const ProtobufCMessage *message, void *ctx)
 {
     Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-    const Grpc__Health__V1__HealthCheckRequest *request = (const Grpc__Health__V1__HealthCheckRequest *)message;
+    const Grpc__Health__V1__HealthCheckRequest *request =
+        (const Grpc__Health__V1__HealthCheckRequest *)message;
     struct health *health = ctx;
 
     pthread_mutex_lock(&health->lock);
@@ -180,7 +182,8 @@ void health_free(struct health *health)
 
 static int service_add(struct health *health, const char *name, bool is_serving)
 {
-    struct service_state *services = realloc(health->services, (health->service_count + 1) * sizeof *services);
+    struct service_state *services =
+        realloc(health->services, (health->service_count + 1) * sizeof *services);
     if (services == NULL)
         return CRPC_ENOMEM;
     health->services = services;

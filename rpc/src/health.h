@@ -13,7 +13,8 @@ struct health;
 int health_new(struct health **out, struct crpc_server *server);
 void health_free(struct health *health);
 
-/* Names the state of a service and tells those who watch it. Errors: CRPC_ENOMEM, CRPC_ECLOSED while stopping. */
+/* Names the state of a service and tells those who watch it. Errors: CRPC_ENOMEM, CRPC_ECLOSED
+ * while stopping. */
 int health_set(struct health *health, const char *service, bool is_serving);
 
 /* Everything stops serving; watchers are told, and their calls end. */

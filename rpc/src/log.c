@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The gRPC library's log, rate-limited: a port scan makes it write a line a connection. The hook is one for the
- * process and belongs to the first loop; it must be in place before grpc_init.
+ * The gRPC library's log, rate-limited: a port scan makes it write a line a connection. The hook is
+ * one for the process and belongs to the first loop; it must be in place before grpc_init.
  */
 #include "loop.h"
 

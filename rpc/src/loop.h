@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pollers and tags. Each poller has a completion queue of its own, and everything of one call completes on one
- * queue: that is what keeps the callbacks of a call from overlapping, with any number of pollers and without a lock.
+ * Pollers and tags. Each poller has a completion queue of its own, and everything of one call
+ * completes on one queue: that is what keeps the callbacks of a call from overlapping, with any
+ * number of pollers and without a lock.
  */
 #ifndef CRPC_LOOP_H
 #define CRPC_LOOP_H
@@ -16,8 +17,8 @@ struct tag {
     void (*done)(struct tag *tag, bool is_ok);
 };
 
-/* What a thread wrote before it handed a tag to gRPC, the poller that gets it back sees: gRPC's own locks see to it. ThreadSanitizer does
- * not see into that library and has to be told. */
+/* What a thread wrote before it handed a tag to gRPC, the poller that gets it back sees: gRPC's own
+ * locks see to it. ThreadSanitizer does not see into that library and has to be told. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
@@ -29,7 +30,7 @@ void __tsan_release(void *address);
 #endif
 
 /* The object a tag is embedded in. */
-#define TAG_OWNER(tag, type, member) ((type *)(void *)((char *)(tag) - offsetof(type, member)))
+#define TAG_OWNER(tag, type, member) ((type *)(void *)((char *)(tag)-offsetof(type, member)))
 
 struct poller {
     grpc_completion_queue *queue;

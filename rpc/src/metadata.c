@@ -15,7 +15,8 @@ static bool entry_is_legal(grpc_slice key, grpc_slice value)
 {
     if (GRPC_SLICE_LENGTH(key) > KEY_SIZE_MAX || GRPC_SLICE_LENGTH(value) > VALUE_SIZE_MAX)
         return false;
-    return grpc_header_key_is_legal(key) && (grpc_is_binary_header(key) || grpc_header_nonbin_value_is_legal(value));
+    return grpc_header_key_is_legal(key) &&
+           (grpc_is_binary_header(key) || grpc_header_nonbin_value_is_legal(value));
 }
 
 static int list_reserve(struct metadata_out *list)
@@ -82,7 +83,8 @@ void metadata_in_copy(struct metadata_in *to, const grpc_metadata_array *from)
 {
     size_t size = from->count * sizeof *to->entries;
     for (size_t i = 0; i < from->count; i++)
-        size += GRPC_SLICE_LENGTH(from->metadata[i].key) + GRPC_SLICE_LENGTH(from->metadata[i].value) + 2;
+        size += GRPC_SLICE_LENGTH(from->metadata[i].key) +
+                GRPC_SLICE_LENGTH(from->metadata[i].value) + 2;
     struct crpc_metadata *entries = size > 0 ? malloc(size) : NULL;
     if (entries == NULL)
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Metadata on its way out (a growing list of slices) and as received (one block of memory, keys and values
- * NUL-terminated, because gRPC's own belong to its call).
+ * Metadata on its way out (a growing list of slices) and as received (one block of memory, keys and
+ * values NUL-terminated, because gRPC's own belong to its call).
  */
 #ifndef CRPC_METADATA_H
 #define CRPC_METADATA_H

@@ -20,7 +20,8 @@ static uint32_t hash_bytes(const void *data, size_t size)
 }
 
 /* The slot that holds the path, or the free one where it belongs. */
-static struct method_entry *slot_find(const struct method_table *table, const void *path, size_t size)
+static struct method_entry *slot_find(const struct method_table *table, const void *path,
+                                      size_t size)
 {
     size_t i = hash_bytes(path, size) % table->capacity;
     for (;; i = (i + 1) % table->capacity) {
@@ -32,21 +33,22 @@ static struct method_entry *slot_find(const struct method_table *table, const vo
 
 static int table_grow(struct method_table *table)
 {
-    struct method_table larger = {.count = table->count, .capacity = table->capacity > 0 ? 2 * table->capacity : 32};
+    struct method_table larger = {.count = table->count,
+                                  .capacity = table->capacity > 0 ? 2 * table->capacity : 32};
     larger.slots = calloc(larger.capacity, sizeof *larger.slots);
     if (larger.slots == NULL)
         return CRPC_ENOMEM;
-    for (size_t i = 0; i < table->capacity; i++) {
+    for (size_t i = 0; i < table->capacity; i++)
         if (table->slots[i].path != NULL)
             *slot_find(&larger, table->slots[i].path, table->slots[i].path_size) = table->slots[i];
-    }
     free(table->slots);
     *table = larger;
     return 0;
 }
 
 int methods_add(struct method_table *table, const ProtobufCServiceDescriptor *service,
-                const ProtobufCMethodDescriptor *method, const struct crpc_handler *handler, void *ctx)
+                const ProtobufCMethodDescriptor *method, const struct crpc_handler *handler,
+                void *ctx)
 {
     if (2 * (table->count + 1) > table->capacity && table_grow(table) != 0)
         return CRPC_ENOMEM;
@@ -60,7 +62,8 @@ int methods_add(struct method_table *table, const ProtobufCServiceDescriptor *se
     return 0;
 }
 
-const struct method_entry *methods_find(const struct method_table *table, const void *path, size_t size)
+const struct method_entry *methods_find(const struct method_table *table, const void *path,
+                                        size_t size)
 {
     if (table->capacity == 0)
         return NULL;
@@ -76,7 +79,8 @@ void methods_clear(struct method_table *table)
     memset(table, 0, sizeof *table);
 }
 
-char *method_path(const ProtobufCServiceDescriptor *service, const ProtobufCMethodDescriptor *method)
+char *method_path(const ProtobufCServiceDescriptor *service,
+                  const ProtobufCMethodDescriptor *method)
 {
     char *path;
     return asprintf(&path, "/%s/%s", service->name, method->name) < 0 ? NULL : path;
@@ -84,5 +88,6 @@ char *method_path(const ProtobufCServiceDescriptor *service, const ProtobufCMeth
 
 bool method_sends_stream(const struct method_entry *method)
 {
-    return method->handler->kind == CRPC_SERVER_STREAMING || method->handler->kind == CRPC_BIDIRECTIONAL;
+    return method->handler->kind == CRPC_SERVER_STREAMING ||
+           method->handler->kind == CRPC_BIDIRECTIONAL;
 }

@@ -23,15 +23,18 @@ struct method_table {
 
 /* Adds a method that is not in the table. Errors: CRPC_ENOMEM. */
 int methods_add(struct method_table *table, const ProtobufCServiceDescriptor *service,
-                const ProtobufCMethodDescriptor *method, const struct crpc_handler *handler, void *ctx);
+                const ProtobufCMethodDescriptor *method, const struct crpc_handler *handler,
+                void *ctx);
 
 /* NULL when there is none. The entry does not move any more once all have been added. */
-const struct method_entry *methods_find(const struct method_table *table, const void *path, size_t size);
+const struct method_entry *methods_find(const struct method_table *table, const void *path,
+                                        size_t size);
 
 void methods_clear(struct method_table *table);
 
 /* "/package.Service/Method"; the caller frees. NULL without memory. */
-char *method_path(const ProtobufCServiceDescriptor *service, const ProtobufCMethodDescriptor *method);
+char *method_path(const ProtobufCServiceDescriptor *service,
+                  const ProtobufCMethodDescriptor *method);
 
 /* True when the server sends a stream of messages. */
 bool method_sends_stream(const struct method_entry *method);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reflection, over the public API. The messages of v1 and v1alpha are the same on the wire, so one handler serves
- * both. A file is answered together with all that it imports.
+ * Reflection, over the public API. The messages of v1 and v1alpha are the same on the wire, so one
+ * handler serves both. A file is answered together with all that it imports.
  */
 #include "reflection.h"
 
@@ -35,15 +35,15 @@ struct closure {
 
 static bool closure_has(const struct closure *closure, const struct catalog_file *file)
 {
-    for (size_t i = 0; i < closure->count; i++) {
+    for (size_t i = 0; i < closure->count; i++)
         if (closure->files[i] == file)
             return true;
-    }
     return false;
 }
 
 /* Breadth first: the list is its own queue, and has room for every file there is. */
-static void closure_fill(struct closure *closure, const struct catalog *catalog, const struct catalog_file *first)
+static void closure_fill(struct closure *closure, const struct catalog *catalog,
+                         const struct catalog_file *first)
 {
     closure->files[closure->count++] = first;
     for (size_t i = 0; i < closure->count; i++) {
@@ -70,20 +70,24 @@ static int response_send(struct crpc_call *call, const reflection_response *resp
     return result;
 }
 
-static int error_send(struct crpc_call *call, reflection_response *response, enum crpc_code code, const char *text)
+static int error_send(struct crpc_call *call, reflection_response *response, enum crpc_code code,
+                      const char *text)
 {
     Grpc__Reflection__V1__ErrorResponse error = GRPC__REFLECTION__V1__ERROR_RESPONSE__INIT;
     error.error_code = code;
     error.error_message = (char *)(uintptr_t)text;
-    response->message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
+    response->message_response_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
     response->error_response = &error;
     return response_send(call, response);
 }
 
 /* Answers with the serialised files of the closure. */
-static int closure_send(struct crpc_call *call, reflection_response *response, const struct closure *closure)
+static int closure_send(struct crpc_call *call, reflection_response *response,
+                        const struct closure *closure)
 {
-    Grpc__Reflection__V1__FileDescriptorResponse files = GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
+    Grpc__Reflection__V1__FileDescriptorResponse files =
+        GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
     files.file_descriptor_proto = calloc(closure->count, sizeof *files.file_descriptor_proto);
     if (files.file_descriptor_proto == NULL)
         return CRPC_ENOMEM;
@@ -100,8 +104,8 @@ static int closure_send(struct crpc_call *call, reflection_response *response, c
     return result;
 }
 
-static int file_send(struct crpc_call *call, reflection_response *response, const struct catalog *catalog,
-                     const struct catalog_file *file)
+static int file_send(struct crpc_call *call, reflection_response *response,
+                     const struct catalog *catalog, const struct catalog_file *file)
 {
     struct closure closure = {.count = 0};
 
@@ -116,10 +120,13 @@ static int file_send(struct crpc_call *call, reflection_response *response, cons
     return result;
 }
 
-static int services_send(struct crpc_call *call, reflection_response *response, const struct crpc_server *server)
+static int services_send(struct crpc_call *call, reflection_response *response,
+                         const struct crpc_server *server)
 {
-    Grpc__Reflection__V1__ListServiceResponse list = GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
-    Grpc__Reflection__V1__ServiceResponse *services = calloc(server->service_count, sizeof *services);
+    Grpc__Reflection__V1__ListServiceResponse list =
+        GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
+    Grpc__Reflection__V1__ServiceResponse *services =
+        calloc(server->service_count, sizeof *services);
     list.service = calloc(server->service_count, sizeof(*list.service));
     int result = CRPC_ENOMEM;
     if (services != NULL && list.service != NULL) {
@@ -140,10 +147,11 @@ static int services_send(struct crpc_call *call, reflection_response *response, 
 }
 
 /* protobuf-c knows no extensions, so a type that exists has none. */
-static int extensions_send(struct crpc_call *call, reflection_response *response, const struct catalog *catalog,
-                           char *type)
+static int extensions_send(struct crpc_call *call, reflection_response *response,
+                           const struct catalog *catalog, char *type)
 {
-    Grpc__Reflection__V1__ExtensionNumberResponse numbers = GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT;
+    Grpc__Reflection__V1__ExtensionNumberResponse numbers =
+        GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT;
     if (catalog_file_defining(catalog, type) == NULL)
         return error_send(call, response, CRPC_NOT_FOUND, "no such type");
     numbers.base_type_name = type;
@@ -153,7 +161,8 @@ static int extensions_send(struct crpc_call *call, reflection_response *response
     return response_send(call, response);
 }
 
-static int answer(struct crpc_call *call, const struct crpc_server *server, reflection_request *request)
+static int answer(struct crpc_call *call, const struct crpc_server *server,
+                  reflection_request *request)
 {
     const struct catalog *catalog = &server->catalog;
     reflection_response response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
@@ -162,9 +171,11 @@ static int answer(struct crpc_call *call, const struct crpc_server *server, refl
     response.original_request = request;
     switch (request->message_request_case) {
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        return file_send(call, &response, catalog, catalog_file_named(catalog, request->file_by_filename));
+        return file_send(call, &response, catalog,
+                         catalog_file_named(catalog, request->file_by_filename));
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        return file_send(call, &response, catalog, catalog_file_defining(catalog, request->file_containing_symbol));
+        return file_send(call, &response, catalog,
+                         catalog_file_defining(catalog, request->file_containing_symbol));
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
         return services_send(call, &response, server);
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
@@ -180,7 +191,8 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
 {
     struct reflection_stream *stream = ctx;
     ProtobufCMessage *message;
-    const ProtobufCMessageDescriptor *type = &grpc__reflection__v1__server_reflection_request__descriptor;
+    const ProtobufCMessageDescriptor *type =
+        &grpc__reflection__v1__server_reflection_request__descriptor;
 
     if (crpc_message_decode(&message, type, bytes, 0) != 0) {
         crpc_call_fail(call, CRPC_INVALID_ARGUMENT, "not a reflection request");
@@ -224,8 +236,10 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
 
 static void on_open(struct crpc_call *call, void *ctx)
 {
-    static const struct crpc_call_events events = {
-        .on_message = on_message, .on_half_closed = on_half_closed, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {.on_message = on_message,
+                                                   .on_half_closed = on_half_closed,
+                                                   .on_sent = on_sent,
+                                                   .on_end = on_end};
     struct reflection *reflection = ctx;
     struct reflection_stream *stream = calloc(1, sizeof *stream);
 
@@ -257,11 +271,12 @@ int reflection_new(struct reflection **out, struct crpc_server *server)
         return CRPC_ENOMEM;
     pthread_mutex_init(&reflection->lock, NULL);
     reflection->server = server;
-    int result = crpc_server_add_service(server, &grpc__reflection__v1__server_reflection__descriptor, handlers, 1,
-                                         reflection);
+    int result = crpc_server_add_service(
+        server, &grpc__reflection__v1__server_reflection__descriptor, handlers, 1, reflection);
     if (result == 0)
-        result = crpc_server_add_service(server, &grpc__reflection__v1alpha__server_reflection__descriptor, handlers, 1,
-                                         reflection);
+        result = crpc_server_add_service(server,
+                                         &grpc__reflection__v1alpha__server_reflection__descriptor,
+                                         handlers, 1, reflection);
     if (result != 0) {
         reflection_free(reflection);
         return result;
@@ -281,7 +296,8 @@ void reflection_free(struct reflection *reflection)
 void reflection_stop(struct reflection *reflection)
 {
     pthread_mutex_lock(&reflection->lock);
-    for (struct reflection_stream *stream = reflection->streams; stream != NULL; stream = stream->next)
+    for (struct reflection_stream *stream = reflection->streams; stream != NULL;
+         stream = stream->next)
         crpc_call_fail(stream->call, CRPC_UNAVAILABLE, "the server is stopping");
     pthread_mutex_unlock(&reflection->lock);
 }

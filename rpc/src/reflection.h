@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Server reflection, v1 and v1alpha, https://github.com/grpc/grpc/blob/master/doc/server-reflection.md.
+ * Server reflection, v1 and v1alpha,
+ * https://github.com/grpc/grpc/blob/master/doc/server-reflection.md.
  */
 #ifndef CRPC_REFLECTION_H
 #define CRPC_REFLECTION_H

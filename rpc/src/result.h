@@ -7,7 +7,8 @@
 
 #include <crpc/crpc.h>
 
-/* Copies a status; `out` may be NULL, and is cleared before it is filled. Without memory the code alone is kept. */
+/* Copies a status; `out` may be NULL, and is cleared before it is filled. Without memory the code
+ * alone is kept. */
 void result_fill(struct crpc_result *out, const struct crpc_status *status);
 
 #endif

@@ -29,10 +29,14 @@ static grpc_server *core_new(const struct crpc_server_options *options)
     struct args args = {.count = 0};
 
     args_add_common(&args, or_default(options->message_size_max, MESSAGE_SIZE_DEFAULT),
-                    or_default(options->metadata_size_max, METADATA_SIZE_DEFAULT), options->stream_window_size);
-    args_add(&args, GRPC_ARG_ALLOW_REUSEPORT, 0); /* two servers on one port would share it silently */
-    args_add(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS, or_default(options->concurrent_streams_max, STREAMS_DEFAULT));
-    args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS, (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
+                    or_default(options->metadata_size_max, METADATA_SIZE_DEFAULT),
+                    options->stream_window_size);
+    /* two servers on one port would share it silently */
+    args_add(&args, GRPC_ARG_ALLOW_REUSEPORT, 0);
+    args_add(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS,
+             or_default(options->concurrent_streams_max, STREAMS_DEFAULT));
+    args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS,
+             (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
     args_add(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
              (size_t)interval_ms(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS_DEFAULT));
     args_add(&args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -57,7 +61,8 @@ static int builtins_add(struct crpc_server *server)
     return result;
 }
 
-int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop, const struct crpc_server_options *given)
+int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
+                    const struct crpc_server_options *given)
 {
     struct crpc_server_options options;
 
@@ -93,28 +98,32 @@ int crpc_server_add_descriptors(struct crpc_server *server, struct crpc_bytes se
     return catalog_add(&server->catalog, set);
 }
 
-static int handler_check(const struct crpc_server *server, const ProtobufCServiceDescriptor *service,
+static int handler_check(const struct crpc_server *server,
+                         const ProtobufCServiceDescriptor *service,
                          const struct crpc_handler *handler)
 {
     enum crpc_kind kind;
     bool wants_request = handler->kind == CRPC_UNARY || handler->kind == CRPC_SERVER_STREAMING;
 
-    if (handler->method == NULL || protobuf_c_service_descriptor_get_method_by_name(service, handler->method) == NULL)
+    if (handler->method == NULL ||
+        protobuf_c_service_descriptor_get_method_by_name(service, handler->method) == NULL)
         return CRPC_EMISMATCH;
-    if ((handler->on_request != NULL) != wants_request || (handler->on_open != NULL) == wants_request)
+    if ((handler->on_request != NULL) != wants_request ||
+        (handler->on_open != NULL) == wants_request)
         return CRPC_EMISMATCH;
-    if (catalog_kind(&kind, &server->catalog, service->name, handler->method) && kind != handler->kind)
+    if (catalog_kind(&kind, &server->catalog, service->name, handler->method) &&
+        kind != handler->kind)
         return CRPC_EMISMATCH;
     return 0;
 }
 
-static int service_check(const struct crpc_server *server, const ProtobufCServiceDescriptor *service,
+static int service_check(const struct crpc_server *server,
+                         const ProtobufCServiceDescriptor *service,
                          const struct crpc_handler *handlers, size_t handler_count)
 {
-    for (size_t i = 0; i < server->service_count; i++) {
+    for (size_t i = 0; i < server->service_count; i++)
         if (strcmp(server->services[i]->name, service->name) == 0)
             return CRPC_EEXISTS;
-    }
     for (size_t i = 0; i < handler_count; i++) {
         int result = handler_check(server, service, &handlers[i]);
         for (size_t k = 0; k < i && result == 0; k++)
@@ -183,7 +192,8 @@ static void stop_begin(struct crpc_server *server)
         reflection_stop(server->reflection);
     server->shutdown_tag.done = shutdown_done;
     TAG_HAND_OVER(&server->shutdown_tag);
-    grpc_server_shutdown_and_notify(server->core, server->loop->pollers[0].queue, &server->shutdown_tag);
+    grpc_server_shutdown_and_notify(server->core, server->loop->pollers[0].queue,
+                                    &server->shutdown_tag);
 }
 
 /* server->lock held. */
@@ -227,7 +237,8 @@ void crpc_server_stop(struct crpc_server *server, uint32_t grace_ms)
 
 static void slots_free(struct crpc_server *server)
 {
-    size_t count = server->slots != NULL ? (size_t)server->loop->poller_count * REQUESTS_PER_QUEUE : 0;
+    size_t count =
+        server->slots != NULL ? (size_t)server->loop->poller_count * REQUESTS_PER_QUEUE : 0;
     for (size_t i = 0; i < count; i++) {
         grpc_metadata_array_destroy(&server->slots[i].metadata);
         grpc_call_details_destroy(&server->slots[i].details);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A server: what is set up before start, and what is counted while it runs. Fields under `lock` are read and
- * written with it held; the rest does not change between start and the end.
+ * A server: what is set up before start, and what is counted while it runs. Fields under `lock` are
+ * read and written with it held; the rest does not change between start and the end.
  */
 #ifndef CRPC_SERVER_H
 #define CRPC_SERVER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a posted request to the handler. Requests are generic: core gives us every method, also those nobody serves,
- * which would hang with registered methods alone.
+ * From a posted request to the handler. Requests are generic: core gives us every method, also
+ * those nobody serves, which would hang with registered methods alone.
  */
 #include "call.h"
 #include "server.h"
@@ -13,8 +13,9 @@
 static void request_post(struct request_slot *slot)
 {
     TAG_HAND_OVER(&slot->tag);
-    grpc_call_error error = grpc_server_request_call(slot->server->core, &slot->core, &slot->details, &slot->metadata,
-                                                     slot->queue, slot->queue, &slot->tag);
+    grpc_call_error error =
+        grpc_server_request_call(slot->server->core, &slot->core, &slot->details, &slot->metadata,
+                                 slot->queue, slot->queue, &slot->tag);
     assert(error == GRPC_CALL_OK);
 }
 
@@ -27,14 +28,16 @@ static void server_end_done(struct tag *tag, bool is_ok)
     call_tag_done(call);
 }
 
-/* RECV_CLOSE goes first and alone, or a cancellation would be noticed no sooner than the reply fails. */
+/* RECV_CLOSE goes first and alone, or a cancellation would be noticed no sooner than the reply
+ * fails. */
 static void close_watch(struct crpc_call *call)
 {
     call->end_tag.done = server_end_done;
     pthread_mutex_lock(&call->lock);
     call_tag_expect(call);
     pthread_mutex_unlock(&call->lock);
-    grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER, .data.recv_close_on_server.cancelled = &call->is_cancelled};
+    grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
+                  .data.recv_close_on_server.cancelled = &call->is_cancelled};
     call_batch(call, &op, 1, &call->end_tag);
 }
 
@@ -62,10 +65,11 @@ static void request_deliver(struct crpc_call *call)
     } else if (result == CRPC_ENOMEM) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
     } else {
-        crpc_call_fail(call, CRPC_INVALID_ARGUMENT,
-                       "the request is not a valid protobuf %s, or a text in it is not UTF-8 or has a NUL: "
-                       "encode it anew",
-                       call->receive_type->name);
+        crpc_call_fail(
+            call, CRPC_INVALID_ARGUMENT,
+            "the request is not a valid protobuf %s, or a text in it is not UTF-8 or has a NUL: "
+            "encode it anew",
+            call->receive_type->name);
     }
     call_handler_unref(call);
 }
@@ -99,7 +103,8 @@ static void call_accept(struct crpc_call *call)
 static struct crpc_call *call_from_slot(struct request_slot *slot)
 {
     grpc_slice path = slot->details.method;
-    struct crpc_call *call = call_new((const char *)GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
+    struct crpc_call *call =
+        call_new((const char *)GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
     if (call == NULL)
         return NULL;
     call->is_server = true;
@@ -107,7 +112,8 @@ static struct crpc_call *call_from_slot(struct request_slot *slot)
     call->core = slot->core;
     call->deadline = slot->details.deadline;
     call->is_headers_in = true;
-    call->method = methods_find(&slot->server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
+    call->method =
+        methods_find(&slot->server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
     if (call->method != NULL) {
         call->receive_type = call->method->descriptor->input;
         call->send_type = call->method->descriptor->output;
@@ -126,7 +132,8 @@ static void slot_retire(struct crpc_server *server)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Counts the call, or the missing memory for it; false when the request shall not be posted again. */
+/* Counts the call, or the missing memory for it; false when the request shall not be posted
+ * again. */
 static bool slot_count(struct crpc_server *server, bool has_call)
 {
     pthread_mutex_lock(&server->lock);

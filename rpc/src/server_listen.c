@@ -21,7 +21,8 @@ static int unix_lock_keep(struct crpc_server *server, int lock)
     return 0;
 }
 
-static int listen_unix(struct crpc_server *server, const char *path, grpc_server_credentials *credentials)
+static int listen_unix(struct crpc_server *server, const char *path,
+                       grpc_server_credentials *credentials)
 {
     char address[128 + sizeof "unix:"];
     int lock;
@@ -55,7 +56,8 @@ static int listen_port(int *port_out, struct crpc_server *server, const char *ad
     return 0;
 }
 
-int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls, int *port_out)
+int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls,
+                       int *port_out)
 {
     grpc_server_credentials *credentials;
     int port = 0;

@@ -15,8 +15,8 @@ struct crpc_stream {
     pthread_cond_t changed;
     grpc_slice message;
     bool has_message;
-    bool is_out;   /* no more messages */
-    bool is_sent;  /* the send under way is done */
+    bool is_out;  /* no more messages */
+    bool is_sent; /* the send under way is done */
     bool is_draining;
     bool has_ended;
 };
@@ -80,11 +80,14 @@ static void stream_free(struct crpc_stream *stream)
     free(stream);
 }
 
-int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const struct crpc_call_options *options)
+int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const struct crpc_call_options *options)
 {
-    static const struct crpc_call_events events = {
-        .on_message = on_message, .on_half_closed = on_half_closed, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {.on_message = on_message,
+                                                   .on_half_closed = on_half_closed,
+                                                   .on_sent = on_sent,
+                                                   .on_end = on_end};
     struct crpc_stream *stream = calloc(1, sizeof *stream);
 
     if (stream == NULL)

@@ -45,11 +45,11 @@ int tls_server_credentials(grpc_server_credentials **out, const struct crpc_tls 
     if (tls.cert == NULL)
         return CRPC_ETLS;
     grpc_ssl_pem_key_cert_pair pair = {tls.key, tls.cert};
-    *out = grpc_ssl_server_credentials_create_ex(tls.ca, &pair, 1,
-                                                 tls.ca != NULL
-                                                     ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                                     : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-                                                 NULL);
+    *out = grpc_ssl_server_credentials_create_ex(
+        tls.ca, &pair, 1,
+        tls.ca != NULL ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                       : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
+        NULL);
     return *out != NULL ? 0 : CRPC_ETLS;
 }
 

@@ -8,12 +8,13 @@
 #include <crpc/crpc.h>
 #include <grpc/grpc_security.h>
 
-/* Both: NULL tls means plaintext. Errors: CRPC_ETLS when the texts are no PEM or one is missing; CRPC_EINVAL. */
+/* Both: NULL tls means plaintext. Errors: CRPC_ETLS when the texts are no PEM or one is missing;
+ * CRPC_EINVAL. */
 int tls_server_credentials(grpc_server_credentials **out, const struct crpc_tls *tls);
 int tls_channel_credentials(grpc_channel_credentials **out, const struct crpc_tls *tls);
 
-/* Whether gRPC takes these credentials, tried on a port of its own: it does not tell a bad certificate from a bad
- * address. */
+/* Whether gRPC takes these credentials, tried on a port of its own: it does not tell a bad
+ * certificate from a bad address. */
 bool tls_server_usable(grpc_server_credentials *credentials);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* -- Blocking: the waiter decodes, so the poller only signals -------------------------------- */
+/* -- Blocking: the waiter decodes, so the poller only signals ---------------------------------- */
 
 struct waiter {
     pthread_mutex_t lock;
@@ -38,12 +38,14 @@ static void waiter_wait(struct waiter *waiter)
     pthread_mutex_unlock(&waiter->lock);
 }
 
-int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-               const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel,
+               const ProtobufCServiceDescriptor *service, const char *method,
+               const ProtobufCMessage *request, const struct crpc_call_options *options,
                struct crpc_result *result_out)
 {
     struct waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    struct call_recipe recipe = {channel, service, method, options, {.on_end = on_waited_end}, &waiter};
+    struct call_recipe recipe = {channel, service, method, options, {.on_end = on_waited_end},
+                                 &waiter};
     struct crpc_status status;
     struct crpc_call *call;
 
@@ -65,7 +67,7 @@ int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const Pro
     return result;
 }
 
-/* -- With a callback -------------------------------------------------------------------------- */
+/* -- With a callback --------------------------------------------------------------------------- */
 
 struct unary {
     crpc_unary_fn done;
@@ -78,8 +80,9 @@ static void on_unary_end(struct crpc_call *call, const struct crpc_status *statu
     struct crpc_status outcome = *status;
     ProtobufCMessage *reply = NULL;
 
-    int result = outcome.code != CRPC_OK
-                     ? 0 : crpc_message_decode(&reply, call->receive_type, slice_bytes(&call->message), 0);
+    int result = outcome.code != CRPC_OK ? 0
+                                         : crpc_message_decode(&reply, call->receive_type,
+                                                               slice_bytes(&call->message), 0);
     if (result != 0) {
         outcome.code = result == CRPC_ENOMEM ? CRPC_RESOURCE_EXHAUSTED : CRPC_INTERNAL;
         outcome.message = crpc_strerror(result);
@@ -89,8 +92,9 @@ static void on_unary_end(struct crpc_call *call, const struct crpc_status *statu
     free(unary);
 }
 
-int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, const struct crpc_call_options *options,
                      crpc_unary_fn done, void *ctx)
 {
     if (done == NULL)
@@ -99,7 +103,8 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const
     if (unary == NULL)
         return CRPC_ENOMEM;
     *unary = (struct unary){done, ctx};
-    struct call_recipe recipe = {channel, service, method, options, {.on_end = on_unary_end}, unary};
+    struct call_recipe recipe = {channel, service, method, options, {.on_end = on_unary_end},
+                                 unary};
     int result = client_unary_start(out, &recipe, request);
     if (result != 0)
         free(unary);

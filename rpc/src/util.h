@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Small helpers: options that begin with their size, copies of bytes, a condition on the monotonic clock.
+ * Small helpers: options that begin with their size, copies of bytes, a condition on the monotonic
+ * clock.
  */
 #ifndef CRPC_UTIL_H
 #define CRPC_UTIL_H
@@ -8,21 +9,23 @@
 #include <crpc/crpc.h>
 #include <pthread.h>
 
-/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means all zero.
- * Errors: CRPC_EINVAL when its size says nothing. */
+/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means
+ * all zero. Errors: CRPC_EINVAL when its size says nothing. */
 int options_copy(void *to, size_t to_size, const void *from);
 
 /* A NUL-terminated copy, NULL without memory. */
 char *text_copy(const void *data, size_t size);
 
-/* How many bytes of the text to keep so that at most `size_max` remain and no UTF-8 character is split. */
+/* How many bytes of the text to keep so that at most `size_max` remain and no UTF-8 character is
+ * split. */
 size_t text_cut(const char *text, size_t size_max);
 
 /* A condition variable for waits with a deadline on the monotonic clock. */
 void condition_init(pthread_cond_t *condition);
 
 /* Waits to the deadline; false when it has passed. */
-bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *deadline);
+bool condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock,
+                          const struct timespec *deadline);
 
 /* Now plus `ms` on the monotonic clock. */
 struct timespec deadline_after_ms(uint32_t ms);

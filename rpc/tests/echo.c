@@ -123,7 +123,10 @@ static void reply_left(struct crpc_call *call)
 
 static void fail_with_details(struct crpc_call *call)
 {
-    struct crpc_status status = {CRPC_FAILED_PRECONDITION, "not \xc3\xbc" "ber 100%", {"\0\1\2\xff", 4}};
+    struct crpc_status status = {CRPC_FAILED_PRECONDITION,
+                                 "not \xc3\xbc"
+                                 "ber 100%",
+                                 {"\0\1\2\xff", 4}};
     crpc_call_finish(call, &status);
 }
 
@@ -149,7 +152,7 @@ static void on_unary(struct crpc_call *call, const ProtobufCMessage *request, vo
     event_post(&log->opened);
 }
 
-/* -- Streams ---------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 struct echo_stream {
     struct echo_log *log;
@@ -203,7 +206,8 @@ static void on_down_sent(struct crpc_call *call, bool ok, void *ctx)
 
 static void on_down(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
 {
-    static const struct crpc_call_events events = {.on_sent = on_down_sent, .on_end = on_stream_end};
+    static const struct crpc_call_events events = {.on_sent = on_down_sent,
+                                                   .on_end = on_stream_end};
     const Crpc__Test__Item *item = (const Crpc__Test__Item *)request;
     struct echo_stream *stream;
 
@@ -283,14 +287,15 @@ const struct crpc_handler echo_handlers[] = {
 };
 const size_t echo_handler_count = sizeof echo_handlers / sizeof echo_handlers[0];
 
-/* -- The fixture ------------------------------------------------------------------------------ */
+/* -- The fixture ------------------------------------------------------------------------------- */
 
 void echo_add_service(struct crpc_server *server, struct echo_log *log)
 {
     struct crpc_bytes set = {echo_descriptors, echo_descriptors_size};
     cr_assert_eq(crpc_server_add_descriptors(server, set), 0);
-    cr_assert_eq(
-        crpc_server_add_service(server, &crpc__test__echo__descriptor, echo_handlers, echo_handler_count, log), 0);
+    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, echo_handlers,
+                                         echo_handler_count, log),
+                 0);
 }
 
 static void start(struct echo *echo, unsigned threads, const struct crpc_server_options *server,
@@ -298,7 +303,8 @@ static void start(struct echo *echo, unsigned threads, const struct crpc_server_
 {
     struct crpc_loop_options loop = {.size = sizeof loop, .threads = threads};
 
-    *echo = (struct echo){.log = {.opened = EVENT_INIT, .half_closed = EVENT_INIT, .ended = EVENT_INIT}};
+    *echo = (struct echo){
+        .log = {.opened = EVENT_INIT, .half_closed = EVENT_INIT, .ended = EVENT_INIT}};
     cr_assert_eq(crpc_loop_new(&echo->loop, &loop), 0);
     cr_assert_eq(crpc_server_new(&echo->server, echo->loop, server), 0);
     echo_add_service(echo->server, &echo->log);
@@ -329,8 +335,9 @@ void echo_stop(struct echo *echo)
     crpc_loop_free(echo->loop);
 }
 
-int echo_unary(struct crpc_channel *channel, const char *text, char *reply_text_out, size_t reply_size,
-               struct crpc_result *result, const struct crpc_call_options *options)
+int echo_unary(struct crpc_channel *channel, const char *text, char *reply_text_out,
+               size_t reply_size, struct crpc_result *result,
+               const struct crpc_call_options *options)
 {
     const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
     Crpc__Test__Item request = CRPC__TEST__ITEM__INIT;

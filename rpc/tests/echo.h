@@ -22,7 +22,10 @@ struct event {
     int count;
 };
 
-#define EVENT_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+#define EVENT_INIT                                                                                 \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0                                     \
+    }
 
 void event_post(struct event *event);
 /* Waits until it has happened `count` times; false after WAIT_S. */
@@ -33,11 +36,11 @@ int event_count(struct event *event);
 
 /* What the server has seen. */
 struct echo_log {
-    struct event opened;  /* a handler was called */
+    struct event opened;      /* a handler was called */
     struct event half_closed; /* by the client of an Up */
-    struct event ended;   /* on_end of a call whose handler set events */
-    int last_code;        /* of on_end */
-    struct crpc_call *held; /* by "hold"; a reference */
+    struct event ended;       /* on_end of a call whose handler set events */
+    int last_code;            /* of on_end */
+    struct crpc_call *held;   /* by "hold"; a reference */
 };
 
 struct echo {
@@ -52,7 +55,8 @@ struct echo {
 extern const struct crpc_handler echo_handlers[];
 extern const size_t echo_handler_count;
 
-/* A server at a port of its own with all four kinds, and a channel; both with options, NULL for default. Asserts. */
+/* A server at a port of its own with all four kinds, and a channel; both with options, NULL for
+ * default. Asserts. */
 void echo_start(struct echo *echo, const struct crpc_server_options *server,
                 const struct crpc_channel_options *channel);
 void echo_start_threads(struct echo *echo, unsigned threads);
@@ -61,7 +65,8 @@ void echo_stop(struct echo *echo);
 /* Adds descriptors and the Echo service with `log` as ctx. */
 void echo_add_service(struct crpc_server *server, struct echo_log *log);
 
-/* A blocking unary call of Echo.Unary with this text; the reply's text is put into `reply` (may be NULL). */
+/* A blocking unary call of Echo.Unary with this text; the reply's text is put into `reply` (may be
+ * NULL). */
 int echo_unary(struct crpc_channel *channel, const char *text, char *reply, size_t reply_size,
                struct crpc_result *result, const struct crpc_call_options *options);
 

@@ -57,8 +57,9 @@ Test(address, a_port_in_use_is_refused)
 
 Test(address, malformed_ones_are_refused)
 {
-    const char *const bad[] = {"",     "127.0.0.1", "localhost", "127.0.0.1:",     "127.0.0.1:99999", ":0x",
-                               "::1:", "::1",       "unix:",     "127.0.0.1:12ab", "no such host:1",  ":80"};
+    const char *const bad[] = {
+        "",     "127.0.0.1", "localhost", "127.0.0.1:",     "127.0.0.1:99999", ":0x",
+        "::1:", "::1",       "unix:",     "127.0.0.1:12ab", "no such host:1",  ":80"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_eq(try_listen(bad[i]), CRPC_EADDRESS, "%s", bad[i]);
     cr_assert_eq(try_listen(NULL), CRPC_EINVAL);

@@ -24,7 +24,8 @@ TestSuite(deadline, .init = setup, .fini = teardown, .timeout = 240);
 TestSuite(cancel, .init = setup, .fini = teardown, .timeout = 240);
 TestSuite(order, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+static const struct crpc_call_options bounded = {.size = sizeof bounded,
+                                                 .timeout_ms = WAIT_S * 1000};
 
 Test(deadline, ends_the_call_on_both_sides)
 {
@@ -44,7 +45,8 @@ static int64_t left_with(int64_t timeout_ms)
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     ProtobufCMessage *reply;
     item.text = (char[]){"left"};
-    cr_assert_eq(crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base, &options, NULL),
+    cr_assert_eq(crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                            &item.base, &options, NULL),
                  0);
     int64_t left_ms = ((Crpc__Test__Item *)reply)->number;
     crpc_message_free(reply);
@@ -61,7 +63,8 @@ Test(deadline, is_seen_by_the_server)
 
 Test(deadline, wait_for_ready_waits_no_longer)
 {
-    struct crpc_call_options options = {.size = sizeof options, .timeout_ms = 200, .wait_for_ready = true};
+    struct crpc_call_options options = {
+        .size = sizeof options, .timeout_ms = 200, .wait_for_ready = true};
     struct crpc_result result = {.code = CRPC_OK};
     crpc_server_stop(echo.server, 0);
     cr_assert_eq(echo_unary(echo.channel, "x", NULL, 0, &result, &options), CRPC_ESTATUS);
@@ -69,7 +72,7 @@ Test(deadline, wait_for_ready_waits_no_longer)
     crpc_result_clear(&result);
 }
 
-/* -- Cancellation ----------------------------------------------------------------------------- */
+/* -- Cancellation ------------------------------------------------------------------------------ */
 
 static int last_code;
 
@@ -86,8 +89,8 @@ Test(cancel, unary_by_the_client)
     struct crpc_call *call;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"hold"};
-    cr_assert_eq(crpc_unary_start(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base, &bounded,
-                                  on_done, &done),
+    cr_assert_eq(crpc_unary_start(&call, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                  &item.base, &bounded, on_done, &done),
                  0);
     cr_assert(event_wait(&echo.log.opened, 1));
     crpc_call_cancel(call);
@@ -110,8 +113,8 @@ Test(cancel, by_the_server)
     struct event done = EVENT_INIT;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"hold"};
-    cr_assert_eq(crpc_unary_start(NULL, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base, &bounded,
-                                  on_done, &done),
+    cr_assert_eq(crpc_unary_start(NULL, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                  &item.base, &bounded, on_done, &done),
                  0);
     cr_assert(event_wait(&echo.log.opened, 1));
     crpc_call_cancel(echo.log.held);
@@ -133,7 +136,9 @@ Test(cancel, a_blocked_reader)
     struct crpc_stream *stream;
     ProtobufCMessage *message;
     pthread_t thread;
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded), 0);
+    cr_assert_eq(
+        crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded),
+        0);
     cr_assert_eq(pthread_create(&thread, NULL, cancel_run, stream), 0);
     cr_assert_eq(crpc_stream_read(&message, stream), CRPC_END);
     pthread_join(thread, NULL);
@@ -144,12 +149,14 @@ Test(cancel, a_blocked_reader)
     cr_assert_eq(echo.log.last_code, CRPC_CANCELLED);
 }
 
-/* A cancelled stream of requests must not look complete: a server that counted them would act on a part. */
+/* A cancelled stream of requests must not look complete: a server that counted them would act on a
+ * part. */
 static void half_close_server(struct crpc_call_options *options, bool cancels, bool stops)
 {
     struct crpc_stream *stream;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Up", options), 0);
+    cr_assert_eq(
+        crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Up", options), 0);
     cr_assert_eq(crpc_stream_write(stream, &item.base), 0);
     cr_assert(event_wait(&echo.log.opened, 1));
     if (cancels)
@@ -187,8 +194,8 @@ Test(cancel, freeing_a_channel_ends_its_calls)
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"hold"};
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, NULL), 0);
-    cr_assert_eq(crpc_unary_start(NULL, channel, &crpc__test__echo__descriptor, "Unary", &item.base, &bounded, on_done,
-                                  &done),
+    cr_assert_eq(crpc_unary_start(NULL, channel, &crpc__test__echo__descriptor, "Unary", &item.base,
+                                  &bounded, on_done, &done),
                  0);
     cr_assert(event_wait(&echo.log.opened, 1));
     crpc_channel_free(channel);
@@ -208,10 +215,13 @@ static bool note_arrival(struct crpc_call *call, struct crpc_status *why, void *
 Test(waiting, a_request_that_never_comes, .timeout = 240)
 {
     struct event arrived = EVENT_INIT;
-    struct crpc_server_options options = {.size = sizeof options, .authorize = note_arrival, .authorize_ctx = &arrived};
+    struct crpc_server_options options = {
+        .size = sizeof options, .authorize = note_arrival, .authorize_ctx = &arrived};
     struct crpc_call *call;
     echo_start(&echo, &options, NULL);
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &bounded, NULL, NULL), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                &bounded, NULL, NULL),
+                 0);
     cr_assert(event_wait(&arrived, 1));
     crpc_call_cancel(call);
     crpc_call_unref(call);
@@ -255,19 +265,23 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
     event_post(&client->ended);
 }
 
-static const struct crpc_call_events client_events = {
-    .on_message = on_message, .on_half_closed = on_half_closed, .on_sent = on_sent, .on_end = on_end};
+static const struct crpc_call_events client_events = {.on_message = on_message,
+                                                      .on_half_closed = on_half_closed,
+                                                      .on_sent = on_sent,
+                                                      .on_end = on_end};
 
-#define CLIENT_INIT                                                                                                    \
-    {EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, 0}
+#define CLIENT_INIT                                                                                \
+    {                                                                                              \
+        EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, 0                              \
+    }
 
 Test(order, a_second_read_is_busy)
 {
     struct client client = CLIENT_INIT;
     struct crpc_call *call;
-    cr_assert_eq(
-        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, &client_events, &client),
-        0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both",
+                                &bounded, &client_events, &client),
+                 0);
     cr_assert_eq(crpc_call_read(call), 0);
     cr_assert_eq(crpc_call_read(call), CRPC_EBUSY);
     crpc_call_cancel(call);
@@ -282,8 +296,9 @@ Test(order, a_second_send_is_busy_and_half_close_waits)
     struct crpc_call *call;
     static char data[4 * 1024 * 1024];
     struct crpc_bytes large = {data, sizeof data};
-    cr_assert_eq(
-        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Up", &bounded, &client_events, &client), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Up", &bounded,
+                                &client_events, &client),
+                 0);
     cr_assert_eq(crpc_call_send_bytes(call, large), 0);
     cr_assert_eq(crpc_call_send_bytes(call, large), CRPC_EBUSY);
     cr_assert_eq(crpc_call_half_close(call), 0);
@@ -300,9 +315,9 @@ Test(order, everything_is_closed_after_the_end)
     struct client client = CLIENT_INIT;
     struct crpc_call *call;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
-    cr_assert_eq(
-        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, &client_events, &client),
-        0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both",
+                                &bounded, &client_events, &client),
+                 0);
     cr_assert_str_eq(crpc_call_peer(call), "", "no headers yet");
     cr_assert_eq(crpc_call_half_close(call), 0);
     cr_assert_eq(crpc_call_read(call), 0);
@@ -314,7 +329,8 @@ Test(order, everything_is_closed_after_the_end)
     cr_assert_eq(crpc_call_half_close(call), CRPC_ECLOSED);
     crpc_call_cancel(call);
     /* What can be asked of it stays. */
-    cr_assert(strncmp(crpc_call_peer(call), "ipv4:127.0.0.1:", 15) == 0, "%s", crpc_call_peer(call));
+    cr_assert(strncmp(crpc_call_peer(call), "ipv4:127.0.0.1:", 15) == 0, "%s",
+              crpc_call_peer(call));
     cr_assert_null(crpc_call_identity(call));
     cr_assert_str_eq(crpc_call_method(call), "/crpc.test.Echo/Both");
     crpc_call_unref(call);
@@ -326,9 +342,9 @@ Test(order, a_client_that_lets_go_still_gets_its_end)
     struct client client = CLIENT_INIT;
     struct crpc_call *call;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
-    cr_assert_eq(
-        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Down", &bounded, &client_events, &client),
-        0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Down",
+                                &bounded, &client_events, &client),
+                 0);
     cr_assert_eq(crpc_call_read(call), 0);
     item.number = 1;
     cr_assert_eq(crpc_call_send(call, &item.base), 0);

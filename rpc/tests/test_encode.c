@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A buffer of crpc_message_size_max is large enough for every kind of field by itself, with the value that is longest, and not much
- * too large.
+ * A buffer of crpc_message_size_max is large enough for every kind of field by itself, with the
+ * value that is longest, and not much too large.
  */
 #include "crpc_test.pb-c.h"
 
@@ -11,22 +11,24 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SLACK_A_FIELD 15 /* a tag of five bytes and a length of ten; a message that is not there needs neither */
+/* a tag of five bytes and a length of ten; a message that is not there needs neither */
+#define SLACK_A_FIELD 15
 
 static void check(const ProtobufCMessage *message, size_t fields, const char *what)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     size_t size_max = crpc_message_size_max(message);
     cr_expect_geq(size_max, size, "%s: %zu bytes are packed into %zu", what, size, size_max);
-    cr_expect_leq(size_max, size + SLACK_A_FIELD * fields, "%s: %zu bytes for %zu", what, size_max, size);
+    cr_expect_leq(size_max, size + SLACK_A_FIELD * fields, "%s: %zu bytes for %zu", what, size_max,
+                  size);
 }
 
-#define ONE(kind, member, value)                                                                             \
-    do {                                                                                                     \
-        Crpc__Test__One one = CRPC__TEST__ONE__INIT;                                                         \
-        one.value_case = CRPC__TEST__ONE__VALUE_##kind;                                                      \
-        one.member = value;                                                                                  \
-        check(&one.base, 1, #member);                                                                        \
+#define ONE(kind, member, value)                                                                   \
+    do {                                                                                           \
+        Crpc__Test__One one = CRPC__TEST__ONE__INIT;                                               \
+        one.value_case = CRPC__TEST__ONE__VALUE_##kind;                                            \
+        one.member = value;                                                                        \
+        check(&one.base, 1, #member);                                                              \
     } while (0)
 
 Test(size_max, of_every_kind_of_number)
@@ -120,9 +122,12 @@ Test(size_max, of_arrays)
 /* Fields that this version does not know are kept, and packed again. */
 Test(size_max, of_what_is_not_known)
 {
-    static const uint8_t bytes[] = {0xa2, 0x06, 3, 'a', 'b', 'c', 0xa8, 0x06, 0x80, 0x01}; /* 100: "abc", 101: 128 */
+    /* 100: "abc", 101: 128 */
+    static const uint8_t bytes[] = {0xa2, 0x06, 3, 'a', 'b', 'c', 0xa8, 0x06, 0x80, 0x01};
     ProtobufCMessage *message = NULL;
-    cr_assert_eq(crpc_message_decode(&message, &crpc__test__one__descriptor, (struct crpc_bytes){bytes, sizeof(bytes)}, 0), 0);
+    cr_assert_eq(crpc_message_decode(&message, &crpc__test__one__descriptor,
+                                     (struct crpc_bytes){bytes, sizeof(bytes)}, 0),
+                 0);
     cr_assert_eq(message->n_unknown_fields, 2);
     cr_expect_eq(protobuf_c_message_get_packed_size(message), sizeof(bytes));
     check(message, 2, "unknown");

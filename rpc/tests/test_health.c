@@ -25,7 +25,8 @@ static void teardown(void)
 
 TestSuite(health, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+static const struct crpc_call_options bounded = {.size = sizeof bounded,
+                                                 .timeout_ms = WAIT_S * 1000};
 
 /* The serving status, or minus the code of the call's end. */
 static int check(const char *service)
@@ -34,8 +35,8 @@ static int check(const char *service)
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *reply;
     request.service = (char *)(uintptr_t)service;
-    int code = crpc_unary(&reply, echo.channel, &grpc__health__v1__health__descriptor, "Check", &request.base, &bounded,
-                          &result);
+    int code = crpc_unary(&reply, echo.channel, &grpc__health__v1__health__descriptor, "Check",
+                          &request.base, &bounded, &result);
     int status = -(int)result.code;
     crpc_result_clear(&result);
     if (code != 0)
@@ -63,7 +64,9 @@ static struct crpc_stream *watch(const char *service)
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     struct crpc_stream *stream;
     request.service = (char *)(uintptr_t)service;
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &grpc__health__v1__health__descriptor, "Watch", &bounded), 0);
+    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &grpc__health__v1__health__descriptor,
+                                  "Watch", &bounded),
+                 0);
     cr_assert_eq(crpc_stream_write(stream, &request.base), 0);
     cr_assert_eq(crpc_stream_half_close(stream), 0);
     return stream;
@@ -133,7 +136,8 @@ Test(health, stopping_is_told_and_ends_the_watch)
 
 Test(without, health_and_reflection, .timeout = 240)
 {
-    struct crpc_server_options options = {.size = sizeof options, .without_health = true, .without_reflection = true};
+    struct crpc_server_options options = {
+        .size = sizeof options, .without_health = true, .without_reflection = true};
     echo_start(&echo, &options, NULL);
     cr_assert_eq(check(""), -CRPC_UNIMPLEMENTED);
     cr_assert_eq(crpc_server_health_set(echo.server, "", true), CRPC_EINVAL);

@@ -22,12 +22,15 @@ static void teardown(void)
 
 TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+static const struct crpc_call_options bounded = {.size = sizeof bounded,
+                                                 .timeout_ms = WAIT_S * 1000};
 
 static struct crpc_stream *stream_open(const char *method)
 {
     struct crpc_stream *stream;
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, method, &bounded), 0);
+    cr_assert_eq(
+        crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, method, &bounded),
+        0);
     return stream;
 }
 
@@ -72,7 +75,8 @@ Test(kinds, unary_empty_message_is_a_message)
     cr_assert_str_eq(reply, "");
 }
 
-static void on_unary_done(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
+static void on_unary_done(const ProtobufCMessage *reply, const struct crpc_status *status,
+                          void *ctx)
 {
     struct event *event = ctx;
     if (status->code == CRPC_OK && reply != NULL && ((const Crpc__Test__Item *)reply)->number == 7)
@@ -87,8 +91,9 @@ Test(kinds, unary_with_callback)
     request.number = 7;
     for (int i = 0; i < 100; i++) {
         bool keeps_call = i % 2 == 0;
-        cr_assert_eq(crpc_unary_start(keeps_call ? &call : NULL, echo.channel, &crpc__test__echo__descriptor, "Unary",
-                                      &request.base, &bounded, on_unary_done, &done),
+        cr_assert_eq(crpc_unary_start(keeps_call ? &call : NULL, echo.channel,
+                                      &crpc__test__echo__descriptor, "Unary", &request.base,
+                                      &bounded, on_unary_done, &done),
                      0);
         if (keeps_call)
             crpc_call_unref(call);
@@ -254,15 +259,16 @@ static void on_ping_end(struct crpc_call *call, const struct crpc_status *status
     event_post(&ping->ended);
 }
 
-static const struct crpc_call_events ping_events = {
-    on_ping_headers, on_ping_message, on_ping_half_closed, on_ping_sent, on_ping_end};
+static const struct crpc_call_events ping_events = {on_ping_headers, on_ping_message,
+                                                    on_ping_half_closed, on_ping_sent, on_ping_end};
 
 static struct crpc_call *ping_start(struct ping *ping, int64_t count)
 {
     struct crpc_call *call;
     *ping = (struct ping){.ended = EVENT_INIT, .count = count};
-    cr_assert_eq(
-        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, &ping_events, ping), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both",
+                                &bounded, &ping_events, ping),
+                 0);
     cr_assert_eq(crpc_call_read(call), 0);
     ping_send(call, ping);
     return call;

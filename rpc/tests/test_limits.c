@@ -11,7 +11,8 @@
 #include <string.h>
 
 static struct echo echo;
-static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+static const struct crpc_call_options bounded = {.size = sizeof bounded,
+                                                 .timeout_ms = WAIT_S * 1000};
 
 static void setup_small(void)
 {
@@ -37,7 +38,8 @@ static int unary_with_data(size_t size, const char *text, int64_t number)
     item.data.len = size;
     item.text = (char *)(uintptr_t)text;
     item.number = number;
-    int code = crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base, &bounded, &result);
+    int code = crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base,
+                          &bounded, &result);
     if (code == 0)
         crpc_message_free(reply);
     free(item.data.data);
@@ -66,7 +68,9 @@ Test(size, no_message_of_2_gib)
     struct crpc_call *call;
     char data[1] = {0};
     struct crpc_bytes message = {data, (size_t)INT32_MAX + 1};
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, NULL, NULL), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both",
+                                &bounded, NULL, NULL),
+                 0);
     cr_assert_eq(crpc_call_send_bytes(call, message), CRPC_ETOOBIG);
     cr_assert_eq(crpc_call_send_owned(call, data, (size_t)INT32_MAX + 1), CRPC_ETOOBIG);
     cr_assert_eq(crpc_call_send_bytes(call, (struct crpc_bytes){NULL, 1}), CRPC_EINVAL);
@@ -93,8 +97,9 @@ static int unary_raw(const char *data, size_t size)
     static const struct crpc_call_events events = {.on_end = on_ending};
     struct ending ending = {EVENT_INIT, 0};
     struct crpc_call *call;
-    cr_assert_eq(
-        crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &bounded, &events, &ending), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                &bounded, &events, &ending),
+                 0);
     if (data != NULL)
         cr_assert_eq(crpc_call_send_bytes(call, (struct crpc_bytes){data, size}), 0);
     cr_assert_eq(crpc_call_half_close(call), 0);
@@ -106,7 +111,8 @@ static int unary_raw(const char *data, size_t size)
 Test(size, a_request_that_is_no_message)
 {
     cr_assert_eq(unary_raw("\xff\xff\xff", 3), CRPC_INVALID_ARGUMENT);
-    cr_assert_eq(unary_raw("\x12\x02\xc3\x28", 4), CRPC_INVALID_ARGUMENT, "a text that is not UTF-8");
+    cr_assert_eq(unary_raw("\x12\x02\xc3\x28", 4), CRPC_INVALID_ARGUMENT,
+                 "a text that is not UTF-8");
     cr_assert_eq(unary_raw(NULL, 0), CRPC_INTERNAL);
     cr_assert_eq(event_count(&echo.log.opened), 0);
     cr_assert_eq(unary_with_data(0, "", 0), 0);
@@ -124,7 +130,9 @@ Test(size, owned_data_is_freed_when_sent)
     static const struct crpc_call_events events = {.on_sent = on_owned_sent};
     struct event sent = EVENT_INIT;
     struct crpc_call *call;
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Up", &bounded, &events, &sent), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Up", &bounded,
+                                &events, &sent),
+                 0);
     for (int i = 1; i <= 100; i++) {
         cr_assert_eq(crpc_call_send_owned(call, calloc(1, 2), 0), 0);
         cr_assert(event_wait(&sent, 2 * i - 1));
@@ -138,7 +146,7 @@ Test(size, owned_data_is_freed_when_sent)
     crpc_call_unref(call);
 }
 
-/* -- Decoding --------------------------------------------------------------------------------- */
+/* -- Decoding ---------------------------------------------------------------------------------- */
 
 /* `depth` messages, each inside the other; returns where they begin in `end`'s buffer. */
 static struct crpc_bytes nested(unsigned char *buffer, size_t capacity, int depth)
@@ -168,9 +176,11 @@ Test(decode, nesting_is_bounded, .timeout = 240)
     crpc_message_free(message);
     message = NULL;
     struct crpc_bytes deep = nested(buffer, sizeof buffer, 65);
-    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, deep, 0), CRPC_EDECODE);
+    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, deep, 0),
+                 CRPC_EDECODE);
     struct crpc_bytes bottomless = nested(buffer, sizeof buffer, 100000);
-    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, bottomless, SIZE_MAX), CRPC_EDECODE);
+    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, bottomless, SIZE_MAX),
+                 CRPC_EDECODE);
     cr_assert_null(message, "untouched on failure");
 }
 
@@ -183,7 +193,8 @@ Test(decode, memory_is_bounded, .timeout = 240)
     for (size_t i = 0; i < size; i += 2)
         memcpy(data + i, "\x12", 2);
     struct crpc_bytes bytes = {data, size};
-    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, bytes, 1024 * 1024), CRPC_EDECODE);
+    cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, bytes, 1024 * 1024),
+                 CRPC_EDECODE);
     cr_assert_null(message);
     struct crpc_bytes few = {data, 200};
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, few, 0), 0);
@@ -198,10 +209,12 @@ Test(decode, empty_and_nonsense)
     const ProtobufCMessageDescriptor *type = &crpc__test__item__descriptor;
     cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){NULL, 0}, 0), 0);
     crpc_message_free(message);
-    cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){"\xff\xff\xff\xff", 4}, 0), CRPC_EDECODE);
+    cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){"\xff\xff\xff\xff", 4}, 0),
+                 CRPC_EDECODE);
     cr_assert_eq(crpc_message_decode(&message, type, (struct crpc_bytes){NULL, 4}, 0), CRPC_EINVAL);
     cr_assert_eq(crpc_message_decode(&message, NULL, (struct crpc_bytes){NULL, 0}, 0), CRPC_EINVAL);
-    /* A size that no memory has: it overflows nothing on the way to the first field, which is none. */
+    /* A size that no memory has: it overflows nothing on the way to the first field, which is
+     * none. */
     struct crpc_bytes endless = {"\0", SIZE_MAX / 32};
     cr_assert_eq(crpc_message_decode(&message, type, endless, 0), CRPC_EDECODE);
     crpc_message_free(NULL);
@@ -239,14 +252,16 @@ Test(decode, text_is_utf8_without_nul)
         memcpy(bytes + 2, cases[i].bytes, cases[i].size);
         int expected = cases[i].is_text ? 0 : CRPC_EDECODE;
         struct crpc_bytes whole = {bytes, cases[i].size + 2};
-        cr_expect_eq(crpc_message_decode(&message, &crpc__test__item__descriptor, whole, 0), expected, "case %zu", i);
+        cr_expect_eq(crpc_message_decode(&message, &crpc__test__item__descriptor, whole, 0),
+                     expected, "case %zu", i);
         crpc_message_free(message);
     }
 }
 
 Test(decode, text_is_looked_at_in_inner_messages_and_nowhere_else)
 {
-    const ProtobufCMessageDescriptor *set = &grpc__reflection__v1__server_reflection_response__descriptor;
+    const ProtobufCMessageDescriptor *set =
+        &grpc__reflection__v1__server_reflection_response__descriptor;
     const ProtobufCMessageDescriptor *item = &crpc__test__item__descriptor;
     ProtobufCMessage *message = NULL;
     /* list_services_response { service { name: "\xff" } } */
@@ -265,13 +280,14 @@ Test(decode, what_is_cut_short)
     bool is_boundary[sizeof whole] = {[0] = true, [3] = true, [7] = true, [11] = true};
     for (size_t size = 0; size < sizeof whole; size++) {
         ProtobufCMessage *message = NULL;
-        int result = crpc_message_decode(&message, &crpc__test__item__descriptor, (struct crpc_bytes){whole, size}, 0);
+        int result = crpc_message_decode(&message, &crpc__test__item__descriptor,
+                                         (struct crpc_bytes){whole, size}, 0);
         cr_expect_eq(result, is_boundary[size] ? 0 : CRPC_EDECODE, "%zu bytes", size);
         crpc_message_free(message);
     }
 }
 
-/* -- Flow control ----------------------------------------------------------------------------- */
+/* -- Flow control ------------------------------------------------------------------------------ */
 
 /* A server that reads only when it is told to. */
 struct slow {
@@ -332,7 +348,8 @@ static void write_until_stuck(struct crpc_call *call, struct writer *writer)
 
 Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
 {
-    static const struct crpc_handler handlers[] = {{.method = "Up", .kind = CRPC_CLIENT_STREAMING, .on_open = on_slow}};
+    static const struct crpc_handler handlers[] = {
+        {.method = "Up", .kind = CRPC_CLIENT_STREAMING, .on_open = on_slow}};
     static const struct crpc_call_events events = {.on_sent = on_sent, .on_end = on_end};
     struct crpc_server_options options = {.size = sizeof options, .stream_window_size = 65536};
     struct slow slow = {EVENT_INIT, EVENT_INIT, NULL};
@@ -345,16 +362,21 @@ Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
     int port;
     cr_assert_eq(crpc_loop_new(&loop, NULL), 0);
     cr_assert_eq(crpc_server_new(&server, loop, &options), 0);
-    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, &slow), 0);
+    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, &slow),
+                 0);
     cr_assert_eq(crpc_server_listen(server, "localhost:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
-    snprintf(target, sizeof target, "127.0.0.1:%d", port); /* c-ares leaks ten bytes over "localhost" */
+    /* c-ares leaks ten bytes over "localhost" */
+    snprintf(target, sizeof target, "127.0.0.1:%d", port);
     cr_assert_eq(crpc_channel_new(&channel, loop, target, NULL), 0);
-    cr_assert_eq(crpc_call_open(&call, channel, &crpc__test__echo__descriptor, "Up", NULL, &events, &writer), 0);
+    cr_assert_eq(
+        crpc_call_open(&call, channel, &crpc__test__echo__descriptor, "Up", NULL, &events, &writer),
+        0);
 
     write_until_stuck(call, &writer);
     cr_assert_gt(writer.accepted, 1);
-    cr_assert_lt(writer.accepted, PIECES_BOUND, "%d pieces were taken without a read", writer.accepted);
+    cr_assert_lt(writer.accepted, PIECES_BOUND, "%d pieces were taken without a read",
+                 writer.accepted);
     /* Reading lets it go on. */
     cr_assert(event_wait(&slow.opened, 1));
     for (int i = 1; !event_wait_ms(&writer.sent, writer.accepted, 0); i++) {
@@ -372,7 +394,7 @@ Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
     crpc_loop_free(loop);
 }
 
-/* -- Options ---------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 Test(options, keepalive_and_the_rest_are_taken, .timeout = 240)
 {
@@ -415,7 +437,8 @@ Test(options, a_struct_of_size_0_is_refused)
 /* Only `size` and the fields an older caller knows are read. */
 Test(options, a_shorter_struct_is_fine)
 {
-    struct crpc_loop_options options = {.size = offsetof(struct crpc_loop_options, on_log), .threads = 2};
+    struct crpc_loop_options options = {.size = offsetof(struct crpc_loop_options, on_log),
+                                        .threads = 2};
     struct crpc_loop *loop;
     options.on_log = (crpc_log_fn)(uintptr_t)1;
     cr_assert_eq(crpc_loop_new(&loop, &options), 0);

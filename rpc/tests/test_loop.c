@@ -33,7 +33,8 @@ static void make_noise(struct crpc_loop *loop, const char *address, int times)
 Test(log, goes_to_the_hook_and_is_limited, .timeout = 240)
 {
     struct lines lines = {EVENT_INIT, false};
-    struct crpc_loop_options options = {.size = sizeof options, .on_log = on_log, .log_ctx = &lines};
+    struct crpc_loop_options options = {
+        .size = sizeof options, .on_log = on_log, .log_ctx = &lines};
     struct crpc_loop *loop;
     struct crpc_server *holder;
     char address[64];
@@ -102,7 +103,8 @@ Test(callbacks, may_not_block, .timeout = 240, .signal = 6)
     cr_assert_eq(crpc_loop_new(&loop, NULL), 0);
     cr_assert_eq(crpc_channel_new(&other, loop, "127.0.0.1:1", NULL), 0);
     cr_assert_eq(crpc_server_new(&server, loop, NULL), 0);
-    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, other), 0);
+    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, other),
+                 0);
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
     snprintf(target, sizeof target, "127.0.0.1:%d", port);

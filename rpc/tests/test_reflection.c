@@ -18,12 +18,14 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse response_type;
 
 static struct echo echo;
 static struct crpc_stream *stream;
-static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+static const struct crpc_call_options bounded = {.size = sizeof bounded,
+                                                 .timeout_ms = WAIT_S * 1000};
 
 static void setup(void)
 {
     echo_start(&echo, NULL, NULL);
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &grpc__reflection__v1__server_reflection__descriptor,
+    cr_assert_eq(crpc_stream_open(&stream, echo.channel,
+                                  &grpc__reflection__v1__server_reflection__descriptor,
                                   "ServerReflectionInfo", &bounded),
                  0);
 }
@@ -51,10 +53,9 @@ static response_type *ask(int what, const char *text)
 
 static bool lists(const response_type *response, const char *name)
 {
-    for (size_t i = 0; i < response->list_services_response->n_service; i++) {
+    for (size_t i = 0; i < response->list_services_response->n_service; i++)
         if (strcmp(response->list_services_response->service[i]->name, name) == 0)
             return true;
-    }
     return false;
 }
 
@@ -87,11 +88,13 @@ static void expect_files(int what, const char *text, const char *const *names, s
     cr_assert_eq(response->message_response_case, RESPONSE(FILE_DESCRIPTOR_RESPONSE), "%s", text);
     cr_assert_eq(response->file_descriptor_response->n_file_descriptor_proto, count);
     for (size_t i = 0; i < count; i++)
-        cr_assert(is_file(response->file_descriptor_response->file_descriptor_proto[i], names[i]), "%s", names[i]);
+        cr_assert(is_file(response->file_descriptor_response->file_descriptor_proto[i], names[i]),
+                  "%s", names[i]);
     crpc_message_free(&response->base);
 }
 
-static const char *const echo_files[] = {"crpc_test.proto", "crpc_test_import.proto", "crpc_test_base.proto"};
+static const char *const echo_files[] = {"crpc_test.proto", "crpc_test_import.proto",
+                                         "crpc_test_base.proto"};
 
 Test(reflection, finds_files_with_what_they_import)
 {
@@ -101,8 +104,8 @@ Test(reflection, finds_files_with_what_they_import)
 
 Test(reflection, finds_symbols)
 {
-    const char *const symbols[] = {"crpc.test.Echo", "crpc.test.Echo.Down", "crpc.test.Item", "crpc.test.Item.Color",
-                                   "crpc.test.Item.Part"};
+    const char *const symbols[] = {"crpc.test.Echo", "crpc.test.Echo.Down", "crpc.test.Item",
+                                   "crpc.test.Item.Color", "crpc.test.Item.Part"};
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
         expect_files(REQUEST(FILE_CONTAINING_SYMBOL), symbols[i], echo_files, 3);
     expect_files(REQUEST(FILE_CONTAINING_SYMBOL), "crpc.test.base.Size", &echo_files[2], 1);
@@ -119,8 +122,9 @@ static void expect_error(int what, const char *text, int code)
 Test(reflection, says_what_it_does_not_know)
 {
     expect_error(REQUEST(FILE_BY_FILENAME), "no_such.proto", CRPC_NOT_FOUND);
-    const char *const symbols[] = {"crpc.test.Ech", "crpc.test.Echo.", "crpc.test.EchoX",  "crpc.test", "",
-                                   "crpc.test.",    "Echo",            "crpc.test.Item.x", "crpc.test.Echo.Down.x"};
+    const char *const symbols[] = {
+        "crpc.test.Ech", "crpc.test.Echo.",  "crpc.test.EchoX",      "crpc.test", "", "crpc.test.",
+        "Echo",          "crpc.test.Item.x", "crpc.test.Echo.Down.x"};
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
         expect_error(REQUEST(FILE_CONTAINING_SYMBOL), symbols[i], CRPC_NOT_FOUND);
     expect_error(REQUEST(ALL_EXTENSION_NUMBERS_OF_TYPE), "crpc.test.None", CRPC_NOT_FOUND);
@@ -142,7 +146,8 @@ Test(reflection, v1alpha_answers_too)
         GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_REQUEST__INIT;
     ProtobufCMessage *message;
     struct crpc_stream *alpha;
-    cr_assert_eq(crpc_stream_open(&alpha, echo.channel, &grpc__reflection__v1alpha__server_reflection__descriptor,
+    cr_assert_eq(crpc_stream_open(&alpha, echo.channel,
+                                  &grpc__reflection__v1alpha__server_reflection__descriptor,
                                   "ServerReflectionInfo", &bounded),
                  0);
     request.message_request_case =
@@ -152,9 +157,11 @@ Test(reflection, v1alpha_answers_too)
     cr_assert_eq(crpc_stream_read(&message, alpha), 0);
     Grpc__Reflection__V1alpha__ServerReflectionResponse *response =
         (Grpc__Reflection__V1alpha__ServerReflectionResponse *)message;
-    cr_assert_eq(response->message_response_case,
-                 GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
-    cr_assert(is_file(response->file_descriptor_response->file_descriptor_proto[0], "grpc/health/v1/health.proto"));
+    cr_assert_eq(
+        response->message_response_case,
+        GRPC__REFLECTION__V1ALPHA__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+    cr_assert(is_file(response->file_descriptor_response->file_descriptor_proto[0],
+                      "grpc/health/v1/health.proto"));
     crpc_message_free(message);
     cr_assert_eq(crpc_stream_finish(alpha, NULL), 0);
 }
@@ -165,7 +172,8 @@ Test(stopping, ends_open_reflection_streams, .timeout = 240)
     ProtobufCMessage *response;
     request_type request = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
     echo_start(&echo, NULL, NULL);
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &grpc__reflection__v1__server_reflection__descriptor,
+    cr_assert_eq(crpc_stream_open(&stream, echo.channel,
+                                  &grpc__reflection__v1__server_reflection__descriptor,
                                   "ServerReflectionInfo", &bounded),
                  0);
     cr_assert_eq(crpc_stream_write(stream, &request.base), 0);

@@ -51,10 +51,14 @@ static int add(struct crpc_handler handler)
 
 Test(service, a_wrong_kind_is_a_mismatch)
 {
-    cr_assert_eq(add((struct crpc_handler){"Down", CRPC_UNARY, take_request, NULL}), CRPC_EMISMATCH);
-    cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_SERVER_STREAMING, take_request, NULL}), CRPC_EMISMATCH);
-    cr_assert_eq(add((struct crpc_handler){"Up", CRPC_BIDIRECTIONAL, NULL, take_open}), CRPC_EMISMATCH);
-    cr_assert_eq(add((struct crpc_handler){"Both", CRPC_CLIENT_STREAMING, NULL, take_open}), CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"Down", CRPC_UNARY, take_request, NULL}),
+                 CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_SERVER_STREAMING, take_request, NULL}),
+                 CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"Up", CRPC_BIDIRECTIONAL, NULL, take_open}),
+                 CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"Both", CRPC_CLIENT_STREAMING, NULL, take_open}),
+                 CRPC_EMISMATCH);
     /* A service that was refused was not added. */
     cr_assert_eq(add((struct crpc_handler){"Down", CRPC_SERVER_STREAMING, take_request, NULL}), 0);
 }
@@ -62,10 +66,13 @@ Test(service, a_wrong_kind_is_a_mismatch)
 Test(service, a_wrong_callback_is_a_mismatch)
 {
     cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_UNARY, NULL, take_open}), CRPC_EMISMATCH);
-    cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_UNARY, take_request, take_open}), CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_UNARY, take_request, take_open}),
+                 CRPC_EMISMATCH);
     cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_UNARY, NULL, NULL}), CRPC_EMISMATCH);
-    cr_assert_eq(add((struct crpc_handler){"Both", CRPC_BIDIRECTIONAL, take_request, NULL}), CRPC_EMISMATCH);
-    cr_assert_eq(add((struct crpc_handler){"NoSuch", CRPC_UNARY, take_request, NULL}), CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"Both", CRPC_BIDIRECTIONAL, take_request, NULL}),
+                 CRPC_EMISMATCH);
+    cr_assert_eq(add((struct crpc_handler){"NoSuch", CRPC_UNARY, take_request, NULL}),
+                 CRPC_EMISMATCH);
     cr_assert_eq(add((struct crpc_handler){NULL, CRPC_UNARY, take_request, NULL}), CRPC_EMISMATCH);
 }
 
@@ -73,10 +80,13 @@ Test(service, twice_is_refused)
 {
     const struct crpc_handler twice[] = {{"Unary", CRPC_UNARY, take_request, NULL},
                                          {"Unary", CRPC_UNARY, take_request, NULL}};
-    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, twice, 2, NULL), CRPC_EEXISTS);
+    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, twice, 2, NULL),
+                 CRPC_EEXISTS);
     cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_UNARY, take_request, NULL}), 0);
     cr_assert_eq(add((struct crpc_handler){"Unary", CRPC_UNARY, take_request, NULL}), CRPC_EEXISTS);
-    cr_assert_eq(crpc_server_add_service(server, &grpc__health__v1__health__descriptor, NULL, 0, NULL), CRPC_EEXISTS);
+    cr_assert_eq(
+        crpc_server_add_service(server, &grpc__health__v1__health__descriptor, NULL, 0, NULL),
+        CRPC_EEXISTS);
 }
 
 Test(service, descriptors_that_are_none_are_refused)
@@ -86,12 +96,13 @@ Test(service, descriptors_that_are_none_are_refused)
     cr_assert_eq(crpc_server_add_descriptors(server, (struct crpc_bytes){NULL, 0}), CRPC_EINVAL);
 }
 
-/* -- Who may call ----------------------------------------------------------------------------- */
+/* -- Who may call ------------------------------------------------------------------------------ */
 
 static bool has_password(struct crpc_call *call, struct crpc_status *why, void *ctx)
 {
     struct crpc_bytes value;
-    if (crpc_call_metadata_get(call, "password", &value) && value.size == 6 && memcmp(value.data, "sesame", 6) == 0)
+    if (crpc_call_metadata_get(call, "password", &value) && value.size == 6 &&
+        memcmp(value.data, "sesame", 6) == 0)
         return true;
     why->code = CRPC_UNAUTHENTICATED;
     why->message = ctx;
@@ -99,12 +110,14 @@ static bool has_password(struct crpc_call *call, struct crpc_status *why, void *
 }
 
 /* Makes one call with or without the password; the status code. */
-static int call_guarded(struct crpc_channel *channel, const ProtobufCServiceDescriptor *service, const char *method,
-                        const ProtobufCMessage *request, bool knows)
+static int call_guarded(struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
+                        const char *method, const ProtobufCMessage *request, bool knows)
 {
     struct crpc_metadata entry = {"password", {"sesame", 6}};
-    struct crpc_call_options options = {
-        .size = sizeof options, .timeout_ms = WAIT_S * 1000, .metadata = &entry, .metadata_count = knows ? 1 : 0};
+    struct crpc_call_options options = {.size = sizeof options,
+                                        .timeout_ms = WAIT_S * 1000,
+                                        .metadata = &entry,
+                                        .metadata_count = knows ? 1 : 0};
     struct crpc_result result = {.code = CRPC_OK};
     struct crpc_stream *stream;
     ProtobufCMessage *reply = NULL;
@@ -123,10 +136,12 @@ static int call_guarded(struct crpc_channel *channel, const ProtobufCServiceDesc
 Test(authorize, holds_for_every_service, .timeout = 240)
 {
     static char text[] = "who are you";
-    struct crpc_server_options options = {.size = sizeof options, .authorize = has_password, .authorize_ctx = text};
+    struct crpc_server_options options = {
+        .size = sizeof options, .authorize = has_password, .authorize_ctx = text};
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     Grpc__Health__V1__HealthCheckRequest check = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    Grpc__Reflection__V1__ServerReflectionRequest ask = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
+    Grpc__Reflection__V1__ServerReflectionRequest ask =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
     struct echo echo;
     echo_start(&echo, &options, NULL);
     for (int knows = 0; knows <= 1; knows++) {
@@ -136,9 +151,11 @@ Test(authorize, holds_for_every_service, .timeout = 240)
         cr_assert_eq(call_guarded(echo.channel, service, "Both", &item.base, knows), expected);
         cr_assert_eq(call_guarded(echo.channel, service, "Unserved", &item.base, knows),
                      knows ? CRPC_UNIMPLEMENTED : expected);
-        cr_assert_eq(
-            call_guarded(echo.channel, &grpc__health__v1__health__descriptor, "Check", &check.base, knows), expected);
-        cr_assert_eq(call_guarded(echo.channel, &grpc__reflection__v1__server_reflection__descriptor,
+        cr_assert_eq(call_guarded(echo.channel, &grpc__health__v1__health__descriptor, "Check",
+                                  &check.base, knows),
+                     expected);
+        cr_assert_eq(call_guarded(echo.channel,
+                                  &grpc__reflection__v1__server_reflection__descriptor,
                                   "ServerReflectionInfo", &ask.base, knows),
                      expected);
     }

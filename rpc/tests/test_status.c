@@ -23,12 +23,14 @@ static void teardown(void)
 TestSuite(status, .init = setup, .fini = teardown, .timeout = 240);
 TestSuite(metadata, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+static const struct crpc_call_options bounded = {.size = sizeof bounded,
+                                                 .timeout_ms = WAIT_S * 1000};
 
 static void expect_details(struct crpc_result *result)
 {
     cr_assert_eq(result->code, CRPC_FAILED_PRECONDITION);
-    cr_assert_str_eq(result->message, "not \xc3\xbc" "ber 100%");
+    cr_assert_str_eq(result->message, "not \xc3\xbc"
+                                      "ber 100%");
     cr_assert_eq(result->details_size, 4);
     cr_assert_arr_eq(result->details, "\0\1\2\xff", 4);
 }
@@ -49,7 +51,9 @@ Test(status, of_a_stream)
     ProtobufCMessage *message;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"fail"};
-    cr_assert_eq(crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Down", &bounded), 0);
+    cr_assert_eq(
+        crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Down", &bounded),
+        0);
     cr_assert_eq(crpc_stream_write(stream, &item.base), 0);
     cr_assert_eq(crpc_stream_read(&message, stream), CRPC_END);
     cr_assert_eq(crpc_stream_finish(stream, &result), CRPC_ESTATUS);
@@ -75,8 +79,8 @@ Test(status, callback_form)
     struct event done = EVENT_INIT;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"fail"};
-    cr_assert_eq(crpc_unary_start(NULL, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base, &bounded,
-                                  on_failed, &done),
+    cr_assert_eq(crpc_unary_start(NULL, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                  &item.base, &bounded, on_failed, &done),
                  0);
     cr_assert(event_wait(&done, 1));
 }
@@ -94,9 +98,9 @@ Test(status, a_method_without_handler_is_unimplemented)
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *reply;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
-    cr_assert_eq(
-        crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unserved", &item.base, &bounded, &result),
-        CRPC_ESTATUS);
+    cr_assert_eq(crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unserved",
+                            &item.base, &bounded, &result),
+                 CRPC_ESTATUS);
     cr_assert_eq(result.code, CRPC_UNIMPLEMENTED);
     crpc_result_clear(&result);
 }
@@ -106,9 +110,9 @@ Test(status, an_unknown_service_is_unimplemented)
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *reply;
     Crpc__Test__Nest nest = CRPC__TEST__NEST__INIT;
-    cr_assert_eq(
-        crpc_unary(&reply, echo.channel, &crpc__test__other__descriptor, "Deep", &nest.base, &bounded, &result),
-        CRPC_ESTATUS);
+    cr_assert_eq(crpc_unary(&reply, echo.channel, &crpc__test__other__descriptor, "Deep",
+                            &nest.base, &bounded, &result),
+                 CRPC_ESTATUS);
     cr_assert_eq(result.code, CRPC_UNIMPLEMENTED);
     crpc_result_clear(&result);
 }
@@ -121,11 +125,16 @@ Test(status, wrong_arguments_of_a_client)
     Crpc__Test__Summary summary = CRPC__TEST__SUMMARY__INIT;
     const ProtobufCServiceDescriptor *service = &crpc__test__echo__descriptor;
     struct crpc_call_options negative = {.size = sizeof negative, .timeout_ms = -1};
-    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "NoSuch", &item.base, &bounded, NULL), CRPC_EINVAL);
-    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", &summary.base, &bounded, NULL), CRPC_EINVAL);
-    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", NULL, &bounded, NULL), CRPC_EINVAL);
-    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", &item.base, &negative, NULL), CRPC_EINVAL);
-    cr_assert_eq(crpc_call_open(&call, echo.channel, service, "NoSuch", &bounded, NULL, NULL), CRPC_EINVAL);
+    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "NoSuch", &item.base, &bounded, NULL),
+                 CRPC_EINVAL);
+    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", &summary.base, &bounded, NULL),
+                 CRPC_EINVAL);
+    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", NULL, &bounded, NULL),
+                 CRPC_EINVAL);
+    cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", &item.base, &negative, NULL),
+                 CRPC_EINVAL);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, service, "NoSuch", &bounded, NULL, NULL),
+                 CRPC_EINVAL);
 }
 
 Test(status, nobody_listens)
@@ -137,7 +146,7 @@ Test(status, nobody_listens)
     crpc_result_clear(&result);
 }
 
-/* -- What the server answers by hand ---------------------------------------------------------- */
+/* -- What the server answers by hand ----------------------------------------------------------- */
 
 static void on_long_text(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
 {
@@ -170,7 +179,8 @@ Test(handlers, long_text_is_cut_at_a_character_and_a_second_finish_refused, .tim
     struct crpc_channel *channel;
     cr_assert_eq(crpc_loop_new(&loop, NULL), 0);
     cr_assert_eq(crpc_server_new(&server, loop, NULL), 0);
-    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, NULL), 0);
+    cr_assert_eq(crpc_server_add_service(server, &crpc__test__echo__descriptor, handlers, 1, NULL),
+                 0);
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
     snprintf(target, sizeof target, "dns:///127.0.0.1:%d", port);
@@ -186,7 +196,7 @@ Test(handlers, long_text_is_cut_at_a_character_and_a_second_finish_refused, .tim
     crpc_loop_free(loop);
 }
 
-/* -- Metadata --------------------------------------------------------------------------------- */
+/* -- Metadata ---------------------------------------------------------------------------------- */
 
 struct seen {
     struct event headers, ended;
@@ -230,15 +240,19 @@ Test(metadata, both_ways)
 {
     static const struct crpc_call_events events = {.on_headers = on_headers, .on_end = on_end};
     const unsigned char raw[] = {0, 1, 0xfe, 0xff, '\n'};
-    struct crpc_metadata entries[] = {{"x-text", {"hello there", 11}}, {"x-raw-bin", {raw, sizeof raw}}};
-    struct crpc_call_options options = {
-        .size = sizeof options, .timeout_ms = WAIT_S * 1000, .metadata = entries, .metadata_count = 2};
+    struct crpc_metadata entries[] = {{"x-text", {"hello there", 11}},
+                                      {"x-raw-bin", {raw, sizeof raw}}};
+    struct crpc_call_options options = {.size = sizeof options,
+                                        .timeout_ms = WAIT_S * 1000,
+                                        .metadata = entries,
+                                        .metadata_count = 2};
     struct seen seen = {.headers = EVENT_INIT, .ended = EVENT_INIT};
     struct crpc_call *call;
     struct crpc_bytes value;
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"meta"};
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary", &options, &events, &seen),
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                &options, &events, &seen),
                  0);
     cr_assert_eq(crpc_call_send(call, &item.base), 0);
     cr_assert_eq(crpc_call_half_close(call), 0);
@@ -261,8 +275,10 @@ Test(metadata, both_ways)
 static int call_with(const char *key, const char *value)
 {
     struct crpc_metadata entry = {key, {value, strlen(value)}};
-    struct crpc_call_options options = {
-        .size = sizeof options, .timeout_ms = WAIT_S * 1000, .metadata = &entry, .metadata_count = 1};
+    struct crpc_call_options options = {.size = sizeof options,
+                                        .timeout_ms = WAIT_S * 1000,
+                                        .metadata = &entry,
+                                        .metadata_count = 1};
     return echo_unary(echo.channel, "hello", NULL, 0, NULL, &options);
 }
 
@@ -282,7 +298,9 @@ Test(metadata, of_a_client_cannot_be_added_later)
 {
     struct crpc_call *call;
     struct crpc_metadata entry = {"x-late", {"x", 1}};
-    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded, NULL, NULL), 0);
+    cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Both",
+                                &bounded, NULL, NULL),
+                 0);
     cr_assert_eq(crpc_call_add_metadata(call, &entry), CRPC_EINVAL);
     cr_assert_eq(crpc_call_add_trailer(call, &entry), CRPC_EINVAL);
     cr_assert_eq(crpc_call_fail(call, CRPC_ABORTED, "no"), CRPC_EINVAL);

@@ -40,8 +40,8 @@ static void hold_start(struct client *client)
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     item.text = (char[]){"hold"};
     *client = (struct client){EVENT_INIT, -1};
-    cr_assert_eq(crpc_unary_start(NULL, echo.channel, &crpc__test__echo__descriptor, "Unary", &item.base, NULL, on_done,
-                                  client),
+    cr_assert_eq(crpc_unary_start(NULL, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                                  &item.base, NULL, on_done, client),
                  0);
     cr_assert(event_wait(&echo.log.opened, 1));
 }
@@ -165,7 +165,8 @@ Test(stop, start_wants_an_address_and_happens_once)
     crpc_server_free(server);
 }
 
-/* Sends from several threads while the server is stopped under them: nothing but errors may come of it. */
+/* Sends from several threads while the server is stopped under them: nothing but errors may come of
+ * it. */
 struct hammer {
     struct crpc_channel *channel;
     int calls;

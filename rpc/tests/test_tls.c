@@ -13,7 +13,8 @@
 static char directory[64];
 static struct crpc_loop *loop;
 static struct crpc_server *server;
-static struct echo_log echo_log = {.opened = EVENT_INIT, .half_closed = EVENT_INIT, .ended = EVENT_INIT};
+static struct echo_log echo_log = {
+    .opened = EVENT_INIT, .half_closed = EVENT_INIT, .ended = EVENT_INIT};
 static char target[64];
 
 static void run(const char *command)
@@ -24,12 +25,14 @@ static void run(const char *command)
 }
 
 /* A certificate authority, and a certificate signed by it. */
-#define MAKE_CA(name)                                                                                                  \
-    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" name " -keyout " name ".key -out " name ".pem"
-#define MAKE_CERT(name, ca, alt)                                                                                       \
-    "openssl req -newkey rsa:2048 -nodes -subj /CN=" name " -keyout " name ".key -out " name ".csr && "                \
-    "printf '" alt "' > " name ".ext && "                                                                              \
-    "openssl x509 -req -in " name ".csr -CA " ca ".pem -CAkey " ca                                                     \
+#define MAKE_CA(name)                                                                              \
+    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=" name " -keyout " name           \
+    ".key -out " name ".pem"
+#define MAKE_CERT(name, ca, alt)                                                                   \
+    "openssl req -newkey rsa:2048 -nodes -subj /CN=" name " -keyout " name ".key -out " name       \
+    ".csr && "                                                                                     \
+    "printf '" alt "' > " name ".ext && "                                                          \
+    "openssl x509 -req -in " name ".csr -CA " ca ".pem -CAkey " ca                                 \
     ".key -CAcreateserial -days 2 -extfile " name ".ext -out " name ".pem"
 
 static char *pem(const char *name)
@@ -79,12 +82,14 @@ static void serve(const char *ca)
 }
 
 /* Asks who the server takes us for; the code of the call's end. */
-static int call_as(const char *ca, const char *name, const char *server_name, char *who, size_t who_size)
+static int call_as(const char *ca, const char *name, const char *server_name, char *who,
+                   size_t who_size)
 {
     char file[64];
     struct crpc_result result = {.code = CRPC_OK};
     struct crpc_tls tls = {.size = sizeof tls, .server_name = server_name};
-    struct crpc_channel_options options = {.size = sizeof options, .tls = &tls, .own_connection = true};
+    struct crpc_channel_options options = {
+        .size = sizeof options, .tls = &tls, .own_connection = true};
     struct crpc_channel *channel;
     char *texts[3] = {pem(ca), NULL, NULL};
     if (name != NULL) {
@@ -185,7 +190,9 @@ Test(tls, the_client_sees_the_server)
     ca = pem("ca.pem");
     tls.ca = ca;
     cr_assert_eq(crpc_channel_new(&channel, loop, target, &options), 0);
-    cr_assert_eq(crpc_call_open(&call, channel, &crpc__test__echo__descriptor, "Both", &bounded, &events, &ended), 0);
+    cr_assert_eq(crpc_call_open(&call, channel, &crpc__test__echo__descriptor, "Both", &bounded,
+                                &events, &ended),
+                 0);
     cr_assert_eq(crpc_call_half_close(call), 0);
     cr_assert(event_wait(&ended, 1));
     cr_assert_str_eq(crpc_call_identity(call), "localhost");
@@ -210,7 +217,8 @@ Test(tls, texts_that_cannot_be_used)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct crpc_channel_options options = {.size = sizeof options, .tls = &bad[i]};
         cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &bad[i], NULL), CRPC_ETLS, "%zu", i);
-        cr_assert_eq(crpc_channel_new(&channel, loop, "127.0.0.1:1", &options), CRPC_ETLS, "%zu", i);
+        cr_assert_eq(crpc_channel_new(&channel, loop, "127.0.0.1:1", &options), CRPC_ETLS, "%zu",
+                     i);
     }
     struct crpc_tls empty = {.size = sizeof empty};
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &empty, NULL), CRPC_ETLS);

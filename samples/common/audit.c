@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Audits from outside. One SQLite connection has all databases attached, so a check is a query over all of them.
+ * Audits from outside. One SQLite connection has all databases attached, so a check is a query over
+ * all of them.
  */
 #include "audit.h"
 
@@ -60,37 +61,44 @@ static int64_t read_number(const struct auditor *auditor, const char *format, co
     return number;
 }
 
-/* -- What holds for every sample -------------------------------------------------------------------------------- */
+/* -- What holds for every sample --------------------------------------------------------------- */
 
 static const struct audit_check common_checks[] = {
     {"every effect at most once (S6)", false,
-     "SELECT gid, printf('%s: %s applied %d times to branch %d', service, op, count(*), branch) FROM ledger"
+     "SELECT gid, printf('%s: %s applied %d times to branch %d', service, op, count(*), branch) "
+     "FROM ledger"
      " GROUP BY gid, service, branch, op HAVING count(*) > 1 "
      "UNION ALL "
      "SELECT gid, printf('%s: branch %d both confirmed and cancelled', service, branch) FROM ledger"
      " GROUP BY gid, service, branch HAVING sum(op = 'confirm') > 0 AND sum(op = 'cancel') > 0"},
     {"no confirm or cancel without a try before (S5)", false,
      "SELECT gid, printf('%s: %s of branch %d without a try', service, op, branch) FROM ledger AS l"
-     " WHERE op <> 'try' AND NOT EXISTS (SELECT 1 FROM ledger AS t WHERE t.gid = l.gid AND t.service = l.service"
+     " WHERE op <> 'try' AND NOT EXISTS (SELECT 1 FROM ledger AS t WHERE t.gid = l.gid AND "
+     "t.service = l.service"
      " AND t.branch = l.branch AND t.op = 'try' AND t.seq < l.seq)"},
     {"no try after a cancel (S7)", false,
      "SELECT gid, printf('%s: try of branch %d after its cancel', service, branch) FROM ledger AS l"
-     " WHERE op = 'try' AND EXISTS (SELECT 1 FROM ledger AS c WHERE c.gid = l.gid AND c.service = l.service"
+     " WHERE op = 'try' AND EXISTS (SELECT 1 FROM ledger AS c WHERE c.gid = l.gid AND c.service = "
+     "l.service"
      " AND c.branch = l.branch AND c.op = 'cancel' AND c.seq < l.seq)"},
     {"no branch confirmed beside a cancelled one (S1)", false,
-     "SELECT gid, printf('confirmed in %s, cancelled in %s', group_concat(CASE op WHEN 'confirm' THEN service END),"
+     "SELECT gid, printf('confirmed in %s, cancelled in %s', group_concat(CASE op WHEN 'confirm' "
+     "THEN service END),"
      " group_concat(CASE op WHEN 'cancel' THEN service END)) FROM ledger"
      " GROUP BY gid HAVING sum(op = 'confirm') > 0 AND sum(op = 'cancel') > 0"},
     {"what was confirmed was confirmed everywhere (S1)", true,
      "SELECT c.gid, printf('confirmed, but not in %s', p.service)"
-     " FROM (SELECT DISTINCT gid, kind FROM ledger WHERE op = 'confirm') AS c JOIN part AS p ON p.kind = c.kind"
+     " FROM (SELECT DISTINCT gid, kind FROM ledger WHERE op = 'confirm') AS c JOIN part AS p ON "
+     "p.kind = c.kind"
      " WHERE NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.gid = c.gid AND l.service = p.service"
      " AND l.op = 'confirm')"},
     {"a branch ends with what it began with", false,
-     "SELECT gid, printf('%s: branch %d: amounts from %d to %d', service, branch, min(amount), max(amount)) FROM ledger"
+     "SELECT gid, printf('%s: branch %d: amounts from %d to %d', service, branch, min(amount), "
+     "max(amount)) FROM ledger"
      " GROUP BY gid, service, branch HAVING min(amount) <> max(amount)"},
     {"every try has its end", true,
-     "SELECT gid, printf('%s: branch %d neither confirmed nor cancelled', service, branch) FROM ledger"
+     "SELECT gid, printf('%s: branch %d neither confirmed nor cancelled', service, branch) FROM "
+     "ledger"
      " GROUP BY gid, service, branch HAVING sum(op = 'try') > 0 AND sum(op <> 'try') = 0"},
     {"no outcome was told in two ways (S2)", false,
      "SELECT gid, 'told confirmed, and told cancelled' FROM told WHERE outcome <> 'unknown'"
@@ -98,34 +106,41 @@ static const struct audit_check common_checks[] = {
     {"what was told is not contradicted", false,
      "SELECT DISTINCT t.gid, printf('told %s; %s applied a %s', t.outcome, l.service, l.op)"
      " FROM told AS t JOIN ledger AS l ON l.gid = t.gid"
-     " WHERE (t.outcome = 'confirmed' AND l.op = 'cancel') OR (t.outcome = 'cancelled' AND l.op = 'confirm')"},
+     " WHERE (t.outcome = 'confirmed' AND l.op = 'cancel') OR (t.outcome = 'cancelled' AND l.op = "
+     "'confirm')"},
     {"what was told confirmed is there", true,
-     "SELECT DISTINCT gid, 'told confirmed; no database has it' FROM told AS t WHERE outcome = 'confirmed'"
+     "SELECT DISTINCT gid, 'told confirmed; no database has it' FROM told AS t WHERE outcome = "
+     "'confirmed'"
      " AND NOT EXISTS (SELECT 1 FROM ledger AS l WHERE l.gid = t.gid AND l.op = 'confirm')"},
 };
 
-/* -- Opening ---------------------------------------------------------------------------------------------------- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
-/* The main database is empty and read-only, and what is attached is opened as it was; temporary tables can be made. */
+/* The main database is empty and read-only, and what is attached is opened as it was; temporary
+ * tables can be made. */
 static void open_databases(struct auditor *auditor)
 {
     if (sqlite3_open_v2(":memory:", &auditor->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
         give_up(auditor, "sqlite");
     sqlite3_busy_timeout(auditor->db, BUSY_TIMEOUT_MS);
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
-        char *sql = sqlite3_mprintf("ATTACH %Q AS \"%w\"", auditor->paths[i], auditor->audit->databases[i].service);
+        char *sql = sqlite3_mprintf("ATTACH %Q AS \"%w\"", auditor->paths[i],
+                                    auditor->audit->databases[i].service);
         execute(auditor, sql);
         sqlite3_free(sql);
     }
 }
 
-static void read_log_line(const struct auditor *auditor, sqlite3_stmt *insert, const char *line, int number)
+static void read_log_line(const struct auditor *auditor, sqlite3_stmt *insert, const char *line,
+                          int number)
 {
     char gid[80];
     char outcome[16];
     if (sscanf(line, "%79s %15s", gid, outcome) != 2 ||
-        (strcmp(outcome, "confirmed") != 0 && strcmp(outcome, "cancelled") != 0 && strcmp(outcome, "unknown") != 0)) {
-        fprintf(stderr, "%s: %s:%d is not \"gid outcome\"\n", auditor->audit->program, auditor->log_path, number);
+        (strcmp(outcome, "confirmed") != 0 && strcmp(outcome, "cancelled") != 0 &&
+         strcmp(outcome, "unknown") != 0)) {
+        fprintf(stderr, "%s: %s:%d is not \"gid outcome\"\n", auditor->audit->program,
+                auditor->log_path, number);
         exit(2);
     }
     sqlite3_bind_text(insert, 1, gid, -1, SQLITE_STATIC);
@@ -154,18 +169,22 @@ static void read_log(const struct auditor *auditor)
     fclose(file);
 }
 
-/* Within the transaction that the checks see, so that ledger and tables are of one moment in each database. */
+/* Within the transaction that the checks see, so that ledger and tables are of one moment in each
+ * database. */
 static void copy_ledgers(const struct auditor *auditor)
 {
-    execute(auditor, "CREATE TEMP TABLE part (kind TEXT NOT NULL, service TEXT NOT NULL);"
-                     "CREATE TEMP TABLE ledger (service TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,"
-                     " gid TEXT NOT NULL, branch INTEGER NOT NULL, op TEXT NOT NULL, amount INTEGER NOT NULL)");
+    execute(
+        auditor,
+        "CREATE TEMP TABLE part (kind TEXT NOT NULL, service TEXT NOT NULL);"
+        "CREATE TEMP TABLE ledger (service TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,"
+        " gid TEXT NOT NULL, branch INTEGER NOT NULL, op TEXT NOT NULL, amount INTEGER NOT NULL)");
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
         const struct audit_database *database = &auditor->audit->databases[i];
         const char *service = database->service;
-        char *sql = sqlite3_mprintf("INSERT INTO part VALUES (%Q, %Q); INSERT INTO ledger"
-                                    " SELECT %Q, %Q, rowid, gid, branch, op, amount FROM \"%w\".effect",
-                                    database->kind, service, service, database->kind, service);
+        char *sql =
+            sqlite3_mprintf("INSERT INTO part VALUES (%Q, %Q); INSERT INTO ledger"
+                            " SELECT %Q, %Q, rowid, gid, branch, op, amount FROM \"%w\".effect",
+                            database->kind, service, service, database->kind, service);
         execute(auditor, sql);
         sqlite3_free(sql);
     }
@@ -173,23 +192,26 @@ static void copy_ledgers(const struct auditor *auditor)
                      "CREATE INDEX told_gid ON told (gid)");
 }
 
-/* -- Waiting ---------------------------------------------------------------------------------------------------- */
+/* -- Waiting ----------------------------------------------------------------------------------- */
 
-static void look_at_ledgers(const struct auditor *auditor, int64_t *open_count, int64_t *effect_count)
+static void look_at_ledgers(const struct auditor *auditor, int64_t *open_count,
+                            int64_t *effect_count)
 {
     *open_count = 0;
     *effect_count = 0;
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
         const char *service = auditor->audit->databases[i].service;
         *effect_count += read_number(auditor, "SELECT count(*) FROM \"%w\".effect", service);
-        *open_count += read_number(auditor,
-                                   "SELECT count(*) FROM (SELECT 1 FROM \"%w\".effect GROUP BY gid, branch"
-                                   " HAVING sum(op = 'try') > sum(op <> 'try'))",
-                                   service);
+        *open_count +=
+            read_number(auditor,
+                        "SELECT count(*) FROM (SELECT 1 FROM \"%w\".effect GROUP BY gid, branch"
+                        " HAVING sum(op = 'try') > sum(op <> 'try'))",
+                        service);
     }
 }
 
-/* Until no branch is open in two looks, and nothing happened in between; or the time is over: the checks will tell. */
+/* Until no branch is open in two looks, and nothing happened in between; or the time is over: the
+ * checks will tell. */
 static void wait_for_rest(const struct auditor *auditor)
 {
     const struct timespec pause = {.tv_nsec = POLL_PAUSE_MS * 1000000};
@@ -204,7 +226,7 @@ static void wait_for_rest(const struct auditor *auditor)
     }
 }
 
-/* -- Checking --------------------------------------------------------------------------------------------------- */
+/* -- Checking ---------------------------------------------------------------------------------- */
 
 /* How many violations there are. */
 static int64_t run_check(const struct auditor *auditor, const struct audit_check *check)
@@ -216,7 +238,8 @@ static int64_t run_check(const struct auditor *auditor, const struct audit_check
         if (count++ == 0)
             printf("  %-50s VIOLATED\n", check->name);
         if (count <= PRINTED_MAX)
-            printf("    %s: %s\n", sqlite3_column_text(statement, 0), sqlite3_column_text(statement, 1));
+            printf("    %s: %s\n", sqlite3_column_text(statement, 0),
+                   sqlite3_column_text(statement, 1));
     }
     if (rc != SQLITE_DONE)
         give_up(auditor, check->name);
@@ -228,7 +251,8 @@ static int64_t run_check(const struct auditor *auditor, const struct audit_check
     return count;
 }
 
-static int64_t run_checks(const struct auditor *auditor, const struct audit_check *checks, size_t count)
+static int64_t run_checks(const struct auditor *auditor, const struct audit_check *checks,
+                          size_t count)
 {
     int64_t violation_count = 0;
     for (size_t i = 0; i < count; i++)
@@ -242,9 +266,10 @@ static void print_head(const struct auditor *auditor)
     int64_t told = read_number(auditor, "SELECT count(DISTINCT gid) FROM told", "");
     int64_t transactions = read_number(auditor, "SELECT count(DISTINCT gid) FROM ledger", "");
     int64_t effects = read_number(auditor, "SELECT count(*) FROM ledger", "");
-    printf("%s, %s: %" PRId64 " outcomes told; %" PRId64 " effects of %" PRId64 " transactions in %zu databases\n",
-           auditor->audit->program, auditor->is_at_rest ? "at rest" : "at any time", told, effects, transactions,
-           auditor->audit->database_count);
+    printf("%s, %s: %" PRId64 " outcomes told; %" PRId64 " effects of %" PRId64
+           " transactions in %zu databases\n",
+           auditor->audit->program, auditor->is_at_rest ? "at rest" : "at any time", told, effects,
+           transactions, auditor->audit->database_count);
 }
 
 static int run_audit(struct auditor *auditor)
@@ -271,14 +296,17 @@ int audit_main(const struct audit *audit, int argc, char **argv)
     struct auditor auditor = {.audit = audit};
     struct option_entry files[DATABASES_MAX];
     const struct option_entry common[] = {
-        {"log", OPTION_TEXT, &auditor.log_path, "the traffic's log; the outcomes in it must be true"},
-        {"at-rest", OPTION_FLAG, &auditor.is_at_rest, "nothing may be under way: check also that nothing is left over"},
-        {"wait", OPTION_DURATION, &auditor.wait_ms, "wait so long at most until nothing is under way (default 0)"},
+        {"log", OPTION_TEXT, &auditor.log_path,
+         "the traffic's log; the outcomes in it must be true"},
+        {"at-rest", OPTION_FLAG, &auditor.is_at_rest,
+         "nothing may be under way: check also that nothing is left over"},
+        {"wait", OPTION_DURATION, &auditor.wait_ms,
+         "wait so long at most until nothing is under way (default 0)"},
     };
     struct options options = {.program = audit->program, .summary = audit->summary};
     for (size_t i = 0; i < audit->database_count; i++)
-        files[i] = (struct option_entry){audit->databases[i].service, OPTION_TEXT, &auditor.paths[i],
-                                         "the service's SQLite file"};
+        files[i] = (struct option_entry){audit->databases[i].service, OPTION_TEXT,
+                                         &auditor.paths[i], "the service's SQLite file"};
     options_add(&options, files, audit->database_count);
     options_add(&options, common, sizeof(common) / sizeof(common[0]));
     options_parse(&options, argc, argv);

@@ -4,7 +4,8 @@
  */
 #include "db.h"
 
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql, const struct db_value *values, size_t value_count)
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql, const struct db_value *values,
+                             size_t value_count)
 {
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -21,7 +22,8 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql, const struct db_value
     return NULL;
 }
 
-int db_change_values(sqlite3 *db, const char *sql, const struct db_value *values, size_t value_count)
+int db_change_values(sqlite3 *db, const char *sql, const struct db_value *values,
+                     size_t value_count)
 {
     sqlite3_stmt *statement = prepare(db, sql, values, value_count);
     if (statement == NULL)
@@ -31,8 +33,8 @@ int db_change_values(sqlite3 *db, const char *sql, const struct db_value *values
     return rc == SQLITE_DONE ? sqlite3_changes(db) : -1;
 }
 
-int db_read_values(sqlite3 *db, int64_t *columns, int column_count, const char *sql, const struct db_value *values,
-                   size_t value_count)
+int db_read_values(sqlite3 *db, int64_t *columns, int column_count, const char *sql,
+                   const struct db_value *values, size_t value_count)
 {
     sqlite3_stmt *statement = prepare(db, sql, values, value_count);
     if (statement == NULL)

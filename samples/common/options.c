@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const value_names[] = {
-    [OPTION_TEXT] = " VALUE", [OPTION_NUMBER] = " N", [OPTION_DURATION] = " TIME", [OPTION_FLAG] = ""};
+static const char *const value_names[] = {[OPTION_TEXT] = " VALUE",
+                                          [OPTION_NUMBER] = " N",
+                                          [OPTION_DURATION] = " TIME",
+                                          [OPTION_FLAG] = ""};
 
 void options_add(struct options *options, const struct option_entry *table, size_t count)
 {
@@ -22,7 +24,8 @@ void options_add(struct options *options, const struct option_entry *table, size
 
 void options_fail(const struct options *options, const char *name, const char *text)
 {
-    fprintf(stderr, "%s: --%s: %s; see %s --help\n", options->program, name, text, options->program);
+    fprintf(stderr, "%s: --%s: %s; see %s --help\n", options->program, name, text,
+            options->program);
     exit(2);
 }
 
@@ -42,7 +45,8 @@ __attribute__((noreturn)) static void print_help(const struct options *options)
 }
 
 /* The entry whose name is the first `size` characters of `name`. */
-static const struct option_entry *find_entry(const struct options *options, const char *name, size_t size)
+static const struct option_entry *find_entry(const struct options *options, const char *name,
+                                             size_t size)
 {
     for (size_t t = 0; t < options->table_count; t++) {
         for (size_t i = 0; i < options->counts[t]; i++) {
@@ -54,7 +58,8 @@ static const struct option_entry *find_entry(const struct options *options, cons
     return NULL;
 }
 
-static int64_t parse_number(const struct options *options, const struct option_entry *entry, const char *value)
+static int64_t parse_number(const struct options *options, const struct option_entry *entry,
+                            const char *value)
 {
     static const struct {
         const char *text;
@@ -71,10 +76,12 @@ static int64_t parse_number(const struct options *options, const struct option_e
         if (strcmp(end, units[i].text) == 0)
             return number * units[i].factor;
     options_fail(options, entry->name,
-                 entry->kind == OPTION_NUMBER ? "a number is wanted" : "a time is wanted, such as 500ms, 10s or 5m");
+                 entry->kind == OPTION_NUMBER ? "a number is wanted"
+                                              : "a time is wanted, such as 500ms, 10s or 5m");
 }
 
-static void set_value(const struct options *options, const struct option_entry *entry, const char *value)
+static void set_value(const struct options *options, const struct option_entry *entry,
+                      const char *value)
 {
     if (entry->kind == OPTION_TEXT)
         *(const char **)entry->value = value;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Command lines of the samples: "--name value" or "--name=value", one table a program, and --help made of it.
+ * Command lines of the samples: "--name value" or "--name=value", one table a program, and --help
+ * made of it.
  */
 #ifndef SAMPLES_OPTIONS_H
 #define SAMPLES_OPTIONS_H
@@ -10,10 +11,11 @@
 #include <stdint.h>
 
 enum option_kind {
-    OPTION_TEXT,     /* const char ** */
-    OPTION_NUMBER,   /* int64_t *, not negative */
-    OPTION_DURATION, /* int64_t *, milliseconds; written 500ms, 10s, 5m, or a bare number of seconds */
-    OPTION_FLAG,     /* bool * */
+    OPTION_TEXT,   /* const char ** */
+    OPTION_NUMBER, /* int64_t *, not negative */
+    /* int64_t *, milliseconds; written 500ms, 10s, 5m, or a bare number of seconds */
+    OPTION_DURATION,
+    OPTION_FLAG, /* bool * */
 };
 
 struct option_entry {
@@ -39,6 +41,7 @@ void options_add(struct options *options, const struct option_entry *table, size
 void options_parse(const struct options *options, int argc, char **argv);
 
 /* Ends the program (2) with a text about a wrong command line. */
-__attribute__((noreturn)) void options_fail(const struct options *options, const char *name, const char *text);
+__attribute__((noreturn)) void options_fail(const struct options *options, const char *name,
+                                            const char *text);
 
 #endif

@@ -23,23 +23,26 @@ int service_failed(const struct tercet_call *call)
     return tercet_again(call, "database: %s", sqlite3_errmsg(call->db));
 }
 
-int service_change_values(const struct tercet_call *call, const char *sql, const struct db_value *values,
-                          size_t value_count)
+int service_change_values(const struct tercet_call *call, const char *sql,
+                          const struct db_value *values, size_t value_count)
 {
     int changed = db_change_values(call->db, sql, values, value_count);
     if (changed < 0)
         return service_failed(call);
-    return changed == 1 ? 0 : tercet_again(call, "%s changed %d rows instead of one", call->action, changed);
+    return changed == 1
+               ? 0
+               : tercet_again(call, "%s changed %d rows instead of one", call->action, changed);
 }
 
 int service_record(const struct tercet_call *call, int64_t amount)
 {
-    return service_change(call, "INSERT INTO effect (gid, branch, op, amount) VALUES (?1, ?2, ?3, ?4)",
-                          db_text(call->gid), db_int(call->branch.number), db_text(tercet_kind_name(call->kind)),
-                          db_int(amount));
+    return service_change(call,
+                          "INSERT INTO effect (gid, branch, op, amount) VALUES (?1, ?2, ?3, ?4)",
+                          db_text(call->gid), db_int(call->branch.number),
+                          db_text(tercet_kind_name(call->kind)), db_int(amount));
 }
 
-/* -- Starting --------------------------------------------------------------------------------------------------- */
+/* -- Starting ---------------------------------------------------------------------------------- */
 
 static void print_log(enum tercet_log_level level, const char *text, void *ctx)
 {
@@ -48,11 +51,14 @@ static void print_log(enum tercet_log_level level, const char *text, void *ctx)
         fprintf(stderr, "%s: %s\n", service->program, text);
 }
 
-static void parse_options(struct settings *settings, const struct service *service, int argc, char **argv)
+static void parse_options(struct settings *settings, const struct service *service, int argc,
+                          char **argv)
 {
     const struct option_entry common[] = {
-        {"coordinator", OPTION_TEXT, &settings->coordinator, "the coordinator's address (default 127.0.0.1:7420)"},
-        {"data", OPTION_TEXT, &settings->data, "the service's SQLite file; made and filled when missing"},
+        {"coordinator", OPTION_TEXT, &settings->coordinator,
+         "the coordinator's address (default 127.0.0.1:7420)"},
+        {"data", OPTION_TEXT, &settings->data,
+         "the service's SQLite file; made and filled when missing"},
         {"listen", OPTION_TEXT, &settings->listen,
          "be called at this address, instead of attaching to the coordinator"},
     };
@@ -92,10 +98,12 @@ static struct tercet_barrier *open_barrier(const struct service *service, const 
     return barrier;
 }
 
-/* -- Running ---------------------------------------------------------------------------------------------------- */
+/* -- Running ----------------------------------------------------------------------------------- */
 
-/* Says "ready" once the coordinator knows the service, however long that takes, and returns at a signal. */
-static void run(const struct service *service, struct tercet_participant *participant, const sigset_t *signals)
+/* Says "ready" once the coordinator knows the service, however long that takes, and returns at a
+ * signal. */
+static void run(const struct service *service, struct tercet_participant *participant,
+                const sigset_t *signals)
 {
     const struct timespec no_time = {.tv_sec = 0};
     char text[TERCET_TEXT_MAX];
@@ -109,8 +117,8 @@ static void run(const struct service *service, struct tercet_participant *partic
     fprintf(stderr, "%s: stopping\n", service->program);
 }
 
-static int serve(const struct service *service, const struct settings *settings, struct tercet_barrier *barrier,
-                 const sigset_t *signals)
+static int serve(const struct service *service, const struct settings *settings,
+                 struct tercet_barrier *barrier, const sigset_t *signals)
 {
     struct tercet_participant_options options = {.size = sizeof(options),
                                                  .barrier = barrier,
@@ -119,8 +127,8 @@ static int serve(const struct service *service, const struct settings *settings,
                                                  .log_ctx = (void *)(uintptr_t)service};
     struct tercet_participant *participant = NULL;
     char text[TERCET_TEXT_MAX];
-    int rc = tercet_participant_open(&participant, settings->coordinator, service->name, service->actions,
-                                     service->action_count, &options, text);
+    int rc = tercet_participant_open(&participant, settings->coordinator, service->name,
+                                     service->actions, service->action_count, &options, text);
     if (rc != 0) {
         fprintf(stderr, "%s: %s\n", service->program, text);
         return 1;
@@ -138,7 +146,8 @@ int service_main(const struct service *service, int argc, char **argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    /* Before the library starts its threads: they inherit it, and the signals come to run() alone. */
+    /* Before the library starts its threads: they inherit it, and the signals come to run()
+     * alone. */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     struct tercet_barrier *barrier = open_barrier(service, settings.data);

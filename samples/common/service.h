@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the samples' services have in common: options, the database behind the SQLite barrier, attaching, stopping; and
- * the ledger of effects that the audits read.
+ * What the samples' services have in common: options, the database behind the SQLite barrier,
+ * attaching, stopping; and the ledger of effects that the audits read.
  *
- * The ledger, table `effect`, has deliberately no unique key: a hook that ran twice with effect shows twice.
+ * The ledger, table `effect`, has deliberately no unique key: a hook that ran twice with effect
+ * shows twice.
  */
 #ifndef SAMPLES_SERVICE_H
 #define SAMPLES_SERVICE_H
@@ -19,19 +20,22 @@ struct service {
     const char *name;    /* at the coordinator, such as "stock" */
     const struct tercet_action *actions;
     size_t action_count;
-    const struct option_entry *options; /* the service's own, beside --coordinator, --data and so on */
+    /* the service's own, beside --coordinator, --data and so on */
+    const struct option_entry *options;
     size_t option_count;
     const char *tables;       /* CREATE TABLE IF NOT EXISTS ...; the ledger is made besides */
     int (*seed)(sqlite3 *db); /* fills empty tables; 0 or -1 as db_change */
 };
 
-/* The whole program: prints "ready" once attached, runs until SIGTERM or SIGINT. Returns main's exit status. */
+/* The whole program: prints "ready" once attached, runs until SIGTERM or SIGINT. Returns main's
+ * exit status. */
 int service_main(const struct service *service, int argc, char **argv);
 
-/* A statement of a hook that must change exactly one row. Returns what the hook returns: 0, or "ask me again". */
+/* A statement of a hook that must change exactly one row. Returns what the hook returns: 0, or "ask
+ * me again". */
 #define service_change(call, sql, ...) service_change_values(call, sql, DB_VALUES(__VA_ARGS__))
-int service_change_values(const struct tercet_call *call, const char *sql, const struct db_value *values,
-                          size_t value_count);
+int service_change_values(const struct tercet_call *call, const char *sql,
+                          const struct db_value *values, size_t value_count);
 
 /* The hook's line in the ledger. Returns as service_change. */
 int service_record(const struct tercet_call *call, int64_t amount);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Seeded traffic: a few threads, each with one transaction at a time; then those that are unknown, one after another.
+ * Seeded traffic: a few threads, each with one transaction at a time; then those that are unknown,
+ * one after another.
  */
 #include "traffic.h"
 
@@ -17,8 +18,8 @@
 #define IN_FLIGHT_MAX 1000
 #define STACK_SIZE (512 * 1024)
 #define ASK_PAUSE_MS 100
-#define ASK_LEAST_MS 1000 /* for each, also when the time is over for all */
-#define ASK_MOST_MS 60000 /* before it is asked anew */
+#define ASK_LEAST_MS 1000      /* for each, also when the time is over for all */
+#define ASK_MOST_MS 60000      /* before it is asked anew */
 #define NOT_READY_MAX_MS 10000 /* a try's own timeout */
 
 enum outcome { OUTCOME_UNKNOWN, OUTCOME_CONFIRMED, OUTCOME_CANCELLED };
@@ -72,7 +73,7 @@ static void pause_ms(int64_t ms)
     nanosleep(&time, NULL);
 }
 
-/* -- Random numbers (SplitMix64, Steele, Lea and Flood 2014) ---------------------------------------------------- */
+/* -- Random numbers (SplitMix64, Steele, Lea and Flood 2014) ----------------------------------- */
 
 static uint64_t random_next(struct random *random)
 {
@@ -96,7 +97,7 @@ static struct random random_of(uint64_t seed, uint64_t number)
     return (struct random){.state = random_next(&mixed)};
 }
 
-/* -- One transaction -------------------------------------------------------------------------------------------- */
+/* -- One transaction --------------------------------------------------------------------------- */
 
 static enum outcome outcome_of(const struct tercet_result *result)
 {
@@ -126,16 +127,18 @@ static void init_job(struct traffic_job *job, const struct driver *driver, uint6
     job->begin.deadline_ms = (uint32_t)settings->deadline_ms;
 }
 
-/* Every try was done, and the coordinator said so. If it does not know any more, it has just come back from a crash and
- * is asking the participants again: the same confirm will do in a moment. */
+/* Every try was done, and the coordinator said so. If it does not know any more, it has just come
+ * back from a crash and is asking the participants again: the same confirm will do in a moment. */
 static void confirm(struct tercet_transaction *transaction, struct tercet_result *result)
 {
     int64_t until_ms = now_ms() + NOT_READY_MAX_MS;
-    while (tercet_confirm(transaction, TERCET_WAIT_DECIDED, result) == TERCET_NOT_READY && now_ms() < until_ms)
+    while (tercet_confirm(transaction, TERCET_WAIT_DECIDED, result) == TERCET_NOT_READY &&
+           now_ms() < until_ms)
         pause_ms(ASK_PAUSE_MS);
 }
 
-void traffic_decide(struct tercet_transaction *transaction, struct tercet_tried *tried, struct tercet_result *result)
+void traffic_decide(struct tercet_transaction *transaction, struct tercet_tried *tried,
+                    struct tercet_result *result)
 {
     if (tried->code == 0)
         confirm(transaction, result);
@@ -145,19 +148,21 @@ void traffic_decide(struct tercet_transaction *transaction, struct tercet_tried 
     tercet_transaction_free(transaction);
 }
 
-static void tell(struct driver *driver, const struct traffic_job *job, const struct tercet_result *result)
+static void tell(struct driver *driver, const struct traffic_job *job,
+                 const struct tercet_result *result)
 {
     enum outcome outcome = outcome_of(result);
     fprintf(driver->log, "%s %s\n", job->begin.gid, outcome_names[outcome]);
     if (!driver->settings.is_printing)
         return;
-    printf("%s %" PRIu64 "  %s  %s%s%s%s\n", driver->traffic->noun, job->number, job->what, outcome_shouts[outcome],
-           outcome == OUTCOME_UNKNOWN ? ", asking again" : "",
+    printf("%s %" PRIu64 "  %s  %s%s%s%s\n", driver->traffic->noun, job->number, job->what,
+           outcome_shouts[outcome], outcome == OUTCOME_UNKNOWN ? ", asking again" : "",
            outcome != OUTCOME_CONFIRMED && result->text[0] != '\0' ? ": " : "",
            outcome != OUTCOME_CONFIRMED ? result->text : "");
 }
 
-static void keep_open(struct driver *driver, const struct traffic_job *job, const struct tercet_gid *gid)
+static void keep_open(struct driver *driver, const struct traffic_job *job,
+                      const struct tercet_gid *gid)
 {
     struct open_job *open = malloc(sizeof(*open));
     if (open == NULL)
@@ -190,14 +195,15 @@ static void *do_jobs(void *ctx)
 {
     struct driver *driver = ctx;
     uint64_t number;
-    while (!is_stopping && (number = atomic_fetch_add(&driver->next_number, 1)) <= (uint64_t)driver->settings.count) {
+    while (!is_stopping && (number = atomic_fetch_add(&driver->next_number, 1)) <=
+                               (uint64_t)driver->settings.count) {
         do_job(driver, number);
         pause_ms(driver->settings.pause_ms);
     }
     return NULL;
 }
 
-/* -- All of them ------------------------------------------------------------------------------------------------ */
+/* -- All of them ------------------------------------------------------------------------------- */
 
 static void run_threads(struct driver *driver)
 {
@@ -206,7 +212,8 @@ static void run_threads(struct driver *driver)
     int64_t count = 0;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    while (count < driver->settings.in_flight && pthread_create(&threads[count], &attributes, do_jobs, driver) == 0)
+    while (count < driver->settings.in_flight &&
+           pthread_create(&threads[count], &attributes, do_jobs, driver) == 0)
         count++;
     pthread_attr_destroy(&attributes);
     if (count < driver->settings.in_flight)
@@ -215,15 +222,20 @@ static void run_threads(struct driver *driver)
         pthread_join(threads[count], NULL);
 }
 
-/* Waits until a transaction is decided, or `until_ms` is over. One that the coordinator does not know was never begun, or is
- * still on its way: doing it again under its gid is the same request, and gets an answer. */
-static void ask(struct driver *driver, const struct traffic_job *job, struct tercet_result *result, int64_t until_ms)
+/* Waits until a transaction is decided, or `until_ms` is over. One that the coordinator does not
+ * know was never begun, or is still on its way: doing it again under its gid is the same request,
+ * and gets an answer. */
+static void ask(struct driver *driver, const struct traffic_job *job, struct tercet_result *result,
+                int64_t until_ms)
 {
     do {
         int64_t left_ms = until_ms - now_ms();
-        left_ms = left_ms < ASK_LEAST_MS ? ASK_LEAST_MS : left_ms > ASK_MOST_MS ? ASK_MOST_MS : left_ms;
+        left_ms = left_ms < ASK_LEAST_MS  ? ASK_LEAST_MS
+                  : left_ms > ASK_MOST_MS ? ASK_MOST_MS
+                                          : left_ms;
         *result = (struct tercet_result){.code = TERCET_UNKNOWN};
-        if (tercet_await(job->client, job->begin.gid, TERCET_WAIT_DECIDED, left_ms, result) == TERCET_NOT_FOUND) {
+        if (tercet_await(job->client, job->begin.gid, TERCET_WAIT_DECIDED, left_ms, result) ==
+            TERCET_NOT_FOUND) {
             struct traffic_job again = *job;
             *result = (struct tercet_result){.code = TERCET_UNKNOWN};
             driver->traffic->transact(&again, result);
@@ -246,12 +258,13 @@ static void ask_for_open_jobs(struct driver *driver)
         enum outcome outcome = outcome_of(&result);
         if (outcome != OUTCOME_UNKNOWN) {
             fprintf(driver->log, "%s %s\n", open->gid.text, outcome_names[outcome]);
-            printf("%s %" PRIu64 "  %s after all\n", driver->traffic->noun, open->number, outcome_names[outcome]);
+            printf("%s %" PRIu64 "  %s after all\n", driver->traffic->noun, open->number,
+                   outcome_names[outcome]);
             driver->outcome_counts[OUTCOME_UNKNOWN]--;
             driver->outcome_counts[outcome]++;
         } else {
-            printf("%s %" PRIu64 "  %s is still unknown: %s\n", driver->traffic->noun, open->number, open->gid.text,
-                   result.text);
+            printf("%s %" PRIu64 "  %s is still unknown: %s\n", driver->traffic->noun, open->number,
+                   open->gid.text, result.text);
         }
         driver->open_jobs = open->next;
         free(open);
@@ -261,33 +274,39 @@ static void ask_for_open_jobs(struct driver *driver)
 static void print_summary(const struct driver *driver, int64_t took_ms)
 {
     double seconds = (double)(took_ms > 0 ? took_ms : 1) / 1000;
-    printf("%" PRIu64 " %ss in %.1f s (%.0f/s, the slowest took %.1f s): %" PRIu64 " confirmed, %" PRIu64
-           " cancelled, %" PRIu64 " unknown\n",
+    printf("%" PRIu64 " %ss in %.1f s (%.0f/s, the slowest took %.1f s): %" PRIu64
+           " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown\n",
            driver->done_count, driver->traffic->noun, seconds, (double)driver->done_count / seconds,
            (double)driver->slowest_ms / 1000, driver->outcome_counts[OUTCOME_CONFIRMED],
            driver->outcome_counts[OUTCOME_CANCELLED], driver->outcome_counts[OUTCOME_UNKNOWN]);
 }
 
-/* -- The program ------------------------------------------------------------------------------------------------ */
+/* -- The program ------------------------------------------------------------------------------- */
 
-static void parse_options(struct settings *settings, const struct traffic *traffic, int argc, char **argv)
+static void parse_options(struct settings *settings, const struct traffic *traffic, int argc,
+                          char **argv)
 {
     const struct option_entry common[] = {
-        {"coordinator", OPTION_TEXT, &settings->coordinator, "the coordinator's address (default 127.0.0.1:7420)"},
+        {"coordinator", OPTION_TEXT, &settings->coordinator,
+         "the coordinator's address (default 127.0.0.1:7420)"},
         {"seed", OPTION_NUMBER, &settings->seed, "of the random numbers (default 1)"},
-        {"in-flight", OPTION_NUMBER, &settings->in_flight, "transactions at once, 1 to 1000 (default 16)"},
-        {"step-by-step", OPTION_FLAG, &settings->is_stepwise, "only step by step: try, try, confirm"},
+        {"in-flight", OPTION_NUMBER, &settings->in_flight,
+         "transactions at once, 1 to 1000 (default 16)"},
+        {"step-by-step", OPTION_FLAG, &settings->is_stepwise,
+         "only step by step: try, try, confirm"},
         {"run", OPTION_FLAG, &settings->is_run, "only as whole plans; default: some so, some so"},
         {"pause", OPTION_DURATION, &settings->pause_ms,
          "after each transaction, for who wants to follow (default none)"},
         {"timeout", OPTION_DURATION, &settings->timeout_ms, "patience for an answer (default 30s)"},
         {"deadline", OPTION_DURATION, &settings->deadline_ms,
          "the coordinator cancels what is undecided then (default 20s)"},
-        {"log", OPTION_TEXT, &settings->log_path, "the outcomes are appended to this file, for the audit"},
+        {"log", OPTION_TEXT, &settings->log_path,
+         "the outcomes are appended to this file, for the audit"},
         {"print", OPTION_FLAG, &settings->is_printing, "a line for each transaction"},
     };
     char name[32];
-    const struct option_entry count = {name, OPTION_NUMBER, &settings->count, "how many (default 100)"};
+    const struct option_entry count = {name, OPTION_NUMBER, &settings->count,
+                                       "how many (default 100)"};
     snprintf(name, sizeof(name), "%ss", traffic->noun);
     struct options options = {.program = traffic->program, .summary = traffic->summary};
     options_add(&options, &count, 1);
@@ -339,7 +358,8 @@ static int open_driver(struct driver *driver)
 
 int traffic_main(const struct traffic *traffic, int argc, char **argv)
 {
-    struct driver driver = {.traffic = traffic, .next_number = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct driver driver = {
+        .traffic = traffic, .next_number = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
     driver.settings = (struct settings){.coordinator = "127.0.0.1:7420",
                                         .seed = 1,
                                         .count = 100,

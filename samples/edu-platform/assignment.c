@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-assignment: action assignment/submit. A try writes the submission down as PENDING; confirm makes it SUBMITTED,
- * cancel WITHDRAWN. A student may hand in an assignment a few times.
+ * edu-assignment: action assignment/submit. A try writes the submission down as PENDING; confirm
+ * makes it SUBMITTED, cancel WITHDRAWN. A student may hand in an assignment a few times.
  */
 #include <service.h>
 
@@ -12,9 +12,11 @@ static int64_t assignment_count = SYLLABUS_ASSIGNMENTS;
 static int64_t attempts_each = 2;
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS assignment (assignment INTEGER PRIMARY KEY, is_open INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS assignment (assignment INTEGER PRIMARY KEY, is_open INTEGER NOT "
+    "NULL,"
     " attempts INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS submission (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, assignment"
+    "CREATE TABLE IF NOT EXISTS submission (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, "
+    "assignment"
     " INTEGER NOT NULL, text TEXT NOT NULL,"
     " state TEXT NOT NULL CHECK (state IN ('PENDING', 'SUBMITTED', 'WITHDRAWN')));"
     "CREATE INDEX IF NOT EXISTS submission_student ON submission (student, assignment)";
@@ -24,7 +26,8 @@ static int seed(sqlite3 *db)
     int64_t present;
     if (db_read(db, &present, 1, "SELECT count(*) FROM assignment WHERE ?1", db_int(1)) != 1)
         return -1;
-    for (uint32_t assignment = 1; present == 0 && assignment <= (uint64_t)assignment_count; assignment++)
+    for (uint32_t assignment = 1; present == 0 && assignment <= (uint64_t)assignment_count;
+         assignment++)
         if (db_change(db, "INSERT INTO assignment VALUES (?1, ?2, ?3)", db_int(assignment),
                       db_int(syllabus_is_open(assignment)), db_int(attempts_each)) != 1)
             return -1;
@@ -36,10 +39,11 @@ static int submit_try(const struct tercet_call *call, void *ctx)
     const Edu__Submit *submit = (const Edu__Submit *)call->request;
     int64_t row[3]; /* is_open, attempts, how many were made */
     (void)ctx;
-    int found = db_read(call->db, row, 3,
-                        "SELECT is_open, attempts, (SELECT count(*) FROM submission AS s WHERE s.student = ?2"
-                        " AND s.assignment = ?1 AND s.state <> 'WITHDRAWN') FROM assignment WHERE assignment = ?1",
-                        db_int(submit->assignment), db_int(submit->student));
+    int found = db_read(
+        call->db, row, 3,
+        "SELECT is_open, attempts, (SELECT count(*) FROM submission AS s WHERE s.student = ?2"
+        " AND s.assignment = ?1 AND s.state <> 'WITHDRAWN') FROM assignment WHERE assignment = ?1",
+        db_int(submit->assignment), db_int(submit->student));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
@@ -47,26 +51,29 @@ static int submit_try(const struct tercet_call *call, void *ctx)
     if (row[0] == 0)
         return tercet_refuse(call, "assignment %u is closed", submit->assignment);
     if (row[2] >= row[1])
-        return tercet_refuse(call, "student %u has handed in assignment %u %d times", submit->student,
-                             submit->assignment, (int)row[2]);
-    int rc = service_change(call, "INSERT INTO submission VALUES (?1, ?2, ?3, ?4, 'PENDING')", db_text(call->gid),
-                            db_int(submit->student), db_int(submit->assignment), db_text(submit->text));
+        return tercet_refuse(call, "student %u has handed in assignment %u %d times",
+                             submit->student, submit->assignment, (int)row[2]);
+    int rc = service_change(call, "INSERT INTO submission VALUES (?1, ?2, ?3, ?4, 'PENDING')",
+                            db_text(call->gid), db_int(submit->student), db_int(submit->assignment),
+                            db_text(submit->text));
     return rc != 0 ? rc : service_record(call, 1);
 }
 
 static int submit_confirm(const struct tercet_call *call, void *ctx)
 {
     (void)ctx;
-    int rc = service_change(call, "UPDATE submission SET state = 'SUBMITTED' WHERE gid = ?1 AND state = 'PENDING'",
-                            db_text(call->gid));
+    int rc = service_change(
+        call, "UPDATE submission SET state = 'SUBMITTED' WHERE gid = ?1 AND state = 'PENDING'",
+        db_text(call->gid));
     return rc != 0 ? rc : service_record(call, 1);
 }
 
 static int submit_cancel(const struct tercet_call *call, void *ctx)
 {
     (void)ctx;
-    int rc = service_change(call, "UPDATE submission SET state = 'WITHDRAWN' WHERE gid = ?1 AND state = 'PENDING'",
-                            db_text(call->gid));
+    int rc = service_change(
+        call, "UPDATE submission SET state = 'WITHDRAWN' WHERE gid = ?1 AND state = 'PENDING'",
+        db_text(call->gid));
     return rc != 0 ? rc : service_record(call, 1);
 }
 
@@ -80,11 +87,14 @@ int main(int argc, char **argv)
          .on_cancel = submit_cancel},
     };
     const struct option_entry options[] = {
-        {"assignments", OPTION_NUMBER, &assignment_count, "assignments of a new database (default 12)"},
-        {"attempts", OPTION_NUMBER, &attempts_each, "how often a student may hand in each (default 2)"},
+        {"assignments", OPTION_NUMBER, &assignment_count,
+         "assignments of a new database (default 12)"},
+        {"attempts", OPTION_NUMBER, &attempts_each,
+         "how often a student may hand in each (default 2)"},
     };
     const struct service service = {.program = "edu-assignment",
-                                    .summary = "The platform's assignments: serves assignment/submit.\n",
+                                    .summary =
+                                        "The platform's assignments: serves assignment/submit.\n",
                                     .name = "assignment",
                                     .actions = actions,
                                     .action_count = 1,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-course: action course/enrol. A try takes a seat from free to reserved and writes the enrolment down, and tells
- * the fee; confirm makes the student a participant, cancel removes the enrolment and gives the seat back.
+ * edu-course: action course/enrol. A try takes a seat from free to reserved and writes the
+ * enrolment down, and tells the fee; confirm makes the student a participant, cancel removes the
+ * enrolment and gives the seat back.
  */
 #include <service.h>
 
@@ -11,12 +12,15 @@
 static int64_t course_count = SYLLABUS_COURSES;
 static int64_t seats_each = 20;
 
-static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS course (course INTEGER PRIMARY KEY, fee_cents INTEGER NOT NULL, initial"
-    " INTEGER NOT NULL, free INTEGER NOT NULL CHECK (free >= 0), reserved INTEGER NOT NULL CHECK (reserved >= 0),"
-    " taken INTEGER NOT NULL CHECK (taken >= 0));"
-    "CREATE TABLE IF NOT EXISTS enrolment (student INTEGER NOT NULL, course INTEGER NOT NULL, gid TEXT NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('RESERVED', 'ENROLLED')), PRIMARY KEY (student, course))";
+static const char tables[] = "CREATE TABLE IF NOT EXISTS course (course INTEGER PRIMARY KEY, "
+                             "fee_cents INTEGER NOT NULL, initial"
+                             " INTEGER NOT NULL, free INTEGER NOT NULL CHECK (free >= 0), reserved "
+                             "INTEGER NOT NULL CHECK (reserved >= 0),"
+                             " taken INTEGER NOT NULL CHECK (taken >= 0));"
+                             "CREATE TABLE IF NOT EXISTS enrolment (student INTEGER NOT NULL, "
+                             "course INTEGER NOT NULL, gid TEXT NOT NULL,"
+                             " state TEXT NOT NULL CHECK (state IN ('RESERVED', 'ENROLLED')), "
+                             "PRIMARY KEY (student, course))";
 
 static int seed(sqlite3 *db)
 {
@@ -31,20 +35,22 @@ static int seed(sqlite3 *db)
 }
 
 /* Whether the student may have the seat; the fee. Returns what the hook returns. */
-static int check_enrolment(const struct tercet_call *call, const Edu__Enrol *enrol, int64_t *fee_cents)
+static int check_enrolment(const struct tercet_call *call, const Edu__Enrol *enrol,
+                           int64_t *fee_cents)
 {
     int64_t row[3]; /* fee_cents, free, whether the student is enrolled */
-    int found =
-        db_read(call->db, row, 3,
-                "SELECT fee_cents, free, EXISTS (SELECT 1 FROM enrolment AS e WHERE e.student = ?2 AND e.course = ?1)"
-                " FROM course WHERE course = ?1",
-                db_int(enrol->course), db_int(enrol->student));
+    int found = db_read(call->db, row, 3,
+                        "SELECT fee_cents, free, EXISTS (SELECT 1 FROM enrolment AS e WHERE "
+                        "e.student = ?2 AND e.course = ?1)"
+                        " FROM course WHERE course = ?1",
+                        db_int(enrol->course), db_int(enrol->student));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no course %u", enrol->course);
     if (row[2] != 0)
-        return tercet_refuse(call, "student %u has a seat in course %u already", enrol->student, enrol->course);
+        return tercet_refuse(call, "student %u has a seat in course %u already", enrol->student,
+                             enrol->course);
     if (row[1] == 0)
         return tercet_refuse(call, "course %u is full", enrol->course);
     if (enrol->fee_cents != 0 && enrol->fee_cents != row[0])
@@ -60,11 +66,12 @@ static int enrol_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     int rc = check_enrolment(call, enrol, &enrolled.fee_cents);
     if (rc == 0)
-        rc = service_change(call, "INSERT INTO enrolment VALUES (?1, ?2, ?3, 'RESERVED')", db_int(enrol->student),
-                            db_int(enrol->course), db_text(call->gid));
+        rc = service_change(call, "INSERT INTO enrolment VALUES (?1, ?2, ?3, 'RESERVED')",
+                            db_int(enrol->student), db_int(enrol->course), db_text(call->gid));
     if (rc == 0)
-        rc = service_change(call, "UPDATE course SET free = free - 1, reserved = reserved + 1 WHERE course = ?1",
-                            db_int(enrol->course));
+        rc = service_change(
+            call, "UPDATE course SET free = free - 1, reserved = reserved + 1 WHERE course = ?1",
+            db_int(enrol->course));
     if (rc == 0)
         rc = service_record(call, 1);
     return rc != 0 ? rc : tercet_reply(call, &enrolled.base);
@@ -74,12 +81,14 @@ static int enrol_confirm(const struct tercet_call *call, void *ctx)
 {
     const Edu__Enrol *enrol = (const Edu__Enrol *)call->request;
     (void)ctx;
-    int rc =
-        service_change(call, "UPDATE enrolment SET state = 'ENROLLED' WHERE student = ?1 AND course = ?2 AND gid = ?3",
-                       db_int(enrol->student), db_int(enrol->course), db_text(call->gid));
+    int rc = service_change(
+        call,
+        "UPDATE enrolment SET state = 'ENROLLED' WHERE student = ?1 AND course = ?2 AND gid = ?3",
+        db_int(enrol->student), db_int(enrol->course), db_text(call->gid));
     if (rc == 0)
-        rc = service_change(call, "UPDATE course SET reserved = reserved - 1, taken = taken + 1 WHERE course = ?1",
-                            db_int(enrol->course));
+        rc = service_change(
+            call, "UPDATE course SET reserved = reserved - 1, taken = taken + 1 WHERE course = ?1",
+            db_int(enrol->course));
     return rc != 0 ? rc : service_record(call, 1);
 }
 
@@ -87,11 +96,13 @@ static int enrol_cancel(const struct tercet_call *call, void *ctx)
 {
     const Edu__Enrol *enrol = (const Edu__Enrol *)call->request;
     (void)ctx;
-    int rc = service_change(call, "DELETE FROM enrolment WHERE student = ?1 AND course = ?2 AND gid = ?3",
+    int rc = service_change(call,
+                            "DELETE FROM enrolment WHERE student = ?1 AND course = ?2 AND gid = ?3",
                             db_int(enrol->student), db_int(enrol->course), db_text(call->gid));
     if (rc == 0)
-        rc = service_change(call, "UPDATE course SET reserved = reserved - 1, free = free + 1 WHERE course = ?1",
-                            db_int(enrol->course));
+        rc = service_change(
+            call, "UPDATE course SET reserved = reserved - 1, free = free + 1 WHERE course = ?1",
+            db_int(enrol->course));
     return rc != 0 ? rc : service_record(call, 1);
 }
 

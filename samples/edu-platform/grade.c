@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-grade: action grade/open. A try finds the grader with the most time, reserves an hour, and writes the grade entry
- * down as PENDING; confirm makes it OPEN, cancel VOID. Who was chosen is known to this database alone: confirm and
- * cancel find it there, by the gid.
+ * edu-grade: action grade/open. A try finds the grader with the most time, reserves an hour, and
+ * writes the grade entry down as PENDING; confirm makes it OPEN, cancel VOID. Who was chosen is
+ * known to this database alone: confirm and cancel find it there, by the gid.
  */
 #include <service.h>
 
@@ -15,7 +15,8 @@ static const char tables[] =
     "CREATE TABLE IF NOT EXISTS grader (grader INTEGER PRIMARY KEY, initial INTEGER NOT NULL,"
     " free INTEGER NOT NULL CHECK (free >= 0), reserved INTEGER NOT NULL CHECK (reserved >= 0),"
     " taken INTEGER NOT NULL CHECK (taken >= 0));"
-    "CREATE TABLE IF NOT EXISTS entry (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, assignment INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS entry (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, assignment "
+    "INTEGER NOT NULL,"
     " grader INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('PENDING', 'OPEN', 'VOID')))";
 
 static int seed(sqlite3 *db)
@@ -24,7 +25,8 @@ static int seed(sqlite3 *db)
     if (db_read(db, &present, 1, "SELECT count(*) FROM grader WHERE ?1", db_int(1)) != 1)
         return -1;
     for (int64_t grader = 1; present == 0 && grader <= grader_count; grader++)
-        if (db_change(db, "INSERT INTO grader VALUES (?1, ?2, ?2, 0, 0)", db_int(grader), db_int(hours_each)) != 1)
+        if (db_change(db, "INSERT INTO grader VALUES (?1, ?2, ?2, 0, 0)", db_int(grader),
+                      db_int(hours_each)) != 1)
             return -1;
     return 0;
 }
@@ -35,17 +37,20 @@ static int open_try(const struct tercet_call *call, void *ctx)
     Edu__GradeOpened opened = EDU__GRADE_OPENED__INIT;
     int64_t grader;
     (void)ctx;
-    int found = db_read(call->db, &grader, 1,
-                        "SELECT grader FROM grader WHERE free >= ?1 ORDER BY free DESC, grader LIMIT 1", db_int(1));
+    int found = db_read(
+        call->db, &grader, 1,
+        "SELECT grader FROM grader WHERE free >= ?1 ORDER BY free DESC, grader LIMIT 1", db_int(1));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "no grader has time for assignment %u", open->assignment);
-    int rc = service_change(call, "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, 'PENDING')", db_text(call->gid),
-                            db_int(open->student), db_int(open->assignment), db_int(grader));
-    if (rc == 0)
-        rc = service_change(call, "UPDATE grader SET free = free - 1, reserved = reserved + 1 WHERE grader = ?1",
+    int rc = service_change(call, "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, 'PENDING')",
+                            db_text(call->gid), db_int(open->student), db_int(open->assignment),
                             db_int(grader));
+    if (rc == 0)
+        rc = service_change(
+            call, "UPDATE grader SET free = free - 1, reserved = reserved + 1 WHERE grader = ?1",
+            db_int(grader));
     if (rc == 0)
         rc = service_record(call, 1);
     opened.grader = (uint32_t)grader;
@@ -55,8 +60,9 @@ static int open_try(const struct tercet_call *call, void *ctx)
 static int open_confirm(const struct tercet_call *call, void *ctx)
 {
     (void)ctx;
-    int rc = service_change(call, "UPDATE entry SET state = 'OPEN' WHERE gid = ?1 AND state = 'PENDING'",
-                            db_text(call->gid));
+    int rc =
+        service_change(call, "UPDATE entry SET state = 'OPEN' WHERE gid = ?1 AND state = 'PENDING'",
+                       db_text(call->gid));
     if (rc == 0)
         rc = service_change(call,
                             "UPDATE grader SET reserved = reserved - 1, taken = taken + 1"
@@ -68,8 +74,9 @@ static int open_confirm(const struct tercet_call *call, void *ctx)
 static int open_cancel(const struct tercet_call *call, void *ctx)
 {
     (void)ctx;
-    int rc = service_change(call, "UPDATE entry SET state = 'VOID' WHERE gid = ?1 AND state = 'PENDING'",
-                            db_text(call->gid));
+    int rc =
+        service_change(call, "UPDATE entry SET state = 'VOID' WHERE gid = ?1 AND state = 'PENDING'",
+                       db_text(call->gid));
     if (rc == 0)
         rc = service_change(call,
                             "UPDATE grader SET reserved = reserved - 1, free = free + 1"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What students see before they choose: courses, their fees, and assignments. All are numbered from 1; the counts are
- * what the programs take unless told otherwise.
+ * What students see before they choose: courses, their fees, and assignments. All are numbered from
+ * 1; the counts are what the programs take unless told otherwise.
  */
 #ifndef EDU_SYLLABUS_H
 #define EDU_SYLLABUS_H

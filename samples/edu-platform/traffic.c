@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-traffic: students who enrol, and students who hand in. Each is one transaction over two services, which know
- * nothing of each other.
+ * edu-traffic: students who enrol, and students who hand in. Each is one transaction over two
+ * services, which know nothing of each other.
  */
 #include <money.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ static int64_t course_count = SYLLABUS_COURSES;
 static int64_t assignment_count = SYLLABUS_ASSIGNMENTS;
 static int64_t student_count = SYLLABUS_STUDENTS;
 
-/* -- Enrolment -------------------------------------------------------------------------------------------------- */
+/* -- Enrolment --------------------------------------------------------------------------------- */
 
 struct enrolment {
     Edu__Enrol enrol;
@@ -31,14 +31,17 @@ static void draw_enrolment(struct enrolment *enrolment, struct traffic_job *job)
     enrolment->enrol.student = enrolment->charge.student = student;
     enrolment->enrol.course = course;
     enrolment->enrol.fee_cents = enrolment->charge.amount_cents = fee_cents;
-    snprintf(job->what, sizeof(job->what), "student %u enrols in course %u for " MONEY, student, course,
-             MONEY_OF(fee_cents));
+    snprintf(job->what, sizeof(job->what), "student %u enrols in course %u for " MONEY, student,
+             course, MONEY_OF(fee_cents));
 }
 
-static void step_through_enrolment(struct traffic_job *job, struct enrolment *enrolment, struct tercet_result *result)
+static void step_through_enrolment(struct traffic_job *job, struct enrolment *enrolment,
+                                   struct tercet_result *result)
 {
-    const struct tercet_branch enrol = {.action = "course/enrol", .request = &enrolment->enrol.base};
-    const struct tercet_branch charge = {.action = "tuition/charge", .request = &enrolment->charge.base};
+    const struct tercet_branch enrol = {.action = "course/enrol",
+                                        .request = &enrolment->enrol.base};
+    const struct tercet_branch charge = {.action = "tuition/charge",
+                                         .request = &enrolment->charge.base};
     struct tercet_transaction *transaction = NULL;
     struct tercet_tried tried;
     enrolment->enrol.fee_cents = 0; /* the course's reply tells it */
@@ -69,7 +72,7 @@ static void enrol(struct traffic_job *job, struct tercet_result *result)
         tercet_run(job->client, plan, 2, &job->begin, result);
 }
 
-/* -- Handing in ------------------------------------------------------------------------------------------------- */
+/* -- Handing in -------------------------------------------------------------------------------- */
 
 static void step_through_submission(struct traffic_job *job, const struct tercet_branch *plan,
                                     struct tercet_result *result)
@@ -91,10 +94,12 @@ static void hand_in(struct traffic_job *job, struct tercet_result *result)
     Edu__OpenGrade open = EDU__OPEN_GRADE__INIT;
     char text[64];
     submit.student = open.student = 1 + random_below(&job->random, (uint32_t)student_count);
-    submit.assignment = open.assignment = 1 + random_below(&job->random, (uint32_t)assignment_count);
+    submit.assignment = open.assignment =
+        1 + random_below(&job->random, (uint32_t)assignment_count);
     submit.text = text;
     snprintf(text, sizeof(text), "my answer is %u", random_below(&job->random, 1000));
-    snprintf(job->what, sizeof(job->what), "student %u hands in assignment %u", submit.student, submit.assignment);
+    snprintf(job->what, sizeof(job->what), "student %u hands in assignment %u", submit.student,
+             submit.assignment);
     const struct tercet_branch plan[] = {
         {.action = "assignment/submit", .request = &submit.base},
         {.action = "grade/open", .request = &open.base},
@@ -105,7 +110,7 @@ static void hand_in(struct traffic_job *job, struct tercet_result *result)
         tercet_run(job->client, plan, 2, &job->begin, result);
 }
 
-/* -- The program ------------------------------------------------------------------------------------------------ */
+/* -- The program ------------------------------------------------------------------------------- */
 
 static void transact(struct traffic_job *job, struct tercet_result *result)
 {
@@ -122,14 +127,14 @@ int main(int argc, char **argv)
         {"assignments", OPTION_NUMBER, &assignment_count, "as edu-assignment has (default 12)"},
         {"students", OPTION_NUMBER, &student_count, "as edu-tuition has (default 60)"},
     };
-    const struct traffic traffic = {.program = "edu-traffic",
-                                    .summary =
-                                        "Students: enrolments (course/enrol with tuition/charge) and submissions\n"
-                                        "(assignment/submit with grade/open), each together or not at all.\n"
-                                        "Exit status: 0 when every outcome is known.\n",
-                                    .noun = "request",
-                                    .options = options,
-                                    .option_count = 3,
-                                    .transact = transact};
+    const struct traffic traffic = {
+        .program = "edu-traffic",
+        .summary = "Students: enrolments (course/enrol with tuition/charge) and submissions\n"
+                   "(assignment/submit with grade/open), each together or not at all.\n"
+                   "Exit status: 0 when every outcome is known.\n",
+        .noun = "request",
+        .options = options,
+        .option_count = 3,
+        .transact = transact};
     return traffic_main(&traffic, argc, argv);
 }

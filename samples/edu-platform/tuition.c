@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * edu-tuition: action tuition/charge. A try moves money from the student's balance to held; confirm charges it, cancel
- * gives it back.
+ * edu-tuition: action tuition/charge. A try moves money from the student's balance to held; confirm
+ * charges it, cancel gives it back.
  */
 #include <money.h>
 #include <service.h>
@@ -23,7 +23,8 @@ static int seed(sqlite3 *db)
     if (db_read(db, &present, 1, "SELECT count(*) FROM account WHERE ?1", db_int(1)) != 1)
         return -1;
     for (int64_t student = 1; present == 0 && student <= student_count; student++)
-        if (db_change(db, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0)", db_int(student), db_int(cents_each)) != 1)
+        if (db_change(db, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0)", db_int(student),
+                      db_int(cents_each)) != 1)
             return -1;
     return 0;
 }
@@ -35,17 +36,18 @@ static int charge_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     if (charge->amount_cents <= 0)
         return tercet_refuse(call, "an amount is more than 0.00");
-    int found =
-        db_read(call->db, &balance, 1, "SELECT balance FROM account WHERE student = ?1", db_int(charge->student));
+    int found = db_read(call->db, &balance, 1, "SELECT balance FROM account WHERE student = ?1",
+                        db_int(charge->student));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no student %u", charge->student);
     if (balance < charge->amount_cents)
-        return tercet_refuse(call, "no funds: student %u has " MONEY ", the fee is " MONEY, charge->student,
-                             MONEY_OF(balance), MONEY_OF(charge->amount_cents));
-    int rc = service_change(call, "UPDATE account SET balance = balance - ?2, held = held + ?2 WHERE student = ?1",
-                            db_int(charge->student), db_int(charge->amount_cents));
+        return tercet_refuse(call, "no funds: student %u has " MONEY ", the fee is " MONEY,
+                             charge->student, MONEY_OF(balance), MONEY_OF(charge->amount_cents));
+    int rc = service_change(
+        call, "UPDATE account SET balance = balance - ?2, held = held + ?2 WHERE student = ?1",
+        db_int(charge->student), db_int(charge->amount_cents));
     return rc != 0 ? rc : service_record(call, charge->amount_cents);
 }
 
@@ -53,8 +55,9 @@ static int charge_confirm(const struct tercet_call *call, void *ctx)
 {
     const Edu__Charge *charge = (const Edu__Charge *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE account SET held = held - ?2, charged = charged + ?2 WHERE student = ?1",
-                            db_int(charge->student), db_int(charge->amount_cents));
+    int rc = service_change(
+        call, "UPDATE account SET held = held - ?2, charged = charged + ?2 WHERE student = ?1",
+        db_int(charge->student), db_int(charge->amount_cents));
     return rc != 0 ? rc : service_record(call, charge->amount_cents);
 }
 
@@ -62,8 +65,9 @@ static int charge_cancel(const struct tercet_call *call, void *ctx)
 {
     const Edu__Charge *charge = (const Edu__Charge *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE account SET held = held - ?2, balance = balance + ?2 WHERE student = ?1",
-                            db_int(charge->student), db_int(charge->amount_cents));
+    int rc = service_change(
+        call, "UPDATE account SET held = held - ?2, balance = balance + ?2 WHERE student = ?1",
+        db_int(charge->student), db_int(charge->amount_cents));
     return rc != 0 ? rc : service_record(call, charge->amount_cents);
 }
 

@@ -6,12 +6,17 @@
 
 static int change(const struct tercet_call *call, const char *sql)
 {
-    return sqlite3_exec(call->db, sql, NULL, NULL, NULL) == 0 ? 0 : tercet_again(call, "%s", sqlite3_errmsg(call->db));
+    return sqlite3_exec(call->db, sql, NULL, NULL, NULL) == 0
+               ? 0
+               : tercet_again(call, "%s", sqlite3_errmsg(call->db));
 }
 static int on_try(const struct tercet_call *call, void *ctx)
 {
-    int rc = change(call, "UPDATE seats SET free = free - 1, reserved = reserved + 1 WHERE free > 0");
-    return rc != 0 || sqlite3_changes(call->db) == 1 ? rc : tercet_refuse(call, "%s: no seat left", (const char *)ctx);
+    int rc =
+        change(call, "UPDATE seats SET free = free - 1, reserved = reserved + 1 WHERE free > 0");
+    return rc != 0 || sqlite3_changes(call->db) == 1
+               ? rc
+               : tercet_refuse(call, "%s: no seat left", (const char *)ctx);
 }
 static int on_confirm(const struct tercet_call *call, void *ctx)
 {
@@ -26,8 +31,10 @@ int main(int argc, char **argv)
 {
     if (argc != 4)
         return fprintf(stderr, "usage: %s SERVICE COORDINATOR FILE\n", argv[0]), 2;
-    const struct tercet_action book = {.name = "book", .on_try = on_try, .on_confirm = on_confirm, .on_cancel = on_cancel};
-    const char *table = "CREATE TABLE IF NOT EXISTS seats AS SELECT 3 AS free, 0 AS reserved, 0 AS taken";
+    const struct tercet_action book = {
+        .name = "book", .on_try = on_try, .on_confirm = on_confirm, .on_cancel = on_cancel};
+    const char *table =
+        "CREATE TABLE IF NOT EXISTS seats AS SELECT 3 AS free, 0 AS reserved, 0 AS taken";
     struct tercet_barrier_options database = {.size = sizeof(database), .setup_sql = table};
     struct tercet_participant_options options = {.size = sizeof(options), .ctx = argv[1]};
     struct tercet_participant *participant;

@@ -1,33 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shop-audit: proves from outside that money and stock are conserved, and that every order happened in all three
- * databases or in none.
+ * shop-audit: proves from outside that money and stock are conserved, and that every order happened
+ * in all three databases or in none.
  */
 #include <audit.h>
 
-static const struct audit_database databases[] = {{"stock", "order"}, {"payment", "order"}, {"order", "order"}};
+static const struct audit_database databases[] = {
+    {"stock", "order"}, {"payment", "order"}, {"order", "order"}};
 
 static const struct audit_check checks[] = {
     {"stock is conserved", false,
-     "SELECT printf('item %d', item), printf('%d at first, now %d available + %d reserved + %d sold', initial,"
+     "SELECT printf('item %d', item), printf('%d at first, now %d available + %d reserved + %d "
+     "sold', initial,"
      " available, reserved, sold) FROM item"
      " WHERE initial <> available + reserved + sold OR min(available, reserved, sold) < 0"},
     {"money is conserved", false,
-     "SELECT printf('customer %d', customer), printf('%d cents at first, now %d available + %d held + %d paid',"
+     "SELECT printf('customer %d', customer), printf('%d cents at first, now %d available + %d "
+     "held + %d paid',"
      " initial, available, held, paid) FROM account"
      " WHERE initial <> available + held + paid OR min(available, held, paid) < 0"},
     {"the warehouse's book is its ledger's sum", false,
-     "SELECT 'stock', printf('%d reserved and %d sold, by the ledger %d and %d', b.reserved, b.sold, l.open, l.done)"
+     "SELECT 'stock', printf('%d reserved and %d sold, by the ledger %d and %d', b.reserved, "
+     "b.sold, l.open, l.done)"
      " FROM (SELECT total(reserved) AS reserved, total(sold) AS sold FROM item) AS b,"
-     " (SELECT total(CASE op WHEN 'try' THEN amount ELSE -amount END) AS open, total((op = 'confirm') * amount) AS done"
+     " (SELECT total(CASE op WHEN 'try' THEN amount ELSE -amount END) AS open, total((op = "
+     "'confirm') * amount) AS done"
      " FROM ledger WHERE service = 'stock') AS l WHERE b.reserved <> l.open OR b.sold <> l.done"},
     {"the cashier's book is its ledger's sum", false,
-     "SELECT 'payment', printf('%d cents held and %d paid, by the ledger %d and %d', b.held, b.paid, l.open, l.done)"
+     "SELECT 'payment', printf('%d cents held and %d paid, by the ledger %d and %d', b.held, "
+     "b.paid, l.open, l.done)"
      " FROM (SELECT total(held) AS held, total(paid) AS paid FROM account) AS b,"
-     " (SELECT total(CASE op WHEN 'try' THEN amount ELSE -amount END) AS open, total((op = 'confirm') * amount) AS done"
+     " (SELECT total(CASE op WHEN 'try' THEN amount ELSE -amount END) AS open, total((op = "
+     "'confirm') * amount) AS done"
      " FROM ledger WHERE service = 'payment') AS l WHERE b.held <> l.open OR b.paid <> l.done"},
     {"an order's state is its ledger's", false,
-     "SELECT o.gid, printf('the order is %s, by the ledger %s', o.state, coalesce(l.state, 'not there'))"
+     "SELECT o.gid, printf('the order is %s, by the ledger %s', o.state, coalesce(l.state, 'not "
+     "there'))"
      " FROM orders AS o LEFT JOIN (SELECT gid, CASE WHEN sum(op = 'confirm') > 0 THEN 'PAID'"
      " WHEN sum(op = 'cancel') > 0 THEN 'CANCELLED' ELSE 'PENDING' END AS state FROM ledger"
      " WHERE service = 'order' GROUP BY gid) AS l ON l.gid = o.gid WHERE o.state IS NOT l.state "
@@ -35,13 +43,16 @@ static const struct audit_check checks[] = {
      "SELECT gid, 'the ledger has it, there is no such order' FROM ledger"
      " WHERE service = 'order' AND gid NOT IN (SELECT gid FROM orders)"},
     {"nothing is reserved, held or pending", true,
-     "SELECT printf('item %d', item), printf('%d reserved', reserved) FROM item WHERE reserved <> 0 "
+     "SELECT printf('item %d', item), printf('%d reserved', reserved) FROM item WHERE reserved <> "
+     "0 "
      "UNION ALL "
-     "SELECT printf('customer %d', customer), printf('%d cents held', held) FROM account WHERE held <> 0 "
+     "SELECT printf('customer %d', customer), printf('%d cents held', held) FROM account WHERE "
+     "held <> 0 "
      "UNION ALL "
      "SELECT gid, 'the order is pending' FROM orders WHERE state = 'PENDING'"},
     {"what was sold is what was ordered and paid", true,
-     "SELECT printf('item %d', i.item), printf('%d sold, %d in paid orders', i.sold, total(o.quantity))"
+     "SELECT printf('item %d', i.item), printf('%d sold, %d in paid orders', i.sold, "
+     "total(o.quantity))"
      " FROM item AS i LEFT JOIN orders AS o ON o.item = i.item AND o.state = 'PAID'"
      " GROUP BY i.item HAVING i.sold <> total(o.quantity)"},
     {"what was paid is what was ordered", true,
@@ -55,8 +66,10 @@ int main(int argc, char **argv)
 {
     const struct audit audit = {
         .program = "shop-audit",
-        .summary = "Opens the shop's three databases read-only and proves that nothing was lost, gained or\n"
-                   "done by half. Exit status: 0 when all holds, 1 when not, 2 when it could not look.\n",
+        .summary =
+            "Opens the shop's three databases read-only and proves that nothing was lost, gained "
+            "or\n"
+            "done by half. Exit status: 0 when all holds, 1 when not, 2 when it could not look.\n",
         .databases = databases,
         .database_count = sizeof(databases) / sizeof(databases[0]),
         .checks = checks,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shop-order: action order/place. A try writes the order down as PENDING; confirm makes it PAID, cancel CANCELLED. The
- * transaction's gid is the order's key: so the three databases can be laid side by side.
+ * shop-order: action order/place. A try writes the order down as PENDING; confirm makes it PAID,
+ * cancel CANCELLED. The transaction's gid is the order's key: so the three databases can be laid
+ * side by side.
  */
 #include <inttypes.h>
 #include <service.h>
@@ -10,7 +11,8 @@
 #include "shop.pb-c.h"
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS orders (gid TEXT PRIMARY KEY, customer INTEGER NOT NULL, item INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS orders (gid TEXT PRIMARY KEY, customer INTEGER NOT NULL, item "
+    "INTEGER NOT NULL,"
     " quantity INTEGER NOT NULL, total_cents INTEGER NOT NULL,"
     " state TEXT NOT NULL CHECK (state IN ('PENDING', 'PAID', 'CANCELLED')))";
 
@@ -26,11 +28,11 @@ static int place_try(const struct tercet_call *call, void *ctx)
     const Shop__Place *order = (const Shop__Place *)call->request;
     (void)ctx;
     if (order->quantity < 1 || order->quantity > QUANTITY_MAX || order->total_cents <= 0)
-        return tercet_refuse(call, "this is no order: %u pieces for %" PRId64 " cents", order->quantity,
-                             order->total_cents);
-    int rc = service_change(call, "INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING')", db_text(call->gid),
-                            db_int(order->customer), db_int(order->item), db_int(order->quantity),
-                            db_int(order->total_cents));
+        return tercet_refuse(call, "this is no order: %u pieces for %" PRId64 " cents",
+                             order->quantity, order->total_cents);
+    int rc = service_change(call, "INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING')",
+                            db_text(call->gid), db_int(order->customer), db_int(order->item),
+                            db_int(order->quantity), db_int(order->total_cents));
     return rc != 0 ? rc : service_record(call, order->total_cents);
 }
 
@@ -38,7 +40,8 @@ static int place_confirm(const struct tercet_call *call, void *ctx)
 {
     const Shop__Place *order = (const Shop__Place *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE orders SET state = 'PAID' WHERE gid = ?1 AND state = 'PENDING'",
+    int rc = service_change(call,
+                            "UPDATE orders SET state = 'PAID' WHERE gid = ?1 AND state = 'PENDING'",
                             db_text(call->gid));
     return rc != 0 ? rc : service_record(call, order->total_cents);
 }
@@ -47,8 +50,9 @@ static int place_cancel(const struct tercet_call *call, void *ctx)
 {
     const Shop__Place *order = (const Shop__Place *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE orders SET state = 'CANCELLED' WHERE gid = ?1 AND state = 'PENDING'",
-                            db_text(call->gid));
+    int rc = service_change(
+        call, "UPDATE orders SET state = 'CANCELLED' WHERE gid = ?1 AND state = 'PENDING'",
+        db_text(call->gid));
     return rc != 0 ? rc : service_record(call, order->total_cents);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shop-payment: action payment/hold. A try moves money from available to held; confirm pays it, cancel gives it back.
+ * shop-payment: action payment/hold. A try moves money from available to held; confirm pays it,
+ * cancel gives it back.
  */
 #include <money.h>
 #include <service.h>
@@ -22,7 +23,8 @@ static int seed(sqlite3 *db)
     if (db_read(db, &present, 1, "SELECT count(*) FROM account WHERE ?1", db_int(1)) != 1)
         return -1;
     for (int64_t customer = 1; present == 0 && customer <= customer_count; customer++)
-        if (db_change(db, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0)", db_int(customer), db_int(cents_each)) != 1)
+        if (db_change(db, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0)", db_int(customer),
+                      db_int(cents_each)) != 1)
             return -1;
     return 0;
 }
@@ -35,16 +37,18 @@ static int hold_try(const struct tercet_call *call, void *ctx)
     if (hold->amount_cents <= 0)
         return tercet_refuse(call, "an amount is more than 0.00");
     int found =
-        db_read(call->db, &available, 1, "SELECT available FROM account WHERE customer = ?1", db_int(hold->customer));
+        db_read(call->db, &available, 1, "SELECT available FROM account WHERE customer = ?1",
+                db_int(hold->customer));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no customer %u", hold->customer);
     if (available < hold->amount_cents)
-        return tercet_refuse(call, "no funds: customer %u has " MONEY ", not " MONEY, hold->customer,
-                             MONEY_OF(available), MONEY_OF(hold->amount_cents));
-    int rc = service_change(call, "UPDATE account SET available = available - ?2, held = held + ?2 WHERE customer = ?1",
-                            db_int(hold->customer), db_int(hold->amount_cents));
+        return tercet_refuse(call, "no funds: customer %u has " MONEY ", not " MONEY,
+                             hold->customer, MONEY_OF(available), MONEY_OF(hold->amount_cents));
+    int rc = service_change(
+        call, "UPDATE account SET available = available - ?2, held = held + ?2 WHERE customer = ?1",
+        db_int(hold->customer), db_int(hold->amount_cents));
     return rc != 0 ? rc : service_record(call, hold->amount_cents);
 }
 
@@ -52,8 +56,9 @@ static int hold_confirm(const struct tercet_call *call, void *ctx)
 {
     const Shop__Hold *hold = (const Shop__Hold *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE account SET held = held - ?2, paid = paid + ?2 WHERE customer = ?1",
-                            db_int(hold->customer), db_int(hold->amount_cents));
+    int rc = service_change(
+        call, "UPDATE account SET held = held - ?2, paid = paid + ?2 WHERE customer = ?1",
+        db_int(hold->customer), db_int(hold->amount_cents));
     return rc != 0 ? rc : service_record(call, hold->amount_cents);
 }
 
@@ -61,8 +66,9 @@ static int hold_cancel(const struct tercet_call *call, void *ctx)
 {
     const Shop__Hold *hold = (const Shop__Hold *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE account SET held = held - ?2, available = available + ?2 WHERE customer = ?1",
-                            db_int(hold->customer), db_int(hold->amount_cents));
+    int rc = service_change(
+        call, "UPDATE account SET held = held - ?2, available = available + ?2 WHERE customer = ?1",
+        db_int(hold->customer), db_int(hold->amount_cents));
     return rc != 0 ? rc : service_record(call, hold->amount_cents);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shop-stock: action stock/reserve. A try moves pieces from available to reserved, and tells what they cost; confirm
- * sells them, cancel gives them back.
+ * shop-stock: action stock/reserve. A try moves pieces from available to reserved, and tells what
+ * they cost; confirm sells them, cancel gives them back.
  */
 #include <service.h>
 
@@ -11,10 +11,11 @@
 static int64_t item_count = CATALOGUE_ITEMS;
 static int64_t pieces_each = 100;
 
-static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS item (item INTEGER PRIMARY KEY, price_cents INTEGER NOT NULL, initial INTEGER NOT NULL,"
-    " available INTEGER NOT NULL CHECK (available >= 0), reserved INTEGER NOT NULL CHECK (reserved >= 0),"
-    " sold INTEGER NOT NULL CHECK (sold >= 0))";
+static const char tables[] = "CREATE TABLE IF NOT EXISTS item (item INTEGER PRIMARY KEY, "
+                             "price_cents INTEGER NOT NULL, initial INTEGER NOT NULL,"
+                             " available INTEGER NOT NULL CHECK (available >= 0), reserved INTEGER "
+                             "NOT NULL CHECK (reserved >= 0),"
+                             " sold INTEGER NOT NULL CHECK (sold >= 0))";
 
 static int seed(sqlite3 *db)
 {
@@ -35,22 +36,24 @@ static int reserve_try(const struct tercet_call *call, void *ctx)
     int64_t row[2]; /* price_cents, available */
     (void)ctx;
     if (order->quantity < 1 || order->quantity > QUANTITY_MAX)
-        return tercet_refuse(call, "one may order 1 to %d pieces, not %u", QUANTITY_MAX, order->quantity);
-    int found =
-        db_read(call->db, row, 2, "SELECT price_cents, available FROM item WHERE item = ?1", db_int(order->item));
+        return tercet_refuse(call, "one may order 1 to %d pieces, not %u", QUANTITY_MAX,
+                             order->quantity);
+    int found = db_read(call->db, row, 2, "SELECT price_cents, available FROM item WHERE item = ?1",
+                        db_int(order->item));
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no item %u", order->item);
     if (row[1] < order->quantity)
-        return tercet_refuse(call, "sold out: %u of item %u wanted, %d left", order->quantity, order->item,
-                             (int)row[1]);
+        return tercet_refuse(call, "sold out: %u of item %u wanted, %d left", order->quantity,
+                             order->item, (int)row[1]);
     reserved.total_cents = row[0] * order->quantity;
     if (order->total_cents != 0 && order->total_cents != reserved.total_cents)
         return tercet_refuse(call, "the price of item %u has changed", order->item);
-    int rc =
-        service_change(call, "UPDATE item SET available = available - ?2, reserved = reserved + ?2 WHERE item = ?1",
-                       db_int(order->item), db_int(order->quantity));
+    int rc = service_change(
+        call,
+        "UPDATE item SET available = available - ?2, reserved = reserved + ?2 WHERE item = ?1",
+        db_int(order->item), db_int(order->quantity));
     if (rc == 0)
         rc = service_record(call, order->quantity);
     return rc != 0 ? rc : tercet_reply(call, &reserved.base);
@@ -60,8 +63,9 @@ static int reserve_confirm(const struct tercet_call *call, void *ctx)
 {
     const Shop__Reserve *order = (const Shop__Reserve *)call->request;
     (void)ctx;
-    int rc = service_change(call, "UPDATE item SET reserved = reserved - ?2, sold = sold + ?2 WHERE item = ?1",
-                            db_int(order->item), db_int(order->quantity));
+    int rc = service_change(
+        call, "UPDATE item SET reserved = reserved - ?2, sold = sold + ?2 WHERE item = ?1",
+        db_int(order->item), db_int(order->quantity));
     return rc != 0 ? rc : service_record(call, order->quantity);
 }
 
@@ -69,9 +73,10 @@ static int reserve_cancel(const struct tercet_call *call, void *ctx)
 {
     const Shop__Reserve *order = (const Shop__Reserve *)call->request;
     (void)ctx;
-    int rc =
-        service_change(call, "UPDATE item SET reserved = reserved - ?2, available = available + ?2 WHERE item = ?1",
-                       db_int(order->item), db_int(order->quantity));
+    int rc = service_change(
+        call,
+        "UPDATE item SET reserved = reserved - ?2, available = available + ?2 WHERE item = ?1",
+        db_int(order->item), db_int(order->quantity));
     return rc != 0 ? rc : service_record(call, order->quantity);
 }
 

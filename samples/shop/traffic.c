@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * shop-traffic: customers who order, in both forms. Run sends the whole order at once, with the price from the
- * catalogue; step by step, the warehouse's reply to the first try says what the next is to hold.
+ * shop-traffic: customers who order, in both forms. Run sends the whole order at once, with the
+ * price from the catalogue; step by step, the warehouse's reply to the first try says what the next
+ * is to hold.
  */
 #include <money.h>
 #include <stdio.h>
@@ -32,11 +33,12 @@ static void draw_order(struct order *order, struct traffic_job *job)
     order->reserve.quantity = order->place.quantity = quantity;
     order->hold.customer = order->place.customer = customer;
     order->reserve.total_cents = order->hold.amount_cents = order->place.total_cents = total_cents;
-    snprintf(job->what, sizeof(job->what), "customer %u buys %u x item %u for " MONEY, customer, quantity, item,
-             MONEY_OF(total_cents));
+    snprintf(job->what, sizeof(job->what), "customer %u buys %u x item %u for " MONEY, customer,
+             quantity, item, MONEY_OF(total_cents));
 }
 
-static void run_order(struct traffic_job *job, const struct order *order, struct tercet_result *result)
+static void run_order(struct traffic_job *job, const struct order *order,
+                      struct tercet_result *result)
 {
     const struct tercet_branch branches[] = {
         {.action = "stock/reserve", .request = &order->reserve.base},
@@ -56,9 +58,11 @@ static void read_price(struct order *order, struct tercet_tried *tried)
     tercet_tried_clear(tried);
 }
 
-static void step_through_order(struct traffic_job *job, struct order *order, struct tercet_result *result)
+static void step_through_order(struct traffic_job *job, struct order *order,
+                               struct tercet_result *result)
 {
-    const struct tercet_branch reserve = {.action = "stock/reserve", .request = &order->reserve.base};
+    const struct tercet_branch reserve = {.action = "stock/reserve",
+                                          .request = &order->reserve.base};
     const struct tercet_branch hold = {.action = "payment/hold", .request = &order->hold.base};
     const struct tercet_branch place = {.action = "order/place", .request = &order->place.base};
     struct tercet_transaction *transaction = NULL;
@@ -92,8 +96,9 @@ int main(int argc, char **argv)
     };
     const struct traffic traffic = {
         .program = "shop-traffic",
-        .summary = "Customers who order: each order is stock/reserve, payment/hold and order/place,\n"
-                   "together or not at all. Exit status: 0 when every outcome is known.\n",
+        .summary =
+            "Customers who order: each order is stock/reserve, payment/hold and order/place,\n"
+            "together or not at all. Exit status: 0 when every outcome is known.\n",
         .noun = "order",
         .options = options,
         .option_count = 2,

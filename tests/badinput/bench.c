@@ -14,10 +14,11 @@ struct bench bench;
 
 static uint8_t zeros[70000];
 
-/* -- Requests --------------------------------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
-ProtobufCMessage *ask(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method,
-                      const ProtobufCMessage *request, struct crpc_result *result)
+ProtobufCMessage *ask(struct bench *b, const ProtobufCServiceDescriptor *service,
+                      const char *method, const ProtobufCMessage *request,
+                      struct crpc_result *result)
 {
     char header[128];
     snprintf(header, sizeof(header), "Bearer %s", b->token != NULL ? b->token : "");
@@ -33,27 +34,30 @@ ProtobufCMessage *ask(struct bench *b, const ProtobufCServiceDescriptor *service
     return reply;
 }
 
-bool fails(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method, const ProtobufCMessage *request,
-           enum crpc_code code, const char *words)
+bool fails(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method,
+           const ProtobufCMessage *request, enum crpc_code code, const char *words)
 {
     struct crpc_result result = {.code = CRPC_OK};
     crpc_message_free(ask(b, service, method, request, &result));
     bool is_expected = result.code == code && strstr(result.message, words) != NULL;
     if (!is_expected)
-        fprintf(stderr, "%s: %s \"%s\", not %s with \"%s\"\n", method, crpc_code_name((int)result.code), result.message,
-                crpc_code_name((int)code), words);
+        fprintf(stderr, "%s: %s \"%s\", not %s with \"%s\"\n", method,
+                crpc_code_name((int)result.code), result.message, crpc_code_name((int)code), words);
     crpc_result_clear(&result);
     return is_expected;
 }
 
-bool is_in(struct bench *b, const char *method, const ProtobufCMessage *request, Tercet__V1__State state)
+bool is_in(struct bench *b, const char *method, const ProtobufCMessage *request,
+           Tercet__V1__State state)
 {
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *reply = ask(b, COORDINATOR, method, request, &result);
     bool is_expected = reply != NULL && ((const Tercet__V1__Transaction *)reply)->state == state;
     if (!is_expected)
-        fprintf(stderr, "%s: %s \"%s\", state %d and not %d\n", method, crpc_code_name((int)result.code), result.message,
-                reply != NULL ? (int)((const Tercet__V1__Transaction *)reply)->state : -1, (int)state);
+        fprintf(stderr, "%s: %s \"%s\", state %d and not %d\n", method,
+                crpc_code_name((int)result.code), result.message,
+                reply != NULL ? (int)((const Tercet__V1__Transaction *)reply)->state : -1,
+                (int)state);
     crpc_message_free(reply);
     crpc_result_clear(&result);
     return is_expected;
@@ -120,7 +124,7 @@ bool begins(struct bench *b, const char *gid)
     return is_in(b, "Begin", &request.base, TERCET__V1__STATE__TRYING);
 }
 
-/* -- What must survive ------------------------------------------------------------------------------------------------------- */
+/* -- What must survive ------------------------------------------------------------------------- */
 
 void bench_make_kept(struct bench *b)
 {
@@ -171,7 +175,7 @@ void bench_check_serving(struct bench *b)
     crpc_message_free(begun);
 }
 
-/* -- Opening and closing ------------------------------------------------------------------------------------------------------ */
+/* -- Opening and closing ----------------------------------------------------------------------- */
 
 void bench_connect(struct bench *b)
 {

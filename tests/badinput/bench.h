@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the suites share: a tercetd with a client, two transactions that must survive whatever a test does, requests by hand,
- * and raw bytes in place of requests.
+ * What the suites share: a tercetd with a client, two transactions that must survive whatever a
+ * test does, requests by hand, and raw bytes in place of requests.
  */
 #ifndef TERCET_TEST_BENCH_H
 #define TERCET_TEST_BENCH_H
@@ -28,23 +28,24 @@ struct bench {
 extern struct bench bench;
 #define BENCH_SUITE(name) TestSuite(name, .fini = bench_clear, .timeout = 120)
 
-/* A test that begins with bench_open and ends with bench_close. Criterion does not count what fails in a suite's fini, so the last
- * checks are made here. */
-#define BENCH_TEST(suite, name)                     \
-    static void suite##_##name(void);               \
-    Test(suite, name)                               \
-    {                                               \
-        bench_open(&bench, NULL);                   \
-        suite##_##name();                           \
-        bench_close(&bench);                        \
-    }                                               \
+/* A test that begins with bench_open and ends with bench_close. Criterion does not count what fails
+ * in a suite's fini, so the last checks are made here. */
+#define BENCH_TEST(suite, name)                                                                    \
+    static void suite##_##name(void);                                                              \
+    Test(suite, name)                                                                              \
+    {                                                                                              \
+        bench_open(&bench, NULL);                                                                  \
+        suite##_##name();                                                                          \
+        bench_close(&bench);                                                                       \
+    }                                                                                              \
     static void suite##_##name(void)
 
-/* Starts it all: tercetd with these options (NULL: none), a channel, and the two transactions "kept-open" and "kept-over". */
+/* Starts it all: tercetd with these options (NULL: none), a channel, and the two transactions
+ * "kept-open" and "kept-over". */
 void bench_open(struct bench *b, const char *const *options);
 
-/* The two are as they were, a new transaction can be made and ended; then the same after SIGKILL and a restart; then SIGTERM ends
- * with 0, and all is freed. */
+/* The two are as they were, a new transaction can be made and ended; then the same after SIGKILL
+ * and a restart; then SIGTERM ends with 0, and all is freed. */
 void bench_close(struct bench *b);
 
 /* What a test that failed has left behind. */
@@ -52,48 +53,55 @@ void bench_clear(void);
 
 /* Parts of bench_open and bench_close. */
 void bench_start(struct bench *b, const char *const *options); /* without transactions */
-void bench_connect(struct bench *b);                           /* to a daemon that was started anew */
+/* to a daemon that was started anew */
+void bench_connect(struct bench *b);
 void bench_make_kept(struct bench *b);
 void bench_check_kept(struct bench *b);
 void bench_check_serving(struct bench *b);
 void bench_stop(struct bench *b);
 
-/* -- Requests --------------------------------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
-/* A unary call. The reply is the caller's (crpc_message_free), NULL unless OK; *result (may be NULL) is to be cleared. */
-ProtobufCMessage *ask(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method,
-                      const ProtobufCMessage *request, struct crpc_result *result);
+/* A unary call. The reply is the caller's (crpc_message_free), NULL unless OK; *result (may be
+ * NULL) is to be cleared. */
+ProtobufCMessage *ask(struct bench *b, const ProtobufCServiceDescriptor *service,
+                      const char *method, const ProtobufCMessage *request,
+                      struct crpc_result *result);
 
-/* Whether the call fails with this code and a text that contains `words`; prints what came instead. */
-bool fails(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method, const ProtobufCMessage *request,
-           enum crpc_code code, const char *words);
+/* Whether the call fails with this code and a text that contains `words`; prints what came
+ * instead. */
+bool fails(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method,
+           const ProtobufCMessage *request, enum crpc_code code, const char *words);
 
 /* Whether the call of the Coordinator is OK with a transaction in this state. */
-bool is_in(struct bench *b, const char *method, const ProtobufCMessage *request, Tercet__V1__State state);
+bool is_in(struct bench *b, const char *method, const ProtobufCMessage *request,
+           Tercet__V1__State state);
 
 Tercet__V1__BeginRequest begin_of(const char *gid);
 Tercet__V1__GetRequest get_of(const char *gid);
 Tercet__V1__ConfirmRequest confirm_of(const char *gid);
 Tercet__V1__CancelRequest cancel_of(const char *gid, const char *reason);
-Tercet__V1__Branch branch_of(uint32_t number, const char *action, size_t payload_size); /* the payload is zeros, shared */
+/* the payload is zeros, shared */
+Tercet__V1__Branch branch_of(uint32_t number, const char *action, size_t payload_size);
 Tercet__V1__EnlistRequest enlist_of(const char *gid, Tercet__V1__Branch *branch);
 Tercet__V1__TryRequest try_of(const char *gid, Tercet__V1__Branch *branch);
 
 /* Begin with default options; TRYING. */
 bool begins(struct bench *b, const char *gid);
 
-/* -- Raw bytes ---------------------------------------------------------------------------------------------------------------- */
+/* -- Raw bytes --------------------------------------------------------------------------------- */
 
-/* Sends bytes as the one request of a unary call, or as the first message of a stream, and waits for the end of the call. The
- * status' text goes into `text` (may be NULL), at most 256 bytes. */
-enum crpc_code send_raw(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method,
-                        struct crpc_bytes bytes, char text[256]);
+/* Sends bytes as the one request of a unary call, or as the first message of a stream, and waits
+ * for the end of the call. The status' text goes into `text` (may be NULL), at most 256 bytes. */
+enum crpc_code send_raw(struct bench *b, const ProtobufCServiceDescriptor *service,
+                        const char *method, struct crpc_bytes bytes, char text[256]);
 
-/* -- A participant -------------------------------------------------------------------------------------------------------------- */
+/* -- A participant ----------------------------------------------------------------------------- */
 
 struct participant;
 
-/* Attaches a service "stock" with the actions "reserve" and "hold": a try of "hold" gets no answer, everything else is done. */
+/* Attaches a service "stock" with the actions "reserve" and "hold": a try of "hold" gets no answer,
+ * everything else is done. */
 struct participant *participant_open(struct bench *b);
 void participant_close(struct participant *participant);
 

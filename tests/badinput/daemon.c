@@ -49,10 +49,10 @@ void daemon_write_file(const struct daemon *daemon, const char *name, const char
     cr_assert_eq(fclose(file), 0);
 }
 
-/* -- Starting ------------------------------------------------------------------------------------------------------------- */
+/* -- Starting ---------------------------------------------------------------------------------- */
 
-/* tercetd with its standard output, and its standard error when `error` is -1, in a pipe. It does not outlive a test that is killed
- * or skipped: setpriv sees to that, and becomes tercetd. */
+/* tercetd with its standard output, and its standard error when `error` is -1, in a pipe. It does
+ * not outlive a test that is killed or skipped: setpriv sees to that, and becomes tercetd. */
 static pid_t spawn(const char *const *options, int error, int *output)
 {
     const char *args[DAEMON_ARGS_MAX + 5] = {"setpriv", "--pdeathsig", "KILL", TERCETD};
@@ -68,14 +68,16 @@ static pid_t spawn(const char *const *options, int error, int *output)
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pipes[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, error >= 0 ? error : pipes[1], STDERR_FILENO);
-    cr_assert_eq(posix_spawnp(&pid, "setpriv", &actions, NULL, (char *const *)(uintptr_t)args, environ), 0);
+    cr_assert_eq(
+        posix_spawnp(&pid, "setpriv", &actions, NULL, (char *const *)(uintptr_t)args, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(pipes[1]);
     *output = pipes[0];
     return pid;
 }
 
-/* Reads until a line is complete, or with `to_the_end` until the other side closes; kills `pid` when that takes too long. */
+/* Reads until a line is complete, or with `to_the_end` until the other side closes; kills `pid`
+ * when that takes too long. */
 static void read_output(int fd, char *text, size_t size, bool to_the_end, pid_t pid)
 {
     int64_t limit = now_ms() + DAEMON_WAIT_MS;
@@ -93,7 +95,8 @@ static void read_output(int fd, char *text, size_t size, bool to_the_end, pid_t 
     text[have] = '\0';
 }
 
-static void fill_options(const struct daemon *daemon, const char *const *more, const char **options, char *store, size_t store_size)
+static void fill_options(const struct daemon *daemon, const char *const *more, const char **options,
+                         char *store, size_t store_size)
 {
     size_t count = 0;
     bool listens = false;
@@ -132,7 +135,7 @@ void daemon_start(struct daemon *daemon, const char *const *more)
     }
 }
 
-/* -- Ending ----------------------------------------------------------------------------------------------------------------- */
+/* -- Ending ------------------------------------------------------------------------------------ */
 
 static int exit_status(pid_t pid)
 {

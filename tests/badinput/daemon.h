@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A tercetd of the test's own: a process on a free port with a store in a temporary directory. Everything here asserts.
+ * A tercetd of the test's own: a process on a free port with a store in a temporary directory.
+ * Everything here asserts.
  */
 #ifndef TERCET_TEST_DAEMON_H
 #define TERCET_TEST_DAEMON_H
@@ -22,7 +23,8 @@ struct daemon {
 /* Makes the directory. */
 void daemon_init(struct daemon *daemon);
 
-/* Starts tercetd on the store with further options (a NULL-terminated list, or NULL) and waits until it is ready. */
+/* Starts tercetd on the store with further options (a NULL-terminated list, or NULL) and waits
+ * until it is ready. */
 void daemon_start(struct daemon *daemon, const char *const *options);
 
 /* Ends it with a signal and waits. Returns its exit status, or 128 and the signal. */
@@ -31,7 +33,8 @@ int daemon_end(struct daemon *daemon, int signal);
 /* Waits until it ends by itself. */
 int daemon_wait(struct daemon *daemon);
 
-/* Runs tercetd with just these options until it ends; puts what it printed, on both outputs, into `text`. */
+/* Runs tercetd with just these options until it ends; puts what it printed, on both outputs, into
+ * `text`. */
 int daemon_run(char text[DAEMON_TEXT_MAX], const char *const *options);
 
 /* The same, on the daemon's store. */

@@ -51,7 +51,8 @@ bool damage_do(const char *directory, const struct damage *damage)
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
     MDB_txn *txn = begin(&env, directory);
-    bool found = open_at(&cursor, txn, damage->database) && find(cursor, damage->key, damage->index, &key, &value);
+    bool found = open_at(&cursor, txn, damage->database) &&
+                 find(cursor, damage->key, damage->index, &key, &value);
     size_t at = damage->at >= 0 ? (size_t)damage->at : value.mv_size + (size_t)damage->at;
     found = found && at < value.mv_size;
     if (found) {
@@ -90,8 +91,9 @@ bool damage_find_database(const char *directory, const char *prefix, char name[1
     MDB_val key = {strlen(prefix), (void *)(uintptr_t)prefix};
     MDB_val value;
     MDB_txn *txn = begin(&env, directory);
-    bool found = open_at(&cursor, txn, NULL) && mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE) == 0 &&
-                 key.mv_size < 128 && key.mv_size >= strlen(prefix) && memcmp(key.mv_data, prefix, strlen(prefix)) == 0;
+    bool found = open_at(&cursor, txn, NULL) &&
+                 mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE) == 0 && key.mv_size < 128 &&
+                 key.mv_size >= strlen(prefix) && memcmp(key.mv_data, prefix, strlen(prefix)) == 0;
     if (found) {
         memcpy(name, key.mv_data, key.mv_size);
         name[key.mv_size] = '\0';

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Damage to a store that no process has open: LMDB finds nothing wrong with it, as it has no checksums.
+ * Damage to a store that no process has open: LMDB finds nothing wrong with it, as it has no
+ * checksums.
  */
 #ifndef TERCET_TEST_DAMAGE_H
 #define TERCET_TEST_DAMAGE_H
@@ -9,8 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Changes one value of the named database of the store in `directory`: the value of `key`, or the index-th with a NULL key. Byte
- * `at` (from the end when negative) is flipped; or with `cut`, the value ends there. false: there is no such value or byte. */
+/* Changes one value of the named database of the store in `directory`: the value of `key`, or the
+ * index-th with a NULL key. Byte `at` (from the end when negative) is flipped; or with `cut`, the
+ * value ends there. false: there is no such value or byte. */
 struct damage {
     const char *database;
     const char *key;

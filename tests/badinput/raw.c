@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- Raw bytes ---------------------------------------------------------------------------------------------------------------- */
+/* -- Raw bytes --------------------------------------------------------------------------------- */
 
 struct ending {
     pthread_mutex_t lock;
@@ -39,8 +39,8 @@ static void on_message(struct crpc_call *call, struct crpc_bytes message, void *
     crpc_call_read(call);
 }
 
-enum crpc_code send_raw(struct bench *b, const ProtobufCServiceDescriptor *service, const char *method,
-                        struct crpc_bytes bytes, char text[256])
+enum crpc_code send_raw(struct bench *b, const ProtobufCServiceDescriptor *service,
+                        const char *method, struct crpc_bytes bytes, char text[256])
 {
     static const struct crpc_call_events events = {.on_message = on_message, .on_end = on_end};
     const struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
@@ -48,7 +48,8 @@ enum crpc_code send_raw(struct bench *b, const ProtobufCServiceDescriptor *servi
     struct crpc_call *call = NULL;
     cr_assert_eq(crpc_call_open(&call, b->channel, service, method, &options, &events, &ending), 0);
     int rc = crpc_call_send_bytes(call, bytes);
-    cr_assert(rc == 0 || rc == CRPC_ECLOSED, "%s", crpc_strerror(rc)); /* closed: refused by its name already */
+    /* closed: refused by its name already */
+    cr_assert(rc == 0 || rc == CRPC_ECLOSED, "%s", crpc_strerror(rc));
     crpc_call_half_close(call);
     crpc_call_read(call);
     pthread_mutex_lock(&ending.lock);
@@ -61,7 +62,7 @@ enum crpc_code send_raw(struct bench *b, const ProtobufCServiceDescriptor *servi
     return ending.code;
 }
 
-/* -- A participant -------------------------------------------------------------------------------------------------------------- */
+/* -- A participant ----------------------------------------------------------------------------- */
 
 struct participant {
     struct crpc_stream *stream;
@@ -112,7 +113,8 @@ struct participant *participant_open(struct bench *b)
     hello.actions = actions;
     hello.n_actions = 2;
     request.hello = &hello;
-    cr_assert_eq(crpc_stream_open(&participant->stream, b->channel, PARTICIPANTS, "Attach", NULL), 0);
+    cr_assert_eq(crpc_stream_open(&participant->stream, b->channel, PARTICIPANTS, "Attach", NULL),
+                 0);
     cr_assert_eq(crpc_stream_write(participant->stream, &request.base), 0);
     cr_assert_eq(crpc_stream_read(&accepted, participant->stream), 0);
     cr_assert_not_null(((const Tercet__V1__AttachResponse *)accepted)->accepted);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * More connections than tercetd has descriptors for: those who are connected are served all the while, the others are
- * refused, and when there is room again whoever comes is served.
+ * More connections than tercetd has descriptors for: those who are connected are served all the
+ * while, the others are refused, and when there is room again whoever comes is served.
  */
 #include "bench.h"
 
@@ -50,7 +50,7 @@ static rlim_t count_used(void)
     return highest + 1;
 }
 
-/* -- Connections --------------------------------------------------------------------------------------------------------------- */
+/* -- Connections ------------------------------------------------------------------------------- */
 
 static int connect_raw(void)
 {
@@ -58,7 +58,8 @@ static int connect_raw(void)
     address.sin_port = htons((uint16_t)atoi(strchr(bench.daemon.address, ':') + 1));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_geq(fd, 0);
-    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "%s", strerror(errno));
+    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "%s",
+                 strerror(errno));
     return fd;
 }
 
@@ -83,12 +84,13 @@ static int count_closed(const int *fds)
 static void await_refused(const int *fds, int wanted)
 {
     int count = 0;
-    for (int waited_ms = 0; waited_ms < WAIT_MS && (count = count_closed(fds)) < wanted; waited_ms += 10)
+    for (int waited_ms = 0; waited_ms < WAIT_MS && (count = count_closed(fds)) < wanted;
+         waited_ms += 10)
         poll(NULL, 0, 10); /* between two looks; nothing depends on its length */
     cr_assert_geq(count, wanted, "of %d connections only %d were refused", CONNECTIONS, count);
 }
 
-/* -- What has to go on --------------------------------------------------------------------------------------------------------- */
+/* -- What has to go on ------------------------------------------------------------------------- */
 
 /* A transaction with a call of the participant that was attached before. */
 static void expect_work(const char *gid)

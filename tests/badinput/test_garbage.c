@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bytes that are no requests: cut short, changed, random, with text that is none; to every unary method and to both streams. What
- * happens to be a valid request is answered like one; nothing else is, and nothing ends the coordinator.
+ * Bytes that are no requests: cut short, changed, random, with text that is none; to every unary
+ * method and to both streams. What happens to be a valid request is answered like one; nothing else
+ * is, and nothing ends the coordinator.
  */
 #include "bench.h"
 
@@ -22,19 +23,34 @@ struct method {
 };
 
 static const struct method methods[] = {
-    {COORDINATOR, "Begin"},           {COORDINATOR, "Enlist"}, {COORDINATOR, "Try"},   {COORDINATOR, "Confirm"},
-    {COORDINATOR, "Cancel"},          {COORDINATOR, "Run"},    {COORDINATOR, "Get"},   {COORDINATOR, "Watch"},
+    {COORDINATOR, "Begin"},
+    {COORDINATOR, "Enlist"},
+    {COORDINATOR, "Try"},
+    {COORDINATOR, "Confirm"},
+    {COORDINATOR, "Cancel"},
+    {COORDINATOR, "Run"},
+    {COORDINATOR, "Get"},
+    {COORDINATOR, "Watch"},
     {COORDINATOR, "Await"},
-    {PARTICIPANTS, "RegisterTarget"}, {ADMIN, "List"},         {ADMIN, "Show"},        {ADMIN, "Retry"},
-    {ADMIN, "Settle"},                {ADMIN, "Decide"},       {ADMIN, "Pause"},       {ADMIN, "ListParticipants"},
-    {ADMIN, "GetStatistics"},         {COORDINATOR, "Session"}, {PARTICIPANTS, "Attach"},
+    {PARTICIPANTS, "RegisterTarget"},
+    {ADMIN, "List"},
+    {ADMIN, "Show"},
+    {ADMIN, "Retry"},
+    {ADMIN, "Settle"},
+    {ADMIN, "Decide"},
+    {ADMIN, "Pause"},
+    {ADMIN, "ListParticipants"},
+    {ADMIN, "GetStatistics"},
+    {COORDINATOR, "Session"},
+    {PARTICIPANTS, "Attach"},
 };
 #define METHOD_COUNT (sizeof(methods) / sizeof(methods[0]))
 
 /* What a peer may be told of bytes that are wrong; anything else would blame the coordinator. */
 static bool is_blame(enum crpc_code code)
 {
-    return code == CRPC_INVALID_ARGUMENT || code == CRPC_NOT_FOUND || code == CRPC_FAILED_PRECONDITION || code == CRPC_ALREADY_EXISTS;
+    return code == CRPC_INVALID_ARGUMENT || code == CRPC_NOT_FOUND ||
+           code == CRPC_FAILED_PRECONDITION || code == CRPC_ALREADY_EXISTS;
 }
 
 static uint32_t next_random(uint32_t *seed)
@@ -62,9 +78,12 @@ BENCH_TEST(garbage, no_protobuf_at_all)
     for (size_t m = 0; m < METHOD_COUNT; m++)
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
             char text[256];
-            enum crpc_code code = send_raw(&bench, methods[m].service, methods[m].name, bad[i], text);
-            cr_expect_eq(code, CRPC_INVALID_ARGUMENT, "%s, case %zu: %s %s", methods[m].name, i, crpc_code_name((int)code), text);
-            cr_expect(strstr(text, "not a valid protobuf") != NULL, "%s: \"%s\"", methods[m].name, text);
+            enum crpc_code code =
+                send_raw(&bench, methods[m].service, methods[m].name, bad[i], text);
+            cr_expect_eq(code, CRPC_INVALID_ARGUMENT, "%s, case %zu: %s %s", methods[m].name, i,
+                         crpc_code_name((int)code), text);
+            cr_expect(strstr(text, "not a valid protobuf") != NULL, "%s: \"%s\"", methods[m].name,
+                      text);
         }
 }
 
@@ -77,8 +96,10 @@ BENCH_TEST(garbage, random_bytes)
             size_t size = next_random(&seed) % sizeof(bytes) + 1;
             for (size_t i = 0; i < size; i++)
                 bytes[i] = (uint8_t)next_random(&seed);
-            enum crpc_code code = send_raw(&bench, methods[m].service, methods[m].name, (struct crpc_bytes){bytes, size}, NULL);
-            cr_expect(is_blame(code) || code == CRPC_OK, "%s: %s", methods[m].name, crpc_code_name((int)code));
+            enum crpc_code code = send_raw(&bench, methods[m].service, methods[m].name,
+                                           (struct crpc_bytes){bytes, size}, NULL);
+            cr_expect(is_blame(code) || code == CRPC_OK, "%s: %s", methods[m].name,
+                      crpc_code_name((int)code));
         }
 }
 
@@ -112,16 +133,19 @@ BENCH_TEST(garbage, cut_short)
     size_t size = pack_run(bytes, "cut");
     size_t invalid = 0;
     for (size_t cut = 0; cut < size; cut++) {
-        enum crpc_code code = send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, cut}, NULL);
+        enum crpc_code code =
+            send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, cut}, NULL);
         invalid += code == CRPC_INVALID_ARGUMENT;
         /* Without its last field, WAIT_NOT, it is a plan that waits for a participant. */
-        cr_expect(code == CRPC_INVALID_ARGUMENT || (cut == size - 2 && code == CRPC_DEADLINE_EXCEEDED), "%zu bytes: %s", cut,
-                  crpc_code_name((int)code));
+        cr_expect(code == CRPC_INVALID_ARGUMENT ||
+                      (cut == size - 2 && code == CRPC_DEADLINE_EXCEEDED),
+                  "%zu bytes: %s", cut, crpc_code_name((int)code));
         if (cut == size - 3)
             cut++; /* which is not tried: it would wait */
     }
     cr_expect_eq(invalid, size - 1);
-    cr_assert_eq(send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, size}, NULL), CRPC_OK);
+    cr_assert_eq(send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, size}, NULL),
+                 CRPC_OK);
 }
 
 BENCH_TEST(garbage, one_byte_changed)
@@ -134,8 +158,10 @@ BENCH_TEST(garbage, one_byte_changed)
         size_t size = pack_run(bytes, gid);
         /* The last two bytes say "do not wait". */
         bytes[next_random(&seed) % (size - 2)] = (uint8_t)next_random(&seed);
-        enum crpc_code code = send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, size}, NULL);
-        cr_expect(is_blame(code) || code == CRPC_OK, "round %d: %s", round, crpc_code_name((int)code));
+        enum crpc_code code =
+            send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, size}, NULL);
+        cr_expect(is_blame(code) || code == CRPC_OK, "round %d: %s", round,
+                  crpc_code_name((int)code));
     }
 }
 
@@ -145,13 +171,19 @@ BENCH_TEST(garbage, text_that_is_none)
         const char *method;
         struct crpc_bytes bytes;
     } bad[] = {
-        {"Begin", {"\x0a\x03" "a\0b", 5}},                              /* a NUL in a gid */
-        {"Get", {"\x0a\x01\0", 3}},                                     /* nothing but NUL */
-        {"Get", {"\x0a\x02\xc3\x28", 4}},                               /* a broken sequence */
-        {"Cancel", {"\x0a\x09kept-open\x12\x02\xc0\x80", 15}},          /* a reason with an overlong NUL */
-        {"Cancel", {"\x0a\x09kept-open\x12\x03\xed\xa0\x80", 16}},      /* a surrogate */
-        {"Enlist", {"\x0a\x09kept-open\x12\x07\x08\x01\x12\x03s/\xff", 20}}, /* an action, one message further in */
-        {"Begin", {"\x0a\x01m\x12\x0a\x42\x08\x0a\x01k\x12\x03v\0w", 15}},   /* metadata, two further in */
+        {"Begin",
+         {"\x0a\x03"
+          "a\0b",
+          5}},                            /* a NUL in a gid */
+        {"Get", {"\x0a\x01\0", 3}},       /* nothing but NUL */
+        {"Get", {"\x0a\x02\xc3\x28", 4}}, /* a broken sequence */
+        /* a reason with an overlong NUL */
+        {"Cancel", {"\x0a\x09kept-open\x12\x02\xc0\x80", 15}},
+        {"Cancel", {"\x0a\x09kept-open\x12\x03\xed\xa0\x80", 16}}, /* a surrogate */
+        /* an action, one message further in */
+        {"Enlist", {"\x0a\x09kept-open\x12\x07\x08\x01\x12\x03s/\xff", 20}},
+        /* metadata, two further in */
+        {"Begin", {"\x0a\x01m\x12\x0a\x42\x08\x0a\x01k\x12\x03v\0w", 15}},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char text[256];
@@ -168,12 +200,14 @@ BENCH_TEST(garbage, small_on_the_wire_and_large_in_memory)
     uint8_t *bytes = calloc(1, size);
     for (size_t i = 0; i < size; i += 2)
         bytes[i] = 0x1a; /* an empty branch */
-    enum crpc_code code = send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, size}, NULL);
+    enum crpc_code code =
+        send_raw(&bench, COORDINATOR, "Run", (struct crpc_bytes){bytes, size}, NULL);
     cr_expect(code == CRPC_INVALID_ARGUMENT, "%s", crpc_code_name((int)code));
     for (size_t i = 0; i < size; i += 2)
         bytes[i] = 0x0a; /* an empty request */
     code = send_raw(&bench, COORDINATOR, "Session", (struct crpc_bytes){bytes, size}, NULL);
-    cr_expect(code == CRPC_INVALID_ARGUMENT || code == CRPC_RESOURCE_EXHAUSTED || code == CRPC_OK, "%s", crpc_code_name((int)code));
+    cr_expect(code == CRPC_INVALID_ARGUMENT || code == CRPC_RESOURCE_EXHAUSTED || code == CRPC_OK,
+              "%s", crpc_code_name((int)code));
     free(bytes);
 }
 
@@ -183,9 +217,12 @@ BENCH_TEST(garbage, no_http2)
     static const struct crpc_bytes sent[] = {
         {"", 0},
         {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27},
-        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},                              /* the beginning of a TLS hello */
-        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x04\x00\x00\x00\x00\x00", 33}, /* a frame of 16 MiB */
-        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x01\x09\x00\x00\x00\x00\x00x", 34}, /* a continuation of nothing */
+        /* the beginning of a TLS hello */
+        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},
+        /* a frame of 16 MiB */
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x04\x00\x00\x00\x00\x00", 33},
+        /* a continuation of nothing */
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x01\x09\x00\x00\x00\x00\x00x", 34},
     };
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int connections[200];
@@ -194,7 +231,8 @@ BENCH_TEST(garbage, no_http2)
         const struct crpc_bytes *bytes = &sent[i % 5];
         connections[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         cr_assert_eq(connect(connections[i], (struct sockaddr *)&address, sizeof(address)), 0);
-        cr_assert_eq(send(connections[i], bytes->data, bytes->size, MSG_NOSIGNAL), (ssize_t)bytes->size);
+        cr_assert_eq(send(connections[i], bytes->data, bytes->size, MSG_NOSIGNAL),
+                     (ssize_t)bytes->size);
     }
     bench_check_serving(&bench);
     for (int i = 0; i < 200; i++)
@@ -205,10 +243,11 @@ BENCH_TEST(garbage, no_http2)
     free(log);
 }
 
-/* -- Streams ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 /* Sends these on one Attach and waits for its end. */
-static enum crpc_code attach(const Tercet__V1__AttachRequest *const *messages, size_t count, char text[256])
+static enum crpc_code attach(const Tercet__V1__AttachRequest *const *messages, size_t count,
+                             char text[256])
 {
     struct crpc_stream *stream;
     struct crpc_result result = {.code = CRPC_OK};
@@ -226,16 +265,19 @@ static enum crpc_code attach(const Tercet__V1__AttachRequest *const *messages, s
     return code;
 }
 
-static bool attach_fails(const Tercet__V1__AttachRequest *const *messages, size_t count, enum crpc_code code, const char *words)
+static bool attach_fails(const Tercet__V1__AttachRequest *const *messages, size_t count,
+                         enum crpc_code code, const char *words)
 {
     char text[256];
     enum crpc_code got = attach(messages, count, text);
     if (got != code || strstr(text, words) == NULL)
-        fprintf(stderr, "Attach: %s \"%s\", not %s with \"%s\"\n", crpc_code_name((int)got), text, crpc_code_name((int)code), words);
+        fprintf(stderr, "Attach: %s \"%s\", not %s with \"%s\"\n", crpc_code_name((int)got), text,
+                crpc_code_name((int)code), words);
     return got == code && strstr(text, words) != NULL;
 }
 
-static bool hello_fails(const char *service, const char *action, const char *instance, const char *words)
+static bool hello_fails(const char *service, const char *action, const char *instance,
+                        const char *words)
 {
     Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
     Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
@@ -288,7 +330,8 @@ BENCH_TEST(streams, attach_without_a_hello_and_with_two)
 /* Results for calls that nobody made, among them numbers that a table's index could be made of. */
 BENCH_TEST(streams, results_for_unknown_calls)
 {
-    static const uint64_t ids[] = {0, 1, 255, 256, 0xffffffff, 0x100000000, 0x1000000ff, UINT64_MAX};
+    static const uint64_t ids[] = {0,          1,           255,         256,
+                                   0xffffffff, 0x100000000, 0x1000000ff, UINT64_MAX};
     struct participant *participant = participant_open(&bench);
     Tercet__V1__CallResult results[8];
     Tercet__V1__CallResult *list[8];
@@ -313,7 +356,8 @@ BENCH_TEST(streams, results_for_unknown_calls)
     participant_close(participant);
 }
 
-/* A participant that guesses the ids of others' calls, which were sent to another instance or still wait for one. */
+/* A participant that guesses the ids of others' calls, which were sent to another instance or still
+ * wait for one. */
 BENCH_TEST(streams, results_for_calls_of_others)
 {
     enum { GENERATIONS = 8, PLACES = 256, COUNT = GENERATIONS * PLACES };
@@ -348,7 +392,8 @@ BENCH_TEST(streams, results_for_calls_of_others)
     request.n_results = COUNT;
     cr_assert_eq(attach(messages, 1, text), CRPC_OK, "%s", text);
     Tercet__V1__GetRequest get = get_of(gid);
-    cr_assert(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING), "a stranger has answered");
+    cr_assert(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING),
+              "a stranger has answered");
     Tercet__V1__CancelRequest cancel = cancel_of(gid, "");
     cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLING));
     participant_close(participant);
@@ -387,13 +432,16 @@ BENCH_TEST(streams, session_with_a_message_too_large)
     for (size_t m = 0; m < METHOD_COUNT; m++) {
         if (!is_stream(&methods[m]))
             continue;
-        enum crpc_code code = send_raw(&bench, methods[m].service, methods[m].name, (struct crpc_bytes){bytes, size}, text);
-        cr_expect_eq(code, CRPC_RESOURCE_EXHAUSTED, "%s: %s %s", methods[m].name, crpc_code_name((int)code), text);
+        enum crpc_code code = send_raw(&bench, methods[m].service, methods[m].name,
+                                       (struct crpc_bytes){bytes, size}, text);
+        cr_expect_eq(code, CRPC_RESOURCE_EXHAUSTED, "%s: %s %s", methods[m].name,
+                     crpc_code_name((int)code), text);
     }
     free(bytes);
 }
 
-/* A called participant whose status text is no text: it is shown to operators, and must not spoil the message it comes in. */
+/* A called participant whose status text is no text: it is shown to operators, and must not spoil
+ * the message it comes in. */
 static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
 {
     const Tercet__V1__Call *asked = (const Tercet__V1__Call *)request;
@@ -418,7 +466,9 @@ BENCH_TEST(streams, status_text_of_a_called_participant)
     Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
     Tercet__V1__BeginRequest begin = begin_of("foreign");
     cr_assert_eq(crpc_server_new(&server, bench.loop, NULL), 0);
-    cr_assert_eq(crpc_server_add_service(server, &tercet__v1__participant__descriptor, handlers, 1, NULL), 0);
+    cr_assert_eq(
+        crpc_server_add_service(server, &tercet__v1__participant__descriptor, handlers, 1, NULL),
+        0);
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
     snprintf(target, sizeof(target), "127.0.0.1:%d", port);
@@ -433,7 +483,8 @@ BENCH_TEST(streams, status_text_of_a_called_participant)
     Tercet__V1__GetRequest get = get_of("foreign");
     ProtobufCMessage *reply = ask(&bench, COORDINATOR, "Get", &get.base, NULL);
     cr_assert_not_null(reply, "the answer can be decoded");
-    cr_expect_str_eq(((const Tercet__V1__Transaction *)reply)->branches[0]->last_error, "(a text that is not UTF-8)");
+    cr_expect_str_eq(((const Tercet__V1__Transaction *)reply)->branches[0]->last_error,
+                     "(a text that is not UTF-8)");
     crpc_message_free(reply);
     crpc_server_free(server);
 }
@@ -443,20 +494,25 @@ BENCH_TEST(streams, targets)
     static char large[300];
     Tercet__V1__RegisterRequest to_register = TERCET__V1__REGISTER_REQUEST__INIT;
     Tercet__V1__PauseRequest pause = TERCET__V1__PAUSE_REQUEST__INIT;
-    static const char *const bad_targets[] = {"nowhere://", "nowhere", "host:", "host:70000", "host:port", ":1", "dns:///:1", "unix:"};
+    static const char *const bad_targets[] = {"nowhere://", "nowhere", "host:",     "host:70000",
+                                              "host:port",  ":1",      "dns:///:1", "unix:"};
     char service[] = "later", bad[] = "a b", target[] = "127.0.0.1:1", spaced[] = "a b:1";
     memset(large, 'x', sizeof(large) - 1);
     to_register.service = bad;
     to_register.target = target;
-    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, CRPC_INVALID_ARGUMENT, "a service's name"));
+    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base,
+                    CRPC_INVALID_ARGUMENT, "a service's name"));
     to_register.service = service;
     to_register.target = large;
-    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, CRPC_INVALID_ARGUMENT, "at most 256"));
+    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base,
+                    CRPC_INVALID_ARGUMENT, "at most 256"));
     to_register.target = spaced;
-    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, CRPC_INVALID_ARGUMENT, "without spaces"));
+    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base,
+                    CRPC_INVALID_ARGUMENT, "without spaces"));
     for (size_t i = 0; i < sizeof(bad_targets) / sizeof(bad_targets[0]); i++) {
         to_register.target = (char *)bad_targets[i];
-        cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, CRPC_INVALID_ARGUMENT, "a target is host:port"),
+        cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base,
+                        CRPC_INVALID_ARGUMENT, "a target is host:port"),
                   "%s", bad_targets[i]);
     }
     pause.service = service;

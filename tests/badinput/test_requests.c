@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests that cannot be taken: each gets the right status and a text that says what to do, and nothing else happens.
+ * Requests that cannot be taken: each gets the right status and a text that says what to do, and
+ * nothing else happens.
  */
 #include "bench.h"
 
@@ -13,7 +14,7 @@ BENCH_SUITE(states);
 BENCH_SUITE(sizes);
 BENCH_SUITE(names);
 
-/* -- gids ----------------------------------------------------------------------------------------------------------------------- */
+/* -- gids -------------------------------------------------------------------------------------- */
 
 BENCH_TEST(gids, unknown)
 {
@@ -27,14 +28,21 @@ BENCH_TEST(gids, unknown)
     Tercet__V1__WatchRequest watch = TERCET__V1__WATCH_REQUEST__INIT;
     struct crpc_stream *stream;
     struct crpc_result result = {.code = CRPC_OK};
-    cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND, "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_NOT_FOUND, "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_NOT_FOUND, "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_NOT_FOUND, "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_NOT_FOUND, "no transaction with this gid"));
-    cr_assert(fails(&bench, ADMIN, "Show", &get.base, CRPC_NOT_FOUND, "no transaction with this gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND,
+                    "no transaction with this gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_NOT_FOUND,
+                    "no transaction with this gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_NOT_FOUND,
+                    "no transaction with this gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_NOT_FOUND,
+                    "no transaction with this gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_NOT_FOUND,
+                    "no transaction with this gid"));
+    cr_assert(
+        fails(&bench, ADMIN, "Show", &get.base, CRPC_NOT_FOUND, "no transaction with this gid"));
     await.gid = watch.gid = get.gid;
-    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_NOT_FOUND, "no transaction with this gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_NOT_FOUND,
+                    "no transaction with this gid"));
     cr_assert_eq(crpc_stream_open(&stream, bench.channel, COORDINATOR, "Watch", NULL), 0);
     cr_assert_eq(crpc_stream_write(stream, &watch.base), 0);
     crpc_stream_half_close(stream);
@@ -45,10 +53,17 @@ BENCH_TEST(gids, unknown)
 
 BENCH_TEST(gids, malformed)
 {
-    static const char *const bad[] = {"a b", "a/b", "a\xc3\xbc", "a\n", "a\"", "\x7f",
-                                      "1234567890123456789012345678901234567890123456789012345678901234x"};
+    static const char *const bad[] = {
+        "a b",
+        "a/b",
+        "a\xc3\xbc",
+        "a\n",
+        "a\"",
+        "\x7f",
+        "1234567890123456789012345678901234567890123456789012345678901234x"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        const char *words = strlen(bad[i]) > 64 ? "at most 64 characters" : "made of the characters";
+        const char *words =
+            strlen(bad[i]) > 64 ? "at most 64 characters" : "made of the characters";
         Tercet__V1__BeginRequest begin = begin_of(bad[i]);
         Tercet__V1__GetRequest get = get_of(bad[i]);
         Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
@@ -80,11 +95,16 @@ BENCH_TEST(gids, empty_where_one_is_needed)
     Tercet__V1__Branch branch = branch_of(1, "stock/reserve", 1);
     Tercet__V1__EnlistRequest enlist = enlist_of("", &branch);
     Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
-    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
+    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_INVALID_ARGUMENT,
+                    "the gid is empty"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Get", &get.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
+    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_INVALID_ARGUMENT,
+                    "the gid is empty"));
+    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT,
+                    "the gid is empty"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
+                    "the gid is empty"));
 }
 
 BENCH_TEST(gids, of_64_characters_and_all_kinds)
@@ -102,7 +122,7 @@ BENCH_TEST(gids, two_that_differ)
     cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "differ"));
 }
 
-/* -- States --------------------------------------------------------------------------------------------------------------------- */
+/* -- States ------------------------------------------------------------------------------------ */
 
 BENCH_TEST(states, confirm_after_cancel_and_the_reverse)
 {
@@ -111,13 +131,15 @@ BENCH_TEST(states, confirm_after_cancel_and_the_reverse)
     cr_assert(begins(&bench, "first"));
     cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLED));
     cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLED));
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_FAILED_PRECONDITION, "decided already"));
+    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_FAILED_PRECONDITION,
+                    "decided already"));
     cr_assert(begins(&bench, "second"));
     cancel = cancel_of("second", "no");
     confirm = confirm_of("second");
     cr_assert(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMED));
     cr_assert(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMED));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_FAILED_PRECONDITION, "decided already"));
+    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_FAILED_PRECONDITION,
+                    "decided already"));
 }
 
 /* On a session an error comes with the transaction as it stands. */
@@ -137,7 +159,8 @@ BENCH_TEST(states, the_loser_is_told_who_won)
     cr_assert_eq(crpc_stream_open(&stream, bench.channel, COORDINATOR, "Session", NULL), 0);
     cr_assert_eq(crpc_stream_write(stream, &requests.base), 0);
     cr_assert_eq(crpc_stream_read(&message, stream), 0);
-    const Tercet__V1__SessionResponse *response = ((const Tercet__V1__SessionResponses *)message)->responses[0];
+    const Tercet__V1__SessionResponse *response =
+        ((const Tercet__V1__SessionResponses *)message)->responses[0];
     cr_assert_eq(response->id, 7);
     cr_assert_eq(response->code, CRPC_FAILED_PRECONDITION);
     cr_assert_eq(response->response_case, TERCET__V1__SESSION_RESPONSE__RESPONSE_TRANSACTION);
@@ -158,19 +181,24 @@ BENCH_TEST(states, same_content_again_and_other_content)
     cr_assert(begins(&bench, "again"));
     options.ordered = true;
     begin.options = &options;
-    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_ALREADY_EXISTS, "choose a new gid"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_ALREADY_EXISTS, "choose a new gid"));
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     branch.payload.len = 11;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
     branch = branch_of(1, "stock/other", 10);
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
     branch = branch_of(1, "stock/reserve", 10);
     branch.try_timeout_ms = 1;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
     branch.try_timeout_ms = 0;
     Tercet__V1__TryRequest to_try = try_of("again", &branch);
-    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_ALREADY_EXISTS, "other content"));
 }
 
 BENCH_TEST(states, content_of_a_transaction_that_is_over)
@@ -183,8 +211,10 @@ BENCH_TEST(states, content_of_a_transaction_that_is_over)
     run.gid = gid;
     run.branches = branches;
     run.n_branches = 1;
-    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_ALREADY_EXISTS, "choose a new gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_FAILED_PRECONDITION, "decided already"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Run", &run.base, CRPC_ALREADY_EXISTS, "choose a new gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_FAILED_PRECONDITION,
+                    "decided already"));
     Tercet__V1__BeginRequest begin = begin_of("kept-over");
     cr_assert(is_in(&bench, "Begin", &begin.base, TERCET__V1__STATE__CANCELLED));
 }
@@ -199,17 +229,20 @@ BENCH_TEST(states, confirm_while_a_try_is_not_done)
     ProtobufCMessage *reply = NULL;
     struct crpc_result result = {.code = CRPC_OK};
     cr_assert(begins(&bench, "early"));
-    cr_assert_eq(crpc_unary(&reply, bench.channel, COORDINATOR, "Try", &to_try.base, &brief, &result), CRPC_ESTATUS);
+    cr_assert_eq(
+        crpc_unary(&reply, bench.channel, COORDINATOR, "Try", &to_try.base, &brief, &result),
+        CRPC_ESTATUS);
     cr_assert_eq(result.code, CRPC_DEADLINE_EXCEEDED);
     crpc_result_clear(&result);
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_FAILED_PRECONDITION, "a try is not known to be done"));
+    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_FAILED_PRECONDITION,
+                    "a try is not known to be done"));
     confirm.force = true;
     confirm.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     cr_assert(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMED));
     participant_close(participant);
 }
 
-/* -- Sizes and counts ------------------------------------------------------------------------------------------------------------ */
+/* -- Sizes and counts -------------------------------------------------------------------------- */
 
 BENCH_TEST(sizes, payload)
 {
@@ -225,8 +258,10 @@ BENCH_TEST(sizes, payload)
     run.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     cr_assert(begins(&bench, "payload"));
     branch.payload.len = 65537;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "at most 65536 bytes"));
-    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT, "at most 65536 bytes"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
+                    "at most 65536 bytes"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT, "at most 65536 bytes"));
     branch.payload.len = 65536;
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     cr_assert(is_in(&bench, "Run", &run.base, TERCET__V1__STATE__CONFIRMED));
@@ -264,7 +299,8 @@ BENCH_TEST(sizes, message)
     struct participant *participant = participant_open(&bench);
     struct plan large = plan_of("large", 17, 65000);
     struct plan fitting = plan_of("fitting", 15, 65536);
-    cr_assert(fails(&bench, COORDINATOR, "Run", &large.run.base, CRPC_RESOURCE_EXHAUSTED, "larger than max"));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &large.run.base, CRPC_RESOURCE_EXHAUSTED,
+                    "larger than max"));
     cr_assert(is_in(&bench, "Run", &fitting.run.base, TERCET__V1__STATE__CONFIRMED));
     Tercet__V1__GetRequest get = get_of("large");
     cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND, ""));
@@ -279,8 +315,10 @@ BENCH_TEST(sizes, branches)
     struct plan many = plan_of("many", 1025, 1);
     struct plan most = plan_of("most", 1024, 1);
     struct plan none = plan_of("none", 0, 0);
-    cr_assert(fails(&bench, COORDINATOR, "Run", &many.run.base, CRPC_INVALID_ARGUMENT, "at most 1024 branches"));
-    cr_assert(fails(&bench, COORDINATOR, "Run", &none.run.base, CRPC_INVALID_ARGUMENT, "no branches"));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &many.run.base, CRPC_INVALID_ARGUMENT,
+                    "at most 1024 branches"));
+    cr_assert(
+        fails(&bench, COORDINATOR, "Run", &none.run.base, CRPC_INVALID_ARGUMENT, "no branches"));
     cr_assert(is_in(&bench, "Run", &most.run.base, TERCET__V1__STATE__CONFIRMED));
     plan_free(&many);
     plan_free(&most);
@@ -297,21 +335,27 @@ BENCH_TEST(sizes, branch_numbers)
     cr_assert(begins(&bench, "numbers"));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         branch.number = bad[i];
-        cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "number is 1 to 1024"));
-        cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, "number is 1 to 1024"));
+        cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
+                        "number is 1 to 1024"));
+        cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT,
+                        "number is 1 to 1024"));
     }
     branch.number = 1024;
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     struct plan plan = plan_of("number-run", 3, 1);
     plan.branches[1].number = 1025;
-    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT, "number is 1 to 1024"));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT,
+                    "number is 1 to 1024"));
     plan.branches[1].number = 3; /* the third, which has none, is counted as 3 */
-    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT, "the same number"));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT,
+                    "the same number"));
     plan.branches[1].number = 1;
-    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT, "the same number"));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT,
+                    "the same number"));
     plan_free(&plan);
     enlist.branch = NULL;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "the branch is missing"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
+                    "the branch is missing"));
 }
 
 BENCH_TEST(sizes, time_limits)
@@ -338,9 +382,10 @@ BENCH_TEST(sizes, time_limits)
     cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "30 days"));
 }
 
-/* -- Metadata and names -------------------------------------------------------------------------------------------------------- */
+/* -- Metadata and names ------------------------------------------------------------------------ */
 
-static bool begins_with_metadata(const char *gid, const char *key, const char *value, size_t count, const char *words)
+static bool begins_with_metadata(const char *gid, const char *key, const char *value, size_t count,
+                                 const char *words)
 {
     Tercet__V1__Metadata entries[17];
     Tercet__V1__Metadata *list[17];
@@ -355,8 +400,9 @@ static bool begins_with_metadata(const char *gid, const char *key, const char *v
     options.metadata = list;
     options.n_metadata = count;
     begin.options = &options;
-    return words == NULL ? is_in(&bench, "Begin", &begin.base, TERCET__V1__STATE__TRYING)
-                         : fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, words);
+    return words == NULL
+               ? is_in(&bench, "Begin", &begin.base, TERCET__V1__STATE__TRYING)
+               : fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, words);
 }
 
 BENCH_TEST(names, metadata)
@@ -368,9 +414,12 @@ BENCH_TEST(names, metadata)
     cr_assert(begins_with_metadata("m-large", "key", large, 1, "at most 4096 bytes"));
     large[4093] = '\0';
     cr_assert(begins_with_metadata("m-largest", "key", large, 1, NULL));
-    static const char *const bad_keys[] = {"", "Key", "a b", "grpc-timeout", "tercet-gid", "k\xc3\xbc", ":path"};
+    static const char *const bad_keys[] = {"",           "Key",       "a b",  "grpc-timeout",
+                                           "tercet-gid", "k\xc3\xbc", ":path"};
     for (size_t i = 0; i < sizeof(bad_keys) / sizeof(bad_keys[0]); i++)
-        cr_expect(begins_with_metadata("m-key", bad_keys[i], "value", 1, "a metadata key is made of"), "key \"%s\"", bad_keys[i]);
+        cr_expect(
+            begins_with_metadata("m-key", bad_keys[i], "value", 1, "a metadata key is made of"),
+            "key \"%s\"", bad_keys[i]);
     cr_assert(begins_with_metadata("m-value", "key", "two\nlines", 1, "printable ASCII"));
     cr_assert(begins_with_metadata("m-value", "key", "\xc3\xbc", 1, "printable ASCII"));
 }
@@ -388,17 +437,25 @@ BENCH_TEST(names, actions)
         {"stock/", "an action's name is"},
         {"stock/a/b", "an action's name is"},
         {"stock/a b", "an action's name is"},
-        {"st\xc3\xb6" "ck/reserve", "an action is \"service/name\""},
-        {"s1234567890123456789012345678901234567890123456789012345678901234/a", "at most 63 characters"},
-        {"s/a1234567890123456789012345678901234567890123456789012345678901234", "at most 64 characters"},
+        {"st\xc3\xb6"
+         "ck/reserve",
+         "an action is \"service/name\""},
+        {"s1234567890123456789012345678901234567890123456789012345678901234/a",
+         "at most 63 characters"},
+        {"s/a1234567890123456789012345678901234567890123456789012345678901234",
+         "at most 64 characters"},
     };
     cr_assert(begins(&bench, "actions"));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         Tercet__V1__Branch branch = branch_of(1, bad[i].action, 1);
         Tercet__V1__EnlistRequest enlist = enlist_of("actions", &branch);
         Tercet__V1__TryRequest to_try = try_of("actions", &branch);
-        cr_expect(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, bad[i].words), "%s", bad[i].action);
-        cr_expect(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, bad[i].words), "%s", bad[i].action);
+        cr_expect(
+            fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, bad[i].words),
+            "%s", bad[i].action);
+        cr_expect(
+            fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, bad[i].words),
+            "%s", bad[i].action);
     }
 }
 
@@ -414,8 +471,10 @@ BENCH_TEST(names, an_action_that_a_served_service_does_not_offer)
     run.branches = branches;
     run.n_branches = 1;
     cr_assert(begins(&bench, "offers"));
-    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, "does not offer the action \"steal\""));
-    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT, "does not offer the action \"steal\""));
+    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT,
+                    "does not offer the action \"steal\""));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT,
+                    "does not offer the action \"steal\""));
     Tercet__V1__GetRequest get = get_of("offers-run");
     cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND, ""));
     participant_close(participant);
@@ -428,7 +487,8 @@ BENCH_TEST(names, texts)
     Tercet__V1__SettleRequest settle = TERCET__V1__SETTLE_REQUEST__INIT;
     memset(large, 'x', 257);
     cr_assert(begins(&bench, "texts"));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, "at most 256 bytes"));
+    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT,
+                    "at most 256 bytes"));
     cancel = cancel_of("texts", "\xff\xfe");
     cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, "UTF-8"));
     settle.gid = cancel.gid;
@@ -444,8 +504,8 @@ BENCH_TEST(names, methods_and_services)
     char text[256];
     struct crpc_bytes nothing = {"", 0};
     ProtobufCServiceDescriptor other = *COORDINATOR;
-    cr_assert_eq(send_raw(&bench, &tercet__v1__participant__descriptor, "Execute", nothing, text), CRPC_UNIMPLEMENTED,
-                 "the coordinator is no participant");
+    cr_assert_eq(send_raw(&bench, &tercet__v1__participant__descriptor, "Execute", nothing, text),
+                 CRPC_UNIMPLEMENTED, "the coordinator is no participant");
     cr_assert_not_null(strstr(text, "/tercet.v1.Participant/Execute"));
     other.name = "tercet.v1.Nothing";
     cr_assert_eq(send_raw(&bench, &other, "Begin", nothing, text), CRPC_UNIMPLEMENTED);

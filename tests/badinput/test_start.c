@@ -16,14 +16,17 @@ BENCH_SUITE(options);
 BENCH_SUITE(access_rules);
 BENCH_SUITE(idle);
 
-/* -- Options ---------------------------------------------------------------------------------------------------------------------- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 Test(options, help_and_version)
 {
     static const char *const help[] = {"--help", NULL};
     static const char *const version[] = {"--version", NULL};
-    static const char *const mentioned[] = {"--data", "--listen", "--access", "--tls-cert", "--tls-key", "--tls-ca", "--call-tls-ca", "--call-tls-cert", "--call-tls-key", "--retention",
-                                            "--store-size", "--open-max", "--call-timeout", "--park-after", "--grace", "Exit status"};
+    static const char *const mentioned[] = {
+        "--data",         "--listen",     "--access",      "--tls-cert",
+        "--tls-key",      "--tls-ca",     "--call-tls-ca", "--call-tls-cert",
+        "--call-tls-key", "--retention",  "--store-size",  "--open-max",
+        "--call-timeout", "--park-after", "--grace",       "Exit status"};
     char text[DAEMON_TEXT_MAX];
     cr_expect_eq(daemon_run(text, help), 0);
     for (size_t i = 0; i < sizeof(mentioned) / sizeof(mentioned[0]); i++)
@@ -49,11 +52,13 @@ Test(options, wrong_ones)
     ends_with_2("belong together", "--data", "/tmp/nowhere", "--tls-cert=/dev/null");
     ends_with_2("belong together", "--data", "/tmp/nowhere", "--tls-ca=/dev/null");
     ends_with_2("belong together", "--data", "/tmp/nowhere", "--call-tls-cert=/dev/null");
-    ends_with_2("belong together", "--call-tls-ca=/dev/null", "--data=/tmp/nowhere", "--call-tls-key=/dev/null");
+    ends_with_2("belong together", "--call-tls-ca=/dev/null", "--data=/tmp/nowhere",
+                "--call-tls-key=/dev/null");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=long");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=-1s");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=0s");
-    ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=99999999999999999d");
+    ends_with_2("a duration is a number", "--data", "/tmp/nowhere",
+                "--retention=99999999999999999d");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--call-timeout=10");
     ends_with_2("at most 49 days", "--data", "/tmp/nowhere", "--call-timeout=50d");
     ends_with_2("a size is a number", "--data", "/tmp/nowhere", "--store-size=1X");
@@ -64,17 +69,20 @@ Test(options, wrong_ones)
 
 Test(options, too_many_addresses)
 {
-    const char *list[] = {"--data", "/tmp/nowhere", "--listen=unix:1", "--listen=unix:2", "--listen=unix:3", "--listen=unix:4",
-                          "--listen=unix:5", "--listen=unix:6", "--listen=unix:7", "--listen=unix:8", "--listen=unix:9", NULL};
+    const char *list[] = {"--data",          "/tmp/nowhere",    "--listen=unix:1",
+                          "--listen=unix:2", "--listen=unix:3", "--listen=unix:4",
+                          "--listen=unix:5", "--listen=unix:6", "--listen=unix:7",
+                          "--listen=unix:8", "--listen=unix:9", NULL};
     char text[DAEMON_TEXT_MAX];
     cr_expect_eq(daemon_run(text, list), 2);
     cr_expect_not_null(strstr(text, "at most 8 addresses"), "%s", text);
 }
 
-/* -- What cannot be started -------------------------------------------------------------------------------------------------------- */
+/* -- What cannot be started -------------------------------------------------------------------- */
 
 /* tercetd with these further options ends with 1 and these words. */
-static void does_not_start(const char *words, const char *first, const char *second, const char *third)
+static void does_not_start(const char *words, const char *first, const char *second,
+                           const char *third)
 {
     const char *list[] = {first, second, third, NULL};
     char text[DAEMON_TEXT_MAX];
@@ -85,12 +93,19 @@ static void does_not_start(const char *words, const char *first, const char *sec
 Test(access_rules, open_to_others_without_rules)
 {
     daemon_init(&bench.daemon);
-    static const char *const addresses[] = {"0.0.0.0:0", "[::]:0", "192.0.2.1:7420", "dns:///example.org:7420", "localhost.example.org:1", "127.example.org:1"};
+    static const char *const addresses[] = {"0.0.0.0:0",
+                                            "[::]:0",
+                                            "192.0.2.1:7420",
+                                            "dns:///example.org:7420",
+                                            "localhost.example.org:1",
+                                            "127.example.org:1"};
     for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
         does_not_start("can be reached from other machines", "--listen", addresses[i], NULL);
-    does_not_start("can be reached from other machines", "--listen=127.0.0.1:0", "--listen=0.0.0.0:0", NULL);
+    does_not_start("can be reached from other machines", "--listen=127.0.0.1:0",
+                   "--listen=0.0.0.0:0", NULL);
     struct stat status;
-    cr_expect_neq(stat(daemon_path(&bench.daemon, "store"), &status), 0, "not even a store was made");
+    cr_expect_neq(stat(daemon_path(&bench.daemon, "store"), &status), 0,
+                  "not even a store was made");
 }
 
 Test(access_rules, files_that_cannot_be_used)
@@ -131,7 +146,8 @@ Test(access_rules, tls_and_addresses_that_cannot_be_used)
     does_not_start("at least 1M", "--store-size=1048575", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1:99999", "--listen=127.0.0.1:99999", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1", "--listen", "127.0.0.1", NULL);
-    does_not_start("cannot listen on unix:/no/such/directory/socket", "--listen=unix:/no/such/directory/socket", NULL, NULL);
+    does_not_start("cannot listen on unix:/no/such/directory/socket",
+                   "--listen=unix:/no/such/directory/socket", NULL, NULL);
 }
 
 BENCH_TEST(access_rules, an_address_in_use)
@@ -143,7 +159,7 @@ BENCH_TEST(access_rules, an_address_in_use)
     cr_expect_not_null(strstr(text, "cannot listen on"), "%s", text);
 }
 
-/* -- Tokens ------------------------------------------------------------------------------------------------------------------------- */
+/* -- Tokens ------------------------------------------------------------------------------------ */
 
 #define INITIATOR "initiator-0123456789"
 #define PARTICIPANT "participant-0123456789"
@@ -153,7 +169,8 @@ static void begins_as(const char *token, enum crpc_code code, const char *words)
 {
     Tercet__V1__BeginRequest begin = begin_of("by-token");
     bench.token = token;
-    cr_expect(fails(&bench, COORDINATOR, "Begin", &begin.base, code, words), "as %s", token != NULL ? token : "nobody");
+    cr_expect(fails(&bench, COORDINATOR, "Begin", &begin.base, code, words), "as %s",
+              token != NULL ? token : "nobody");
 }
 
 static void start_with_rules(void)
@@ -162,7 +179,8 @@ static void start_with_rules(void)
     const char *list[] = {"--access", file, NULL};
     daemon_init(&bench.daemon);
     daemon_write_file(&bench.daemon, "rules",
-                      "# roles\ninitiator " INITIATOR "\nparticipant " PARTICIPANT "\n\nadmin " OPERATOR "\n");
+                      "# roles\ninitiator " INITIATOR "\nparticipant " PARTICIPANT
+                      "\n\nadmin " OPERATOR "\n");
     snprintf(file, sizeof(file), "%s", daemon_path(&bench.daemon, "rules"));
     daemon_start(&bench.daemon, list);
     cr_assert_eq(crpc_loop_new(&bench.loop, NULL), 0);
@@ -180,8 +198,10 @@ static void may_look_as(const char *token, bool may)
         cr_expect(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING), "%s", token);
         cr_expect(is_in(&bench, "Await", &await.base, TERCET__V1__STATE__TRYING), "%s", token);
     } else {
-        cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_PERMISSION_DENIED, "has not the role"));
-        cr_expect(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_PERMISSION_DENIED, "has not the role"));
+        cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_PERMISSION_DENIED,
+                        "has not the role"));
+        cr_expect(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_PERMISSION_DENIED,
+                        "has not the role"));
     }
 }
 
@@ -199,9 +219,12 @@ Test(access_rules, tokens_and_roles)
     begins_as(PARTICIPANT, CRPC_PERMISSION_DENIED, "has not the role");
     begins_as(OPERATOR, CRPC_PERMISSION_DENIED, "has not the role");
     bench.token = INITIATOR;
-    cr_expect(fails(&bench, ADMIN, "GetStatistics", &statistics.base, CRPC_PERMISSION_DENIED, "has not the role"));
-    cr_expect(fails(&bench, ADMIN, "Decide", &decide.base, CRPC_PERMISSION_DENIED, "has not the role"));
-    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, CRPC_PERMISSION_DENIED, "has not the role"));
+    cr_expect(fails(&bench, ADMIN, "GetStatistics", &statistics.base, CRPC_PERMISSION_DENIED,
+                    "has not the role"));
+    cr_expect(
+        fails(&bench, ADMIN, "Decide", &decide.base, CRPC_PERMISSION_DENIED, "has not the role"));
+    cr_expect(fails(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base,
+                    CRPC_PERMISSION_DENIED, "has not the role"));
     cr_expect(begins(&bench, "by-token"));
     may_look_as(INITIATOR, true);
     may_look_as(OPERATOR, true);
@@ -209,10 +232,13 @@ Test(access_rules, tokens_and_roles)
     bench.token = OPERATOR;
     ProtobufCMessage *reply = ask(&bench, ADMIN, "GetStatistics", &statistics.base, NULL);
     cr_assert_not_null(reply);
-    cr_expect_eq(((const Tercet__V1__Statistics *)reply)->begun_total, 1, "what was refused began nothing");
+    cr_expect_eq(((const Tercet__V1__Statistics *)reply)->begun_total, 1,
+                 "what was refused began nothing");
     crpc_message_free(reply);
-    cr_expect_eq(send_raw(&bench, PARTICIPANTS, "Attach", (struct crpc_bytes){"", 0}, NULL), CRPC_UNAUTHENTICATED);
-    cr_expect_eq(send_raw(&bench, COORDINATOR, "Session", (struct crpc_bytes){"", 0}, NULL), CRPC_UNAUTHENTICATED);
+    cr_expect_eq(send_raw(&bench, PARTICIPANTS, "Attach", (struct crpc_bytes){"", 0}, NULL),
+                 CRPC_UNAUTHENTICATED);
+    cr_expect_eq(send_raw(&bench, COORDINATOR, "Session", (struct crpc_bytes){"", 0}, NULL),
+                 CRPC_UNAUTHENTICATED);
     cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
     bench_stop(&bench);
 }
@@ -233,7 +259,8 @@ Test(access_rules, tokens_are_not_printed)
 
 BENCH_TEST(access_rules, files_of_the_store_are_the_owners)
 {
-    static const char *const files[] = {"store", "store/data.mdb", "store/lock.mdb", "store/tercet.lock"};
+    static const char *const files[] = {"store", "store/data.mdb", "store/lock.mdb",
+                                        "store/tercet.lock"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         struct stat status;
         cr_assert_eq(stat(daemon_path(&bench.daemon, files[i]), &status), 0);
@@ -241,7 +268,7 @@ BENCH_TEST(access_rules, files_of_the_store_are_the_owners)
     }
 }
 
-/* -- Memory ------------------------------------------------------------------------------------------------------------------------- */
+/* -- Memory ------------------------------------------------------------------------------------ */
 
 #ifdef SANITIZED
 Test(idle, memory)

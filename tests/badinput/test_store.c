@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stores that must not be opened, and stores and disks that are full: what was acknowledged is there when there is room again.
+ * Stores that must not be opened, and stores and disks that are full: what was acknowledged is
+ * there when there is room again.
  */
 #include "bench.h"
 #include "damage.h"
@@ -19,7 +20,7 @@
 BENCH_SUITE(refused);
 BENCH_SUITE(full);
 
-/* -- Stores that are refused -------------------------------------------------------------------------------------------------------- */
+/* -- Stores that are refused ------------------------------------------------------------------- */
 
 /* tercetd ends with 1 at once, with words of what is wrong and of what to do. */
 static bool is_refused(const char *what, const char *words, const char *remedy)
@@ -58,7 +59,8 @@ static void start_again(void)
 }
 
 /* Damages, sees the refusal, and puts it right again by the same change. */
-static void refuses_flipped(const char *what, struct damage damage, const char *words, const char *remedy)
+static void refuses_flipped(const char *what, struct damage damage, const char *words,
+                            const char *remedy)
 {
     cr_assert(damage_do(store, &damage), "%s: there is no such value", what);
     cr_expect(is_refused(what, words, remedy));
@@ -68,8 +70,10 @@ static void refuses_flipped(const char *what, struct damage damage, const char *
 BENCH_TEST(refused, a_newer_format)
 {
     stop_for_damage();
-    refuses_flipped("version", (struct damage){.database = "tercet", .key = "format", .at = -1}, "has format 17", "use a newer program");
-    refuses_flipped("magic", (struct damage){.database = "tercet", .key = "format", .at = 0}, "no valid format record", "damaged");
+    refuses_flipped("version", (struct damage){.database = "tercet", .key = "format", .at = -1},
+                    "has format 17", "use a newer program");
+    refuses_flipped("magic", (struct damage){.database = "tercet", .key = "format", .at = 0},
+                    "no valid format record", "damaged");
     start_again();
 }
 
@@ -78,10 +82,13 @@ BENCH_TEST(refused, damaged_transactions)
 {
     stop_for_damage();
     for (int at = 0; at < 30; at += 3)
-        refuses_flipped("state", (struct damage){.database = "live", .index = 0, .at = at}, "is damaged", "restore a backup");
+        refuses_flipped("state", (struct damage){.database = "live", .index = 0, .at = at},
+                        "is damaged", "restore a backup");
     for (int at = 0; at < 30; at += 3)
-        refuses_flipped("branch", (struct damage){.database = "live", .index = 1, .at = at}, "is damaged", "restore a backup");
-    refuses_flipped("payload", (struct damage){.database = "live", .index = 1, .at = -1}, "is damaged", "restore a backup");
+        refuses_flipped("branch", (struct damage){.database = "live", .index = 1, .at = at},
+                        "is damaged", "restore a backup");
+    refuses_flipped("payload", (struct damage){.database = "live", .index = 1, .at = -1},
+                    "is damaged", "restore a backup");
     start_again();
 }
 
@@ -93,12 +100,16 @@ BENCH_TEST(refused, a_damaged_participant)
     to_register.target = target;
     crpc_message_free(ask(&bench, PARTICIPANTS, "RegisterTarget", &to_register.base, NULL));
     stop_for_damage();
-    refuses_flipped("participant", (struct damage){.database = "meta", .key = "participant/called", .at = 20}, "is damaged", "restore a backup");
+    refuses_flipped("participant",
+                    (struct damage){.database = "meta", .key = "participant/called", .at = 20},
+                    "is damaged", "restore a backup");
     start_again();
 }
 
-/* What cannot be put right again: each on a store of its own, with three branches in one transaction. */
-static void refuses_broken(const char *what, const char *words, const struct damage *damage, int removed)
+/* What cannot be put right again: each on a store of its own, with three branches in one
+ * transaction. */
+static void refuses_broken(const char *what, const char *words, const struct damage *damage,
+                           int removed)
 {
     bench_open(&bench, NULL);
     for (uint32_t number = 1; number <= 2; number++) {
@@ -107,15 +118,19 @@ static void refuses_broken(const char *what, const char *words, const struct dam
         cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     }
     stop_for_damage();
-    cr_assert(damage != NULL ? damage_do(store, damage) : damage_remove(store, "live", (size_t)removed), "%s", what);
+    cr_assert(damage != NULL ? damage_do(store, damage)
+                             : damage_remove(store, "live", (size_t)removed),
+              "%s", what);
     cr_expect(is_refused(what, words, "restore a backup"));
     bench_stop(&bench);
 }
 
 Test(refused, broken_stores)
 {
-    refuses_broken("a state cut short", "is damaged", &(struct damage){.database = "live", .index = 0, .at = 20, .cut = true}, 0);
-    refuses_broken("an empty branch", "is damaged", &(struct damage){.database = "live", .index = 2, .at = 0, .cut = true}, 0);
+    refuses_broken("a state cut short", "is damaged",
+                   &(struct damage){.database = "live", .index = 0, .at = 20, .cut = true}, 0);
+    refuses_broken("an empty branch", "is damaged",
+                   &(struct damage){.database = "live", .index = 2, .at = 0, .cut = true}, 0);
     refuses_broken("a branch of three is gone", "contradicts its branches", NULL, 2);
     refuses_broken("a state is gone", "has no transaction", NULL, 0);
 }
@@ -161,9 +176,10 @@ Test(refused, paths)
     daemon_clear(&bench.daemon);
 }
 
-/* -- A full store --------------------------------------------------------------------------------------------------------------------- */
+/* -- A full store ------------------------------------------------------------------------------ */
 
-/* Begins transactions with one branch of `size` bytes, named by a number, until one is refused. Returns how many were taken. */
+/* Begins transactions with one branch of `size` bytes, named by a number, until one is refused.
+ * Returns how many were taken. */
 static int fill(int first, size_t size, struct crpc_result *refusal)
 {
     for (int i = first; i < 100000; i++) {
@@ -190,7 +206,8 @@ static Tercet__V1__State state_of(const char *gid)
 {
     Tercet__V1__GetRequest get = get_of(gid);
     ProtobufCMessage *reply = ask(&bench, COORDINATOR, "Get", &get.base, NULL);
-    Tercet__V1__State state = reply != NULL ? ((const Tercet__V1__Transaction *)reply)->state : TERCET__V1__STATE__STATE_UNSPECIFIED;
+    Tercet__V1__State state = reply != NULL ? ((const Tercet__V1__Transaction *)reply)->state
+                                            : TERCET__V1__STATE__STATE_UNSPECIFIED;
     crpc_message_free(reply);
     return state;
 }
@@ -205,8 +222,8 @@ static void check_filled(int first, int count, Tercet__V1__State state)
     }
 }
 
-/* Branches of 64 KiB for a transaction that is there, until one is refused: a few may be taken, since what the first refusal
- * reckoned with as under way is less once it is written. */
+/* Branches of 64 KiB for a transaction that is there, until one is refused: a few may be taken,
+ * since what the first refusal reckoned with as under way is less once it is written. */
 static void enlist_until_refused(const char *gid)
 {
     struct crpc_result refusal = {.code = CRPC_OK};
@@ -222,7 +239,8 @@ static void enlist_until_refused(const char *gid)
     cr_expect_null(reply, "4 MiB were taken by a full store");
     crpc_message_free(reply);
     cr_expect_eq(refusal.code, CRPC_RESOURCE_EXHAUSTED, "%s", crpc_code_name((int)refusal.code));
-    cr_expect(refusal.message != NULL && strstr(refusal.message, "--store-size") != NULL, "%s", refusal.message);
+    cr_expect(refusal.message != NULL && strstr(refusal.message, "--store-size") != NULL, "%s",
+              refusal.message);
     crpc_result_clear(&refusal);
 }
 
@@ -274,7 +292,7 @@ Test(full, a_store_of_8_mib)
     fill_and_end("8M", 20000, 200);
 }
 
-/* -- A full disk ------------------------------------------------------------------------------------------------------------------------ */
+/* -- A full disk ------------------------------------------------------------------------------- */
 
 /* A small file system at the daemon's directory; false when that is not permitted. */
 static bool mount_small(const char *options)
@@ -325,10 +343,10 @@ static void start_on_mount(void)
     bench_connect(&bench);
 }
 
-#define SKIP_WITHOUT_MOUNT(options)                                              \
-    do {                                                                         \
-        if (!mount_small(options))                                               \
-            cr_skip_test("mounting a tmpfs is not permitted: %s", strerror(errno)); \
+#define SKIP_WITHOUT_MOUNT(options)                                                                \
+    do {                                                                                           \
+        if (!mount_small(options))                                                                 \
+            cr_skip_test("mounting a tmpfs is not permitted: %s", strerror(errno));                \
     } while (0)
 
 Test(disk, is_nearly_full)
@@ -338,20 +356,23 @@ Test(disk, is_nearly_full)
     start_on_mount();
     bench_make_kept(&bench);
     int count = fill(0, 60000, &refusal);
-    cr_assert_eq(refusal.code, CRPC_RESOURCE_EXHAUSTED, "%s %s", crpc_code_name((int)refusal.code), refusal.message);
+    cr_assert_eq(refusal.code, CRPC_RESOURCE_EXHAUSTED, "%s %s", crpc_code_name((int)refusal.code),
+                 refusal.message);
     cr_expect_not_null(strstr(refusal.message, "MiB free"), "%s", refusal.message);
     crpc_result_clear(&refusal);
     check_filled(0, count, TERCET__V1__STATE__TRYING);
     bench_check_kept(&bench);
     Tercet__V1__ConfirmRequest confirm = confirm_of("fill-0");
-    cr_expect(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMING), "ending is not refused");
+    cr_expect(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMING),
+              "ending is not refused");
     cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
     crpc_channel_free(bench.channel);
     crpc_loop_free(bench.loop);
 }
 
-/* Somebody else takes the last byte while transactions are written. Whichever comes first, the commit that fails or the look at
- * the free space: everything acknowledged is there when there is room again. */
+/* Somebody else takes the last byte while transactions are written. Whichever comes first, the
+ * commit that fails or the look at the free space: everything acknowledged is there when there is
+ * room again. */
 Test(disk, is_full_at_once)
 {
     struct crpc_result refusal = {.code = CRPC_OK};
@@ -362,7 +383,8 @@ Test(disk, is_full_at_once)
     int count = fill(0, 60000, &refusal);
     bool is_refused_kindly = refusal.code == CRPC_RESOURCE_EXHAUSTED;
     if (!is_refused_kindly) {
-        cr_expect_eq(refusal.code, CRPC_UNAVAILABLE, "%s %s", crpc_code_name((int)refusal.code), refusal.message);
+        cr_expect_eq(refusal.code, CRPC_UNAVAILABLE, "%s %s", crpc_code_name((int)refusal.code),
+                     refusal.message);
         cr_assert_eq(daemon_wait(&bench.daemon), 70);
     }
     crpc_result_clear(&refusal);
@@ -389,7 +411,8 @@ Test(disk, has_no_room_for_a_store)
     give_room();
 }
 
-/* LMDB's table of readers is memory that is mapped: one that has no room on the disk must not end in SIGBUS. */
+/* LMDB's table of readers is memory that is mapped: one that has no room on the disk must not end
+ * in SIGBUS. */
 Test(disk, has_no_room_for_the_table_of_readers)
 {
     char text[DAEMON_TEXT_MAX];
@@ -434,7 +457,8 @@ Test(disk, is_full_while_confirming)
         crpc_result_clear(&refusal);
     }
     if (confirmed < 40) {
-        cr_expect_eq(refusal.code, CRPC_UNAVAILABLE, "%s %s", crpc_code_name((int)refusal.code), refusal.message);
+        cr_expect_eq(refusal.code, CRPC_UNAVAILABLE, "%s %s", crpc_code_name((int)refusal.code),
+                     refusal.message);
         cr_assert_eq(daemon_wait(&bench.daemon), 70);
     } else {
         daemon_end(&bench.daemon, SIGKILL);
@@ -447,7 +471,8 @@ Test(disk, is_full_while_confirming)
         char gid[32];
         snprintf(gid, sizeof(gid), "fill-%d", i);
         Tercet__V1__State state = state_of(gid);
-        cr_assert(state == TERCET__V1__STATE__CONFIRMING || state == TERCET__V1__STATE__CONFIRMED, "%s is in state %d", gid, (int)state);
+        cr_assert(state == TERCET__V1__STATE__CONFIRMING || state == TERCET__V1__STATE__CONFIRMED,
+                  "%s is in state %d", gid, (int)state);
     }
     bench_check_serving(&bench);
     cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);

@@ -13,8 +13,9 @@
 static int make_ledger(tercet_db db, void *ctx)
 {
     (void)ctx;
-    return sqlite3_exec(db, "CREATE TABLE IF NOT EXISTS ledger (gid TEXT, branch INTEGER, kind INTEGER)", NULL, NULL,
-                        NULL);
+    return sqlite3_exec(
+        db, "CREATE TABLE IF NOT EXISTS ledger (gid TEXT, branch INTEGER, kind INTEGER)", NULL,
+        NULL, NULL);
 }
 
 static void open_barrier(struct bench *bench)
@@ -24,7 +25,8 @@ static void open_barrier(struct bench *bench)
         cr_assert_eq(tercet_barrier_memory_open(&bench->barrier, &bench->options), 0);
         return;
     }
-    cr_assert_eq(tercet_barrier_sqlite_open(&bench->barrier, bench->path, &bench->options, text), 0, "%s", text);
+    cr_assert_eq(tercet_barrier_sqlite_open(&bench->barrier, bench->path, &bench->options, text), 0,
+                 "%s", text);
     cr_assert_eq(tercet_barrier_local(bench->barrier, make_ledger, NULL), 0);
 }
 
@@ -71,12 +73,14 @@ static void write_line(struct bench *bench, const struct tercet_barrier_call *ca
         strcpy(line->gid, call->gid);
         return;
     }
-    char *sql = sqlite3_mprintf("INSERT INTO ledger VALUES (%Q, %u, %d)", call->gid, call->branch, (int)call->kind);
+    char *sql = sqlite3_mprintf("INSERT INTO ledger VALUES (%Q, %u, %d)", call->gid, call->branch,
+                                (int)call->kind);
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_free(sql);
 }
 
-/* Under SQLite the line is written whatever the answer: rolling it back is the barrier's business. */
+/* Under SQLite the line is written whatever the answer: rolling it back is the barrier's
+ * business. */
 int bench_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     struct part *part = ctx;
@@ -92,7 +96,8 @@ int bench_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 
 struct tercet_barrier_call bench_call(struct part *part, enum tercet_kind kind)
 {
-    return (struct tercet_barrier_call){.gid = GID, .branch = 1, .kind = kind, .hook = bench_hook, .ctx = part};
+    return (struct tercet_barrier_call){
+        .gid = GID, .branch = 1, .kind = kind, .hook = bench_hook, .ctx = part};
 }
 
 int bench_ask(struct bench *bench, struct tercet_barrier_call call)
@@ -116,7 +121,8 @@ static int run_query(tercet_db db, void *ctx)
 {
     struct query *query = ctx;
     sqlite3_stmt *statement = NULL;
-    cr_assert_eq(sqlite3_prepare_v2(db, query->sql, -1, &statement, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    cr_assert_eq(sqlite3_prepare_v2(db, query->sql, -1, &statement, NULL), SQLITE_OK, "%s",
+                 sqlite3_errmsg(db));
     if (sqlite3_step(statement) == SQLITE_ROW)
         query->number = sqlite3_column_int64(statement, 0);
     return sqlite3_finalize(statement);
@@ -139,13 +145,15 @@ int bench_effects(struct bench *bench, const char *gid, int kind)
     char sql[256];
     int count = 0;
     if (bench->driver == BENCH_SQLITE) {
-        snprintf(sql, sizeof(sql), "SELECT count(*) FROM ledger WHERE gid LIKE '%s' AND (kind = %d OR %d = 0)",
+        snprintf(sql, sizeof(sql),
+                 "SELECT count(*) FROM ledger WHERE gid LIKE '%s' AND (kind = %d OR %d = 0)",
                  gid != NULL ? gid : "%", kind, kind);
         return (int)bench_query(bench, sql);
     }
     for (size_t i = 0; i < bench->line_count; i++) {
         const struct bench_line *line = &bench->lines[i];
-        count += (gid == NULL || strcmp(line->gid, gid) == 0) && (kind == 0 || (int)line->kind == kind);
+        count +=
+            (gid == NULL || strcmp(line->gid, gid) == 0) && (kind == 0 || (int)line->kind == kind);
     }
     return count;
 }

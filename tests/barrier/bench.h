@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the barrier's tests share: a barrier of either driver, and a part to play in it: hooks that count, write one
- * ledger line each (which has no unique key, so that an effect done twice shows) and answer as they are told.
+ * What the barrier's tests share: a barrier of either driver, and a part to play in it: hooks that
+ * count, write one ledger line each (which has no unique key, so that an effect done twice shows)
+ * and answer as they are told.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -71,11 +72,11 @@ int64_t bench_query(struct bench *bench, const char *sql);
 struct criterion_test_params bench_each_driver(void);
 
 /* A test that is run with every driver, `*driver`. */
-#define EACH_DRIVER(suite, name)                                                                                       \
-    ParameterizedTestParameters(suite, name)                                                                           \
-    {                                                                                                                  \
-        return bench_each_driver();                                                                                    \
-    }                                                                                                                  \
+#define EACH_DRIVER(suite, name)                                                                   \
+    ParameterizedTestParameters(suite, name)                                                       \
+    {                                                                                              \
+        return bench_each_driver();                                                                \
+    }                                                                                              \
     ParameterizedTest(enum bench_driver *driver, suite, name)
 
 #endif

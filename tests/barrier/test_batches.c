@@ -21,8 +21,9 @@ EACH_DRIVER(barrier_batches, a_whole_life_in_one_batch)
     struct bench *bench = bench_open(*driver, NULL);
     struct part part = {.bench = bench, .reply = "seat 17"};
     struct tercet_barrier_call calls[] = {
-        bench_call(&part, TERCET_CONFIRM), bench_call(&part, TERCET_TRY),     bench_call(&part, TERCET_TRY),
-        bench_call(&part, TERCET_CONFIRM), bench_call(&part, TERCET_CONFIRM), bench_call(&part, TERCET_CANCEL),
+        bench_call(&part, TERCET_CONFIRM), bench_call(&part, TERCET_TRY),
+        bench_call(&part, TERCET_TRY),     bench_call(&part, TERCET_CONFIRM),
+        bench_call(&part, TERCET_CONFIRM), bench_call(&part, TERCET_CANCEL),
     };
     static const int results[] = {TERCET_BROKEN, 0, 0, 0, 0, TERCET_BROKEN};
     tercet_barrier_run(bench->barrier, calls, COUNT(calls));
@@ -42,7 +43,8 @@ EACH_DRIVER(barrier_batches, a_late_try_in_the_same_batch_is_refused)
 {
     struct bench *bench = bench_open(*driver, NULL);
     struct part part = {.bench = bench};
-    struct tercet_barrier_call calls[] = {bench_call(&part, TERCET_CANCEL), bench_call(&part, TERCET_TRY),
+    struct tercet_barrier_call calls[] = {bench_call(&part, TERCET_CANCEL),
+                                          bench_call(&part, TERCET_TRY),
                                           bench_call(&part, TERCET_CANCEL)};
     run(bench, calls, COUNT(calls));
     cr_assert_eq(calls[0].result, 0);
@@ -59,7 +61,10 @@ EACH_DRIVER(barrier_batches, a_failing_hook_rolls_back_alone)
     struct part parts[9];
     struct tercet_barrier_call calls[COUNT(parts)];
     for (size_t i = 0; i < COUNT(parts); i++) {
-        parts[i] = (struct part){.bench = bench, .result = i == 4 ? TERCET_AGAIN : i == 6 ? TERCET_REFUSED : 0};
+        parts[i] = (struct part){.bench = bench,
+                                 .result = i == 4   ? TERCET_AGAIN
+                                           : i == 6 ? TERCET_REFUSED
+                                                    : 0};
         calls[i] = bench_call(&parts[i], TERCET_TRY);
         calls[i].branch = (uint32_t)i + 1;
     }
@@ -165,7 +170,8 @@ Test(barrier_batches, options)
     struct tercet_barrier *barrier = NULL;
     char text[TERCET_TEXT_MAX];
     cr_assert_eq(tercet_barrier_memory_open(&barrier, &options), TERCET_INVALID);
-    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, "/tmp/never-made.db", &options, text), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, "/tmp/never-made.db", &options, text),
+                 TERCET_INVALID);
     cr_assert_not_null(strstr(text, "size"));
     cr_assert_null(barrier);
     options.size = offsetof(struct tercet_barrier_options, setup_sql);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kill -9 around the commit: a child stops at a known place and says so through a pipe; it is killed there, and its
- * file is opened again. Before the commit there is neither row nor effect, after it there are both.
+ * kill -9 around the commit: a child stops at a known place and says so through a pipe; it is
+ * killed there, and its file is opened again. Before the commit there is neither row nor effect,
+ * after it there are both.
  */
 #include <errno.h>
 #include <poll.h>
@@ -55,8 +56,10 @@ static int child_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 static void run_child(const char *path, enum place place, int pipe_fd)
 {
     struct bench bench = {.driver = BENCH_SQLITE};
-    struct child child = {.part = {.bench = &bench, .reply = "seat 17"}, .place = place, .pipe_fd = pipe_fd};
-    struct tercet_barrier_call calls[2] = {bench_call(&child.part, TERCET_TRY), bench_call(&child.part, TERCET_TRY)};
+    struct child child = {
+        .part = {.bench = &bench, .reply = "seat 17"}, .place = place, .pipe_fd = pipe_fd};
+    struct tercet_barrier_call calls[2] = {bench_call(&child.part, TERCET_TRY),
+                                           bench_call(&child.part, TERCET_TRY)};
     alarm(CHILD_LIFE_S);
     if (tercet_barrier_sqlite_open(&bench.barrier, path, NULL, NULL) != 0)
         _exit(1);
@@ -76,7 +79,8 @@ static void make_file(const char *path)
 {
     sqlite3 *db = NULL;
     cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, "CREATE TABLE ledger (gid TEXT, branch INTEGER, kind INTEGER)", NULL, NULL, NULL),
+    cr_assert_eq(sqlite3_exec(db, "CREATE TABLE ledger (gid TEXT, branch INTEGER, kind INTEGER)",
+                              NULL, NULL, NULL),
                  SQLITE_OK);
     sqlite3_close(db);
 }

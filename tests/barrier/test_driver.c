@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a driver is asked, and in which order: the promise that <tercet/sys/barrier.h> gives to those who write one. The driver
- * here has no database: it writes down what it is asked, and answers what the test says.
+ * What a driver is asked, and in which order: the promise that <tercet/sys/barrier.h> gives to
+ * those who write one. The driver here has no database: it writes down what it is asked, and
+ * answers what the test says.
  */
 #include <criterion/criterion.h>
 #include <malloc.h>
@@ -28,12 +29,13 @@ static struct script {
     int log_count;
 } script;
 
-/* -- The driver ------------------------------------------------------------------------------------------------- */
+/* -- The driver -------------------------------------------------------------------------------- */
 
 static int note(const char *operation)
 {
     size_t used = strlen(script.asked);
-    snprintf(script.asked + used, sizeof(script.asked) - used, "%s%s", used > 0 ? " " : "", operation);
+    snprintf(script.asked + used, sizeof(script.asked) - used, "%s%s", used > 0 ? " " : "",
+             operation);
     return 0;
 }
 
@@ -83,15 +85,16 @@ static bool take_is_open(void *state)
     return !script.is_closed;
 }
 
-static int take_insert(void *state, const struct tercet_barrier_key *key, enum tercet_barrier_state to, bool *inserted)
+static int take_insert(void *state, const struct tercet_barrier_key *key,
+                       enum tercet_barrier_state to, bool *inserted)
 {
     (void)state, (void)key, (void)to;
     *inserted = script.inserts;
     return note("insert");
 }
 
-static int take_move(void *state, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
-                     enum tercet_barrier_state to, bool *moved)
+static int take_move(void *state, const struct tercet_barrier_key *key,
+                     enum tercet_barrier_state from, enum tercet_barrier_state to, bool *moved)
 {
     (void)state, (void)key, (void)from, (void)to;
     *moved = script.moves;
@@ -104,7 +107,8 @@ static int take_reply(void *state, const struct tercet_barrier_key *key, struct 
     return note("reply_save");
 }
 
-static int take_read(void *state, const struct tercet_barrier_key *key, struct tercet_barrier_row *row)
+static int take_read(void *state, const struct tercet_barrier_key *key,
+                     struct tercet_barrier_row *row)
 {
     (void)state, (void)key;
     *row = (struct tercet_barrier_row){.state = script.row};
@@ -177,7 +181,7 @@ static const struct tercet_barrier_driver driver = {.size = sizeof(driver),
                                                     .error_text = tell_error,
                                                     .close = take_close};
 
-/* -- The bench -------------------------------------------------------------------------------------------------- */
+/* -- The bench --------------------------------------------------------------------------------- */
 
 static struct tercet_barrier *barrier;
 
@@ -205,7 +209,8 @@ TestSuite(driver, .init = open_barrier, .fini = close_barrier, .timeout = 60);
 
 static struct tercet_barrier_call call_of(enum tercet_kind kind, tercet_barrier_hook hook)
 {
-    return (struct tercet_barrier_call){.kind = kind, .gid = "g", .branch = 1, .number = 5, .hook = hook};
+    return (struct tercet_barrier_call){
+        .kind = kind, .gid = "g", .branch = 1, .number = 5, .hook = hook};
 }
 
 static void expect_asked(const char *wanted)
@@ -233,7 +238,7 @@ static int reply_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return 0;
 }
 
-/* -- One call --------------------------------------------------------------------------------------------------- */
+/* -- One call ---------------------------------------------------------------------------------- */
 
 Test(driver, a_first_try)
 {
@@ -294,7 +299,7 @@ Test(driver, work_that_cannot_be_committed_has_no_reply)
     expect_asked("begin mark_read savepoint insert reply_save release rollback_to release commit");
 }
 
-/* -- The mark --------------------------------------------------------------------------------------------------- */
+/* -- The mark ---------------------------------------------------------------------------------- */
 
 Test(driver, the_mark_is_raised_only_when_it_is_higher)
 {
@@ -309,7 +314,7 @@ Test(driver, the_mark_is_raised_only_when_it_is_higher)
     expect_asked("begin mark_read savepoint move release mark_raise collect commit");
 }
 
-/* -- What is not asked ------------------------------------------------------------------------------------------ */
+/* -- What is not asked ------------------------------------------------------------------------- */
 
 Test(driver, nothing_for_calls_that_are_all_invalid)
 {
@@ -324,16 +329,18 @@ Test(driver, nothing_for_calls_that_are_all_invalid)
 
 Test(driver, nothing_past_the_last_call)
 {
-    struct tercet_barrier_call calls[] = {call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, NULL),
-                                          call_of(TERCET_TRY, fail_hook), call_of(TERCET_TRY, fail_hook)};
+    struct tercet_barrier_call calls[] = {call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, NULL),
+                                          call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, fail_hook),
+                                          call_of(TERCET_TRY, fail_hook)};
     calls[1].alone = true;
     tercet_barrier_run(barrier, calls, 3);
     cr_expect_eq(calls[3].result, 0);
-    expect_asked("begin mark_read savepoint insert release commit begin mark_read savepoint insert release commit "
+    expect_asked("begin mark_read savepoint insert release commit begin mark_read savepoint insert "
+                 "release commit "
                  "begin mark_read savepoint insert release commit");
 }
 
-/* -- What goes in ----------------------------------------------------------------------------------------------- */
+/* -- What goes in ------------------------------------------------------------------------------ */
 
 Test(driver, the_largest_numbers_are_taken)
 {
@@ -383,7 +390,7 @@ Test(driver, options_of_another_size)
     cr_expect_eq(tercet_barrier_new(&other, &driver, &script, &options), TERCET_INVALID);
 }
 
-/* -- What is logged --------------------------------------------------------------------------------------------- */
+/* -- What is logged ---------------------------------------------------------------------------- */
 
 Test(driver, a_long_error_is_logged_whole)
 {
@@ -395,7 +402,7 @@ Test(driver, a_long_error_is_logged_whole)
     expect_asked("begin mark_read savepoint insert release commit rollback");
 }
 
-/* -- The application's own -------------------------------------------------------------------------------------- */
+/* -- The application's own --------------------------------------------------------------------- */
 
 static int own_work(tercet_db db, void *ctx)
 {
@@ -433,7 +440,7 @@ Test(driver, local_work_that_ends_its_transaction_is_not_committed)
     cr_expect_eq(script.log_count, 1);
 }
 
-/* -- What is left behind ---------------------------------------------------------------------------------------- */
+/* -- What is left behind ----------------------------------------------------------------------- */
 
 #define ROUNDS 4000
 #define LARGE 1000 /* bytes of each reply: one that is left behind in every round is 4 MB */
@@ -483,7 +490,7 @@ Test(driver, nothing_is_left_behind)
     cr_expect_lt(mallinfo2().uordblks, before + LEFT_MAX);
 }
 
-/* -- What a hook must not --------------------------------------------------------------------------------------- */
+/* -- What a hook must not ---------------------------------------------------------------------- */
 
 static int hook_that_asks_its_own_barrier(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fault i of n, for every i: one driver operation after the other fails in a batch that does everything there is to
- * do. Whatever fails, every call is told TERCET_STORE, nothing is half done, and asking again ends as if nothing had
- * been. The fault comes before the operation is carried out, or after: a commit that worked and was reported as failed.
+ * Fault i of n, for every i: one driver operation after the other fails in a batch that does
+ * everything there is to do. Whatever fails, every call is told TERCET_STORE, nothing is half done,
+ * and asking again ends as if nothing had been. The fault comes before the operation is carried
+ * out, or after: a commit that worked and was reported as failed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +30,11 @@ static bool is_due(struct faulty *faulty, bool after)
     return true;
 }
 
-#define PASS_ON(ctx, operation)                                                                                        \
-    struct faulty *faulty = ctx;                                                                                       \
-    if (is_due(faulty, false))                                                                                         \
-        return TERCET_STORE;                                                                                           \
-    int rc = faulty->inner->operation;                                                                                 \
+#define PASS_ON(ctx, operation)                                                                    \
+    struct faulty *faulty = ctx;                                                                   \
+    if (is_due(faulty, false))                                                                     \
+        return TERCET_STORE;                                                                       \
+    int rc = faulty->inner->operation;                                                             \
     return is_due(faulty, true) ? TERCET_STORE : rc
 
 static int faulty_begin(void *ctx)
@@ -61,24 +62,26 @@ static int faulty_rollback_to(void *ctx)
     PASS_ON(ctx, rollback_to(faulty->state));
 }
 
-static int faulty_insert(void *ctx, const struct tercet_barrier_key *key, enum tercet_barrier_state state,
-                         bool *inserted)
+static int faulty_insert(void *ctx, const struct tercet_barrier_key *key,
+                         enum tercet_barrier_state state, bool *inserted)
 {
     PASS_ON(ctx, insert(faulty->state, key, state, inserted));
 }
 
-static int faulty_move(void *ctx, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
-                       enum tercet_barrier_state to, bool *moved)
+static int faulty_move(void *ctx, const struct tercet_barrier_key *key,
+                       enum tercet_barrier_state from, enum tercet_barrier_state to, bool *moved)
 {
     PASS_ON(ctx, move(faulty->state, key, from, to, moved));
 }
 
-static int faulty_reply_save(void *ctx, const struct tercet_barrier_key *key, struct tercet_bytes reply)
+static int faulty_reply_save(void *ctx, const struct tercet_barrier_key *key,
+                             struct tercet_bytes reply)
 {
     PASS_ON(ctx, reply_save(faulty->state, key, reply));
 }
 
-static int faulty_read(void *ctx, const struct tercet_barrier_key *key, struct tercet_barrier_row *row)
+static int faulty_read(void *ctx, const struct tercet_barrier_key *key,
+                       struct tercet_barrier_row *row)
 {
     PASS_ON(ctx, read(faulty->state, key, row));
 }
@@ -161,7 +164,8 @@ static const int expected[CALLS] = {0, 0, 0, 0, 0, TERCET_REFUSED, TERCET_AGAIN}
 static void put_between(struct bench *bench, struct faulty *faulty)
 {
     struct tercet_barrier_options complete;
-    *faulty = (struct faulty){.inner = bench->driver == BENCH_MEMORY ? &memory_driver : &sqlite_driver};
+    *faulty =
+        (struct faulty){.inner = bench->driver == BENCH_MEMORY ? &memory_driver : &sqlite_driver};
     tercet_barrier_close(bench->barrier);
     cr_assert_eq(barrier_options_complete(&complete, NULL), 0);
     if (bench->driver == BENCH_MEMORY)
@@ -171,7 +175,8 @@ static void put_between(struct bench *bench, struct faulty *faulty)
     cr_assert_eq(tercet_barrier_new(&bench->barrier, &faulty_driver, faulty, NULL), 0);
 }
 
-/* Branches 2 and 3 are tried beforehand, and a transaction that the batch's mark lets be collected. */
+/* Branches 2 and 3 are tried beforehand, and a transaction that the batch's mark lets be
+ * collected. */
 static void prepare(struct bench *bench, struct part *part)
 {
     struct tercet_barrier_call call = bench_call(part, TERCET_TRY);
@@ -184,12 +189,13 @@ static void prepare(struct bench *bench, struct part *part)
     cr_assert_eq(bench_ask(bench, call), 0);
 }
 
-static void set_calls(struct tercet_barrier_call calls[CALLS], struct part *part, struct part *refusing,
-                      struct part *failing)
+static void set_calls(struct tercet_barrier_call calls[CALLS], struct part *part,
+                      struct part *refusing, struct part *failing)
 {
     static const uint32_t branches[CALLS] = {1, 1, 2, 3, 4, 5, 6};
-    static const enum tercet_kind kinds[CALLS] = {TERCET_TRY,    TERCET_TRY, TERCET_CONFIRM, TERCET_CANCEL,
-                                                  TERCET_CANCEL, TERCET_TRY, TERCET_TRY};
+    static const enum tercet_kind kinds[CALLS] = {TERCET_TRY,    TERCET_TRY,    TERCET_CONFIRM,
+                                                  TERCET_CANCEL, TERCET_CANCEL, TERCET_TRY,
+                                                  TERCET_TRY};
     for (int i = 0; i < CALLS; i++) {
         calls[i] = bench_call(i == REFUSES ? refusing : i == FAILS ? failing : part, kinds[i]);
         calls[i].branch = branches[i];
@@ -197,12 +203,14 @@ static void set_calls(struct tercet_barrier_call calls[CALLS], struct part *part
     }
 }
 
-static void run_and_check(struct bench *bench, struct tercet_barrier_call calls[CALLS], const bool *is_lost)
+static void run_and_check(struct bench *bench, struct tercet_barrier_call calls[CALLS],
+                          const bool *is_lost)
 {
     tercet_barrier_run(bench->barrier, calls, CALLS);
     for (int i = 0; i < CALLS; i++) {
         bool has_reply = !*is_lost && (i == TRIES || i == TRIES_AGAIN);
-        cr_assert_eq(calls[i].result, *is_lost ? TERCET_STORE : expected[i], "call %d: %d", i, calls[i].result);
+        cr_assert_eq(calls[i].result, *is_lost ? TERCET_STORE : expected[i], "call %d: %d", i,
+                     calls[i].result);
         cr_assert_eq(calls[i].reply_size, has_reply ? 7 : 0);
         free(calls[i].reply);
     }
@@ -257,7 +265,7 @@ EACH_DRIVER(barrier_faults, after_any_operation)
     check_all_faults(*driver, true);
 }
 
-/* -- Statistics, and work of the application's own --------------------------------------------------------------- */
+/* -- Statistics, and work of the application's own --------------------------------------------- */
 
 EACH_DRIVER(barrier_faults, statistics)
 {
@@ -303,10 +311,10 @@ EACH_DRIVER(barrier_faults, local_work)
     bench_close(bench);
 }
 
-/* -- Drivers of third parties -------------------------------------------------------------------------------------- */
+/* -- Drivers of third parties ------------------------------------------------------------------ */
 
-static int insert_nothing(void *ctx, const struct tercet_barrier_key *key, enum tercet_barrier_state state,
-                          bool *inserted)
+static int insert_nothing(void *ctx, const struct tercet_barrier_key *key,
+                          enum tercet_barrier_state state, bool *inserted)
 {
     (void)ctx;
     (void)key;
@@ -321,11 +329,13 @@ static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
     snprintf(ctx, TERCET_TEXT_MAX, "%s", text);
 }
 
-/* There is a row, says the insert; there is none, says the read. Nobody knows then whether the work was done. */
+/* There is a row, says the insert; there is none, says the read. Nobody knows then whether the work
+ * was done. */
 Test(barrier_faults, a_driver_that_contradicts_itself_is_not_believed)
 {
     char line[TERCET_TEXT_MAX] = "";
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = line};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_line, .log_ctx = line};
     struct tercet_barrier_driver lying_driver = faulty_driver;
     struct bench *bench = bench_open(BENCH_MEMORY, NULL);
     struct part part = {.bench = bench};
@@ -336,7 +346,8 @@ Test(barrier_faults, a_driver_that_contradicts_itself_is_not_believed)
     cr_assert_eq(tercet_barrier_new(&bench->barrier, &lying_driver, &faulty, &options), 0);
     cr_assert_eq(bench_ask_part(&part, TERCET_TRY), TERCET_STORE);
     cr_assert_eq(part.runs, 0);
-    cr_assert_str_eq(line, "barrier: a batch was rolled back: the database failed", "the driver has nothing to say");
+    cr_assert_str_eq(line, "barrier: a batch was rolled back: the database failed",
+                     "the driver has nothing to say");
     bench_close(bench);
 }
 
@@ -349,7 +360,8 @@ static const char *say_nothing(void *ctx)
 Test(barrier_faults, a_driver_without_a_text_leaves_no_colon)
 {
     char line[TERCET_TEXT_MAX] = "";
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = line};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_line, .log_ctx = line};
     struct tercet_barrier_driver silent_driver = faulty_driver;
     struct bench *bench = bench_open(BENCH_MEMORY, NULL);
     struct part part = {.bench = bench};
@@ -375,13 +387,15 @@ Test(barrier_faults, making_a_barrier_checks_its_arguments)
     cr_assert_eq(tercet_barrier_new(&barrier, &short_driver, &faulty, NULL), TERCET_INVALID);
     cr_assert_eq(tercet_barrier_new(&barrier, &faulty_driver, &faulty, &no_size), TERCET_INVALID);
     cr_assert_eq(tercet_barrier_memory_open(&barrier, &no_size), TERCET_INVALID);
-    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, "/no/such/folder/app.db", &no_size, NULL), TERCET_INVALID);
-    cr_assert_eq(tercet_barrier_sqlite_open(NULL, "/no/such/folder/app.db", NULL, NULL), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, "/no/such/folder/app.db", &no_size, NULL),
+                 TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_sqlite_open(NULL, "/no/such/folder/app.db", NULL, NULL),
+                 TERCET_INVALID);
     cr_assert_null(barrier);
     tercet_barrier_close(NULL);
 }
 
-/* -- Replies that are none ----------------------------------------------------------------------------------------- */
+/* -- Replies that are none --------------------------------------------------------------------- */
 
 static int size_without_bytes(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {

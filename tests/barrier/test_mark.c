@@ -97,12 +97,14 @@ EACH_DRIVER(barrier_mark, holds_for_the_call_that_brings_it)
     bench_close(bench);
 }
 
-/* Within a batch it holds from the call that brings it on, and one that fails has brought it all the same. */
+/* Within a batch it holds from the call that brings it on, and one that fails has brought it all
+ * the same. */
 EACH_DRIVER(barrier_mark, in_a_batch_it_holds_from_its_call_on)
 {
     struct bench *bench = bench_open(*driver, NULL);
     struct part part = {.bench = bench}, failing = {.bench = bench, .result = TERCET_AGAIN};
-    struct tercet_barrier_call calls[3] = {bench_call(&part, TERCET_TRY), bench_call(&failing, TERCET_TRY),
+    struct tercet_barrier_call calls[3] = {bench_call(&part, TERCET_TRY),
+                                           bench_call(&failing, TERCET_TRY),
                                            bench_call(&part, TERCET_TRY)};
     for (uint32_t i = 0; i < 3; i++) {
         calls[i].branch = i + 1;
@@ -118,7 +120,8 @@ EACH_DRIVER(barrier_mark, in_a_batch_it_holds_from_its_call_on)
     bench_close(bench);
 }
 
-/* Work that nobody confirmed or cancelled is kept, however high the mark: a person may still end it. */
+/* Work that nobody confirmed or cancelled is kept, however high the mark: a person may still end
+ * it. */
 EACH_DRIVER(barrier_mark, a_row_in_state_tried_is_kept_and_answers)
 {
     struct bench *bench = bench_open(*driver, NULL);
@@ -139,7 +142,8 @@ EACH_DRIVER(barrier_mark, a_row_in_state_tried_is_kept_and_answers)
     bench_close(bench);
 }
 
-/* Of ten cancelled transactions those numbered up to `last` are gone: a confirm of the others is told of the cancel. */
+/* Of ten cancelled transactions those numbered up to `last` are gone: a confirm of the others is
+ * told of the cancel. */
 static void check_collected(struct part *part, uint64_t last)
 {
     struct tercet_barrier_call calls[10];
@@ -208,7 +212,8 @@ EACH_DRIVER(barrier_mark, rows_without_a_number_are_never_collected)
     bench_close(bench);
 }
 
-/* A long run in which the mark follows at a distance: the rows stay few, and every late message is answered rightly. */
+/* A long run in which the mark follows at a distance: the rows stay few, and every late message is
+ * answered rightly. */
 EACH_DRIVER(barrier_mark, rows_stay_few_over_a_long_run)
 {
     struct bench *bench = bench_open(*driver, NULL);
@@ -217,7 +222,8 @@ EACH_DRIVER(barrier_mark, rows_stay_few_over_a_long_run)
     for (uint64_t number = 1; number <= transactions; number++) {
         uint64_t low_water = number > 20 ? number - 20 : 0;
         cr_assert_eq(ask(&part, TERCET_TRY, number, low_water), 0);
-        cr_assert_eq(ask(&part, number % 3 == 0 ? TERCET_CANCEL : TERCET_CONFIRM, number, low_water), 0);
+        cr_assert_eq(
+            ask(&part, number % 3 == 0 ? TERCET_CANCEL : TERCET_CONFIRM, number, low_water), 0);
         uint64_t late = 1 + number * 7919 % number;
         int result = ask(&part, TERCET_TRY, late, 0);
         cr_assert_eq(result, late <= low_water || late % 3 == 0 ? TERCET_REFUSED : 0);

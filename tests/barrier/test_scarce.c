@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory that runs out: one allocation after the other fails, the barrier's own and SQLite's. Whatever fails, it is told,
- * nothing is half done, and what is asked again is done.
+ * Memory that runs out: one allocation after the other fails, the barrier's own and SQLite's.
+ * Whatever fails, it is told, nothing is half done, and what is asked again is done.
  */
 #include "scarce.h"
 
@@ -13,7 +13,7 @@
 
 #include "bench.h"
 
-/* -- The barrier's own -------------------------------------------------------------------------------------------- */
+/* -- The barrier's own ------------------------------------------------------------------------- */
 
 #define TRIES 64 /* the driver in memory has room for as many changes at first */
 #define CALLS (TRIES + 2)
@@ -32,14 +32,17 @@ static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 static void set_calls(struct tercet_barrier_call calls[CALLS])
 {
     for (uint32_t i = 0; i < CALLS; i++)
-        calls[i] = (struct tercet_barrier_call){
-            .gid = GID, .branch = i % TRIES + 1, .kind = i == TRIES ? TERCET_CONFIRM : TERCET_TRY, .hook = hook};
+        calls[i] = (struct tercet_barrier_call){.gid = GID,
+                                                .branch = i % TRIES + 1,
+                                                .kind = i == TRIES ? TERCET_CONFIRM : TERCET_TRY,
+                                                .hook = hook};
 }
 
 static void check_answers(struct tercet_barrier_call calls[CALLS], bool are_lost)
 {
     for (int i = 0; i < CALLS; i++) {
-        cr_assert_eq(calls[i].result, are_lost ? TERCET_STORE : 0, "call %d: %d", i, calls[i].result);
+        cr_assert_eq(calls[i].result, are_lost ? TERCET_STORE : 0, "call %d: %d", i,
+                     calls[i].result);
         cr_assert_eq(calls[i].reply_size, are_lost || i == TRIES ? 0 : 7);
         free(calls[i].reply);
     }
@@ -118,7 +121,7 @@ Test(barrier_scarce, a_saved_reply_that_cannot_be_copied)
     bench_close(bench);
 }
 
-/* -- SQLite's ----------------------------------------------------------------------------------------------------- */
+/* -- SQLite's ---------------------------------------------------------------------------------- */
 
 static sqlite3_mem_methods real;
 static int countdown; /* allocations until one fails; 0: none will */
@@ -173,7 +176,8 @@ static bool open_once(const char *path, int at)
     int rc = tercet_barrier_sqlite_open(&barrier, path, NULL, text);
     bool failed = has_failed;
     fail_sqlite_at(0);
-    cr_assert(rc == 0 || (failed && is_lack(rc) && text[0] != '\0'), "fault %d: %d %s", at, rc, text);
+    cr_assert(rc == 0 || (failed && is_lack(rc) && text[0] != '\0'), "fault %d: %d %s", at, rc,
+              text);
     cr_assert_eq(rc == 0, barrier != NULL);
     tercet_barrier_close(barrier);
     return failed;
@@ -223,9 +227,12 @@ static int write_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 static void run_three(struct bench *bench, struct tercet_barrier_call calls[SQLITE_CALLS])
 {
     for (uint32_t i = 0; i < SQLITE_CALLS; i++)
-        calls[i] = (struct tercet_barrier_call){.gid = GID, .branch = i == SAVED ? 1 : 2, .low_water = 3,
-                                                .kind = i == CONFIRMED ? TERCET_CONFIRM : TERCET_TRY,
-                                                .hook = write_hook};
+        calls[i] =
+            (struct tercet_barrier_call){.gid = GID,
+                                         .branch = i == SAVED ? 1 : 2,
+                                         .low_water = 3,
+                                         .kind = i == CONFIRMED ? TERCET_CONFIRM : TERCET_TRY,
+                                         .hook = write_hook};
     tercet_barrier_run(bench->barrier, calls, SQLITE_CALLS);
     for (int i = 0; i < SQLITE_CALLS; i++) {
         cr_assert_eq(calls[i].reply != NULL, calls[i].result == 0 && i != CONFIRMED);
@@ -234,27 +241,31 @@ static void run_three(struct bench *bench, struct tercet_barrier_call calls[SQLI
 }
 
 /* Every row has its line, and every line its row, whatever was lost. */
-static void check_kept(struct bench *bench, const struct tercet_barrier_call calls[SQLITE_CALLS], int at)
+static void check_kept(struct bench *bench, const struct tercet_barrier_call calls[SQLITE_CALLS],
+                       int at)
 {
     bool are_lost = calls[SAVED].result == TERCET_STORE;
     bool is_tried = calls[TRIED].result == 0, is_confirmed = calls[CONFIRMED].result == 0;
     for (int i = 0; are_lost && i < SQLITE_CALLS; i++)
-        cr_assert_eq(calls[i].result, TERCET_STORE, "fault %d, call %d: %d", at, i, calls[i].result);
+        cr_assert_eq(calls[i].result, TERCET_STORE, "fault %d, call %d: %d", at, i,
+                     calls[i].result);
     cr_assert(is_tried || !is_confirmed);
     cr_assert_eq(bench_rows(bench), 1 + is_tried, "fault %d", at);
     cr_assert_eq(bench_effects(bench, "line", 0), is_tried + is_confirmed, "fault %d", at);
     cr_assert_eq(bench_mark(bench), are_lost ? 0 : 3, "fault %d", at);
 }
 
-/* One row, tried, with its reply. The table that is made is why SQLite prepares every statement anew. */
+/* One row, tried, with its reply. The table that is made is why SQLite prepares every statement
+ * anew. */
 static int begin_anew(tercet_db db, void *ctx)
 {
     (void)ctx;
-    return sqlite3_exec(db,
-                        "DELETE FROM ledger; DELETE FROM tercet_barrier; UPDATE tercet_barrier_mark SET mark = 0;"
-                        "INSERT INTO tercet_barrier VALUES ('" GID "', 1, 0, 2, 0, 'seat 17');"
-                        "DROP TABLE IF EXISTS another; CREATE TABLE another (x)",
-                        NULL, NULL, NULL);
+    return sqlite3_exec(
+        db,
+        "DELETE FROM ledger; DELETE FROM tercet_barrier; UPDATE tercet_barrier_mark SET mark = 0;"
+        "INSERT INTO tercet_barrier VALUES ('" GID "', 1, 0, 2, 0, 'seat 17');"
+        "DROP TABLE IF EXISTS another; CREATE TABLE another (x)",
+        NULL, NULL, NULL);
 }
 
 /* Returns whether an allocation failed. */
@@ -276,7 +287,8 @@ static bool run_in_sqlite(struct bench *bench, int at)
 
 Test(barrier_scarce, sqlite_batch, .timeout = 120)
 {
-    struct tercet_barrier_options options = {.size = sizeof(options), .setup_sql = "PRAGMA synchronous = OFF"};
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = "PRAGMA synchronous = OFF"};
     put_between();
     struct bench *bench = bench_open(BENCH_SQLITE, &options);
     int at = 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What only SQLite can show: files, settings, versions, what opening says when it fails, what a batch costs.
+ * What only SQLite can show: files, settings, versions, what opening says when it fails, what a
+ * batch costs.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -46,7 +47,8 @@ static int check_settings(tercet_db db, void *ctx)
 
 Test(barrier_sqlite, is_durable_and_in_wal_mode)
 {
-    struct tercet_barrier_options options = {.size = sizeof(options), .setup_sql = "PRAGMA foreign_keys = ON"};
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = "PRAGMA foreign_keys = ON"};
     struct bench *bench = bench_open(BENCH_SQLITE, &options);
     cr_assert_eq(tercet_barrier_local(bench->barrier, check_settings, NULL), 0);
     cr_assert_eq(bench_query(bench, "PRAGMA synchronous"), 2);
@@ -63,11 +65,12 @@ Test(barrier_sqlite, local_commits_or_rolls_back)
     cr_assert_eq(bench_effects(bench, "by hand", 0), 1);
     cr_assert_eq(bench_ask_part(&part, TERCET_TRY), 0);
     cr_assert_eq(bench_query(bench, "SELECT state FROM tercet_barrier"), 2);
-    cr_assert_gt(bench_query(bench, "SELECT changed_ms FROM tercet_barrier"), INT64_C(1600000000000));
+    cr_assert_gt(bench_query(bench, "SELECT changed_ms FROM tercet_barrier"),
+                 INT64_C(1600000000000));
     bench_close(bench);
 }
 
-/* -- Opening ---------------------------------------------------------------------------------------------------- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 static void check_fails(const char *path, int expected, const char *says)
 {
@@ -121,7 +124,8 @@ static void check_strange_tables(const char *sql, int expected, const char *says
     char path[128];
     snprintf(path, sizeof(path), "%s/strange.db", bench->folder);
     cr_assert_eq(sqlite3_open(path, &other), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(other));
+    cr_assert_eq(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK, "%s",
+                 sqlite3_errmsg(other));
     cr_assert_eq(sqlite3_close(other), SQLITE_OK);
     check_fails(path, expected, says);
     unlink(path);
@@ -130,10 +134,12 @@ static void check_strange_tables(const char *sql, int expected, const char *says
 
 Test(barrier_sqlite, tables_that_are_not_ours_are_told)
 {
-    check_strange_tables("CREATE TABLE tercet_barrier_mark (x)", TERCET_STORE, "cannot read tercet_barrier_mark");
-    check_strange_tables("CREATE TABLE t (x); CREATE VIEW tercet_barrier AS SELECT x FROM t", TERCET_STORE,
-                         "cannot make the barrier's tables");
-    check_strange_tables("CREATE TABLE tercet_barrier (gid, number, state)", TERCET_STORE, "not as expected");
+    check_strange_tables("CREATE TABLE tercet_barrier_mark (x)", TERCET_STORE,
+                         "cannot read tercet_barrier_mark");
+    check_strange_tables("CREATE TABLE t (x); CREATE VIEW tercet_barrier AS SELECT x FROM t",
+                         TERCET_STORE, "cannot make the barrier's tables");
+    check_strange_tables("CREATE TABLE tercet_barrier (gid, number, state)", TERCET_STORE,
+                         "not as expected");
 }
 
 Test(barrier_sqlite, making_the_tables_waits_for_a_writer_and_then_says_so)
@@ -145,7 +151,9 @@ Test(barrier_sqlite, making_the_tables_waits_for_a_writer_and_then_says_so)
     char path[128], text[TERCET_TEXT_MAX] = "";
     snprintf(path, sizeof(path), "%s/busy.db", bench->folder);
     cr_assert_eq(sqlite3_open(path, &writer), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(writer, "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(
+        sqlite3_exec(writer, "PRAGMA journal_mode = WAL; BEGIN IMMEDIATE", NULL, NULL, NULL),
+        SQLITE_OK);
     cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), TERCET_STORE);
     cr_assert_not_null(strstr(text, "locked"), "%s", text);
     cr_assert_eq(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
@@ -159,7 +167,8 @@ Test(barrier_sqlite, making_the_tables_waits_for_a_writer_and_then_says_so)
 Test(barrier_sqlite, setup_sql_is_told_when_wrong)
 {
     struct bench *bench = bench_open(BENCH_SQLITE, NULL);
-    struct tercet_barrier_options options = {.size = sizeof(options), .setup_sql = "CREATE TABEL orders"};
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = "CREATE TABEL orders"};
     struct tercet_barrier *barrier = NULL;
     char text[TERCET_TEXT_MAX] = "";
     cr_assert_eq(tercet_barrier_sqlite_open(&barrier, bench->path, &options, text), TERCET_STORE);
@@ -175,7 +184,8 @@ static int64_t clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* SQLite itself would not wait here: its busy timeout does not hold for the change to WAL mode under a writer. */
+/* SQLite itself would not wait here: its busy timeout does not hold for the change to WAL mode
+ * under a writer. */
 Test(barrier_sqlite, entering_wal_mode_waits_for_a_writer)
 {
     struct bench *bench = bench_open(BENCH_SQLITE, NULL);
@@ -185,7 +195,8 @@ Test(barrier_sqlite, entering_wal_mode_waits_for_a_writer)
     char path[128], text[TERCET_TEXT_MAX] = "";
     snprintf(path, sizeof(path), "%s/old.db", bench->folder);
     cr_assert_eq(sqlite3_open(path, &writer), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(writer, "CREATE TABLE t (x); BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(writer, "CREATE TABLE t (x); BEGIN IMMEDIATE", NULL, NULL, NULL),
+                 SQLITE_OK);
     int64_t before_ms = clock_ms();
     cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), TERCET_STORE);
     cr_assert_geq(clock_ms() - before_ms, 60);
@@ -198,7 +209,7 @@ Test(barrier_sqlite, entering_wal_mode_waits_for_a_writer)
     bench_close(bench);
 }
 
-/* -- Costs ------------------------------------------------------------------------------------------------------ */
+/* -- Costs ------------------------------------------------------------------------------------- */
 
 static int count_commit(void *ctx, sqlite3 *db, const char *name, int pages)
 {
@@ -271,7 +282,8 @@ Test(barrier_sqlite, no_statement_scans_or_sorts)
         }
         tercet_barrier_run(bench->barrier, calls, 500);
     }
-    cr_assert_eq(bench_rows(bench), 500 - 256, "counting scans, so it comes before the steps are summed");
+    cr_assert_eq(bench_rows(bench), 500 - 256,
+                 "counting scans, so it comes before the steps are summed");
     tercet_barrier_run(bench->barrier, calls, 500);
     cr_assert_eq(tercet_barrier_local(bench->barrier, sum_scanned, &steps), 0);
     cr_assert_leq(steps, 500 - 256);

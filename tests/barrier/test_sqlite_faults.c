@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Local transactions that come to nothing under SQLite: commits that fail, hooks that end or break the transaction, a
- * full disk, a lock that is held by another.
+ * Local transactions that come to nothing under SQLite: commits that fail, hooks that end or break
+ * the transaction, a full disk, a lock that is held by another.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-/* -- The log ---------------------------------------------------------------------------------------------------- */
+/* -- The log ----------------------------------------------------------------------------------- */
 
 struct log {
     int lines;
@@ -25,7 +25,7 @@ static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
     snprintf(log->last, sizeof(log->last), "%s", text);
 }
 
-/* -- Hooks that run SQL, once their line is written ------------------------------------------------------------- */
+/* -- Hooks that run SQL, once their line is written -------------------------------------------- */
 
 struct sql_part {
     struct part part;
@@ -42,12 +42,15 @@ static int sql_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 }
 
 /* Three tries: the middle one's hook also runs `sql`. */
-static void run_three(struct bench *bench, struct sql_part *sql_part, const char *sql, int results[3])
+static void run_three(struct bench *bench, struct sql_part *sql_part, const char *sql,
+                      int results[3])
 {
     struct part part = {.bench = bench};
-    struct tercet_barrier_call calls[3] = {bench_call(&part, TERCET_TRY), bench_call(&part, TERCET_TRY),
+    struct tercet_barrier_call calls[3] = {bench_call(&part, TERCET_TRY),
+                                           bench_call(&part, TERCET_TRY),
                                            bench_call(&part, TERCET_TRY)};
-    *sql_part = (struct sql_part){.part = {.bench = bench, .result = sql_part->part.result}, .sql = sql};
+    *sql_part =
+        (struct sql_part){.part = {.bench = bench, .result = sql_part->part.result}, .sql = sql};
     calls[1].hook = sql_hook;
     calls[1].ctx = sql_part;
     for (uint32_t i = 0; i < 3; i++)
@@ -78,17 +81,19 @@ static void check_all_done(struct bench *bench)
     cr_assert_eq(bench_effects(bench, NULL, 0), 3);
 }
 
-/* -- Hooks that break the transaction --------------------------------------------------------------------------- */
+/* -- Hooks that break the transaction ---------------------------------------------------------- */
 
 Test(barrier_sqlite_faults, a_hook_that_ends_the_transaction_loses_the_batch)
 {
     static const char *const ends[] = {
         "ROLLBACK",
         "ROLLBACK; BEGIN",
-        "INSERT OR ROLLBACK INTO tercet_barrier_mark VALUES (1, 1, 1)", /* as a full disk may do by itself */
+        /* as a full disk may do by itself */
+        "INSERT OR ROLLBACK INTO tercet_barrier_mark VALUES (1, 1, 1)",
     };
     struct log log = {.lines = 0};
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
     struct bench *bench = bench_open(BENCH_SQLITE, &options);
     struct sql_part sql_part = {.sql = ""};
     int results[3];
@@ -97,7 +102,8 @@ Test(barrier_sqlite_faults, a_hook_that_ends_the_transaction_loses_the_batch)
             sql_part.part.result = refuses ? TERCET_REFUSED : 0;
             run_three(bench, &sql_part, ends[i], results);
             check_all_lost(bench, results);
-            cr_assert_not_null(strstr(log.last, i == 1 ? "no such savepoint" : "ended the local"), "%s", log.last);
+            cr_assert_not_null(strstr(log.last, i == 1 ? "no such savepoint" : "ended the local"),
+                               "%s", log.last);
         }
     }
     cr_assert_eq(log.lines, 6);
@@ -105,7 +111,8 @@ Test(barrier_sqlite_faults, a_hook_that_ends_the_transaction_loses_the_batch)
     bench_close(bench);
 }
 
-/* Not even the hook's own work is kept: it might be half of it, or that of a call which is refused. */
+/* Not even the hook's own work is kept: it might be half of it, or that of a call which is
+ * refused. */
 Test(barrier_sqlite_faults, a_hook_that_commits_is_noticed)
 {
     struct bench *bench = bench_open(BENCH_SQLITE, NULL);
@@ -124,7 +131,9 @@ Test(barrier_sqlite_faults, savepoints_of_the_hooks_own_are_fine)
     struct sql_part sql_part = {.sql = ""};
     int results[3];
     run_three(bench, &sql_part,
-              "SAVEPOINT mine; DELETE FROM ledger; ROLLBACK TO mine; RELEASE mine; SAVEPOINT open; SELECT 1", results);
+              "SAVEPOINT mine; DELETE FROM ledger; ROLLBACK TO mine; RELEASE mine; SAVEPOINT open; "
+              "SELECT 1",
+              results);
     cr_assert_eq(sql_part.sql_result, SQLITE_OK);
     for (int i = 0; i < 3; i++)
         cr_assert_eq(results[i], 0);
@@ -151,18 +160,21 @@ static int change_tables(tercet_db db, void *ctx)
     return sqlite3_exec(db, ctx, NULL, NULL, NULL);
 }
 
-/* A statement that fails in the midst of a batch loses it, whichever it is: every table is there, a column is not. */
+/* A statement that fails in the midst of a batch loses it, whichever it is: every table is there, a
+ * column is not. */
 Test(barrier_sqlite_faults, a_hook_that_changes_the_barriers_tables_loses_the_batch)
 {
     static const char *const changes[] = {
-        "ALTER TABLE tercet_barrier RENAME COLUMN reply TO answer", /* no reading and no saving of replies */
+        /* no reading and no saving of replies */
+        "ALTER TABLE tercet_barrier RENAME COLUMN reply TO answer",
         "ALTER TABLE tercet_barrier RENAME COLUMN changed_ms TO at", /* no rows and no moves */
     };
     for (size_t i = 0; i < 2; i++) {
         struct bench *bench = bench_open(BENCH_SQLITE, NULL);
         struct part part = {.bench = bench};
         struct sql_part sql_part = {.part = {.bench = bench}, .sql = changes[i]};
-        struct tercet_barrier_call calls[2] = {bench_call(&part, TERCET_TRY), bench_call(&part, TERCET_TRY)};
+        struct tercet_barrier_call calls[2] = {bench_call(&part, TERCET_TRY),
+                                               bench_call(&part, TERCET_TRY)};
         cr_assert_eq(bench_ask(bench, calls[1]), 0);
         calls[0].branch = 2;
         calls[0].hook = sql_hook;
@@ -180,21 +192,24 @@ Test(barrier_sqlite_faults, a_hook_that_changes_the_barriers_tables_loses_the_ba
 Test(barrier_sqlite_faults, without_the_barriers_tables_all_fails)
 {
     struct log log = {.lines = 0};
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
     struct bench *bench = bench_open(BENCH_SQLITE, &options);
     struct part part = {.bench = bench};
     uint64_t rows = 0, mark = 0;
-    cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "DROP TABLE tercet_barrier"), 0);
+    cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "DROP TABLE tercet_barrier"),
+                 0);
     cr_assert_eq(tercet_barrier_stats(bench->barrier, &rows, &mark), TERCET_STORE);
     cr_assert_eq(bench_ask_part(&part, TERCET_TRY), TERCET_STORE);
     cr_assert_not_null(strstr(log.last, "no such table"), "%s", log.last);
-    cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "DROP TABLE tercet_barrier_mark"), 0);
+    cr_assert_eq(
+        tercet_barrier_local(bench->barrier, change_tables, "DROP TABLE tercet_barrier_mark"), 0);
     cr_assert_eq(tercet_barrier_local(bench->barrier, change_tables, "SELECT 1"), TERCET_STORE);
     cr_assert_eq(part.runs, 0);
     bench_close(bench);
 }
 
-/* -- Commits that fail ------------------------------------------------------------------------------------------ */
+/* -- Commits that fail ------------------------------------------------------------------------- */
 
 static int refuse_commit(void *ctx)
 {
@@ -218,11 +233,13 @@ static int refuse_from_now(struct tercet_barrier_call *call, tercet_db db, void 
 Test(barrier_sqlite_faults, a_commit_that_fails_fails_every_call)
 {
     struct log log = {.lines = 0};
-    struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_line, .log_ctx = &log};
     struct bench *bench = bench_open(BENCH_SQLITE, &options);
     struct part part = {.bench = bench, .reply = "not to be believed"};
-    struct tercet_barrier_call calls[4] = {bench_call(&part, TERCET_TRY), bench_call(&part, TERCET_CANCEL),
-                                           bench_call(&part, TERCET_CONFIRM), bench_call(&part, (enum tercet_kind)9)};
+    struct tercet_barrier_call calls[4] = {
+        bench_call(&part, TERCET_TRY), bench_call(&part, TERCET_CANCEL),
+        bench_call(&part, TERCET_CONFIRM), bench_call(&part, (enum tercet_kind)9)};
     calls[0].hook = refuse_from_now;
     calls[0].low_water = 7;
     calls[1].branch = 2;
@@ -244,13 +261,14 @@ Test(barrier_sqlite_faults, a_commit_that_fails_fails_every_call)
     bench_close(bench);
 }
 
-#define ORDERS                                                                                                         \
-    "PRAGMA foreign_keys = ON;"                                                                                        \
-    "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY);"                                                      \
-    "CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL"                              \
+#define ORDERS                                                                                     \
+    "PRAGMA foreign_keys = ON;"                                                                    \
+    "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY);"                                  \
+    "CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL"          \
     " REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)"
 
-/* Found only at the commit, one hook's violated deferred key would fail its companions, again and again. */
+/* Found only at the commit, one hook's violated deferred key would fail its companions, again and
+ * again. */
 Test(barrier_sqlite_faults, a_deferred_foreign_key_fails_its_own_call_only)
 {
     struct log log = {.lines = 0};
@@ -288,7 +306,7 @@ Test(barrier_sqlite_faults, a_local_commit_that_fails_is_told)
     bench_close(bench);
 }
 
-/* -- A full disk ------------------------------------------------------------------------------------------------ */
+/* -- A full disk ------------------------------------------------------------------------------- */
 
 static int fill(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
@@ -322,8 +340,10 @@ static int raise_limit(tercet_db db, void *ctx)
 Test(barrier_sqlite_faults, a_full_database_loses_nothing)
 {
     struct log log = {.lines = 0};
-    struct tercet_barrier_options options = {
-        .size = sizeof(options), .setup_sql = "PRAGMA max_page_count = 60", .on_log = keep_line, .log_ctx = &log};
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = "PRAGMA max_page_count = 60",
+                                             .on_log = keep_line,
+                                             .log_ctx = &log};
     struct bench *bench = bench_open(BENCH_SQLITE, &options);
     struct part part = {.bench = bench};
     int done = fill_until_full(bench, &part);
@@ -331,7 +351,8 @@ Test(barrier_sqlite_faults, a_full_database_loses_nothing)
     cr_assert_not_null(strstr(log.last, "full"), "%s", log.last);
     cr_assert_eq(bench_rows(bench), (uint64_t)done);
     cr_assert_eq(bench_effects(bench, NULL, 0), done);
-    cr_assert_eq(bench_ask_part(&part, TERCET_CONFIRM), 0, "what releases still works: %s", log.last);
+    cr_assert_eq(bench_ask_part(&part, TERCET_CONFIRM), 0, "what releases still works: %s",
+                 log.last);
     cr_assert_eq(tercet_barrier_local(bench->barrier, raise_limit, NULL), 0);
     struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
     call.branch = (uint32_t)done + 1;
@@ -340,7 +361,7 @@ Test(barrier_sqlite_faults, a_full_database_loses_nothing)
     bench_close(bench);
 }
 
-/* -- Locks ------------------------------------------------------------------------------------------------------ */
+/* -- Locks ------------------------------------------------------------------------------------- */
 
 Test(barrier_sqlite_faults, a_lock_held_by_another_is_waited_for_and_then_told)
 {

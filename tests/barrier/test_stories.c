@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What networks do to a branch, and what must come of it: invariants S5, S6 and S7, and the faults others had.
+ * What networks do to a branch, and what must come of it: invariants S5, S6 and S7, and the faults
+ * others had.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ EACH_DRIVER(barrier_stories, s6_exactly_once_effects)
         char gid[16];
         snprintf(gid, sizeof(gid), "gid-%d", sequence);
         for (int step = 0, rest = sequence; step < 5; step++, rest /= 3) {
-            struct tercet_barrier_call call = bench_call(&part, (enum tercet_kind)(TERCET_TRY + rest % 3));
+            struct tercet_barrier_call call =
+                bench_call(&part, (enum tercet_kind)(TERCET_TRY + rest % 3));
             call.gid = gid;
             bench_ask(bench, call);
         }

@@ -100,14 +100,15 @@ EACH_DRIVER(barrier_table, every_cell_without_hooks)
     }
 }
 
-/* Cells keep to themselves: another branch, another gid, and a gid that begins alike are other rows (dtm's boltdb keys
- * "order1" and "order10" ran into each other). */
+/* Cells keep to themselves: another branch, another gid, and a gid that begins alike are other rows
+ * (dtm's boltdb keys "order1" and "order10" ran into each other). */
 EACH_DRIVER(barrier_table, rows_are_apart)
 {
     static const struct {
         const char *gid;
         uint32_t branch;
-    } keys[] = {{"order1", 1}, {"order1", 10}, {"order1", 11}, {"order10", 1}, {"order11", 1}, {"Order1", 1}};
+    } keys[] = {{"order1", 1},  {"order1", 10}, {"order1", 11},
+                {"order10", 1}, {"order11", 1}, {"Order1", 1}};
     static const char *const replies[] = {"a", "b", "c", "d", "e", "f"};
     struct bench *bench = bench_open(*driver, NULL);
     struct part part = {.bench = bench};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Calls of one branch from many threads at once, on one barrier and on two barriers over one file (two instances of a
- * service): at most one effect of each kind, whoever comes first.
+ * Calls of one branch from many threads at once, on one barrier and on two barriers over one file
+ * (two instances of a service): at most one effect of each kind, whoever comes first.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -43,7 +43,8 @@ static void race(struct part parts[2], struct tercet_barrier *barriers[2], enum 
     pthread_barrier_t start;
     pthread_barrier_init(&start, NULL, THREADS);
     for (int i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){.barrier = barriers[i % 2], .part = &parts[i % 2], .start = &start};
+        workers[i] =
+            (struct worker){.barrier = barriers[i % 2], .part = &parts[i % 2], .start = &start};
         workers[i].kind = i < 2 ? TERCET_TRY : end;
         cr_assert_eq(pthread_create(&workers[i].thread, NULL, call_all, &workers[i]), 0);
     }
@@ -57,7 +58,8 @@ static void race(struct part parts[2], struct tercet_barrier *barriers[2], enum 
 static void check_cancelled(struct bench *bench, struct part *part)
 {
     int tries = bench_effects(bench, NULL, TERCET_TRY);
-    cr_assert_eq(bench_effects(bench, NULL, TERCET_CANCEL), tries, "every try that was done is cancelled, once");
+    cr_assert_eq(bench_effects(bench, NULL, TERCET_CANCEL), tries,
+                 "every try that was done is cancelled, once");
     cr_assert_leq(tries, BRANCHES);
     cr_assert_eq(bench_rows(bench), BRANCHES);
     for (uint32_t branch = 1; branch <= BRANCHES; branch++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A coordinator without threads or a door, at a store that the test gives it. Its batches are committed when the test says so.
+ * A coordinator without threads or a door, at a store that the test gives it. Its batches are
+ * committed when the test says so.
  */
 #ifndef TEST_COORDINATOR_FIXTURE_H
 #define TEST_COORDINATOR_FIXTURE_H

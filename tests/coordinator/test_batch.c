@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * When marks, which are lazy, are written: with a batch that is there anyway once they are many or old, with one of their own
- * when they have waited long enough.
+ * When marks, which are lazy, are written: with a batch that is there anyway once they are many or
+ * old, with one of their own when they have waited long enough.
  */
 #include "fixture.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Requests checked and prepared, without a thread or a socket: a coordinator's state made by hand, and a store that finds
- * what the test says.
+ * Requests checked and prepared, without a thread or a socket: a coordinator's state made by hand,
+ * and a store that finds what the test says.
  */
 #include "plan.h"
 
@@ -23,7 +23,7 @@ struct bench {
     struct found found;
 };
 
-/* -- The store ----------------------------------------------------------------------------------------------------- */
+/* -- The store --------------------------------------------------------------------------------- */
 
 static int find(struct store *store, const char *gid, uint64_t *number, struct store_value *out)
 {
@@ -47,8 +47,12 @@ static void bench_open(struct bench *bench)
     bench->store.driver = &driver;
     bench->find_result = STORE_NOT_FOUND;
     bench->c = c;
-    const struct tercet_coordinator_options options = {.size = sizeof(options), .open_max = OPEN_MAX, .retry_base_ms = 50,
-                                                       .retry_cap_ms = 2000, .park_after_failures = 4, .park_after_ms = 8000};
+    const struct tercet_coordinator_options options = {.size = sizeof(options),
+                                                       .open_max = OPEN_MAX,
+                                                       .retry_base_ms = 50,
+                                                       .retry_cap_ms = 2000,
+                                                       .park_after_failures = 4,
+                                                       .park_after_ms = 8000};
     engine_init(c, &options, 1000, 1700000001000);
     c->store = &bench->store;
     c->store_stats = (struct store_stats){.bytes_max = 1u << 30, .disk_free_bytes = UINT64_MAX};
@@ -65,7 +69,7 @@ static void bench_close(struct bench *bench)
     free(c);
 }
 
-/* -- Asking --------------------------------------------------------------------------------------------------------- */
+/* -- Asking ------------------------------------------------------------------------------------ */
 
 static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options *options)
 {
@@ -76,7 +80,8 @@ static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options 
     return plan_begin(bench->c, &request, gid, &bench->found, &bench->text);
 }
 
-static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *branches, size_t count)
+static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *branches,
+                    size_t count)
 {
     static char made[TERCET_TEXT_MAX];
     static Tercet__V1__Branch *views[TERCET_BRANCHES_MAX + 1];
@@ -107,7 +112,7 @@ static void check(struct bench *bench, int result, int expected, const char *say
                   bench->text != NULL ? bench->text : "");
 }
 
-/* -- Begin ---------------------------------------------------------------------------------------------------------- */
+/* -- Begin ------------------------------------------------------------------------------------- */
 
 Test(plan, the_same_begin_again_finds_what_it_made)
 {
@@ -153,9 +158,16 @@ Test(plan, options_of_the_request_go_before_the_coordinators)
     cr_assert_eq(bench.found.entry->metadata_count, 0);
     metadata.key = (char *)(uintptr_t) "k";
     metadata.value = (char *)(uintptr_t) "v";
-    options = (Tercet__V1__Options){.base = options.base, .deadline_ms = 5000, .ordered = true, .keep_on_refusal = true,
-                                    .retry_base_ms = 1, .retry_cap_ms = 2, .park_after_failures = 3, .park_after_ms = 4,
-                                    .metadata = metadatas, .n_metadata = 1};
+    options = (Tercet__V1__Options){.base = options.base,
+                                    .deadline_ms = 5000,
+                                    .ordered = true,
+                                    .keep_on_refusal = true,
+                                    .retry_base_ms = 1,
+                                    .retry_cap_ms = 2,
+                                    .park_after_failures = 3,
+                                    .park_after_ms = 4,
+                                    .metadata = metadatas,
+                                    .n_metadata = 1};
     check(&bench, begin_with(&bench, "own", &options), 0, NULL);
     txn = &bench.found.entry->txn;
     cr_assert(txn->options.is_ordered && txn->options.keeps_on_refusal);
@@ -191,7 +203,8 @@ Test(plan, options_out_of_range_are_refused)
     check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "a-z");
     static char large[TERCET_METADATA_BYTES_MAX + 1];
     memset(large, 'v', sizeof(large) - 1);
-    metadata[0] = (Tercet__V1__Metadata){.base = metadata[0].base, .key = metadata[1].key, .value = large};
+    metadata[0] =
+        (Tercet__V1__Metadata){.base = metadata[0].base, .key = metadata[1].key, .value = large};
     check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "4096");
     cr_assert_eq(bench.c->table.count, 0);
     bench_close(&bench);
@@ -231,9 +244,10 @@ Test(plan, new_work_may_be_refused)
     bench_close(&bench);
 }
 
-/* -- What has ended -------------------------------------------------------------------------------------------------- */
+/* -- What has ended ---------------------------------------------------------------------------- */
 
-static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_state, size_t actions, size_t digests)
+static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_state, size_t actions,
+                         size_t digests)
 {
     static char *names[] = {(char *)(uintptr_t) "stock/reserve", (char *)(uintptr_t) "pay/reserve"};
     static uint64_t numbers[] = {1, 2};
@@ -323,7 +337,8 @@ Test(plan, a_store_that_cannot_be_read_stops_the_coordinator)
     bench_close(&bench);
 }
 
-static int scan(struct store *store, uint32_t shard, uint64_t first, uint64_t last, store_scan_fn each, void *ctx)
+static int scan(struct store *store, uint32_t shard, uint64_t first, uint64_t last,
+                store_scan_fn each, void *ctx)
 {
     (void)store;
     (void)shard;
@@ -350,7 +365,7 @@ Test(plan, an_entry_that_cannot_be_read_stops_the_coordinator)
     bench_close(&bench);
 }
 
-/* -- Branches -------------------------------------------------------------------------------------------------------- */
+/* -- Branches ---------------------------------------------------------------------------------- */
 
 static int check_one(struct bench *bench, const Tercet__V1__Branch *branch)
 {
@@ -389,7 +404,8 @@ Test(plan, runs_are_checked_as_a_whole)
     bench_open(&bench);
     init_branches(branches, TERCET_BRANCHES_MAX + 1);
     check(&bench, run_with(&bench, "g", branches, 0), TERCET_INVALID, "no branches");
-    check(&bench, run_with(&bench, "g", branches, TERCET_BRANCHES_MAX + 1), TERCET_INVALID, "at most 1024");
+    check(&bench, run_with(&bench, "g", branches, TERCET_BRANCHES_MAX + 1), TERCET_INVALID,
+          "at most 1024");
     branches[1].number = TERCET_BRANCHES_MAX + 1;
     check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "1 to 1024");
     branches[1].number = 1;
@@ -437,7 +453,7 @@ Test(plan, too_many_services_are_told)
     bench_close(&bench);
 }
 
-/* -- Reasons and results ---------------------------------------------------------------------------------------------- */
+/* -- Reasons and results ----------------------------------------------------------------------- */
 
 Test(plan, the_first_reason_is_kept_while_it_is_undecided)
 {

@@ -13,7 +13,7 @@
 #define WALL_OFFSET_MS 1700000000000
 #define BRANCHES 3
 
-/* -- The frame ---------------------------------------------------------------------------------------------------- */
+/* -- The frame --------------------------------------------------------------------------------- */
 
 static struct crpc_bytes clock_record(struct arena *arena)
 {
@@ -26,7 +26,8 @@ Test(record, comes_back_as_it_was)
 {
     struct arena arena = {0};
     struct crpc_bytes record = clock_record(&arena);
-    Tercet__Store__V1__Clock *clock = (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, record.data, record.size);
+    Tercet__Store__V1__Clock *clock =
+        (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, record.data, record.size);
     cr_assert_not_null(clock);
     cr_assert_eq(clock->time_ms, 123456789);
     crpc_message_free(&clock->base);
@@ -51,15 +52,16 @@ Test(record, any_bit_that_turned_is_found)
 
 Test(record, each_type_has_its_message)
 {
-    static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED, RECORD_PARTICIPANT,
-                                             RECORD_CLOCK};
+    static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED,
+                                             RECORD_PARTICIPANT, RECORD_CLOCK};
     static const ProtobufCMessageDescriptor *const descriptors[] = {
         &tercet__store__v1__state__descriptor, &tercet__store__v1__branch__descriptor,
         &tercet__store__v1__resolved__descriptor, &tercet__store__v1__participant__descriptor,
         &tercet__store__v1__clock__descriptor};
     for (size_t i = 0; i < 5; i++) {
         struct arena arena = {0};
-        Tercet__Store__V1__Clock empty = TERCET__STORE__V1__CLOCK__INIT; /* no bytes: a message of any type */
+        /* no bytes: a message of any type */
+        Tercet__Store__V1__Clock empty = TERCET__STORE__V1__CLOCK__INIT;
         struct crpc_bytes record = record_encode(&arena, types[i], &empty.base);
         ProtobufCMessage *message = record_decode(types[i], record.data, record.size);
         cr_assert_not_null(message);
@@ -80,31 +82,33 @@ Test(record, a_body_that_does_not_decode_is_damage)
     arena_free(&arena);
 }
 
-/* -- An entry ------------------------------------------------------------------------------------------------------ */
+/* -- An entry ---------------------------------------------------------------------------------- */
 
 static char *copy_of(const char *text)
 {
     return text != NULL ? must_strdup(text) : NULL;
 }
 
-static void add_branch(struct entry *entry, struct service *service, struct txn_branch branch, const char *reply,
-                       const char *reason)
+static void add_branch(struct entry *entry, struct service *service, struct txn_branch branch,
+                       const char *reply, const char *reason)
 {
     entry_reserve_branch(entry);
     size_t i = entry->txn.branch_count++;
     entry->txn.branches[i] = branch;
-    entry->infos[i] = (struct branch_info){.service = service,
-                                           .action = copy_of("reserve"),
-                                           .reply = copy_of(reply),
-                                           .reply_size = reply != NULL ? (uint32_t)strlen(reply) : 0,
-                                           .reason = copy_of(reason),
-                                           .payload = copy_of("payload"),
-                                           .payload_size = 7,
-                                           .has_payload = true,
-                                           .try_timeout_ms = 900};
+    entry->infos[i] =
+        (struct branch_info){.service = service,
+                             .action = copy_of("reserve"),
+                             .reply = copy_of(reply),
+                             .reply_size = reply != NULL ? (uint32_t)strlen(reply) : 0,
+                             .reason = copy_of(reason),
+                             .payload = copy_of("payload"),
+                             .payload_size = 7,
+                             .has_payload = true,
+                             .try_timeout_ms = 900};
 }
 
-/* An entry with every field set: three branches, one of them done, one broken and parked, one settled by hand. */
+/* An entry with every field set: three branches, one of them done, one broken and parked, one
+ * settled by hand. */
 static struct entry *make_entry(struct table *table, struct service *service)
 {
     static const struct tercet_metadata metadata[] = {{"traceparent", "00-1"}, {"k", ""}};
@@ -112,7 +116,8 @@ static struct entry *make_entry(struct table *table, struct service *service)
     entry->txn.state = TXN_CANCELLING;
     entry->txn.cause = TXN_CAUSE_REFUSED;
     txn_options_default(&entry->txn.options);
-    entry->txn.options.is_ordered = entry->txn.options.decides_itself = entry->txn.options.keeps_on_refusal = true;
+    entry->txn.options.is_ordered = entry->txn.options.decides_itself =
+        entry->txn.options.keeps_on_refusal = true;
     entry->txn.deadline_ms = 60000;
     entry->created_ms = WALL_OFFSET_MS;
     entry->deadline_wall_ms = WALL_OFFSET_MS + 60000;
@@ -121,14 +126,31 @@ static struct entry *make_entry(struct table *table, struct service *service)
     entry->plan_digest = 0x123456789abcdef;
     entry->reason = must_strdup("sold out");
     entry_set_metadata(entry, metadata, 2);
-    add_branch(entry, service, (struct txn_branch){.number = 1, .digest = 11, .try_state = TXN_TRY_DONE,
-                                                   .end_state = TXN_END_WAITING, .try_until_ms = 5000}, "seat 17", NULL);
-    add_branch(entry, service, (struct txn_branch){.number = 2, .digest = 12, .try_state = TXN_TRY_REFUSED, .attempts = 3,
-                                                   .end_state = TXN_END_WAITING, .try_until_ms = TXN_NEVER,
-                                                   .is_parked = true, .is_broken = true}, NULL, "no seats");
-    add_branch(entry, service, (struct txn_branch){.number = 9, .digest = 13, .try_state = TXN_TRY_OWN,
-                                                   .end_state = TXN_END_DONE, .try_until_ms = TXN_NEVER,
-                                                   .is_settled = true}, NULL, NULL);
+    add_branch(entry, service,
+               (struct txn_branch){.number = 1,
+                                   .digest = 11,
+                                   .try_state = TXN_TRY_DONE,
+                                   .end_state = TXN_END_WAITING,
+                                   .try_until_ms = 5000},
+               "seat 17", NULL);
+    add_branch(entry, service,
+               (struct txn_branch){.number = 2,
+                                   .digest = 12,
+                                   .try_state = TXN_TRY_REFUSED,
+                                   .attempts = 3,
+                                   .end_state = TXN_END_WAITING,
+                                   .try_until_ms = TXN_NEVER,
+                                   .is_parked = true,
+                                   .is_broken = true},
+               NULL, "no seats");
+    add_branch(entry, service,
+               (struct txn_branch){.number = 9,
+                                   .digest = 13,
+                                   .try_state = TXN_TRY_OWN,
+                                   .end_state = TXN_END_DONE,
+                                   .try_until_ms = TXN_NEVER,
+                                   .is_settled = true},
+               NULL, NULL);
     cr_assert(txn_is_sound(&entry->txn));
     return entry;
 }
@@ -160,11 +182,14 @@ static void check_branches(const struct entry *is, const struct entry *was)
     for (size_t i = 0; i < BRANCHES; i++) {
         const struct txn_branch *a = &is->txn.branches[i], *b = &was->txn.branches[i];
         const struct branch_info *c = &is->infos[i], *d = &was->infos[i];
-        cr_assert(a->number == b->number && a->try_state == b->try_state && a->end_state == b->end_state);
+        cr_assert(a->number == b->number && a->try_state == b->try_state &&
+                  a->end_state == b->end_state);
         cr_assert(a->attempts == b->attempts && a->try_until_ms == b->try_until_ms);
-        cr_assert(a->is_parked == b->is_parked && a->is_broken == b->is_broken && a->is_settled == b->is_settled);
+        cr_assert(a->is_parked == b->is_parked && a->is_broken == b->is_broken &&
+                  a->is_settled == b->is_settled);
         cr_assert_eq(c->reply_size, d->reply_size);
-        cr_assert(c->reply_size == 0 ? c->reply == NULL : memcmp(c->reply, d->reply, c->reply_size) == 0);
+        cr_assert(c->reply_size == 0 ? c->reply == NULL
+                                     : memcmp(c->reply, d->reply, c->reply_size) == 0);
         cr_assert(d->reason == NULL ? c->reason == NULL : strcmp(c->reason, d->reason) == 0);
     }
 }
@@ -181,14 +206,16 @@ Test(record, a_state_loads_as_it_was)
 {
     struct bench bench;
     bench_open(&bench);
-    Tercet__Store__V1__State *state = decode_state(record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS));
+    Tercet__Store__V1__State *state =
+        decode_state(record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS));
     struct entry *copy = table_add(&bench.table, "g2", 2);
     cr_assert(record_load_state(copy, state, WALL_OFFSET_MS));
     crpc_message_free(&state->base);
     cr_assert_eq(copy->txn.state, TXN_CANCELLING);
     cr_assert_eq(copy->txn.cause, TXN_CAUSE_REFUSED);
     cr_assert_eq(copy->txn.deadline_ms, 60000);
-    cr_assert_eq(memcmp(&copy->txn.options, &bench.entry->txn.options, sizeof(copy->txn.options)), 0);
+    cr_assert_eq(memcmp(&copy->txn.options, &bench.entry->txn.options, sizeof(copy->txn.options)),
+                 0);
     cr_assert_eq(copy->created_ms, bench.entry->created_ms);
     cr_assert_eq(copy->deadline_wall_ms, bench.entry->deadline_wall_ms);
     cr_assert_eq(copy->decided_ms, bench.entry->decided_ms);
@@ -210,7 +237,8 @@ Test(record, a_bare_state_loads_as_it_was)
     struct entry *bare = table_add(&bench.table, "b", 2);
     bare->txn.state = TXN_TRYING;
     txn_options_default(&bare->txn.options);
-    Tercet__Store__V1__State *state = decode_state(record_of_state(&bench.arena, bare, WALL_OFFSET_MS));
+    Tercet__Store__V1__State *state =
+        decode_state(record_of_state(&bench.arena, bare, WALL_OFFSET_MS));
     struct entry *copy = table_add(&bench.table, "b2", 3);
     cr_assert(record_load_state(copy, state, WALL_OFFSET_MS));
     crpc_message_free(&state->base);
@@ -219,11 +247,12 @@ Test(record, a_bare_state_loads_as_it_was)
     cr_assert_eq(copy->metadata_count, 0);
     cr_assert_null(copy->metadata);
     cr_assert_null(copy->reason);
-    cr_assert_not(copy->txn.options.is_ordered || copy->txn.options.decides_itself || copy->txn.options.keeps_on_refusal);
+    cr_assert_not(copy->txn.options.is_ordered || copy->txn.options.decides_itself ||
+                  copy->txn.options.keeps_on_refusal);
     bench_close(&bench);
 }
 
-/* -- A look without decoding ---------------------------------------------------------------------------------------- */
+/* -- A look without decoding ------------------------------------------------------------------- */
 
 static bool peek(const char *body, size_t size, char gid[TERCET_GID_MAX + 1], uint8_t *state)
 {
@@ -278,7 +307,8 @@ Test(record, a_branch_keeps_what_is_needed_to_call_it)
     struct bench bench;
     bench_open(&bench);
     for (size_t i = 0; i < BRANCHES; i++) {
-        struct crpc_bytes record = record_of_branch(&bench.arena, bench.entry, &bench.entry->txn.branches[i]);
+        struct crpc_bytes record =
+            record_of_branch(&bench.arena, bench.entry, &bench.entry->txn.branches[i]);
         Tercet__Store__V1__Branch *branch =
             (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, record.data, record.size);
         cr_assert_not_null(branch);
@@ -314,7 +344,7 @@ Test(record, what_is_resolved_keeps_its_state_and_what_identifies_it)
     bench_close(&bench);
 }
 
-/* -- Numbers that mean nothing -------------------------------------------------------------------------------------- */
+/* -- Numbers that mean nothing ----------------------------------------------------------------- */
 
 static void set_state(Tercet__Store__V1__State *state)
 {
@@ -358,8 +388,9 @@ static void set_decided(Tercet__Store__V1__State *state)
 
 Test(record, a_state_out_of_range_is_refused)
 {
-    static void (*const changes[])(Tercet__Store__V1__State *) = {set_state,     set_cause,   set_try_state, set_end_state,
-                                                                  set_try_until, set_created, set_deadline,  set_decided};
+    static void (*const changes[])(Tercet__Store__V1__State *) = {
+        set_state,     set_cause,   set_try_state, set_end_state,
+        set_try_until, set_created, set_deadline,  set_decided};
     struct bench bench;
     bench_open(&bench);
     struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);

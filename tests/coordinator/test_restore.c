@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is in the store is served whatever came first: cold transactions are loaded although as many services are known as there
- * may be.
+ * What is in the store is served whatever came first: cold transactions are loaded although as many
+ * services are known as there may be.
  */
 #include "fixture.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of unresolved transactions: what is in it is found, what has gone is not, however it grows.
+ * The table of unresolved transactions: what is in it is found, what has gone is not, however it
+ * grows.
  */
 #include "table.h"
 
@@ -36,7 +37,8 @@ Test(table, everything_is_found_while_it_grows_and_shrinks)
         table_remove(&table, table_find(&table, gid_of(number)));
     fill(&table, ENTRIES + 1, 2 * ENTRIES);
     for (uint64_t number = 1; number <= 2 * ENTRIES; number++)
-        cr_assert_eq(table_find(&table, gid_of(number)) != NULL, number > ENTRIES || number % 2 == 0, "%s", gid_of(number));
+        cr_assert_eq(table_find(&table, gid_of(number)) != NULL,
+                     number > ENTRIES || number % 2 == 0, "%s", gid_of(number));
     cr_assert_eq(table.count, ENTRIES + ENTRIES / 2);
     table_free(&table);
 }
@@ -81,7 +83,8 @@ Test(table, payloads_are_counted)
     cr_assert_eq(table.payload_bytes, 7);
     entry_drop_payload(&table, &info);
     entry_drop_payload(&table, &info);
-    cr_assert(!info.has_payload && info.payload_size == 7, "its size is told although it is in the store only");
+    cr_assert(!info.has_payload && info.payload_size == 7,
+              "its size is told although it is in the store only");
     cr_assert_eq(table.payload_bytes, 0);
     table_free(&table);
 }

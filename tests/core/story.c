@@ -27,11 +27,9 @@ struct story {
 
 static bool has_word(const struct story *story, const char *word)
 {
-    for (size_t i = 1; i < story->word_count; i++) {
-        if (strcmp(story->words[i], word) == 0) {
+    for (size_t i = 1; i < story->word_count; i++)
+        if (strcmp(story->words[i], word) == 0)
             return true;
-        }
-    }
     return false;
 }
 
@@ -39,11 +37,9 @@ static bool has_word(const struct story *story, const char *word)
 static int64_t value_of(const struct story *story, const char *key, int64_t otherwise)
 {
     size_t length = strlen(key);
-    for (size_t i = 1; i < story->word_count; i++) {
-        if (strncmp(story->words[i], key, length) == 0 && story->words[i][length] == '=') {
+    for (size_t i = 1; i < story->word_count; i++)
+        if (strncmp(story->words[i], key, length) == 0 && story->words[i][length] == '=')
             return strtoll(story->words[i] + length + 1, NULL, 10);
-        }
-    }
     return otherwise;
 }
 
@@ -58,15 +54,13 @@ static void step(struct story *story, const struct txn_event *event)
     struct txn_action items[2 * (STORY_BRANCHES + 1) + 8];
     struct txn_actions actions = {.items = items, .capacity = sizeof(items) / sizeof(items[0])};
     int result = txn_step(&story->txn, event, &actions);
-    if (actions.count > 0 && items[0].kind == TXN_PERSIST) {
+    if (actions.count > 0 && items[0].kind == TXN_PERSIST)
         keep_durable(story);
-    }
     transcript_add_actions(&story->told, &actions);
-    if (result != 0) {
+    if (result != 0)
         transcript_add(&story->told, "%s", transcript_result(result));
-    } else if (actions.count == 0) {
+    else if (actions.count == 0)
         transcript_add(&story->told, "-");
-    }
 }
 
 static void begin(struct story *story)
@@ -97,23 +91,24 @@ static void load(struct story *story, bool is_crash)
 
 static void show(struct story *story)
 {
-    transcript_add(&story->told, "%s %s", transcript_state(story->txn.state), transcript_cause(story->txn.cause));
+    transcript_add(&story->told, "%s %s", transcript_state(story->txn.state),
+                   transcript_cause(story->txn.cause));
     for (size_t i = 0; i < story->txn.branch_count; i++) {
         const struct txn_branch *branch = &story->branches[i];
-        transcript_add(&story->told, "; %u %s %s%s%s%s", branch->number, transcript_try(branch->try_state),
-                       transcript_end(branch->end_state), branch->is_parked ? " parked" : "",
-                       branch->is_broken ? " broken" : "", branch->is_settled ? " settled" : "");
+        transcript_add(&story->told, "; %u %s %s%s%s%s", branch->number,
+                       transcript_try(branch->try_state), transcript_end(branch->end_state),
+                       branch->is_parked ? " parked" : "", branch->is_broken ? " broken" : "",
+                       branch->is_settled ? " settled" : "");
     }
 }
 
 static void due(struct story *story)
 {
     int64_t wake_ms = txn_wake_ms(&story->txn);
-    if (wake_ms == TXN_NEVER) {
+    if (wake_ms == TXN_NEVER)
         transcript_add(&story->told, "never");
-    } else {
+    else
         transcript_add(&story->told, "%" PRId64, wake_ms);
-    }
 }
 
 /* The commands that are one event. */
@@ -168,17 +163,16 @@ static void step_command(struct story *story)
 static void carry_out(struct story *story)
 {
     const char *word = story->words[0];
-    if (strcmp(word, "begin") == 0) {
+    if (strcmp(word, "begin") == 0)
         begin(story);
-    } else if (strcmp(word, "restart") == 0 || strcmp(word, "crash") == 0) {
+    else if (strcmp(word, "restart") == 0 || strcmp(word, "crash") == 0)
         load(story, strcmp(word, "crash") == 0);
-    } else if (strcmp(word, "show") == 0) {
+    else if (strcmp(word, "show") == 0)
         show(story);
-    } else if (strcmp(word, "due") == 0) {
+    else if (strcmp(word, "due") == 0)
         due(story);
-    } else {
+    else
         step_command(story);
-    }
 }
 
 /* "<ms> <command>", split in place. */
@@ -213,5 +207,6 @@ void story_expect(const char *expected)
         transcript_add(&story.told, "\n");
         line = end + 1;
     }
-    cr_assert_str_eq(story.told.text, expected, "\nthe core told:\n%s\ninstead of:\n%s", story.told.text, expected);
+    cr_assert_str_eq(story.told.text, expected, "\nthe core told:\n%s\ninstead of:\n%s",
+                     story.told.text, expected);
 }

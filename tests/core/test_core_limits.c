@@ -39,8 +39,11 @@ static int step(struct txn_event event)
 
 static void enlist(uint32_t number, bool is_routed, int64_t try_timeout_ms)
 {
-    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST, .number = number, .is_routed = is_routed,
-                                         .try_timeout_ms = try_timeout_ms}), 0);
+    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST,
+                                         .number = number,
+                                         .is_routed = is_routed,
+                                         .try_timeout_ms = try_timeout_ms}),
+                 0);
 }
 
 /* As many branches as there can be, the array of actions as large as the header says. */
@@ -52,41 +55,51 @@ Test(core_limits, as_many_branches_as_there_can_be)
         cr_assert_eq(all.actions.count, 2);
     }
     cr_assert_eq(all.txn.branch_count, TXN_BRANCHES_MAX);
-    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1}), TXN_LIMIT);
+    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1}),
+                 TXN_LIMIT);
     cr_assert_eq(step((struct txn_event){.kind = TXN_WAKE, .now_ms = 10}), 0);
-    cr_assert_eq(all.actions.count, 2 * TXN_BRANCHES_MAX + 2, "all unknown and all cancelled in one step");
+    cr_assert_eq(all.actions.count, 2 * TXN_BRANCHES_MAX + 2,
+                 "all unknown and all cancelled in one step");
     cr_assert_eq(all.items[0].kind, TXN_PERSIST);
     for (uint32_t number = 1; number <= TXN_BRANCHES_MAX; number++) {
-        cr_assert_eq(step((struct txn_event){.kind = TXN_END_HAS_FAILED, .number = number, .now_ms = 20}), 0);
+        cr_assert_eq(
+            step((struct txn_event){.kind = TXN_END_HAS_FAILED, .number = number, .now_ms = 20}),
+            0);
     }
     cr_assert_eq(step((struct txn_event){.kind = TXN_WAKE, .now_ms = 700000}), 0);
-    cr_assert_eq(all.actions.count, 2 * TXN_BRANCHES_MAX + 1, "all called again and all parked in one step");
+    cr_assert_eq(all.actions.count, 2 * TXN_BRANCHES_MAX + 1,
+                 "all called again and all parked in one step");
     for (uint32_t number = 1; number <= TXN_BRANCHES_MAX; number++) {
-        cr_assert_eq(step((struct txn_event){.kind = TXN_END_IS_DONE, .number = number, .now_ms = 700000}), 0);
+        cr_assert_eq(
+            step((struct txn_event){.kind = TXN_END_IS_DONE, .number = number, .now_ms = 700000}),
+            0);
     }
     cr_assert(txn_is_resolved(&all.txn));
 }
 
-/* Actions of several steps in one array: what is there stays, what is past its room is not touched. */
+/* Actions of several steps in one array: what is there stays, what is past its room is not
+ * touched. */
 Test(core_limits, actions_are_appended_within_their_room)
 {
     const size_t before = 20, room = 20 + 2 * 2 + 8;
-    struct txn_event event = {.kind = TXN_ENLIST, .number = 1, .is_routed = true, .try_timeout_ms = 10};
+    struct txn_event event = {
+        .kind = TXN_ENLIST, .number = 1, .is_routed = true, .try_timeout_ms = 10};
     begin_default();
-    for (uint32_t i = 0; i < 80; i++) {
+    for (uint32_t i = 0; i < 80; i++)
         all.items[i] = (struct txn_action){.kind = TXN_TRIED, .number = i, .attempt = 1000 + i};
-    }
     enlist(2, false, 0);
     all.items[0] = (struct txn_action){.kind = TXN_TRIED, .number = 0, .attempt = 1000};
     all.actions.count = before;
     all.actions.capacity = room;
     cr_assert_eq(txn_step(&all.txn, &event, &all.actions), 0);
     cr_assert_eq(all.actions.count, before + 2);
-    cr_assert(all.items[before].kind == TXN_PERSIST && all.items[before].number == 0 && all.items[before].attempt == 0);
+    cr_assert(all.items[before].kind == TXN_PERSIST && all.items[before].number == 0 &&
+              all.items[before].attempt == 0);
     cr_assert(all.items[before + 1].kind == TXN_CALL_TRY && all.items[before + 1].number == 1);
     for (uint32_t i = 0; i < 80; i++) {
         bool is_ours = i < before || i >= room;
-        cr_assert(!is_ours || (all.items[i].number == i && all.items[i].attempt == 1000 + i), "action %u", i);
+        cr_assert(!is_ours || (all.items[i].number == i && all.items[i].attempt == 1000 + i),
+                  "action %u", i);
     }
 }
 
@@ -94,16 +107,14 @@ Test(core_limits, branches_are_found_by_number)
 {
     begin_default();
     cr_assert_null(txn_find(&all.txn, 1));
-    for (uint32_t number = 2; number <= 20; number += 2) {
+    for (uint32_t number = 2; number <= 20; number += 2)
         enlist(number, false, 0);
-    }
     for (uint32_t number = 0; number <= 21; number++) {
         const struct txn_branch *branch = txn_find(&all.txn, number);
-        if (number % 2 == 0 && number != 0) {
+        if (number % 2 == 0 && number != 0)
             cr_assert(branch != NULL && branch->number == number);
-        } else {
+        else
             cr_assert_null(branch);
-        }
     }
 }
 
@@ -128,7 +139,8 @@ static int64_t delay_after(uint32_t attempts)
     return all.branches[0].next_ms;
 }
 
-/* P14: capped, full jitter. 1,000 seeds come near both bounds of each attempt and never past them. */
+/* P14: capped, full jitter. 1,000 seeds come near both bounds of each attempt and never past
+ * them. */
 Test(core_limits, retries_double_up_to_the_cap)
 {
     begin_default();
@@ -144,25 +156,30 @@ Test(core_limits, retries_double_up_to_the_cap)
             least = delay < least ? delay : least;
             most = delay > most ? delay : most;
         }
-        cr_assert(least >= 1 && least <= bound / 50 + 1, "attempt %u: least %lld", attempts, (long long)least);
-        cr_assert(most <= bound && most >= bound - bound / 50 - 1, "attempt %u: most %lld", attempts, (long long)most);
+        cr_assert(least >= 1 && least <= bound / 50 + 1, "attempt %u: least %lld", attempts,
+                  (long long)least);
+        cr_assert(most <= bound && most >= bound - bound / 50 - 1, "attempt %u: most %lld",
+                  attempts, (long long)most);
     }
 }
 
 Test(core_limits, equal_seeds_are_equal_runs_and_branches_differ)
 {
     begin_default();
-    for (uint32_t number = 1; number <= 64; number++) {
+    for (uint32_t number = 1; number <= 64; number++)
         enlist(number, false, 0);
-    }
     cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM}), 0);
     size_t same = 0;
     for (uint32_t number = 1; number <= 64; number++) {
-        cr_assert_eq(step((struct txn_event){.kind = TXN_END_HAS_FAILED, .number = number, .is_confirm = true}), 0);
+        cr_assert_eq(step((struct txn_event){
+                         .kind = TXN_END_HAS_FAILED, .number = number, .is_confirm = true}),
+                     0);
         int64_t first = all.branches[number - 1].next_ms;
         all.branches[number - 1].end_state = TXN_END_CALLING;
         all.branches[number - 1].attempts = 0;
-        cr_assert_eq(step((struct txn_event){.kind = TXN_END_HAS_FAILED, .number = number, .is_confirm = true}), 0);
+        cr_assert_eq(step((struct txn_event){
+                         .kind = TXN_END_HAS_FAILED, .number = number, .is_confirm = true}),
+                     0);
         cr_assert_eq(all.branches[number - 1].next_ms, first);
         same += number > 1 && first == all.branches[number - 2].next_ms;
     }
@@ -211,16 +228,22 @@ Test(core_limits, times_saturate)
     begin(&options);
     all.txn.deadline_ms = TXN_NEVER;
     enlist(1, true, INT64_MAX);
-    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST, .number = 2, .is_routed = true, .now_ms = 5,
-                                         .try_timeout_ms = INT64_MAX}), 0);
+    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST,
+                                         .number = 2,
+                                         .is_routed = true,
+                                         .now_ms = 5,
+                                         .try_timeout_ms = INT64_MAX}),
+                 0);
     cr_assert_eq(all.branches[1].try_until_ms, TXN_NEVER);
     cr_assert_eq(txn_wake_ms(&all.txn), TXN_NEVER);
     cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .is_forced = true, .now_ms = 6}), 0);
     cr_assert_eq(txn_wake_ms(&all.txn), TXN_NEVER);
     cr_assert_eq(step((struct txn_event){.kind = TXN_WAKE, .now_ms = INT64_MAX - 1}), 0);
     cr_assert_eq(all.actions.count, 0);
-    cr_assert_eq(step((struct txn_event){.kind = TXN_END_HAS_FAILED, .number = 1, .is_confirm = true,
-                                         .now_ms = INT64_MAX - 1}), 0);
+    cr_assert_eq(
+        step((struct txn_event){
+            .kind = TXN_END_HAS_FAILED, .number = 1, .is_confirm = true, .now_ms = INT64_MAX - 1}),
+        0);
     cr_assert(all.branches[0].next_ms >= INT64_MAX - 1);
 }
 
@@ -229,7 +252,9 @@ Test(core_limits, a_clock_that_steps_back_does_no_harm)
     begin_default();
     enlist(1, false, 0);
     cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .now_ms = 500}), 0);
-    cr_assert_eq(step((struct txn_event){.kind = TXN_END_HAS_FAILED, .number = 1, .is_confirm = true, .now_ms = 1}), 0);
+    cr_assert_eq(step((struct txn_event){
+                     .kind = TXN_END_HAS_FAILED, .number = 1, .is_confirm = true, .now_ms = 1}),
+                 0);
     cr_assert_eq(step((struct txn_event){.kind = TXN_WAKE, .now_ms = -100}), 0);
     cr_assert_eq(all.txn.state, TXN_CONFIRMING);
     cr_assert_eq(all.actions.count, 0);
@@ -239,9 +264,8 @@ Test(core_limits, a_clock_that_steps_back_does_no_harm)
 Test(core_limits, a_restored_transaction_begins_its_phase_anew)
 {
     begin_default();
-    for (uint32_t number = 1; number <= 3; number++) {
+    for (uint32_t number = 1; number <= 3; number++)
         enlist(number, number != 3, 1000);
-    }
     cr_assert(txn_restore(&all.txn, 77));
     cr_assert_eq(all.branches[0].try_state, TXN_TRY_WAITING);
     cr_assert_eq(all.branches[2].try_state, TXN_TRY_OWN);
@@ -249,7 +273,9 @@ Test(core_limits, a_restored_transaction_begins_its_phase_anew)
     cr_assert_eq(all.branches[0].since_ms, 77);
     cr_assert_eq(all.branches[0].try_until_ms, 1000, "the caller's");
     cr_assert_eq(txn_wake_ms(&all.txn), 77);
-    cr_assert_eq(step((struct txn_event){.kind = TXN_CANCEL, .now_ms = 80, .cause = TXN_CAUSE_INITIATOR}), 0);
+    cr_assert_eq(
+        step((struct txn_event){.kind = TXN_CANCEL, .now_ms = 80, .cause = TXN_CAUSE_INITIATOR}),
+        0);
     cr_assert_eq(step((struct txn_event){.kind = TXN_END_IS_DONE, .number = 2, .now_ms = 81}), 0);
     cr_assert(txn_restore(&all.txn, 90));
     cr_assert_eq(all.branches[0].end_state, TXN_END_WAITING);
@@ -274,7 +300,9 @@ Test(core_limits, a_restored_order_waits_for_its_first)
     cr_assert(txn_restore(&all.txn, 77));
     cr_assert_eq(all.branches[0].next_ms, 77);
     cr_assert_eq(all.branches[1].next_ms, TXN_NEVER);
-    cr_assert_eq(step((struct txn_event){.kind = TXN_CANCEL, .now_ms = 80, .cause = TXN_CAUSE_INITIATOR}), 0);
+    cr_assert_eq(
+        step((struct txn_event){.kind = TXN_CANCEL, .now_ms = 80, .cause = TXN_CAUSE_INITIATOR}),
+        0);
     cr_assert(txn_restore(&all.txn, 90));
     cr_assert_eq(all.branches[1].next_ms, 90, "the order is that of tries alone");
 }
@@ -287,14 +315,14 @@ static void begin_as(enum damage_base base)
     begin_default();
     enlist(1, true, 1000);
     enlist(2, false, 1000);
-    if (base == AS_CONFIRMING || base == AS_CONFIRMED) {
+    if (base == AS_CONFIRMING || base == AS_CONFIRMED)
         cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .is_forced = true}), 0);
-    }
-    if (base == AS_CANCELLING) {
+    if (base == AS_CANCELLING)
         cr_assert_eq(step((struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}), 0);
-    }
     for (uint32_t number = 1; base == AS_CONFIRMED && number <= 2; number++) {
-        cr_assert_eq(step((struct txn_event){.kind = TXN_END_IS_DONE, .number = number, .is_confirm = true}), 0);
+        cr_assert_eq(
+            step((struct txn_event){.kind = TXN_END_IS_DONE, .number = number, .is_confirm = true}),
+            0);
     }
 }
 
@@ -304,16 +332,17 @@ static void expect_damaged(const char *what)
     struct txn_branch branches[2];
     memcpy(branches, all.branches, sizeof(branches));
     cr_expect(!txn_restore(&all.txn, 5), "taken for sound: %s", what);
-    cr_expect(memcmp(&copy, &all.txn, sizeof(copy)) == 0 && memcmp(branches, all.branches, sizeof(branches)) == 0,
+    cr_expect(memcmp(&copy, &all.txn, sizeof(copy)) == 0 &&
+                  memcmp(branches, all.branches, sizeof(branches)) == 0,
               "a damaged record is left alone: %s", what);
 }
 
-#define DAMAGE(base, assignment)                                                                                       \
-    do {                                                                                                               \
-        begin_as(base);                                                                                                \
-        cr_expect(txn_is_sound(&all.txn));                                                                             \
-        assignment;                                                                                                    \
-        expect_damaged(#base ": " #assignment);                                                                        \
+#define DAMAGE(base, assignment)                                                                   \
+    do {                                                                                           \
+        begin_as(base);                                                                            \
+        cr_expect(txn_is_sound(&all.txn));                                                         \
+        assignment;                                                                                \
+        expect_damaged(#base ": " #assignment);                                                    \
     } while (0)
 
 Test(core_limits, a_damaged_transaction_is_not_restored)
@@ -367,9 +396,11 @@ Test(core_limits, a_damaged_branch_is_not_restored)
 /* Every cause that may be there, is. */
 Test(core_limits, every_right_cause_is_sound)
 {
-    static const enum txn_cause confirming[] = {TXN_CAUSE_INITIATOR, TXN_CAUSE_ALL_TRIED, TXN_CAUSE_OPERATOR};
-    static const enum txn_cause cancelling[] = {TXN_CAUSE_INITIATOR, TXN_CAUSE_REFUSED, TXN_CAUSE_TRY_UNKNOWN,
-                                                TXN_CAUSE_DEADLINE, TXN_CAUSE_OPERATOR};
+    static const enum txn_cause confirming[] = {TXN_CAUSE_INITIATOR, TXN_CAUSE_ALL_TRIED,
+                                                TXN_CAUSE_OPERATOR};
+    static const enum txn_cause cancelling[] = {TXN_CAUSE_INITIATOR, TXN_CAUSE_REFUSED,
+                                                TXN_CAUSE_TRY_UNKNOWN, TXN_CAUSE_DEADLINE,
+                                                TXN_CAUSE_OPERATOR};
     begin_as(AS_CONFIRMING);
     for (size_t i = 0; i < sizeof(confirming) / sizeof(confirming[0]); i++) {
         all.txn.cause = (uint8_t)confirming[i];
@@ -393,9 +424,8 @@ Test(core_limits, asserts_room_for_actions, .signal = SIGABRT)
 Test(core_limits, asserts_room_for_the_actions_of_every_branch, .signal = SIGABRT)
 {
     begin_default();
-    for (uint32_t number = 1; number <= 3; number++) {
+    for (uint32_t number = 1; number <= 3; number++)
         enlist(number, true, 10);
-    }
     all.actions.capacity = 2 * 4 + 8 - 1;
     step((struct txn_event){.kind = TXN_WAKE});
 }

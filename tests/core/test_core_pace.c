@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How long the core waits, to the millisecond: the jitter is splitmix64's (Steele, Lea, Flood, 2014), written here once more
- * from its publication. A branch's stream begins at the transaction's number-th output, its waits are that stream's outputs.
+ * How long the core waits, to the millisecond: the jitter is splitmix64's (Steele, Lea, Flood,
+ * 2014), written here once more from its publication. A branch's stream begins at the transaction's
+ * number-th output, its waits are that stream's outputs.
  */
 #include "txn.h"
 
@@ -21,19 +22,18 @@ static uint64_t next_output(uint64_t *state)
 static uint64_t output(uint64_t seed, uint32_t nth)
 {
     uint64_t value = 0;
-    while (nth-- > 0) {
+    while (nth-- > 0)
         value = next_output(&seed);
-    }
     return value;
 }
 
 Test(core_pace, the_generator_here_is_the_published_one)
 {
-    const uint64_t first_of_1234567[] = {6457827717110365317u, 3203168211198807973u, 9817491932198370423u,
-                                         4593380528125082431u, 16408922859458223821u};
-    for (uint32_t n = 1; n <= 5; n++) {
+    const uint64_t first_of_1234567[] = {6457827717110365317u, 3203168211198807973u,
+                                         9817491932198370423u, 4593380528125082431u,
+                                         16408922859458223821u};
+    for (uint32_t n = 1; n <= 5; n++)
         cr_expect_eq(output(1234567, n), first_of_1234567[n - 1]);
-    }
 }
 
 struct fixture {
@@ -47,7 +47,8 @@ static void begin(uint64_t seed, const struct txn_options *options)
     txn_init(&all.txn, all.branches, 2, options, TXN_NEVER - 1, seed);
     all.txn.branch_count = 2;
     for (uint32_t i = 0; i < 2; i++) {
-        all.branches[i] = (struct txn_branch){.number = 1 + 4 * i, .try_state = TXN_TRY_CALLING, .try_until_ms = TXN_NEVER};
+        all.branches[i] = (struct txn_branch){
+            .number = 1 + 4 * i, .try_state = TXN_TRY_CALLING, .try_until_ms = TXN_NEVER};
     }
 }
 
@@ -59,7 +60,8 @@ static void fail(uint32_t number, enum txn_event_kind kind, int64_t now_ms)
     cr_assert_eq(txn_step(&all.txn, &event, &actions), 0);
 }
 
-/* Past 2^31 times the base, too: there a cap of 2^32 - 1 is still above what 31 doublings make of a base of 1. */
+/* Past 2^31 times the base, too: there a cap of 2^32 - 1 is still above what 31 doublings make of a
+ * base of 1. */
 Test(core_pace, a_retry_waits_for_what_the_generator_says)
 {
     struct txn_options options;
@@ -75,7 +77,8 @@ Test(core_pace, a_retry_waits_for_what_the_generator_says)
                 all.branches[i].attempts = attempts - 1;
                 all.branches[i].try_state = TXN_TRY_CALLING;
                 fail(all.branches[i].number, TXN_TRY_HAS_FAILED, 1000);
-                cr_assert_eq(all.branches[i].next_ms, 1001 + (int64_t)(output(stream, attempts) % range));
+                cr_assert_eq(all.branches[i].next_ms,
+                             1001 + (int64_t)(output(stream, attempts) % range));
             }
         }
     }
@@ -95,6 +98,7 @@ Test(core_pace, a_parked_branch_waits_for_what_the_generator_says)
         fail(1, TXN_END_HAS_FAILED, 1000);
         uint64_t spread = pace_ms / 2 + 1;
         int64_t least_ms = 1000 + pace_ms - (int64_t)(pace_ms / 2);
-        cr_assert_eq(all.branches[0].next_ms, least_ms + (int64_t)(output(output(4711, 1), 1) % spread));
+        cr_assert_eq(all.branches[0].next_ms,
+                     least_ms + (int64_t)(output(output(4711, 1), 1) % spread));
     }
 }

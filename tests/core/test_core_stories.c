@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Golden traces of whole transactions. story.h explains the language; S and L are the invariants of RELIABILITY.md,
- * P the pitfalls of other coordinators that a story keeps us from.
+ * Golden traces of whole transactions. story.h explains the language; S and L are the invariants of
+ * RELIABILITY.md, P the pitfalls of other coordinators that a story keeps us from.
  */
 #include "story.h"
 
@@ -502,7 +502,8 @@ Test(core_stories, late_answers)
                  "5 confirmed 0 : NO_BRANCH\n");
 }
 
-/* A request that is refused changes nothing: what time has brought about waits for the next wake. */
+/* A request that is refused changes nothing: what time has brought about waits for the next
+ * wake. */
 Test(core_stories, a_refused_request_does_not_move_time)
 {
     story_expect("0 begin deadline=50 : -\n"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every state x every event x everything a branch can be in. A letter of the table stands for an effect; an effect is the
- * text of everything that changed, of the result and of the actions. A pair that is missing fails.
+ * Every state x every event x everything a branch can be in. A letter of the table stands for an
+ * effect; an effect is the text of everything that changed, of the result and of the actions. A
+ * pair that is missing fails.
  */
 #include "transcript.h"
 
@@ -12,9 +13,9 @@
 TestSuite(core_table, .timeout = 20);
 
 #define NOW_MS 1000
-#define SUBJECT 3   /* the branch that events speak of */
-#define OTHER 2     /* the other branch there is */
-#define NEWCOMER 4  /* a number that is free */
+#define SUBJECT 3  /* the branch that events speak of */
+#define OTHER 2    /* the other branch there is */
+#define NEWCOMER 4 /* a number that is free */
 #define NOBODY 9
 
 /* What a transaction can be in, as seen from its branch SUBJECT. */
@@ -29,14 +30,20 @@ struct situation {
     bool is_blocked; /* ordered, and OTHER is under way */
 };
 
-#define TRYING(try) {TXN_TRYING, TXN_TRY_##try, TXN_END_NONE, TXN_TRY_OWN, TXN_END_NONE, false, false, false}
-#define ENDING(state, end, other, parked, settled)                                                                     \
-    {state, TXN_TRY_DONE, TXN_END_##end, TXN_TRY_OWN, TXN_END_##other, parked, settled, false}
-#define ALL_ENDING(state)                                                                                              \
-    ENDING(state, WAITING, CALLING, false, false), ENDING(state, CALLING, CALLING, false, false),                      \
-        ENDING(state, WAITING, CALLING, true, false), ENDING(state, CALLING, CALLING, true, false),                    \
-        ENDING(state, DONE, CALLING, false, false), ENDING(state, DONE, CALLING, false, true),                         \
-        ENDING(state, CALLING, DONE, false, false), ENDING(state, WAITING, DONE, true, false)
+#define TRYING(try)                                                                                \
+    {                                                                                              \
+        TXN_TRYING, TXN_TRY_##try, TXN_END_NONE, TXN_TRY_OWN, TXN_END_NONE, false, false, false    \
+    }
+#define ENDING(state, end, other, parked, settled)                                                 \
+    {                                                                                              \
+        state, TXN_TRY_DONE, TXN_END_##end, TXN_TRY_OWN, TXN_END_##other, parked, settled, false   \
+    }
+#define ALL_ENDING(state)                                                                          \
+    ENDING(state, WAITING, CALLING, false, false), ENDING(state, CALLING, CALLING, false, false),  \
+        ENDING(state, WAITING, CALLING, true, false),                                              \
+        ENDING(state, CALLING, CALLING, true, false), ENDING(state, DONE, CALLING, false, false),  \
+        ENDING(state, DONE, CALLING, false, true), ENDING(state, CALLING, DONE, false, false),     \
+        ENDING(state, WAITING, DONE, true, false)
 
 static const struct situation situations[] = {
     TRYING(OWN),
@@ -55,8 +62,9 @@ static const struct situation situations[] = {
 };
 #define SITUATION_COUNT (sizeof(situations) / sizeof(situations[0]))
 
-/* The same columns as in `situations`: O own, W waiting, B blocked by order, C calling, D done, R refused, U unknown;
- * then W waiting, C calling, w and c the same but parked, D done, S settled, l the last one calling, p the last one parked. */
+/* The same columns as in `situations`: O own, W waiting, B blocked by order, C calling, D done, R
+ * refused, U unknown; then W waiting, C calling, w and c the same but parked, D done, S settled, l
+ * the last one calling, p the last one parked. */
 struct row {
     struct txn_event event;
     bool keeps_on_refusal;
@@ -65,44 +73,50 @@ struct row {
 
 #define ABOUT(event_kind) .kind = (event_kind), .number = SUBJECT
 static const struct row rows[] = {
-    /*                                                                  OWBCDRU WCwcDSlp WCwcDSlp DS DS */
-    {{.kind = TXN_ENLIST, .number = NEWCOMER, .is_routed = true}, 0,   "nnNnnnn DDDDDDDD DDDDDDDD DD DD"},
-    {{.kind = TXN_ENLIST, .number = NEWCOMER}, 0,                      "mmmmmmm DDDDDDDD DDDDDDDD DD DD"},
-    {{ABOUT(TXN_ENLIST), .digest = SUBJECT, .is_routed = true}, 0,     "....... ........ ........ .. .."},
-    {{ABOUT(TXN_ENLIST), .digest = 77, .is_routed = true}, 0,          "EEEEEEE EEEEEEEE EEEEEEEE EE EE"},
-    {{.kind = TXN_ENLIST, .number = 0}, 0,                             "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
-    {{.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1}, 0,          "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
-    {{.kind = TXN_CONFIRM}, 0,                                         "cRRRcRR ........ DDDDDDDD .. DD"},
-    {{.kind = TXN_CONFIRM, .is_forced = true}, 0,                      "ccccccc ........ DDDDDDDD .. DD"},
-    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}, 0,            "xxxxxxx DDDDDDDD ........ DD .."},
-    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR}, 0,             "ooooooo DDDDDDDD ........ DD .."},
-    {{ABOUT(TXN_TRY_IS_DONE)}, 0,                                      ".ttt..t ........ ........ .. .."},
-    {{ABOUT(TXN_TRY_IS_REFUSED)}, 0,                                   ".rrr..r ........ ........ .. .."},
-    {{ABOUT(TXN_TRY_IS_REFUSED)}, 1,                                   ".kkk..k ........ ........ .. .."},
-    {{ABOUT(TXN_TRY_HAS_FAILED)}, 0,                                   "...f... ........ ........ .. .."},
-    {{ABOUT(TXN_END_IS_DONE), .is_confirm = true}, 0,                  "....... ddee..qs ........ .. .."},
-    {{ABOUT(TXN_END_IS_DONE), .is_confirm = false}, 0,                 "....... ........ ddee..uv .. .."},
-    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = true}, 0,               "....... .h.H..h. ........ .. .."},
-    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = false}, 0,              "....... ........ .h.H..h. .. .."},
-    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = true}, 0,                "....... bgil..gi ........ .. .."},
-    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = false}, 0,               "....... ........ bgil..gi .. .."},
-    {{.kind = TXN_RETRY, .number = 0}, 0,                              ".y..... z.z....z Z.Z....Z .. .."},
-    {{ABOUT(TXN_RETRY)}, 0,                                            ".y..... z.z....z Z.Z....Z .. .."},
-    {{ABOUT(TXN_SETTLE)}, 0,                                           "PPPPPPP PPjjP.PJ PPjjP.PK P. P."},
-    {{.kind = TXN_WAKE}, 0,                                            "....... ........ ........ .. .."},
-    {{.kind = TXN_TRY_IS_DONE, .number = NOBODY}, 0,                   "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_TRY_IS_REFUSED, .number = NOBODY}, 0,                "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_TRY_HAS_FAILED, .number = NOBODY}, 0,                "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_END_IS_DONE, .number = NOBODY}, 0,                   "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_END_HAS_FAILED, .number = NOBODY}, 0,                "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_END_IS_BROKEN, .number = NOBODY}, 0,                 "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_RETRY, .number = NOBODY}, 0,                         "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_SETTLE, .number = NOBODY}, 0,                        "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    /*                                                                  OWBCDRU WCwcDSlp WCwcDSlp DS
+       DS */
+    {{.kind = TXN_ENLIST, .number = NEWCOMER, .is_routed = true},
+     0,
+     "nnNnnnn DDDDDDDD DDDDDDDD DD DD"},
+    {{.kind = TXN_ENLIST, .number = NEWCOMER}, 0, "mmmmmmm DDDDDDDD DDDDDDDD DD DD"},
+    {{ABOUT(TXN_ENLIST), .digest = SUBJECT, .is_routed = true},
+     0,
+     "....... ........ ........ .. .."},
+    {{ABOUT(TXN_ENLIST), .digest = 77, .is_routed = true}, 0, "EEEEEEE EEEEEEEE EEEEEEEE EE EE"},
+    {{.kind = TXN_ENLIST, .number = 0}, 0, "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
+    {{.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1}, 0, "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
+    {{.kind = TXN_CONFIRM}, 0, "cRRRcRR ........ DDDDDDDD .. DD"},
+    {{.kind = TXN_CONFIRM, .is_forced = true}, 0, "ccccccc ........ DDDDDDDD .. DD"},
+    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}, 0, "xxxxxxx DDDDDDDD ........ DD .."},
+    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR}, 0, "ooooooo DDDDDDDD ........ DD .."},
+    {{ABOUT(TXN_TRY_IS_DONE)}, 0, ".ttt..t ........ ........ .. .."},
+    {{ABOUT(TXN_TRY_IS_REFUSED)}, 0, ".rrr..r ........ ........ .. .."},
+    {{ABOUT(TXN_TRY_IS_REFUSED)}, 1, ".kkk..k ........ ........ .. .."},
+    {{ABOUT(TXN_TRY_HAS_FAILED)}, 0, "...f... ........ ........ .. .."},
+    {{ABOUT(TXN_END_IS_DONE), .is_confirm = true}, 0, "....... ddee..qs ........ .. .."},
+    {{ABOUT(TXN_END_IS_DONE), .is_confirm = false}, 0, "....... ........ ddee..uv .. .."},
+    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = true}, 0, "....... .h.H..h. ........ .. .."},
+    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = false}, 0, "....... ........ .h.H..h. .. .."},
+    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = true}, 0, "....... bgil..gi ........ .. .."},
+    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = false}, 0, "....... ........ bgil..gi .. .."},
+    {{.kind = TXN_RETRY, .number = 0}, 0, ".y..... z.z....z Z.Z....Z .. .."},
+    {{ABOUT(TXN_RETRY)}, 0, ".y..... z.z....z Z.Z....Z .. .."},
+    {{ABOUT(TXN_SETTLE)}, 0, "PPPPPPP PPjjP.PJ PPjjP.PK P. P."},
+    {{.kind = TXN_WAKE}, 0, "....... ........ ........ .. .."},
+    {{.kind = TXN_TRY_IS_DONE, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_TRY_IS_REFUSED, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_TRY_HAS_FAILED, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_END_IS_DONE, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_END_HAS_FAILED, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_END_IS_BROKEN, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_RETRY, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+    {{.kind = TXN_SETTLE, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
 /* What happens to a branch when the transaction is decided. */
-#define DECIDED(number) " " #number ".end=CALLING " #number ".attempts=0 " #number ".next=1000 " #number ".since=1000"
+#define DECIDED(number)                                                                            \
+    " " #number ".end=CALLING " #number ".attempts=0 " #number ".next=1000 " #number ".since=1000"
 
 static const struct {
     char letter;
@@ -118,13 +132,16 @@ static const struct {
     {'n', "OK: +4 CALLING next=1000 until=1000; PERSIST, TRY 4#1"},
     {'N', "OK: +4 WAITING next=never until=never; PERSIST"},
     {'m', "OK: +4 OWN next=1000 until=1000; PERSIST"},
-    {'c', "OK: CONFIRMING INITIATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CONFIRM 2#1, CONFIRM 3#1"},
-    {'x', "OK: CANCELLING INITIATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CANCEL 2#1, CANCEL 3#1"},
-    {'o', "OK: CANCELLING OPERATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CANCEL 2#1, CANCEL 3#1"},
+    {'c', "OK: CONFIRMING INITIATOR" DECIDED(2)
+              DECIDED(3) "; PERSIST, DECIDED, CONFIRM 2#1, CONFIRM 3#1"},
+    {'x',
+     "OK: CANCELLING INITIATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CANCEL 2#1, CANCEL 3#1"},
+    {'o',
+     "OK: CANCELLING OPERATOR" DECIDED(2) DECIDED(3) "; PERSIST, DECIDED, CANCEL 2#1, CANCEL 3#1"},
     {'t', "OK: 3.try=DONE; MARK, TRIED 3"},
     {'k', "OK: 3.try=REFUSED; MARK, TRIED 3"},
-    {'r', "OK: CANCELLING REFUSED" DECIDED(2) " 3.try=REFUSED" DECIDED(3)
-          "; PERSIST, TRIED 3, DECIDED, CANCEL 2#1, CANCEL 3#1"},
+    {'r', "OK: CANCELLING REFUSED" DECIDED(2) " 3.try=REFUSED" DECIDED(
+              3) "; PERSIST, TRIED 3, DECIDED, CANCEL 2#1, CANCEL 3#1"},
     {'f', "OK: 3.try=WAITING 3.attempts=3 3.next=1001"},
     {'y', "OK: 3.try=CALLING 3.next=1000; TRY 3#3"},
     {'d', "OK: 3.end=DONE; MARK"},
@@ -161,7 +178,8 @@ static struct txn_branch make_branch(uint32_t number, uint8_t try_state, uint8_t
     };
 }
 
-static void make(struct txn *txn, struct txn_branch branches[3], const struct situation *situation, bool keeps)
+static void make(struct txn *txn, struct txn_branch branches[3], const struct situation *situation,
+                 bool keeps)
 {
     struct txn_options options;
     txn_options_default(&options);
@@ -177,9 +195,8 @@ static void make(struct txn *txn, struct txn_branch branches[3], const struct si
     branches[1] = make_branch(SUBJECT, situation->try_state, situation->end_state);
     branches[1].is_parked = situation->is_parked;
     branches[1].is_settled = situation->is_settled;
-    if (situation->is_blocked) {
+    if (situation->is_blocked)
         branches[1].next_ms = TXN_NEVER;
-    }
     cr_assert(txn_is_sound(txn));
 }
 
@@ -190,23 +207,22 @@ static int64_t settle_pace(const struct txn_branch *after)
     return is_parked_pace ? 1500 : after->next_ms;
 }
 
-#define TELL_NUMBER(field, name, value)                                                                                \
-    do {                                                                                                               \
-        if (before->field != after->field) {                                                                           \
-            transcript_add(told, " %u." name "=%" PRId64, after->number, (int64_t)(value));                            \
-        }                                                                                                              \
+#define TELL_NUMBER(field, name, value)                                                            \
+    do {                                                                                           \
+        if (before->field != after->field) {                                                       \
+            transcript_add(told, " %u." name "=%" PRId64, after->number, (int64_t)(value));        \
+        }                                                                                          \
     } while (0)
 
-static void tell_branch(struct transcript *told, const struct txn_branch *before, const struct txn_branch *after)
+static void tell_branch(struct transcript *told, const struct txn_branch *before,
+                        const struct txn_branch *after)
 {
     cr_assert_eq(before->digest, after->digest);
     cr_assert_eq(before->try_until_ms, after->try_until_ms);
-    if (before->try_state != after->try_state) {
+    if (before->try_state != after->try_state)
         transcript_add(told, " %u.try=%s", after->number, transcript_try(after->try_state));
-    }
-    if (before->end_state != after->end_state) {
+    if (before->end_state != after->end_state)
         transcript_add(told, " %u.end=%s", after->number, transcript_end(after->end_state));
-    }
     TELL_NUMBER(attempts, "attempts", after->attempts);
     TELL_NUMBER(next_ms, "next", settle_pace(after));
     TELL_NUMBER(since_ms, "since", after->since_ms);
@@ -218,34 +234,33 @@ static void tell_branch(struct transcript *told, const struct txn_branch *before
 static void tell_newcomer(struct transcript *told, const struct txn_branch *branch)
 {
     transcript_add(told, " +%u %s", branch->number, transcript_try(branch->try_state));
-    if (branch->next_ms == TXN_NEVER) {
+    if (branch->next_ms == TXN_NEVER)
         transcript_add(told, " next=never");
-    } else {
+    else
         transcript_add(told, " next=%" PRId64, branch->next_ms);
-    }
-    if (branch->try_until_ms == TXN_NEVER) {
+    if (branch->try_until_ms == TXN_NEVER)
         transcript_add(told, " until=never");
-    } else {
+    else
         transcript_add(told, " until=%" PRId64, branch->try_until_ms - 500);
-    }
 }
 
 static void tell_changes(struct transcript *told, const struct txn *before, const struct txn *after)
 {
     if (before->state != after->state || before->cause != after->cause) {
-        transcript_add(told, " %s %s", transcript_state(after->state), transcript_cause(after->cause));
+        transcript_add(told, " %s %s", transcript_state(after->state),
+                       transcript_cause(after->cause));
     }
     for (size_t i = 0; i < after->branch_count; i++) {
         const struct txn_branch *old = txn_find(before, after->branches[i].number);
-        if (old == NULL) {
+        if (old == NULL)
             tell_newcomer(told, &after->branches[i]);
-        } else {
+        else
             tell_branch(told, old, &after->branches[i]);
-        }
     }
 }
 
-static void tell_step(struct transcript *told, const struct row *row, const struct situation *situation)
+static void tell_step(struct transcript *told, const struct row *row,
+                      const struct situation *situation)
 {
     struct txn_branch branches_before[3] = {{0}};
     struct txn_branch branches[3] = {{0}};
@@ -269,11 +284,9 @@ static void tell_step(struct transcript *told, const struct row *row, const stru
 
 static const char *effect_of(char letter)
 {
-    for (size_t i = 0; i < sizeof(effects) / sizeof(effects[0]); i++) {
-        if (effects[i].letter == letter) {
+    for (size_t i = 0; i < sizeof(effects) / sizeof(effects[0]); i++)
+        if (effects[i].letter == letter)
             return effects[i].text;
-        }
-    }
     return "no such letter";
 }
 
@@ -286,33 +299,29 @@ static void check_row(size_t row_index)
         cr_assert(*letter != '\0', "row %zu ends before situation %zu", row_index, i);
         struct transcript told = {.length = 0};
         tell_step(&told, row, &situations[i]);
-        cr_expect_str_eq(told.text, effect_of(*letter), "row %zu, situation %zu: '%s' instead of %c '%s'", row_index, i,
-                         told.text, *letter, effect_of(*letter));
+        cr_expect_str_eq(told.text, effect_of(*letter),
+                         "row %zu, situation %zu: '%s' instead of %c '%s'", row_index, i, told.text,
+                         *letter, effect_of(*letter));
     }
     cr_assert(*letter == '\0', "row %zu is too long", row_index);
 }
 
 Test(core_table, every_event_in_every_situation)
 {
-    for (size_t i = 0; i < ROW_COUNT; i++) {
+    for (size_t i = 0; i < ROW_COUNT; i++)
         check_row(i);
-    }
 }
 
 Test(core_table, no_pair_is_missing)
 {
     bool has_event[TXN_EVENT_COUNT] = {false};
     bool has_state[TXN_STATE_COUNT] = {false};
-    for (size_t i = 0; i < ROW_COUNT; i++) {
+    for (size_t i = 0; i < ROW_COUNT; i++)
         has_event[rows[i].event.kind] = true;
-    }
-    for (size_t i = 0; i < SITUATION_COUNT; i++) {
+    for (size_t i = 0; i < SITUATION_COUNT; i++)
         has_state[situations[i].state - TXN_TRYING] = true;
-    }
-    for (size_t i = 0; i < TXN_EVENT_COUNT; i++) {
+    for (size_t i = 0; i < TXN_EVENT_COUNT; i++)
         cr_expect(has_event[i], "event %zu has no row", i);
-    }
-    for (size_t i = 0; i < TXN_STATE_COUNT; i++) {
+    for (size_t i = 0; i < TXN_STATE_COUNT; i++)
         cr_expect(has_state[i], "state %zu has no situation", i + TXN_TRYING);
-    }
 }

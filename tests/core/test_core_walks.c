@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Random walks: arbitrary events, right and wrong, early and late, with crashes in between that leave only what was
- * persisted; after every step what must always hold is looked at from outside, by what the core handed out. A walk that
- * fails names its seed and its event. S and L are the invariants of RELIABILITY.md.
+ * Random walks: arbitrary events, right and wrong, early and late, with crashes in between that
+ * leave only what was persisted; after every step what must always hold is looked at from outside,
+ * by what the core handed out. A walk that fails names its seed and its event. S and L are the
+ * invariants of RELIABILITY.md.
  */
 #include "transcript.h"
 
@@ -45,8 +46,9 @@ struct walk {
     size_t crash_count;
 };
 
-#define CHECK(walk, condition)                                                                                         \
-    cr_assert(condition, "seed %llu, event %zu: %s", (unsigned long long)(walk)->seed, (walk)->event_index, #condition)
+#define CHECK(walk, condition)                                                                     \
+    cr_assert(condition, "seed %llu, event %zu: %s", (unsigned long long)(walk)->seed,             \
+              (walk)->event_index, #condition)
 
 /* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016). */
 static uint32_t draw(struct walk *walk, uint32_t below)
@@ -106,8 +108,8 @@ static void begin(struct walk *walk)
     options.decides_itself = happens(walk, 30);
     options.keeps_on_refusal = happens(walk, 50);
     memset(&walk->live, 0, sizeof(walk->live));
-    txn_init(&walk->live.txn, walk->live.branches, WALK_BRANCHES, &options, walk->now_ms + 1 + draw(walk, 1000),
-             walk->random);
+    txn_init(&walk->live.txn, walk->live.branches, WALK_BRANCHES, &options,
+             walk->now_ms + 1 + draw(walk, 1000), walk->random);
     copy_image(&walk->durable, &walk->live);
     walk->is_willing = happens(walk, 60);
     memset(&walk->witness, 0, sizeof(walk->witness));
@@ -161,7 +163,8 @@ static bool asks_to_persist(const struct walk *walk)
 
 static bool asks_to_write(const struct walk *walk)
 {
-    return walk->actions.count > 0 && (walk->items[0].kind == TXN_PERSIST || walk->items[0].kind == TXN_MARK);
+    return walk->actions.count > 0 &&
+           (walk->items[0].kind == TXN_PERSIST || walk->items[0].kind == TXN_MARK);
 }
 
 /* S2, S9, S10: between two steps of one process. */
@@ -180,14 +183,15 @@ static void check_transition(struct walk *walk, const struct txn *before)
     CHECK(walk, before->branch_count == after->branch_count || asks_to_persist(walk));
 }
 
-/* Everything that a restart must know is either persisted or marked: no other field may change without a write. */
+/* Everything that a restart must know is either persisted or marked: no other field may change
+ * without a write. */
 static void check_nothing_changes_unwritten(struct walk *walk, const struct image *before)
 {
     for (size_t i = 0; i < before->txn.branch_count && !asks_to_write(walk); i++) {
         const struct txn_branch *old = &before->branches[i];
         const struct txn_branch *new = txn_find(&walk->live.txn, old->number);
-        bool try_is_same = old->try_state == new->try_state || (old->try_state <= TXN_TRY_CALLING &&
-                                                                new->try_state <= TXN_TRY_CALLING);
+        bool try_is_same = old->try_state == new->try_state ||
+                           (old->try_state <= TXN_TRY_CALLING && new->try_state <= TXN_TRY_CALLING);
         CHECK(walk, try_is_same);
         CHECK(walk, (old->end_state == TXN_END_DONE) == (new->end_state == TXN_END_DONE));
         CHECK(walk, old->is_parked == new->is_parked && old->is_broken == new->is_broken);
@@ -207,14 +211,14 @@ static bool hands_out_calls(const struct walk *walk)
 {
     for (size_t i = 0; i < walk->actions.count; i++) {
         enum txn_action_kind kind = walk->items[i].kind;
-        if (kind == TXN_CALL_TRY || kind == TXN_CALL_CONFIRM || kind == TXN_CALL_CANCEL) {
+        if (kind == TXN_CALL_TRY || kind == TXN_CALL_CONFIRM || kind == TXN_CALL_CANCEL)
             return true;
-        }
     }
     return false;
 }
 
-/* Told again, an answer is taken for one to the call that has just gone out; and a broken promise counts each time. */
+/* Told again, an answer is taken for one to the call that has just gone out; and a broken promise
+ * counts each time. */
 static bool may_count_twice(const struct walk *walk, const struct txn_event *event)
 {
     bool is_answer = event->kind >= TXN_TRY_IS_DONE && event->kind <= TXN_END_IS_BROKEN;
@@ -246,7 +250,8 @@ static bool wake_copy(struct walk *walk, int64_t now_ms, struct txn_actions *act
     return !images_are_equal(&copy, &walk->live);
 }
 
-/* No busy loop and no oversleeping: at the wake there is work, a millisecond before there is none. */
+/* No busy loop and no oversleeping: at the wake there is work, a millisecond before there is
+ * none. */
 static void check_wake(struct walk *walk)
 {
     struct txn_action items[WALK_ACTIONS];
@@ -254,22 +259,19 @@ static void check_wake(struct walk *walk)
     int64_t wake_ms = txn_wake_ms(&walk->live.txn);
     CHECK(walk, wake_ms > walk->now_ms);
     CHECK(walk, !wake_copy(walk, wake_ms - 1, &actions) && actions.count == 0);
-    if (wake_ms != TXN_NEVER) {
+    if (wake_ms != TXN_NEVER)
         CHECK(walk, wake_copy(walk, wake_ms, &actions) && actions.count > 0);
-    }
 }
 
 /* S12: what was acknowledged is there after a crash. */
 static void acknowledge(struct walk *walk, const struct txn_event *event, int result)
 {
-    if (result != 0) {
+    if (result != 0)
         return;
-    }
-    if (event->kind == TXN_ENLIST) {
+    if (event->kind == TXN_ENLIST)
         walk->witness.enlisted |= bit(event->number);
-    } else if (event->kind == TXN_SETTLE) {
+    else if (event->kind == TXN_SETTLE)
         walk->witness.settled |= bit(event->number);
-    }
 }
 
 static void check_acknowledged(struct walk *walk)
@@ -280,7 +282,8 @@ static void check_acknowledged(struct walk *walk)
         CHECK(walk, !(walk->witness.settled & bit(number)) || branch->is_settled);
     }
     CHECK(walk, !walk->witness.saw_confirm || is_confirm(&walk->live.txn));
-    CHECK(walk, !walk->witness.saw_cancel || (is_decided(&walk->live.txn) && !is_confirm(&walk->live.txn)));
+    CHECK(walk, !walk->witness.saw_cancel ||
+                    (is_decided(&walk->live.txn) && !is_confirm(&walk->live.txn)));
 }
 
 static int step(struct walk *walk, const struct txn_event *event);
@@ -303,46 +306,42 @@ static int step(struct walk *walk, const struct txn_event *event)
     walk->actions.count = 0;
     int result = txn_step(&walk->live.txn, event, &walk->actions);
     check_step(walk, &before);
-    if (result != 0) {
+    if (result != 0)
         CHECK(walk, walk->actions.count == 0 && images_are_equal(&before, &walk->live));
-    } else {
+    else
         check_wake(walk);
-    }
     check_repeat(walk, event, result);
     if (asks_to_persist(walk) && happens(walk, 5)) {
         crash(walk);
         return 0;
     }
-    if (asks_to_persist(walk) || (asks_to_write(walk) && happens(walk, 30))) {
+    if (asks_to_persist(walk) || (asks_to_write(walk) && happens(walk, 30)))
         copy_image(&walk->durable, &walk->live);
-    }
     acknowledge(walk, event, result);
-    for (size_t i = 0; i < walk->actions.count; i++) {
+    for (size_t i = 0; i < walk->actions.count; i++)
         witness_action(walk, &walk->items[i]);
-    }
     return result;
 }
 
 /* A number that an event is about: mostly a branch that exists, now and then one that cannot. */
 static uint32_t draw_number(struct walk *walk, enum txn_event_kind kind)
 {
-    if (happens(walk, 3)) {
+    if (happens(walk, 3))
         return draw(walk, 2) * (TXN_BRANCHES_MAX + 1);
-    }
     size_t count = walk->live.txn.branch_count;
-    if (kind == TXN_ENLIST || count == 0 || happens(walk, 5)) {
+    if (kind == TXN_ENLIST || count == 0 || happens(walk, 5))
         return 1 + draw(walk, WALK_BRANCHES);
-    }
     return walk->live.branches[draw(walk, (uint32_t)count)].number;
 }
 
 static enum txn_event_kind draw_kind(struct walk *walk)
 {
     static const enum txn_event_kind kinds[] = {
-        TXN_ENLIST,         TXN_ENLIST,         TXN_CONFIRM,        TXN_CONFIRM,        TXN_CANCEL,
-        TXN_TRY_IS_DONE,    TXN_TRY_IS_DONE,    TXN_TRY_IS_DONE,    TXN_TRY_IS_REFUSED, TXN_TRY_HAS_FAILED,
-        TXN_TRY_HAS_FAILED, TXN_END_IS_DONE,    TXN_END_HAS_FAILED, TXN_END_HAS_FAILED, TXN_END_HAS_FAILED,
-        TXN_END_IS_BROKEN,  TXN_RETRY,          TXN_SETTLE,         TXN_WAKE,           TXN_WAKE,
+        TXN_ENLIST,         TXN_ENLIST,         TXN_CONFIRM,        TXN_CONFIRM,
+        TXN_CANCEL,         TXN_TRY_IS_DONE,    TXN_TRY_IS_DONE,    TXN_TRY_IS_DONE,
+        TXN_TRY_IS_REFUSED, TXN_TRY_HAS_FAILED, TXN_TRY_HAS_FAILED, TXN_END_IS_DONE,
+        TXN_END_HAS_FAILED, TXN_END_HAS_FAILED, TXN_END_HAS_FAILED, TXN_END_IS_BROKEN,
+        TXN_RETRY,          TXN_SETTLE,         TXN_WAKE,           TXN_WAKE,
     };
     enum txn_event_kind kind = kinds[draw(walk, sizeof(kinds) / sizeof(kinds[0]))];
     bool is_averse = kind == TXN_CANCEL || kind == TXN_TRY_IS_REFUSED;
@@ -369,11 +368,10 @@ static struct txn_event draw_event(struct walk *walk)
 static void pass_time(struct walk *walk)
 {
     int64_t wake_ms = txn_wake_ms(&walk->live.txn);
-    if (wake_ms != TXN_NEVER && wake_ms > walk->now_ms && happens(walk, walk->is_willing ? 3 : 15)) {
+    if (wake_ms != TXN_NEVER && wake_ms > walk->now_ms && happens(walk, walk->is_willing ? 3 : 15))
         walk->now_ms = wake_ms;
-    } else if (happens(walk, 50)) {
+    else if (happens(walk, 50))
         walk->now_ms += draw(walk, 20);
-    }
 }
 
 /* Every call that is out is answered "done". Returns whether there was one. */
@@ -385,14 +383,17 @@ static bool answer_all(struct walk *walk)
         bool is_try = walk->live.txn.state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING;
         if (is_try || branch->end_state == TXN_END_CALLING) {
             any = true;
-            step(walk, &(struct txn_event){.kind = is_try ? TXN_TRY_IS_DONE : TXN_END_IS_DONE, .number = branch->number,
-                                           .now_ms = walk->now_ms, .is_confirm = is_confirm(&walk->live.txn)});
+            step(walk, &(struct txn_event){.kind = is_try ? TXN_TRY_IS_DONE : TXN_END_IS_DONE,
+                                           .number = branch->number,
+                                           .now_ms = walk->now_ms,
+                                           .is_confirm = is_confirm(&walk->live.txn)});
         }
     }
     return any;
 }
 
-/* L1: when participants answer, it ends; soon in events, and in time before the deadline and the longest wait. */
+/* L1: when participants answer, it ends; soon in events, and in time before the deadline and the
+ * longest wait. */
 static void finish(struct walk *walk)
 {
     int64_t start_ms = walk->now_ms;
@@ -414,13 +415,11 @@ static void walk_one_transaction(struct walk *walk)
 {
     begin(walk);
     for (size_t i = 0; i < EVENTS_A_TXN; i++, walk->event_index++) {
-        if (txn_is_resolved(&walk->live.txn) && happens(walk, 10)) {
+        if (txn_is_resolved(&walk->live.txn) && happens(walk, 10))
             break;
-        }
         pass_time(walk);
-        if (happens(walk, 2)) {
+        if (happens(walk, 2))
             crash(walk);
-        }
         struct txn_event event = draw_event(walk);
         step(walk, &event);
     }
@@ -430,12 +429,10 @@ static void walk_one_transaction(struct walk *walk)
 /* A walk that never gets anywhere would prove nothing: everything must have been met often. */
 static void check_coverage(struct walk *walk)
 {
-    for (size_t state = TXN_TRYING; state <= TXN_STATE_COUNT; state++) {
+    for (size_t state = TXN_TRYING; state <= TXN_STATE_COUNT; state++)
         CHECK(walk, walk->state_counts[state] > 5000);
-    }
-    for (size_t kind = TXN_CALL_TRY; kind <= TXN_RESOLVED; kind++) {
+    for (size_t kind = TXN_CALL_TRY; kind <= TXN_RESOLVED; kind++)
         CHECK(walk, walk->action_counts[kind] > 1000);
-    }
     CHECK(walk, walk->crash_count > 2000);
 }
 
@@ -451,8 +448,7 @@ ParameterizedTest(uint64_t *seed, core_walks, every_invariant_holds, .timeout = 
     walk.seed = *seed;
     walk.random = *seed * 0x9e3779b97f4a7c15u + 1;
     walk.actions = (struct txn_actions){.items = walk.items, .capacity = WALK_ACTIONS};
-    while (walk.event_index < WALK_EVENTS) {
+    while (walk.event_index < WALK_EVENTS)
         walk_one_transaction(&walk);
-    }
     check_coverage(&walk);
 }

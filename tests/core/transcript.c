@@ -8,11 +8,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define LOOK_UP(names, index) ((index) < sizeof(names) / sizeof((names)[0]) && (names)[index] ? (names)[index] : "?")
+#define LOOK_UP(names, index)                                                                      \
+    ((index) < sizeof(names) / sizeof((names)[0]) && (names)[index] ? (names)[index] : "?")
 
 const char *transcript_state(unsigned state)
 {
-    static const char *const names[] = {NULL, "TRYING", "CONFIRMING", "CANCELLING", "CONFIRMED", "CANCELLED"};
+    static const char *const names[] = {NULL,         "TRYING",    "CONFIRMING",
+                                        "CANCELLING", "CONFIRMED", "CANCELLED"};
     return LOOK_UP(names, state);
 }
 
@@ -25,7 +27,8 @@ const char *transcript_cause(unsigned cause)
 
 const char *transcript_try(unsigned try_state)
 {
-    static const char *const names[] = {NULL, "OWN", "WAITING", "CALLING", "DONE", "REFUSED", "UNKNOWN"};
+    static const char *const names[] = {NULL,   "OWN",     "WAITING", "CALLING",
+                                        "DONE", "REFUSED", "UNKNOWN"};
     return LOOK_UP(names, try_state);
 }
 
@@ -40,8 +43,8 @@ const char *transcript_result(int result)
     switch (result) {
     case 0:
         return "OK";
-#define RESULT_NAME(name, value, text)                                                                                 \
-    case name:                                                                                                         \
+#define RESULT_NAME(name, value, text)                                                             \
+    case name:                                                                                     \
         return &#name[4];
         TXN_RESULT_MAP(RESULT_NAME)
 #undef RESULT_NAME
@@ -66,12 +69,10 @@ static void add_action(struct transcript *transcript, const struct txn_action *a
     static const char *const names[] = {NULL,     "PERSIST", "MARK",    "TRY",    "CONFIRM",
                                         "CANCEL", "TRIED",   "DECIDED", "PARKED", "RESOLVED"};
     transcript_add(transcript, "%s", LOOK_UP(names, (size_t)action->kind));
-    if (action->number != 0) {
+    if (action->number != 0)
         transcript_add(transcript, " %u", action->number);
-    }
-    if (action->attempt != 0) {
+    if (action->attempt != 0)
         transcript_add(transcript, "#%u", action->attempt);
-    }
 }
 
 void transcript_add_actions(struct transcript *transcript, const struct txn_actions *actions)

@@ -13,9 +13,11 @@ struct transcript {
 };
 
 /* Appends; asserts that there is room. */
-void transcript_add(struct transcript *transcript, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void transcript_add(struct transcript *transcript, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* Appends "PERSIST, DECIDED, CONFIRM 1#1": calls with branch and attempt, the rest with the branch if there is one. */
+/* Appends "PERSIST, DECIDED, CONFIRM 1#1": calls with branch and attempt, the rest with the branch
+ * if there is one. */
 void transcript_add_actions(struct transcript *transcript, const struct txn_actions *actions);
 
 /* Names without their prefix, such as "CONFIRMING"; "?" for what is none. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The other side for tercetctl's tests, on crpc alone: begins transactions, runs plans, and is a participant that answers
- * as it was told. Prints a line for everything that a test may wait for.
+ * The other side for tercetctl's tests, on crpc alone: begins transactions, runs plans, and is a
+ * participant that answers as it was told. Prints a line for everything that a test may wait for.
  *
- *   ctl_peer begin ADDRESS PREFIX COUNT        begins PREFIX-1 .. PREFIX-COUNT, undecided for ten minutes
- *   ctl_peer enlist ADDRESS GID ACTION         adds branch 1, which only a person could call
- *   ctl_peer run ADDRESS GID ACTION...         runs a plan and returns when the transaction is durable
- *   ctl_peer serve ADDRESS SERVICE/NAME TRY CONFIRM CANCEL
- *                                              attaches; each of the three is a list such as BROKEN,DONE: the n-th call of
- *                                              that kind is answered with the n-th word, later ones with the last
+ *   ctl_peer begin ADDRESS PREFIX COUNT        begins PREFIX-1 .. PREFIX-COUNT, undecided for ten
+ * minutes ctl_peer enlist ADDRESS GID ACTION         adds branch 1, which only a person could call
+ *   ctl_peer run ADDRESS GID ACTION...         runs a plan and returns when the transaction is
+ * durable ctl_peer serve ADDRESS SERVICE/NAME TRY CONFIRM CANCEL attaches; each of the three is a
+ * list such as BROKEN,DONE: the n-th call of that kind is answered with the n-th word, later ones
+ * with the last
  */
 #include <crpc/crpc.h>
 #include <stdio.h>
@@ -50,7 +50,8 @@ static void call(const char *method, const ProtobufCMessage *request)
     struct crpc_call_options options = call_options(&entry, TIMEOUT_MS);
     struct crpc_result result = {0};
     ProtobufCMessage *reply = NULL;
-    int rc = crpc_unary(&reply, channel, &tercet__v1__coordinator__descriptor, method, request, &options, &result);
+    int rc = crpc_unary(&reply, channel, &tercet__v1__coordinator__descriptor, method, request,
+                        &options, &result);
     if (rc != 0)
         die(rc == CRPC_ESTATUS ? result.message : crpc_strerror(rc));
     crpc_result_clear(&result);
@@ -101,7 +102,7 @@ static void run(char *gid, char **actions, size_t count)
     call("Run", &request.base);
 }
 
-/* -- Serving ---------------------------------------------------------------------------------------------------------- */
+/* -- Serving ----------------------------------------------------------------------------------- */
 
 /* Takes the next word of a list, but leaves the last. */
 static Tercet__V1__Outcome next_outcome(char **list)
@@ -111,7 +112,8 @@ static Tercet__V1__Outcome next_outcome(char **list)
     snprintf(word, sizeof(word), "%.*s", (int)size, *list);
     if ((*list)[size] == ',')
         *list += size + 1;
-    const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value_by_name(&tercet__v1__outcome__descriptor, word);
+    const ProtobufCEnumValue *value =
+        protobuf_c_enum_descriptor_get_value_by_name(&tercet__v1__outcome__descriptor, word);
     if (value == NULL)
         die("an outcome is DONE, REFUSAL, AGAIN or BROKEN");
     return (Tercet__V1__Outcome)value->value;
@@ -159,7 +161,8 @@ static void serve(char *action, char **lists)
     struct crpc_call_options options = call_options(&entry, 0);
     struct crpc_stream *stream;
     ProtobufCMessage *message = NULL;
-    if (crpc_stream_open(&stream, channel, &tercet__v1__participants__descriptor, "Attach", &options) != 0)
+    if (crpc_stream_open(&stream, channel, &tercet__v1__participants__descriptor, "Attach",
+                         &options) != 0)
         die("cannot open the stream");
     say_hello(stream, action);
     while (crpc_stream_read(&message, stream) == 0) {
@@ -167,7 +170,8 @@ static void serve(char *action, char **lists)
         if (response->accepted != NULL)
             puts("attached");
         for (size_t i = 0; i < response->n_calls; i++) {
-            printf("%d %s %u\n", (int)response->calls[i]->kind, response->calls[i]->gid, response->calls[i]->branch);
+            printf("%d %s %u\n", (int)response->calls[i]->kind, response->calls[i]->gid,
+                   response->calls[i]->branch);
             answer(stream, response->calls[i], lists);
         }
         fflush(stdout);
@@ -179,7 +183,8 @@ static void serve(char *action, char **lists)
 int main(int argc, char **argv)
 {
     const char *command = argc > 3 ? argv[1] : "";
-    if (argc > 3 && (crpc_loop_new(&loop, NULL) != 0 || crpc_channel_new(&channel, loop, argv[2], NULL) != 0))
+    if (argc > 3 &&
+        (crpc_loop_new(&loop, NULL) != 0 || crpc_channel_new(&channel, loop, argv[2], NULL) != 0))
         die("cannot make a channel");
     if (strcmp(command, "begin") == 0 && argc == 5)
         begin(argv[3], argv[4]);

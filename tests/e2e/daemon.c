@@ -42,10 +42,12 @@ bool daemon_start(struct daemon *daemon, const char *program, const char *const 
 bool daemon_restart(struct daemon *daemon, const char *failpoint)
 {
     char store[160], log[160], environment[96], line[PROCESS_LINE_MAX];
-    const char *argv[DAEMON_OPTIONS_MAX + 8] = {daemon->program, "--data", store, "--listen", daemon->address};
+    const char *argv[DAEMON_OPTIONS_MAX + 8] = {daemon->program, "--data", store, "--listen",
+                                                daemon->address};
     snprintf(store, sizeof(store), "%s/store", daemon->dir);
     snprintf(log, sizeof(log), "%s/tercetd.log", daemon->dir);
-    snprintf(environment, sizeof(environment), "TERCET_FAILPOINT=%s", failpoint != NULL ? failpoint : "");
+    snprintf(environment, sizeof(environment), "TERCET_FAILPOINT=%s",
+             failpoint != NULL ? failpoint : "");
     memcpy(&argv[5], daemon->options, sizeof(daemon->options));
     process_start(&daemon->process, argv, log, environment);
     return process_line(&daemon->process, "ready ", line, DAEMON_READY_MS);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A real tercetd, on a free port of the loopback and a directory of its own; killed, and started again on both.
+ * A real tercetd, on a free port of the loopback and a directory of its own; killed, and started
+ * again on both.
  */
 #ifndef TERCET_E2E_DAEMON_H
 #define TERCET_E2E_DAEMON_H
@@ -18,8 +19,8 @@ struct daemon {
     const char *options[DAEMON_OPTIONS_MAX + 1];
 };
 
-/* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL. daemon_restart starts
- * it. */
+/* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL.
+ * daemon_restart starts it. */
 bool daemon_prepare(struct daemon *daemon, const char *program, const char *const *options);
 
 /* Both. false: it did not get ready. */

@@ -11,7 +11,7 @@
 #define CALL_MS 10000
 #define BRANCHES 8
 
-/* -- What happens in this process ---------------------------------------------------------------------------------- */
+/* -- What happens in this process -------------------------------------------------------------- */
 
 static pthread_mutex_t happening_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t happening_told = PTHREAD_COND_INITIALIZER;
@@ -58,18 +58,21 @@ void pause_shortly(void)
     nanosleep(&pause, NULL);
 }
 
-/* -- The world ----------------------------------------------------------------------------------------------------- */
+/* -- The world --------------------------------------------------------------------------------- */
 
 void world_open(struct world *world, const char *const *options)
 {
-    const char *all[DAEMON_OPTIONS_MAX + 1] = {"--quiet", "--retry-base", "10ms", "--retry-cap", "200ms"};
+    const char *all[DAEMON_OPTIONS_MAX + 1] = {"--quiet", "--retry-base", "10ms", "--retry-cap",
+                                               "200ms"};
     size_t count = 5;
     for (; options != NULL && *options != NULL && count < DAEMON_OPTIONS_MAX; options++)
         all[count++] = *options;
-    struct tercet_client_options client_options = {.size = sizeof(client_options), .timeout_ms = WAIT_MS};
-    cr_assert(daemon_start(&world->daemon, TERCETD, all), "tercetd did not start: see %s/tercetd.log",
-              world->daemon.dir);
-    cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL), 0);
+    struct tercet_client_options client_options = {.size = sizeof(client_options),
+                                                   .timeout_ms = WAIT_MS};
+    cr_assert(daemon_start(&world->daemon, TERCETD, all),
+              "tercetd did not start: see %s/tercetd.log", world->daemon.dir);
+    cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL),
+                 0);
     cr_assert_eq(crpc_loop_new(&world->loop, NULL), 0);
     cr_assert_eq(crpc_channel_new(&world->channel, world->loop, world->daemon.address, NULL), 0);
 }
@@ -80,14 +83,15 @@ void world_close(struct world *world)
     crpc_loop_free(world->loop);
     tercet_client_close(world->client);
     if (world->daemon.process.pid != 0)
-        cr_assert_eq(daemon_stop(&world->daemon), 0, "tercetd did not end well: see %s/tercetd.log", world->daemon.dir);
+        cr_assert_eq(daemon_stop(&world->daemon), 0, "tercetd did not end well: see %s/tercetd.log",
+                     world->daemon.dir);
     daemon_clean(&world->daemon);
 }
 
 void world_restart(struct world *world)
 {
-    cr_assert(daemon_restart(&world->daemon, NULL), "tercetd did not start again: see %s/tercetd.log",
-              world->daemon.dir);
+    cr_assert(daemon_restart(&world->daemon, NULL),
+              "tercetd did not start again: see %s/tercetd.log", world->daemon.dir);
 }
 
 void world_arm(struct world *world, const char *failpoint)
@@ -119,10 +123,12 @@ void world_await_failpoint(struct world *world, const char *name)
     WAIT_FOR(log_has(world, line));
 }
 
-enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,
-                          const ProtobufCMessage *request, ProtobufCMessage **reply)
+enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service,
+                          const char *method, const ProtobufCMessage *request,
+                          ProtobufCMessage **reply)
 {
-    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = CALL_MS, .wait_for_ready = true};
+    struct crpc_call_options options = {
+        .size = sizeof(options), .timeout_ms = CALL_MS, .wait_for_ready = true};
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *message = NULL;
     int rc = crpc_unary(&message, world->channel, service, method, request, &options, &result);
@@ -136,8 +142,8 @@ enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor 
     return code;
 }
 
-Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request,
-                                   enum crpc_code *code)
+Tercet__V1__Transaction *world_ask(struct world *world, const char *method,
+                                   const ProtobufCMessage *request, enum crpc_code *code)
 {
     ProtobufCMessage *reply = NULL;
     *code = world_call(world, &tercet__v1__coordinator__descriptor, method, request, &reply);
@@ -156,7 +162,9 @@ Tercet__V1__Statistics world_statistics(struct world *world)
 {
     Tercet__V1__StatisticsRequest request = TERCET__V1__STATISTICS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    cr_assert_eq(world_call(world, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &reply), CRPC_OK);
+    cr_assert_eq(
+        world_call(world, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &reply),
+        CRPC_OK);
     Tercet__V1__Statistics statistics = *(Tercet__V1__Statistics *)reply;
     crpc_message_free(reply);
     return statistics;
@@ -167,8 +175,11 @@ Tercet__V1__ParticipantStatus world_participant(struct world *world, const char 
     Tercet__V1__ListParticipantsRequest request = TERCET__V1__LIST_PARTICIPANTS_REQUEST__INIT;
     Tercet__V1__ParticipantStatus found = TERCET__V1__PARTICIPANT_STATUS__INIT;
     ProtobufCMessage *reply = NULL;
-    cr_assert_eq(world_call(world, &tercet__v1__admin__descriptor, "ListParticipants", &request.base, &reply), CRPC_OK);
-    const Tercet__V1__ListParticipantsResponse *list = (const Tercet__V1__ListParticipantsResponse *)reply;
+    cr_assert_eq(world_call(world, &tercet__v1__admin__descriptor, "ListParticipants",
+                            &request.base, &reply),
+                 CRPC_OK);
+    const Tercet__V1__ListParticipantsResponse *list =
+        (const Tercet__V1__ListParticipantsResponse *)reply;
     for (size_t i = 0; i < list->n_participants; i++)
         if (strcmp(list->participants[i]->service, service) == 0)
             found = *list->participants[i];
@@ -186,8 +197,10 @@ struct tercet_result world_wait_state(struct world *world, const char *gid, enum
 {
     struct tercet_result result;
     bool is_end = state == TERCET_CONFIRMED || state == TERCET_CANCELLED;
-    cr_assert_eq(tercet_await(world->client, gid, is_end ? TERCET_WAIT_RESOLVED : TERCET_WAIT_DECIDED, WAIT_MS, &result), 0,
-                 "%s: %s", gid, result.text);
+    cr_assert_eq(tercet_await(world->client, gid,
+                              is_end ? TERCET_WAIT_RESOLVED : TERCET_WAIT_DECIDED, WAIT_MS,
+                              &result),
+                 0, "%s: %s", gid, result.text);
     cr_assert_eq(result.state, state, "%s is %s", gid, tercet_state_name(result.state));
     return result;
 }
@@ -199,7 +212,7 @@ bool world_is_parked(struct world *world, const char *gid)
     return result.parked;
 }
 
-/* -- Hooks --------------------------------------------------------------------------------------------------------- */
+/* -- Hooks ------------------------------------------------------------------------------------- */
 
 static void wait_while_held(struct party *party)
 {
@@ -242,13 +255,14 @@ static int obey(struct party *party, enum tercet_kind kind)
 static void keep_call(struct party *party, const struct tercet_call *call)
 {
     pthread_mutex_lock(&party->lock);
-    snprintf(party->payload, sizeof(party->payload), "%.*s", (int)call->payload.size, (const char *)call->payload.data);
+    snprintf(party->payload, sizeof(party->payload), "%.*s", (int)call->payload.size,
+             (const char *)call->payload.data);
     snprintf(party->gid, sizeof(party->gid), "%s", call->gid);
     party->metadata[0] = '\0';
     for (size_t i = 0; i < call->metadata_count; i++) {
         size_t used = strlen(party->metadata);
-        snprintf(party->metadata + used, sizeof(party->metadata) - used, "%s=%s;", call->metadata[i].key,
-                 call->metadata[i].value);
+        snprintf(party->metadata + used, sizeof(party->metadata) - used, "%s=%s;",
+                 call->metadata[i].key, call->metadata[i].value);
     }
     pthread_mutex_unlock(&party->lock);
     atomic_store(&party->attempt[call->kind], (int)call->attempt);
@@ -264,7 +278,8 @@ static int on_call(const struct tercet_call *call, void *ctx)
         return tercet_refuse(call, "sold out");
     if (code != 0 || call->kind != TERCET_TRY)
         return code;
-    int size = snprintf(reply, sizeof(reply), "re:%.*s", (int)call->payload.size, (const char *)call->payload.data);
+    int size = snprintf(reply, sizeof(reply), "re:%.*s", (int)call->payload.size,
+                        (const char *)call->payload.data);
     return tercet_reply_bytes(call, (struct tercet_bytes){reply, (size_t)size});
 }
 
@@ -284,7 +299,7 @@ int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party)
     return obey(party, call->kind);
 }
 
-/* -- Parties ------------------------------------------------------------------------------------------------------- */
+/* -- Parties ----------------------------------------------------------------------------------- */
 
 static void open_participant(struct party *party, struct world *world, const char *listen)
 {
@@ -297,10 +312,11 @@ static void open_participant(struct party *party, struct world *world, const cha
     struct tercet_participant_options options = {
         .size = sizeof(options), .barrier = party->barrier, .ctx = party, .listen = listen};
     char text[TERCET_TEXT_MAX] = "";
-    int rc =
-        tercet_participant_open(&party->participant, world->daemon.address, party->name, actions, 4, &options, text);
+    int rc = tercet_participant_open(&party->participant, world->daemon.address, party->name,
+                                     actions, 4, &options, text);
     cr_assert_eq(rc, 0, "%s", text);
-    cr_assert_eq(tercet_participant_wait(party->participant, WAIT_MS, text), 0, "%s: %s", party->name, text);
+    cr_assert_eq(tercet_participant_wait(party->participant, WAIT_MS, text), 0, "%s: %s",
+                 party->name, text);
 }
 
 static void init_party(struct party *party, const char *name)
@@ -354,7 +370,7 @@ void party_close(struct party *party)
     pthread_mutex_destroy(&party->lock);
 }
 
-/* -- Puppets ------------------------------------------------------------------------------------------------------- */
+/* -- Puppets ----------------------------------------------------------------------------------- */
 
 void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window)
 {
@@ -367,9 +383,9 @@ void puppet_attach(struct puppet *puppet, struct world *world, const char *servi
     hello.n_actions = 1;
     hello.window = window;
     request.hello = &hello;
-    cr_assert_eq(
-        crpc_stream_open(&puppet->stream, world->channel, &tercet__v1__participants__descriptor, "Attach", &options),
-        0);
+    cr_assert_eq(crpc_stream_open(&puppet->stream, world->channel,
+                                  &tercet__v1__participants__descriptor, "Attach", &options),
+                 0);
     cr_assert_eq(crpc_stream_write(puppet->stream, &request.base), 0);
     Tercet__V1__AttachResponse *accepted = NULL;
     cr_assert_eq(crpc_stream_read((ProtobufCMessage **)&accepted, puppet->stream), 0);
@@ -402,7 +418,7 @@ void puppet_die(struct puppet *puppet)
     crpc_stream_finish(puppet->stream, NULL);
 }
 
-/* -- Plans --------------------------------------------------------------------------------------------------------- */
+/* -- Plans ------------------------------------------------------------------------------------- */
 
 struct tercet_branch branch_of(const char *name)
 {
@@ -419,8 +435,8 @@ struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms)
         .size = sizeof(struct tercet_begin_options), .gid = gid, .deadline_ms = deadline_ms};
 }
 
-int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result,
-           const char *const *names)
+int run_at(struct world *world, const char *gid, enum tercet_wait wait,
+           struct tercet_result *result, const char *const *names)
 {
     struct tercet_begin_options options = options_of(gid, 0);
     struct tercet_branch branches[BRANCHES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the suites share: a world with a real tercetd, a client and a raw channel; parties, which are participants with
- * hooks that count and obey; and waits, all of them bounded.
+ * What the suites share: a world with a real tercetd, a client and a raw channel; parties, which
+ * are participants with hooks that count and obey; and waits, all of them bounded.
  */
 #ifndef TERCET_E2E_FIXTURE_H
 #define TERCET_E2E_FIXTURE_H
@@ -19,13 +19,13 @@
 #define WAIT_MS 100000
 #define FOR_EVER 1000000
 
-/* Waits until the condition holds, which something in this process makes hold and then says so; fails the test when that
- * does not happen in time. */
-#define AWAIT(condition)                                                                                               \
-    do {                                                                                                               \
-        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                            \
-        for (unsigned seen = happenings(); !(condition); seen = happenings())                                          \
-            cr_assert(happening_wait(seen, wait_until_ms), "never: %s", #condition);                                   \
+/* Waits until the condition holds, which something in this process makes hold and then says so;
+ * fails the test when that does not happen in time. */
+#define AWAIT(condition)                                                                           \
+    do {                                                                                           \
+        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                        \
+        for (unsigned seen = happenings(); !(condition); seen = happenings())                      \
+            cr_assert(happening_wait(seen, wait_until_ms), "never: %s", #condition);               \
     } while (0)
 /* Says that something has happened: a hook has begun or ended, a callback has come. Any thread. */
 void happened(void);
@@ -34,13 +34,13 @@ unsigned happenings(void);
 bool happening_wait(unsigned seen, int64_t until_ms);
 
 /* The same for what has to be asked of another process, again and again. */
-#define WAIT_FOR(condition)                                                                                            \
-    do {                                                                                                               \
-        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                                            \
-        while (!(condition)) {                                                                                         \
-            cr_assert(process_now_ms() < wait_until_ms, "never: %s", #condition);                                      \
-            pause_shortly();                                                                                           \
-        }                                                                                                              \
+#define WAIT_FOR(condition)                                                                        \
+    do {                                                                                           \
+        int64_t wait_until_ms = process_now_ms() + WAIT_MS;                                        \
+        while (!(condition)) {                                                                     \
+            cr_assert(process_now_ms() < wait_until_ms, "never: %s", #condition);                  \
+            pause_shortly();                                                                       \
+        }                                                                                          \
     } while (0)
 void pause_shortly(void);
 
@@ -51,7 +51,7 @@ struct told {
 };
 void on_told(const struct tercet_result *result, void *ctx);
 
-/* -- The world ----------------------------------------------------------------------------------------------------- */
+/* -- The world --------------------------------------------------------------------------------- */
 
 struct world {
     struct daemon daemon;
@@ -60,40 +60,45 @@ struct world {
     struct crpc_channel *channel;
 };
 
-/* Starts tercetd with quick retries and these further options (NULL at the end; may be NULL), and opens client and
- * channel. */
+/* Starts tercetd with quick retries and these further options (NULL at the end; may be NULL), and
+ * opens client and channel. */
 void world_open(struct world *world, const char *const *options);
 void world_close(struct world *world);
 void world_restart(struct world *world);
-/* Stops it and starts it with a crash point: "name:N:MS" stops one thread for so long before it dies. Skips the test
- * when crash points are not built in. */
+/* Stops it and starts it with a crash point: "name:N:MS" stops one thread for so long before it
+ * dies. Skips the test when crash points are not built in. */
 void world_arm(struct world *world, const char *failpoint);
 /* Waits until that thread is there. */
 void world_await_failpoint(struct world *world, const char *name);
 
 /* One unary call. *reply (may be NULL) is the caller's. */
-enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service, const char *method,
-                          const ProtobufCMessage *request, ProtobufCMessage **reply);
-/* The same for methods of Coordinator that answer with a Transaction; NULL unless OK. Freed with crpc_message_free. */
-Tercet__V1__Transaction *world_ask(struct world *world, const char *method, const ProtobufCMessage *request,
-                                   enum crpc_code *code);
+enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service,
+                          const char *method, const ProtobufCMessage *request,
+                          ProtobufCMessage **reply);
+/* The same for methods of Coordinator that answer with a Transaction; NULL unless OK. Freed with
+ * crpc_message_free. */
+Tercet__V1__Transaction *world_ask(struct world *world, const char *method,
+                                   const ProtobufCMessage *request, enum crpc_code *code);
 
 /* The transaction with all its branches; NULL when it is not known. */
 Tercet__V1__Transaction *world_show(struct world *world, const char *gid);
 Tercet__V1__Statistics world_statistics(struct world *world);
-/* What the coordinator knows of a service: 0 calls and so on when nothing. Its strings are not kept. */
+/* What the coordinator knows of a service: 0 calls and so on when nothing. Its strings are not
+ * kept. */
 Tercet__V1__ParticipantStatus world_participant(struct world *world, const char *service);
 
 /* As tercet_get tells it; 0 when the transaction is not known (any more). */
 enum tercet_state world_state(struct world *world, const char *gid);
-/* Waits until it is decided (for a state "-ing") or resolved, which must be this state, and answers it in full. */
-struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state);
+/* Waits until it is decided (for a state "-ing") or resolved, which must be this state, and answers
+ * it in full. */
+struct tercet_result world_wait_state(struct world *world, const char *gid,
+                                      enum tercet_state state);
 bool world_is_parked(struct world *world, const char *gid);
 
-/* -- Parties ------------------------------------------------------------------------------------------------------- */
+/* -- Parties ----------------------------------------------------------------------------------- */
 
-/* A participant of service `name` with the actions "do", "other", "big" and, without hooks, "nothing". "do" replies
- * "re:" and the payload, "big" the largest reply. */
+/* A participant of service `name` with the actions "do", "other", "big" and, without hooks,
+ * "nothing". "do" replies "re:" and the payload, "big" the largest reply. */
 struct party {
     const char *name;
     struct tercet_barrier *barrier;
@@ -124,29 +129,31 @@ void party_release(struct party *party);
 /* The hook of own calls: counts as a party's. */
 int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party);
 
-/* -- Puppets ------------------------------------------------------------------------------------------------------- */
+/* -- Puppets ----------------------------------------------------------------------------------- */
 
 /* An attached instance that does only what the test does: action "do". */
 struct puppet {
     struct crpc_stream *stream;
 };
 
-void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window);
+void puppet_attach(struct puppet *puppet, struct world *world, const char *service,
+                   uint32_t window);
 /* The next call, of which there must be one; crpc_message_free. */
 Tercet__V1__AttachResponse *puppet_calls(struct puppet *puppet);
 void puppet_answer(struct puppet *puppet, uint64_t call_id, Tercet__V1__Outcome outcome);
 /* Goes without a word, as a process that is killed does. */
 void puppet_die(struct puppet *puppet);
 
-/* -- Plans --------------------------------------------------------------------------------------------------------- */
+/* -- Plans ------------------------------------------------------------------------------------- */
 
 /* "name/do" with the payload "data". The action is kept until the test ends. */
 struct tercet_branch branch_of(const char *name);
 struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms);
 
 /* Runs one branch for each name (NULL at the end), with this gid (NULL: any). */
-int run_at(struct world *world, const char *gid, enum tercet_wait wait, struct tercet_result *result,
-           const char *const *names);
-#define RUN(world, gid, wait, result, ...) run_at(world, gid, wait, result, (const char *const[]){__VA_ARGS__, NULL})
+int run_at(struct world *world, const char *gid, enum tercet_wait wait,
+           struct tercet_result *result, const char *const *names);
+#define RUN(world, gid, wait, result, ...)                                                         \
+    run_at(world, gid, wait, result, (const char *const[]){__VA_ARGS__, NULL})
 
 #endif

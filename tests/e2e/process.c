@@ -38,7 +38,7 @@ int64_t process_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* -- Addresses ----------------------------------------------------------------------------------------------------- */
+/* -- Addresses --------------------------------------------------------------------------------- */
 
 static bool is_free(uint16_t port)
 {
@@ -67,10 +67,11 @@ void process_pick_address(char address[PROCESS_ADDRESS_MAX])
     fail("no free port");
 }
 
-/* -- Starting ------------------------------------------------------------------------------------------------------ */
+/* -- Starting ---------------------------------------------------------------------------------- */
 
 /* In the child, between fork and exec. The environment was made before: setenv is not for here. */
-__attribute__((noreturn)) static void become(const char *const *argv, char **environment, int output, int errors)
+__attribute__((noreturn)) static void become(const char *const *argv, char **environment,
+                                             int output, int errors)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -98,12 +99,14 @@ static char **make_environment(const char *one)
     return made;
 }
 
-void process_start(struct process *process, const char *const *argv, const char *errors, const char *environment)
+void process_start(struct process *process, const char *const *argv, const char *errors,
+                   const char *environment)
 {
     int fds[2], error_fd = -1;
     if (pipe2(fds, O_CLOEXEC) != 0)
         fail("pipe2");
-    if (errors != NULL && (error_fd = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+    if (errors != NULL &&
+        (error_fd = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
         fail(errors);
     char **made = make_environment(environment);
     pid_t pid = fork();
@@ -118,7 +121,7 @@ void process_start(struct process *process, const char *const *argv, const char 
     *process = (struct process){.pid = pid, .output = fds[0]};
 }
 
-/* -- Reading ------------------------------------------------------------------------------------------------------- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 /* Takes the first line out of the buffer. */
 static bool take_line(struct process *process, char line[PROCESS_LINE_MAX])
@@ -142,14 +145,16 @@ static bool read_more(struct process *process, int64_t until_ms)
         process->used = 0; /* a line that long is none of ours */
     if (poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0) <= 0)
         return false;
-    ssize_t size = read(process->output, process->buffer + process->used, sizeof(process->buffer) - process->used);
+    ssize_t size = read(process->output, process->buffer + process->used,
+                        sizeof(process->buffer) - process->used);
     if (size <= 0)
         return false;
     process->used += (size_t)size;
     return true;
 }
 
-bool process_line(struct process *process, const char *prefix, char line[PROCESS_LINE_MAX], int64_t timeout_ms)
+bool process_line(struct process *process, const char *prefix, char line[PROCESS_LINE_MAX],
+                  int64_t timeout_ms)
 {
     int64_t until_ms = process_now_ms() + timeout_ms;
     do {
@@ -160,9 +165,10 @@ bool process_line(struct process *process, const char *prefix, char line[PROCESS
     return false;
 }
 
-/* -- Ending -------------------------------------------------------------------------------------------------------- */
+/* -- Ending ------------------------------------------------------------------------------------ */
 
-/* What it still prints is thrown away, so that it does not wait for us. False: there will be no more. */
+/* What it still prints is thrown away, so that it does not wait for us. False: there will be no
+ * more. */
 static bool drain(struct process *process)
 {
     struct pollfd poll_fd = {.fd = process->output, .events = POLLIN};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A program as a child: started, awaited by a line that it prints, killed by its pid. Knows nothing of Criterion: the
- * kill tests use it, too. Start children from the main thread only: they are killed when the thread that started them
- * ends.
+ * A program as a child: started, awaited by a line that it prints, killed by its pid. Knows nothing
+ * of Criterion: the kill tests use it, too. Start children from the main thread only: they are
+ * killed when the thread that started them ends.
  */
 #ifndef TERCET_E2E_PROCESS_H
 #define TERCET_E2E_PROCESS_H
@@ -24,17 +24,20 @@ struct process {
 
 int64_t process_now_ms(void);
 
-/* A free port of the loopback, as "127.0.0.1:PORT", for a server that will be started there more than once. It lies below those
- * that the system gives (32768 and up, ip_local_port_range): of these, another's connection may have one when its server is
- * away for a moment. */
+/* A free port of the loopback, as "127.0.0.1:PORT", for a server that will be started there more
+ * than once. It lies below those that the system gives (32768 and up, ip_local_port_range): of
+ * these, another's connection may have one when its server is away for a moment. */
 void process_pick_address(char address[PROCESS_ADDRESS_MAX]);
 
-/* Starts argv[0]. Standard error is appended to the file `errors` (NULL: ours). `environment`: "NAME=value" set for the
- * child alone, or NULL. Ends this program when there can be no child. */
-void process_start(struct process *process, const char *const *argv, const char *errors, const char *environment);
+/* Starts argv[0]. Standard error is appended to the file `errors` (NULL: ours). `environment`:
+ * "NAME=value" set for the child alone, or NULL. Ends this program when there can be no child. */
+void process_start(struct process *process, const char *const *argv, const char *errors,
+                   const char *environment);
 
-/* The next line that begins with `prefix`, without its end. false: the output ended, or the time is over. */
-bool process_line(struct process *process, const char *prefix, char line[PROCESS_LINE_MAX], int64_t timeout_ms);
+/* The next line that begins with `prefix`, without its end. false: the output ended, or the time is
+ * over. */
+bool process_line(struct process *process, const char *prefix, char line[PROCESS_LINE_MAX],
+                  int64_t timeout_ms);
 
 /* Whether it has ended, and how (as waitpid tells). */
 bool process_has_ended(struct process *process, int *status);
@@ -42,8 +45,8 @@ bool process_has_ended(struct process *process, int *status);
 /* Waits until it has ended by itself. false: it has not, in time. */
 bool process_wait(struct process *process, int64_t timeout_ms, int *status);
 
-/* Sends the signal and waits for the end; SIGKILL follows when it takes more than a minute. The status; fine when there is
- * none. */
+/* Sends the signal and waits for the end; SIGKILL follows when it takes more than a minute. The
+ * status; fine when there is none. */
 int process_end(struct process *process, int signal);
 
 #endif

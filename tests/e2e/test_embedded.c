@@ -25,7 +25,8 @@ static void on_failed(const char *text, void *ctx)
 }
 
 /* A world whose coordinator is in this process. */
-static struct tercet_coordinator *open_inside(struct world *world, const char *data, struct failure *failure)
+static struct tercet_coordinator *open_inside(struct world *world, const char *data,
+                                              struct failure *failure)
 {
     static const char *const listen[] = {"127.0.0.1:0"};
     struct tercet_coordinator_options options = {.size = sizeof(options),
@@ -35,14 +36,17 @@ static struct tercet_coordinator *open_inside(struct world *world, const char *d
                                                  .retry_base_ms = 10,
                                                  .on_failed = on_failed,
                                                  .failed_ctx = failure};
-    struct tercet_client_options client_options = {.size = sizeof(client_options), .timeout_ms = 2000};
+    struct tercet_client_options client_options = {.size = sizeof(client_options),
+                                                   .timeout_ms = 2000};
     struct tercet_coordinator *coordinator = NULL;
     char text[TERCET_TEXT_MAX];
     cr_assert_eq(tercet_coordinator_open(&coordinator, &options, text), 0, "%s", text);
     memset(world, 0, sizeof(*world));
-    snprintf(world->daemon.address, sizeof(world->daemon.address), "%s", tercet_coordinator_address(coordinator, 0));
+    snprintf(world->daemon.address, sizeof(world->daemon.address), "%s",
+             tercet_coordinator_address(coordinator, 0));
     cr_assert_null(tercet_coordinator_address(coordinator, 1));
-    cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL), 0);
+    cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL),
+                 0);
     return coordinator;
 }
 
@@ -54,7 +58,8 @@ Test(embedded, in_memory)
     struct party stock;
     struct tercet_coordinator *coordinator = open_inside(&world, ":memory:", &failure);
     party_open(&stock, &world, "stock");
-    cr_assert_eq(RUN(&world, "inside", TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
+    cr_assert_eq(RUN(&world, "inside", TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s",
+                 result.text);
     cr_assert_eq(world_state(&world, "inside"), TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_CONFIRM]), 1);
     party_close(&stock);
@@ -94,7 +99,8 @@ Test(embedded, in_a_directory_it_goes_on_where_it_was)
     daemon_clean(&daemon);
 }
 
-/* The decision's commit fails: nobody is told of it, no confirm leaves, and the application hears of the failure, once.
+/* The decision's commit fails: nobody is told of it, no confirm leaves, and the application hears
+ * of the failure, once.
  */
 Test(embedded, after_a_failed_commit_nothing_is_acknowledged)
 {
@@ -112,13 +118,16 @@ Test(embedded, after_a_failed_commit_nothing_is_acknowledged)
     party_release(&stock);
     AWAIT(atomic_load(&failure.count) == 1);
     cr_assert_not_null(strstr(failure.text, "outcome is not known"), "%s", failure.text);
-    cr_assert_eq(RUN(&world, "failing", TERCET_WAIT_DECIDED, &result, "stock"), TERCET_UNKNOWN, "%s", result.text);
-    cr_assert_eq(RUN(&world, "another", TERCET_WAIT_NOT, &result, "stock"), TERCET_UNKNOWN, "%s", result.text);
+    cr_assert_eq(RUN(&world, "failing", TERCET_WAIT_DECIDED, &result, "stock"), TERCET_UNKNOWN,
+                 "%s", result.text);
+    cr_assert_eq(RUN(&world, "another", TERCET_WAIT_NOT, &result, "stock"), TERCET_UNKNOWN, "%s",
+                 result.text);
     cr_assert_eq(tercet_get(world.client, "failing", &result), TERCET_UNKNOWN);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]), 1);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
     cr_assert_eq(atomic_load(&failure.count), 1);
     party_close(&stock);
     tercet_client_close(world.client);
-    tercet_coordinator_close(coordinator, FOR_EVER); /* nothing will be answered: there is nothing to wait for */
+    /* nothing will be answered: there is nothing to wait for */
+    tercet_coordinator_close(coordinator, FOR_EVER);
 }

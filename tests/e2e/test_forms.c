@@ -27,19 +27,20 @@ static void expect_done(struct party *party, int tries, int confirms, int cancel
 {
     cr_expect_eq(atomic_load(&party->done[TERCET_TRY]), tries, "%s: %d tries", party->name,
                  atomic_load(&party->done[TERCET_TRY]));
-    cr_expect_eq(atomic_load(&party->done[TERCET_CONFIRM]), confirms, "%s: %d confirms", party->name,
-                 atomic_load(&party->done[TERCET_CONFIRM]));
+    cr_expect_eq(atomic_load(&party->done[TERCET_CONFIRM]), confirms, "%s: %d confirms",
+                 party->name, atomic_load(&party->done[TERCET_CONFIRM]));
     cr_expect_eq(atomic_load(&party->done[TERCET_CANCEL]), cancels, "%s: %d cancels", party->name,
                  atomic_load(&party->done[TERCET_CANCEL]));
 }
 
-/* -- Run ----------------------------------------------------------------------------------------------------------- */
+/* -- Run --------------------------------------------------------------------------------------- */
 
 Test(forms, run_confirms_every_branch)
 {
     struct tercet_result result;
     open_all(NULL);
-    cr_assert_eq(RUN(&world, "order:1", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0, "%s", result.text);
+    cr_assert_eq(RUN(&world, "order:1", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0, "%s",
+                 result.text);
     cr_assert_str_eq(result.gid.text, "order:1");
     cr_assert_eq(result.state, TERCET_CONFIRMED);
     cr_assert_eq(result.cause, TERCET_CAUSE_ALL_TRIED);
@@ -57,11 +58,13 @@ Test(forms, run_is_refused_with_the_participants_words)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&money.refuses, true);
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"), TERCET_REFUSED);
+    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"),
+                 TERCET_REFUSED);
     cr_assert_str_eq(result.text, "sold out");
     cr_assert_eq(result.state, TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_REFUSED);
-    cr_assert_eq(atomic_load(&stock.done[TERCET_CONFIRM]) + atomic_load(&money.done[TERCET_CONFIRM]), 0);
+    cr_assert_eq(
+        atomic_load(&stock.done[TERCET_CONFIRM]) + atomic_load(&money.done[TERCET_CONFIRM]), 0);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), atomic_load(&stock.done[TERCET_CANCEL]),
                  "what was tried is cancelled");
     cr_assert_eq(atomic_load(&money.done[TERCET_CANCEL]), 0, "the refused one is empty");
@@ -81,7 +84,8 @@ Test(forms, an_ordered_run_tries_one_after_another)
     cr_assert_eq(result.state, TERCET_TRYING, "durable, no more");
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     cr_assert_eq(atomic_load(&money.entered[TERCET_TRY]), 0);
-    cr_assert_eq(world_participant(&world, "money").calls + world_participant(&world, "money").waiting, 0);
+    cr_assert_eq(
+        world_participant(&world, "money").calls + world_participant(&world, "money").waiting, 0);
     party_release(&stock);
     world_wait_state(&world, result.gid.text, TERCET_CONFIRMED);
     expect_done(&money, 1, 1, 0);
@@ -102,7 +106,8 @@ Test(forms, a_try_without_an_answer_in_time_is_unknown_and_cancels)
     cr_assert_eq(tercet_run(world.client, branches, 2, NULL, &result), TERCET_REFUSED);
     cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN, "%s", tercet_cause_text(result.cause));
     AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == atomic_load(&stock.done[TERCET_TRY]));
-    cr_assert_eq(world_state(&world, result.gid.text), TERCET_CANCELLING, "nobody has not acknowledged");
+    cr_assert_eq(world_state(&world, result.gid.text), TERCET_CANCELLING,
+                 "nobody has not acknowledged");
     struct party nobody;
     party_open(&nobody, &world, "nobody");
     world_wait_state(&world, result.gid.text, TERCET_CANCELLED);
@@ -147,11 +152,12 @@ Test(forms, metadata_reaches_every_hook)
     atomic_store(&stock.again[TERCET_CONFIRM], 0);
     world_restart(&world);
     world_wait_state(&world, result.gid.text, TERCET_CONFIRMED);
-    cr_assert_str_eq(stock.metadata, "traceparent=00-11-22-01;tenant=acme;", "also after a restart");
+    cr_assert_str_eq(stock.metadata, "traceparent=00-11-22-01;tenant=acme;",
+                     "also after a restart");
     close_all();
 }
 
-/* -- Step by step -------------------------------------------------------------------------------------------------- */
+/* -- Step by step ------------------------------------------------------------------------------ */
 
 static struct tercet_transaction *begin(const struct tercet_begin_options *options)
 {
@@ -160,7 +166,8 @@ static struct tercet_transaction *begin(const struct tercet_begin_options *optio
     return transaction;
 }
 
-static int try_at(struct tercet_transaction *transaction, const char *name, struct tercet_tried *tried)
+static int try_at(struct tercet_transaction *transaction, const char *name,
+                  struct tercet_tried *tried)
 {
     const struct tercet_branch branch = branch_of(name);
     return tercet_try(transaction, &branch, tried);
@@ -172,7 +179,8 @@ Test(forms, step_by_step_replies_come_back_and_confirm_ends_it)
     struct tercet_result result;
     open_all(NULL);
     struct tercet_transaction *transaction = begin(NULL);
-    cr_assert_eq(world_state(&world, tercet_transaction_gid(transaction)->text), 0, "begin goes with the first try");
+    cr_assert_eq(world_state(&world, tercet_transaction_gid(transaction)->text), 0,
+                 "begin goes with the first try");
     cr_assert_eq(try_at(transaction, "stock", &tried), 0);
     cr_assert_eq(tried.branch.number, 1);
     cr_assert_eq(tried.reply.size, 7);
@@ -195,7 +203,8 @@ Test(forms, step_by_step_cancel_keeps_its_reason)
     open_all(NULL);
     struct tercet_transaction *transaction = begin(NULL);
     cr_assert_eq(try_at(transaction, "stock", NULL), 0);
-    cr_assert_eq(tercet_cancel(transaction, TERCET_WAIT_RESOLVED, "the buyer went away", &result), 0);
+    cr_assert_eq(tercet_cancel(transaction, TERCET_WAIT_RESOLVED, "the buyer went away", &result),
+                 0);
     cr_assert_eq(result.state, TERCET_CANCELLED);
     expect_done(&stock, 1, 0, 1);
     cr_assert_eq(try_at(transaction, "money", NULL), TERCET_DECIDED);
@@ -227,7 +236,8 @@ Test(forms, a_refused_try_cancels_unless_it_is_kept)
     cr_assert_eq(try_at(second, "money", NULL), TERCET_REFUSED);
     cr_assert_eq(world_state(&world, tercet_transaction_gid(second)->text), TERCET_TRYING);
     cr_assert_eq(try_at(second, "stock", NULL), 0, "somewhere else instead");
-    cr_assert_eq(tercet_confirm(second, TERCET_WAIT_DECIDED, &result), TERCET_NOT_READY, "one try was refused");
+    cr_assert_eq(tercet_confirm(second, TERCET_WAIT_DECIDED, &result), TERCET_NOT_READY,
+                 "one try was refused");
     cr_assert_eq(tercet_cancel(second, TERCET_WAIT_RESOLVED, NULL, &result), 0);
     expect_done(&stock, 2, 0, 2);
     expect_done(&money, 0, 0, 0);
@@ -236,13 +246,15 @@ Test(forms, a_refused_try_cancels_unless_it_is_kept)
     close_all();
 }
 
-/* -- Own calls ----------------------------------------------------------------------------------------------------- */
+/* -- Own calls --------------------------------------------------------------------------------- */
 
-/* The initiator calls the participant itself: its try goes through the same barrier as the coordinator's confirm. */
-static int own_try(struct party *party, const struct tercet_result *result, struct tercet_branch_id branch)
+/* The initiator calls the participant itself: its try goes through the same barrier as the
+ * coordinator's confirm. */
+static int own_try(struct party *party, const struct tercet_result *result,
+                   struct tercet_branch_id branch)
 {
-    return tercet_barrier_guard(party->barrier, TERCET_TRY, result->gid.text, branch, result->number, party_own_hook,
-                                party, NULL);
+    return tercet_barrier_guard(party->barrier, TERCET_TRY, result->gid.text, branch,
+                                result->number, party_own_hook, party, NULL);
 }
 
 Test(forms, own_calls_are_confirmed_by_the_coordinator)
@@ -281,7 +293,7 @@ Test(forms, own_calls_that_come_after_the_cancel_are_refused)
     close_all();
 }
 
-/* -- Deadlines ----------------------------------------------------------------------------------------------------- */
+/* -- Deadlines --------------------------------------------------------------------------------- */
 
 Test(forms, the_deadline_cancels_although_nobody_asks)
 {

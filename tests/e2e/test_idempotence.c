@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every call twice: the second finds what the first has made; and with other content it is told so. And decisions that
- * race.
+ * Every call twice: the second finds what the first has made; and with other content it is told so.
+ * And decisions that race.
  */
 #include "fixture.h"
 
@@ -52,14 +52,15 @@ static void refused(const char *method, const ProtobufCMessage *request, enum cr
 static enum crpc_code ask_try(const Tercet__V1__TryRequest *request, Tercet__V1__TryState *outcome)
 {
     ProtobufCMessage *reply = NULL;
-    enum crpc_code code = world_call(&world, &tercet__v1__coordinator__descriptor, "Try", &request->base, &reply);
+    enum crpc_code code =
+        world_call(&world, &tercet__v1__coordinator__descriptor, "Try", &request->base, &reply);
     *outcome = reply != NULL ? ((const Tercet__V1__TryResponse *)reply)->outcome
                              : TERCET__V1__TRY_STATE__TRY_STATE_UNSPECIFIED;
     crpc_message_free(reply);
     return code;
 }
 
-/* -- Step by step -------------------------------------------------------------------------------------------------- */
+/* -- Step by step ------------------------------------------------------------------------------ */
 
 Test(idempotence, begin)
 {
@@ -145,17 +146,19 @@ Test(idempotence, decisions)
         request.gid = confirm.gid = cancel.gid = gid;
         cr_assert_eq(ask_try(&request, &outcome), CRPC_OK);
         twice(is_confirm ? "Confirm" : "Cancel", is_confirm ? &confirm.base : &cancel.base);
-        refused(is_confirm ? "Cancel" : "Confirm", is_confirm ? &cancel.base : &confirm.base, CRPC_FAILED_PRECONDITION);
+        refused(is_confirm ? "Cancel" : "Confirm", is_confirm ? &cancel.base : &confirm.base,
+                CRPC_FAILED_PRECONDITION);
         world_wait_state(&world, gid, is_confirm ? TERCET_CONFIRMED : TERCET_CANCELLED);
         twice(is_confirm ? "Confirm" : "Cancel", is_confirm ? &confirm.base : &cancel.base);
-        refused(is_confirm ? "Cancel" : "Confirm", is_confirm ? &cancel.base : &confirm.base, CRPC_FAILED_PRECONDITION);
+        refused(is_confirm ? "Cancel" : "Confirm", is_confirm ? &cancel.base : &confirm.base,
+                CRPC_FAILED_PRECONDITION);
     }
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 1);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CANCEL]), 1);
     close_all();
 }
 
-/* -- Run ----------------------------------------------------------------------------------------------------------- */
+/* -- Run --------------------------------------------------------------------------------------- */
 
 Test(idempotence, run)
 {
@@ -181,7 +184,7 @@ Test(idempotence, run)
     close_all();
 }
 
-/* -- Races --------------------------------------------------------------------------------------------------------- */
+/* -- Races ------------------------------------------------------------------------------------- */
 
 #define RACES 200
 
@@ -205,7 +208,8 @@ static void *decide(void *ctx)
     if (racer->confirms)
         racer->code = tercet_confirm(racer->race->transaction, TERCET_WAIT_DECIDED, &racer->result);
     else
-        racer->code = tercet_cancel(racer->race->transaction, TERCET_WAIT_DECIDED, NULL, &racer->result);
+        racer->code =
+            tercet_cancel(racer->race->transaction, TERCET_WAIT_DECIDED, NULL, &racer->result);
     return NULL;
 }
 
@@ -217,8 +221,9 @@ static bool is_confirmed(enum tercet_state state)
 static void expect_told(const struct racer *racer, bool was_confirmed, int round)
 {
     int expected = racer->confirms == was_confirmed ? 0 : TERCET_DECIDED;
-    cr_assert_eq(racer->code, expected, "round %d, %s: %s: %s", round, racer->confirms ? "confirm" : "cancel",
-                 tercet_error_name(racer->code), racer->result.text);
+    cr_assert_eq(racer->code, expected, "round %d, %s: %s: %s", round,
+                 racer->confirms ? "confirm" : "cancel", tercet_error_name(racer->code),
+                 racer->result.text);
     cr_assert_eq(is_confirmed(racer->result.state), was_confirmed, "round %d: told %s", round,
                  tercet_state_name(racer->result.state));
 }
@@ -242,7 +247,8 @@ static bool run_race(uint32_t deadline_ms, int round, enum tercet_cause *cause)
         pthread_join(threads[i], NULL);
     pthread_barrier_destroy(&race.start);
     struct tercet_result result;
-    cr_assert_eq(tercet_get(world.client, tercet_transaction_gid(race.transaction)->text, &result), 0);
+    cr_assert_eq(tercet_get(world.client, tercet_transaction_gid(race.transaction)->text, &result),
+                 0);
     for (int i = 0; i < 4; i++)
         expect_told(&racers[i], is_confirmed(result.state), round);
     tercet_transaction_free(race.transaction);
@@ -250,7 +256,8 @@ static bool run_race(uint32_t deadline_ms, int round, enum tercet_cause *cause)
     return is_confirmed(result.state);
 }
 
-/* The deadline is set to what a try takes, so that it comes in the middle of it all; it moves until it does. */
+/* The deadline is set to what a try takes, so that it comes in the middle of it all; it moves until
+ * it does. */
 Test(idempotence, pitfall_11_confirm_cancel_and_deadline_race_and_all_are_told_the_same_winner)
 {
     int confirmed = 0, cancelled = 0, expired = 0;
@@ -272,6 +279,6 @@ Test(idempotence, pitfall_11_confirm_cancel_and_deadline_race_and_all_are_told_t
     cr_assert_gt(expired, 0);
     AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == confirmed);
     AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) + atomic_load(&stock.done[TERCET_CANCEL]) ==
-             atomic_load(&stock.done[TERCET_TRY]));
+          atomic_load(&stock.done[TERCET_TRY]));
     close_all();
 }

@@ -31,8 +31,8 @@ static void close_all(void)
 #define TRY_TIMEOUT_SHORT_MS 10000
 
 /* So many branches of one action, with empty payloads. */
-static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count, uint32_t try_timeout_ms,
-                    struct tercet_result *result)
+static int run_many(const char *action, const char *gid, enum tercet_wait wait, size_t count,
+                    uint32_t try_timeout_ms, struct tercet_result *result)
 {
     struct tercet_branch *branches = calloc(count, sizeof(*branches));
     struct tercet_begin_options options = options_of(gid, DEADLINE_MS);
@@ -46,7 +46,8 @@ static int run_many(const char *action, const char *gid, enum tercet_wait wait, 
     return rc;
 }
 
-/* A transaction is one message and one record with all its replies: 64 of the largest are permitted, a 65th is not. */
+/* A transaction is one message and one record with all its replies: 64 of the largest are
+ * permitted, a 65th is not. */
 Test(limits, the_largest_replies)
 {
     enum { FITTING = TERCET_REPLIES_MAX / TERCET_REPLY_MAX };
@@ -64,10 +65,12 @@ Test(limits, the_largest_replies)
         cr_assert_eq(transaction->branches[i]->reply.len, TERCET_REPLY_MAX);
     crpc_message_free(&transaction->base);
 
-    rc = run_many("stock/big", "too-many", TERCET_WAIT_RESOLVED, FITTING + 1, TRY_TIMEOUT_SHORT_MS, &result);
+    rc = run_many("stock/big", "too-many", TERCET_WAIT_RESOLVED, FITTING + 1, TRY_TIMEOUT_SHORT_MS,
+                  &result);
     cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN);
-    cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), FITTING + 1, "and all of it is cancelled");
+    cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), FITTING + 1,
+                 "and all of it is cancelled");
     close_all();
 }
 
@@ -76,7 +79,8 @@ Test(limits, the_largest_replies_of_the_most_branches)
 {
     struct tercet_result result;
     open_all(NULL);
-    int rc = run_many("stock/big", NULL, TERCET_WAIT_RESOLVED, TERCET_BRANCHES_MAX, TRY_TIMEOUT_SHORT_MS, &result);
+    int rc = run_many("stock/big", NULL, TERCET_WAIT_RESOLVED, TERCET_BRANCHES_MAX,
+                      TRY_TIMEOUT_SHORT_MS, &result);
     cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
     close_all();
@@ -89,7 +93,8 @@ static size_t list_page(char token[64], bool is_resolved)
     request.page_token = token;
     request.page_size = 1000;
     request.resolved = is_resolved;
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply), CRPC_OK);
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply),
+                 CRPC_OK);
     const Tercet__V1__ListResponse *page = (const Tercet__V1__ListResponse *)reply;
     size_t count = page->n_transactions;
     snprintf(token, 64, "%s", page->next_page_token);
@@ -118,17 +123,19 @@ Test(limits, pages_of_the_largest_transactions)
     open_all(NULL);
     for (int i = 0; i < TRANSACTIONS; i++) {
         snprintf(gid, sizeof(gid), "large-%d", i);
-        int rc = run_many(action, gid, TERCET_WAIT_NOT, TERCET_BRANCHES_MAX, TRY_TIMEOUT_MS, &result);
+        int rc =
+            run_many(action, gid, TERCET_WAIT_NOT, TERCET_BRANCHES_MAX, TRY_TIMEOUT_MS, &result);
         cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
     }
     cr_assert_eq(list_all(false), TRANSACTIONS);
     close_all();
 }
 
-/* -- Pages while the transactions change --------------------------------------------------------------------------- */
+/* -- Pages while the transactions change ------------------------------------------------------- */
 
 enum { PAGED = 40, PAGE = 7 };
-static struct tercet_transaction *paged[PAGED + 1]; /* the last one begins while the others are listed */
+/* the last one begins while the others are listed */
+static struct tercet_transaction *paged[PAGED + 1];
 static bool has_ended[PAGED + 1];
 
 /* Only enlisted, so that it stays as it is, and its cancel needs nobody who is held. */
@@ -151,7 +158,8 @@ static int next_page(char token[64], int seen[PAGED + 1])
     int last = -1;
     request.page_token = token;
     request.page_size = PAGE;
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply), CRPC_OK);
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply),
+                 CRPC_OK);
     const Tercet__V1__ListResponse *page = (const Tercet__V1__ListResponse *)reply;
     for (size_t i = 0; i < page->n_transactions; i++) {
         cr_assert_eq(sscanf(page->transactions[i]->gid, "paged-%d", &last), 1);
@@ -162,7 +170,8 @@ static int next_page(char token[64], int seen[PAGED + 1])
     return last;
 }
 
-/* All pages, and after each its last transaction ends, so that the next page begins behind one that is no more. */
+/* All pages, and after each its last transaction ends, so that the next page begins behind one that
+ * is no more. */
 static void page_through(int seen[PAGED + 1])
 {
     char token[64] = "";
@@ -173,7 +182,8 @@ static void page_through(int seen[PAGED + 1])
         if (paged[PAGED] == NULL)
             begin_paged(PAGED);
         cr_assert_geq(last, 0, "an empty page");
-        cr_assert_eq(tercet_cancel(paged[last], TERCET_WAIT_RESOLVED, "", &result), 0, "%s", result.text);
+        cr_assert_eq(tercet_cancel(paged[last], TERCET_WAIT_RESOLVED, "", &result), 0, "%s",
+                     result.text);
         has_ended[last] = true;
     } while (token[0] != '\0');
 }
@@ -216,8 +226,9 @@ static struct crpc_stream *watch(const char *gid)
     struct crpc_stream *stream = NULL;
     ProtobufCMessage *message = NULL;
     request.gid = (char *)(uintptr_t)gid;
-    cr_assert_eq(
-        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Watch", &options), 0);
+    cr_assert_eq(crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor,
+                                  "Watch", &options),
+                 0);
     cr_assert_eq(crpc_stream_write(stream, &request.base), 0);
     cr_assert_eq(crpc_stream_read(&message, stream), 0);
     crpc_message_free(message);
@@ -237,7 +248,8 @@ static Tercet__V1__State watch_to_the_end(struct crpc_stream *stream)
     return state;
 }
 
-/* Each telling is the whole transaction, a megabyte here: it must not be one a branch, watcher and change. */
+/* Each telling is the whole transaction, a megabyte here: it must not be one a branch, watcher and
+ * change. */
 Test(limits, many_watch_the_largest_transaction)
 {
     enum { WATCHERS = 30, BIG = 58 }; /* replies of 16 KiB */
@@ -254,7 +266,8 @@ Test(limits, many_watch_the_largest_transaction)
     options.wait = TERCET_WAIT_NOT;
     open_all(NULL);
     atomic_store(&stock.is_held, true);
-    cr_assert_eq(tercet_run(world.client, branches, TERCET_BRANCHES_MAX, &options, &result), 0, "%s", result.text);
+    cr_assert_eq(tercet_run(world.client, branches, TERCET_BRANCHES_MAX, &options, &result), 0,
+                 "%s", result.text);
     for (int i = 0; i < WATCHERS; i++)
         watches[i] = watch("watched");
     party_release(&stock);
@@ -265,12 +278,13 @@ Test(limits, many_watch_the_largest_transaction)
     close_all();
 }
 
-/* -- Requests of a session that wait --------------------------------------------------------------------------------- */
+/* -- Requests of a session that wait ----------------------------------------------------------- */
 
 #define OPEN_MAX 65536 /* of a session */
 #define OPEN_EACH 4096 /* of a message */
 
-static void write_requests(struct crpc_stream *stream, Tercet__V1__SessionRequest **requests, size_t count)
+static void write_requests(struct crpc_stream *stream, Tercet__V1__SessionRequest **requests,
+                           size_t count)
 {
     Tercet__V1__SessionRequests message = TERCET__V1__SESSION_REQUESTS__INIT;
     message.requests = requests;
@@ -288,8 +302,9 @@ static struct crpc_stream *await_often(const char *gid, uint32_t timeout_ms)
     await.gid = (char *)(uintptr_t)gid;
     await.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     await.timeout_ms = timeout_ms;
-    cr_assert_eq(
-        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Session", NULL), 0);
+    cr_assert_eq(crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor,
+                                  "Session", NULL),
+                 0);
     for (uint64_t id = 1; id <= OPEN_MAX;) {
         for (size_t i = 0; i < OPEN_EACH; i++) {
             tercet__v1__session_request__init(&requests[i]);
@@ -318,15 +333,17 @@ static enum crpc_code ask_once_more(struct crpc_stream *stream, const char *gid)
     write_requests(stream, listed, 1);
     while (code == -1 && crpc_stream_read((ProtobufCMessage **)&message, stream) == 0) {
         for (size_t i = 0; i < message->n_responses; i++)
-            code = message->responses[i]->id == request.id ? (int)message->responses[i]->code : code;
+            code =
+                message->responses[i]->id == request.id ? (int)message->responses[i]->code : code;
         crpc_message_free(&message->base);
     }
     return (enum crpc_code)code;
 }
 
-/* Who awaits in vain does not count: or a client that awaits something that does not come, again and again with little
- * patience, would be refused its confirms in the end. Two sessions that wait on keep the transaction's list so long that it is not
- * looked through before the third has too much. */
+/* Who awaits in vain does not count: or a client that awaits something that does not come, again
+ * and again with little patience, would be refused its confirms in the end. Two sessions that wait
+ * on keep the transaction's list so long that it is not looked through before the third has too
+ * much. */
 Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
 {
     struct tercet_branch branch = branch_of("stock");
@@ -352,7 +369,7 @@ Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
     close_all();
 }
 
-/* -- What one message may ask for ------------------------------------------------------------------------------------- */
+/* -- What one message may ask for -------------------------------------------------------------- */
 
 #define ASKED 2000 /* times a megabyte */
 #define ASKED_KIB_MAX (1024 * 1024)
@@ -371,7 +388,8 @@ static long peak_kib(void)
     return kib;
 }
 
-/* One message: an enlistment, or nothing, and the same question again and again. How the session ends. */
+/* One message: an enlistment, or nothing, and the same question again and again. How the session
+ * ends. */
 static enum crpc_code ask_in_one_message(Tercet__V1__SessionRequest *first, const char *gid)
 {
     static Tercet__V1__SessionRequest requests[ASKED];
@@ -391,8 +409,9 @@ static enum crpc_code ask_in_one_message(Tercet__V1__SessionRequest *first, cons
         requests[i].get = &get;
         listed[count++] = &requests[i];
     }
-    cr_assert_eq(
-        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Session", NULL), 0);
+    cr_assert_eq(crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor,
+                                  "Session", NULL),
+                 0);
     write_requests(stream, listed, count);
     while (crpc_stream_read(&message, stream) == 0)
         crpc_message_free(message);
@@ -402,8 +421,8 @@ static enum crpc_code ask_in_one_message(Tercet__V1__SessionRequest *first, cons
     return code;
 }
 
-/* Two gigabytes of answers: the session is dropped at 64 MiB, and no more is made ready; nor when all of them wait until what
- * they tell is durable. */
+/* Two gigabytes of answers: the session is dropped at 64 MiB, and no more is made ready; nor when
+ * all of them wait until what they tell is durable. */
 Test(limits, a_message_may_not_ask_for_more_than_a_session_may_leave_unread)
 {
     Tercet__V1__EnlistRequest enlist = TERCET__V1__ENLIST_REQUEST__INIT;
@@ -419,8 +438,8 @@ Test(limits, a_message_may_not_ask_for_more_than_a_session_may_leave_unread)
     cr_assert_eq(ask_in_one_message(NULL, "large"), CRPC_RESOURCE_EXHAUSTED);
     cr_assert_lt(peak_kib(), ASKED_KIB_MAX, "%ld KiB", peak_kib());
     branch.number = 100;
-    branch.action = (char *)(uintptr_t)"stock/do";
-    enlist.gid = (char *)(uintptr_t)"large";
+    branch.action = (char *)(uintptr_t) "stock/do";
+    enlist.gid = (char *)(uintptr_t) "large";
     enlist.branch = &branch;
     first.id = ASKED + 1;
     first.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST;

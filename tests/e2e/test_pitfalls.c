@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ways in which TCC coordinators have gone wrong, each as a test that would have caught the fault; numbers as in
- * README.md. Those of registration, decision and memory; test_pitfalls_load.c has those of retries, limits and doors.
+ * Ways in which TCC coordinators have gone wrong, each as a test that would have caught the fault;
+ * numbers as in README.md. Those of registration, decision and memory; test_pitfalls_load.c has
+ * those of retries, limits and doors.
  */
 #include "fixture.h"
 
@@ -47,10 +48,10 @@ static int try_at(struct tercet_transaction *transaction, const char *name)
     return tercet_try(transaction, &branch, NULL);
 }
 
-/* -- Registration -------------------------------------------------------------------------------------------------- */
+/* -- Registration ------------------------------------------------------------------------------ */
 
-/* Whoever attaches is answered in a turn of the owner's: what was on its way before, and was not held back, has left by
- * then. */
+/* Whoever attaches is answered in a turn of the owner's: what was on its way before, and was not
+ * held back, has left by then. */
 static void let_a_turn_pass(void)
 {
     struct party late;
@@ -58,7 +59,8 @@ static void let_a_turn_pass(void)
     party_close(&late);
 }
 
-/* The disk takes for ever with the registration: no try may have left, and nobody may have been told. */
+/* The disk takes for ever with the registration: no try may have left, and nobody may have been
+ * told. */
 Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
 {
     const struct tercet_branch branches[] = {branch_of("stock"), branch_of("money")};
@@ -67,15 +69,19 @@ Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
     options.wait = TERCET_WAIT_NOT;
     open_all(NULL);
     world_arm(&world, "commit.before:2:60000"); /* the first is the start's */
-    WAIT_FOR(world_participant(&world, "stock").n_instances + world_participant(&world, "money").n_instances == 2);
+    WAIT_FOR(world_participant(&world, "stock").n_instances +
+                 world_participant(&world, "money").n_instances ==
+             2);
     cr_assert_eq(tercet_run_start(world.client, branches, 2, &options, on_told, &waiting), 0);
     world_await_failpoint(&world, "commit.before");
     let_a_turn_pass();
-    cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&money.entered[TERCET_TRY]), 0);
+    cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&money.entered[TERCET_TRY]),
+                 0);
     cr_assert_eq(atomic_load(&waiting.count), 0, "told that it is durable");
     kill_and_restart();
     AWAIT(atomic_load(&waiting.count) == 1);
-    cr_assert_eq(waiting.result.code, 0, "the client asks again by itself: %s", waiting.result.text);
+    cr_assert_eq(waiting.result.code, 0, "the client asks again by itself: %s",
+                 waiting.result.text);
     world_wait_state(&world, "registering", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), 1);
     close_all();
@@ -108,7 +114,8 @@ static uint32_t count_branches(const char *gid)
     return result.branch_count;
 }
 
-/* Whoever was told that his branch is in finds it in, and ended; nobody gets in after the decision. */
+/* Whoever was told that his branch is in finds it in, and ended; nobody gets in after the
+ * decision. */
 Test(pitfalls, pitfall_02_registration_races_the_decision)
 {
     open_all(NULL);
@@ -134,7 +141,8 @@ Test(pitfalls, pitfall_02_registration_races_the_decision)
         pthread_barrier_destroy(&start);
         struct tercet_result result =
             world_wait_state(&world, tercet_transaction_gid(transaction)->text, TERCET_CANCELLED);
-        cr_assert_eq((int)result.branch_count, accepted, "told %d, there are %u", accepted, result.branch_count);
+        cr_assert_eq((int)result.branch_count, accepted, "told %d, there are %u", accepted,
+                     result.branch_count);
         tercet_transaction_free(transaction);
     }
     close_all();
@@ -179,7 +187,9 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     open_all(NULL);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     for (size_t i = 0; i < 5; i++)
-        cr_assert_eq(RUN(&world, gids[i], TERCET_WAIT_DECIDED, &result, "stock", i == 0 ? "money" : NULL), 0);
+        cr_assert_eq(
+            RUN(&world, gids[i], TERCET_WAIT_DECIDED, &result, "stock", i == 0 ? "money" : NULL),
+            0);
     for (int time = 0; time < 2; time++) {
         for (size_t i = 0; i < 5; i++) {
             cr_assert_eq(tercet_get(world.client, gids[i], &result), 0);
@@ -190,7 +200,8 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     }
     Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
     run.gid = "no-branches";
-    cr_assert_null(world_ask(&world, "Run", &run.base, &code), "an empty transaction must not succeed");
+    cr_assert_null(world_ask(&world, "Run", &run.base, &code),
+                   "an empty transaction must not succeed");
     cr_assert_eq(code, CRPC_INVALID_ARGUMENT);
     run.gid = "not/valid";
     cr_assert_null(world_ask(&world, "Run", &run.base, &code));
@@ -198,7 +209,7 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     close_all();
 }
 
-/* -- Decision ------------------------------------------------------------------------------------------------------ */
+/* -- Decision ---------------------------------------------------------------------------------- */
 
 Test(pitfalls, pitfall_05_a_second_submit_does_not_end_what_is_unconfirmed)
 {
@@ -220,7 +231,8 @@ Test(pitfalls, pitfall_05_a_second_submit_does_not_end_what_is_unconfirmed)
     close_all();
 }
 
-/* The coordinator is stopped, not dead: the answer to Confirm does not come within the client's patience. */
+/* The coordinator is stopped, not dead: the answer to Confirm does not come within the client's
+ * patience. */
 Test(pitfalls, pitfall_06_a_timeout_never_becomes_a_cancel)
 {
     struct tercet_begin_options options = options_of("silence", 0);
@@ -239,8 +251,8 @@ Test(pitfalls, pitfall_06_a_timeout_never_becomes_a_cancel)
     close_all();
 }
 
-/* A try is under way at an instance that hangs; its cancel goes through another, on the same database; then the try
- * arrives there. */
+/* A try is under way at an instance that hangs; its cancel goes through another, on the same
+ * database; then the try arrives there. */
 Test(pitfalls, pitfall_07_a_try_that_comes_after_its_cancel_is_refused)
 {
     const struct tercet_begin_options options = options_of("overtaken", 1500);
@@ -257,8 +269,8 @@ Test(pitfalls, pitfall_07_a_try_that_comes_after_its_cancel_is_refused)
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     struct tercet_branch_id id = {late->calls[0]->branch};
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(tercet_barrier_guard(stock.barrier, TERCET_TRY, late->calls[0]->gid, id, late->calls[0]->number,
-                                          party_own_hook, &stock, NULL),
+        cr_assert_eq(tercet_barrier_guard(stock.barrier, TERCET_TRY, late->calls[0]->gid, id,
+                                          late->calls[0]->number, party_own_hook, &stock, NULL),
                      TERCET_REFUSED);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]), 0);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CANCEL]), 0, "an empty cancel runs no hook");
@@ -268,8 +280,8 @@ Test(pitfalls, pitfall_07_a_try_that_comes_after_its_cancel_is_refused)
     close_all();
 }
 
-/* One branch is done, one refused, one was called and never answered, one is an own call that nobody knows of: all are
- * cancelled. */
+/* One branch is done, one refused, one was called and never answered, one is an own call that
+ * nobody knows of: all are cancelled. */
 Test(pitfalls, pitfall_08_every_enlisted_branch_is_cancelled)
 {
     struct tercet_begin_options options = options_of("all", 0);
@@ -336,7 +348,7 @@ Test(pitfalls, pitfall_10_who_dies_while_trying_holds_nothing_for_ever)
     close_all();
 }
 
-/* -- Memory -------------------------------------------------------------------------------------------------------- */
+/* -- Memory ------------------------------------------------------------------------------------ */
 
 Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
 {
@@ -351,11 +363,13 @@ Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     party_release(&stock);
     world_wait_state(&world, "synced", TERCET_CONFIRMING);
-    cr_assert_gt(world_statistics(&world).commits_total, at_try, "so is the decision before it is told");
+    cr_assert_gt(world_statistics(&world).commits_total, at_try,
+                 "so is the decision before it is told");
     close_all();
 }
 
-/* The disk takes for ever with the decision: no confirm may have left, and nobody may have been told. */
+/* The disk takes for ever with the decision: no confirm may have left, and nobody may have been
+ * told. */
 Test(pitfalls, pitfall_17_no_decision_is_acted_on_before_it_is_durable)
 {
     const struct tercet_branch branch = branch_of("stock");
@@ -384,7 +398,8 @@ Test(pitfalls, pitfall_18_the_payload_survives_a_restart)
     cr_assert_eq(RUN(&world, "payload", TERCET_WAIT_NOT, &result, "stock"), 0);
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     daemon_kill(&world.daemon);
-    atomic_store(&stock.again[TERCET_TRY], 1); /* the held one comes to nothing: the try is called anew */
+    /* the held one comes to nothing: the try is called anew */
+    atomic_store(&stock.again[TERCET_TRY], 1);
     party_release(&stock);
     party_leave(&stock);
     stock.payload[0] = '\0';
@@ -412,7 +427,8 @@ Test(pitfalls, pitfall_19_names_are_resolved_when_called)
     world_wait_state(&world, "moved", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&moving.done[TERCET_CONFIRM]), 1);
     kill_and_restart();
-    cr_assert_eq(RUN(&world, "after", TERCET_WAIT_RESOLVED, &result, "moving"), 0, "the new target is durable");
+    cr_assert_eq(RUN(&world, "after", TERCET_WAIT_RESOLVED, &result, "moving"), 0,
+                 "the new target is durable");
     party_close(&moving);
     close_all();
 }
@@ -429,13 +445,13 @@ Test(pitfalls, pitfall_20_barrier_rows_go_by_the_mark_and_no_late_try_gets_in)
     cr_assert_eq(tercet_barrier_stats(stock.barrier, &rows, &mark), 0);
     cr_assert_lt(rows, 10, "%d rows are left of 101 transactions", (int)rows);
     cr_assert_geq(mark, first.number);
-    int rc = tercet_barrier_guard(stock.barrier, TERCET_TRY, "first", (struct tercet_branch_id){2}, first.number,
-                                  party_own_hook, &stock, NULL);
+    int rc = tercet_barrier_guard(stock.barrier, TERCET_TRY, "first", (struct tercet_branch_id){2},
+                                  first.number, party_own_hook, &stock, NULL);
     cr_assert_eq(rc, TERCET_REFUSED);
     close_all();
 }
 
-/* -- Promises ------------------------------------------------------------------------------------------------------ */
+/* -- Promises ---------------------------------------------------------------------------------- */
 
 Test(pitfalls, pitfall_26_a_confirm_without_a_try_parks_at_once_and_is_no_success)
 {
@@ -444,7 +460,8 @@ Test(pitfalls, pitfall_26_a_confirm_without_a_try_parks_at_once_and_is_no_succes
     open_all(NULL);
     struct tercet_transaction *transaction = begin(NULL);
     cr_assert_eq(tercet_enlist(transaction, &branch, NULL, &result), 0);
-    cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), 0, "an own call: nobody can know");
+    cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), 0,
+                 "an own call: nobody can know");
     WAIT_FOR(world_is_parked(&world, result.gid.text));
     Tercet__V1__Transaction *transaction_now = world_show(&world, result.gid.text);
     cr_assert(transaction_now->branches[0]->broken);
@@ -472,7 +489,8 @@ Test(pitfalls, pitfall_27_no_confirm_while_a_try_has_failed_unless_forced)
     cr_assert_eq(tercet_confirm_force(transaction, TERCET_WAIT_DECIDED, &result), 0);
     AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
     WAIT_FOR(world_is_parked(&world, "failed"));
-    cr_assert_eq(atomic_load(&money.entered[TERCET_CONFIRM]), 0, "what was refused is not confirmed: it is broken");
+    cr_assert_eq(atomic_load(&money.entered[TERCET_CONFIRM]), 0,
+                 "what was refused is not confirmed: it is broken");
     tercet_transaction_free(transaction);
     close_all();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ways in which TCC coordinators have gone wrong, part two: those of retries, dead participants, limits and doors.
+ * Ways in which TCC coordinators have gone wrong, part two: those of retries, dead participants,
+ * limits and doors.
  */
 #include "fixture.h"
 
@@ -28,7 +29,7 @@ static void close_all(void)
     world_close(&world);
 }
 
-/* -- Retries ------------------------------------------------------------------------------------------------------- */
+/* -- Retries ----------------------------------------------------------------------------------- */
 
 Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_and_kept)
 {
@@ -39,15 +40,18 @@ Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_
     cr_assert_eq(RUN(&world, "never", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     cr_assert_eq(RUN(&world, "other", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
     WAIT_FOR(world_is_parked(&world, "never"));
-    WAIT_FOR(world_state(&world, "other") == 0);                   /* the retention of what is over has passed, */
+    /* the retention of what is over has passed, */
+    WAIT_FOR(world_state(&world, "other") == 0);
     cr_assert_eq(world_state(&world, "never"), TERCET_CONFIRMING); /* and what is parked is there */
     int calls = atomic_load(&money.entered[TERCET_CONFIRM]);
     Tercet__V1__RetryRequest retry = TERCET__V1__RETRY_REQUEST__INIT;
     retry.gid = "never";
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL), CRPC_OK);
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL),
+                 CRPC_OK);
     AWAIT(atomic_load(&money.entered[TERCET_CONFIRM]) > calls);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL), CRPC_OK);
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL),
+                 CRPC_OK);
     AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     close_all();
 }
@@ -76,14 +80,16 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
 
 static void patient_open(struct patient *patient, const char *service)
 {
-    static const struct crpc_handler handlers[] = {{.method = "Execute", .kind = CRPC_UNARY, .on_request = on_execute}};
+    static const struct crpc_handler handlers[] = {
+        {.method = "Execute", .kind = CRPC_UNARY, .on_request = on_execute}};
     Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
     char *actions[] = {"do"};
     int port = 0;
     *patient = (struct patient){.loop = NULL};
     cr_assert_eq(crpc_loop_new(&patient->loop, NULL), 0);
     cr_assert_eq(crpc_server_new(&patient->server, patient->loop, NULL), 0);
-    cr_assert_eq(crpc_server_add_service(patient->server, &tercet__v1__participant__descriptor, handlers, 1, patient),
+    cr_assert_eq(crpc_server_add_service(patient->server, &tercet__v1__participant__descriptor,
+                                         handlers, 1, patient),
                  0);
     cr_assert_eq(crpc_server_listen(patient->server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(patient->server), 0);
@@ -92,7 +98,8 @@ static void patient_open(struct patient *patient, const char *service)
     request.target = patient->target;
     request.actions = actions;
     request.n_actions = 1;
-    cr_assert_eq(world_call(&world, &tercet__v1__participants__descriptor, "RegisterTarget", &request.base, NULL),
+    cr_assert_eq(world_call(&world, &tercet__v1__participants__descriptor, "RegisterTarget",
+                            &request.base, NULL),
                  CRPC_OK);
 }
 
@@ -102,7 +109,8 @@ static void patient_close(struct patient *patient)
     crpc_loop_free(patient->loop);
 }
 
-/* Many transactions wait for one dead participant: it is asked by probes, not once a transaction and retry. */
+/* Many transactions wait for one dead participant: it is asked by probes, not once a transaction
+ * and retry. */
 Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_it_is_back)
 {
     enum { TRANSACTIONS = 300, PROBES = 4 };
@@ -115,25 +123,28 @@ Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_
         snprintf(gid, sizeof(gid), "ill-%d", i);
         cr_assert_eq(RUN(&world, gid, TERCET_WAIT_NOT, &result, "ill", "stock"), 0);
     }
-    WAIT_FOR(world_participant(&world, "ill").breaker_open && world_participant(&world, "ill").calls == 0);
+    WAIT_FOR(world_participant(&world, "ill").breaker_open &&
+             world_participant(&world, "ill").calls == 0);
     int before = atomic_load(&patient.calls);
     int64_t began_ms = process_now_ms();
     AWAIT(atomic_load(&patient.calls) >= before + PROBES);
     int64_t took_ms = process_now_ms() - began_ms;
     int calls = atomic_load(&patient.calls) - before;
     cr_assert_leq(calls, 2 + took_ms / 100, "%d calls within %d ms", calls, (int)took_ms);
-    cr_assert_lt(atomic_load(&patient.calls), TRANSACTIONS, "%d calls in all", atomic_load(&patient.calls));
+    cr_assert_lt(atomic_load(&patient.calls), TRANSACTIONS, "%d calls in all",
+                 atomic_load(&patient.calls));
     atomic_store(&patient.is_healed, true);
     for (int i = 0; i < TRANSACTIONS; i++) {
         snprintf(gid, sizeof(gid), "ill-%d", i);
-        cr_assert_eq(tercet_await(world.client, gid, TERCET_WAIT_RESOLVED, WAIT_MS, &result), 0, "%s", result.text);
+        cr_assert_eq(tercet_await(world.client, gid, TERCET_WAIT_RESOLVED, WAIT_MS, &result), 0,
+                     "%s", result.text);
     }
     cr_assert_not(world_participant(&world, "ill").breaker_open);
     patient_close(&patient);
     close_all();
 }
 
-/* -- Dead participants --------------------------------------------------------------------------------------------- */
+/* -- Dead participants ------------------------------------------------------------------------- */
 
 Test(pitfalls_load, pitfall_15_a_dead_participant_does_not_hold_up_the_others)
 {
@@ -146,14 +157,17 @@ Test(pitfalls_load, pitfall_15_a_dead_participant_does_not_hold_up_the_others)
     atomic_store(&dead.again[TERCET_CONFIRM], FOR_EVER);
     cr_assert_eq(RUN(&world, "half", TERCET_WAIT_DECIDED, &result, "dead", "stock", "money"), 0);
     party_leave(&dead);
-    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1); /* phase two does not stop at the dead first branch */
+    /* phase two does not stop at the dead first branch */
+    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
     AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     for (int i = 0; i < 200; i++)
-        cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_NOT, &result, i % 2 == 0 ? "dead" : "ill", "stock"), 0);
+        cr_assert_eq(
+            RUN(&world, NULL, TERCET_WAIT_NOT, &result, i % 2 == 0 ? "dead" : "ill", "stock"), 0);
     int64_t began_ms = process_now_ms();
     for (int i = 0; i < 100; i++)
         cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0);
-    cr_assert_lt(process_now_ms() - began_ms, 10000, "100 transactions of the living, behind 200 that wait");
+    cr_assert_lt(process_now_ms() - began_ms, 10000,
+                 "100 transactions of the living, behind 200 that wait");
     cr_assert_eq(world_state(&world, "half"), TERCET_CONFIRMING);
     party_close(&dead);
     patient_close(&patient);
@@ -173,26 +187,30 @@ Test(pitfalls_load, pitfall_16_two_coordinators_do_not_share_a_store)
     cr_assert(process_wait(&second, WAIT_MS, &status));
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %d", status);
     struct tercet_result result;
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "the first is not disturbed");
+    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0,
+                 "the first is not disturbed");
     close_all();
 }
 
-/* -- Doors --------------------------------------------------------------------------------------------------------- */
+/* -- Doors ------------------------------------------------------------------------------------- */
 
 /* Asks at one address with a token (NULL: none). */
 static enum crpc_code ask_with(const char *address, const char *token)
 {
     Tercet__V1__StatisticsRequest request = TERCET__V1__STATISTICS_REQUEST__INIT;
     struct crpc_metadata metadata = {.key = "authorization"};
-    struct crpc_call_options options = {
-        .size = sizeof(options), .timeout_ms = WAIT_MS, .wait_for_ready = true, .metadata = &metadata};
+    struct crpc_call_options options = {.size = sizeof(options),
+                                        .timeout_ms = WAIT_MS,
+                                        .wait_for_ready = true,
+                                        .metadata = &metadata};
     struct crpc_result result = {.code = CRPC_OK};
     struct crpc_channel *channel = NULL;
     ProtobufCMessage *reply = NULL;
     options.metadata_count = token != NULL ? 1 : 0;
     metadata.value = (struct crpc_bytes){token, token != NULL ? strlen(token) : 0};
     cr_assert_eq(crpc_channel_new(&channel, world.loop, address, NULL), 0);
-    crpc_unary(&reply, channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &options, &result);
+    crpc_unary(&reply, channel, &tercet__v1__admin__descriptor, "GetStatistics", &request.base,
+               &options, &result);
     enum crpc_code code = reply != NULL ? CRPC_OK : result.code;
     crpc_message_free(reply);
     crpc_result_clear(&result);
@@ -208,7 +226,8 @@ Test(pitfalls_load, pitfall_24_the_second_port_is_no_back_door)
     snprintf(access, sizeof(access), "%s/access", folder.dir);
     snprintf(socket, sizeof(socket), "unix:%s/socket", folder.dir);
     FILE *rules = fopen(access, "we");
-    cr_assert(rules != NULL && fputs("admin s3cret-s3cret-s3cret\n", rules) >= 0 && fclose(rules) == 0);
+    cr_assert(rules != NULL && fputs("admin s3cret-s3cret-s3cret\n", rules) >= 0 &&
+              fclose(rules) == 0);
     const char *const options[] = {"--access", access, "--listen", socket, NULL};
     world_open(&world, options);
     const char *const doors[] = {world.daemon.address, socket};
@@ -236,7 +255,7 @@ Test(pitfalls_load, pitfall_24_nothing_but_loopback_is_served_without_rules)
     rmdir(dir);
 }
 
-/* -- Limits -------------------------------------------------------------------------------------------------------- */
+/* -- Limits ------------------------------------------------------------------------------------ */
 
 Test(pitfalls_load, pitfall_28_limits_are_named_in_the_error)
 {
@@ -246,7 +265,8 @@ Test(pitfalls_load, pitfall_28_limits_are_named_in_the_error)
     struct tercet_result result;
     open_all(options);
     branch.payload = (struct tercet_bytes){large, TERCET_PAYLOAD_MAX};
-    cr_assert_eq(tercet_run(world.client, &branch, 1, NULL, &result), 0, "the limit itself is fine: %s", result.text);
+    cr_assert_eq(tercet_run(world.client, &branch, 1, NULL, &result), 0,
+                 "the limit itself is fine: %s", result.text);
     branch.payload.size++;
     cr_assert_eq(tercet_run(world.client, &branch, 1, NULL, &result), TERCET_INVALID);
     cr_assert_not_null(strstr(result.text, "65536"), "%s", result.text);
@@ -256,9 +276,11 @@ Test(pitfalls_load, pitfall_28_limits_are_named_in_the_error)
         many[i] = branch_of(i % 2 == 0 ? "stock" : "money");
     struct tercet_begin_options resolved = options_of(NULL, 0);
     resolved.wait = TERCET_WAIT_RESOLVED;
-    cr_assert_eq(tercet_run(world.client, many, TERCET_BRANCHES_MAX, &resolved, &result), 0, "%s", result.text);
+    cr_assert_eq(tercet_run(world.client, many, TERCET_BRANCHES_MAX, &resolved, &result), 0, "%s",
+                 result.text);
     cr_assert_eq(result.branch_count, TERCET_BRANCHES_MAX);
-    cr_assert_eq(tercet_run(world.client, many, TERCET_BRANCHES_MAX + 1, &resolved, &result), TERCET_INVALID);
+    cr_assert_eq(tercet_run(world.client, many, TERCET_BRANCHES_MAX + 1, &resolved, &result),
+                 TERCET_INVALID);
     cr_assert_not_null(strstr(result.text, "1024"), "%s", result.text);
     free(many);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kill -9 of tercetd in every state, and what it does when it is back; participants that go and come.
+ * kill -9 of tercetd in every state, and what it does when it is back; participants that go and
+ * come.
  */
 #include "fixture.h"
 
@@ -38,7 +39,7 @@ static int done(struct party *party, enum tercet_kind kind)
     return atomic_load(&party->done[kind]);
 }
 
-/* -- In every state ------------------------------------------------------------------------------------------------ */
+/* -- In every state ---------------------------------------------------------------------------- */
 
 Test(recovery, killed_while_trying_it_tries_on)
 {
@@ -98,7 +99,8 @@ Test(recovery, killed_in_an_ordered_run_the_order_stays)
     close_all();
 }
 
-static struct tercet_transaction *begin_patiently(const char *gid, uint32_t deadline_ms, int64_t timeout_ms)
+static struct tercet_transaction *begin_patiently(const char *gid, uint32_t deadline_ms,
+                                                  int64_t timeout_ms)
 {
     struct tercet_begin_options options = options_of(gid, deadline_ms);
     const struct tercet_branch branch = branch_of("stock");
@@ -138,17 +140,22 @@ Test(recovery, killed_while_cancelling_it_cancels_on)
     close_all();
 }
 
-/* Who waits for a transaction of another's is told of its decision and its end, each when it has come, although the
- * coordinator died before. */
+/* Who waits for a transaction of another's is told of its decision and its end, each when it has
+ * come, although the coordinator died before. */
 Test(recovery, killed_while_it_is_awaited_it_tells_on)
 {
     struct told decision = {.count = 0}, end = {.count = 0};
     open_all(NULL);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     struct tercet_transaction *transaction = begin_patiently("awaited", FOR_EVER, WAIT_MS);
-    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_DECIDED, WAIT_MS, on_told, &decision), 0);
-    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_told, &end), 0);
-    cr_assert_eq(world_state(&world, "awaited"), TERCET_TRYING, "asked after both, on the same session");
+    cr_assert_eq(tercet_await_start(world.client, "awaited", TERCET_WAIT_DECIDED, WAIT_MS, on_told,
+                                    &decision),
+                 0);
+    cr_assert_eq(
+        tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_told, &end),
+        0);
+    cr_assert_eq(world_state(&world, "awaited"), TERCET_TRYING,
+                 "asked after both, on the same session");
     cr_assert_eq(atomic_load(&decision.count) + atomic_load(&end.count), 0);
     kill_and_restart();
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, NULL), 0);
@@ -162,7 +169,8 @@ Test(recovery, killed_while_it_is_awaited_it_tells_on)
     AWAIT(atomic_load(&end.count) == 1);
     cr_assert_eq(end.result.code, 0, "%s", end.result.text);
     cr_assert_eq(end.result.state, TERCET_CONFIRMED);
-    cr_assert_eq(tercet_await(world.client, "awaited", TERCET_WAIT_RESOLVED, 0, NULL), 0, "one that is over");
+    cr_assert_eq(tercet_await(world.client, "awaited", TERCET_WAIT_RESOLVED, 0, NULL), 0,
+                 "one that is over");
     cr_assert_eq(atomic_load(&decision.count), 1);
     tercet_transaction_free(transaction);
     close_all();
@@ -173,7 +181,8 @@ static size_t count_parked(void)
     Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     request.parked = true;
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply), CRPC_OK);
+    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply),
+                 CRPC_OK);
     size_t count = ((const Tercet__V1__ListResponse *)reply)->n_transactions;
     crpc_message_free(reply);
     return count;
@@ -231,7 +240,8 @@ Test(recovery, every_decision_that_was_told_is_there_after_the_kill)
             snprintf(gid, sizeof(gid), "told-%d-%d", round, i);
             atomic_store(&money.refuses, i % 3 == 0);
             int rc = RUN(&world, gid, TERCET_WAIT_DECIDED, &result, "stock", "money");
-            cr_assert_eq(rc, i % 3 == 0 ? TERCET_REFUSED : 0, "%s: %s", tercet_error_name(rc), result.text);
+            cr_assert_eq(rc, i % 3 == 0 ? TERCET_REFUSED : 0, "%s: %s", tercet_error_name(rc),
+                         result.text);
         }
         kill_and_restart();
         for (int i = 0; i < 10; i++) {
@@ -245,7 +255,7 @@ Test(recovery, every_decision_that_was_told_is_there_after_the_kill)
     close_all();
 }
 
-/* -- What is over -------------------------------------------------------------------------------------------------- */
+/* -- What is over ------------------------------------------------------------------------------ */
 
 Test(recovery, resolved_transactions_are_kept_and_then_dropped)
 {
@@ -262,8 +272,8 @@ Test(recovery, resolved_transactions_are_kept_and_then_dropped)
     close_all();
 }
 
-/* Participants refuse what is at or below the highest mark that they were told: numbers must not go back, not even when
- * nothing is left of those that were given. */
+/* Participants refuse what is at or below the highest mark that they were told: numbers must not go
+ * back, not even when nothing is left of those that were given. */
 Test(recovery, numbers_go_on_when_nothing_is_left)
 {
     static const char *const options[] = {"--retention", "1s", NULL};
@@ -314,7 +324,7 @@ Test(recovery, a_run_repeated_after_a_restart_gets_the_replies_again)
     close_all();
 }
 
-/* -- Participants that go and come --------------------------------------------------------------------------------- */
+/* -- Participants that go and come ------------------------------------------------------------- */
 
 Test(recovery, branches_of_a_participant_that_is_away_wait_and_go_when_it_is_back)
 {
@@ -332,7 +342,8 @@ Test(recovery, branches_of_a_participant_that_is_away_wait_and_go_when_it_is_bac
     atomic_store(&money.again[TERCET_CONFIRM], 0);
     party_come(&money, &world);
     AWAIT(done(&money, TERCET_CONFIRM) == 50);
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "money"), 0, "and it serves new ones");
+    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "money"), 0,
+                 "and it serves new ones");
     close_all();
 }
 
@@ -380,6 +391,7 @@ Test(recovery, the_others_take_over_what_a_dead_instance_had_under_way)
     puppet_die(&puppet);
     world_wait_state(&world, "orphan", TERCET_CONFIRMED);
     cr_assert_eq(done(&stock, TERCET_TRY), 1);
-    cr_assert_gt(atomic_load(&stock.attempt[TERCET_TRY]), 1, "it was told that this is not the first time");
+    cr_assert_gt(atomic_load(&stock.attempt[TERCET_TRY]), 1,
+                 "it was told that this is not the first time");
     close_all();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How tercetd ends when it is told to: what was asked before is answered, what comes then is refused, and nobody who never
- * answers keeps it.
+ * How tercetd ends when it is told to: what was asked before is answered, what comes then is
+ * refused, and nobody who never answers keeps it.
  */
 #include "fixture.h"
 
@@ -15,7 +15,9 @@
 
 TestSuite(stop, .timeout = 400);
 
-#define TRIES 256   /* with the largest replies, 4 MiB: far more than a transport takes for a client that does not read */
+/* with the largest replies, 4 MiB: far more than a transport takes for a client that does not
+ * read */
+#define TRIES 256
 #define TRIES_EACH 64 /* of a transaction: more replies than 1 MiB it does not keep */
 
 static struct world world;
@@ -89,8 +91,8 @@ Test(stop, what_is_owed_is_answered_and_what_is_new_refused)
     party_release(&stock);
     pthread_join(order.thread, NULL);
     cr_expect_eq(order.code, 0, "%s", order.result.text);
-    cr_expect(order.result.state == TERCET_CONFIRMING || order.result.state == TERCET_CONFIRMED, "state %d",
-              order.result.state);
+    cr_expect(order.result.state == TERCET_CONFIRMING || order.result.state == TERCET_CONFIRMED,
+              "state %d", order.result.state);
     expect_good_end();
     restart_and_expect_confirmed("order:1");
 }
@@ -117,7 +119,8 @@ struct awaited {
     char text[TERCET_TEXT_MAX];
 };
 
-static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
+static void on_awaited_once(const ProtobufCMessage *reply, const struct crpc_status *status,
+                            void *ctx)
 {
     struct awaited *awaited = ctx;
     (void)reply;
@@ -138,10 +141,13 @@ Test(stop, who_only_awaits_does_not_keep_it)
     options.wait = TERCET_WAIT_NOT;
     open_held("1000s");
     cr_assert_eq(tercet_run(world.client, &branch, 1, &options, NULL), 0);
-    cr_assert_eq(tercet_await_start(world.client, "order:1", TERCET_WAIT_RESOLVED, WAIT_MS, on_told, &by_session), 0);
-    request.gid = (char *)(uintptr_t)"order:1";
-    cr_assert_eq(crpc_unary_start(NULL, world.channel, &tercet__v1__coordinator__descriptor, "Await", &request.base, NULL,
-                                  on_awaited_once, &by_unary), 0);
+    cr_assert_eq(tercet_await_start(world.client, "order:1", TERCET_WAIT_RESOLVED, WAIT_MS, on_told,
+                                    &by_session),
+                 0);
+    request.gid = (char *)(uintptr_t) "order:1";
+    cr_assert_eq(crpc_unary_start(NULL, world.channel, &tercet__v1__coordinator__descriptor,
+                                  "Await", &request.base, NULL, on_awaited_once, &by_unary),
+                 0);
     cr_assert_eq(world_state(&world, "order:1"), TERCET_TRYING);
     cr_assert_eq(begin_another(), CRPC_OK);
     cr_assert_eq(atomic_load(&by_unary.code), -1);
@@ -197,7 +203,7 @@ static struct crpc_stream *ask_for_tries(void)
     for (uint32_t i = 0; i < TRIES; i++) {
         tercet__v1__branch__init(&branches[i]);
         branches[i].number = 1 + i % TRIES_EACH;
-        branches[i].action = (char *)(uintptr_t)"stock/big";
+        branches[i].action = (char *)(uintptr_t) "stock/big";
         tercet__v1__try_request__init(&tries[i]);
         snprintf(gids[i], sizeof(gids[i]), "order:%u", i / TRIES_EACH);
         tries[i].gid = gids[i];
@@ -211,8 +217,9 @@ static struct crpc_stream *ask_for_tries(void)
     }
     message.requests = listed;
     message.n_requests = TRIES;
-    cr_assert_eq(
-        crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor, "Session", NULL), 0);
+    cr_assert_eq(crpc_stream_open(&stream, world.channel, &tercet__v1__coordinator__descriptor,
+                                  "Session", NULL),
+                 0);
     cr_assert_eq(crpc_stream_write(stream, &message.base), 0);
     return stream;
 }
@@ -225,7 +232,8 @@ static size_t count_replies(struct crpc_stream *stream)
     size_t count = 0;
     while (crpc_stream_read((ProtobufCMessage **)&message, stream) == 0) {
         for (size_t i = 0; i < message->n_responses; i++)
-            count += message->responses[i]->code == CRPC_OK && message->responses[i]->tried->reply.len == TERCET_REPLY_MAX;
+            count += message->responses[i]->code == CRPC_OK &&
+                     message->responses[i]->tried->reply.len == TERCET_REPLY_MAX;
         crpc_message_free(&message->base);
     }
     crpc_stream_finish(stream, &ended);

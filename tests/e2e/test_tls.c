@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A participant that listens, and is called, with mutual TLS on every way: initiator and participant to the coordinator, and
- * the coordinator to the participant.
+ * A participant that listens, and is called, with mutual TLS on every way: initiator and
+ * participant to the coordinator, and the coordinator to the participant.
  */
 #include "fixture.h"
 
@@ -13,7 +13,8 @@
 TestSuite(tls, .timeout = 400);
 
 static struct daemon coordinator;
-static char *certificate, *key, *other; /* PEM; one certificate is everybody's, and its own CA; nobody trusts the other */
+/* PEM; one certificate is everybody's, and its own CA; nobody trusts the other */
+static char *certificate, *key, *other;
 static atomic_int tries, confirms;
 
 static char *read_pem(const char *name)
@@ -28,10 +29,12 @@ static char *read_pem(const char *name)
 static void make_certificate(const char *name)
 {
     char line[640];
-    snprintf(line, sizeof(line),
-             "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=%s "
-             "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout %s.key -out %s.pem >%s.log 2>&1",
-             coordinator.dir, name, name, name, name);
+    snprintf(
+        line, sizeof(line),
+        "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-subj /CN=%s "
+        "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout %s.key -out %s.pem >%s.log 2>&1",
+        coordinator.dir, name, name, name, name);
     cr_assert_eq(system(line), 0, "%s", line);
 }
 
@@ -39,19 +42,24 @@ static void make_certificate(const char *name)
 static void open_coordinator(const char *calls)
 {
     static char options[6][192];
-    static const char *const formats[] = {"--tls-cert=%s/all.pem", "--tls-key=%s/all.key", "--tls-ca=%s/all.pem", "--call-tls-cert=%s/all.pem",
+    static const char *const formats[] = {"--tls-cert=%s/all.pem", "--tls-key=%s/all.key",
+                                          "--tls-ca=%s/all.pem", "--call-tls-cert=%s/all.pem",
                                           "--call-tls-key=%s/all.key"};
-    const char *list[] = {options[0], options[1], options[2], "--retry-base=10ms", "--retry-cap=100ms", NULL, NULL, NULL, NULL};
+    const char *list[] = {
+        options[0], options[1], options[2], "--retry-base=10ms", "--retry-cap=100ms", NULL,
+        NULL,       NULL,       NULL};
     cr_assert(daemon_prepare(&coordinator, TERCETD, NULL));
     make_certificate("all");
     make_certificate("other");
     for (size_t i = 0; i < 5; i++)
         snprintf(options[i], sizeof(options[i]), formats[i], coordinator.dir);
-    snprintf(options[5], sizeof(options[5]), "--call-tls-ca=%s/%s.pem", coordinator.dir, calls != NULL ? calls : "");
+    snprintf(options[5], sizeof(options[5]), "--call-tls-ca=%s/%s.pem", coordinator.dir,
+             calls != NULL ? calls : "");
     for (size_t i = 0; calls != NULL && i < 3; i++)
         list[5 + i] = options[3 + i];
     memcpy(coordinator.options, list, sizeof(list));
-    cr_assert(daemon_restart(&coordinator, NULL), "tercetd did not start: see %s/tercetd.log", coordinator.dir);
+    cr_assert(daemon_restart(&coordinator, NULL), "tercetd did not start: see %s/tercetd.log",
+              coordinator.dir);
     certificate = read_pem("all.pem");
     key = read_pem("all.key");
     other = read_pem("other.pem");
@@ -75,12 +83,18 @@ static int count(const struct tercet_call *call, void *ctx)
 
 static struct tercet_participant *open_listener(struct tercet_barrier *barrier)
 {
-    static const struct tercet_action actions[] = {{.name = "reserve", .on_try = count, .on_confirm = count}};
-    struct tercet_participant_options options = {.size = sizeof(options), .barrier = barrier, .listen = "127.0.0.1:0",
-                                                 .tls_ca = certificate, .tls_cert = certificate, .tls_key = key};
+    static const struct tercet_action actions[] = {
+        {.name = "reserve", .on_try = count, .on_confirm = count}};
+    struct tercet_participant_options options = {.size = sizeof(options),
+                                                 .barrier = barrier,
+                                                 .listen = "127.0.0.1:0",
+                                                 .tls_ca = certificate,
+                                                 .tls_cert = certificate,
+                                                 .tls_key = key};
     struct tercet_participant *participant = NULL;
     char text[TERCET_TEXT_MAX] = "";
-    int rc = tercet_participant_open(&participant, coordinator.address, "seats", actions, 1, &options, text);
+    int rc = tercet_participant_open(&participant, coordinator.address, "seats", actions, 1,
+                                     &options, text);
     cr_assert_eq(rc, 0, "%s", text);
     cr_assert_eq(tercet_participant_wait(participant, WAIT_MS, text), 0, "%s", text);
     return participant;
@@ -89,9 +103,13 @@ static struct tercet_participant *open_listener(struct tercet_barrier *barrier)
 /* Runs one transaction with one branch at the listener. */
 static int run(uint32_t try_timeout_ms, enum tercet_wait wait, struct tercet_result *result)
 {
-    struct tercet_client_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS, .tls_ca = certificate,
-                                            .tls_cert = certificate, .tls_key = key};
-    const struct tercet_branch branch = {.action = "seats/reserve", .try_timeout_ms = try_timeout_ms};
+    struct tercet_client_options options = {.size = sizeof(options),
+                                            .timeout_ms = WAIT_MS,
+                                            .tls_ca = certificate,
+                                            .tls_cert = certificate,
+                                            .tls_key = key};
+    const struct tercet_branch branch = {.action = "seats/reserve",
+                                         .try_timeout_ms = try_timeout_ms};
     struct tercet_begin_options begin = options_of(NULL, 0);
     struct tercet_barrier *barrier = NULL;
     struct tercet_client *client = NULL;
@@ -107,10 +125,10 @@ static int run(uint32_t try_timeout_ms, enum tercet_wait wait, struct tercet_res
     return rc;
 }
 
-#define SKIP_WITHOUT_OPENSSL()                                              \
-    do {                                                                    \
-        if (system("openssl version >/dev/null 2>&1") != 0)                 \
-            cr_skip_test("openssl is not there to make certificates");      \
+#define SKIP_WITHOUT_OPENSSL()                                                                     \
+    do {                                                                                           \
+        if (system("openssl version >/dev/null 2>&1") != 0)                                        \
+            cr_skip_test("openssl is not there to make certificates");                             \
     } while (0)
 
 Test(tls, a_listening_participant_is_called_with_mutual_tls)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Calls of the system that fail: the program's own definitions stand before the C library's, also for LMDB, and count the
- * calls that the coordinator makes.
+ * Calls of the system that fail: the program's own definitions stand before the C library's, also
+ * for LMDB, and count the calls that the coordinator makes.
  */
 #include "faults.h"
 
@@ -9,8 +9,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -26,7 +26,8 @@ _Thread_local int calls_outside;
 
 const char *class_name(int class)
 {
-    static const char *const names[CLASSES] = {"alloc", "open", "write", "sync", "size", "map", "read", "name"};
+    static const char *const names[CLASSES] = {"alloc", "open", "write", "sync",
+                                               "size",  "map",  "read",  "name"};
     return names[class];
 }
 
@@ -84,13 +85,13 @@ static long finish(int fault, long rc)
 }
 
 /* Sets errno and leaves with -1 when the call is to fail. */
-#define FAIL_OR_GO_ON(fault)                                                                                  \
-    if ((fault) > 0) {                                                                                        \
-        errno = (fault);                                                                                      \
-        return -1;                                                                                            \
+#define FAIL_OR_GO_ON(fault)                                                                       \
+    if ((fault) > 0) {                                                                             \
+        errno = (fault);                                                                           \
+        return -1;                                                                                 \
     }
 
-/* -- Memory ------------------------------------------------------------------------------------------------------ */
+/* -- Memory ------------------------------------------------------------------------------------ */
 
 #ifndef FAULTS_SANITIZED
 void *__libc_malloc(size_t size);
@@ -129,7 +130,7 @@ int posix_memalign(void **out, size_t alignment, size_t size)
 }
 #endif
 
-/* -- Files ------------------------------------------------------------------------------------------------------- */
+/* -- Files ------------------------------------------------------------------------------------- */
 
 int open(const char *path, int flags, ...)
 {
@@ -153,7 +154,8 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
     int fault = fault_of(CLASS_WRITE);
     FAIL_OR_GO_ON(fault);
-    return finish(fault, syscall(SYS_pwrite64, fd, data, fault == CALL_SHORT ? size / 2 : size, offset));
+    return finish(fault,
+                  syscall(SYS_pwrite64, fd, data, fault == CALL_SHORT ? size / 2 : size, offset));
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
@@ -231,7 +233,7 @@ ssize_t read(int fd, void *data, size_t size)
     return syscall(SYS_read, fd, data, fault == CALL_SHORT ? size / 2 : size);
 }
 
-/* -- Names and locks --------------------------------------------------------------------------------------------- */
+/* -- Names and locks --------------------------------------------------------------------------- */
 
 int rename(const char *from, const char *to)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What was promised: looked at with every call and answer that leaves, with every answer that is received, and at rest.
+ * What was promised: looked at with every call and answer that leaves, with every answer that is
+ * received, and at rest.
  */
 #include "faults.h"
 
@@ -42,7 +43,8 @@ static void see_decision(int gid, int decision)
 {
     struct fate *fate = &world->fates[gid];
     if (decision != 0 && fate->decision != 0 && fate->decision != decision)
-        violated("%s was %s and is now %s", gid_text(gid), tercet_state_name(fate->decision), tercet_state_name(decision));
+        violated("%s was %s and is now %s", gid_text(gid), tercet_state_name(fate->decision),
+                 tercet_state_name(decision));
     if (decision != 0)
         fate->decision = decision;
 }
@@ -51,12 +53,12 @@ static void see_number(int gid, uint64_t number)
 {
     struct fate *fate = &world->fates[gid];
     if (fate->number != 0 && fate->number != number)
-        violated("%s had the number %llu and has now %llu", gid_text(gid), (unsigned long long)fate->number,
-                 (unsigned long long)number);
+        violated("%s had the number %llu and has now %llu", gid_text(gid),
+                 (unsigned long long)fate->number, (unsigned long long)number);
     fate->number = number;
 }
 
-/* -- What leaves ------------------------------------------------------------------------------------------------- */
+/* -- What leaves ------------------------------------------------------------------------------- */
 
 static int state_in(enum record_type type, struct store_value *value)
 {
@@ -64,9 +66,9 @@ static int state_in(enum record_type type, struct store_value *value)
     store_value_free(value);
     if (message == NULL)
         violated("a record of the store does not decode");
-    const Tercet__Store__V1__State *state = type == RECORD_STATE
-                                                ? (const Tercet__Store__V1__State *)message
-                                                : ((const Tercet__Store__V1__Resolved *)message)->state;
+    const Tercet__Store__V1__State *state =
+        type == RECORD_STATE ? (const Tercet__Store__V1__State *)message
+                             : ((const Tercet__Store__V1__Resolved *)message)->state;
     int found = (int)state->state;
     crpc_message_free(message);
     return found;
@@ -111,8 +113,8 @@ void check_call(const struct coordinator *c, const struct packet *packet)
         return;
     int state = durable_state(c->store, gid, packet->call.number);
     if (state >= 0 && decision_of(state) != decision)
-        violated("%s/%u: its %s leaves while the store has %s", gid_text(gid), branch, tercet_kind_name(kind),
-                 state == 0 ? "nothing" : tercet_state_name(state));
+        violated("%s/%u: its %s leaves while the store has %s", gid_text(gid), branch,
+                 tercet_kind_name(kind), state == 0 ? "nothing" : tercet_state_name(state));
     if (state > 0 && !has_branch(c->store, packet->call.number, branch))
         violated("%s/%u: called, and the store does not have it", gid_text(gid), branch);
 }
@@ -125,14 +127,17 @@ void check_answer(const struct coordinator *c, const struct packet *packet)
     int told = packet->answer.state;
     int state = durable_state(c->store, packet->gid, packet->answer.number);
     if (state == 0)
-        violated("%s is told as %s, and the store has nothing", gid_text(packet->gid), tercet_state_name(told));
+        violated("%s is told as %s, and the store has nothing", gid_text(packet->gid),
+                 tercet_state_name(told));
     if (state > 0 && decision_of(told) != 0 && decision_of(told) != decision_of(state))
-        violated("%s is told as %s, and the store has %s", gid_text(packet->gid), tercet_state_name(told), tercet_state_name(state));
+        violated("%s is told as %s, and the store has %s", gid_text(packet->gid),
+                 tercet_state_name(told), tercet_state_name(state));
     if (state > 0 && is_end(told) && !is_end(state))
-        violated("%s is told as over, and the store has %s", gid_text(packet->gid), tercet_state_name(state));
+        violated("%s is told as over, and the store has %s", gid_text(packet->gid),
+                 tercet_state_name(state));
 }
 
-/* -- What is received -------------------------------------------------------------------------------------------- */
+/* -- What is received -------------------------------------------------------------------------- */
 
 static void see_transaction(const struct packet *packet)
 {
@@ -161,7 +166,8 @@ static void see_not_found(const struct packet *packet)
     enum op op = script_of(packet->answer.job)->steps[job->step].op;
     bool is_about_gid = op != OP_REGISTER && op != OP_PAUSE && op != OP_RESUME;
     int64_t retention_ms = world->scenario->retention_ms;
-    bool may_be_gone = retention_ms != 0 && fate->end != 0 && world->now_ms - fate->end_ms >= retention_ms;
+    bool may_be_gone =
+        retention_ms != 0 && fate->end != 0 && world->now_ms - fate->end_ms >= retention_ms;
     if (job->serial == packet->answer.serial && is_about_gid && fate->is_begun && !may_be_gone)
         violated("%s was there and is now unknown", gid_text(packet->gid));
 }
@@ -176,20 +182,24 @@ void check_told(const struct packet *packet)
         see_transaction(packet);
 }
 
-/* -- At rest ----------------------------------------------------------------------------------------------------- */
+/* -- At rest ----------------------------------------------------------------------------------- */
 
 static void check_branch(int gid, uint32_t branch)
 {
     const struct script *script = script_of(gid);
     const uint8_t *effects = world->fates[gid].effects[branch];
-    int tries = effects[TERCET_TRY], confirms = effects[TERCET_CONFIRM], cancels = effects[TERCET_CANCEL];
+    int tries = effects[TERCET_TRY], confirms = effects[TERCET_CONFIRM],
+        cancels = effects[TERCET_CANCEL];
     int end = world->fates[gid].end;
     if (tries > 1 || confirms > 1 || cancels > 1)
-        violated("%s/%u: an effect happened twice: %d tries, %d confirms, %d cancels", gid_text(gid), branch, tries, confirms, cancels);
+        violated("%s/%u: an effect happened twice: %d tries, %d confirms, %d cancels",
+                 gid_text(gid), branch, tries, confirms, cancels);
     if ((end == TXN_CONFIRMED && cancels > 0) || (end == TXN_CANCELLED && confirms > 0))
-        violated("%s/%u: ended otherwise than its transaction, which is %s", gid_text(gid), branch, tercet_state_name(end));
+        violated("%s/%u: ended otherwise than its transaction, which is %s", gid_text(gid), branch,
+                 tercet_state_name(end));
     if (tries != confirms + cancels && script->settled_branch != (int)branch)
-        violated("%s/%u: %d tries, %d confirms and %d cancels are left", gid_text(gid), branch, tries, confirms, cancels);
+        violated("%s/%u: %d tries, %d confirms and %d cancels are left", gid_text(gid), branch,
+                 tries, confirms, cancels);
     if (end == TXN_CONFIRMED && tries == 0 && (world->fates[gid].branches & 1u << branch) != 0)
         violated("%s/%u: confirmed without a try", gid_text(gid), branch);
 }
@@ -200,8 +210,9 @@ static void check_money(int service, int64_t spent, int64_t frozen)
     if (database->available + database->frozen + database->spent != 1000)
         violated("service %d: the sum has changed", service);
     if (database->spent != spent || database->frozen != frozen)
-        violated("service %d: %lld spent and %lld frozen, in place of %lld and %lld", service, (long long)database->spent,
-                 (long long)database->frozen, (long long)spent, (long long)frozen);
+        violated("service %d: %lld spent and %lld frozen, in place of %lld and %lld", service,
+                 (long long)database->spent, (long long)database->frozen, (long long)spent,
+                 (long long)frozen);
 }
 
 void check_rest(void)
@@ -215,14 +226,16 @@ void check_rest(void)
         if (fate->is_begun && fate->end == 0)
             violated("%s has not ended", gid_text(gid_of_job(job)));
         if (script->end != 0 && fate->end != script->end)
-            violated("%s ended as %s, not as %s", gid_text(gid_of_job(job)), fate->end == 0 ? "nothing" : tercet_state_name(fate->end),
+            violated("%s ended as %s, not as %s", gid_text(gid_of_job(job)),
+                     fate->end == 0 ? "nothing" : tercet_state_name(fate->end),
                      tercet_state_name(script->end));
         if (job != gid_of_job(job))
             continue;
         for (uint32_t branch = 1; branch <= BRANCHES; branch++) {
             check_branch(job, branch);
             spent[branch - 1] += fate->effects[branch][TERCET_CONFIRM];
-            frozen[branch - 1] += fate->effects[branch][TERCET_TRY] - fate->effects[branch][TERCET_CONFIRM] -
+            frozen[branch - 1] += fate->effects[branch][TERCET_TRY] -
+                                  fate->effects[branch][TERCET_CONFIRM] -
                                   fate->effects[branch][TERCET_CANCEL];
         }
     }
@@ -242,5 +255,6 @@ void check_store_at_rest(struct store *store)
     if (stats.live_records != 0)
         violated("%llu live records are left", (unsigned long long)stats.live_records);
     if (world->scenario->retention_ms == 0 && stats.resolved_records != expected)
-        violated("%llu resolved records, not %llu", (unsigned long long)stats.resolved_records, (unsigned long long)expected);
+        violated("%llu resolved records, not %llu", (unsigned long long)stats.resolved_records,
+                 (unsigned long long)expected);
 }

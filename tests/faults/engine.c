@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs: the lives of the coordinator one after another on one store, with a death ordered for some of them. And the matrix:
- * a run without a death tells how often each point is passed, so every passing is known before it is died at; what a
- * recovery passes is known from the run with one death.
+ * Runs: the lives of the coordinator one after another on one store, with a death ordered for some
+ * of them. And the matrix: a run without a death tells how often each point is passed, so every
+ * passing is known before it is died at; what a recovery passes is known from the run with one
+ * death.
  */
 #include "faults.h"
 
@@ -18,18 +19,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIVES_MAX 6       /* of a run without a death */
+#define LIVES_MAX 6 /* of a run without a death */
 #define RESTART_MS 5
 #define FORK_TRIES 1000
-#define TOLD_MAX 40       /* violations of one worker that are printed */
-#define VARIANTS 2        /* what a dead one had sent arrives at once, or when all is over */
+#define TOLD_MAX 40 /* violations of one worker that are printed */
+#define VARIANTS 2  /* what a dead one had sent arrives at once, or when all is over */
 
 struct world *world;
 struct order *order;
 
 enum outcome { RUN_ENDED, RUN_STOPPED, RUN_DIED, RUN_FAILED, RUN_REFUSED, RUN_ABORTED, RUN_WRONG };
 
-/* -- Memory that the processes share ----------------------------------------------------------------------------- */
+/* -- Memory that the processes share ----------------------------------------------------------- */
 
 static void *share(size_t size)
 {
@@ -59,7 +60,7 @@ void engine_close(void)
     rmdir(order->dir);
 }
 
-/* -- Points ------------------------------------------------------------------------------------------------------ */
+/* -- Points ------------------------------------------------------------------------------------ */
 
 int point_count(void)
 {
@@ -77,7 +78,7 @@ int point_find(const char *name)
     return -1;
 }
 
-/* -- Lives ------------------------------------------------------------------------------------------------------- */
+/* -- Lives ------------------------------------------------------------------------------------- */
 
 static bool wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static bool wrong(const char *format, ...)
@@ -195,21 +196,24 @@ static bool die_at(int point, uint32_t passing, struct tally *tally)
         if (outcome == RUN_REFUSED)
             return wrong("a start is refused: %s", world->start_text);
         if (outcome != RUN_STOPPED)
-            return wrong("%s is not passed %u times this time (outcome %d)", failpoint_name((size_t)point), passing, outcome);
+            return wrong("%s is not passed %u times this time (outcome %d)",
+                         failpoint_name((size_t)point), passing, outcome);
     }
     return wrong("%s is not passed within %d lives", failpoint_name((size_t)point), LIVES_MAX);
 }
 
-/* -- The matrix -------------------------------------------------------------------------------------------------- */
+/* -- The matrix -------------------------------------------------------------------------------- */
 
 static void report(struct tally *tally, const char *what)
 {
     tally->violations++;
     if (order->first_violation[0] == '\0')
-        snprintf(order->first_violation, sizeof(order->first_violation), "%s %s: %.160s", world->scenario->name, what, world->violation);
+        snprintf(order->first_violation, sizeof(order->first_violation), "%s %s: %.160s",
+                 world->scenario->name, what, world->violation);
     if (order->mutant == MUTANT_NONE && tally->violations <= TOLD_MAX)
-        printf("VIOLATED: %s: %s\n  again: tercet-crash --scenario %s %s%s\n", world->scenario->name, world->violation,
-               world->scenario->name, what, world->keeps_late ? " --late" : "");
+        printf("VIOLATED: %s: %s\n  again: tercet-crash --scenario %s %s%s\n",
+               world->scenario->name, world->violation, world->scenario->name, what,
+               world->keeps_late ? " --late" : "");
     fflush(stdout);
 }
 
@@ -224,16 +228,19 @@ static uint64_t mix(uint64_t z)
 /* The shares of the seeds 0 to share - 1 are the whole together. */
 static bool is_drawn(const struct plan *plan, uint64_t a, uint64_t b, uint64_t c)
 {
-    return plan->share <= 1 || mix((a << 40) + (b << 20) + c + 1) % plan->share == plan->seed % plan->share;
+    return plan->share <= 1 ||
+           mix((a << 40) + (b << 20) + c + 1) % plan->share == plan->seed % plan->share;
 }
 
 /* From the snapshot of a first death: every second one. `passed` are the recovery's passings. */
-static void run_pairs(const struct plan *plan, int point, uint32_t passing, const uint32_t *passed, struct tally *tally)
+static void run_pairs(const struct plan *plan, int point, uint32_t passing, const uint32_t *passed,
+                      struct tally *tally)
 {
     char what[160];
     for (int second = 0; second < point_count(); second++)
         for (uint32_t m = 1; m <= passed[second]; m++) {
-            if (!is_drawn(plan, plan->scenario << 12 | (uint64_t)point, passing, (uint64_t)second << 12 | m))
+            if (!is_drawn(plan, plan->scenario << 12 | (uint64_t)point, passing,
+                          (uint64_t)second << 12 | m))
                 continue;
             snapshot_put_back();
             bury();
@@ -248,13 +255,15 @@ static void run_pairs(const struct plan *plan, int point, uint32_t passing, cons
         }
 }
 
-static void run_single(const struct plan *plan, int point, uint32_t passing, bool keeps_late, struct tally *tally)
+static void run_single(const struct plan *plan, int point, uint32_t passing, bool keeps_late,
+                       struct tally *tally)
 {
     uint32_t passed[POINTS_MAX];
     char what[96];
     begin_run(&scenarios[plan->scenario], keeps_late);
     bool holds = die_at(point, passing, tally);
-    bool leads_to_pairs = plan->runs_pairs && holds && keeps_late == ((unsigned)point + passing) % VARIANTS;
+    bool leads_to_pairs =
+        plan->runs_pairs && holds && keeps_late == ((unsigned)point + passing) % VARIANTS;
     if (leads_to_pairs)
         snapshot_take();
     bury();
@@ -276,7 +285,7 @@ static bool is_enough(const struct tally *tally)
     return order->mutant != MUTANT_NONE && tally->violations > 0;
 }
 
-/* -- Calls that fail --------------------------------------------------------------------------------------------- */
+/* -- Calls that fail --------------------------------------------------------------------------- */
 
 /* Whether the last life has said this. */
 static bool has_said(const char *text)
@@ -287,17 +296,21 @@ static bool has_said(const char *text)
     return strstr(words, text) != NULL;
 }
 
-/* A person who reads this throws the store away. (A file from which less is read than was asked for does look cut.) */
+/* A person who reads this throws the store away. (A file from which less is read than was asked for
+ * does look cut.) */
 static bool blames_the_store(const char *text)
 {
-    return strstr(text, "damaged") != NULL || strstr(text, "backup") != NULL || strstr(text, "another program") != NULL;
+    return strstr(text, "damaged") != NULL || strstr(text, "backup") != NULL ||
+           strstr(text, "another program") != NULL;
 }
 
 /* Memory that is short may end the process by abort, but not by an assertion; nothing else may. */
 static bool is_fail_stop(enum outcome outcome, int class)
 {
-    bool is_short_of_memory = outcome == RUN_ABORTED && class == CLASS_ALLOC && !has_said("Assertion");
-    return outcome == RUN_FAILED || outcome == RUN_REFUSED || outcome == RUN_DIED || is_short_of_memory;
+    bool is_short_of_memory =
+        outcome == RUN_ABORTED && class == CLASS_ALLOC && !has_said("Assertion");
+    return outcome == RUN_FAILED || outcome == RUN_REFUSED || outcome == RUN_DIED ||
+           is_short_of_memory;
 }
 
 /* The lives up to the one that the fault meets, and what becomes of it. */
@@ -312,7 +325,8 @@ static bool fail_call(struct tally *tally)
         tally->calls_refused_start += outcome == RUN_REFUSED;
         if (!goes_on && !is_fail_stop(outcome, class))
             return wrong("it ends with outcome %d", outcome);
-        if (outcome == RUN_REFUSED && call_order->error != CALL_SHORT && blames_the_store(world->start_text))
+        if (outcome == RUN_REFUSED && call_order->error != CALL_SHORT &&
+            blames_the_store(world->start_text))
             return wrong("a store that is whole is called damaged: %s", world->start_text);
         if (outcome == RUN_ENDED)
             return call_order->hits > 0 || wrong("the call was not made this time");
@@ -326,7 +340,8 @@ static bool fail_call(struct tally *tally)
     return wrong("it has not ended after %d lives", LIVES_MAX);
 }
 
-static bool run_call(const struct scenario *scenario, const struct call_order *wanted, struct tally *tally)
+static bool run_call(const struct scenario *scenario, const struct call_order *wanted,
+                     struct tally *tally)
 {
     begin_run(scenario, wanted->nth % VARIANTS == 1);
     call_order->class = wanted->class;
@@ -341,14 +356,18 @@ static void run_class(const struct plan *plan, int class, uint32_t count, struct
 {
     char what[96];
     for (const int *error = class_errors(class); *error != 0; error++)
-        for (int is_sticky = 0; is_sticky < (*error == CALL_KILL || *error == CALL_KILL_AFTER ? 1 : 2); is_sticky++)
+        for (int is_sticky = 0;
+             is_sticky < (*error == CALL_KILL || *error == CALL_KILL_AFTER ? 1 : 2); is_sticky++)
             for (uint32_t nth = 1; nth <= count && !is_enough(tally); nth++) {
-                struct call_order wanted = {.class = class, .error = *error, .nth = nth, .is_sticky = is_sticky};
-                if (!is_drawn(plan, plan->scenario << 12 | (uint64_t)class, (uint64_t)(*error + 8) << 1 | (uint64_t)is_sticky, nth))
+                struct call_order wanted = {
+                    .class = class, .error = *error, .nth = nth, .is_sticky = is_sticky};
+                if (!is_drawn(plan, plan->scenario << 12 | (uint64_t) class,
+                              (uint64_t)(*error + 8) << 1 | (uint64_t)is_sticky, nth))
                     continue;
                 if (run_call(&scenarios[plan->scenario], &wanted, tally))
                     continue;
-                snprintf(what, sizeof(what), "--call %s:%s:%u%s", class_name(class), error_name(*error), nth, is_sticky ? ":on" : "");
+                snprintf(what, sizeof(what), "--call %s:%s:%u%s", class_name(class),
+                         error_name(*error), nth, is_sticky ? ":on" : "");
                 report(tally, what);
             }
 }
@@ -362,11 +381,11 @@ static void run_calls(const struct plan *plan, struct tally *tally)
         return;
     }
     memcpy(counts, call_order->counts, sizeof(counts));
-    for (int class = 0; class < CLASSES; class++)
+    for (int class = 0; class < CLASSES; class ++)
         run_class(plan, class, counts[class], tally);
 }
 
-/* -- From outside ------------------------------------------------------------------------------------------------ */
+/* -- From outside ------------------------------------------------------------------------------ */
 
 void engine_run(const struct plan *plan, struct tally *tally)
 {

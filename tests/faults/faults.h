@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The coordinator's own code (owner, committer, LMDB in a real directory) in a process that is killed at every crash point,
- * and fails at every n-th call of the system. What would survive it, participants with their databases and initiators with
- * what they were told, is one struct in memory that the processes share; a life of the coordinator works on it between the
- * coordinator's turns, where nothing is killed or fails.
+ * The coordinator's own code (owner, committer, LMDB in a real directory) in a process that is
+ * killed at every crash point, and fails at every n-th call of the system. What would survive it,
+ * participants with their databases and initiators with what they were told, is one struct in
+ * memory that the processes share; a life of the coordinator works on it between the coordinator's
+ * turns, where nothing is killed or fails.
  *
  *   main.c, engine.c  the lives of one run, and the matrix of runs
  *   snapshot.c        what a run goes on from more than once
  *   scenarios.c       what is done in a run
  *   life.c            one process: start, turns, stop
- *   wire.c            crpc as the coordinator sees it: what is sent becomes packets of the shared struct
- *   participant.c     the barrier over tables in the shared struct, and the effects
+ *   wire.c            crpc as the coordinator sees it: what is sent becomes packets of the shared
+ * struct participant.c     the barrier over tables in the shared struct, and the effects
  *   initiator.c       requests, asked again until they are answered
  *   checker.c         what was promised
  *   calls.c           calls of the system that fail
@@ -26,13 +27,13 @@
 #include <tercet/sys/barrier.h>
 
 #define JOBS_MAX 50
-#define BRANCHES 3       /* of a transaction, at most; branch b is served by service b - 1 */
+#define BRANCHES 3 /* of a transaction, at most; branch b is served by service b - 1 */
 #define SERVICES 3
 #define STEPS_MAX 12
 #define SCRIPTS_MAX 5
 #define PACKETS_MAX 1024
 #define POINTS_MAX 64
-#define REPLY_SIZE 24    /* of a try's reply */
+#define REPLY_SIZE 24 /* of a try's reply */
 #define WALL_MS INT64_C(1700000000000)
 
 /* How a life ends. */
@@ -40,15 +41,15 @@
 #define EXIT_STORE_FAILED 70 /* as tercetd's */
 #define EXIT_NOT_STARTED 1
 
-/* -- scenarios.c ------------------------------------------------------------------------------------------------- */
+/* -- scenarios.c ------------------------------------------------------------------------------- */
 
 enum op {
     OP_END,
     OP_BEGIN,
-    OP_ENLIST,   /* value: the branch */
-    OP_OWN,      /* the initiator calls the participant of branch `value` itself */
+    OP_ENLIST, /* value: the branch */
+    OP_OWN,    /* the initiator calls the participant of branch `value` itself */
     OP_TRY,
-    OP_CONFIRM,  /* value: a Wait */
+    OP_CONFIRM,      /* value: a Wait */
     OP_CONFIRM_ONCE, /* and does not wait for the answer, nor asks again */
     OP_CANCEL,
     OP_RUN,
@@ -61,11 +62,11 @@ enum op {
     OP_REGISTER, /* the target of service `value` */
     OP_PAUSE,
     OP_RESUME,
-    OP_RETRY,    /* value: the branch */
+    OP_RETRY, /* value: the branch */
     OP_SETTLE,
-    OP_CLOSE,    /* no more requests through this session: the next opens another */
-    OP_BREAK,    /* the next request's call breaks before its answer */
-    OP_STOP,     /* the coordinator is stopped in good order */
+    OP_CLOSE, /* no more requests through this session: the next opens another */
+    OP_BREAK, /* the next request's call breaks before its answer */
+    OP_STOP,  /* the coordinator is stopped in good order */
 };
 
 struct step {
@@ -96,18 +97,18 @@ struct scenario {
     struct script scripts[SCRIPTS_MAX]; /* job i has script i % script_count */
     int script_count, job_count;
     bool is_ordered, uses_session, has_one_gid, has_committer;
-    int overlap;            /* turns that go on while a batch is in flight */
-    uint32_t targets;       /* bits: services that are registered, not attached */
+    int overlap;      /* turns that go on while a batch is in flight */
+    uint32_t targets; /* bits: services that are registered, not attached */
     uint32_t payload_size;
     uint32_t deadline_ms;
-    uint32_t park_after;    /* failures */
+    uint32_t park_after; /* failures */
     int64_t retention_ms;
 };
 
 extern const struct scenario scenarios[];
 extern const size_t scenario_count;
 
-/* -- What survives ----------------------------------------------------------------------------------------------- */
+/* -- What survives ----------------------------------------------------------------------------- */
 
 enum packet_kind { PACKET_CALL, PACKET_ANSWER };
 
@@ -125,10 +126,10 @@ struct packet {
             bool is_right; /* action and payload are the branch's */
         } call;
         struct {
-            int job;       /* -1: a watcher's, or nobody's */
+            int job; /* -1: a watcher's, or nobody's */
             uint64_t serial;
             int code;
-            bool is_last;  /* of a watcher */
+            bool is_last; /* of a watcher */
             bool has_transaction, is_parked, is_right;
             int state;
             uint64_t number;
@@ -159,20 +160,20 @@ struct database {
 /* One initiator. */
 struct job {
     int step;
-    uint64_t serial;        /* of the request that is waited for; 0: none */
+    uint64_t serial; /* of the request that is waited for; 0: none */
     int64_t not_before_ms;
     bool breaks_next;
 };
 
 /* What has been told of a transaction, and done for it. */
 struct fate {
-    bool is_begun;          /* somebody has been told that it is there */
-    int decision;           /* that somebody was told: TXN_CONFIRMED, TXN_CANCELLED; 0: none */
-    int rank;               /* the furthest state that was told */
-    int end;                /* as told, a TXN_ state */
+    bool is_begun; /* somebody has been told that it is there */
+    int decision;  /* that somebody was told: TXN_CONFIRMED, TXN_CANCELLED; 0: none */
+    int rank;      /* the furthest state that was told */
+    int end;       /* as told, a TXN_ state */
     int64_t end_ms;
-    uint64_t number;        /* as told, or as in a call */
-    uint32_t branches;      /* told as there; bits */
+    uint64_t number;                  /* as told, or as in a call */
+    uint32_t branches;                /* told as there; bits */
     uint8_t effects[BRANCHES + 1][4]; /* by branch and enum tercet_kind */
     uint8_t seen[BRANCHES + 1][4];    /* calls that habits have been counted with */
 };
@@ -183,8 +184,8 @@ struct world {
     uint64_t serial;
     uint32_t life;
     bool is_stopping, has_ended, is_audit;
-    bool keeps_late;          /* what was sent and not received at a death comes at the very end */
-    uint32_t paused;          /* services told as paused; bits */
+    bool keeps_late; /* what was sent and not received at a death comes at the very end */
+    uint32_t paused; /* services told as paused; bits */
     struct job jobs[JOBS_MAX];
     struct fate fates[JOBS_MAX];
     struct database databases[SERVICES];
@@ -197,15 +198,15 @@ struct world {
 
 /* What is to happen in the next life, and what did; not a part of the world that is put back. */
 struct order {
-    int point;                /* to die at; -1: none */
+    int point; /* to die at; -1: none */
     uint32_t passing;
     uint32_t deaths;
     uint8_t ever_passed[POINTS_MAX];
     int mutant;
-    bool is_loud;             /* what a life says goes to standard error */
-    int words;                /* else here: a file without a name */
+    bool is_loud; /* what a life says goes to standard error */
+    int words;    /* else here: a file without a name */
     char first_violation[256];
-    bool is_quiet;            /* no check looks into the store: what a crash shows must be enough */
+    bool is_quiet; /* no check looks into the store: what a crash shows must be enough */
     char dir[128];
 };
 
@@ -222,15 +223,15 @@ static inline const struct script *script_of(int job)
     return &world->scenario->scripts[job % world->scenario->script_count];
 }
 
-/* -- life.c ------------------------------------------------------------------------------------------------------ */
+/* -- life.c ------------------------------------------------------------------------------------ */
 
 /* One process of the coordinator; never returns. */
 __attribute__((noreturn)) void life_run(void);
 
 struct life {
     struct coordinator *c;
-    struct batch *held;       /* the batch in flight, not committed yet */
-    struct event *committed;  /* or its outcome, not told yet */
+    struct batch *held;      /* the batch in flight, not committed yet */
+    struct event *committed; /* or its outcome, not told yet */
     int turns_held;
 };
 extern struct life life;
@@ -240,11 +241,12 @@ struct event *life_event(enum event_kind kind);
 /* The message as if it had been received. */
 ProtobufCMessage *as_received(const ProtobufCMessage *message);
 
-/* -- wire.c ------------------------------------------------------------------------------------------------------ */
+/* -- wire.c ------------------------------------------------------------------------------------ */
 
 enum call_kind { CALL_UNARY, CALL_WATCH, CALL_SESSION, CALL_ATTACH };
 
-/* A call from outside, with its caller or instance, until it is over. `number`: the job, or the service. */
+/* A call from outside, with its caller or instance, until it is over. `number`: the job, or the
+ * service. */
 struct crpc_call *wire_open(enum call_kind kind, int number, uint64_t serial, enum method method);
 struct crpc_call *wire_find(enum call_kind kind, int number);
 struct caller *wire_caller(struct crpc_call *call);
@@ -260,7 +262,7 @@ void wire_answer_target(uint64_t id, const Tercet__V1__CallResult *result);
 /* The process ends. */
 void wire_close(void);
 
-/* -- participant.c ----------------------------------------------------------------------------------------------- */
+/* -- participant.c ----------------------------------------------------------------------------- */
 
 void participants_start(void);
 void participant_receive(const struct packet *packet);
@@ -271,7 +273,7 @@ void payload_of(int gid, uint32_t branch, uint8_t *out, size_t size);
 const char *gid_text(int gid);
 int gid_number(const char *text);
 
-/* -- initiator.c ------------------------------------------------------------------------------------------------- */
+/* -- initiator.c ------------------------------------------------------------------------------- */
 
 void initiators_start(void);
 void initiators_step(void);
@@ -283,7 +285,7 @@ void initiators_lose(const struct crpc_call *session);
 /* After the end: asks for every transaction once more. */
 void initiators_ask_again(void);
 
-/* -- checker.c --------------------------------------------------------------------------------------------------- */
+/* -- checker.c --------------------------------------------------------------------------------- */
 
 void violated(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void check_call(const struct coordinator *c, const struct packet *packet);
@@ -293,7 +295,7 @@ void check_told(const struct packet *packet);
 void check_rest(void);
 void check_store_at_rest(struct store *store);
 
-/* -- snapshot.c -------------------------------------------------------------------------------------------------- */
+/* -- snapshot.c -------------------------------------------------------------------------------- */
 
 /* Makes order->dir, under TMPDIR, /dev/shm or /tmp. */
 void directory_make(void);
@@ -302,15 +304,16 @@ void directory_clear(void);
 void snapshot_take(void);
 void snapshot_put_back(void);
 
-/* -- engine.c ---------------------------------------------------------------------------------------------------- */
+/* -- engine.c ---------------------------------------------------------------------------------- */
 
 struct tally {
-    uint64_t scenarios, singles, pairs, calls, calls_failed_stop, calls_unnoticed, calls_refused_start, lives, violations;
+    uint64_t scenarios, singles, pairs, calls, calls_failed_stop, calls_unnoticed,
+        calls_refused_start, lives, violations;
 };
 struct plan {
     size_t scenario;
     bool runs_pairs, runs_calls;
-    uint32_t share;           /* one of so many pairs, and of so many n-th calls; 1: all */
+    uint32_t share; /* one of so many pairs, and of so many n-th calls; 1: all */
     uint64_t seed;
 };
 void engine_open(void);
@@ -322,47 +325,57 @@ void engine_run(const struct plan *plan, struct tally *tally);
 bool engine_repeat(size_t scenario, const char *at, bool keeps_late, struct tally *tally);
 bool engine_repeat_call(size_t scenario, const char *what, struct tally *tally);
 
-/* -- calls.c ----------------------------------------------------------------------------------------------------- */
+/* -- calls.c ----------------------------------------------------------------------------------- */
 
-enum call_class { CLASS_ALLOC, CLASS_OPEN, CLASS_WRITE, CLASS_SYNC, CLASS_SIZE, CLASS_MAP, CLASS_READ, CLASS_NAME, CLASSES };
-#define CALL_SHORT (-1)  /* in place of an errno: a write of half */
-#define CALL_KILL (-2)   /* the process dies before the call, */
+enum call_class {
+    CLASS_ALLOC,
+    CLASS_OPEN,
+    CLASS_WRITE,
+    CLASS_SYNC,
+    CLASS_SIZE,
+    CLASS_MAP,
+    CLASS_READ,
+    CLASS_NAME,
+    CLASSES
+};
+#define CALL_SHORT (-1) /* in place of an errno: a write of half */
+#define CALL_KILL (-2)  /* the process dies before the call, */
 #define CALL_KILL_AFTER (-3)
 
 struct call_order {
-    int class;          /* -1: none fails */
+    int class; /* -1: none fails */
     int error;
     uint32_t nth;
     bool is_sticky;
-    bool is_on;         /* calls are counted */
+    bool is_on; /* calls are counted */
     uint32_t counts[CLASSES];
     uint32_t hits;
 };
-extern struct call_order *call_order; /* shared */
+extern struct call_order *call_order;   /* shared */
 extern _Thread_local int calls_outside; /* above 0: this thread does the world's work */
 const char *class_name(int class);
 /* The errors of a class, ended by 0. */
 const int *class_errors(int class);
 const char *error_name(int error);
 
-/* -- mutants.c --------------------------------------------------------------------------------------------------- */
+/* -- mutants.c --------------------------------------------------------------------------------- */
 
 /* Each with the scenario in which it is looked for first. */
-#define MUTANT_MAP(X)                                            \
-    X(NONE, "none", "")                                          \
-    X(EARLY_RELEASE, "early-release", "run")                     \
-    X(EARLY_ANSWERS, "early-answers", "run")                     \
-    X(LAZY_DECISION, "lazy-decision", "initiator-gone")          \
-    X(PERSIST_LAST, "persist-last", "run-refused")               \
-    X(LOST_BRANCH, "lost-branch", "run")                         \
-    X(RESTART_TURNS, "restart-turns", "run")                     \
-    X(LOST_META, "lost-meta", "paused")                          \
+#define MUTANT_MAP(X)                                                                              \
+    X(NONE, "none", "")                                                                            \
+    X(EARLY_RELEASE, "early-release", "run")                                                       \
+    X(EARLY_ANSWERS, "early-answers", "run")                                                       \
+    X(LAZY_DECISION, "lazy-decision", "initiator-gone")                                            \
+    X(PERSIST_LAST, "persist-last", "run-refused")                                                 \
+    X(LOST_BRANCH, "lost-branch", "run")                                                           \
+    X(RESTART_TURNS, "restart-turns", "run")                                                       \
+    X(LOST_META, "lost-meta", "paused")                                                            \
     X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on", "run")
 enum mutant {
 #define MUTANT_ENUM(name, text, scenario) MUTANT_##name,
     MUTANT_MAP(MUTANT_ENUM)
 #undef MUTANT_ENUM
-    MUTANTS
+        MUTANTS
 };
 const char *mutant_name(int mutant);
 const char *mutant_scenario(int mutant);

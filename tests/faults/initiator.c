@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Initiators and operators: each goes through its script, one request at a time, and asks again until it is answered. What
- * it was told it keeps.
+ * Initiators and operators: each goes through its script, one request at a time, and asks again
+ * until it is answered. What it was told it keeps.
  */
 #include "faults.h"
 
@@ -46,12 +46,13 @@ void initiators_start(void)
     memset(session_of_job, 0, sizeof(session_of_job));
 }
 
-/* -- Requests ---------------------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 static void post_unary(int job, enum method method, const ProtobufCMessage *message)
 {
     struct event *event = life_event(EVENT_REQUEST);
-    struct crpc_call *call = wire_open(method == METHOD_WATCH ? CALL_WATCH : CALL_UNARY, job, world->jobs[job].serial, method);
+    struct crpc_call *call = wire_open(method == METHOD_WATCH ? CALL_WATCH : CALL_UNARY, job,
+                                       world->jobs[job].serial, method);
     event->caller = wire_caller(call);
     caller_ref(event->caller);
     event->method = method;
@@ -59,7 +60,8 @@ static void post_unary(int job, enum method method, const ProtobufCMessage *mess
     life_post(event);
 }
 
-static void put_in_session(Tercet__V1__SessionRequest *request, enum method method, const ProtobufCMessage *message)
+static void put_in_session(Tercet__V1__SessionRequest *request, enum method method,
+                           const ProtobufCMessage *message)
 {
     static const Tercet__V1__SessionRequest__RequestCase cases[] = {
         [METHOD_BEGIN] = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN,
@@ -205,7 +207,8 @@ static void ask_decision(int job, char *gid, bool is_confirm, uint32_t wait)
     confirm.gid = cancel.gid = gid;
     confirm.wait = cancel.wait = (Tercet__V1__Wait)wait;
     cancel.reason = (char *)(uintptr_t) "thought better of it";
-    ask(job, is_confirm ? METHOD_CONFIRM : METHOD_CANCEL, is_confirm ? &confirm.base : &cancel.base);
+    ask(job, is_confirm ? METHOD_CONFIRM : METHOD_CANCEL,
+        is_confirm ? &confirm.base : &cancel.base);
 }
 
 /* Get, Await and Watch are alike, too. */
@@ -216,7 +219,10 @@ static void ask_about(int job, char *gid, enum method method)
     Tercet__V1__WatchRequest watch = TERCET__V1__WATCH_REQUEST__INIT;
     get.gid = await.gid = watch.gid = gid;
     await.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
-    ask(job, method, method == METHOD_GET ? &get.base : method == METHOD_AWAIT ? &await.base : &watch.base);
+    ask(job, method,
+        method == METHOD_GET     ? &get.base
+        : method == METHOD_AWAIT ? &await.base
+                                 : &watch.base);
 }
 
 static void ask_operator(int job, char *gid, const struct step *step)
@@ -226,7 +232,8 @@ static void ask_operator(int job, char *gid, const struct step *step)
     retry.gid = settle.gid = gid;
     retry.branch = settle.branch = step->value;
     settle.reason = (char *)(uintptr_t) "done by hand";
-    ask(job, step->op == OP_RETRY ? METHOD_RETRY : METHOD_SETTLE, step->op == OP_RETRY ? &retry.base : &settle.base);
+    ask(job, step->op == OP_RETRY ? METHOD_RETRY : METHOD_SETTLE,
+        step->op == OP_RETRY ? &retry.base : &settle.base);
 }
 
 static void ask_service(int job, const struct step *step)
@@ -243,10 +250,11 @@ static void ask_service(int job, const struct step *step)
     pause.paused = step->op == OP_PAUSE;
     if (step->op == OP_RESUME)
         world->paused &= ~(1u << step->value); /* from here on it may be resumed */
-    ask(job, step->op == OP_REGISTER ? METHOD_REGISTER : METHOD_PAUSE, step->op == OP_REGISTER ? &to_register.base : &pause.base);
+    ask(job, step->op == OP_REGISTER ? METHOD_REGISTER : METHOD_PAUSE,
+        step->op == OP_REGISTER ? &to_register.base : &pause.base);
 }
 
-/* -- Steps ------------------------------------------------------------------------------------------------------- */
+/* -- Steps ------------------------------------------------------------------------------------- */
 
 static void begin_step(int job, const struct step *step)
 {
@@ -327,7 +335,8 @@ void initiators_step(void)
 {
     for (int job = 0; job < world->scenario->job_count; job++) {
         struct job *of = &world->jobs[job];
-        while (of->serial == 0 && world->now_ms >= of->not_before_ms && step_of(job)->op != OP_END && !world->is_stopping)
+        while (of->serial == 0 && world->now_ms >= of->not_before_ms &&
+               step_of(job)->op != OP_END && !world->is_stopping)
             if (!do_alone(job, step_of(job))) {
                 begin_step(job, step_of(job));
                 break;
@@ -347,7 +356,7 @@ void initiators_ask_again(void)
         }
 }
 
-/* -- Answers ----------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static void advance(int job)
 {
@@ -365,10 +374,12 @@ static void answered_well(int job, const struct step *step, const struct packet 
 {
     bool is_over = packet->answer.state == TXN_CONFIRMED || packet->answer.state == TXN_CANCELLED;
     if (step->op == OP_AWAIT && !is_over)
-        violated("%s is awaited, and told of in state %d", gid_text(gid_of_job(job)), packet->answer.state);
+        violated("%s is awaited, and told of in state %d", gid_text(gid_of_job(job)),
+                 packet->answer.state);
     if (step->op == OP_PAUSE)
         world->paused |= 1u << step->value;
-    if ((step->op == OP_RESOLVED && !is_over) || (step->op == OP_PARKED && !is_over && !packet->answer.is_parked))
+    if ((step->op == OP_RESOLVED && !is_over) ||
+        (step->op == OP_PARKED && !is_over && !packet->answer.is_parked))
         again(job, AGAIN_MS);
     else if (step->op == OP_GONE)
         again(job, world->scenario->retention_ms / 20);
@@ -379,7 +390,8 @@ static void answered_well(int job, const struct step *step, const struct packet 
 static void answered_badly(int job, const struct step *step, int code)
 {
     bool is_about_service = step->op == OP_PAUSE || step->op == OP_RESUME;
-    if (code == CRPC_UNAVAILABLE || code == CRPC_RESOURCE_EXHAUSTED || (code == CRPC_NOT_FOUND && is_about_service)) {
+    if (code == CRPC_UNAVAILABLE || code == CRPC_RESOURCE_EXHAUSTED ||
+        (code == CRPC_NOT_FOUND && is_about_service)) {
         again(job, AGAIN_MS);
     } else if (code == CRPC_NOT_FOUND && step->op == OP_GONE) {
         advance(job);
@@ -389,7 +401,8 @@ static void answered_badly(int job, const struct step *step, int code)
     } else if (code == CRPC_FAILED_PRECONDITION && step->op != OP_BEGIN && step->op != OP_RUN) {
         advance(job); /* decided otherwise; how it must end is checked in the end */
     } else {
-        violated("%s, step %d: answered with code %d", gid_text(gid_of_job(job)), world->jobs[job].step, code);
+        violated("%s, step %d: answered with code %d", gid_text(gid_of_job(job)),
+                 world->jobs[job].step, code);
     }
 }
 
@@ -402,7 +415,8 @@ void initiator_receive(const struct packet *packet)
     if (world->is_audit) {
         world->jobs[job].serial = 0;
         if (packet->answer.code != CRPC_OK)
-            violated("%s has ended, and a restart answers with code %d", gid_text(packet->gid), packet->answer.code);
+            violated("%s has ended, and a restart answers with code %d", gid_text(packet->gid),
+                     packet->answer.code);
     } else if (packet->answer.code == CRPC_OK) {
         answered_well(job, step_of(job), packet);
     } else {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One life of the coordinator: what tercet_coordinator_open does but for the door, then turn by turn under virtual time, what
- * has been sent received in between, and an orderly stop when everything is over. The committer is its own thread, or its part is
- * done here; either way what a batch holds back waits for `overlap` turns, so that the order of everything is the scenario's.
+ * One life of the coordinator: what tercet_coordinator_open does but for the door, then turn by
+ * turn under virtual time, what has been sent received in between, and an orderly stop when
+ * everything is over. The committer is its own thread, or its part is done here; either way what a
+ * batch holds back waits for `overlap` turns, so that the order of everything is the scenario's.
  */
 #include "faults.h"
 
@@ -24,7 +25,7 @@
 
 struct life life;
 
-/* -- Crash points ------------------------------------------------------------------------------------------------ */
+/* -- Crash points ------------------------------------------------------------------------------ */
 
 static void pass(const char *name)
 {
@@ -40,7 +41,7 @@ static void pass(const char *name)
         pause();
 }
 
-/* -- Events ------------------------------------------------------------------------------------------------------ */
+/* -- Events ------------------------------------------------------------------------------------ */
 
 struct event *life_event(enum event_kind kind)
 {
@@ -85,7 +86,7 @@ static void attach(int service)
     life_post(event);
 }
 
-/* -- Start and end ----------------------------------------------------------------------------------------------- */
+/* -- Start and end ----------------------------------------------------------------------------- */
 
 static void on_failed(const char *text, void *ctx)
 {
@@ -99,7 +100,8 @@ static struct tercet_coordinator_options options(void)
     const struct scenario *scenario = world->scenario;
     return (struct tercet_coordinator_options){
         .size = sizeof(struct tercet_coordinator_options),
-        .retention_ms = scenario->retention_ms != 0 ? scenario->retention_ms : INT64_C(7) * 24 * 3600 * 1000,
+        .retention_ms =
+            scenario->retention_ms != 0 ? scenario->retention_ms : INT64_C(7) * 24 * 3600 * 1000,
         .open_max = 1000,
         .call_timeout_ms = CALL_TIMEOUT_MS,
         .retry_base_ms = 20,
@@ -121,7 +123,8 @@ __attribute__((noreturn)) static void refuse_start(const char *text)
 
 static void open_store(struct coordinator *c)
 {
-    struct store_options store_options = {.size_max = STORE_SIZE, .bucket_ms = c->options.retention_ms / 7};
+    struct store_options store_options = {.size_max = STORE_SIZE,
+                                          .bucket_ms = c->options.retention_ms / 7};
     char text[STORE_TEXT_MAX] = "";
     if (store_lmdb_open(&c->store, order->dir, &store_options, text) != 0)
         refuse_start(text);
@@ -166,7 +169,7 @@ static void tear_down(void)
     free(c);
 }
 
-/* -- Committing -------------------------------------------------------------------------------------------------- */
+/* -- Committing -------------------------------------------------------------------------------- */
 
 /* The committer's event, out of what is posted; the rest stays. */
 static struct event *await_committer(struct coordinator *c)
@@ -200,7 +203,8 @@ static struct event *commit_here(struct coordinator *c, struct batch *batch)
     return event;
 }
 
-/* After a turn: a batch that the turn has closed begins to wait, and one that has waited goes on. */
+/* After a turn: a batch that the turn has closed begins to wait, and one that has waited goes
+ * on. */
 static void work_on_batch(struct coordinator *c)
 {
     if (c->batcher.in_flight != NULL && life.held == NULL && life.committed == NULL) {
@@ -220,7 +224,7 @@ static void work_on_batch(struct coordinator *c)
     life.committed = NULL;
 }
 
-/* -- Turns ------------------------------------------------------------------------------------------------------- */
+/* -- Turns ------------------------------------------------------------------------------------- */
 
 static void turn(struct coordinator *c)
 {
@@ -244,24 +248,28 @@ static void deliver(void)
         else
             initiator_receive(&packet);
     }
-    memmove(world->packets, world->packets + count, (world->packet_count - count) * sizeof(world->packets[0]));
+    memmove(world->packets, world->packets + count,
+            (world->packet_count - count) * sizeof(world->packets[0]));
     world->packet_count -= count;
 }
 
 static bool is_waiting(const struct coordinator *c)
 {
-    return c->queue.first == NULL && world->packet_count == 0 && life.held == NULL && life.committed == NULL &&
-           initiators_next_ms() > world->now_ms && owner_next_turn_ms(c) > world->now_ms;
+    return c->queue.first == NULL && world->packet_count == 0 && life.held == NULL &&
+           life.committed == NULL && initiators_next_ms() > world->now_ms &&
+           owner_next_turn_ms(c) > world->now_ms;
 }
 
 static bool is_at_rest(const struct coordinator *c)
 {
-    return wire_all_accepted() && c->table.count == 0 && batch_is_idle(c) && c->queue.first == NULL && world->packet_count == 0;
+    return wire_all_accepted() && c->table.count == 0 && batch_is_idle(c) &&
+           c->queue.first == NULL && world->packet_count == 0;
 }
 
 static void pass_time(const struct coordinator *c)
 {
-    int64_t next_ms = owner_next_turn_ms(c) < initiators_next_ms() ? owner_next_turn_ms(c) : initiators_next_ms();
+    int64_t next_ms =
+        owner_next_turn_ms(c) < initiators_next_ms() ? owner_next_turn_ms(c) : initiators_next_ms();
     world->now_ms = next_ms != INT64_MAX ? next_ms : world->now_ms + 1;
 }
 
@@ -305,7 +313,7 @@ static void stop(struct coordinator *c)
     violated("it does not stop");
 }
 
-/* -- The process ------------------------------------------------------------------------------------------------- */
+/* -- The process ------------------------------------------------------------------------------- */
 
 static void begin(void)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tercet-crash: the matrix over all scenarios or one, on so many processors; one run of it again; and the mutants.
+ * tercet-crash: the matrix over all scenarios or one, on so many processors; one run of it again;
+ * and the mutants.
  */
 #include "faults.h"
 
@@ -29,7 +30,7 @@ static struct results {
     size_t next;
     struct tally tallies[JOBS_AT_MOST];
     uint8_t ever_passed[JOBS_AT_MOST][POINTS_MAX];
-} *results;
+} * results;
 
 static const char usage_text[] =
     "usage: tercet-crash [--scenario NAME] [--pairs | --calls] [--share N [--seed S]] [--jobs N]\n"
@@ -68,12 +69,19 @@ __attribute__((noreturn)) static void list_points(void)
 
 static void parse(struct settings *settings, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"scenario", required_argument, NULL, 's'}, {"pairs", no_argument, NULL, 'p'}, {"calls", no_argument, NULL, 'c'},
-        {"share", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 'r'}, {"jobs", required_argument, NULL, 'j'},
-        {"at", required_argument, NULL, 'a'}, {"late", no_argument, NULL, 'l'}, {"call", required_argument, NULL, 'o'},
-        {"mutants", no_argument, NULL, 'm'}, {"list", no_argument, NULL, 'L'}, {"list-failpoints", no_argument, NULL, 'F'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"scenario", required_argument, NULL, 's'},
+                                            {"pairs", no_argument, NULL, 'p'},
+                                            {"calls", no_argument, NULL, 'c'},
+                                            {"share", required_argument, NULL, 'n'},
+                                            {"seed", required_argument, NULL, 'r'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"at", required_argument, NULL, 'a'},
+                                            {"late", no_argument, NULL, 'l'},
+                                            {"call", required_argument, NULL, 'o'},
+                                            {"mutants", no_argument, NULL, 'm'},
+                                            {"list", no_argument, NULL, 'L'},
+                                            {"list-failpoints", no_argument, NULL, 'F'},
+                                            {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 's':
@@ -118,7 +126,7 @@ static void parse(struct settings *settings, int argc, char **argv)
         usage();
 }
 
-/* -- Workers ----------------------------------------------------------------------------------------------------- */
+/* -- Workers ----------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void work(const struct settings *settings, int worker)
 {
@@ -133,9 +141,11 @@ __attribute__((noreturn)) static void work(const struct settings *settings, int 
         engine_run(&plan, &results->tallies[worker]);
         struct tally *tally = &results->tallies[worker];
         tally->scenarios++;
-        printf("%-18s %6" PRIu64 " singles, %7" PRIu64 " pairs, %7" PRIu64 " calls, %" PRIu64 " violations\n",
-               scenarios[plan.scenario].name, tally->singles - before.singles, tally->pairs - before.pairs,
-               tally->calls - before.calls, tally->violations - before.violations);
+        printf("%-18s %6" PRIu64 " singles, %7" PRIu64 " pairs, %7" PRIu64 " calls, %" PRIu64
+               " violations\n",
+               scenarios[plan.scenario].name, tally->singles - before.singles,
+               tally->pairs - before.pairs, tally->calls - before.calls,
+               tally->violations - before.violations);
     }
     memcpy(results->ever_passed[worker], order->ever_passed, POINTS_MAX);
     engine_close();
@@ -194,10 +204,13 @@ static bool run_all(const struct settings *settings)
     }
     struct tally sum = sum_up(settings->jobs);
     int passed = count_passed(settings->jobs, is_whole);
-    printf("%" PRIu64 " scenarios, %d of %d points passed, %" PRIu64 " singles, %" PRIu64 " pairs, %" PRIu64 " failing calls (%" PRIu64
-           " stopped it, %" PRIu64 " kept it from starting, %" PRIu64 " went by), %" PRIu64 " lives, %" PRIu64 " violations\n",
-           sum.scenarios, passed, point_count(), sum.singles, sum.pairs, sum.calls, sum.calls_failed_stop, sum.calls_refused_start,
-           sum.calls_unnoticed, sum.lives, sum.violations);
+    printf("%" PRIu64 " scenarios, %d of %d points passed, %" PRIu64 " singles, %" PRIu64
+           " pairs, %" PRIu64 " failing calls (%" PRIu64 " stopped it, %" PRIu64
+           " kept it from starting, %" PRIu64 " went by), %" PRIu64 " lives, %" PRIu64
+           " violations\n",
+           sum.scenarios, passed, point_count(), sum.singles, sum.pairs, sum.calls,
+           sum.calls_failed_stop, sum.calls_refused_start, sum.calls_unnoticed, sum.lives,
+           sum.violations);
     return all_ended && sum.violations == 0 && (!is_whole || passed == point_count());
 }
 
@@ -207,14 +220,16 @@ static bool run_one(const struct settings *settings)
     size_t scenario = (size_t)settings->scenario;
     engine_open();
     order->is_loud = true;
-    bool holds = settings->at != NULL ? engine_repeat(scenario, settings->at, settings->is_late, &tally)
-                                      : engine_repeat_call(scenario, settings->call, &tally);
-    printf("%s after %" PRIu64 " lives%s%s\n", holds ? "holds" : "VIOLATED", tally.lives, holds ? "" : ": ", holds ? "" : world->violation);
+    bool holds = settings->at != NULL
+                     ? engine_repeat(scenario, settings->at, settings->is_late, &tally)
+                     : engine_repeat_call(scenario, settings->call, &tally);
+    printf("%s after %" PRIu64 " lives%s%s\n", holds ? "holds" : "VIOLATED", tally.lives,
+           holds ? "" : ": ", holds ? "" : world->violation);
     engine_close();
     return holds;
 }
 
-/* -- Mutants ----------------------------------------------------------------------------------------------------- */
+/* -- Mutants ----------------------------------------------------------------------------------- */
 
 /* Every mutant must be found by what a death, or a call that fails, makes to be seen. */
 static bool run_mutant(int mutant)
@@ -226,8 +241,8 @@ static bool run_mutant(int mutant)
     engine_open();
     plan.scenario = (size_t)find_scenario(mutant_scenario(mutant));
     engine_run(&plan, &tally);
-    printf("%-22s %s after %" PRIu64 " lives: %s\n", mutant_name(mutant), tally.violations > 0 ? "found" : "NOT FOUND", tally.lives,
-           order->first_violation);
+    printf("%-22s %s after %" PRIu64 " lives: %s\n", mutant_name(mutant),
+           tally.violations > 0 ? "found" : "NOT FOUND", tally.lives, order->first_violation);
     engine_close();
     return tally.violations > 0;
 }
@@ -246,7 +261,8 @@ int main(int argc, char **argv)
     parse(&settings, argc, argv);
     if ((settings.at != NULL || settings.call != NULL) && settings.scenario < 0)
         usage();
-    results = mmap(NULL, sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    results =
+        mmap(NULL, sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (results == MAP_FAILED)
         return 2;
     if (settings.at != NULL || settings.call != NULL)

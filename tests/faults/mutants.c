@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Faults put into the product from outside, at its seams (the linker's --wrap): a matrix that does not find them proves
- * nothing by finding nothing.
+ * Faults put into the product from outside, at its seams (the linker's --wrap): a matrix that does
+ * not find them proves nothing by finding nothing.
  */
 #include "faults.h"
 
@@ -10,12 +10,18 @@
 
 int __real_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
-int __real_store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count);
-int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count);
-void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
-void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
-void __real_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
-void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
+int __real_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
+                        const struct store_op *ops, size_t count);
+int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
+                        const struct store_op *ops, size_t count);
+void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                         const struct reply *reply, struct entry *entry);
+void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                         const struct reply *reply, struct entry *entry);
+void __real_batch_put_branch(struct coordinator *c, const struct entry *entry,
+                             const struct txn_branch *branch);
+void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
+                             const struct txn_branch *branch);
 void __real_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
 void __wrap_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
 
@@ -39,7 +45,7 @@ const char *mutant_scenario(int mutant)
     return names[mutant];
 }
 
-/* -- A commit that is told before it is done --------------------------------------------------------------------- */
+/* -- A commit that is told before it is done --------------------------------------------------- */
 
 static struct {
     struct store *store;
@@ -61,7 +67,8 @@ void mutant_catch_up(void)
     put_off.ops = NULL; /* what it holds is left to the process's end */
 }
 
-int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops, size_t count)
+int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
+                        const struct store_op *ops, size_t count)
 {
     if (order->mutant != MUTANT_EARLY_RELEASE)
         return __real_store_commit(store, shard, epoch, ops, count);
@@ -79,7 +86,7 @@ int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch, con
     return 0;
 }
 
-/* -- The owner's turns ------------------------------------------------------------------------------------------- */
+/* -- The owner's turns ------------------------------------------------------------------------- */
 
 static bool decides(const struct txn_actions *actions)
 {
@@ -107,7 +114,8 @@ int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_a
     return rc;
 }
 
-void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry)
+void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                         const struct reply *reply, struct entry *entry)
 {
     if (order->mutant != MUTANT_EARLY_ANSWERS) {
         __real_batch_answer(c, caller, id, reply, entry);
@@ -118,7 +126,8 @@ void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t 
     owner_touch(c, caller);
 }
 
-void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch)
+void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
+                             const struct txn_branch *branch)
 {
     if (order->mutant != MUTANT_LOST_BRANCH)
         __real_batch_put_branch(c, entry, branch);

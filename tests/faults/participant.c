@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Participants: the barrier's own algorithm over tables in the shared struct, and hooks that move money and write down that
- * they ran. Nothing here forbids an effect to happen twice but the barrier.
+ * Participants: the barrier's own algorithm over tables in the shared struct, and hooks that move
+ * money and write down that they ran. Nothing here forbids an effect to happen twice but the
+ * barrier.
  */
 #include "faults.h"
 
@@ -13,7 +14,7 @@
 
 static struct tercet_barrier *barriers[SERVICES];
 
-/* -- Names ------------------------------------------------------------------------------------------------------- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
 const char *gid_text(int gid)
 {
@@ -43,7 +44,7 @@ void payload_of(int gid, uint32_t branch, uint8_t *out, size_t size)
         out[i] = (uint8_t)((size_t)gid * 31 + branch * 7 + i + i / 251);
 }
 
-/* -- The barrier's driver ---------------------------------------------------------------------------------------- */
+/* -- The barrier's driver ---------------------------------------------------------------------- */
 
 static void copy_table(struct table_of_rows *to, const struct table_of_rows *from)
 {
@@ -100,7 +101,8 @@ static struct row *find_row(struct database *database, const struct tercet_barri
     return NULL;
 }
 
-static int insert(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state state, bool *inserted)
+static int insert(void *driver, const struct tercet_barrier_key *key,
+                  enum tercet_barrier_state state, bool *inserted)
 {
     struct database *database = driver;
     *inserted = find_row(database, key) == NULL;
@@ -108,8 +110,8 @@ static int insert(void *driver, const struct tercet_barrier_key *key, enum terce
         return 0;
     if (database->now.count == JOBS_MAX)
         return TERCET_STORE;
-    database->now.rows[database->now.count++] =
-        (struct row){.gid = gid_number(key->gid), .branch = key->branch, .number = key->number, .state = state};
+    database->now.rows[database->now.count++] = (struct row){
+        .gid = gid_number(key->gid), .branch = key->branch, .number = key->number, .state = state};
     return 0;
 }
 
@@ -132,7 +134,8 @@ static int reply_save(void *driver, const struct tercet_barrier_key *key, struct
     return 0;
 }
 
-static int read_row(void *driver, const struct tercet_barrier_key *key, struct tercet_barrier_row *out)
+static int read_row(void *driver, const struct tercet_barrier_key *key,
+                    struct tercet_barrier_row *out)
 {
     const struct row *row = find_row(driver, key);
     *out = (struct tercet_barrier_row){.state = row != NULL ? row->state : TERCET_BARRIER_NONE};
@@ -190,23 +193,37 @@ static void close_driver(void *driver)
 
 void participants_start(void)
 {
-    static const struct tercet_barrier_driver driver = {
-        .size = sizeof(driver), .begin = begin, .commit = commit, .rollback = rollback, .savepoint = savepoint,
-        .release = release, .rollback_to = rollback_to, .insert = insert, .move = move, .reply_save = reply_save,
-        .read = read_row, .mark_read = mark_read, .mark_raise = mark_raise, .collect = collect, .db = db,
-        .rows_count = rows_count, .close = close_driver};
+    static const struct tercet_barrier_driver driver = {.size = sizeof(driver),
+                                                        .begin = begin,
+                                                        .commit = commit,
+                                                        .rollback = rollback,
+                                                        .savepoint = savepoint,
+                                                        .release = release,
+                                                        .rollback_to = rollback_to,
+                                                        .insert = insert,
+                                                        .move = move,
+                                                        .reply_save = reply_save,
+                                                        .read = read_row,
+                                                        .mark_read = mark_read,
+                                                        .mark_raise = mark_raise,
+                                                        .collect = collect,
+                                                        .db = db,
+                                                        .rows_count = rows_count,
+                                                        .close = close_driver};
     struct tercet_barrier_options options = {.size = sizeof(options)};
     for (int i = 0; i < SERVICES; i++) {
         tercet_barrier_close(barriers[i]);
         barriers[i] = NULL;
         if (tercet_barrier_new(&barriers[i], &driver, &world->databases[i], &options) != 0)
             violated("a barrier cannot be made");
-        if (world->databases[i].available + world->databases[i].frozen + world->databases[i].spent == 0)
+        if (world->databases[i].available + world->databases[i].frozen +
+                world->databases[i].spent ==
+            0)
             world->databases[i].available = MONEY;
     }
 }
 
-/* -- Hooks ------------------------------------------------------------------------------------------------------- */
+/* -- Hooks ------------------------------------------------------------------------------------- */
 
 /* The work of a branch, in the local transaction of its row. */
 static int hook(struct tercet_barrier_call *call, tercet_db handle, void *ctx)
@@ -231,8 +248,12 @@ static int hook(struct tercet_barrier_call *call, tercet_db handle, void *ctx)
 
 static int run_barrier(int gid, uint32_t branch, uint64_t number, uint64_t low_water, int kind)
 {
-    struct tercet_barrier_call call = {.gid = gid_text(gid), .branch = branch, .number = number, .low_water = low_water,
-                                       .kind = (enum tercet_kind)kind, .hook = hook};
+    struct tercet_barrier_call call = {.gid = gid_text(gid),
+                                       .branch = branch,
+                                       .number = number,
+                                       .low_water = low_water,
+                                       .kind = (enum tercet_kind)kind,
+                                       .hook = hook};
     tercet_barrier_run(barriers[branch - 1], &call, 1);
     free(call.reply);
     return call.result;
@@ -244,7 +265,7 @@ void participant_own_try(int gid, uint32_t branch)
         violated("%s/%u: the initiator's own try was not done", gid_text(gid), branch);
 }
 
-/* -- Calls ------------------------------------------------------------------------------------------------------- */
+/* -- Calls ------------------------------------------------------------------------------------- */
 
 static bool is_within(int gid, uint32_t branch, int kind, int limit)
 {
@@ -264,11 +285,14 @@ static Tercet__V1__Outcome outcome_of_habit(const struct packet *packet, const s
     uint32_t branch = packet->call.branch;
     if (kind == TERCET_TRY && habit->refuses)
         return TERCET__V1__OUTCOME__REFUSAL;
-    if (kind == TERCET_TRY && habit->again_tries > 0 && is_within(packet->gid, branch, kind, habit->again_tries))
+    if (kind == TERCET_TRY && habit->again_tries > 0 &&
+        is_within(packet->gid, branch, kind, habit->again_tries))
         return TERCET__V1__OUTCOME__AGAIN;
-    if (kind != TERCET_TRY && habit->again_ends > 0 && is_within(packet->gid, branch, kind, habit->again_ends))
+    if (kind != TERCET_TRY && habit->again_ends > 0 &&
+        is_within(packet->gid, branch, kind, habit->again_ends))
         return TERCET__V1__OUTCOME__AGAIN;
-    if (kind != TERCET_TRY && habit->broken_ends > 0 && is_within(packet->gid, branch, kind, habit->broken_ends))
+    if (kind != TERCET_TRY && habit->broken_ends > 0 &&
+        is_within(packet->gid, branch, kind, habit->broken_ends))
         return TERCET__V1__OUTCOME__BROKEN;
     return TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED;
 }
@@ -282,7 +306,8 @@ static void answer(const struct packet *packet, Tercet__V1__Outcome outcome)
         return;
     result.id = packet->call.id;
     result.outcome = outcome;
-    result.reason = (char *)(uintptr_t)(outcome == TERCET__V1__OUTCOME__DONE ? "" : "as it is its habit");
+    result.reason =
+        (char *)(uintptr_t)(outcome == TERCET__V1__OUTCOME__DONE ? "" : "as it is its habit");
     if (outcome == TERCET__V1__OUTCOME__DONE && packet->call.call_kind == TERCET_TRY) {
         reply_of(packet->gid, packet->call.branch, reply);
         result.reply.data = (uint8_t *)reply;
@@ -311,20 +336,22 @@ void participant_receive(const struct packet *packet)
     int kind = packet->call.call_kind;
     const struct habit *habit = &script_of(packet->gid)->habits[branch - 1];
     if (!packet->call.is_right)
-        violated("%s/%u: a call with another action or payload than was asked for", gid_text(packet->gid), branch);
+        violated("%s/%u: a call with another action or payload than was asked for",
+                 gid_text(packet->gid), branch);
     Tercet__V1__Outcome outcome = outcome_of_habit(packet, habit);
     if (outcome != TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED) {
         answer(packet, outcome);
         return;
     }
     int rc = run_barrier(packet->gid, branch, packet->call.number, packet->call.low_water, kind);
-    if (kind == TERCET_TRY && habit->silent_tries > 0 && is_within(packet->gid, branch, kind, habit->silent_tries))
+    if (kind == TERCET_TRY && habit->silent_tries > 0 &&
+        is_within(packet->gid, branch, kind, habit->silent_tries))
         return;
     if (rc == TERCET_REFUSED)
         answer(packet, TERCET__V1__OUTCOME__REFUSAL);
     else if (rc != 0)
-        violated("%s/%u: the barrier answers its %s with %s", gid_text(packet->gid), branch, tercet_kind_name(kind),
-                 tercet_error_name(rc));
+        violated("%s/%u: the barrier answers its %s with %s", gid_text(packet->gid), branch,
+                 tercet_kind_name(kind), tercet_error_name(rc));
     else
         answer(packet, TERCET__V1__OUTCOME__DONE);
 }

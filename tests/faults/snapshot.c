@@ -44,7 +44,8 @@ static bool remove_first(DIR *dir)
     return false;
 }
 
-/* One at a time, from the beginning: a directory that changes while it is read may hide what is left. */
+/* One at a time, from the beginning: a directory that changes while it is read may hide what is
+ * left. */
 void directory_clear(void)
 {
     DIR *dir = opendir(order->dir);
@@ -102,7 +103,8 @@ void snapshot_put_back(void)
 void directory_make(void)
 {
     const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(order->dir, sizeof(order->dir), "%s/tercet-faults-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : tmp);
+    snprintf(order->dir, sizeof(order->dir), "%s/tercet-faults-XXXXXX",
+             getenv("TMPDIR") != NULL ? getenv("TMPDIR") : tmp);
     if (mkdtemp(order->dir) == NULL) {
         perror(order->dir);
         exit(2);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The real tercetd, with a shop's traffic over real sockets, and a call of the network that fails: each class of calls, each
- * error, at some n, once and from then on. tercetd may go on or end; it is started again without the fault, then every
- * outcome must be known and the shop's audit must hold.
+ * The real tercetd, with a shop's traffic over real sockets, and a call of the network that fails:
+ * each class of calls, each error, at some n, once and from then on. tercetd may go on or end; it
+ * is started again without the fault, then every outcome must be known and the shop's audit must
+ * hold.
  */
 #include "stage.h"
 
@@ -37,7 +38,8 @@ struct tally {
     uint64_t faults, met, ended, violations;
 };
 
-/* Whether the fault of this life was met, as the log says; read from where the last life's began. */
+/* Whether the fault of this life was met, as the log says; read from where the last life's
+ * began. */
 static bool was_met(const struct stage *stage, long *offset)
 {
     char path[160], line[256];
@@ -80,15 +82,18 @@ static void await_some(struct stage *stage)
 /* A crash of memory is never a way to fail. */
 static bool ended_well(int status, bool was_lasting)
 {
-    bool has_stopped = WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 70);
-    bool has_given_up = WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT || (was_lasting && WTERMSIG(status) == SIGKILL));
+    bool has_stopped = WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1 ||
+                                             WEXITSTATUS(status) == 70);
+    bool has_given_up = WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT ||
+                                                (was_lasting && WTERMSIG(status) == SIGKILL));
     if (!has_stopped && !has_given_up)
         fprintf(stderr, "socket_torture: tercetd ended with status %#x\n", (unsigned)status);
     return has_stopped || has_given_up;
 }
 
 /* The life with the fault, and its end. */
-static bool live_with(struct stage *stage, const char *library, const char *call, bool is_lasting, struct tally *tally)
+static bool live_with(struct stage *stage, const char *library, const char *call, bool is_lasting,
+                      struct tally *tally)
 {
     int status = 0;
     daemon_stop(&stage->daemon);
@@ -103,7 +108,8 @@ static bool live_with(struct stage *stage, const char *library, const char *call
     return ended_well(status, is_lasting);
 }
 
-static bool run_fault(struct stage *stage, const char *library, const char *call, bool is_lasting, struct tally *tally)
+static bool run_fault(struct stage *stage, const char *library, const char *call, bool is_lasting,
+                      struct tally *tally)
 {
     static long offset;
     bool holds = live_with(stage, library, call, is_lasting, tally);
@@ -116,13 +122,15 @@ static bool run_fault(struct stage *stage, const char *library, const char *call
     return stage_await_traffic(stage) && stage_is_sound(stage) && holds;
 }
 
-static bool run_class(struct stage *stage, const char *library, const struct class *class, struct tally *tally)
+static bool run_class(struct stage *stage, const char *library, const struct class *class,
+                      struct tally *tally)
 {
     char call[64];
     for (const int *error = class->errors; *error != 0; error++)
         for (int lasts = 0; lasts <= class->may_last; lasts++)
             for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
-                snprintf(call, sizeof(call), "%s:%d:%u%s", class->name, *error, moments[i], lasts ? ":on" : "");
+                snprintf(call, sizeof(call), "%s:%d:%u%s", class->name, *error, moments[i],
+                         lasts ? ":on" : "");
                 if (run_fault(stage, library, call, lasts, tally))
                     continue;
                 fprintf(stderr, "VIOLATED: TERCET_CALL=%s\n", call);
@@ -142,20 +150,24 @@ static const char *option(int argc, char **argv, const char *name)
 
 int main(int argc, char **argv)
 {
-    const char *tercetd = option(argc, argv, "--tercetd"), *tercetctl = option(argc, argv, "--tercetctl");
+    const char *tercetd = option(argc, argv, "--tercetd"),
+               *tercetctl = option(argc, argv, "--tercetctl");
     const char *shop = option(argc, argv, "--shop"), *library = option(argc, argv, "--library");
     const char *only = option(argc, argv, "--class");
     struct tally tally = {0};
     struct stage stage;
     if (tercetd == NULL || tercetctl == NULL || shop == NULL || library == NULL) {
-        fputs("usage: socket_torture --tercetd FILE --tercetctl FILE --shop FOLDER --library FILE [--class NAME]\n", stderr);
+        fputs("usage: socket_torture --tercetd FILE --tercetctl FILE --shop FOLDER --library FILE "
+              "[--class NAME]\n",
+              stderr);
         return 2;
     }
     bool holds = stage_open(&stage, tercetd, tercetctl, shop, 1);
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]) && holds; i++)
         if (only == NULL || strcmp(only, classes[i].name) == 0)
             holds = run_class(&stage, library, &classes[i], &tally);
-    printf("%" PRIu64 " faults, %" PRIu64 " met, tercetd ended of %" PRIu64 ", %" PRIu64 " orders confirmed, %" PRIu64 " violations\n",
+    printf("%" PRIu64 " faults, %" PRIu64 " met, tercetd ended of %" PRIu64 ", %" PRIu64
+           " orders confirmed, %" PRIu64 " violations\n",
            tally.faults, tally.met, tally.ended, stage.confirmed, tally.violations);
     stage_close(&stage, !holds);
     return holds && tally.met > 0 ? 0 : 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A library to be preloaded: the n-th call of its class fails, as TERCET_CALL=CLASS:ERROR:N[:on] says; "on": from then on,
- * ERROR a number, -1 a short write. A line "call fails" on standard error says that it came to it.
+ * A library to be preloaded: the n-th call of its class fails, as TERCET_CALL=CLASS:ERROR:N[:on]
+ * says; "on": from then on, ERROR a number, -1 a short write. A line "call fails" on standard error
+ * says that it came to it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,7 +28,8 @@ static void read_environment(void)
 {
     char on[4] = "";
     const char *text = getenv("TERCET_CALL");
-    if (text != NULL && sscanf(text, "%15[^:]:%d:%u:%3s", class_wanted, &error_wanted, &nth_wanted, on) < 3)
+    if (text != NULL &&
+        sscanf(text, "%15[^:]:%d:%u:%3s", class_wanted, &error_wanted, &nth_wanted, on) < 3)
         class_wanted[0] = '\0';
     is_sticky = on[0] != '\0';
 }
@@ -71,12 +73,15 @@ int listen(int fd, int backlog)
 
 int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
 {
-    return fails(fault_of("socket")) ? -1 : (int)syscall(SYS_connect, fd, address.__sockaddr__, size);
+    return fails(fault_of("socket")) ? -1
+                                     : (int)syscall(SYS_connect, fd, address.__sockaddr__, size);
 }
 
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)
 {
-    return fails(fault_of("accept")) ? -1 : (int)syscall(SYS_accept4, fd, address.__sockaddr__, size, flags);
+    return fails(fault_of("accept"))
+               ? -1
+               : (int)syscall(SYS_accept4, fd, address.__sockaddr__, size, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -87,7 +92,8 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     if (fault >= 0 || message->msg_iovlen == 0)
         return syscall(SYS_sendmsg, fd, message, flags);
     size_t size = message->msg_iov[0].iov_len;
-    return syscall(SYS_sendto, fd, message->msg_iov[0].iov_base, size > 1 ? size / 2 : size, flags, NULL, 0);
+    return syscall(SYS_sendto, fd, message->msg_iov[0].iov_base, size > 1 ? size / 2 : size, flags,
+                   NULL, 0);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
@@ -97,7 +103,8 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 
 int epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms)
 {
-    return fails(fault_of("poll")) ? -1 : (int)syscall(SYS_epoll_wait, fd, events, count, timeout_ms);
+    return fails(fault_of("poll")) ? -1
+                                   : (int)syscall(SYS_epoll_wait, fd, events, count, timeout_ms);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)

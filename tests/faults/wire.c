@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * crpc as the coordinator sees it, in place of the library. What it sends is sent when the function returns: from then on
- * it is a packet, which no death takes back.
+ * crpc as the coordinator sees it, in place of the library. What it sends is sent when the function
+ * returns: from then on it is a packet, which no death takes back.
  */
 #include "faults.h"
 
@@ -19,7 +19,7 @@ struct crpc_call {
     enum method method;
     bool is_over;
     bool is_half_closed;
-    bool is_accepted; /* CALL_ATTACH */
+    bool is_accepted;          /* CALL_ATTACH */
     struct caller *caller;     /* a reference; NULL for CALL_ATTACH, */
     struct instance *instance; /* which has this one */
     struct crpc_call *next;
@@ -41,13 +41,18 @@ static struct crpc_call *calls;
 static struct target_call *target_calls;
 static uint64_t target_ids;
 
-/* -- Calls from outside ------------------------------------------------------------------------------------------ */
+/* -- Calls from outside ------------------------------------------------------------------------ */
 
 struct crpc_call *wire_open(enum call_kind kind, int number, uint64_t serial, enum method method)
 {
     static const enum caller_kind kinds[] = {CALLER_UNARY, CALLER_WATCH, CALLER_SESSION};
     struct crpc_call *call = must_alloc(sizeof(*call));
-    *call = (struct crpc_call){.references = 1, .kind = kind, .number = number, .serial = serial, .method = method, .next = calls};
+    *call = (struct crpc_call){.references = 1,
+                               .kind = kind,
+                               .number = number,
+                               .serial = serial,
+                               .method = method,
+                               .next = calls};
     calls = call;
     if (kind == CALL_ATTACH)
         call->instance = instance_new(call);
@@ -103,7 +108,8 @@ void crpc_call_unref(struct crpc_call *call)
         free(call);
 }
 
-/* What has been sent; an outbox's next message may go at once. It is the product's work, so it may die and fail. */
+/* What has been sent; an outbox's next message may go at once. It is the product's work, so it may
+ * die and fail. */
 static void tell_sent(struct crpc_call *call)
 {
     while (call->sends > 0 && !call->is_over) {
@@ -112,7 +118,8 @@ static void tell_sent(struct crpc_call *call)
         if (call->kind == CALL_WATCH)
             caller_watch_sent(call->caller);
         else
-            outbox_sent(call->kind == CALL_ATTACH ? call->instance->outbox : call->caller->outbox, true);
+            outbox_sent(call->kind == CALL_ATTACH ? call->instance->outbox : call->caller->outbox,
+                        true);
         calls_outside++;
     }
 }
@@ -161,7 +168,7 @@ void wire_close(void)
     }
 }
 
-/* -- Packets ----------------------------------------------------------------------------------------------------- */
+/* -- Packets ----------------------------------------------------------------------------------- */
 
 static struct packet *add_packet(enum packet_kind kind, int gid)
 {
@@ -187,8 +194,10 @@ static void send_call(const Tercet__V1__Call *message, uint64_t id, bool to_targ
     packet->call.to_target = to_target;
     snprintf(action, sizeof(action), "s%d/act", (int)message->branch - 1);
     payload_of(packet->gid, message->branch, payload, world->scenario->payload_size);
-    packet->call.is_right = strcmp(message->action, action) == 0 && message->payload.len == world->scenario->payload_size &&
-                            (message->payload.len == 0 || memcmp(message->payload.data, payload, message->payload.len) == 0);
+    packet->call.is_right = strcmp(message->action, action) == 0 &&
+                            message->payload.len == world->scenario->payload_size &&
+                            (message->payload.len == 0 ||
+                             memcmp(message->payload.data, payload, message->payload.len) == 0);
     check_call(life.c, packet);
 }
 
@@ -227,8 +236,9 @@ static void note_try(struct packet *packet, const Tercet__V1__TryResponse *respo
 {
     char reply[REPLY_SIZE + 1];
     reply_of(packet->gid, response->branch, reply);
-    packet->answer.is_right = response->outcome != TERCET__V1__TRY_STATE__TRY_DONE ||
-                              (response->reply.len == REPLY_SIZE && memcmp(response->reply.data, reply, REPLY_SIZE) == 0);
+    packet->answer.is_right =
+        response->outcome != TERCET__V1__TRY_STATE__TRY_DONE ||
+        (response->reply.len == REPLY_SIZE && memcmp(response->reply.data, reply, REPLY_SIZE) == 0);
 }
 
 static void send_unary(const struct crpc_call *call, struct crpc_bytes bytes)
@@ -252,7 +262,8 @@ static void send_session(struct crpc_bytes bytes)
     const Tercet__V1__SessionResponses *responses = (const Tercet__V1__SessionResponses *)message;
     for (size_t i = 0; i < responses->n_responses; i++) {
         const Tercet__V1__SessionResponse *response = responses->responses[i];
-        struct packet *packet = send_answer((int)(response->id & 0xff), response->id >> 8, (int)response->code);
+        struct packet *packet =
+            send_answer((int)(response->id & 0xff), response->id >> 8, (int)response->code);
         if (response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRANSACTION)
             note_transaction(packet, response->transaction);
         else if (response->response_case == TERCET__V1__SESSION_RESPONSE__RESPONSE_TRIED)
@@ -274,12 +285,13 @@ static void send_calls(struct crpc_call *call, struct crpc_bytes bytes)
 static void send_snapshot(const struct crpc_call *call, struct crpc_bytes bytes)
 {
     ProtobufCMessage *message = decoded(&tercet__v1__transaction__descriptor, bytes);
-    struct packet *packet = send_answer(call->number, 0, CRPC_OK); /* not an answer that ends the request */
+    /* not an answer that ends the request */
+    struct packet *packet = send_answer(call->number, 0, CRPC_OK);
     note_transaction(packet, (const Tercet__V1__Transaction *)message);
     crpc_message_free(message);
 }
 
-/* -- What the coordinator calls ---------------------------------------------------------------------------------- */
+/* -- What the coordinator calls ---------------------------------------------------------------- */
 
 int crpc_call_reply_bytes(struct crpc_call *call, struct crpc_bytes reply)
 {
@@ -344,7 +356,7 @@ const char *crpc_call_peer(struct crpc_call *call)
     return "faults";
 }
 
-/* -- Registered targets ------------------------------------------------------------------------------------------ */
+/* -- Registered targets ------------------------------------------------------------------------ */
 
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,
                      const struct crpc_channel_options *options)
@@ -359,7 +371,8 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     return 0;
 }
 
-static void finish_target(struct target_call **link, const Tercet__V1__CallResult *result, enum crpc_code code)
+static void finish_target(struct target_call **link, const Tercet__V1__CallResult *result,
+                          enum crpc_code code)
 {
     struct target_call *call = *link;
     struct crpc_status status = {.code = code, .message = code == CRPC_OK ? "" : "not today"};
@@ -373,12 +386,11 @@ void crpc_channel_free(struct crpc_channel *channel)
     struct target_call **link = &target_calls;
     if (channel == NULL)
         return;
-    while (*link != NULL) {
+    while (*link != NULL)
         if ((*link)->channel == channel)
             finish_target(link, NULL, CRPC_CANCELLED);
         else
             link = &(*link)->next;
-    }
     free(channel);
 }
 
@@ -391,8 +403,9 @@ void wire_answer_target(uint64_t id, const Tercet__V1__CallResult *result)
         finish_target(link, result, CRPC_OK);
 }
 
-int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, const struct crpc_call_options *options,
                      crpc_unary_fn done, void *ctx)
 {
     (void)out;
@@ -401,7 +414,8 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const
     (void)options;
     calls_outside++;
     struct target_call *call = must_alloc(sizeof(*call));
-    *call = (struct target_call){.next = target_calls, .channel = channel, .id = ++target_ids, .done = done, .ctx = ctx};
+    *call = (struct target_call){
+        .next = target_calls, .channel = channel, .id = ++target_ids, .done = done, .ctx = ctx};
     target_calls = call;
     send_call((const Tercet__V1__Call *)request, call->id, true);
     calls_outside--;

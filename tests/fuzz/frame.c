@@ -15,7 +15,8 @@ uint8_t *frame_record(enum record_type type, const uint8_t *body, size_t size)
     record[0] = RECORD_VERSION;
     record[1] = (uint8_t)type;
     memcpy(record + RECORD_HEAD_SIZE, body, size);
-    uint64_t sum = XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, size, (uint64_t)record[0] << 8 | record[1]);
+    uint64_t sum =
+        XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, size, (uint64_t)record[0] << 8 | record[1]);
     for (int i = 0; i < 8; i++)
         record[4 + i] = (uint8_t)(sum >> (8 * i));
     return record;

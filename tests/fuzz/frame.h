@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A record of the store around any body: the head is right (coordinator/record.h), so that a fuzzer need not find checksums.
+ * A record of the store around any body: the head is right (coordinator/record.h), so that a fuzzer
+ * need not find checksums.
  */
 #ifndef TERCET_FUZZ_FRAME_H
 #define TERCET_FUZZ_FRAME_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the fuzz targets share. A target is LLVMFuzzerTestOneInput: libFuzzer calls it with inputs it makes, replay.c
- * with those of a corpus; seeds.c makes the first ones. Bytes past an input's end are zero.
+ * What the fuzz targets share. A target is LLVMFuzzerTestOneInput: libFuzzer calls it with inputs
+ * it makes, replay.c with those of a corpus; seeds.c makes the first ones. Bytes past an input's
+ * end are zero.
  */
 #ifndef TERCET_FUZZ_H
 #define TERCET_FUZZ_H
@@ -16,12 +17,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What must hold whatever the input is. */
-#define MUST(condition)                                                                  \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                     \
-        }                                                                                \
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);         \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 /* What is left of an input. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Batches of calls through the barrier (memory driver), each answer compared with the table in tercet/barrier.h, written
- * here as a table. A byte chooses the options; then batches, a byte for its size and four a call. Hooks count S6.
+ * Batches of calls through the barrier (memory driver), each answer compared with the table in
+ * tercet/barrier.h, written here as a table. A byte chooses the options; then batches, a byte for
+ * its size and four a call. Hooks count S6.
  */
 #include "fuzz.h"
 
@@ -19,16 +20,27 @@ struct rule {
     int result;
 };
 static const struct rule table[3][4] = {
-    {{TRIED, true, 0}, {TRIED, false, 0}, {CONFIRMED, false, 0}, {CANCELLED, false, TERCET_REFUSED}},
-    {{NO_ROW, false, TERCET_BROKEN}, {CONFIRMED, true, 0}, {CONFIRMED, false, 0}, {CANCELLED, false, TERCET_BROKEN}},
-    {{CANCELLED, false, 0}, {CANCELLED, true, 0}, {CONFIRMED, false, TERCET_BROKEN}, {CANCELLED, false, 0}},
+    {{TRIED, true, 0},
+     {TRIED, false, 0},
+     {CONFIRMED, false, 0},
+     {CANCELLED, false, TERCET_REFUSED}},
+    {{NO_ROW, false, TERCET_BROKEN},
+     {CONFIRMED, true, 0},
+     {CONFIRMED, false, 0},
+     {CANCELLED, false, TERCET_BROKEN}},
+    {{CANCELLED, false, 0},
+     {CANCELLED, true, 0},
+     {CONFIRMED, false, TERCET_BROKEN},
+     {CANCELLED, false, 0}},
 };
 
 static const struct key {
     const char *gid;
     uint32_t branch;
-    uint64_t number; /* different ones, so that the order of collecting is known; 0: never collected */
-} keys[KEYS] = {{"a", 1, 3}, {"a", 2, 4}, {"b", 1, 7}, {"b", TERCET_BRANCHES_MAX, 9}, {"c", 1, 0}, {"c:1.x_-", 1, 12}};
+    /* different ones, so that the order of collecting is known; 0: never collected */
+    uint64_t number;
+} keys[KEYS] = {{"a", 1, 3}, {"a", 2, 4},       {"b", 1, 7}, {"b", TERCET_BRANCHES_MAX, 9},
+                {"c", 1, 0}, {"c:1.x_-", 1, 12}};
 
 struct model {
     enum row rows[KEYS];
@@ -64,7 +76,7 @@ static int on_call(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return act->hook_result;
 }
 
-/* -- The model --------------------------------------------------------------------------------------------------- */
+/* -- The model --------------------------------------------------------------------------------- */
 
 static struct rule rule_of(const struct model *model, const struct act *act, enum tercet_kind kind)
 {
@@ -83,7 +95,8 @@ static int result_of_hook(int result, enum tercet_kind kind)
     return result > 0 || (result == TERCET_REFUSED && kind != TERCET_TRY) ? TERCET_AGAIN : result;
 }
 
-static void check_reply(const struct model *model, const struct act *act, const struct tercet_barrier_call *call)
+static void check_reply(const struct model *model, const struct act *act,
+                        const struct tercet_barrier_call *call)
 {
     uint8_t wanted = call->kind == TERCET_TRY && call->result == 0 ? model->replies[act->key] : 0;
     MUST(call->reply_size == wanted && (call->reply != NULL) == (wanted > 0));
@@ -91,7 +104,8 @@ static void check_reply(const struct model *model, const struct act *act, const 
         MUST(((const uint8_t *)call->reply)[i] == wanted);
 }
 
-static void check_call(struct model *model, const struct act *act, const struct tercet_barrier_call *call)
+static void check_call(struct model *model, const struct act *act,
+                       const struct tercet_barrier_call *call)
 {
     if (!act->is_valid) {
         MUST(call->result == TERCET_INVALID && !act->was_run && call->reply == NULL);
@@ -132,15 +146,18 @@ static void check_effects(const struct model *model)
     }
 }
 
-/* -- Batches ----------------------------------------------------------------------------------------------------- */
+/* -- Batches ----------------------------------------------------------------------------------- */
 
-static void fill(struct tercet_barrier_call *call, struct act *act, struct model *model, struct input *input)
+static void fill(struct tercet_barrier_call *call, struct act *act, struct model *model,
+                 struct input *input)
 {
-    static const int hook_results[] = {0, 0, 0, 0, TERCET_REFUSED, TERCET_AGAIN, TERCET_INTERNAL, 1};
+    static const int hook_results[] = {0, 0, 0, 0, TERCET_REFUSED, TERCET_AGAIN, TERCET_INTERNAL,
+                                       1};
     uint8_t what = take(input);
     uint8_t damage = take(input);
     uint8_t mark = take(input);
-    *act = (struct act){.model = model, .key = what % KEYS, .reply = take(input) % 32, .is_valid = damage < 240};
+    *act = (struct act){
+        .model = model, .key = what % KEYS, .reply = take(input) % 32, .is_valid = damage < 240};
     act->hook_result = hook_results[damage % 8];
     *call = (struct tercet_barrier_call){
         .gid = keys[act->key].gid,
@@ -163,7 +180,8 @@ static void fill(struct tercet_barrier_call *call, struct act *act, struct model
 }
 
 /* Whether the local transaction that the last call is in has anything to do. */
-static bool last_is_worked_on(const struct tercet_barrier_call *calls, const struct act *acts, size_t count)
+static bool last_is_worked_on(const struct tercet_barrier_call *calls, const struct act *acts,
+                              size_t count)
 {
     size_t i = count - 1;
     if (calls[i].alone)
@@ -203,7 +221,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
     struct model model = {.collect_rows_max = 1 + take_below(&input, KEYS)};
-    struct tercet_barrier_options options = {.size = sizeof(options), .collect_rows_max = model.collect_rows_max};
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .collect_rows_max = model.collect_rows_max};
     struct tercet_barrier *barrier = NULL;
     MUST(tercet_barrier_memory_open(&barrier, &options) == 0);
     while (input.size > 0) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The whole coordinator but for its sockets and threads: a store in memory, the owner's turns by hand. The first byte
- * says whether the store begins with records of the input's; then come operations, a byte and what it takes: requests,
- * calls answered or not, streams that break, time, restarts. What the coordinator has written itself it must take back
- * at every restart (S15), and nothing from outside may make it fail.
+ * The whole coordinator but for its sockets and threads: a store in memory, the owner's turns by
+ * hand. The first byte says whether the store begins with records of the input's; then come
+ * operations, a byte and what it takes: requests, calls answered or not, streams that break, time,
+ * restarts. What the coordinator has written itself it must take back at every restart (S15), and
+ * nothing from outside may make it fail.
  */
 #include "caller.h"
 #include "engine.h"
@@ -26,7 +27,7 @@ struct world {
     bool is_foreign; /* the store began with records that are not the coordinator's own */
 };
 
-/* -- Start and end ----------------------------------------------------------------------------------------------- */
+/* -- Start and end ----------------------------------------------------------------------------- */
 
 static bool start(struct world *world)
 {
@@ -34,9 +35,14 @@ static bool start(struct world *world)
     struct coordinator *c = calloc(1, sizeof(*c));
     MUST(c != NULL);
     world->c = c;
-    const struct tercet_coordinator_options options = {
-        .size = sizeof(options), .retention_ms = 100000, .open_max = 40, .call_timeout_ms = 400, .retry_base_ms = 50,
-        .retry_cap_ms = 2000, .park_after_failures = 4, .park_after_ms = 8000};
+    const struct tercet_coordinator_options options = {.size = sizeof(options),
+                                                       .retention_ms = 100000,
+                                                       .open_max = 40,
+                                                       .call_timeout_ms = 400,
+                                                       .retry_base_ms = 50,
+                                                       .retry_cap_ms = 2000,
+                                                       .park_after_failures = 4,
+                                                       .park_after_ms = 8000};
     engine_init(c, &options, world->now_ms, world->now_ms + world->wall_offset_ms);
     c->store = world->store;
     c->restore_warm_max = SIZE_MAX;
@@ -58,7 +64,7 @@ static void stop(struct world *world)
     free(c);
 }
 
-/* -- Turns ------------------------------------------------------------------------------------------------------- */
+/* -- Turns ------------------------------------------------------------------------------------- */
 
 static void post(struct world *world, struct event *event)
 {
@@ -102,7 +108,7 @@ static void settle(struct world *world)
     }
 }
 
-/* -- Operations -------------------------------------------------------------------------------------------------- */
+/* -- Operations -------------------------------------------------------------------------------- */
 
 static struct input take_body(struct input *input)
 {
@@ -118,7 +124,9 @@ static ProtobufCMessage *take_message(struct input *input, const ProtobufCMessag
 {
     ProtobufCMessage *message = NULL;
     struct input body = take_body(input);
-    return crpc_message_decode(&message, type, (struct crpc_bytes){body.at, body.size}, 0) == 0 ? message : NULL;
+    return crpc_message_decode(&message, type, (struct crpc_bytes){body.at, body.size}, 0) == 0
+               ? message
+               : NULL;
 }
 
 static struct crpc_call *find_or_open(enum stub_kind kind, size_t i)
@@ -167,8 +175,10 @@ static void do_unary(struct world *world, struct input *input)
         [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
         [METHOD_STATISTICS] = &tercet__v1__statistics_request__descriptor,
     };
-    uint8_t choice = take(input); /* Await came when there was a corpus, whose bytes keep what they mean */
-    enum method method = choice >= 240 ? METHOD_AWAIT : (enum method)(choice % 16 + (choice % 16 >= METHOD_AWAIT));
+    /* Await came when there was a corpus, whose bytes keep what they mean */
+    uint8_t choice = take(input);
+    enum method method =
+        choice >= 240 ? METHOD_AWAIT : (enum method)(choice % 16 + (choice % 16 >= METHOD_AWAIT));
     ProtobufCMessage *message = take_message(input, types[method]);
     if (message != NULL)
         post_unary(world, method, message);
@@ -222,7 +232,8 @@ static void answer_hook(struct world *world, struct input *input)
 
 static void answer_target(struct input *input)
 {
-    static const enum crpc_code codes[] = {CRPC_OK, CRPC_OK, CRPC_ABORTED, CRPC_FAILED_PRECONDITION, CRPC_UNAVAILABLE};
+    static const enum crpc_code codes[] = {CRPC_OK, CRPC_OK, CRPC_ABORTED, CRPC_FAILED_PRECONDITION,
+                                           CRPC_UNAVAILABLE};
     Tercet__V1__CallResult result = take_result(input);
     stub_answer_target(&result, codes[take_below(input, 5)]);
 }
@@ -346,7 +357,7 @@ static void operate(struct world *world, struct input *input)
     }
 }
 
-/* -- The store at first ------------------------------------------------------------------------------------------ */
+/* -- The store at first ------------------------------------------------------------------------ */
 
 static void put_records(struct world *world, struct input *input)
 {
@@ -355,12 +366,17 @@ static void put_records(struct world *world, struct input *input)
     size_t count = 1 + take_below(input, RECORDS_MAX);
     for (size_t i = 0; i < count; i++) {
         uint8_t what = take(input);
-        enum record_type type = what % 8 == 0 ? RECORD_STATE : what % 8 == 7 ? RECORD_PARTICIPANT : RECORD_BRANCH;
+        enum record_type type = what % 8 == 0   ? RECORD_STATE
+                                : what % 8 == 7 ? RECORD_PARTICIPANT
+                                                : RECORD_BRANCH;
         struct input body = take_body(input);
         number += what >= 128;
         ops[i] = (struct store_op){.kind = type == RECORD_PARTICIPANT ? STORE_META_PUT : STORE_PUT,
-                                   .number = number, .part = what % 8, .name = "participant/a",
-                                   .value = frame_record(type, body.at, body.size), .size = RECORD_HEAD_SIZE + body.size};
+                                   .number = number,
+                                   .part = what % 8,
+                                   .name = "participant/a",
+                                   .value = frame_record(type, body.at, body.size),
+                                   .size = RECORD_HEAD_SIZE + body.size};
     }
     MUST(store_acquire(world->store, 0, &epoch, &number) == 0);
     MUST(store_commit(world->store, 0, epoch, ops, count) == 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events into the core, in any order, with crashes in between. Four bytes choose the options, then each operation is a
- * byte and what it takes. Whoever gets the actions watches S2, S3, S8, S9 and S10, and L1 at the end; the core's own
- * asserts do the rest.
+ * Events into the core, in any order, with crashes in between. Four bytes choose the options, then
+ * each operation is a byte and what it takes. Whoever gets the actions watches S2, S3, S8, S9 and
+ * S10, and L1 at the end; the core's own asserts do the rest.
  */
 #include "fuzz.h"
 #include "txn.h"
@@ -58,7 +58,8 @@ static void see(struct run *run, const struct txn_action *action)
 {
     switch (action->kind) {
     case TXN_CALL_TRY:
-        MUST(txn_find(&run->durable.txn, action->number) != NULL && run->live.txn.state == TXN_TRYING);
+        MUST(txn_find(&run->durable.txn, action->number) != NULL &&
+             run->live.txn.state == TXN_TRYING);
         break;
     case TXN_CALL_CONFIRM:
         MUST(is_confirm(&run->durable.txn));
@@ -204,7 +205,9 @@ static void finish(struct run *run)
         for (uint32_t i = 0; i < run->live.txn.branch_count; i++) {
             uint32_t number = run->live.branches[i].number;
             if (run->live.branches[i].end_state == TXN_END_CALLING)
-                step(run, &(struct txn_event){.kind = TXN_END_IS_DONE, .number = number, .now_ms = run->now_ms,
+                step(run, &(struct txn_event){.kind = TXN_END_IS_DONE,
+                                              .number = number,
+                                              .now_ms = run->now_ms,
                                               .is_confirm = run->live.txn.state == TXN_CONFIRMING});
         }
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What crpc itself makes of a peer's bytes, without a network: requests of the reflection and the health service, and
- * metadata. The first byte chooses. Every request is answered once, by a message that decodes; metadata comes out as it
- * went in, and what may be sent is what the rules of gRPC allow.
+ * What crpc itself makes of a peer's bytes, without a network: requests of the reflection and the
+ * health service, and metadata. The first byte chooses. Every request is answered once, by a
+ * message that decodes; metadata comes out as it went in, and what may be sent is what the rules of
+ * gRPC allow.
  */
 #include "builtin_descriptors.h"
 #include "fuzz.h"
@@ -17,7 +18,7 @@
 #define BODY_MAX 200
 #define ENTRIES_MAX 8
 
-/* -- A call, and the services' handlers ---------------------------------------------------------------------------- */
+/* -- A call, and the services' handlers -------------------------------------------------------- */
 
 struct crpc_call {
     const struct crpc_call_events *events;
@@ -85,7 +86,8 @@ int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size)
 int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message)
 {
     uint8_t bytes[64];
-    MUST(message->descriptor == call->answer && protobuf_c_message_get_packed_size(message) <= sizeof(bytes));
+    MUST(message->descriptor == call->answer &&
+         protobuf_c_message_get_packed_size(message) <= sizeof(bytes));
     look_at(call, (struct crpc_bytes){bytes, protobuf_c_message_pack(message, bytes)});
     return 0;
 }
@@ -117,9 +119,12 @@ static struct crpc_server *server_once(void)
     static const ProtobufCServiceDescriptor *services[4];
     if (served_count > 0)
         return &server;
-    MUST(catalog_add(&server.catalog, (struct crpc_bytes){builtin_descriptors, builtin_descriptors_size}) == 0);
-    MUST(catalog_add(&server.catalog, (struct crpc_bytes){wire_descriptors, wire_descriptors_size}) == 0);
-    MUST(reflection_new(&server.reflection, &server) == 0 && health_new(&server.health, &server) == 0);
+    MUST(catalog_add(&server.catalog,
+                     (struct crpc_bytes){builtin_descriptors, builtin_descriptors_size}) == 0);
+    MUST(catalog_add(&server.catalog,
+                     (struct crpc_bytes){wire_descriptors, wire_descriptors_size}) == 0);
+    MUST(reflection_new(&server.reflection, &server) == 0 &&
+         health_new(&server.health, &server) == 0);
     MUST(health_set(server.health, "tercet.v1.Coordinator", true) == 0);
     server.services = services;
     for (size_t i = 0; i < served_count; i++)
@@ -127,7 +132,7 @@ static struct crpc_server *server_once(void)
     return &server;
 }
 
-/* -- Requests ------------------------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 static struct crpc_bytes take_body(struct input *input)
 {
@@ -147,7 +152,8 @@ static void end_call(struct crpc_call *call)
 
 static void ask_reflection(struct input *input)
 {
-    struct crpc_call call = {.answer = &grpc__reflection__v1__server_reflection_response__descriptor};
+    struct crpc_call call = {.answer =
+                                 &grpc__reflection__v1__server_reflection_response__descriptor};
     unsigned asked = 0;
     server_once();
     served[0].handlers[0].on_open(&call, served[0].ctx);
@@ -182,7 +188,7 @@ static void ask_health(struct input *input)
     end_call(&call);
 }
 
-/* -- Metadata ------------------------------------------------------------------------------------------------------- */
+/* -- Metadata ---------------------------------------------------------------------------------- */
 
 static bool is_same(struct crpc_bytes bytes, grpc_slice slice)
 {
@@ -212,7 +218,8 @@ static void receive_metadata(struct input *input)
         const char *key = in.entries[i].key;
         struct crpc_bytes value = in.entries[i].value, found = {NULL, 0};
         size_t key_size = GRPC_SLICE_LENGTH(entries[i].key);
-        MUST(memcmp(key, GRPC_SLICE_START_PTR(entries[i].key), key_size) == 0 && key[key_size] == '\0');
+        MUST(memcmp(key, GRPC_SLICE_START_PTR(entries[i].key), key_size) == 0 &&
+             key[key_size] == '\0');
         MUST(is_same(value, entries[i].value) && ((const char *)value.data)[value.size] == '\0');
         MUST(metadata_in_get(&in, key, &found));
     }
@@ -259,7 +266,8 @@ static void send_metadata(struct input *input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const parts[])(struct input *) = {ask_reflection, ask_health, receive_metadata, send_metadata};
+    static void (*const parts[])(struct input *) = {ask_reflection, ask_health, receive_metadata,
+                                                    send_metadata};
     struct input input = {data, size};
     parts[take_below(&input, 4)](&input);
     return 0;

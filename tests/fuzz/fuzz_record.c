@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Records from the store. The first byte chooses the type, and whether what follows is a whole record or a body that is
- * given a right head, so that the fuzzer need not find checksums. A State that decodes is loaded, written, loaded and
- * written again, restored, and driven to its end; what is damaged must be found out, not believed.
+ * Records from the store. The first byte chooses the type, and whether what follows is a whole
+ * record or a body that is given a right head, so that the fuzzer need not find checksums. A State
+ * that decodes is loaded, written, loaded and written again, restored, and driven to its end; what
+ * is damaged must be found out, not believed.
  */
 #include "frame.h"
 #include "fuzz.h"
@@ -10,7 +11,8 @@
 #define WALL_OFFSET_MS 1700000000000
 #define ANSWERS_MAX 100000
 
-static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED, RECORD_PARTICIPANT};
+static const enum record_type types[] = {RECORD_STATE, RECORD_BRANCH, RECORD_RESOLVED,
+                                         RECORD_PARTICIPANT};
 
 static void must_not_decode(enum record_type type, const void *record, size_t size)
 {
@@ -33,13 +35,15 @@ static void check_damage_is_found(enum record_type type, uint8_t *record, size_t
     must_not_decode(type == RECORD_STATE ? RECORD_BRANCH : RECORD_STATE, record, size);
 }
 
-/* -- A State ----------------------------------------------------------------------------------------------------- */
+/* -- A State ----------------------------------------------------------------------------------- */
 
 static struct entry *load(struct table *table, const void *record, size_t size)
 {
-    Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record, size);
+    Tercet__Store__V1__State *state =
+        (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record, size);
     MUST(state != NULL);
-    struct entry *entry = table_add(table, "g", table->newest != NULL ? table->newest->number + 1 : 1);
+    struct entry *entry =
+        table_add(table, "g", table->newest != NULL ? table->newest->number + 1 : 1);
     bool is_good = record_load_state(entry, state, WALL_OFFSET_MS);
     crpc_message_free(&state->base);
     return is_good ? entry : NULL;
@@ -60,8 +64,10 @@ static bool answer(struct txn *txn, struct txn_actions *actions, int64_t now_ms)
         if (!is_try && branch->end_state != TXN_END_CALLING)
             continue;
         step(txn, actions,
-             (struct txn_event){.kind = is_try ? TXN_TRY_IS_DONE : TXN_END_IS_DONE, .number = branch->number,
-                                .now_ms = now_ms, .is_confirm = txn->state == TXN_CONFIRMING});
+             (struct txn_event){.kind = is_try ? TXN_TRY_IS_DONE : TXN_END_IS_DONE,
+                                .number = branch->number,
+                                .now_ms = now_ms,
+                                .is_confirm = txn->state == TXN_CONFIRMING});
         return true;
     }
     return false;
@@ -71,7 +77,8 @@ static bool answer(struct txn *txn, struct txn_actions *actions, int64_t now_ms)
 static void drive(struct txn *txn)
 {
     size_t capacity = 2 * (txn->branch_count + 1u) + 8;
-    struct txn_actions actions = {.items = calloc(capacity, sizeof(struct txn_action)), .capacity = capacity};
+    struct txn_actions actions = {.items = calloc(capacity, sizeof(struct txn_action)),
+                                  .capacity = capacity};
     int64_t now_ms = 0;
     MUST(actions.items != NULL);
     step(txn, &actions, (struct txn_event){.kind = TXN_WAKE});
@@ -91,18 +98,22 @@ static void drive(struct txn *txn)
 /* Whether a State has nothing in it that a coordinator of this version does not write. */
 static bool is_ours(const Tercet__Store__V1__State *state)
 {
-    bool is_ours = state->base.n_unknown_fields == 0 && state->flags < 8 && strcmp(state->gid, "g") == 0;
+    bool is_ours =
+        state->base.n_unknown_fields == 0 && state->flags < 8 && strcmp(state->gid, "g") == 0;
     for (size_t i = 0; i < state->n_branches; i++)
-        is_ours = is_ours && state->branches[i]->base.n_unknown_fields == 0 && state->branches[i]->flags < 8;
+        is_ours = is_ours && state->branches[i]->base.n_unknown_fields == 0 &&
+                  state->branches[i]->flags < 8;
     for (size_t i = 0; i < state->n_metadata; i++)
         is_ours = is_ours && state->metadata[i]->base.n_unknown_fields == 0;
     return is_ours;
 }
 
 /* Loading and writing loses nothing. */
-static void check_written(struct arena *arena, const void *record, size_t size, struct crpc_bytes written)
+static void check_written(struct arena *arena, const void *record, size_t size,
+                          struct crpc_bytes written)
 {
-    Tercet__Store__V1__State *state = (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record, size);
+    Tercet__Store__V1__State *state =
+        (Tercet__Store__V1__State *)record_decode(RECORD_STATE, record, size);
     MUST(state != NULL);
     if (is_ours(state)) {
         struct crpc_bytes again = record_encode(arena, RECORD_STATE, &state->base);
@@ -111,7 +122,8 @@ static void check_written(struct arena *arena, const void *record, size_t size, 
     crpc_message_free(&state->base);
 }
 
-/* Whoever looks only at the beginning sees what is there, in a record that a coordinator has written. */
+/* Whoever looks only at the beginning sees what is there, in a record that a coordinator has
+ * written. */
 static void check_peek(const Tercet__Store__V1__State *state, const void *record, size_t size)
 {
     struct arena arena = {0};
@@ -120,8 +132,8 @@ static void check_peek(const Tercet__Store__V1__State *state, const void *record
     char gid[TERCET_GID_MAX + 1] = "";
     uint8_t number = 0;
     bool is_seen = record_peek_state(gid, &number, record, size);
-    if (is_written && state->gid[0] != '\0' && strlen(state->gid) <= TERCET_GID_MAX && state->state >= TXN_TRYING &&
-        state->state <= TXN_CANCELLED)
+    if (is_written && state->gid[0] != '\0' && strlen(state->gid) <= TERCET_GID_MAX &&
+        state->state >= TXN_TRYING && state->state <= TXN_CANCELLED)
         MUST(is_seen && strcmp(gid, state->gid) == 0 && number == state->state);
     arena_free(&arena);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text from outside: addresses, access rules, ids, names, metadata. The first byte chooses what the rest is taken for.
- * A check that passes is compared with what it promises, told again in other words.
+ * Text from outside: addresses, access rules, ids, names, metadata. The first byte chooses what the
+ * rest is taken for. A check that passes is compared with what it promises, told again in other
+ * words.
  */
 #include "access.h"
 #include "address.h"
@@ -24,10 +25,12 @@ static void check_address(const char *text)
 {
     const char *path = address_unix_path(text);
     const char *host = address_host_port(text);
-    MUST(path == NULL || (strncmp(text, "unix:", 5) == 0 && path > text && path <= text + strlen(text)));
+    MUST(path == NULL ||
+         (strncmp(text, "unix:", 5) == 0 && path > text && path <= text + strlen(text)));
     if (host != NULL) {
         const char *port = strrchr(host, ':') + 1;
-        MUST(host >= text && port > host + 1 && atol(port) <= 65535 && is_made_of(port, strlen(port), ""));
+        MUST(host >= text && port > host + 1 && atol(port) <= 65535 &&
+             is_made_of(port, strlen(port), ""));
     }
     reach_is_local(text);
 }
@@ -38,7 +41,8 @@ static void check_rule(const char *line)
     char role[16], secret[300], more;
     int words = sscanf(line, "%15s %299s %c", role, secret, &more);
     if (words > 0 && role[0] != '#')
-        MUST(words == 2 && (strlen(secret) >= 16 || strncmp(secret, "identity:", 9) == 0) && strlen(secret) <= 255);
+        MUST(words == 2 && (strlen(secret) >= 16 || strncmp(secret, "identity:", 9) == 0) &&
+             strlen(secret) <= 255);
 }
 
 static void check_access(const char *text)
@@ -74,7 +78,8 @@ static void check_ids(const char *text)
 static void check_actions(const char *text)
 {
     const char *slash = strchr(text, '/');
-    bool is_good = slash != NULL && (size_t)(slash - text) <= 63 && is_made_of(text, (size_t)(slash - text), "._-") &&
+    bool is_good = slash != NULL && (size_t)(slash - text) <= 63 &&
+                   is_made_of(text, (size_t)(slash - text), "._-") &&
                    check_action_name(slash + 1) == NULL;
     MUST((check_action(text) == NULL) == is_good);
     MUST(!is_good || strlen(text) <= TERCET_ACTION_MAX);
@@ -88,7 +93,8 @@ static void check_texts(const char *text)
     MUST((check_text(text) == NULL) == (is_clean && size <= TERCET_TEXT_MAX));
     copy_text(cut, text);
     size_t cut_size = strlen(cut);
-    MUST(strncmp(cut, text, cut_size) == 0 && (cut_size == size || cut_size + 4 >= sizeof(cut) || !is_clean));
+    MUST(strncmp(cut, text, cut_size) == 0 &&
+         (cut_size == size || cut_size + 4 >= sizeof(cut) || !is_clean));
     MUST(!is_clean || is_utf8(cut, cut_size));
 }
 
@@ -127,7 +133,8 @@ static void check_metadata(char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const checks[])(const char *) = {check_address, check_access, check_ids, check_actions, check_texts};
+    static void (*const checks[])(const char *) = {check_address, check_access, check_ids,
+                                                   check_actions, check_texts};
     struct input input = {data, size};
     uint32_t choice = take_below(&input, sizeof(checks) / sizeof(checks[0]) + 1);
     check_utf8(input.at, input.size);

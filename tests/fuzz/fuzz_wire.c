@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Messages from the wire. The first byte chooses a method and its request or response, the rest is the message. What
- * decodes has clean text all through, and packs into bytes that decode and pack to the same.
+ * Messages from the wire. The first byte chooses a method and its request or response, the rest is
+ * the message. What decodes has clean text all through, and packs into bytes that decode and pack
+ * to the same.
  */
 #include "check.h"
 #include "fuzz.h"
@@ -11,7 +12,8 @@
 #include <tercet/v1/tercet.pb-c.h>
 
 #define MEMORY_MAX (256 * 1024)
-#define MEMORY_AGAIN (3 * MEMORY_MAX) /* chunks are cut by the size of the bytes: what just fitted may need a little more */
+/* chunks are cut by the size of the bytes: what just fitted may need a little more */
+#define MEMORY_AGAIN (3 * MEMORY_MAX)
 
 static const ProtobufCServiceDescriptor *const services[] = {
     &tercet__v1__coordinator__descriptor,
@@ -61,7 +63,8 @@ static void check_field(const ProtobufCMessage *message, const ProtobufCFieldDes
             check_value(field, member);
         return;
     }
-    size_t count = *(const size_t *)(const void *)((const char *)message + field->quantifier_offset);
+    size_t count =
+        *(const size_t *)(const void *)((const char *)message + field->quantifier_offset);
     if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE)
         return;
     const void *const *items = *(const void *const *const *)(const void *)member;
@@ -78,7 +81,8 @@ static void check_message(const ProtobufCMessage *message)
     for (unsigned i = 0; i < message->descriptor->n_fields; i++)
         check_field(message, &message->descriptor->fields[i]);
     if (message->descriptor == &tercet__v1__branch__descriptor)
-        MUST(plan_check_branch((const Tercet__V1__Branch *)(const void *)message, &text) == 0 || text != NULL);
+        MUST(plan_check_branch((const Tercet__V1__Branch *)(const void *)message, &text) == 0 ||
+             text != NULL);
 }
 
 /* The message packed, malloc'ed. */
@@ -97,7 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ProtobufCMessage *second = NULL;
     struct input input = {data, size};
     const ProtobufCMessageDescriptor *type = type_of(take(&input));
-    if (crpc_message_decode(&first, type, (struct crpc_bytes){input.at, input.size}, MEMORY_MAX) != 0) {
+    if (crpc_message_decode(&first, type, (struct crpc_bytes){input.at, input.size}, MEMORY_MAX) !=
+        0) {
         MUST(first == NULL);
         return 0;
     }

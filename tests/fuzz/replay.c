@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A target without a fuzzer, for any compiler: runs it on every file named, and on every file of every folder named. An
- * input that fails aborts; its name is the last that was printed.
+ * A target without a fuzzer, for any compiler: runs it on every file named, and on every file of
+ * every folder named. An input that fails aborts; its name is the last that was printed.
  */
 #include "fuzz.h"
 

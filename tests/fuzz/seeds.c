@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The first inputs of every target: seeds FOLDER writes FOLDER/<target>/seed-<n>. What a fuzzer finds from there and is
- * worth keeping lies beside them in corpus/.
+ * The first inputs of every target: seeds FOLDER writes FOLDER/<target>/seed-<n>. What a fuzzer
+ * finds from there and is worth keeping lies beside them in corpus/.
  */
 #include "fuzz.h"
 
@@ -36,9 +36,11 @@ static void write_seed(const char *target, unsigned number, const struct seed *s
     char path[4096];
     MUST((size_t)snprintf(path, sizeof(path), "%s/%s", folder, target) < sizeof(path));
     mkdir(path, 0777);
-    MUST((size_t)snprintf(path, sizeof(path), "%s/%s/seed-%02u", folder, target, number) < sizeof(path));
+    MUST((size_t)snprintf(path, sizeof(path), "%s/%s/seed-%02u", folder, target, number) <
+         sizeof(path));
     FILE *file = fopen(path, "wb");
-    MUST(file != NULL && fwrite(seed->data, 1, seed->size, file) == seed->size && fclose(file) == 0);
+    MUST(file != NULL && fwrite(seed->data, 1, seed->size, file) == seed->size &&
+         fclose(file) == 0);
 }
 
 static void write_text(const char *target, unsigned number, uint8_t choice, const char *text)
@@ -49,7 +51,7 @@ static void write_text(const char *target, unsigned number, uint8_t choice, cons
     write_seed(target, number, &seed);
 }
 
-/* -- Messages of every type, every field set --------------------------------------------------------------------- */
+/* -- Messages of every type, every field set --------------------------------------------------- */
 
 static void put_message(struct seed *seed, const ProtobufCMessageDescriptor *type);
 
@@ -61,7 +63,8 @@ static void put_value(struct seed *seed, const ProtobufCFieldDescriptor *field)
         put_message(&inner, field->descriptor);
     else
         put_bytes(&inner, text, sizeof(text) - 1);
-    if (inner.size > 127) /* one byte of length will do: the tail is left out, and the message is damaged */
+    /* one byte of length will do: the tail is left out, and the message is damaged */
+    if (inner.size > 127)
         inner.size = 127;
     put(seed, (uint8_t)inner.size);
     put_bytes(seed, inner.data, inner.size);
@@ -71,7 +74,8 @@ static void put_message(struct seed *seed, const ProtobufCMessageDescriptor *typ
 {
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        bool has_length = field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_STRING ||
+        bool has_length = field->type == PROTOBUF_C_TYPE_MESSAGE ||
+                          field->type == PROTOBUF_C_TYPE_STRING ||
                           field->type == PROTOBUF_C_TYPE_BYTES;
         uint32_t tag = field->id << 3 | (has_length ? 2 : 0);
         if (tag >= 128)
@@ -101,10 +105,10 @@ static void write_wire(void)
             }
 }
 
-/* -- Records ----------------------------------------------------------------------------------------------------- */
+/* -- Records ----------------------------------------------------------------------------------- */
 
-static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count, uint32_t try_state,
-                          uint32_t end_state)
+static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count,
+                          uint32_t try_state, uint32_t end_state)
 {
     for (uint32_t i = 0; i < count; i++) {
         tercet__store__v1__branch_state__init(&states[i]);
@@ -119,7 +123,8 @@ static void fill_branches(Tercet__Store__V1__BranchState *states, uint32_t count
     }
 }
 
-static struct seed state_body(uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state, uint32_t flags)
+static struct seed state_body(uint32_t state, uint32_t cause, uint32_t try_state,
+                              uint32_t end_state, uint32_t flags)
 {
     struct seed seed = {.size = 0};
     Tercet__Store__V1__State message = TERCET__STORE__V1__STATE__INIT;
@@ -148,8 +153,8 @@ static struct seed state_body(uint32_t state, uint32_t cause, uint32_t try_state
     return seed;
 }
 
-static void write_state(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state, uint32_t end_state,
-                        uint32_t flags)
+static void write_state(unsigned number, uint32_t state, uint32_t cause, uint32_t try_state,
+                        uint32_t end_state, uint32_t flags)
 {
     struct seed seed = {.size = 0};
     struct seed body = state_body(state, cause, try_state, end_state, flags);
@@ -177,7 +182,7 @@ static void write_records(void)
     write_text("fuzz_record", 9, 128, "\001S\0\0\0\0\0\0\0\0\0\0");
 }
 
-/* -- Text and operations ----------------------------------------------------------------------------------------- */
+/* -- Text and operations ----------------------------------------------------------------------- */
 
 static void write_texts(void)
 {
@@ -214,7 +219,9 @@ static void write_operations(void)
         size_t size;
     } runs[] = {
         /* Two routed tries, done, confirm, cancel, a crash, one end done, the other not. */
-        {"fuzz_core", {0, 99, 4, 60, 16, 1, 20, 16, 2, 20, 3, 1, 3, 2, 1, 0, 2, 0, 14, 6 + 64, 1, 7 + 64, 2, 13}, 24},
+        {"fuzz_core",
+         {0, 99, 4, 60, 16, 1, 20, 16, 2, 20, 3, 1, 3, 2, 1, 0, 2, 0, 14, 6 + 64, 1, 7 + 64, 2, 13},
+         24},
         /* Decides itself, in order, one refused. */
         {"fuzz_core", {3, 9, 1, 6, 16, 1, 200, 16, 2, 200, 3, 1, 4, 2, 8, 1, 14, 12, 50, 13}, 20},
         /* A crash while two tries are called, and the turn after. */
@@ -233,9 +240,10 @@ static void write_operations(void)
     }
 }
 
-/* A store with a State seed's transaction and its branches (there should be three); then answers, time, a restart. */
-static void write_store(unsigned number, uint8_t branch_count, uint32_t state, uint32_t cause, uint32_t try_state,
-                        uint32_t end_state)
+/* A store with a State seed's transaction and its branches (there should be three); then answers,
+ * time, a restart. */
+static void write_store(unsigned number, uint8_t branch_count, uint32_t state, uint32_t cause,
+                        uint32_t try_state, uint32_t end_state)
 {
     static const uint8_t branch[] = "\012\003a/x\022\001p\030\144";
     struct seed seed = {.size = 0};
@@ -250,7 +258,8 @@ static void write_store(unsigned number, uint8_t branch_count, uint32_t state, u
         put(&seed, sizeof(branch) - 1);
         put_bytes(&seed, branch, sizeof(branch) - 1);
     }
-    static const uint8_t rest[] = {5, 6, 3, 1, 0, 3, 1, 0, 3, 1, 0, 11 + 13 * 5, 255, 38, 5, 6, 3, 1, 0};
+    static const uint8_t rest[] = {5, 6,           3,   1,  0, 3, 1, 0, 3, 1,
+                                   0, 11 + 13 * 5, 255, 38, 5, 6, 3, 1, 0};
     put_bytes(&seed, rest, sizeof(rest));
     write_seed("fuzz_coordinator", number, &seed);
 }
@@ -265,18 +274,27 @@ static void put_request(struct seed *seed, uint8_t choice, const ProtobufCMessag
     put_bytes(seed, body.data, body.size);
 }
 
-/* Every unary request with every field set, in the order of enum method, Await last; then plans with actions good and bad. */
+/* Every unary request with every field set, in the order of enum method, Await last; then plans
+ * with actions good and bad. */
 static void write_requests(unsigned number)
 {
     static const ProtobufCMessageDescriptor *const types[] = {
-        &tercet__v1__begin_request__descriptor,    &tercet__v1__enlist_request__descriptor,
-        &tercet__v1__try_request__descriptor,      &tercet__v1__confirm_request__descriptor,
-        &tercet__v1__cancel_request__descriptor,   &tercet__v1__run_request__descriptor,
-        &tercet__v1__get_request__descriptor,      &tercet__v1__watch_request__descriptor,
-        &tercet__v1__register_request__descriptor, &tercet__v1__list_request__descriptor,
-        &tercet__v1__list_participants_request__descriptor, &tercet__v1__retry_request__descriptor,
-        &tercet__v1__settle_request__descriptor,   &tercet__v1__decide_request__descriptor,
-        &tercet__v1__pause_request__descriptor,    &tercet__v1__statistics_request__descriptor};
+        &tercet__v1__begin_request__descriptor,
+        &tercet__v1__enlist_request__descriptor,
+        &tercet__v1__try_request__descriptor,
+        &tercet__v1__confirm_request__descriptor,
+        &tercet__v1__cancel_request__descriptor,
+        &tercet__v1__run_request__descriptor,
+        &tercet__v1__get_request__descriptor,
+        &tercet__v1__watch_request__descriptor,
+        &tercet__v1__register_request__descriptor,
+        &tercet__v1__list_request__descriptor,
+        &tercet__v1__list_participants_request__descriptor,
+        &tercet__v1__retry_request__descriptor,
+        &tercet__v1__settle_request__descriptor,
+        &tercet__v1__decide_request__descriptor,
+        &tercet__v1__pause_request__descriptor,
+        &tercet__v1__statistics_request__descriptor};
     static const char *const actions[] = {"", "a", "a//", "/x", "a/x"};
     struct seed seed = {.size = 0};
     put(&seed, 0);
@@ -285,7 +303,8 @@ static void write_requests(unsigned number)
     put_request(&seed, 240, &tercet__v1__await_request__descriptor);
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         uint8_t size = (uint8_t)strlen(actions[i]);
-        const uint8_t plan[] = {1, 5, size + 4, 3 << 3 | 2, size + 2, 2 << 3 | 2, size}; /* Run: branches: action */
+        /* Run: branches: action */
+        const uint8_t plan[] = {1, 5, size + 4, 3 << 3 | 2, size + 2, 2 << 3 | 2, size};
         put_bytes(&seed, plan, sizeof(plan));
         put_bytes(&seed, actions[i], size);
     }
@@ -307,11 +326,23 @@ static void write_crpc(unsigned number, uint8_t part, const char *const *bodies,
 static void write_crpc_parts(void)
 {
     /* ServerReflectionRequest: a file, symbols, the list, extensions; nothing that is asked for. */
-    static const char *const questions[] = {"\x1a\x16" "tercet/v1/tercet.proto", "\x22\x10" "tercet.v1.Branch",
-                                            "\x22\x1c" "tercet.v1.Coordinator.Begin1", "\x22\x03" "a.b",
-                                            "\x3a\x01*", "\x32\x10" "tercet.v1.Branch", "\x2a\x02\x10\x01", "\x0a\x01h"};
-    static const char *const metadata[] = {"traceparent", "00-1", "x-bin", "\x01\xff", "traceparent", ""};
-    static const char *const keys[] = {"k", "v", "grpc-x", "v", ":path", "/", "Upper", "v", "x-bin", "\x01\xff", "k", "\n"};
+    static const char *const questions[] = {"\x1a\x16"
+                                            "tercet/v1/tercet.proto",
+                                            "\x22\x10"
+                                            "tercet.v1.Branch",
+                                            "\x22\x1c"
+                                            "tercet.v1.Coordinator.Begin1",
+                                            "\x22\x03"
+                                            "a.b",
+                                            "\x3a\x01*",
+                                            "\x32\x10"
+                                            "tercet.v1.Branch",
+                                            "\x2a\x02\x10\x01",
+                                            "\x0a\x01h"};
+    static const char *const metadata[] = {"traceparent", "00-1",        "x-bin",
+                                           "\x01\xff",    "traceparent", ""};
+    static const char *const keys[] = {"k",     "v", "grpc-x", "v",        ":path", "/",
+                                       "Upper", "v", "x-bin",  "\x01\xff", "k",     "\n"};
     write_crpc(0, 0, questions, sizeof(questions) / sizeof(questions[0]));
     write_text("fuzz_crpc", 1, 1, "\x01\x0a\x15tercet.v1.Coordinator");
     write_text("fuzz_crpc", 2, 1, "\x02\x0a\x02no");

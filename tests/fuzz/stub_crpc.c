@@ -21,7 +21,7 @@ struct target_call {
 static struct crpc_call *calls;
 static struct target_call *target_calls;
 
-/* -- Calls from outside ------------------------------------------------------------------------------------------ */
+/* -- Calls from outside ------------------------------------------------------------------------ */
 
 struct crpc_call *stub_open(enum stub_kind kind)
 {
@@ -72,7 +72,8 @@ static void tell_sent(struct crpc_call *call)
         if (call->kind == STUB_WATCH)
             caller_watch_sent(call->caller);
         else
-            outbox_sent(call->kind == STUB_ATTACH ? call->instance->outbox : call->caller->outbox, true);
+            outbox_sent(call->kind == STUB_ATTACH ? call->instance->outbox : call->caller->outbox,
+                        true);
     }
 }
 
@@ -120,7 +121,7 @@ void stub_crash(void)
     }
 }
 
-/* -- What the coordinator sends ---------------------------------------------------------------------------------- */
+/* -- What the coordinator sends ---------------------------------------------------------------- */
 
 static int finish(struct crpc_call *call)
 {
@@ -151,9 +152,9 @@ int crpc_call_fail(struct crpc_call *call, enum crpc_code code, const char *form
 /* What leaves decodes; the calls of hooks are kept to be answered. */
 static void look_at(struct crpc_call *call, struct crpc_bytes bytes)
 {
-    static const ProtobufCMessageDescriptor *const types[] = {NULL, &tercet__v1__transaction__descriptor,
-                                                              &tercet__v1__session_responses__descriptor,
-                                                              &tercet__v1__attach_response__descriptor};
+    static const ProtobufCMessageDescriptor *const types[] = {
+        NULL, &tercet__v1__transaction__descriptor, &tercet__v1__session_responses__descriptor,
+        &tercet__v1__attach_response__descriptor};
     ProtobufCMessage *message = NULL;
     MUST(crpc_message_decode(&message, types[call->kind], bytes, 0) == 0);
     if (call->kind == STUB_ATTACH) {
@@ -192,7 +193,7 @@ const char *crpc_call_peer(struct crpc_call *call)
     return "fuzz";
 }
 
-/* -- Registered targets ------------------------------------------------------------------------------------------ */
+/* -- Registered targets ------------------------------------------------------------------------ */
 
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,
                      const struct crpc_channel_options *options)
@@ -205,7 +206,8 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     return 0;
 }
 
-static void finish_target(struct target_call **link, const Tercet__V1__CallResult *result, enum crpc_code code)
+static void finish_target(struct target_call **link, const Tercet__V1__CallResult *result,
+                          enum crpc_code code)
 {
     struct target_call *call = *link;
     struct crpc_status status = {.code = code, .message = code == CRPC_OK ? "" : "not today"};
@@ -219,12 +221,11 @@ void crpc_channel_free(struct crpc_channel *channel)
     struct target_call **link = &target_calls;
     if (channel == NULL)
         return;
-    while (*link != NULL) {
+    while (*link != NULL)
         if ((*link)->channel == channel)
             finish_target(link, NULL, CRPC_CANCELLED);
         else
             link = &(*link)->next;
-    }
     free(channel->target);
     free(channel);
 }
@@ -237,15 +238,17 @@ bool stub_answer_target(const Tercet__V1__CallResult *result, enum crpc_code cod
     return true;
 }
 
-int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, const struct crpc_call_options *options,
                      crpc_unary_fn done, void *ctx)
 {
     struct target_call **link = &target_calls;
     struct target_call *call = calloc(1, sizeof(*call));
     (void)out;
     (void)options;
-    MUST(call != NULL && strcmp(method, "Execute") == 0 && service == &tercet__v1__participant__descriptor);
+    MUST(call != NULL && strcmp(method, "Execute") == 0 &&
+         service == &tercet__v1__participant__descriptor);
     MUST(protobuf_c_message_check(request));
     *call = (struct target_call){.channel = channel, .done = done, .ctx = ctx};
     while (*link != NULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The cases of crpc as a client, against the Echo server in JavaScript (see interop.proto). Prints "ok <case>" or what went wrong, and
- * a count; exits with 1 when a case failed.
+ * The cases of crpc as a client, against the Echo server in JavaScript (see interop.proto). Prints
+ * "ok <case>" or what went wrong, and a count; exits with 1 when a case failed.
  *
  *   interop_client TARGET [CA [CERT KEY]]     with a CA: only who the server takes us for, over TLS
  */
@@ -17,19 +17,19 @@
 #define WAIT_MS 80000
 
 /* Fails the case, and says where. */
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                 \
-            return false;                                                                  \
-        }                                                                                  \
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                         \
+            return false;                                                                          \
+        }                                                                                          \
     } while (0)
 
 static struct crpc_channel *channel;
 static const char *expected_name = "nobody";
 static const struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = WAIT_MS};
 
-/* -- Unary -------------------------------------------------------------------------------------------------------------- */
+/* -- Unary ------------------------------------------------------------------------------------- */
 
 static Interop__V1__Note note(const char *text)
 {
@@ -39,7 +39,8 @@ static Interop__V1__Note note(const char *text)
 }
 
 /* The reply, or NULL with *result saying why. */
-static Interop__V1__Note *unary(const Interop__V1__Note *request, const struct crpc_call_options *options, struct crpc_result *result)
+static Interop__V1__Note *unary(const Interop__V1__Note *request,
+                                const struct crpc_call_options *options, struct crpc_result *result)
 {
     ProtobufCMessage *reply = NULL;
     if (crpc_unary(&reply, channel, SERVICE, "Unary", &request->base, options, result) != 0)
@@ -128,7 +129,8 @@ static bool unserved_method(void)
     Interop__V1__Note request = note("");
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *reply = NULL;
-    CHECK(crpc_unary(&reply, channel, SERVICE, "Unserved", &request.base, &bounded, &result) == CRPC_ESTATUS);
+    CHECK(crpc_unary(&reply, channel, SERVICE, "Unserved", &request.base, &bounded, &result) ==
+          CRPC_ESTATUS);
     CHECK(result.code == CRPC_UNIMPLEMENTED);
     crpc_result_clear(&result);
     return true;
@@ -150,7 +152,7 @@ static bool deadline(void)
     return true;
 }
 
-/* -- Calls with callbacks ------------------------------------------------------------------------------------------------ */
+/* -- Calls with callbacks ---------------------------------------------------------------------- */
 
 /* One call, and what was seen of it. */
 struct watched {
@@ -159,7 +161,10 @@ struct watched {
     bool has_ended;
     enum crpc_code code;
 };
-#define WATCHED_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, CRPC_OK}
+#define WATCHED_INIT                                                                               \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, CRPC_OK                        \
+    }
 
 static void on_watched_end(struct crpc_call *call, const struct crpc_status *status, void *ctx)
 {
@@ -182,25 +187,29 @@ static enum crpc_code wait_for_end(struct watched *watched)
 }
 
 /* A unary call on the raw level, which shows headers and trailers. */
-static struct crpc_call *open_unary(struct watched *watched, const char *text, const struct crpc_call_options *options)
+static struct crpc_call *open_unary(struct watched *watched, const char *text,
+                                    const struct crpc_call_options *options)
 {
     static const struct crpc_call_events events = {.on_end = on_watched_end};
     Interop__V1__Note request = note(text);
     struct crpc_call *call = NULL;
     if (crpc_call_open(&call, channel, SERVICE, "Unary", options, &events, watched) != 0 ||
-        crpc_call_send(call, &request.base) != 0 || crpc_call_half_close(call) != 0 || crpc_call_read(call) != 0)
+        crpc_call_send(call, &request.base) != 0 || crpc_call_half_close(call) != 0 ||
+        crpc_call_read(call) != 0)
         abort();
     return call;
 }
 
 static bool has_value(bool found, struct crpc_bytes value, const struct crpc_metadata *entry)
 {
-    return found && value.size == entry->value.size && memcmp(value.data, entry->value.data, value.size) == 0;
+    return found && value.size == entry->value.size &&
+           memcmp(value.data, entry->value.data, value.size) == 0;
 }
 
 static bool metadata(void)
 {
-    const struct crpc_metadata entries[] = {{"x-text", {"words, and more", 15}}, {"x-raw-bin", {"\0\1\xfe\xff,=", 6}}};
+    const struct crpc_metadata entries[] = {{"x-text", {"words, and more", 15}},
+                                            {"x-raw-bin", {"\0\1\xfe\xff,=", 6}}};
     const struct crpc_call_options options = {
         .size = sizeof(options), .timeout_ms = WAIT_MS, .metadata = entries, .metadata_count = 2};
     struct watched watched = WATCHED_INIT;
@@ -232,7 +241,7 @@ static bool cancellation(void)
     return true;
 }
 
-/* -- Streams ------------------------------------------------------------------------------------------------------------ */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 static struct crpc_stream *open_stream(const char *method)
 {
@@ -327,7 +336,7 @@ static bool cancelled_stream(void)
     return true;
 }
 
-/* -- Health, and who we are ------------------------------------------------------------------------------------------------ */
+/* -- Health, and who we are -------------------------------------------------------------------- */
 
 static enum crpc_code check_health(const char *service, int *status)
 {
@@ -335,7 +344,8 @@ static enum crpc_code check_health(const char *service, int *status)
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *reply = NULL;
     request.service = (char *)service;
-    if (crpc_unary(&reply, channel, &grpc__health__v1__health__descriptor, "Check", &request.base, &bounded, &result) == 0)
+    if (crpc_unary(&reply, channel, &grpc__health__v1__health__descriptor, "Check", &request.base,
+                   &bounded, &result) == 0)
         *status = (int)((const Grpc__Health__V1__HealthCheckResponse *)reply)->status;
     crpc_message_free(reply);
     enum crpc_code code = result.code;
@@ -364,7 +374,7 @@ static bool who(void)
     return true;
 }
 
-/* -- The program ------------------------------------------------------------------------------------------------------------ */
+/* -- The program ------------------------------------------------------------------------------- */
 
 struct check {
     const char *name;
@@ -396,13 +406,22 @@ static char *read_pem(int argc, char **argv, int i)
 int main(int argc, char **argv)
 {
     static const struct check plain[] = {
-        {"all kinds of fields", all_fields},   {"a large message", large_message}, {"status with details", status_with_details},
-        {"an unserved method", unserved_method}, {"deadline", deadline},           {"metadata", metadata},
-        {"cancellation", cancellation},        {"server stream", server_stream},   {"client stream", client_stream},
-        {"both streams", both_streams},        {"a cancelled stream", cancelled_stream}, {"health", health},
+        {"all kinds of fields", all_fields},
+        {"a large message", large_message},
+        {"status with details", status_with_details},
+        {"an unserved method", unserved_method},
+        {"deadline", deadline},
+        {"metadata", metadata},
+        {"cancellation", cancellation},
+        {"server stream", server_stream},
+        {"client stream", client_stream},
+        {"both streams", both_streams},
+        {"a cancelled stream", cancelled_stream},
+        {"health", health},
         {"who", who},
     };
-    static const struct check secure[] = {{"who, over TLS", who}, {"a large message, over TLS", large_message},
+    static const struct check secure[] = {{"who, over TLS", who},
+                                          {"a large message, over TLS", large_message},
                                           {"both streams, over TLS", both_streams}};
     struct crpc_tls tls = {.size = sizeof(tls)};
     struct crpc_channel_options options = {.size = sizeof(options)};
@@ -415,9 +434,11 @@ int main(int argc, char **argv)
     tls.key = key;
     options.tls = ca != NULL ? &tls : NULL;
     expected_name = cert != NULL ? "interop-client" : "nobody";
-    if (argc < 2 || crpc_loop_new(&loop, NULL) != 0 || crpc_channel_new(&channel, loop, argv[1], &options) != 0)
+    if (argc < 2 || crpc_loop_new(&loop, NULL) != 0 ||
+        crpc_channel_new(&channel, loop, argv[1], &options) != 0)
         return 1;
-    int rc = ca != NULL ? run_all(secure, sizeof(secure) / sizeof(secure[0])) : run_all(plain, sizeof(plain) / sizeof(plain[0]));
+    int rc = ca != NULL ? run_all(secure, sizeof(secure) / sizeof(secure[0]))
+                        : run_all(plain, sizeof(plain) / sizeof(plain[0]));
     crpc_channel_free(channel);
     crpc_loop_free(loop);
     free(ca);

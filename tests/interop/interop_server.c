@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The Echo server of crpc_interop.js (see interop.proto) on crpc. Prints "ready HOST:PORT" and serves until standard input ends.
+ * The Echo server of crpc_interop.js (see interop.proto) on crpc. Prints "ready HOST:PORT" and
+ * serves until standard input ends.
  *
  *   interop_server [CERT KEY [CA]]
  */
@@ -27,7 +28,7 @@ static void finish(struct crpc_call *call, enum crpc_code code, const char *text
     crpc_call_finish(call, &status);
 }
 
-/* -- Unary -------------------------------------------------------------------------------------------------------------- */
+/* -- Unary ------------------------------------------------------------------------------------- */
 
 static void reply_number(struct crpc_call *call, int64_t number)
 {
@@ -47,7 +48,8 @@ static void reply_who(struct crpc_call *call)
 
 static void reply_fail(struct crpc_call *call)
 {
-    struct crpc_status status = {CRPC_FAILED_PRECONDITION, "nicht m\xc3\xb6glich: 100 %", {"\0\1\2\xff", 4}};
+    struct crpc_status status = {
+        CRPC_FAILED_PRECONDITION, "nicht m\xc3\xb6glich: 100 %", {"\0\1\2\xff", 4}};
     crpc_call_finish(call, &status);
 }
 
@@ -122,7 +124,7 @@ static void on_unary(struct crpc_call *call, const ProtobufCMessage *message, vo
         crpc_call_reply(call, message);
 }
 
-/* -- Streams ------------------------------------------------------------------------------------------------------------ */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 struct stream {
     int64_t next, last; /* Down */
@@ -167,7 +169,8 @@ static void on_down_sent(struct crpc_call *call, bool ok, void *ctx)
 
 static void on_down(struct crpc_call *call, const ProtobufCMessage *message, void *ctx)
 {
-    static const struct crpc_call_events events = {.on_sent = on_down_sent, .on_end = on_stream_end};
+    static const struct crpc_call_events events = {.on_sent = on_down_sent,
+                                                   .on_end = on_stream_end};
     const Interop__V1__Note *request = (const Interop__V1__Note *)message;
     struct stream *stream = stream_new(call, &events);
     (void)ctx;
@@ -239,7 +242,7 @@ static void on_both(struct crpc_call *call, void *ctx)
     crpc_call_read(call);
 }
 
-/* -- The program -------------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 static const struct crpc_handler handlers[] = {
     {.method = "Unary", .kind = CRPC_UNARY, .on_request = on_unary},
@@ -262,7 +265,8 @@ static int listen_and_start(struct crpc_server *server, const struct crpc_tls *t
     int port;
     int rc = crpc_server_add_descriptors(server, set);
     if (rc == 0)
-        rc = crpc_server_add_service(server, &interop__v1__echo__descriptor, handlers, sizeof(handlers) / sizeof(handlers[0]), NULL);
+        rc = crpc_server_add_service(server, &interop__v1__echo__descriptor, handlers,
+                                     sizeof(handlers) / sizeof(handlers[0]), NULL);
     if (rc == 0)
         rc = crpc_server_listen(server, "127.0.0.1:0", tls, &port);
     if (rc == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Starts the real tercetd on some of the images, with participants that know what they knew when the power went, and
- * drives everything to its end: what had been told holds, each transaction ends in one way, and each branch whose try had
- * an effect ends once.
+ * Starts the real tercetd on some of the images, with participants that know what they knew when
+ * the power went, and drives everything to its end: what had been told holds, each transaction ends
+ * in one way, and each branch whose try had an effect ends once.
  */
 #include "image.h"
 #include "process.h"
@@ -50,7 +50,7 @@ static bool fail(const char *what, const char *more)
     return false;
 }
 
-/* -- Participants -------------------------------------------------------------------------------------------------- */
+/* -- Participants ------------------------------------------------------------------------------ */
 
 static void add_effect(struct drive *drive, const char *gid, uint32_t branch, enum tercet_kind kind)
 {
@@ -82,7 +82,8 @@ static int on_replay(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return 0;
 }
 
-/* The rows that the hooks had made when the power went: at a coordinator's loss of power the participants live on. */
+/* The rows that the hooks had made when the power went: at a coordinator's loss of power the
+ * participants live on. */
 static bool replay_hooks(struct drive *drive, size_t cut)
 {
     static const enum tercet_kind kinds[] = {
@@ -93,7 +94,8 @@ static bool replay_hooks(struct drive *drive, size_t cut)
         if (mark->told != HOOK_TRY && mark->told != HOOK_CONFIRM && mark->told != HOOK_CANCEL)
             continue;
         struct tercet_branch_id branch = {mark->branch};
-        if (tercet_barrier_guard(drive->barrier, kinds[mark->told], mark->gid, branch, 0, on_replay, drive, NULL) != 0)
+        if (tercet_barrier_guard(drive->barrier, kinds[mark->told], mark->gid, branch, 0, on_replay,
+                                 drive, NULL) != 0)
             return fail("the participants contradict themselves at", mark->gid);
     }
     return true;
@@ -104,16 +106,18 @@ static bool open_participants(struct drive *drive, const char *address)
     static const char *const services[SERVICES] = {"stock", "payment", "order"};
     static const struct tercet_action action = {
         .name = "do", .on_try = on_call, .on_confirm = on_call, .on_cancel = on_call};
-    struct tercet_participant_options options = {.size = sizeof(options), .ctx = drive, .barrier = drive->barrier};
+    struct tercet_participant_options options = {
+        .size = sizeof(options), .ctx = drive, .barrier = drive->barrier};
     char text[TERCET_TEXT_MAX] = "";
     for (size_t i = 0; i < SERVICES; i++)
-        if (tercet_participant_open(&drive->participants[i], address, services[i], &action, 1, &options, text) != 0 ||
+        if (tercet_participant_open(&drive->participants[i], address, services[i], &action, 1,
+                                    &options, text) != 0 ||
             tercet_participant_wait(drive->participants[i], READY_MS, text) != 0)
             return fail(services[i], text);
     return true;
 }
 
-/* -- To the end ---------------------------------------------------------------------------------------------------- */
+/* -- To the end -------------------------------------------------------------------------------- */
 
 static bool has_ended(const struct tercet_result *result)
 {
@@ -121,10 +125,12 @@ static bool has_ended(const struct tercet_result *result)
 }
 
 /* Waits until it has ended, if it is known. */
-static bool await_end(struct drive *drive, const struct truth_txn *txn, struct tercet_result *result)
+static bool await_end(struct drive *drive, const struct truth_txn *txn,
+                      struct tercet_result *result)
 {
     int rc = tercet_await(drive->client, txn->gid, TERCET_WAIT_RESOLVED, END_MS, result);
-    return rc == TERCET_NOT_FOUND || (rc == 0 && has_ended(result)) || fail("does not end:", txn->gid);
+    return rc == TERCET_NOT_FOUND || (rc == 0 && has_ended(result)) ||
+           fail("does not end:", txn->gid);
 }
 
 /* Before there are participants, so that nothing ends meanwhile but by a deadline. */
@@ -144,7 +150,8 @@ static bool check_effects(struct drive *drive, const struct truth_txn *txn, bool
     for (size_t i = 1; i < BRANCHES; i++) {
         const struct effects *effects = &drive->effects[txn - drive->truth.txns][i];
         unsigned wanted = effects->tried;
-        is_right = is_right && effects->tried <= 1 && effects->confirmed == (is_confirmed ? wanted : 0) &&
+        is_right = is_right && effects->tried <= 1 &&
+                   effects->confirmed == (is_confirmed ? wanted : 0) &&
                    effects->cancelled == (is_confirmed ? 0 : wanted);
     }
     pthread_mutex_unlock(&drive->lock);
@@ -157,7 +164,8 @@ static bool check_txn(struct drive *drive, const struct truth_txn *txn, int64_t 
     if (!await_end(drive, txn, &result))
         return false;
     if (!has_ended(&result)) {
-        bool may_be_gone = !txn->claim.is_known || txn->claim.touched_ms <= cut_ms - drive->retention_ms;
+        bool may_be_gone =
+            !txn->claim.is_known || txn->claim.touched_ms <= cut_ms - drive->retention_ms;
         return may_be_gone || fail("was acknowledged, and is missing:", txn->gid);
     }
     bool is_confirmed = result.state == TERCET_CONFIRMED;
@@ -176,13 +184,14 @@ static bool check_all(struct drive *drive, size_t cut)
     return true;
 }
 
-/* -- One image ----------------------------------------------------------------------------------------------------- */
+/* -- One image --------------------------------------------------------------------------------- */
 
 static bool start_daemon(struct drive *drive, const char *folder, char address[64])
 {
     char line[PROCESS_LINE_MAX], errors[400];
-    const char *const argv[] = {drive->tercetd, "--data",  folder,         "--listen", "127.0.0.1:0",
-                                "--quiet",      "--store-size", "1G", "--retention", "1h", NULL};
+    const char *const argv[] = {
+        drive->tercetd, "--data", folder,        "--listen", "127.0.0.1:0", "--quiet",
+        "--store-size", "1G",     "--retention", "1h",       NULL};
     snprintf(errors, sizeof(errors), "%s/tercetd.log", drive->folder);
     process_start(&drive->daemon, argv, errors, NULL);
     if (!process_line(&drive->daemon, "ready ", line, READY_MS))
@@ -195,7 +204,8 @@ static bool drive_daemon(struct drive *drive, const char *folder, size_t cut)
 {
     struct tercet_client_options options = {.size = sizeof(options), .timeout_ms = END_MS};
     char address[64];
-    if (!start_daemon(drive, folder, address) || tercet_client_open(&drive->client, address, &options, NULL) != 0)
+    if (!start_daemon(drive, folder, address) ||
+        tercet_client_open(&drive->client, address, &options, NULL) != 0)
         return false;
     count_under_way(drive);
     return open_participants(drive, address) && check_all(drive, cut);
@@ -214,7 +224,8 @@ static bool drive_image(struct drive *drive, const char *folder, size_t cut)
     tercet_client_close(drive->client);
     drive->client = NULL;
     tercet_barrier_close(drive->barrier);
-    return holds && ((WIFEXITED(status) && WEXITSTATUS(status) == 0) || fail("tercetd does not end well on", folder));
+    return holds && ((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+                     fail("tercetd does not end well on", folder));
 }
 
 static int compare_cuts(const void *a, const void *b)
@@ -262,11 +273,12 @@ static bool drive_images(struct drive *drive)
     return holds;
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void usage(void)
 {
-    fputs("usage: power_drive --tercetd FILE --log FILE --folder NEW_FOLDER [--samples N] [--seed S]\n"
+    fputs("usage: power_drive --tercetd FILE --log FILE --folder NEW_FOLDER [--samples N] [--seed "
+          "S]\n"
           "         [--retention-ms N]\n",
           stderr);
     exit(2);
@@ -292,10 +304,12 @@ static void take_option(struct drive *drive, const char *name, const char *value
 
 int main(int argc, char **argv)
 {
-    static struct drive drive = {.samples = 10, .seed = 1, .retention_ms = 1000, .lock = PTHREAD_MUTEX_INITIALIZER};
+    static struct drive drive = {
+        .samples = 10, .seed = 1, .retention_ms = 1000, .lock = PTHREAD_MUTEX_INITIALIZER};
     for (int i = 1; i < argc; i += 2)
         take_option(&drive, argv[i], i + 1 < argc ? argv[i + 1] : (usage(), ""));
-    if (drive.tercetd == NULL || drive.log_path == NULL || drive.folder == NULL || drive.samples == 0)
+    if (drive.tercetd == NULL || drive.log_path == NULL || drive.folder == NULL ||
+        drive.samples == 0)
         usage();
     if (mkdir(drive.folder, 0700) != 0) {
         perror(drive.folder);
@@ -307,7 +321,8 @@ int main(int argc, char **argv)
     bool holds = drive.effects != NULL && drive_images(&drive);
     printf("%" PRIu64 " images driven to the end by tercetd: %" PRIu64 " transactions, %" PRIu64
            " of them under way when the power went: %s; seed %" PRIu64 "\n",
-           drive.samples, drive.ended, drive.driven, holds ? "all as acknowledged" : "VIOLATED", drive.seed);
+           drive.samples, drive.ended, drive.driven, holds ? "all as acknowledged" : "VIOLATED",
+           drive.seed);
     free(drive.effects);
     truth_free(&drive.truth);
     power_log_free(&drive.log);

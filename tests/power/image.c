@@ -31,13 +31,13 @@ uint64_t image_draw(uint64_t *state, uint64_t limit)
     return (z ^ (z >> 31)) % limit;
 }
 
-/* -- The plan ------------------------------------------------------------------------------------------------------ */
+/* -- The plan ---------------------------------------------------------------------------------- */
 
 /* Behind these there are, as a rule, writes that are not sure. */
 static bool is_of_interest(const struct power_record *record)
 {
-    return record->kind == POWER_WRITE || record->kind == POWER_SYNC || record->kind == POWER_AMEND ||
-           record->kind == POWER_SIZE;
+    return record->kind == POWER_WRITE || record->kind == POWER_SYNC ||
+           record->kind == POWER_AMEND || record->kind == POWER_SIZE;
 }
 
 void image_places_find(struct image_places *places, const struct power_log *log)
@@ -51,13 +51,14 @@ void image_places_find(struct image_places *places, const struct power_log *log)
             places->items[places->count++] = i;
 }
 
-struct image_plan image_plan(const struct power_log *log, const struct image_places *places, uint64_t seed,
-                             uint64_t index)
+struct image_plan image_plan(const struct power_log *log, const struct image_places *places,
+                             uint64_t seed, uint64_t index)
 {
     struct image_plan plan = {.index = index, .state = seed * 0x100000001b3u + index};
     bool is_near = image_draw(&plan.state, 100) < NEAR_PLACES && places->count > 0;
     if (is_near) /* behind the record, or one more */
-        plan.cut = places->items[image_draw(&plan.state, places->count)] + 1 + image_draw(&plan.state, 2);
+        plan.cut =
+            places->items[image_draw(&plan.state, places->count)] + 1 + image_draw(&plan.state, 2);
     else
         plan.cut = image_draw(&plan.state, log->count + 1);
     plan.cut = plan.cut < log->count ? plan.cut : log->count;
@@ -65,7 +66,7 @@ struct image_plan image_plan(const struct power_log *log, const struct image_pla
     return plan;
 }
 
-/* -- One file ------------------------------------------------------------------------------------------------------ */
+/* -- One file ---------------------------------------------------------------------------------- */
 
 struct making {
     struct image *image;
@@ -105,7 +106,8 @@ static void grow(struct making *making, size_t size)
     making->size = size > making->size ? size : making->size;
 }
 
-static void put_sectors(struct making *making, const struct model_write *write, size_t at, size_t size)
+static void put_sectors(struct making *making, const struct model_write *write, size_t at,
+                        size_t size)
 {
     size_t end = write->offset + at + size;
     memcpy(making->image->data + write->offset + at, write->data + at, size);
@@ -177,7 +179,7 @@ static size_t compose(struct making *making)
     return making->size;
 }
 
-/* -- The folder ---------------------------------------------------------------------------------------------------- */
+/* -- The folder -------------------------------------------------------------------------------- */
 
 static void path_of(char path[PATH_MAX], const char *folder, const char *name)
 {
@@ -229,7 +231,8 @@ static void write_readers(const char *folder, uint64_t *state)
     write_file(folder, "lock.mdb", data, sizeof(data));
 }
 
-void image_make(struct image *image, const struct model *model, const struct image_plan *plan, const char *folder)
+void image_make(struct image *image, const struct model *model, const struct image_plan *plan,
+                const char *folder)
 {
     uint64_t state = plan->state;
     const struct model_names *names = &model->names[image_draw(&state, model->names_count)];
@@ -237,7 +240,8 @@ void image_make(struct image *image, const struct model *model, const struct ima
     image->hash = 1;
     remove_others(folder, names);
     for (size_t i = 0; i < names->count; i++) {
-        struct making making = {.image = image, .file = &model->files[names->items[i].file], .way = plan->way};
+        struct making making = {
+            .image = image, .file = &model->files[names->items[i].file], .way = plan->way};
         making.state = state + i;
         size_t size = compose(&making);
         write_file(folder, names->items[i].name, image->data, size);

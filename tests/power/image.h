@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Images: what a disk may hold when the power goes at one place of the write log. Which place, and which of the writes
- * that were not sure to be there are, follow from a seed and the image's number alone.
+ * Images: what a disk may hold when the power goes at one place of the write log. Which place, and
+ * which of the writes that were not sure to be there are, follow from a seed and the image's number
+ * alone.
  */
 #ifndef TERCET_POWER_IMAGE_H
 #define TERCET_POWER_IMAGE_H
@@ -10,9 +11,9 @@
 
 /* What becomes of the writes that are not sure. */
 enum image_way {
-    WAY_NONE,     /* none of them is there */
+    WAY_NONE, /* none of them is there */
     WAY_ALL,
-    WAY_SOME,     /* each is there or not */
+    WAY_SOME, /* each is there or not */
     WAY_ALL_BUT_ONE,
     WAY_LAST,     /* only the last: a meta page without its data */
     WAY_SECTORS,  /* each sector is there or not */
@@ -30,10 +31,10 @@ struct image_plan {
 struct image {
     unsigned char *data; /* the largest file's */
     size_t capacity;
-    uint64_t hash;      /* of names and contents */
-    uint64_t unsure;    /* writes that could be there or not */
-    uint64_t kept;      /* and are, whole or in part */
-    uint64_t torn;      /* in part */
+    uint64_t hash;   /* of names and contents */
+    uint64_t unsure; /* writes that could be there or not */
+    uint64_t kept;   /* and are, whole or in part */
+    uint64_t torn;   /* in part */
 };
 
 /* SplitMix64 (Steele, Lea and Flood 2014): 0..limit - 1. */
@@ -46,12 +47,13 @@ struct image_places {
 };
 void image_places_find(struct image_places *places, const struct power_log *log);
 
-struct image_plan image_plan(const struct power_log *log, const struct image_places *places, uint64_t seed,
-                             uint64_t index);
+struct image_plan image_plan(const struct power_log *log, const struct image_places *places,
+                             uint64_t seed, uint64_t index);
 
-/* Makes the plan's image in the folder, which may hold an earlier one; `model` is at the cut. Ends the process when the
- * folder cannot be written. */
-void image_make(struct image *image, const struct model *model, const struct image_plan *plan, const char *folder);
+/* Makes the plan's image in the folder, which may hold an earlier one; `model` is at the cut. Ends
+ * the process when the folder cannot be written. */
+void image_make(struct image *image, const struct model *model, const struct image_plan *plan,
+                const char *folder);
 void image_free(struct image *image);
 
 #endif

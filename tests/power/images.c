@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Makes images from a write log and judges them. The images are dealt out to workers, each in the order of the cuts, so
- * that the log is gone through once. A worker is a process: an image that kills the judge, or keeps it for ever, is a
- * violation, and the next worker goes on behind it.
+ * Makes images from a write log and judges them. The images are dealt out to workers, each in the
+ * order of the cuts, so that the log is gone through once. A worker is a process: an image that
+ * kills the judge, or keeps it for ever, is a violation, and the next worker goes on behind it.
  */
 #include "image.h"
 #include "judge.h"
@@ -55,15 +55,18 @@ __attribute__((noreturn)) static void fail(const char *what)
     exit(2);
 }
 
-/* -- A worker ------------------------------------------------------------------------------------------------------ */
+/* -- A worker ---------------------------------------------------------------------------------- */
 
-static void violated(const struct run *run, struct tally *tally, const struct image_plan *plan, const char *text)
+static void violated(const struct run *run, struct tally *tally, const struct image_plan *plan,
+                     const char *text)
 {
     if (tally->violations++ < SHOWN_MAX)
         fprintf(stderr,
-                "VIOLATED by image %" PRIu64 " (cut at %zu of %zu, way %d): %s\n  again: --seed %" PRIu64
-                " --only %" PRIu64 "\n",
-                plan->index, plan->cut, run->log.count, (int)plan->way, text, run->settings.seed, plan->index);
+                "VIOLATED by image %" PRIu64
+                " (cut at %zu of %zu, way %d): %s\n  again: --seed %" PRIu64 " --only %" PRIu64
+                "\n",
+                plan->index, plan->cut, run->log.count, (int)plan->way, text, run->settings.seed,
+                plan->index);
 }
 
 /* Applies the records up to the cut. */
@@ -90,8 +93,9 @@ static void add_judged(struct tally *tally, const struct judge *judge, const str
     tally->resolved = judge->resolved;
 }
 
-static void judge_one(struct run *run, struct tally *tally, struct judge *judge, struct image *image,
-                      const struct model *model, const struct image_plan *plan, const char *folder)
+static void judge_one(struct run *run, struct tally *tally, struct judge *judge,
+                      struct image *image, const struct model *model, const struct image_plan *plan,
+                      const char *folder)
 {
     image_make(image, model, plan, folder);
     run->hashes[plan->index] = image->hash;
@@ -109,7 +113,8 @@ static void work(struct run *run, uint64_t worker)
 {
     const struct settings *settings = &run->settings;
     struct tally *tally = &run->tallies[worker], before = *tally;
-    struct judge judge = {.truth = &run->truth, .log = &run->log, .retention_ms = (int64_t)settings->retention_ms};
+    struct judge judge = {
+        .truth = &run->truth, .log = &run->log, .retention_ms = (int64_t)settings->retention_ms};
     struct image image = {0};
     static struct model model;
     char folder[300];
@@ -122,7 +127,8 @@ static void work(struct run *run, uint64_t worker)
     model_init(&model);
     model.trusts_data_sync = !settings->is_deaf_to_data;
     model.trusts_dsync = !settings->is_deaf_to_dsync;
-    while (tally->next < settings->images && (settings->enough == 0 || tally->violations < settings->enough)) {
+    while (tally->next < settings->images &&
+           (settings->enough == 0 || tally->violations < settings->enough)) {
         const struct image_plan *plan = &run->plans[tally->next++];
         bool is_dealt = (tally->next - 1) % settings->jobs == worker;
         bool is_mine = settings->only == NONE ? is_dealt : plan->index == settings->only;
@@ -138,7 +144,7 @@ static void work(struct run *run, uint64_t worker)
     image_free(&image);
 }
 
-/* -- All workers --------------------------------------------------------------------------------------------------- */
+/* -- All workers ------------------------------------------------------------------------------- */
 
 static pid_t start_worker(struct run *run, uint64_t worker)
 {
@@ -187,7 +193,7 @@ static void run_workers(struct run *run)
     }
 }
 
-/* -- Before and after ---------------------------------------------------------------------------------------------- */
+/* -- Before and after -------------------------------------------------------------------------- */
 
 static int compare_cuts(const void *a, const void *b)
 {
@@ -253,9 +259,12 @@ static struct tally sum_up(const struct run *run)
     struct tally sum = {0};
     for (uint64_t i = 0; i < run->settings.jobs; i++) {
         const struct tally *tally = &run->tallies[i];
-        sum.images += tally->images, sum.unsure += tally->unsure, sum.kept += tally->kept, sum.torn += tally->torn;
-        sum.opened += tally->opened, sum.told += tally->told, sum.decided += tally->decided, sum.over += tally->over;
-        sum.live += tally->live, sum.resolved += tally->resolved, sum.violations += tally->violations;
+        sum.images += tally->images, sum.unsure += tally->unsure, sum.kept += tally->kept,
+            sum.torn += tally->torn;
+        sum.opened += tally->opened, sum.told += tally->told, sum.decided += tally->decided,
+            sum.over += tally->over;
+        sum.live += tally->live, sum.resolved += tally->resolved,
+            sum.violations += tally->violations;
         sum.checks = tally->checks > sum.checks ? tally->checks : sum.checks;
     }
     return sum;
@@ -264,25 +273,31 @@ static struct tally sum_up(const struct run *run)
 static void report(struct run *run, const struct tally *sum)
 {
     uint64_t cuts = count_cuts(run), different = count_different(run);
-    printf("log: %zu records, %zu transactions; the recorder was compared with the real file %" PRIu64 " times\n",
-           run->log.count, run->truth.count, sum->checks);
+    printf(
+        "log: %zu records, %zu transactions; the recorder was compared with the real file %" PRIu64
+        " times\n",
+        run->log.count, run->truth.count, sum->checks);
     printf("looked for: %" PRIu64 " acknowledged transactions in all images, %" PRIu64
-           " of them with a decision, %" PRIu64 " past their retention; found: %" PRIu64 " %s and %" PRIu64 " %s\n",
-           sum->told, sum->decided, sum->over, sum->live, judge_words[0], sum->resolved, judge_words[1]);
-    printf("%" PRIu64 " images (%" PRIu64 " different), %" PRIu64 " cuts, %" PRIu64 " with torn writes, %" PRIu64
-           " of %" PRIu64 " unsynced writes kept, %" PRIu64 " opened and whole, %" PRIu64
-           " violations; seed %" PRIu64 "\n",
+           " of them with a decision, %" PRIu64 " past their retention; found: %" PRIu64
+           " %s and %" PRIu64 " %s\n",
+           sum->told, sum->decided, sum->over, sum->live, judge_words[0], sum->resolved,
+           judge_words[1]);
+    printf("%" PRIu64 " images (%" PRIu64 " different), %" PRIu64 " cuts, %" PRIu64
+           " with torn writes, %" PRIu64 " of %" PRIu64 " unsynced writes kept, %" PRIu64
+           " opened and whole, %" PRIu64 " violations; seed %" PRIu64 "\n",
            sum->images, different, cuts, sum->torn, sum->kept, sum->unsure, sum->opened,
            sum->violations, run->settings.seed);
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void usage(void)
 {
-    fputs("usage: power_images --log FILE --folder NEW_FOLDER [--images N] [--seed S] [--jobs N] [--retention-ms N]\n"
+    fputs("usage: power_images --log FILE --folder NEW_FOLDER [--images N] [--seed S] [--jobs N] "
+          "[--retention-ms N]\n"
           "         [--only IMAGE]            one image of them, which is left in the folder\n"
-          "         [--deaf-to data|dsync]    a disk that does not do these syncs: this must be found\n"
+          "         [--deaf-to data|dsync]    a disk that does not do these syncs: this must be "
+          "found\n"
           "         [--enough N]              a worker ends after so many violations\n",
           stderr);
     exit(2);
@@ -317,7 +332,8 @@ static void take_option(struct settings *settings, const char *name, const char 
 
 int main(int argc, char **argv)
 {
-    static struct run run = {.settings = {.images = 20000, .seed = 1, .jobs = 2, .only = NONE, .retention_ms = 1000}};
+    static struct run run = {
+        .settings = {.images = 20000, .seed = 1, .jobs = 2, .only = NONE, .retention_ms = 1000}};
     for (int i = 1; i < argc; i += 2)
         take_option(&run.settings, argv[i], i + 1 < argc ? argv[i + 1] : (usage(), ""));
     if (run.settings.log_path == NULL || run.settings.folder == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * judge.h. The store is opened and acquired, and the coordinator restored, as at any start; no thread and no socket.
+ * judge.h. The store is opened and acquired, and the coordinator restored, as at any start; no
+ * thread and no socket.
  */
 #include "judge.h"
 
@@ -18,7 +19,8 @@
 
 const char *const judge_words[2] = {"live", "resolved"};
 
-static bool fail(struct judge *judge, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool fail(struct judge *judge, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static bool fail(struct judge *judge, const char *format, ...)
 {
     va_list args;
@@ -28,7 +30,7 @@ static bool fail(struct judge *judge, const char *format, ...)
     return false;
 }
 
-/* -- What is found ------------------------------------------------------------------------------------------------- */
+/* -- What is found ----------------------------------------------------------------------------- */
 
 static enum power_told decision_of(uint32_t state)
 {
@@ -85,14 +87,16 @@ static int meet_resolved(uint64_t number, const void *value, size_t size, void *
     struct paging *paging = ctx;
     Tercet__Store__V1__Resolved *record =
         (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value, size);
-    bool is_whole = record != NULL && record->state != NULL && record->n_actions == record->state->n_branches;
+    bool is_whole =
+        record != NULL && record->state != NULL && record->n_actions == record->state->n_branches;
     struct truth_txn *txn = NULL;
     if (!is_whole)
-        fail(paging->judge, "the resolved record of number %llu is damaged", (unsigned long long)number);
+        fail(paging->judge, "the resolved record of number %llu is damaged",
+             (unsigned long long)number);
     else
         txn = meet(paging->judge, record->state->gid, record->state->state);
-    paging->is_right =
-        txn != NULL && (txn->found_decision != 0 || fail(paging->judge, "%s is over undecided", txn->gid));
+    paging->is_right = txn != NULL && (txn->found_decision != 0 ||
+                                       fail(paging->judge, "%s is over undecided", txn->gid));
     if (paging->is_right)
         txn->found_number = number;
     for (size_t i = 0; paging->is_right && i < record->state->n_branches; i++)
@@ -116,7 +120,7 @@ static bool page_resolved(struct paging *paging)
     return paging->is_right;
 }
 
-/* -- What must be there -------------------------------------------------------------------------------------------- */
+/* -- What must be there ------------------------------------------------------------------------ */
 
 static int64_t time_of(const struct judge *judge, size_t cut)
 {
@@ -132,7 +136,9 @@ static bool check_claim(struct judge *judge, const struct truth_txn *txn, size_t
         judge->over++;
         return claim->touched_ms <= time_of(judge, cut) - judge->retention_ms ||
                fail(judge, "%s was acknowledged%s, and is missing", txn->gid,
-                    claim->decision == 0 ? "" : claim->decision == TOLD_CONFIRM ? " as confirmed" : " as cancelled");
+                    claim->decision == 0              ? ""
+                    : claim->decision == TOLD_CONFIRM ? " as confirmed"
+                                                      : " as cancelled");
     }
     if ((claim->branches & ~txn->found_branches) != 0)
         return fail(judge, "%s has lost a branch that was acknowledged", txn->gid);
@@ -151,7 +157,8 @@ static bool check_told(struct judge *judge, size_t cut, uint64_t next_number)
         if (txn->claim.is_known && !check_claim(judge, txn, cut))
             return false;
         if (txn->claim.number >= next_number)
-            return fail(judge, "number %llu was told, and would be given again", (unsigned long long)txn->claim.number);
+            return fail(judge, "number %llu was told, and would be given again",
+                        (unsigned long long)txn->claim.number);
     }
     return true;
 }
@@ -163,7 +170,8 @@ static bool finds_by_gid(struct paging *paging, const struct truth_txn *txn)
     if (store_find(paging->store, txn->gid, &found, &value) != 0)
         return fail(paging->judge, "%s is resolved, and is not found by its gid", txn->gid);
     store_value_free(&value);
-    return found == txn->found_number || fail(paging->judge, "the index leads from %s to another one", txn->gid);
+    return found == txn->found_number ||
+           fail(paging->judge, "the index leads from %s to another one", txn->gid);
 }
 
 /* All of the resolved, or some. */
@@ -173,19 +181,21 @@ static bool look_up(struct paging *paging)
     size_t step = paging->reads_all ? 1 : 1 + truth->count / LOOKUPS;
     for (size_t i = paging->reads_all ? 0 : paging->cut % step; i < truth->count; i += step) {
         const struct truth_txn *txn = &truth->txns[i];
-        if (txn->stamp == paging->judge->stamp && txn->found_number != 0 && !finds_by_gid(paging, txn))
+        if (txn->stamp == paging->judge->stamp && txn->found_number != 0 &&
+            !finds_by_gid(paging, txn))
             return false;
     }
     return true;
 }
 
-/* -- The image ----------------------------------------------------------------------------------------------------- */
+/* -- The image --------------------------------------------------------------------------------- */
 
 static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool reads_all)
 {
     char text[TERCET_TEXT_MAX] = "";
     struct paging paging = {.judge = judge, .store = c->store, .cut = cut, .reads_all = reads_all};
-    int rc = store_acquire(c->store, 0, &c->epoch, &c->next_number); /* not engine_acquire: what the store itself says is judged */
+    /* not engine_acquire: what the store itself says is judged */
+    int rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
     if (rc != 0)
         return fail(judge, "the store cannot be acquired: %s", store_strerror(rc));
     if (restore_all(c, text) != 0)
@@ -213,7 +223,8 @@ bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads
     struct coordinator *c = calloc(1, sizeof(*c));
     if (c == NULL)
         abort();
-    const struct tercet_coordinator_options options = {.size = sizeof(options), .retention_ms = judge->retention_ms};
+    const struct tercet_coordinator_options options = {.size = sizeof(options),
+                                                       .retention_ms = judge->retention_ms};
     engine_init(c, &options, monotonic_ms(), wall_ms());
     c->store = store;
     c->restore_warm_max = SIZE_MAX;

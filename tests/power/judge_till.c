@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * judge.h, for a participant's SQLite file: the barrier opens it, each row of the barrier stands with its effects or not
- * at all, and every answer "done" is there.
+ * judge.h, for a participant's SQLite file: the barrier opens it, each row of the barrier stands
+ * with its effects or not at all, and every answer "done" is there.
  */
 #include "judge.h"
 
@@ -28,20 +28,24 @@ static int fail(struct looking *looking, const char *what, const char *more)
     return TERCET_INVALID;
 }
 
-/* -- What contradicts itself ---------------------------------------------------------------------------------------- */
+/* -- What contradicts itself ------------------------------------------------------------------- */
 
-/* Each selects what there must be none of. States: 2 tried, 3 confirmed, 4 cancelled; kinds: 1 try, 2 confirm, 3 cancel. */
+/* Each selects what there must be none of. States: 2 tried, 3 confirmed, 4 cancelled; kinds: 1 try,
+ * 2 confirm, 3 cancel. */
 static const char wrong_effects[] =
-    "WITH e AS (SELECT gid, branch, sum(kind = 1) AS t, sum(kind = 2) AS c, sum(kind = 3) AS x FROM effects GROUP BY 1, 2)"
+    "WITH e AS (SELECT gid, branch, sum(kind = 1) AS t, sum(kind = 2) AS c, sum(kind = 3) AS x "
+    "FROM effects GROUP BY 1, 2)"
     " SELECT b.gid || ' is in state ' || state || ' with other effects'"
     " FROM tercet_barrier b LEFT JOIN e USING (gid, branch)"
-    " WHERE NOT CASE state WHEN 2 THEN t = 1 AND c = 0 AND x = 0 WHEN 3 THEN t = 1 AND c = 1 AND x = 0"
+    " WHERE NOT CASE state WHEN 2 THEN t = 1 AND c = 0 AND x = 0 WHEN 3 THEN t = 1 AND c = 1 AND x "
+    "= 0"
     " ELSE ifnull(t, 0) = ifnull(x, 0) AND ifnull(c, 0) = 0 END";
 static const char effects_alone[] =
-    "SELECT e.gid || ' has an effect and no row' FROM effects e LEFT JOIN tercet_barrier b USING (gid, branch)"
+    "SELECT e.gid || ' has an effect and no row' FROM effects e LEFT JOIN tercet_barrier b USING "
+    "(gid, branch)"
     " WHERE b.gid IS NULL AND e.number > (SELECT mark FROM tercet_barrier_mark)";
-static const char wrong_sum[] =
-    "SELECT 'the till has counted ' || effects FROM till WHERE effects != (SELECT count(*) FROM effects)";
+static const char wrong_sum[] = "SELECT 'the till has counted ' || effects FROM till WHERE effects "
+                                "!= (SELECT count(*) FROM effects)";
 static const char *const contradictions[] = {wrong_effects, effects_alone, wrong_sum};
 
 static int tell(void *ctx, int count, char **values, char **names)
@@ -64,7 +68,7 @@ static int run_sql(struct looking *looking, sqlite3 *db, const char *sql, sqlite
     return fail(looking, "the database cannot be read", sqlite3_errmsg(db));
 }
 
-/* -- What was told ------------------------------------------------------------------------------------------------- */
+/* -- What was told ----------------------------------------------------------------------------- */
 
 static struct truth_txn *meet(struct looking *looking, const char *gid)
 {
@@ -102,7 +106,9 @@ static int meet_row(void *ctx, int count, char **values, char **names)
     (void)count, (void)names;
     if (txn == NULL)
         return TERCET_INVALID;
-    txn->found_decision = values[1][0] == '3' ? TOLD_CONFIRM : values[1][0] == '4' ? TOLD_CANCEL : (enum power_told)0;
+    txn->found_decision = values[1][0] == '3'   ? TOLD_CONFIRM
+                          : values[1][0] == '4' ? TOLD_CANCEL
+                                                : (enum power_told)0;
     looking->judge->live++;
     return 0;
 }
@@ -120,7 +126,8 @@ static int check_told(struct looking *looking)
         looking->judge->over += claim->decision != 0 && is_collected;
         if ((claim->hooks & ~(is_met ? txn->found_branches : 0)) != 0)
             return fail(looking, "was answered, and its effect is missing", txn->gid);
-        if (claim->decision != 0 && !is_collected && (!is_met || claim->decision != txn->found_decision))
+        if (claim->decision != 0 && !is_collected &&
+            (!is_met || claim->decision != txn->found_decision))
             return fail(looking, "was answered, and its row is missing", txn->gid);
     }
     return 0;
@@ -129,7 +136,9 @@ static int check_told(struct looking *looking)
 static int look(tercet_db db, void *ctx)
 {
     struct looking *looking = ctx;
-    int rc = run_sql(looking, db, looking->reads_all ? "PRAGMA integrity_check" : "PRAGMA quick_check", tell_unless_ok);
+    int rc =
+        run_sql(looking, db, looking->reads_all ? "PRAGMA integrity_check" : "PRAGMA quick_check",
+                tell_unless_ok);
     for (size_t i = 0; rc == 0 && i < sizeof(contradictions) / sizeof(contradictions[0]); i++)
         rc = run_sql(looking, db, contradictions[i], tell);
     if (rc == 0)
@@ -142,9 +151,11 @@ static int look(tercet_db db, void *ctx)
 bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads_all)
 {
     static const char setup[] =
-        "CREATE TABLE IF NOT EXISTS effects (gid TEXT NOT NULL, number INTEGER NOT NULL, branch INTEGER NOT NULL,"
+        "CREATE TABLE IF NOT EXISTS effects (gid TEXT NOT NULL, number INTEGER NOT NULL, branch "
+        "INTEGER NOT NULL,"
         " kind INTEGER NOT NULL, note BLOB, PRIMARY KEY (gid, branch, kind));"
-        "CREATE TABLE IF NOT EXISTS till (id INTEGER PRIMARY KEY CHECK (id = 1), effects INTEGER NOT NULL);";
+        "CREATE TABLE IF NOT EXISTS till (id INTEGER PRIMARY KEY CHECK (id = 1), effects INTEGER "
+        "NOT NULL);";
     struct tercet_barrier_options options = {.size = sizeof(options), .setup_sql = setup};
     struct looking looking = {.judge = judge, .is_right = true, .reads_all = reads_all};
     struct tercet_barrier *barrier;

@@ -28,7 +28,7 @@ __attribute__((noreturn)) static void fail(const char *what)
     abort();
 }
 
-/* -- Writing ------------------------------------------------------------------------------------------------------- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 int power_log_open(const char *path)
 {
@@ -64,7 +64,7 @@ void power_log_append(int log, struct power_record record, const struct iovec *p
         fail("the write log");
 }
 
-/* -- Reading ------------------------------------------------------------------------------------------------------- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 /* Where the record that starts at `at` ends; 0 when it is none. */
 static size_t end_of(const struct power_log *log, size_t at)
@@ -74,7 +74,8 @@ static size_t end_of(const struct power_log *log, size_t at)
         return 0;
     memcpy(&record, log->data + at, sizeof(record));
     size_t left = log->size - at - sizeof(record);
-    bool is_whole = record.magic == POWER_MAGIC && record.size <= left && padding_of(record.size) <= left - record.size;
+    bool is_whole = record.magic == POWER_MAGIC && record.size <= left &&
+                    padding_of(record.size) <= left - record.size;
     return is_whole ? at + sizeof(record) + record.size + padding_of(record.size) : 0;
 }
 

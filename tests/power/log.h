@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The write log: what a program did to the files of one folder, and what was told to others, in the order in which it
- * happened. The shim appends what the program does, the traffic appends marks; each record is one append, so the file's
- * order is the order of events: a call's record is written before the call, its end after it, and a mark after what it
- * says has been heard.
+ * The write log: what a program did to the files of one folder, and what was told to others, in the
+ * order in which it happened. The shim appends what the program does, the traffic appends marks;
+ * each record is one append, so the file's order is the order of events: a call's record is written
+ * before the call, its end after it, and a mark after what it says has been heard.
  *
  * A record is a struct power_record and `size` bytes, then as many as make it a multiple of eight:
  *   POWER_CREATE  a file `file` came to be under a name (the bytes)
  *   POWER_RENAME  from "old\0new"; POWER_UNLINK: a name
- *   POWER_WRITE   the bytes go to `offset` of `file`; with POWER_DSYNC they are on the disk when the call has returned
- *   POWER_SIZE    `file` is made `offset` bytes long
- *   POWER_DONE    the write or size with this `call` has returned `value`
- *   POWER_SYNC    a sync of `file` begins (POWER_FOLDER: of the names); POWER_SYNCED: it has returned `value`
- *   POWER_AMEND   the process died within the write with this `call`: the bytes are what the file really has at `offset`,
- *                 `value` is its length
- *   POWER_CHECK   all writes applied, the file of this name (the bytes) has the length `offset` and the hash `value`
- *   POWER_MARK    a struct power_mark
+ *   POWER_WRITE   the bytes go to `offset` of `file`; with POWER_DSYNC they are on the disk when
+ * the call has returned POWER_SIZE    `file` is made `offset` bytes long POWER_DONE    the write or
+ * size with this `call` has returned `value` POWER_SYNC    a sync of `file` begins (POWER_FOLDER:
+ * of the names); POWER_SYNCED: it has returned `value` POWER_AMEND   the process died within the
+ * write with this `call`: the bytes are what the file really has at `offset`, `value` is its length
+ *   POWER_CHECK   all writes applied, the file of this name (the bytes) has the length `offset` and
+ * the hash `value` POWER_MARK    a struct power_mark
  */
 #ifndef TERCET_POWER_LOG_H
 #define TERCET_POWER_LOG_H
@@ -29,8 +28,9 @@
 #define POWER_DSYNC 1u
 #define POWER_GID_SIZE 72
 
-/* The shim's environment: the folder, the log; the write, counted from the process's start, in which it is to die, half of
- * it done; and, to see that a broken store is found, further flags for LMDB. */
+/* The shim's environment: the folder, the log; the write, counted from the process's start, in
+ * which it is to die, half of it done; and, to see that a broken store is found, further flags for
+ * LMDB. */
 #define POWER_ENV_FOLDER "TERCET_POWER_FOLDER"
 #define POWER_ENV_LOG "TERCET_POWER_LOG"
 #define POWER_ENV_DEATH "TERCET_POWER_DEATH"
@@ -81,16 +81,17 @@ struct power_mark {
     char gid[POWER_GID_SIZE];
 };
 
-/* -- Writing ---- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
-/* The descriptor of the log, which is made when missing; ends the process when there can be none. */
+/* The descriptor of the log, which is made when missing; ends the process when there can be
+ * none. */
 int power_log_open(const char *path);
 
-/* Appends one record; magic, time and size are filled in. At most 1000 parts. Ends the process on a failure: a log with a
- * gap proves nothing. */
+/* Appends one record; magic, time and size are filled in. At most 1000 parts. Ends the process on a
+ * failure: a log with a gap proves nothing. */
 void power_log_append(int log, struct power_record record, const struct iovec *parts, size_t count);
 
-/* -- Reading ---- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 struct power_log {
     const unsigned char *data;

@@ -42,7 +42,7 @@ void model_free(struct model *model)
     free(model->names);
 }
 
-/* -- Files --------------------------------------------------------------------------------------------------------- */
+/* -- Files ------------------------------------------------------------------------------------- */
 
 /* The newest with this id: an inode may come back. */
 static struct model_file *find_id(struct model *model, uint64_t id)
@@ -84,21 +84,24 @@ static void set_size(unsigned char *data, size_t *size, size_t new_size)
     *size = new_size;
 }
 
-static struct model_write *add_write(struct model *model, struct model_file *file, const struct power_record *record)
+static struct model_write *add_write(struct model *model, struct model_file *file,
+                                     const struct power_record *record)
 {
     if (file->write_count == file->write_capacity) {
         file->write_capacity = file->write_capacity == 0 ? 64 : 2 * file->write_capacity;
         file->writes = must_grow(file->writes, file->write_capacity * sizeof(*file->writes));
     }
     struct model_write *write = &file->writes[file->write_count++];
-    *write = (struct model_write){.call = record->call, .order = model->order, .file_size = file->cache_size};
+    *write = (struct model_write){
+        .call = record->call, .order = model->order, .file_size = file->cache_size};
     write->is_dsync = (record->flags & POWER_DSYNC) != 0;
     write->asked = record->size;
     return write;
 }
 
 /* The sectors that the bytes touch, as the page cache has them now. */
-static void keep_sectors(const struct model_file *file, struct model_write *write, uint64_t offset, size_t size)
+static void keep_sectors(const struct model_file *file, struct model_write *write, uint64_t offset,
+                         size_t size)
 {
     uint64_t end = (offset + size + MODEL_SECTOR - 1) / MODEL_SECTOR * MODEL_SECTOR;
     write->offset = offset / MODEL_SECTOR * MODEL_SECTOR;
@@ -109,7 +112,8 @@ static void keep_sectors(const struct model_file *file, struct model_write *writ
 
 static void put_bytes(struct model_file *file, const struct power_record *record, size_t new_size)
 {
-    reserve(file, record->offset + record->size > new_size ? record->offset + record->size : new_size);
+    reserve(file,
+            record->offset + record->size > new_size ? record->offset + record->size : new_size);
     memcpy(file->cache + record->offset, power_log_bytes(record), record->size);
     set_size(file->cache, &file->cache_size, new_size);
 }
@@ -137,13 +141,14 @@ static const char *apply_size(struct model *model, const struct power_record *re
     return NULL;
 }
 
-/* -- Syncs --------------------------------------------------------------------------------------------------------- */
+/* -- Syncs ------------------------------------------------------------------------------------- */
 
 static void remove_write(struct model_file *file, size_t i)
 {
     free(file->writes[i].data);
     file->write_count--;
-    memmove(&file->writes[i], &file->writes[i + 1], (file->write_count - i) * sizeof(*file->writes));
+    memmove(&file->writes[i], &file->writes[i + 1],
+            (file->write_count - i) * sizeof(*file->writes));
 }
 
 /* Onto the disk, for good. */
@@ -154,7 +159,8 @@ static void settle(struct model_file *file, const struct model_write *write)
         return;
     }
     memcpy(file->disk + write->offset, write->data, write->size);
-    size_t end = write->offset + write->size < write->file_size ? write->offset + write->size : write->file_size;
+    size_t end = write->offset + write->size < write->file_size ? write->offset + write->size
+                                                                : write->file_size;
     if (end > file->disk_size)
         file->disk_size = end;
 }
@@ -166,7 +172,8 @@ static void overwrite(struct model_write *older, const struct model_write *write
     uint64_t older_end = older->offset + older->size, write_end = write->offset + write->size;
     uint64_t end = older_end < write_end ? older_end : write_end;
     if (older->data != NULL && begin < end)
-        memcpy(older->data + (begin - older->offset), write->data + (begin - write->offset), (size_t)(end - begin));
+        memcpy(older->data + (begin - older->offset), write->data + (begin - write->offset),
+               (size_t)(end - begin));
 }
 
 static void settle_one(struct model_file *file, size_t i)
@@ -207,7 +214,8 @@ static const char *apply_done(struct model *model, const struct power_record *re
 
 static const char *begin_sync(struct model *model, const struct power_record *record)
 {
-    if (model->sync_count == sizeof(model->syncs) / sizeof(model->syncs[0])) /* of processes that died within them */
+    /* of processes that died within them */
+    if (model->sync_count == sizeof(model->syncs) / sizeof(model->syncs[0]))
         memmove(model->syncs, model->syncs + 1, --model->sync_count * sizeof(model->syncs[0]));
     model->syncs[model->sync_count++] = (struct model_sync){record->call, model->order};
     return NULL;
@@ -230,7 +238,8 @@ static const char *end_sync(struct model *model, const struct power_record *reco
     if (i == model->sync_count || record->value != 0)
         return "the end of a sync that is not known, or a sync that failed";
     uint64_t order = model->syncs[i].order;
-    memmove(model->syncs + i, model->syncs + i + 1, (--model->sync_count - i) * sizeof(model->syncs[0]));
+    memmove(model->syncs + i, model->syncs + i + 1,
+            (--model->sync_count - i) * sizeof(model->syncs[0]));
     struct model_file *file = find_id(model, record->file);
     if (record->file == POWER_FOLDER)
         settle_names(model, order);
@@ -239,7 +248,7 @@ static const char *end_sync(struct model *model, const struct power_record *reco
     return NULL;
 }
 
-/* -- Names --------------------------------------------------------------------------------------------------------- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
 static struct model_names *change_names(struct model *model)
 {
@@ -271,7 +280,8 @@ static const char *put_name(struct model_names *names, const char *name, size_t 
     return NULL;
 }
 
-static const char *apply_create(struct model *model, const struct power_record *record, const char *name)
+static const char *apply_create(struct model *model, const struct power_record *record,
+                                const char *name)
 {
     if (model->file_count == MODEL_FILES_MAX)
         return "too many files";
@@ -291,7 +301,7 @@ static const char *apply_rename(struct model *model, const char *from, const cha
     return put_name(names, to, (size_t)(file - model->files));
 }
 
-/* -- Records ------------------------------------------------------------------------------------------------------- */
+/* -- Records ----------------------------------------------------------------------------------- */
 
 /* The file as it really is takes the place of what the dead process was about to write. */
 static const char *apply_amend(struct model *model, const struct power_record *record)
@@ -312,7 +322,8 @@ static const char *apply_amend(struct model *model, const struct power_record *r
     return "an amended write that is not known";
 }
 
-static const char *apply_check(struct model *model, const struct power_record *record, const char *name)
+static const char *apply_check(struct model *model, const struct power_record *record,
+                               const char *name)
 {
     const struct model_file *file = model_find(model, name);
     model->checks++;

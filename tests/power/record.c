@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Records a write log: a tercetd under the shim, with traffic, killed and stopped on the way and started again. After
- * each end the log is made to tell what the dead process really left, and the file is compared with it later.
+ * Records a write log: a tercetd under the shim, with traffic, killed and stopped on the way and
+ * started again. After each end the log is made to tell what the dead process really left, and the
+ * file is compared with it later.
  */
 #include "image.h"
 #include "process.h"
@@ -27,7 +28,8 @@
 struct recording {
     const char *tercetd, *shim, *folder, *retention;
     uint64_t restarts;
-    char store[PATH_SIZE], log_path[PATH_SIZE], preload[PATH_SIZE + 16], address[PROCESS_ADDRESS_MAX];
+    char store[PATH_SIZE], log_path[PATH_SIZE], preload[PATH_SIZE + 16],
+        address[PROCESS_ADDRESS_MAX];
     struct process daemon;
     pid_t pid; /* its, also when it has died */
     struct traffic traffic;
@@ -39,14 +41,15 @@ static bool fail(const char *what)
     return false;
 }
 
-/* -- tercetd ------------------------------------------------------------------------------------------------------- */
+/* -- tercetd ----------------------------------------------------------------------------------- */
 
 static bool start_daemon(struct recording *recording)
 {
     char line[PROCESS_LINE_MAX], errors[2 * PATH_SIZE];
     const char *const argv[] = {
-        recording->tercetd, "--data", recording->store, "--listen", recording->address, "--quiet", "--retention",
-        recording->retention, "--store-size", "1G", "--retry-base", "5ms", "--retry-cap", "50ms", NULL};
+        recording->tercetd, "--data",      recording->store,     "--listen",     recording->address,
+        "--quiet",          "--retention", recording->retention, "--store-size", "1G",
+        "--retry-base",     "5ms",         "--retry-cap",        "50ms",         NULL};
     snprintf(errors, sizeof(errors), "%s/tercetd.log", recording->folder);
     process_start(&recording->daemon, argv, errors, recording->preload);
     recording->pid = recording->daemon.pid;
@@ -59,12 +62,14 @@ static bool end_daemon(struct recording *recording, int signal)
 {
     static const char *const names[] = {"data.mdb.new", "data.mdb", NULL};
     int status = process_end(&recording->daemon, signal);
-    settle_files(recording->traffic.log, recording->log_path, recording->store, names, recording->pid);
+    settle_files(recording->traffic.log, recording->log_path, recording->store, names,
+                 recording->pid);
     bool is_well = signal == SIGKILL || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
     return is_well || fail("tercetd did not end well");
 }
 
-/* Every other one dies by itself, within a write, if traffic brings it there; not while it starts, and not the last. */
+/* Every other one dies by itself, within a write, if traffic brings it there; not while it starts,
+ * and not the last. */
 static void choose_death(const struct recording *recording, uint64_t round)
 {
     uint64_t state = recording->traffic.seed * 1000 + round;
@@ -81,7 +86,8 @@ static void await_ended(struct recording *recording, uint64_t count)
 {
     struct traffic *traffic = &recording->traffic;
     struct pollfd fds[] = {{.fd = traffic->ended_event, .events = POLLIN},
-                           {.fd = recording->daemon.output, .events = POLLIN}}; /* it prints nothing more: this is its end */
+                           /* it prints nothing more: this is its end */
+                           {.fd = recording->daemon.output, .events = POLLIN}};
     eventfd_t more;
     while (atomic_load(&traffic->ended) < count) {
         if (poll(fds, 2, -1) > 0 && fds[1].revents != 0) {
@@ -101,18 +107,20 @@ static bool run_traffic(struct recording *recording)
         await_ended(recording, traffic->txns * i / (recording->restarts + 1));
         bool has_died = recording->daemon.pid == 0;
         choose_death(recording, i);
-        is_well = end_daemon(recording, i % 4 == 1 && !has_died ? SIGTERM : SIGKILL) && start_daemon(recording);
+        is_well = end_daemon(recording, i % 4 == 1 && !has_died ? SIGTERM : SIGKILL) &&
+                  start_daemon(recording);
     }
     traffic_join(traffic);
     traffic_close(traffic);
     return is_well && end_daemon(recording, SIGTERM);
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void usage(void)
 {
-    fputs("usage: power_record --tercetd FILE --shim FILE --folder NEW_FOLDER [--txns N] [--restarts N] [--seed S]\n"
+    fputs("usage: power_record --tercetd FILE --shim FILE --folder NEW_FOLDER [--txns N] "
+          "[--restarts N] [--seed S]\n"
           "         [--retention DURATION] [--lmdb-flags N]\n",
           stderr);
     exit(2);
@@ -157,7 +165,8 @@ static void prepare(struct recording *recording)
 
 int main(int argc, char **argv)
 {
-    static struct recording recording = {.restarts = 12, .retention = "1s", .traffic = {.txns = 2400, .seed = 1}};
+    static struct recording recording = {
+        .restarts = 12, .retention = "1s", .traffic = {.txns = 2400, .seed = 1}};
     for (int i = 1; i < argc; i += 2)
         take_option(&recording, argv[i], i + 1 < argc ? argv[i + 1] : (usage(), ""));
     if (recording.tercetd == NULL || recording.shim == NULL || recording.folder == NULL)
@@ -166,8 +175,8 @@ int main(int argc, char **argv)
     bool is_well = start_daemon(&recording) && run_traffic(&recording);
     process_end(&recording.daemon, SIGKILL);
     const struct traffic *traffic = &recording.traffic;
-    printf("recorded: %" PRIu64 " transactions, told %" PRIu64 " times confirmed, %" PRIu64 " cancelled, %" PRIu64
-           " unknown; %" PRIu64 " restarts\n",
+    printf("recorded: %" PRIu64 " transactions, told %" PRIu64 " times confirmed, %" PRIu64
+           " cancelled, %" PRIu64 " unknown; %" PRIu64 " restarts\n",
            (uint64_t)traffic->ended, (uint64_t)traffic->confirmed, (uint64_t)traffic->cancelled,
            (uint64_t)traffic->unknown, recording.restarts);
     return is_well ? 0 : 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Records the write log of a participant's SQLite file: power_till under the shim, killed on the way and started again.
+ * Records the write log of a participant's SQLite file: power_till under the shim, killed on the
+ * way and started again.
  */
 #include "log.h"
 #include "process.h"
@@ -23,7 +24,8 @@
 #define NUMBERS_A_ROUND 1000
 
 struct recording {
-    char program[PATH_SIZE], preload[PATH_SIZE + 16], database[PATH_SIZE], folder[PATH_SIZE], log_path[PATH_SIZE];
+    char program[PATH_SIZE], preload[PATH_SIZE + 16], database[PATH_SIZE], folder[PATH_SIZE],
+        log_path[PATH_SIZE];
     int log;
 };
 
@@ -31,18 +33,21 @@ static bool run_round(struct recording *recording, uint64_t round, uint64_t seed
 {
     static const char *const names[] = {"till.db", "till.db-wal", "till.db-journal", NULL};
     char first[32], batches[32], line[PROCESS_LINE_MAX], until[32];
-    const char *const argv[] = {recording->program, recording->database, recording->log_path, first, batches, NULL};
+    const char *const argv[] = {
+        recording->program, recording->database, recording->log_path, first, batches, NULL};
     struct process process;
     bool ends = round % ENDS_BY_ITSELF == ENDS_BY_ITSELF - 1;
     int status = 0;
-    snprintf(first, sizeof(first), "%" PRIu64, seed % 1000000 * NUMBERS_A_ROUND * ROUNDS + round * NUMBERS_A_ROUND);
+    snprintf(first, sizeof(first), "%" PRIu64,
+             seed % 1000000 * NUMBERS_A_ROUND * ROUNDS + round * NUMBERS_A_ROUND);
     snprintf(batches, sizeof(batches), "%d", BATCHES);
     snprintf(until, sizeof(until), "done %d", ends ? BATCHES : KILL_AFTER);
     process_start(&process, argv, NULL, recording->preload);
     pid_t pid = process.pid;
     bool is_well = process_line(&process, until, line, LINE_MS);
     if (ends)
-        is_well = is_well && process_wait(&process, LINE_MS, &status) && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        is_well = is_well && process_wait(&process, LINE_MS, &status) && WIFEXITED(status) &&
+                  WEXITSTATUS(status) == 0;
     process_end(&process, SIGKILL);
     settle_files(recording->log, recording->log_path, recording->folder, names, pid);
     return is_well;

@@ -34,7 +34,8 @@ static void amend(int log, const struct power_record *unfinished, const char *pa
     unsigned char *data = read_file(path, &size);
     size_t begin = unfinished->offset < size ? unfinished->offset : size;
     size_t end = begin + unfinished->size < size ? begin + unfinished->size : size;
-    struct power_record record = {.kind = POWER_AMEND, .file = unfinished->file, .call = unfinished->call};
+    struct power_record record = {
+        .kind = POWER_AMEND, .file = unfinished->file, .call = unfinished->call};
     struct iovec part = {data + begin, unfinished->kind == POWER_WRITE ? end - begin : 0};
     record.offset = begin;
     record.value = (int64_t)size;
@@ -46,7 +47,8 @@ static void check(int log, const char *name, const char *path)
 {
     size_t size;
     unsigned char *data = read_file(path, &size);
-    struct power_record record = {.kind = POWER_CHECK, .offset = size, .value = (int64_t)power_hash(data, size)};
+    struct power_record record = {
+        .kind = POWER_CHECK, .offset = size, .value = (int64_t)power_hash(data, size)};
     struct iovec part = {(void *)(uintptr_t)name, strlen(name)};
     power_log_append(log, record, &part, 1);
     free(data);
@@ -68,7 +70,8 @@ static const struct power_record *find_unfinished(const struct power_log *log, p
     return found;
 }
 
-void settle_files(int log, const char *log_path, const char *folder, const char *const *names, pid_t pid)
+void settle_files(int log, const char *log_path, const char *folder, const char *const *names,
+                  pid_t pid)
 {
     struct power_log written;
     struct stat file;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Loaded before the libraries of a program (LD_PRELOAD): writes down what the program does to the files of one folder,
- * as log.h says, and lets it be done. A lock holds a write and its records together; a sync runs outside of it, so that
- * what other threads write meanwhile stands between its begin and its end. What is not seen here (memory that is mapped
- * for writing, say) would come out at the next POWER_CHECK.
+ * Loaded before the libraries of a program (LD_PRELOAD): writes down what the program does to the
+ * files of one folder, as log.h says, and lets it be done. A lock holds a write and its records
+ * together; a sync runs outside of it, so that what other threads write meanwhile stands between
+ * its begin and its end. What is not seen here (memory that is mapped for writing, say) would come
+ * out at the next POWER_CHECK.
  */
 #include "log.h"
 
@@ -25,7 +26,8 @@
 
 #define FDS_MAX 65536
 
-/* The library's declarations of these differ in what the compiler is told of them; these are the shim's own. */
+/* The library's declarations of these differ in what the compiler is told of them; these are the
+ * shim's own. */
 int open(const char *path, int flags, ...);
 int open64(const char *path, int flags, ...);
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset);
@@ -49,14 +51,14 @@ __attribute__((constructor)) static void start(void)
         log_fd = power_log_open(path);
 }
 
-/* -- Names --------------------------------------------------------------------------------------------------------- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
 /* What is rebuilt at every start, or mapped, is no part of what must outlive a loss of power. */
 static bool is_ignored(const char *name)
 {
     size_t size = strlen(name);
-    return strcmp(name, "..") == 0 || strcmp(name, "lock.mdb") == 0 || strcmp(name, "tercet.lock") == 0 ||
-           (size > 4 && strcmp(name + size - 4, "-shm") == 0);
+    return strcmp(name, "..") == 0 || strcmp(name, "lock.mdb") == 0 ||
+           strcmp(name, "tercet.lock") == 0 || (size > 4 && strcmp(name + size - 4, "-shm") == 0);
 }
 
 /* The name in the folder; "" for the folder itself, NULL for anything else. */
@@ -67,7 +69,8 @@ static const char *name_of(const char *path)
         return NULL;
     if (path[size] == '\0')
         return "";
-    bool is_inside = path[size] == '/' && strchr(path + size + 1, '/') == NULL && !is_ignored(path + size + 1);
+    bool is_inside =
+        path[size] == '/' && strchr(path + size + 1, '/') == NULL && !is_ignored(path + size + 1);
     return is_inside ? path + size + 1 : NULL;
 }
 
@@ -98,11 +101,12 @@ static uint64_t id_of(int fd)
 static void say_done(uint64_t file, uint64_t call, int64_t value)
 {
     int error = errno;
-    say((struct power_record){.kind = POWER_DONE, .file = file, .call = call, .value = value}, NULL, 0);
+    say((struct power_record){.kind = POWER_DONE, .file = file, .call = call, .value = value}, NULL,
+        0);
     errno = error;
 }
 
-/* -- Opening and naming -------------------------------------------------------------------------------------------- */
+/* -- Opening and naming ------------------------------------------------------------------------ */
 
 static void track(int fd, const char *name, int flags, bool is_new)
 {
@@ -136,13 +140,13 @@ static int open_file(const char *path, int flags, mode_t mode)
     return fd;
 }
 
-#define MODE_OF(flags)                                                                                                 \
-    mode_t mode = 0;                                                                                                   \
-    if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) {                                                                    \
-        va_list args;                                                                                                  \
-        va_start(args, flags);                                                                                         \
-        mode = va_arg(args, mode_t);                                                                                   \
-        va_end(args);                                                                                                  \
+#define MODE_OF(flags)                                                                             \
+    mode_t mode = 0;                                                                               \
+    if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) {                                                \
+        va_list args;                                                                              \
+        va_start(args, flags);                                                                     \
+        mode = va_arg(args, mode_t);                                                               \
+        va_end(args);                                                                              \
     }
 
 int open(const char *path, int flags, ...)
@@ -169,7 +173,8 @@ int rename(const char *from, const char *to)
     const char *old = name_of(from), *new = name_of(to);
     if (old == NULL || new == NULL)
         return (int)syscall(SYS_rename, from, to);
-    struct iovec parts[] = {{(void *)(uintptr_t)old, strlen(old) + 1}, {(void *)(uintptr_t)new, strlen(new) + 1}};
+    struct iovec parts[] = {{(void *)(uintptr_t)old, strlen(old) + 1},
+                            {(void *)(uintptr_t) new, strlen(new) + 1}};
     pthread_mutex_lock(&lock);
     int rc = (int)syscall(SYS_rename, from, to);
     int error = errno;
@@ -195,7 +200,7 @@ int unlink(const char *path)
     return rc;
 }
 
-/* -- Writing ------------------------------------------------------------------------------------------------------- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 /* As when a kill comes within a write: the page cache has some of it. */
 static void die_if_due(int fd, const struct iovec *part, uint64_t offset)
@@ -217,7 +222,8 @@ static ssize_t write_parts(int fd, const struct iovec *parts, int count, off64_t
     power_log_append(log_fd, record, parts, (size_t)count);
     die_if_due(fd, parts, record.offset);
     bool is_placed = offset >= 0;
-    ssize_t size = is_placed ? syscall(SYS_pwritev, fd, parts, count, offset, 0) : syscall(SYS_writev, fd, parts, count);
+    ssize_t size = is_placed ? syscall(SYS_pwritev, fd, parts, count, offset, 0)
+                             : syscall(SYS_writev, fd, parts, count);
     say_done(record.file, record.call, size);
     pthread_mutex_unlock(&lock);
     return size;
@@ -232,7 +238,8 @@ ssize_t write(int fd, const void *data, size_t size)
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
     struct iovec part = {(void *)(uintptr_t)data, size};
-    return file_of(fd) != 0 ? write_parts(fd, &part, 1, offset) : syscall(SYS_pwrite64, fd, data, size, offset);
+    return file_of(fd) != 0 ? write_parts(fd, &part, 1, offset)
+                            : syscall(SYS_pwrite64, fd, data, size, offset);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
@@ -242,12 +249,14 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    return file_of(fd) != 0 ? write_parts(fd, parts, count, -1) : syscall(SYS_writev, fd, parts, count);
+    return file_of(fd) != 0 ? write_parts(fd, parts, count, -1)
+                            : syscall(SYS_writev, fd, parts, count);
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
-    return file_of(fd) != 0 ? write_parts(fd, parts, count, offset) : syscall(SYS_pwritev, fd, parts, count, offset, 0);
+    return file_of(fd) != 0 ? write_parts(fd, parts, count, offset)
+                            : syscall(SYS_pwritev, fd, parts, count, offset, 0);
 }
 
 int ftruncate(int fd, off_t size)
@@ -256,7 +265,8 @@ int ftruncate(int fd, off_t size)
     if (file == 0)
         return (int)syscall(SYS_ftruncate, fd, size);
     pthread_mutex_lock(&lock);
-    struct power_record record = {.kind = POWER_SIZE, .file = file, .call = next_call(), .offset = (uint64_t)size};
+    struct power_record record = {
+        .kind = POWER_SIZE, .file = file, .call = next_call(), .offset = (uint64_t)size};
     say(record, NULL, 0);
     int rc = (int)syscall(SYS_ftruncate, fd, size);
     say_done(file, record.call, rc);
@@ -288,7 +298,7 @@ int truncate64(const char *path, off64_t size)
     return truncate(path, size);
 }
 
-/* -- Syncing ------------------------------------------------------------------------------------------------------- */
+/* -- Syncing ----------------------------------------------------------------------------------- */
 
 static int sync_file(int fd, long number)
 {
@@ -318,7 +328,7 @@ int fdatasync(int fd)
     return sync_file(fd, SYS_fdatasync);
 }
 
-/* -- A store that is broken on purpose ------------------------------------------------------------------------------- */
+/* -- A store that is broken on purpose --------------------------------------------------------- */
 
 int mdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A participant's database under way: batches of tries, confirms and cancels through the SQLite barrier, with effects in
- * the same file. What was answered "done" is marked in the write log afterwards. Runs under the shim until it is killed.
+ * A participant's database under way: batches of tries, confirms and cancels through the SQLite
+ * barrier, with effects in the same file. What was answered "done" is marked in the write log
+ * afterwards. Runs under the shim until it is killed.
  */
 #include "image.h"
 #include "log.h"
@@ -18,11 +19,12 @@
 #define NOTE_MAX 6000 /* bytes of a large effect, which takes several pages */
 #define COLLECT_BEHIND 100
 
-static const char setup[] =
-    "CREATE TABLE IF NOT EXISTS effects (gid TEXT NOT NULL, number INTEGER NOT NULL, branch INTEGER NOT NULL,"
-    " kind INTEGER NOT NULL, note BLOB, PRIMARY KEY (gid, branch, kind));"
-    "CREATE TABLE IF NOT EXISTS till (id INTEGER PRIMARY KEY CHECK (id = 1), effects INTEGER NOT NULL);"
-    "INSERT INTO till VALUES (1, 0) ON CONFLICT DO NOTHING;";
+static const char setup[] = "CREATE TABLE IF NOT EXISTS effects (gid TEXT NOT NULL, number INTEGER "
+                            "NOT NULL, branch INTEGER NOT NULL,"
+                            " kind INTEGER NOT NULL, note BLOB, PRIMARY KEY (gid, branch, kind));"
+                            "CREATE TABLE IF NOT EXISTS till (id INTEGER PRIMARY KEY CHECK (id = "
+                            "1), effects INTEGER NOT NULL);"
+                            "INSERT INTO till VALUES (1, 0) ON CONFLICT DO NOTHING;";
 
 struct till {
     int log;
@@ -39,7 +41,8 @@ struct action {
     size_t note_size;
 };
 
-static void mark(const struct till *till, const struct tercet_barrier_call *call, enum power_told told, uint32_t branch)
+static void mark(const struct till *till, const struct tercet_barrier_call *call,
+                 enum power_told told, uint32_t branch)
 {
     struct power_mark mark = {.told = (uint32_t)told, .branch = branch, .number = call->number};
     struct iovec part = {&mark, sizeof(mark)};
@@ -58,22 +61,28 @@ static int on_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : TERCET_AGAIN;
 }
 
-/* -- One call ------------------------------------------------------------------------------------------------------ */
+/* -- One call ---------------------------------------------------------------------------------- */
 
-static void fill(const struct till *till, struct tercet_barrier_call *call, struct action *action, uint64_t number,
-                 enum tercet_kind kind)
+static void fill(const struct till *till, struct tercet_barrier_call *call, struct action *action,
+                 uint64_t number, enum tercet_kind kind)
 {
     snprintf(action->gid, sizeof(action->gid), "g%" PRIu64, number);
-    *call = (struct tercet_barrier_call){
-        .gid = action->gid, .branch = 1, .number = number, .kind = kind, .hook = on_hook, .ctx = action};
+    *call = (struct tercet_barrier_call){.gid = action->gid,
+                                         .branch = 1,
+                                         .number = number,
+                                         .kind = kind,
+                                         .hook = on_hook,
+                                         .ctx = action};
     call->low_water = till->number > COLLECT_BEHIND ? till->number - COLLECT_BEHIND : 0;
 }
 
-/* A new transaction's try; or the end of one that was tried; or a cancel that comes before its try. */
+/* A new transaction's try; or the end of one that was tried; or a cancel that comes before its
+ * try. */
 static void draw_call(struct till *till, struct tercet_barrier_call *call, struct action *action)
 {
     uint64_t kind = image_draw(&till->state, 20);
-    action->note_size = (size_t)image_draw(&till->state, image_draw(&till->state, 12) == 0 ? NOTE_MAX : 100);
+    action->note_size =
+        (size_t)image_draw(&till->state, image_draw(&till->state, 12) == 0 ? NOTE_MAX : 100);
     action->had_try = true;
     if (kind == 0) {
         action->had_try = false;

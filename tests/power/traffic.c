@@ -21,9 +21,10 @@
 
 static const char *const services[TRAFFIC_SERVICES] = {"stock", "payment", "order"};
 
-/* -- Marks --------------------------------------------------------------------------------------------------------- */
+/* -- Marks ------------------------------------------------------------------------------------- */
 
-static void mark(struct traffic *traffic, const char *gid, enum power_told told, uint32_t branch, uint64_t number)
+static void mark(struct traffic *traffic, const char *gid, enum power_told told, uint32_t branch,
+                 uint64_t number)
 {
     struct power_mark mark = {.told = (uint32_t)told, .branch = branch, .number = number};
     struct iovec part = {&mark, sizeof(mark)};
@@ -32,7 +33,8 @@ static void mark(struct traffic *traffic, const char *gid, enum power_told told,
 }
 
 /* An answer. A state that is told is durable, whatever the code. */
-static void mark_result(struct traffic *traffic, const char *gid, const struct tercet_result *result, uint32_t branches)
+static void mark_result(struct traffic *traffic, const char *gid,
+                        const struct tercet_result *result, uint32_t branches)
 {
     if (result->state == 0) {
         traffic->unknown += result->code == TERCET_UNKNOWN;
@@ -49,7 +51,7 @@ static void mark_result(struct traffic *traffic, const char *gid, const struct t
     }
 }
 
-/* -- Participants -------------------------------------------------------------------------------------------------- */
+/* -- Participants ------------------------------------------------------------------------------ */
 
 static const enum power_told hook_marks[] = {
     [TERCET_TRY] = HOOK_TRY, [TERCET_CONFIRM] = HOOK_CONFIRM, [TERCET_CANCEL] = HOOK_CANCEL};
@@ -60,7 +62,8 @@ static int on_call(const struct tercet_call *call, void *ctx)
     static const char reply[REPLY_LARGE];
     char first = call->payload.size > 0 ? *(const char *)call->payload.data : '\0';
     bool is_refused = call->kind == TERCET_TRY && first == 'n';
-    mark(ctx, call->gid, is_refused ? HOOK_REFUSED : hook_marks[call->kind], call->branch.number, 0);
+    mark(ctx, call->gid, is_refused ? HOOK_REFUSED : hook_marks[call->kind], call->branch.number,
+         0);
     if (is_refused)
         return tercet_refuse(call, "sold out");
     return call->kind == TERCET_TRY && first == 'r'
@@ -84,7 +87,8 @@ static bool open_participant(struct traffic *traffic, size_t i, const char *coor
     int rc = tercet_barrier_memory_open(&traffic->barriers[i], NULL);
     options.barrier = traffic->barriers[i];
     if (rc == 0)
-        rc = tercet_participant_open(&traffic->participants[i], coordinator, services[i], &action, 1, &options, text);
+        rc = tercet_participant_open(&traffic->participants[i], coordinator, services[i], &action,
+                                     1, &options, text);
     if (rc == 0)
         rc = tercet_participant_wait(traffic->participants[i], TRAFFIC_PATIENCE_MS, text);
     if (rc != 0)
@@ -94,9 +98,11 @@ static bool open_participant(struct traffic *traffic, size_t i, const char *coor
 
 bool traffic_open(struct traffic *traffic, const char *coordinator)
 {
-    struct tercet_client_options options = {.size = sizeof(options), .timeout_ms = TRAFFIC_PATIENCE_MS};
+    struct tercet_client_options options = {.size = sizeof(options),
+                                            .timeout_ms = TRAFFIC_PATIENCE_MS};
     traffic->ended_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (traffic->ended_event < 0 || tercet_client_open(&traffic->client, coordinator, &options, NULL) != 0)
+    if (traffic->ended_event < 0 ||
+        tercet_client_open(&traffic->client, coordinator, &options, NULL) != 0)
         return false;
     for (size_t i = 0; i < TRAFFIC_SERVICES; i++)
         if (!open_participant(traffic, i, coordinator))
@@ -114,7 +120,7 @@ void traffic_close(struct traffic *traffic)
     close(traffic->ended_event);
 }
 
-/* -- One transaction ----------------------------------------------------------------------------------------------- */
+/* -- One transaction --------------------------------------------------------------------------- */
 
 struct deal {
     struct traffic *traffic;
@@ -159,7 +165,8 @@ static void draw_deal(struct deal *deal, uint64_t number)
 {
     static const char *const actions[TRAFFIC_SERVICES] = {"stock/do", "payment/do", "order/do"};
     draw_gid(deal, number);
-    deal->options = (struct tercet_begin_options){.size = sizeof(deal->options), .gid = deal->gid.text};
+    deal->options =
+        (struct tercet_begin_options){.size = sizeof(deal->options), .gid = deal->gid.text};
     deal->options.deadline_ms = DEADLINE_MS;
     deal->options.is_ordered = image_draw(deal->state, 4) == 0;
     deal->count = 1 + (size_t)image_draw(deal->state, BRANCHES_MAX);
@@ -172,7 +179,8 @@ static void draw_deal(struct deal *deal, uint64_t number)
 
 static void run_plan(struct deal *deal)
 {
-    static const enum tercet_wait waits[] = {TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED, TERCET_WAIT_NOT};
+    static const enum tercet_wait waits[] = {TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED,
+                                             TERCET_WAIT_NOT};
     struct tercet_result result = {0};
     deal->options.wait = waits[image_draw(deal->state, 3)];
     tercet_run(deal->traffic->client, deal->branches, deal->count, &deal->options, &result);
@@ -184,7 +192,8 @@ static void decide(struct deal *deal, struct tercet_transaction *transaction)
 {
     struct tercet_result result = {0};
     uint64_t kind = image_draw(deal->state, 10);
-    enum tercet_wait wait = image_draw(deal->state, 2) == 0 ? TERCET_WAIT_DECIDED : TERCET_WAIT_RESOLVED;
+    enum tercet_wait wait =
+        image_draw(deal->state, 2) == 0 ? TERCET_WAIT_DECIDED : TERCET_WAIT_RESOLVED;
     if (kind < 6)
         tercet_confirm(transaction, wait, &result);
     else if (kind < 9)
@@ -226,8 +235,8 @@ static void own_calls(struct deal *deal)
         if (rc != 0)
             continue;
         mark(deal->traffic, deal->gid.text, TOLD_BRANCH, branch.number, 0);
-        tercet_barrier_guard(deal->traffic->barriers[deal->services[i]], TERCET_TRY, deal->gid.text, branch,
-                             result.number, on_own_try, deal->traffic, NULL);
+        tercet_barrier_guard(deal->traffic->barriers[deal->services[i]], TERCET_TRY, deal->gid.text,
+                             branch, result.number, on_own_try, deal->traffic, NULL);
     }
     decide(deal, transaction);
     tercet_transaction_free(transaction);

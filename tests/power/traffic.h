@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Transactions of every form against one tercetd, from several threads, and the participants that they call. Everything
- * that is told to one of them is marked in the write log when it has been heard.
+ * Transactions of every form against one tercetd, from several threads, and the participants that
+ * they call. Everything that is told to one of them is marked in the write log when it has been
+ * heard.
  */
 #ifndef TERCET_POWER_TRAFFIC_H
 #define TERCET_POWER_TRAFFIC_H

@@ -35,7 +35,8 @@ static enum power_told decision_of(const struct power_mark *mark)
 {
     if (mark->told == TOLD_CONFIRM || mark->told == HOOK_CONFIRM)
         return TOLD_CONFIRM;
-    return mark->told == TOLD_CANCEL || mark->told == HOOK_CANCEL ? TOLD_CANCEL : (enum power_told)0;
+    return mark->told == TOLD_CANCEL || mark->told == HOOK_CANCEL ? TOLD_CANCEL
+                                                                  : (enum power_told)0;
 }
 
 static size_t count_marks(const struct power_log *log)
@@ -60,7 +61,8 @@ static struct truth_txn *find_or_add(struct truth *truth, const char *gid)
 
 static void add_fact(struct truth *truth, const struct power_record *record, size_t at)
 {
-    const struct power_mark *mark = (const struct power_mark *)(const void *)power_log_bytes(record);
+    const struct power_mark *mark =
+        (const struct power_mark *)(const void *)power_log_bytes(record);
     struct truth_txn *txn = find_or_add(truth, mark->gid);
     enum power_told decision = decision_of(mark);
     truth->facts[truth->fact_count++] = (struct truth_fact){at, record->time_ms, mark, txn};
@@ -92,7 +94,8 @@ static void take(struct truth_claim *claim, const struct truth_fact *fact)
     const struct power_mark *mark = fact->mark;
     enum power_told decision = decision_of(mark);
     claim->is_begun = true;
-    if (mark->told == TOLD_NOTHING || mark->told >= HOOK_TRY) /* an answer may be heard long after the end */
+    /* an answer may be heard long after the end */
+    if (mark->told == TOLD_NOTHING || mark->told >= HOOK_TRY)
         claim->touched_ms = fact->time_ms;
     if (mark->told == TOLD_NOTHING)
         return;
@@ -109,6 +112,7 @@ static void take(struct truth_claim *claim, const struct truth_fact *fact)
 
 void truth_advance(struct truth *truth, size_t cut)
 {
-    for (; truth->stands < truth->fact_count && truth->facts[truth->stands].at < cut; truth->stands++)
+    for (; truth->stands < truth->fact_count && truth->facts[truth->stands].at < cut;
+         truth->stands++)
         take(&truth->facts[truth->stands].txn->claim, &truth->facts[truth->stands]);
 }

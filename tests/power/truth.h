@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What had been told of each transaction, by place in the write log: to the initiators, and to the participants, who are
- * called of what is durable alone.
+ * What had been told of each transaction, by place in the write log: to the initiators, and to the
+ * participants, who are called of what is durable alone.
  */
 #ifndef TERCET_POWER_TRUTH_H
 #define TERCET_POWER_TRUTH_H
@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#define TRUTH_HOOK(branch, told) (4 * ((branch) & 15) + ((told) - HOOK_TRY))
+#define TRUTH_HOOK(branch, told) (4 * ((branch)&15) + ((told)-HOOK_TRY))
 
 /* What must hold of a transaction at one place: */
 struct truth_claim {

@@ -14,9 +14,10 @@
 #define FIELD_NOTHING 15u /* a field that nobody knows: an empty message to the reader */
 #define WINDOW_SIZE (64 * 1024)
 
-/* -- Events --------------------------------------------------------------------------------------------------------- */
+/* -- Events ------------------------------------------------------------------------------------ */
 
-static struct fake_event *add_event(struct fake *fake, enum fake_kind kind, struct fake_stream *stream)
+static struct fake_event *add_event(struct fake *fake, enum fake_kind kind,
+                                    struct fake_stream *stream)
 {
     struct fake_event *event = calloc(1, sizeof(*event));
     event->kind = kind;
@@ -79,7 +80,7 @@ unsigned fake_message_count(struct fake *fake)
     return count;
 }
 
-/* -- Streams -------------------------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 static void keep_requests(struct fake_stream *stream, ProtobufCMessage *message)
 {
@@ -114,8 +115,9 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
 {
     struct fake_stream *stream = ctx;
     ProtobufCMessage *message = NULL;
-    const ProtobufCMessageDescriptor *type =
-        stream->is_session ? &tercet__v1__session_requests__descriptor : &tercet__v1__attach_request__descriptor;
+    const ProtobufCMessageDescriptor *type = stream->is_session
+                                                 ? &tercet__v1__session_requests__descriptor
+                                                 : &tercet__v1__attach_request__descriptor;
     cr_assert_eq(crpc_message_decode(&message, type, bytes, 0), 0);
     pthread_mutex_lock(&stream->fake->lock);
     if (stream->is_session)
@@ -156,15 +158,18 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
 
 static void open_stream(struct crpc_call *call, struct fake *fake, bool is_session)
 {
-    static const struct crpc_call_events events = {
-        .on_message = on_message, .on_half_closed = on_half_closed, .on_sent = on_sent, .on_end = on_end};
+    static const struct crpc_call_events events = {.on_message = on_message,
+                                                   .on_half_closed = on_half_closed,
+                                                   .on_sent = on_sent,
+                                                   .on_end = on_end};
     struct fake_stream *stream = calloc(1, sizeof(*stream));
     struct crpc_bytes value;
     stream->fake = fake;
     stream->is_session = is_session;
     stream->call = call;
     if (crpc_call_metadata_get(call, "authorization", &value))
-        snprintf(stream->authorization, sizeof(stream->authorization), "%.*s", (int)value.size, (const char *)value.data);
+        snprintf(stream->authorization, sizeof(stream->authorization), "%.*s", (int)value.size,
+                 (const char *)value.data);
     crpc_call_ref(call);
     crpc_call_events_set(call, &events, stream);
     cr_assert_eq(outbox_new(&stream->outbox, call, 64u * 1024 * 1024), 0);
@@ -211,7 +216,7 @@ static void on_register(struct crpc_call *call, const ProtobufCMessage *request,
         crpc_call_reply(call, &reply.base);
 }
 
-/* -- Serving ---------------------------------------------------------------------------------------------------------- */
+/* -- Serving ----------------------------------------------------------------------------------- */
 
 void fake_start(struct fake *fake)
 {
@@ -220,14 +225,19 @@ void fake_start(struct fake *fake)
     static const struct crpc_handler participants[] = {
         {.method = "Attach", .kind = CRPC_BIDIRECTIONAL, .on_open = on_attach},
         {.method = "RegisterTarget", .kind = CRPC_UNARY, .on_request = on_register}};
-    struct crpc_server_options options = {.size = sizeof(options), .stream_window_size = WINDOW_SIZE};
+    struct crpc_server_options options = {.size = sizeof(options),
+                                          .stream_window_size = WINDOW_SIZE};
     int port = 0;
     *fake = (struct fake){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     fake->last_next = &fake->first;
     cr_assert_eq(crpc_loop_new(&fake->loop, NULL), 0);
     cr_assert_eq(crpc_server_new(&fake->server, fake->loop, &options), 0);
-    cr_assert_eq(crpc_server_add_service(fake->server, &tercet__v1__coordinator__descriptor, sessions, 1, fake), 0);
-    cr_assert_eq(crpc_server_add_service(fake->server, &tercet__v1__participants__descriptor, participants, 2, fake), 0);
+    cr_assert_eq(crpc_server_add_service(fake->server, &tercet__v1__coordinator__descriptor,
+                                         sessions, 1, fake),
+                 0);
+    cr_assert_eq(crpc_server_add_service(fake->server, &tercet__v1__participants__descriptor,
+                                         participants, 2, fake),
+                 0);
     cr_assert_eq(crpc_server_listen(fake->server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(fake->server), 0);
     snprintf(fake->address, sizeof(fake->address), "127.0.0.1:%d", port);
@@ -278,7 +288,7 @@ void fake_drop(struct fake_stream *stream)
     crpc_call_fail(stream->call, CRPC_UNAVAILABLE, "dropped by the test");
 }
 
-/* -- Saying ------------------------------------------------------------------------------------------------------------ */
+/* -- Saying ------------------------------------------------------------------------------------ */
 
 void fake_answer(const struct fake_event *event, Tercet__V1__SessionResponse *response)
 {
@@ -307,15 +317,16 @@ void fake_answer_state(const struct fake_event *event, enum crpc_code code, Terc
     fake_answer(event, &response);
 }
 
-void fake_answer_tried(const struct fake_event *event, Tercet__V1__TryState outcome, Tercet__V1__State state,
-                       const char *text)
+void fake_answer_tried(const struct fake_event *event, Tercet__V1__TryState outcome,
+                       Tercet__V1__State state, const char *text)
 {
     Tercet__V1__SessionResponse response = TERCET__V1__SESSION_RESPONSE__INIT;
     Tercet__V1__TryResponse tried = TERCET__V1__TRY_RESPONSE__INIT;
     tried.outcome = outcome;
     tried.state = state;
     if (outcome == TERCET__V1__TRY_STATE__TRY_DONE)
-        tried.reply = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)text, .len = strlen(text)};
+        tried.reply =
+            (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)text, .len = strlen(text)};
     else
         tried.reason = (char *)(uintptr_t)text;
     response.response_case = TERCET__V1__SESSION_RESPONSE__RESPONSE_TRIED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A coordinator without a will of its own: it keeps what arrives, and the test says what is answered, when, and which stream breaks.
+ * A coordinator without a will of its own: it keeps what arrives, and the test says what is
+ * answered, when, and which stream breaks.
  */
 #ifndef TERCET_TEST_FAKE_H
 #define TERCET_TEST_FAKE_H
@@ -77,17 +78,18 @@ void fake_release(struct fake *fake, struct fake_stream *stream);
 /* Ends the stream with UNAVAILABLE. */
 void fake_drop(struct fake_stream *stream);
 
-/* -- Session -- */
+/* -- Session ----------------------------------------------------------------------------------- */
 
 /* Answers the request; the response's id is set. */
 void fake_answer(const struct fake_event *event, Tercet__V1__SessionResponse *response);
 void fake_answer_code(const struct fake_event *event, enum crpc_code code, const char *text);
 /* Answers with a transaction in this state; with a code other than OK, too. */
-void fake_answer_state(const struct fake_event *event, enum crpc_code code, Tercet__V1__State state);
-void fake_answer_tried(const struct fake_event *event, Tercet__V1__TryState outcome, Tercet__V1__State state,
-                       const char *text);
+void fake_answer_state(const struct fake_event *event, enum crpc_code code,
+                       Tercet__V1__State state);
+void fake_answer_tried(const struct fake_event *event, Tercet__V1__TryState outcome,
+                       Tercet__V1__State state, const char *text);
 
-/* -- Attach -- */
+/* -- Attach ------------------------------------------------------------------------------------ */
 
 /* Tells the instance that it is taken. */
 void fake_accept(struct fake_stream *stream);

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-const struct tercet_branch branch_example = {.action = "inventory/reserve", .payload = {.data = "payload", .size = 7}};
+const struct tercet_branch branch_example = {.action = "inventory/reserve",
+                                             .payload = {.data = "payload", .size = 7}};
 
 static struct timespec wait_limit(void)
 {
@@ -21,7 +22,7 @@ static struct timespec wait_limit(void)
     return until;
 }
 
-/* -- Callbacks ------------------------------------------------------------------------------------------------------- */
+/* -- Callbacks --------------------------------------------------------------------------------- */
 
 void on_result(const struct tercet_result *result, void *ctx)
 {
@@ -65,7 +66,7 @@ unsigned results_count(struct results *results)
     return count;
 }
 
-/* -- Blocking calls ---------------------------------------------------------------------------------------------------- */
+/* -- Blocking calls ---------------------------------------------------------------------------- */
 
 static void *run_blocking(void *ctx)
 {
@@ -83,7 +84,8 @@ void blocking_start(struct blocking *blocking, int (*work)(struct blocking *bloc
 int blocking_join(struct blocking *blocking)
 {
     struct timespec until = wait_limit();
-    cr_assert_eq(pthread_timedjoin_np(blocking->thread, NULL, &until), 0, "the blocking call did not return");
+    cr_assert_eq(pthread_timedjoin_np(blocking->thread, NULL, &until), 0,
+                 "the blocking call did not return");
     return blocking->code;
 }
 
@@ -96,7 +98,7 @@ struct tercet_client *client_open(struct fake *fake, int64_t timeout_ms)
     return client;
 }
 
-/* -- The recorder ------------------------------------------------------------------------------------------------------ */
+/* -- The recorder ------------------------------------------------------------------------------ */
 
 static void record(struct recorder *recorder, const struct tercet_call *call)
 {
@@ -107,9 +109,11 @@ static void record(struct recorder *recorder, const struct tercet_call *call)
     recorder->last.request = NULL;
     snprintf(recorder->action, sizeof(recorder->action), "%s", call->action);
     if (call->request != NULL)
-        snprintf(recorder->key, sizeof(recorder->key), "%s", ((const Tercet__V1__Metadata *)call->request)->key);
+        snprintf(recorder->key, sizeof(recorder->key), "%s",
+                 ((const Tercet__V1__Metadata *)call->request)->key);
     if (call->metadata_count > 0)
-        snprintf(recorder->metadata, sizeof(recorder->metadata), "%s=%s", call->metadata[0].key, call->metadata[0].value);
+        snprintf(recorder->metadata, sizeof(recorder->metadata), "%s=%s", call->metadata[0].key,
+                 call->metadata[0].value);
     pthread_cond_broadcast(&recorder->changed);
     pthread_mutex_unlock(&recorder->lock);
 }
@@ -143,13 +147,15 @@ void recorder_open_gate(struct recorder *recorder)
 
 static const uint8_t large[TERCET_REPLY_MAX];
 
-/* -- Hooks --------------------------------------------------------------------------------------------------------------- */
+/* -- Hooks ------------------------------------------------------------------------------------- */
 
 static int reserve(const struct tercet_call *call, void *ctx)
 {
     record(ctx, call);
     const char *key = ((const Tercet__V1__Metadata *)call->request)->key;
-    return call->kind == TERCET_TRY ? tercet_reply_bytes(call, (struct tercet_bytes){key, strlen(key)}) : 0;
+    return call->kind == TERCET_TRY
+               ? tercet_reply_bytes(call, (struct tercet_bytes){key, strlen(key)})
+               : 0;
 }
 
 static int take_bytes(const struct tercet_call *call, void *ctx)
@@ -186,7 +192,8 @@ static int reply_too_large(const struct tercet_call *call, void *ctx)
 {
     static const uint8_t too_large[TERCET_REPLY_MAX + 1];
     record(ctx, call);
-    cr_assert_eq(tercet_reply_bytes(call, (struct tercet_bytes){too_large, sizeof(too_large)}), TERCET_INVALID);
+    cr_assert_eq(tercet_reply_bytes(call, (struct tercet_bytes){too_large, sizeof(too_large)}),
+                 TERCET_INVALID);
     return tercet_reply_bytes(call, (struct tercet_bytes){large, sizeof(large)});
 }
 
@@ -202,7 +209,9 @@ static int gate(const struct tercet_call *call, void *ctx)
         rc = pthread_cond_timedwait(&recorder->changed, &recorder->lock, &until);
     pthread_mutex_unlock(&recorder->lock);
     record(recorder, call);
-    return call->kind == TERCET_TRY ? tercet_reply_bytes(call, (struct tercet_bytes){large, sizeof(large)}) : 0;
+    return call->kind == TERCET_TRY
+               ? tercet_reply_bytes(call, (struct tercet_bytes){large, sizeof(large)})
+               : 0;
 }
 
 const struct tercet_action actions_example[] = {
@@ -219,7 +228,7 @@ const struct tercet_action actions_example[] = {
 };
 const size_t action_example_count = sizeof(actions_example) / sizeof(actions_example[0]);
 
-/* -- The bench ------------------------------------------------------------------------------------------------------------ */
+/* -- The bench --------------------------------------------------------------------------------- */
 
 void bench_open(struct bench *bench, const struct tercet_participant_options *given)
 {
@@ -235,8 +244,9 @@ void bench_open(struct bench *bench, const struct tercet_participant_options *gi
         bench->barrier = options.barrier;
     options.barrier = bench->barrier;
     options.ctx = &bench->recorder;
-    cr_assert_eq(tercet_participant_open(&bench->participant, bench->fake.address, "inventory", actions_example,
-                                         action_example_count, &options, text), 0, "%s", text);
+    cr_assert_eq(tercet_participant_open(&bench->participant, bench->fake.address, "inventory",
+                                         actions_example, action_example_count, &options, text),
+                 0, "%s", text);
     if (options.listen != NULL)
         return;
     bench->stream = fake_next(&bench->fake, FAKE_ATTACH)->stream;

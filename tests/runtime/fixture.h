@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the suites share: a client with results kept, a participant with hooks that record, both at a fake coordinator.
+ * What the suites share: a client with results kept, a participant with hooks that record, both at
+ * a fake coordinator.
  */
 #ifndef TERCET_TEST_FIXTURE_H
 #define TERCET_TEST_FIXTURE_H
@@ -12,7 +13,7 @@
 #include <tercet/client.h>
 #include <tercet/participant.h>
 
-/* -- Callbacks of a client --------------------------------------------------------------------------------------------- */
+/* -- Callbacks of a client --------------------------------------------------------------------- */
 
 /* Collects the callbacks of requests, and counts them. */
 struct results {
@@ -22,7 +23,10 @@ struct results {
     struct tercet_result last;
     struct tercet_tried last_tried; /* its reply is not kept */
 };
-#define RESULTS_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+#define RESULTS_INIT                                                                               \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
+    }
 
 void on_result(const struct tercet_result *result, void *results);
 void on_tried(const struct tercet_tried *tried, void *results);
@@ -31,7 +35,7 @@ void on_tried(const struct tercet_tried *tried, void *results);
 struct tercet_result results_wait(struct results *results, unsigned count);
 unsigned results_count(struct results *results);
 
-/* -- A call in a thread of its own -------------------------------------------------------------------------------------- */
+/* -- A call in a thread of its own ------------------------------------------------------------- */
 
 /* Runs a blocking call of the client, so that the test can play the coordinator meanwhile. */
 struct blocking {
@@ -52,28 +56,33 @@ extern const struct tercet_branch branch_example;
 
 struct tercet_client *client_open(struct fake *fake, int64_t timeout_ms);
 
-/* -- A participant ---------------------------------------------------------------------------------------------------- */
+/* -- A participant ----------------------------------------------------------------------------- */
 
 /* The hooks' ctx. */
 struct recorder {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned calls[4];  /* by kind */
-    unsigned entered;   /* gated hooks that have begun */
-    unsigned permits;   /* gated hooks that may end */
-    bool is_open;       /* all may */
+    unsigned calls[4]; /* by kind */
+    unsigned entered;  /* gated hooks that have begun */
+    unsigned permits;  /* gated hooks that may end */
+    bool is_open;      /* all may */
     char action[64], key[64], metadata[64];
     struct tercet_call last; /* its pointers are not kept */
 };
-#define RECORDER_INIT {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+#define RECORDER_INIT                                                                              \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
+    }
 
 unsigned recorder_calls(struct recorder *recorder, enum tercet_kind kind);
 /* Waits until so many gated hooks have begun. */
 void recorder_wait_entered(struct recorder *recorder, unsigned count);
 void recorder_open_gate(struct recorder *recorder);
 
-/* Service "inventory": "reserve" records (its request is a tercet.v1.Metadata, for want of a simpler message; the reply is the key),
- * "bytes" records and takes bytes, "refuse", "again", "gate" waits for recorder_open_gate and replies as much as it may, "alone", "empty" has no hooks. */
+/* Service "inventory": "reserve" records (its request is a tercet.v1.Metadata, for want of a
+ * simpler message; the reply is the key), "bytes" records and takes bytes, "refuse", "again",
+ * "gate" waits for recorder_open_gate and replies as much as it may, "alone", "empty" has no hooks.
+ */
 extern const struct tercet_action actions_example[];
 extern const size_t action_example_count;
 

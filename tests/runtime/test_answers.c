@@ -31,7 +31,8 @@ static void close_both(struct tercet_client *client)
     fake_stop(&fake);
 }
 
-static void answer_cancelled(const struct fake_event *event, Tercet__V1__Cause cause, const char *reason)
+static void answer_cancelled(const struct fake_event *event, Tercet__V1__Cause cause,
+                             const char *reason)
 {
     Tercet__V1__SessionResponse response = TERCET__V1__SESSION_RESPONSE__INIT;
     Tercet__V1__Transaction transaction = TERCET__V1__TRANSACTION__INIT;
@@ -48,7 +49,8 @@ static void answer_cancelled(const struct fake_event *event, Tercet__V1__Cause c
 Test(answers, a_cancelled_run_is_refused_with_the_reason)
 {
     struct tercet_client *client = open_client();
-    answer_cancelled(start_run(client, TERCET_WAIT_DECIDED), TERCET__V1__CAUSE__REFUSED, "sold out");
+    answer_cancelled(start_run(client, TERCET_WAIT_DECIDED), TERCET__V1__CAUSE__REFUSED,
+                     "sold out");
     struct tercet_result result = results_wait(&results, 1);
     cr_assert_eq(result.code, TERCET_REFUSED);
     cr_assert_eq(result.state, TERCET_CANCELLING);
@@ -83,7 +85,8 @@ Test(answers, an_undecided_run_is_asked_for_again)
 
 Test(answers, not_now_and_faults_are_asked_again)
 {
-    const enum crpc_code codes[] = {CRPC_UNAVAILABLE, CRPC_INTERNAL, CRPC_UNKNOWN, CRPC_DEADLINE_EXCEEDED};
+    const enum crpc_code codes[] = {CRPC_UNAVAILABLE, CRPC_INTERNAL, CRPC_UNKNOWN,
+                                    CRPC_DEADLINE_EXCEEDED};
     struct tercet_client *client = open_client();
     const struct fake_event *event = start_run(client, TERCET_WAIT_DECIDED);
     uint64_t id = event->request->id;
@@ -104,14 +107,15 @@ Test(answers, codes_become_errors)
         enum crpc_code code;
         int error;
     } pairs[] = {
-        {CRPC_INVALID_ARGUMENT, TERCET_INVALID},      {CRPC_ALREADY_EXISTS, TERCET_EXISTS},
-        {CRPC_RESOURCE_EXHAUSTED, TERCET_EXHAUSTED},  {CRPC_PERMISSION_DENIED, TERCET_DENIED},
-        {CRPC_UNAUTHENTICATED, TERCET_DENIED},        {CRPC_NOT_FOUND, TERCET_NOT_FOUND},
+        {CRPC_INVALID_ARGUMENT, TERCET_INVALID},     {CRPC_ALREADY_EXISTS, TERCET_EXISTS},
+        {CRPC_RESOURCE_EXHAUSTED, TERCET_EXHAUSTED}, {CRPC_PERMISSION_DENIED, TERCET_DENIED},
+        {CRPC_UNAUTHENTICATED, TERCET_DENIED},       {CRPC_NOT_FOUND, TERCET_NOT_FOUND},
         {CRPC_FAILED_PRECONDITION, TERCET_DECIDED},
     };
     struct tercet_client *client = open_client();
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        fake_answer_code(start_run(client, TERCET_WAIT_DECIDED), pairs[i].code, "the coordinator's words");
+        fake_answer_code(start_run(client, TERCET_WAIT_DECIDED), pairs[i].code,
+                         "the coordinator's words");
         struct tercet_result result = results_wait(&results, (unsigned)i + 1);
         cr_expect_eq(result.code, pairs[i].error, "%s", crpc_code_name((int)pairs[i].code));
         cr_expect_str_eq(result.text, "the coordinator's words");
@@ -183,7 +187,7 @@ Test(answers, get_tells_the_state)
     close_both(blocking.client);
 }
 
-/* -- Await ----------------------------------------------------------------------------------------------------------- */
+/* -- Await ------------------------------------------------------------------------------------- */
 
 static int await_end(struct blocking *blocking)
 {
@@ -209,14 +213,18 @@ Test(answers, await_ends_when_what_it_waits_for_has_come)
     fake_start(&fake);
     struct blocking blocking = {.client = client_open(&fake, 0)};
     blocking_start(&blocking, await_decision);
-    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_DECIDED), CRPC_OK, TERCET__V1__STATE__TRYING);
-    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_DECIDED), CRPC_OK, TERCET__V1__STATE__CANCELLING);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_DECIDED), CRPC_OK,
+                      TERCET__V1__STATE__TRYING);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_DECIDED), CRPC_OK,
+                      TERCET__V1__STATE__CANCELLING);
     cr_assert_eq(blocking_join(&blocking), 0);
     cr_assert_eq(blocking.result.state, TERCET_CANCELLING);
     cr_assert_neq(blocking.result.text[0], '\0', "why it was cancelled");
     blocking_start(&blocking, await_end);
-    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMING);
-    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK,
+                      TERCET__V1__STATE__CONFIRMING);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK,
+                      TERCET__V1__STATE__CONFIRMED);
     cr_assert_eq(blocking_join(&blocking), 0);
     cr_assert_eq(blocking.result.state, TERCET_CONFIRMED);
     cr_assert_str_eq(blocking.result.text, "");
@@ -232,7 +240,8 @@ Test(answers, await_goes_on_over_the_next_session)
     struct blocking blocking = {.client = client_open(&fake, 0)};
     blocking_start(&blocking, await_end);
     fake_drop(next_await(TERCET__V1__WAIT__WAIT_RESOLVED)->stream);
-    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CANCELLED);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK,
+                      TERCET__V1__STATE__CANCELLED);
     cr_assert_eq(blocking_join(&blocking), 0);
     cr_assert_eq(blocking.result.state, TERCET_CANCELLED);
     close_both(blocking.client);
@@ -241,12 +250,16 @@ Test(answers, await_goes_on_over_the_next_session)
 Test(answers, await_calls_back_once_also_when_patience_is_over)
 {
     struct tercet_client *client = open_client();
-    cr_assert_eq(tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 0, on_result, &results), 0);
-    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    cr_assert_eq(
+        tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 0, on_result, &results), 0);
+    fake_answer_state(next_await(TERCET__V1__WAIT__WAIT_RESOLVED), CRPC_OK,
+                      TERCET__V1__STATE__CONFIRMED);
     cr_assert_eq(results_wait(&results, 1).state, TERCET_CONFIRMED);
-    cr_assert_eq(tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 1, on_result, &results), 0);
+    cr_assert_eq(
+        tercet_await_start(client, "order:1", TERCET_WAIT_RESOLVED, 1, on_result, &results), 0);
     const struct fake_event *late = next_await(TERCET__V1__WAIT__WAIT_RESOLVED);
-    cr_assert_eq(late->request->await_state->timeout_ms, 1, "so that the coordinator can forget it, too");
+    cr_assert_eq(late->request->await_state->timeout_ms, 1,
+                 "so that the coordinator can forget it, too");
     cr_assert_eq(results_wait(&results, 2).code, TERCET_UNKNOWN);
     fake_answer_state(late, CRPC_OK, TERCET__V1__STATE__CONFIRMED);
     struct blocking blocking = {.client = client};
@@ -265,17 +278,23 @@ Test(answers, await_names_what_is_wrong)
         int64_t timeout_ms;
         const char *words;
     } cases[] = {
-        {NULL, TERCET_WAIT_DECIDED, 0, "gid"},          {"has space", TERCET_WAIT_DECIDED, 0, "gid"},
-        {"order:1", TERCET_WAIT_NOT, 0, "WAIT_RESOLVED"}, {"order:1", -1, 0, "WAIT_RESOLVED"},
-        {"order:1", TERCET_WAIT_DECIDED, -1, "30 days"}, {"order:1", TERCET_WAIT_DECIDED, INT64_MAX, "30 days"},
+        {NULL, TERCET_WAIT_DECIDED, 0, "gid"},
+        {"has space", TERCET_WAIT_DECIDED, 0, "gid"},
+        {"order:1", TERCET_WAIT_NOT, 0, "WAIT_RESOLVED"},
+        {"order:1", -1, 0, "WAIT_RESOLVED"},
+        {"order:1", TERCET_WAIT_DECIDED, -1, "30 days"},
+        {"order:1", TERCET_WAIT_DECIDED, INT64_MAX, "30 days"},
     };
     struct tercet_client *client = open_client();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct tercet_result result;
         enum tercet_wait wait = (enum tercet_wait)cases[i].wait;
-        cr_expect_eq(tercet_await(client, cases[i].gid, wait, cases[i].timeout_ms, &result), TERCET_INVALID);
+        cr_expect_eq(tercet_await(client, cases[i].gid, wait, cases[i].timeout_ms, &result),
+                     TERCET_INVALID);
         cr_expect_not_null(strstr(result.text, cases[i].words), "%s", result.text);
-        cr_expect_eq(tercet_await_start(client, cases[i].gid, wait, cases[i].timeout_ms, on_result, &results), TERCET_INVALID);
+        cr_expect_eq(tercet_await_start(client, cases[i].gid, wait, cases[i].timeout_ms, on_result,
+                                        &results),
+                     TERCET_INVALID);
     }
     close_both(client);
     cr_assert_eq(fake_message_count(&fake), 0);

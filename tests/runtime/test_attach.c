@@ -12,7 +12,8 @@ TestSuite(attach, .timeout = 60);
 
 static struct bench bench;
 
-static void send(struct fake_stream *stream, enum tercet_kind kind, const char *gid, const char *action)
+static void send(struct fake_stream *stream, enum tercet_kind kind, const char *gid,
+                 const char *action)
 {
     struct call call;
     call_fill(&call, kind, gid, action);
@@ -39,7 +40,8 @@ Test(attach, comes_back_after_a_loss)
     bench_close(&bench);
 }
 
-/* The result of a call from a lost stream goes nowhere; asked again, the barrier answers without the hook. */
+/* The result of a call from a lost stream goes nowhere; asked again, the barrier answers without
+ * the hook. */
 Test(attach, answers_a_repeat_after_a_loss)
 {
     bench_open(&bench, NULL);
@@ -71,7 +73,8 @@ Test(attach, drops_what_a_lost_stream_left_waiting)
     cr_assert_eq(tercet_participant_wait(bench.participant, WAIT_MS, NULL), 0);
     recorder_open_gate(&bench.recorder);
     call_fill(&call, TERCET_CONFIRM, "order:2", "bytes");
-    cr_assert_eq(bench_call(&bench, &call)->outcome, TERCET__V1__OUTCOME__BROKEN, "the try was not run");
+    cr_assert_eq(bench_call(&bench, &call)->outcome, TERCET__V1__OUTCOME__BROKEN,
+                 "the try was not run");
     bench_close(&bench);
 }
 
@@ -84,7 +87,9 @@ Test(attach, tells_why_it_was_turned_away)
     fake_refuse(&bench.fake, CRPC_PERMISSION_DENIED);
     cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
     struct tercet_participant_options options = {.size = sizeof(options), .barrier = barrier};
-    cr_assert_eq(tercet_participant_open(&participant, bench.fake.address, "inventory", actions_example, 1, &options, NULL), 0);
+    cr_assert_eq(tercet_participant_open(&participant, bench.fake.address, "inventory",
+                                         actions_example, 1, &options, NULL),
+                 0);
     fake_next(&bench.fake, FAKE_END);
     cr_assert_eq(tercet_participant_wait(participant, 1000, text), TERCET_UNAVAILABLE);
     cr_assert_str_eq(text, "PERMISSION_DENIED: turned away by the test");
@@ -99,7 +104,8 @@ Test(attach, holds_a_fast_coordinator_back)
     enum { COUNT = 300 };
     static uint8_t payload[32 * 1024];
     static char gids[COUNT][16];
-    struct tercet_participant_options options = {.size = sizeof(options), .window = 2, .batch_max = 2};
+    struct tercet_participant_options options = {
+        .size = sizeof(options), .window = 2, .batch_max = 2};
     struct call call;
     bench_open(&bench, &options);
     send(bench.stream, TERCET_TRY, "order:1", "gate");
@@ -114,7 +120,8 @@ Test(attach, holds_a_fast_coordinator_back)
     cr_assert_not(fake_drains(bench.stream, 300), "it took more than it has room for");
     recorder_open_gate(&bench.recorder);
     for (int i = 0; i <= COUNT; i++)
-        cr_assert_eq(fake_next(&bench.fake, FAKE_RESULT)->result->outcome, TERCET__V1__OUTCOME__DONE);
+        cr_assert_eq(fake_next(&bench.fake, FAKE_RESULT)->result->outcome,
+                     TERCET__V1__OUTCOME__DONE);
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_TRY), COUNT + 1);
     bench_close(&bench);
 }

@@ -56,7 +56,8 @@ static void close_on_sqlite(void)
     unlink(beside);
 }
 
-/* Sends all in one message, and waits for all results. While a message is under way its end would send what is there of the next. */
+/* Sends all in one message, and waits for all results. While a message is under way its end would
+ * send what is there of the next. */
 static void call_together(enum tercet_kind kind, const char *action)
 {
     static char gids[COUNT][16];
@@ -69,7 +70,8 @@ static void call_together(enum tercet_kind kind, const char *action)
     }
     fake_flush(bench.stream);
     for (int i = 0; i < COUNT; i++)
-        cr_assert_eq(fake_next(&bench.fake, FAKE_RESULT)->result->outcome, TERCET__V1__OUTCOME__DONE);
+        cr_assert_eq(fake_next(&bench.fake, FAKE_RESULT)->result->outcome,
+                     TERCET__V1__OUTCOME__DONE);
 }
 
 Test(batch, calls_of_a_message_share_a_commit)

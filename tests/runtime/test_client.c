@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client's promise: one callback for each request, an answer or TERCET_UNKNOWN, whatever the connection does.
+ * The client's promise: one callback for each request, an answer or TERCET_UNKNOWN, whatever the
+ * connection does.
  */
 #include "fixture.h"
 
@@ -15,7 +16,8 @@ static struct results results = RESULTS_INIT;
 
 static int start_example(struct tercet_client *client, const char *gid, int64_t timeout_ms)
 {
-    struct tercet_begin_options options = {.size = sizeof(options), .gid = gid, .timeout_ms = timeout_ms};
+    struct tercet_begin_options options = {
+        .size = sizeof(options), .gid = gid, .timeout_ms = timeout_ms};
     return tercet_run_start(client, &branch_example, 1, &options, on_result, &results);
 }
 
@@ -30,9 +32,16 @@ static void close_both(struct tercet_client *client)
 Test(client, sends_the_whole_plan)
 {
     const struct tercet_metadata metadata = {.key = "traceparent", .value = "00-ab-cd-01"};
-    const struct tercet_branch branches[] = {branch_example, {.action = "payment/charge", .try_timeout_ms = 500}};
-    struct tercet_begin_options options = {.size = sizeof(options), .gid = "order:1", .deadline_ms = 5000, .is_ordered = true,
-        .retry_base_ms = 7, .metadata = &metadata, .metadata_count = 1, .wait = TERCET_WAIT_RESOLVED};
+    const struct tercet_branch branches[] = {branch_example,
+                                             {.action = "payment/charge", .try_timeout_ms = 500}};
+    struct tercet_begin_options options = {.size = sizeof(options),
+                                           .gid = "order:1",
+                                           .deadline_ms = 5000,
+                                           .is_ordered = true,
+                                           .retry_base_ms = 7,
+                                           .metadata = &metadata,
+                                           .metadata_count = 1,
+                                           .wait = TERCET_WAIT_RESOLVED};
     fake_start(&fake);
     struct tercet_client *client = client_open(&fake, 0);
     cr_assert_eq(tercet_run_start(client, branches, 2, &options, on_result, &results), 0);
@@ -91,7 +100,8 @@ Test(client, sends_the_token)
 Test(client, puts_many_requests_into_one_message)
 {
     static const uint8_t payload[4096];
-    const struct tercet_branch branch = {.action = "inventory/reserve", .payload = {payload, sizeof(payload)}};
+    const struct tercet_branch branch = {.action = "inventory/reserve",
+                                         .payload = {payload, sizeof(payload)}};
     enum { COUNT = 600 };
     fake_start(&fake);
     struct tercet_client *client = client_open(&fake, 0);
@@ -104,7 +114,8 @@ Test(client, puts_many_requests_into_one_message)
     for (unsigned i = 1; i < COUNT; i++)
         fake_answer_state(fake_next(&fake, FAKE_REQUEST), CRPC_OK, TERCET__V1__STATE__CONFIRMED);
     results_wait(&results, COUNT);
-    cr_assert_lt(fake_message_count(&fake), COUNT / 4, "%u messages for %d requests", fake_message_count(&fake), COUNT);
+    cr_assert_lt(fake_message_count(&fake), COUNT / 4, "%u messages for %d requests",
+                 fake_message_count(&fake), COUNT);
     close_both(client);
 }
 
@@ -121,7 +132,8 @@ Test(client, asks_again_after_a_lost_answer)
     cr_assert_neq(first->stream, second->stream);
     cr_assert_str_eq(second->request->run->gid, "order:1");
     cr_assert_eq(second->request->id, first->request->id);
-    cr_assert_str_eq(second->request->run->branches[0]->action, first->request->run->branches[0]->action);
+    cr_assert_str_eq(second->request->run->branches[0]->action,
+                     first->request->run->branches[0]->action);
     fake_answer_state(second, CRPC_OK, TERCET__V1__STATE__CONFIRMING);
     cr_assert_eq(results_wait(&results, 1).code, 0);
     close_both(client);
@@ -140,7 +152,8 @@ Test(client, asks_again_in_the_order_of_age)
     const struct fake_event *event = NULL;
     for (int i = 0; i < 20; i++)
         event = fake_next(&fake, FAKE_REQUEST);
-    fake_answer_state(event, CRPC_OK, TERCET__V1__STATE__CONFIRMING); /* the last is not open any more */
+    /* the last is not open any more */
+    fake_answer_state(event, CRPC_OK, TERCET__V1__STATE__CONFIRMING);
     results_wait(&results, 1);
     fake_drop(event->stream);
     for (int i = 0; i < 19; i++) {
@@ -175,7 +188,8 @@ Test(client, survives_bytes_that_are_no_answer)
     struct tercet_client *client = client_open(&fake, 0);
     cr_assert_eq(start_example(client, "order:1", 0), 0);
     const struct fake_event *event = fake_next(&fake, FAKE_REQUEST);
-    cr_assert_eq(outbox_put_bytes(event->stream->outbox, 1, (struct crpc_bytes){"\xff\xff\xff", 3}), 0);
+    cr_assert_eq(outbox_put_bytes(event->stream->outbox, 1, (struct crpc_bytes){"\xff\xff\xff", 3}),
+                 0);
     outbox_flush(event->stream->outbox);
     event = fake_next(&fake, FAKE_REQUEST);
     cr_assert_str_eq(event->request->run->gid, "order:1");
@@ -281,12 +295,14 @@ Test(client, takes_requests_from_a_callback)
 
 /* Arguments */
 
-static void expect_invalid(struct tercet_client *client, const struct tercet_branch *branch, size_t count,
-                           const struct tercet_begin_options *options, const char *word)
+static void expect_invalid(struct tercet_client *client, const struct tercet_branch *branch,
+                           size_t count, const struct tercet_begin_options *options,
+                           const char *word)
 {
     struct tercet_result result;
     cr_expect_eq(tercet_run(client, branch, count, options, &result), TERCET_INVALID, "%s", word);
-    cr_expect_not_null(strstr(result.text, word), "\"%s\" says nothing of \"%s\"", result.text, word);
+    cr_expect_not_null(strstr(result.text, word), "\"%s\" says nothing of \"%s\"", result.text,
+                       word);
 }
 
 Test(client, checks_before_it_sends)

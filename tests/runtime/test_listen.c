@@ -34,7 +34,8 @@ static void on_executed(const ProtobufCMessage *reply, const struct crpc_status 
     if (status->code == CRPC_OK) {
         caller->done++;
         caller->outcome = result->outcome;
-        snprintf(caller->reply, sizeof(caller->reply), "%.*s", (int)result->reply.len, (const char *)result->reply.data);
+        snprintf(caller->reply, sizeof(caller->reply), "%.*s", (int)result->reply.len,
+                 (const char *)result->reply.data);
     }
     pthread_cond_broadcast(&caller->changed);
     pthread_mutex_unlock(&caller->lock);
@@ -42,7 +43,8 @@ static void on_executed(const ProtobufCMessage *reply, const struct crpc_status 
 
 static void open_caller(struct caller *caller, const char *target)
 {
-    *caller = (struct caller){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    *caller =
+        (struct caller){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     cr_assert_eq(crpc_loop_new(&caller->loop, NULL), 0);
     cr_assert_eq(crpc_channel_new(&caller->channel, caller->loop, target, NULL), 0);
 }
@@ -56,8 +58,9 @@ static void close_caller(struct caller *caller)
 static void start(struct caller *caller, const struct call *call)
 {
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
-    cr_assert_eq(crpc_unary_start(NULL, caller->channel, &tercet__v1__participant__descriptor, "Execute",
-                                  &call->message.base, &options, on_executed, caller), 0);
+    cr_assert_eq(crpc_unary_start(NULL, caller->channel, &tercet__v1__participant__descriptor,
+                                  "Execute", &call->message.base, &options, on_executed, caller),
+                 0);
 }
 
 static void wait_ended(struct caller *caller, unsigned count)
@@ -75,10 +78,14 @@ static void wait_ended(struct caller *caller, unsigned count)
 
 static const char *open_listening(uint32_t window, const char *address, const char *target)
 {
-    struct tercet_participant_options options = {
-        .size = sizeof(options), .window = window, .batch_max = 1, .listen = address, .target = target};
+    struct tercet_participant_options options = {.size = sizeof(options),
+                                                 .window = window,
+                                                 .batch_max = 1,
+                                                 .listen = address,
+                                                 .target = target};
     bench_open(&bench, &options);
-    const Tercet__V1__RegisterRequest *registration = fake_next(&bench.fake, FAKE_REGISTER)->registration;
+    const Tercet__V1__RegisterRequest *registration =
+        fake_next(&bench.fake, FAKE_REGISTER)->registration;
     cr_assert_str_eq(registration->service, "inventory");
     cr_assert_eq(registration->n_actions, action_example_count);
     return registration->target;
@@ -129,8 +136,11 @@ Test(listen, registers_until_it_is_accepted)
     fake_start(&bench.fake);
     fake_refuse(&bench.fake, CRPC_UNAVAILABLE);
     cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
-    struct tercet_participant_options options = {.size = sizeof(options), .barrier = barrier, .listen = "localhost:0"};
-    cr_assert_eq(tercet_participant_open(&participant, bench.fake.address, "inventory", actions_example, 1, &options, NULL), 0);
+    struct tercet_participant_options options = {
+        .size = sizeof(options), .barrier = barrier, .listen = "localhost:0"};
+    cr_assert_eq(tercet_participant_open(&participant, bench.fake.address, "inventory",
+                                         actions_example, 1, &options, NULL),
+                 0);
     fake_next(&bench.fake, FAKE_REGISTER);
     fake_next(&bench.fake, FAKE_REGISTER);
     cr_assert_eq(tercet_participant_wait(participant, 0, text), TERCET_UNAVAILABLE);
@@ -179,7 +189,8 @@ Test(listen, answers_every_call_when_it_closes)
     recorder_open_gate(&bench.recorder);
     tercet_participant_close(bench.participant);
     wait_ended(&caller, COUNT);
-    cr_assert_eq(caller.done, recorder_calls(&bench.recorder, TERCET_TRY), "what was begun was told");
+    cr_assert_eq(caller.done, recorder_calls(&bench.recorder, TERCET_TRY),
+                 "what was begun was told");
     bench.participant = NULL;
     close_caller(&caller);
     bench_close(&bench);

@@ -12,16 +12,19 @@ TestSuite(participant, .timeout = 60);
 
 static struct bench bench;
 
-static const Tercet__V1__CallResult *call_action(enum tercet_kind kind, const char *gid, const char *action)
+static const Tercet__V1__CallResult *call_action(enum tercet_kind kind, const char *gid,
+                                                 const char *action)
 {
     struct call call;
     call_fill(&call, kind, gid, action);
     return bench_call(&bench, &call);
 }
 
-static void expect(const Tercet__V1__CallResult *result, Tercet__V1__Outcome outcome, const char *reason)
+static void expect(const Tercet__V1__CallResult *result, Tercet__V1__Outcome outcome,
+                   const char *reason)
 {
-    cr_expect_eq(result->outcome, outcome, "outcome %d, reason \"%s\"", (int)result->outcome, result->reason);
+    cr_expect_eq(result->outcome, outcome, "outcome %d, reason \"%s\"", (int)result->outcome,
+                 result->reason);
     cr_expect_str_eq(result->reason, reason);
 }
 
@@ -32,8 +35,11 @@ Test(participant, says_hello)
     struct fake fake;
     fake_start(&fake);
     cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
-    struct tercet_participant_options options = {.size = sizeof(options), .barrier = barrier, .window = 17, .token = "t"};
-    cr_assert_eq(tercet_participant_open(&participant, fake.address, "inventory", actions_example, 2, &options, NULL), 0);
+    struct tercet_participant_options options = {
+        .size = sizeof(options), .barrier = barrier, .window = 17, .token = "t"};
+    cr_assert_eq(tercet_participant_open(&participant, fake.address, "inventory", actions_example,
+                                         2, &options, NULL),
+                 0);
     const struct fake_event *event = fake_next(&fake, FAKE_ATTACH);
     cr_assert_str_eq(event->hello->service, "inventory");
     cr_assert_eq(event->hello->n_actions, 2);
@@ -42,7 +48,8 @@ Test(participant, says_hello)
     cr_assert_eq(event->hello->window, 17);
     cr_assert_not_null(strchr(event->hello->instance, ':'));
     cr_assert_str_eq(event->stream->authorization, "Bearer t");
-    cr_assert_eq(tercet_participant_wait(participant, 0, NULL), TERCET_UNAVAILABLE, "not accepted yet");
+    cr_assert_eq(tercet_participant_wait(participant, 0, NULL), TERCET_UNAVAILABLE,
+                 "not accepted yet");
     fake_accept(event->stream);
     cr_assert_eq(tercet_participant_wait(participant, WAIT_MS, NULL), 0);
     tercet_participant_close(participant);
@@ -111,30 +118,37 @@ Test(participant, saves_the_reply_for_a_repeat)
 Test(participant, passes_on_why)
 {
     bench_open(&bench, NULL);
-    expect(call_action(TERCET_TRY, "order:1", "refuse"), TERCET__V1__OUTCOME__REFUSAL, "only 3 left");
+    expect(call_action(TERCET_TRY, "order:1", "refuse"), TERCET__V1__OUTCOME__REFUSAL,
+           "only 3 left");
     expect(call_action(TERCET_TRY, "order:2", "silent"), TERCET__V1__OUTCOME__REFUSAL, "refused");
-    expect(call_action(TERCET_TRY, "order:3", "again"), TERCET__V1__OUTCOME__AGAIN, "the printer is on fire");
+    expect(call_action(TERCET_TRY, "order:3", "again"), TERCET__V1__OUTCOME__AGAIN,
+           "the printer is on fire");
     bench_close(&bench);
 }
 
 Test(participant, tells_broken_promises_and_empty_cancels)
 {
     bench_open(&bench, NULL);
-    expect(call_action(TERCET_CONFIRM, "order:1", "bytes"), TERCET__V1__OUTCOME__BROKEN, tercet_strerror(TERCET_BROKEN));
+    expect(call_action(TERCET_CONFIRM, "order:1", "bytes"), TERCET__V1__OUTCOME__BROKEN,
+           tercet_strerror(TERCET_BROKEN));
     expect(call_action(TERCET_CANCEL, "order:2", "bytes"), TERCET__V1__OUTCOME__DONE, "");
-    expect(call_action(TERCET_TRY, "order:2", "bytes"), TERCET__V1__OUTCOME__REFUSAL, "cancelled already");
+    expect(call_action(TERCET_TRY, "order:2", "bytes"), TERCET__V1__OUTCOME__REFUSAL,
+           "cancelled already");
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_TRY), 0);
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_CANCEL), 0);
     bench_close(&bench);
 }
 
-/* A hook cannot say what only the barrier knows: a refusal of a confirm would be taken for the end of it. */
+/* A hook cannot say what only the barrier knows: a refusal of a confirm would be taken for the end
+ * of it. */
 Test(participant, turns_a_hook_s_strange_codes_into_again)
 {
     bench_open(&bench, NULL);
-    expect(call_action(TERCET_TRY, "order:1", "broken"), TERCET__V1__OUTCOME__AGAIN, tercet_strerror(TERCET_AGAIN));
+    expect(call_action(TERCET_TRY, "order:1", "broken"), TERCET__V1__OUTCOME__AGAIN,
+           tercet_strerror(TERCET_AGAIN));
     expect(call_action(TERCET_TRY, "order:2", "bytes"), TERCET__V1__OUTCOME__DONE, "");
-    expect(call_action(TERCET_CONFIRM, "order:2", "refuse"), TERCET__V1__OUTCOME__AGAIN, "only 3 left");
+    expect(call_action(TERCET_CONFIRM, "order:2", "refuse"), TERCET__V1__OUTCOME__AGAIN,
+           "only 3 left");
     bench_close(&bench);
 }
 
@@ -152,8 +166,9 @@ Test(participant, says_what_it_does_not_serve)
     expect(call_action(TERCET_TRY, "order:1", "deliver"), TERCET__V1__OUTCOME__AGAIN,
            "this instance does not serve action inventory/deliver");
     call_fill(&call, TERCET_CONFIRM, "order:1", "bytes");
-    call.message.action = (char *)(uintptr_t)"payment/bytes";
-    expect(bench_call(&bench, &call), TERCET__V1__OUTCOME__AGAIN, "this instance does not serve action payment/bytes");
+    call.message.action = (char *)(uintptr_t) "payment/bytes";
+    expect(bench_call(&bench, &call), TERCET__V1__OUTCOME__AGAIN,
+           "this instance does not serve action payment/bytes");
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_TRY), 0);
     bench_close(&bench);
 }
@@ -177,7 +192,8 @@ Test(participant, refuses_to_try_what_it_cannot_read)
     bench_open(&bench, NULL);
     for (int i = 0; i < 2; i++) {
         call_fill(&call, TERCET_TRY, "order:1", actions[i]);
-        call.message.payload = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)"\xff\xff", .len = 2};
+        call.message.payload =
+            (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "\xff\xff", .len = 2};
         expect(bench_call(&bench, &call), TERCET__V1__OUTCOME__REFUSAL,
                "the request is not a message of type tercet.v1.Metadata");
     }
@@ -195,7 +211,8 @@ Test(participant, does_not_confirm_what_it_cannot_read)
     call_set_key(&call, "bolt");
     expect(bench_call(&bench, &call), TERCET__V1__OUTCOME__DONE, "");
     call_fill(&call, TERCET_CONFIRM, "order:1", "reserve");
-    call.message.payload = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)"\xff\xff", .len = 2};
+    call.message.payload =
+        (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t) "\xff\xff", .len = 2};
     expect(bench_call(&bench, &call), TERCET__V1__OUTCOME__AGAIN,
            "the request is not a message of type tercet.v1.Metadata any more");
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_CONFIRM), 0);
@@ -207,7 +224,8 @@ Test(participant, without_hooks_keeps_the_rows)
     bench_open(&bench, NULL);
     expect(call_action(TERCET_TRY, "order:1", "empty"), TERCET__V1__OUTCOME__DONE, "");
     expect(call_action(TERCET_CONFIRM, "order:1", "empty"), TERCET__V1__OUTCOME__DONE, "");
-    expect(call_action(TERCET_CANCEL, "order:1", "empty"), TERCET__V1__OUTCOME__BROKEN, tercet_strerror(TERCET_BROKEN));
+    expect(call_action(TERCET_CANCEL, "order:1", "empty"), TERCET__V1__OUTCOME__BROKEN,
+           tercet_strerror(TERCET_BROKEN));
     bench_close(&bench);
 }
 
@@ -232,29 +250,41 @@ Test(participant, guards_own_calls)
     struct tercet_branch_id branch = {.number = 1};
     unsigned count = 0;
     cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
-    cr_assert_eq(tercet_barrier_guard(barrier, TERCET_CONFIRM, "order:1", branch, 1, guarded, &count, NULL), TERCET_BROKEN);
+    cr_assert_eq(
+        tercet_barrier_guard(barrier, TERCET_CONFIRM, "order:1", branch, 1, guarded, &count, NULL),
+        TERCET_BROKEN);
     for (int i = 0; i < 2; i++) {
-        cr_assert_eq(tercet_barrier_guard(barrier, TERCET_TRY, "order:1", branch, 1, guarded, &count, &reply), 0);
+        cr_assert_eq(tercet_barrier_guard(barrier, TERCET_TRY, "order:1", branch, 1, guarded,
+                                          &count, &reply),
+                     0);
         cr_assert_eq(reply.size, 6);
         cr_assert_eq(memcmp(reply.data, "seat 7", 6), 0);
         free((void *)(uintptr_t)reply.data);
     }
-    cr_assert_eq(tercet_barrier_guard(barrier, TERCET_TRY, "order:1", branch, 1, guarded, &count, NULL), 0);
+    cr_assert_eq(
+        tercet_barrier_guard(barrier, TERCET_TRY, "order:1", branch, 1, guarded, &count, NULL), 0);
     cr_assert_eq(count, 1);
-    cr_assert_eq(tercet_barrier_guard(barrier, TERCET_CANCEL, "order:1", branch, 1, guarded, &count, NULL), 0);
-    cr_assert_eq(tercet_barrier_guard(barrier, TERCET_TRY, "order:1", branch, 1, guarded, &count, NULL), TERCET_REFUSED);
+    cr_assert_eq(
+        tercet_barrier_guard(barrier, TERCET_CANCEL, "order:1", branch, 1, guarded, &count, NULL),
+        0);
+    cr_assert_eq(
+        tercet_barrier_guard(barrier, TERCET_TRY, "order:1", branch, 1, guarded, &count, NULL),
+        TERCET_REFUSED);
     cr_assert_eq(count, 2);
     tercet_barrier_close(barrier);
 }
 
 /* Arguments */
 
-static void expect_wrong(const struct tercet_action *actions, size_t count, const struct tercet_participant_options *options,
-                         int error, const char *word)
+static void expect_wrong(const struct tercet_action *actions, size_t count,
+                         const struct tercet_participant_options *options, int error,
+                         const char *word)
 {
     struct tercet_participant *participant = NULL;
     char text[TERCET_TEXT_MAX] = "";
-    cr_expect_eq(tercet_participant_open(&participant, "127.0.0.1:1", "inventory", actions, count, options, text), error);
+    cr_expect_eq(tercet_participant_open(&participant, "127.0.0.1:1", "inventory", actions, count,
+                                         options, text),
+                 error);
     cr_expect_not_null(strstr(text, word), "\"%s\" says nothing of \"%s\"", text, word);
     cr_expect_null(participant);
 }
@@ -279,8 +309,12 @@ Test(participant, names_what_is_wrong_with_its_options)
     expect_wrong(twice, 1, &options, TERCET_ADDRESS, "loopback");
     options.listen = "127.0.0.1:99999";
     expect_wrong(twice, 1, &options, TERCET_ADDRESS, "99999");
-    cr_assert_eq(tercet_participant_open(&participant, "nowhere", "inventory", twice, 1, &options, text), TERCET_ADDRESS);
-    cr_assert_eq(tercet_participant_open(&participant, "127.0.0.1:1", "in ventory", twice, 1, &options, text), TERCET_INVALID);
+    cr_assert_eq(
+        tercet_participant_open(&participant, "nowhere", "inventory", twice, 1, &options, text),
+        TERCET_ADDRESS);
+    cr_assert_eq(tercet_participant_open(&participant, "127.0.0.1:1", "in ventory", twice, 1,
+                                         &options, text),
+                 TERCET_INVALID);
     tercet_participant_close(NULL);
     tercet_barrier_close(options.barrier);
 }

@@ -15,7 +15,8 @@ static struct results results = RESULTS_INIT;
 static struct tercet_transaction *begin(struct tercet_client **client)
 {
     struct tercet_transaction *transaction = NULL;
-    struct tercet_begin_options options = {.size = sizeof(options), .gid = "order:1", .deadline_ms = 5000};
+    struct tercet_begin_options options = {
+        .size = sizeof(options), .gid = "order:1", .deadline_ms = 5000};
     fake_start(&fake);
     *client = client_open(&fake, 0);
     cr_assert_eq(tercet_begin(&transaction, *client, &options), 0);
@@ -60,8 +61,8 @@ static int try_blocking(struct blocking *blocking)
     return tercet_try(blocking->transaction, &branch_example, &blocking->tried);
 }
 
-static int try_with(struct tercet_transaction *transaction, struct tercet_tried *tried, Tercet__V1__TryState outcome,
-                    Tercet__V1__State state, const char *text)
+static int try_with(struct tercet_transaction *transaction, struct tercet_tried *tried,
+                    Tercet__V1__TryState outcome, Tercet__V1__State state, const char *text)
 {
     struct blocking blocking = {.transaction = transaction};
     blocking_start(&blocking, try_blocking);
@@ -77,18 +78,23 @@ Test(transaction, outcomes_of_a_try)
     struct tercet_client *client;
     struct tercet_tried tried;
     struct tercet_transaction *transaction = begin(&client);
-    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_DONE, TERCET__V1__STATE__TRYING, "seat 7"), 0);
+    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_DONE,
+                          TERCET__V1__STATE__TRYING, "seat 7"),
+                 0);
     cr_assert_eq(tried.branch.number, 1);
     cr_assert_eq(tried.reply.size, 6);
     cr_assert_eq(memcmp(tried.reply.data, "seat 7", 6), 0);
     tercet_tried_clear(&tried);
     cr_assert_null(tried.reply.data);
-    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_REFUSED, TERCET__V1__STATE__CANCELLING, "sold out"),
+    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_REFUSED,
+                          TERCET__V1__STATE__CANCELLING, "sold out"),
                  TERCET_REFUSED);
     cr_assert_str_eq(tried.text, "sold out");
-    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_NOT_KNOWN, TERCET__V1__STATE__CANCELLING, ""),
+    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_NOT_KNOWN,
+                          TERCET__V1__STATE__CANCELLING, ""),
                  TERCET_UNKNOWN);
-    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_CALLING, TERCET__V1__STATE__CANCELLED, ""),
+    cr_assert_eq(try_with(transaction, &tried, TERCET__V1__TRY_STATE__TRY_CALLING,
+                          TERCET__V1__STATE__CANCELLED, ""),
                  TERCET_DECIDED);
     end(transaction, client);
 }
@@ -121,7 +127,8 @@ Test(transaction, may_be_freed_while_a_try_is_open)
 
 static int enlist_blocking(struct blocking *blocking)
 {
-    return tercet_enlist(blocking->transaction, &branch_example, &blocking->branch_id, &blocking->result);
+    return tercet_enlist(blocking->transaction, &branch_example, &blocking->branch_id,
+                         &blocking->result);
 }
 
 Test(transaction, enlisting_tells_branch_and_number)
@@ -146,7 +153,8 @@ Test(transaction, enlisting_tells_branch_and_number)
 
 static void acknowledge_try(struct tercet_transaction *transaction)
 {
-    fake_answer_tried(start_try(transaction), TERCET__V1__TRY_STATE__TRY_DONE, TERCET__V1__STATE__TRYING, "");
+    fake_answer_tried(start_try(transaction), TERCET__V1__TRY_STATE__TRY_DONE,
+                      TERCET__V1__STATE__TRYING, "");
     results_wait(&results, 1);
 }
 
@@ -166,7 +174,8 @@ Test(transaction, confirm_and_its_conflicts)
     cr_assert_not(event->request->confirm->force);
     fake_answer_state(event, CRPC_FAILED_PRECONDITION, TERCET__V1__STATE__TRYING);
     cr_assert_eq(results_wait(&results, 2).code, TERCET_NOT_READY);
-    fake_answer_state(start_confirm(transaction), CRPC_FAILED_PRECONDITION, TERCET__V1__STATE__CANCELLED);
+    fake_answer_state(start_confirm(transaction), CRPC_FAILED_PRECONDITION,
+                      TERCET__V1__STATE__CANCELLED);
     struct tercet_result result = results_wait(&results, 3);
     cr_assert_eq(result.code, TERCET_DECIDED);
     cr_assert_eq(result.state, TERCET_CANCELLED);
@@ -182,7 +191,8 @@ static int force_blocking(struct blocking *blocking)
 
 static int cancel_blocking(struct blocking *blocking)
 {
-    return tercet_cancel(blocking->transaction, TERCET_WAIT_DECIDED, "changed my mind", &blocking->result);
+    return tercet_cancel(blocking->transaction, TERCET_WAIT_DECIDED, "changed my mind",
+                         &blocking->result);
 }
 
 Test(transaction, decisions_carry_what_was_asked)
@@ -242,7 +252,8 @@ Test(transaction, a_cancel_overtakes_a_try_on_its_way)
     struct tercet_client *client;
     struct tercet_transaction *transaction = begin(&client);
     start_try(transaction);
-    cr_assert_eq(tercet_cancel_start(transaction, TERCET_WAIT_DECIDED, NULL, on_result, &results), 0);
+    cr_assert_eq(tercet_cancel_start(transaction, TERCET_WAIT_DECIDED, NULL, on_result, &results),
+                 0);
     const struct fake_event *event = fake_next(&fake, FAKE_REQUEST);
     cr_assert_eq(event->request->request_case, TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN);
     fake_answer_state(event, CRPC_OK, TERCET__V1__STATE__TRYING);
@@ -280,7 +291,8 @@ Test(transaction, checks_before_it_sends)
     memset(long_reason, 'x', sizeof(long_reason) - 1);
     cr_assert_eq(tercet_try(transaction, &branch, &tried), TERCET_INVALID);
     cr_assert_not_null(strstr(tried.text, "service/name"));
-    cr_assert_eq(tercet_cancel(transaction, TERCET_WAIT_DECIDED, long_reason, &result), TERCET_INVALID);
+    cr_assert_eq(tercet_cancel(transaction, TERCET_WAIT_DECIDED, long_reason, &result),
+                 TERCET_INVALID);
     cr_assert_eq(tercet_cancel(transaction, TERCET_WAIT_DECIDED, "\xff", &result), TERCET_INVALID);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_NOT, &result), TERCET_INVALID);
     end(transaction, client);

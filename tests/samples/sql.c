@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sql FILE STATEMENT...: what the tests plant into a database, or want to know of it. Rows are printed as 1|2|3.
+ * sql FILE STATEMENT...: what the tests plant into a database, or want to know of it. Rows are
+ * printed as 1|2|3.
  */
 #include <sqlite3.h>
 #include <stdio.h>

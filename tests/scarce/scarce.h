@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory that runs out when a test says so. The linker puts these functions in the place of malloc, calloc, realloc and
- * tsearch in the test's program and the static libraries in it; shared libraries keep theirs.
+ * Memory that runs out when a test says so. The linker puts these functions in the place of malloc,
+ * calloc, realloc and tsearch in the test's program and the static libraries in it; shared
+ * libraries keep theirs.
  */
 #ifndef TERCET_TEST_SCARCE_H
 #define TERCET_TEST_SCARCE_H

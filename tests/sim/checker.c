@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What was promised. The checker mirrors what is durable, write by write, and looks at every call and answer when it is sent
- * and at every effect when it is committed. Invariants are called by their names (INVARIANT_MAP). S14, that no clock breaks
- * any of them, is what the other names say in a run whose clocks jump, drift or stand still.
+ * What was promised. The checker mirrors what is durable, write by write, and looks at every call
+ * and answer when it is sent and at every effect when it is committed. Invariants are called by
+ * their names (INVARIANT_MAP). S14, that no clock breaks any of them, is what the other names say
+ * in a run whose clocks jump, drift or stand still.
  */
 #include "sim.h"
 
@@ -11,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEADLINE_SLACK_MS 10 /* a deadline runs from its turn, the record comes with a later commit */
+/* a deadline runs from its turn, the record comes with a later commit */
+#define DEADLINE_SLACK_MS 10
 
 int rank_of(int state)
 {
@@ -22,7 +24,9 @@ int rank_of(int state)
 /* TXN_CONFIRMING, TXN_CANCELLING, or 0. */
 static int decision_of(int state)
 {
-    return rank_of(state) < 2 ? 0 : state == TXN_CONFIRMING || state == TXN_CONFIRMED ? TXN_CONFIRMING : TXN_CANCELLING;
+    return rank_of(state) < 2                                  ? 0
+           : state == TXN_CONFIRMING || state == TXN_CONFIRMED ? TXN_CONFIRMING
+                                                               : TXN_CANCELLING;
 }
 
 static struct gid_seen *seen_of(const char *gid)
@@ -30,7 +34,7 @@ static struct gid_seen *seen_of(const char *gid)
     return &sim->seen[job_of(gid)];
 }
 
-/* -- Writes -------------------------------------------------------------------------------------------------------- */
+/* -- Writes ------------------------------------------------------------------------------------ */
 
 static void note_branches(struct gid_seen *seen, const Tercet__Store__V1__State *state)
 {
@@ -52,13 +56,15 @@ static void check_confirmation(const char *gid, const struct gid_seen *seen, con
             violation("S4", "%s is confirmed, and branch %u is not tried", gid, b);
 }
 
-/* Neither a jump of the wall clock nor a restart makes a deadline come before its time, but for a grace after a restart. */
+/* Neither a jump of the wall clock nor a restart makes a deadline come before its time, but for a
+ * grace after a restart. */
 static void check_deadline(const char *gid, const struct gid_seen *seen, const struct job *job)
 {
     int64_t least_ms = job->deadline_ms < RESTART_GRACE_MS ? job->deadline_ms : RESTART_GRACE_MS;
     int64_t passed_ms = (sim->now_us - seen->asked_us) * (100 + sim->faults.skew) / 100 / 1000;
     if (passed_ms + DEADLINE_SLACK_MS < least_ms)
-        violation("S4", "%s is cancelled by its deadline of %u ms after %d ms", gid, job->deadline_ms, (int)passed_ms);
+        violation("S4", "%s is cancelled by its deadline of %u ms after %d ms", gid,
+                  job->deadline_ms, (int)passed_ms);
 }
 
 static void check_decision(const struct gid_seen *seen, const Tercet__Store__V1__State *state)
@@ -70,19 +76,23 @@ static void check_decision(const struct gid_seen *seen, const Tercet__Store__V1_
         check_deadline(state->gid, seen, job);
 }
 
-static void state_is_written(uint64_t number, const Tercet__Store__V1__State *state, bool is_resolved)
+static void state_is_written(uint64_t number, const Tercet__Store__V1__State *state,
+                             bool is_resolved)
 {
     struct gid_seen *seen = seen_of(state->gid);
     int decision = decision_of(seen->state);
     uint64_t branches = seen->branches;
     if (seen->number != 0 && seen->number != number)
-        violation("S11", "%s has number %llu and begins again", state->gid, (unsigned long long)seen->number);
+        violation("S11", "%s has number %llu and begins again", state->gid,
+                  (unsigned long long)seen->number);
     if (seen->is_resolved && !is_resolved)
         violation("S11", "%s has ended and is open again", state->gid);
     if (rank_of((int)state->state) < rank_of(seen->state))
-        violation("S10", "%s goes from state %d to %u in the store", state->gid, seen->state, state->state);
+        violation("S10", "%s goes from state %d to %u in the store", state->gid, seen->state,
+                  state->state);
     if (decision != 0 && decision_of((int)state->state) != decision)
-        violation("S2", "%s was decided %d in the store, now %u", state->gid, decision, state->state);
+        violation("S2", "%s was decided %d in the store, now %u", state->gid, decision,
+                  state->state);
     seen->number = number;
     seen->state = (int)state->state;
     seen->is_resolved = is_resolved;
@@ -107,7 +117,8 @@ static void op_is_applied(const struct store_op *op)
     }
 }
 
-/* Branch records carry a number only: they belong to the gid that the state of the same batch, or an older one, names. */
+/* Branch records carry a number only: they belong to the gid that the state of the same batch, or
+ * an older one, names. */
 static void branch_is_written(const struct store_op *op)
 {
     for (int job = 0; job < sim->job_count; job++)
@@ -153,17 +164,20 @@ static void check_page(struct coordinator *c)
     while (expected != NULL && expected->number <= number)
         expected = expected->newer;
     if (admin_entry_after(c, number) != expected)
-        violation("counts", "the page behind number %llu does not begin with the next transaction", (unsigned long long)number);
+        violation("counts", "the page behind number %llu does not begin with the next transaction",
+                  (unsigned long long)number);
 }
 
-/* What operators are told of all transactions together is counted as they change, and must be what counting them would give. */
+/* What operators are told of all transactions together is counted as they change, and must be what
+ * counting them would give. */
 static void check_waiters(const struct entry *entry)
 {
     size_t count = 0;
     for (const struct waiter *waiter = entry->waiters; waiter != NULL; waiter = waiter->next)
         count++;
     if (count != entry->waiter_count)
-        violation("counts", "%zu wait for %s, %u are counted", count, entry->gid, entry->waiter_count);
+        violation("counts", "%zu wait for %s, %u are counted", count, entry->gid,
+                  entry->waiter_count);
 }
 
 void check_counts(struct coordinator *c)
@@ -178,10 +192,11 @@ void check_counts(struct coordinator *c)
     }
     for (unsigned state = TXN_TRYING; state <= TXN_CANCELLED; state++)
         if (counts.in_state[state] != c->table.counts.in_state[state])
-            violation("counts", "%zu transactions are in state %u, %zu are counted", counts.in_state[state], state,
-                      c->table.counts.in_state[state]);
+            violation("counts", "%zu transactions are in state %u, %zu are counted",
+                      counts.in_state[state], state, c->table.counts.in_state[state]);
     if (counts.parked_branches != c->table.counts.parked_branches)
-        violation("counts", "%zu branches are parked, %zu are counted", counts.parked_branches, c->table.counts.parked_branches);
+        violation("counts", "%zu branches are parked, %zu are counted", counts.parked_branches,
+                  c->table.counts.parked_branches);
 }
 
 /* What the hooks answer: a reply that was lost would be another, or empty. */
@@ -193,7 +208,7 @@ static void check_reply(const char *gid, uint32_t branch, const ProtobufCBinaryD
         violation("S12", "%s/%u: the try's reply is not the hook's", gid, branch);
 }
 
-/* -- Calls and answers --------------------------------------------------------------------------------------------- */
+/* -- Calls and answers ------------------------------------------------------------------------- */
 
 static void is_shown(struct gid_seen *seen, const char *gid, int decision)
 {
@@ -218,12 +233,15 @@ void check_call_sent(const Tercet__V1__Call *call)
     struct gid_seen *seen = seen_of(call->gid);
     int wanted = call->kind == TERCET__V1__KIND__CONFIRM ? TXN_CONFIRMING : TXN_CANCELLING;
     sim->totals->calls++;
-    trace("call %s/%u %s, attempt %u", call->gid, call->branch, tercet_kind_name((int)call->kind), call->attempt);
+    trace("call %s/%u %s, attempt %u", call->gid, call->branch, tercet_kind_name((int)call->kind),
+          call->attempt);
     if (!seen->branch[call->branch].is_durable)
         violation("S8", "%s/%u is called and not durable", call->gid, call->branch);
     struct crpc_bytes payload = payload_of(job_of(call->gid), (int)call->branch);
-    if (call->payload.len != payload.size || (payload.size > 0 && memcmp(call->payload.data, payload.data, payload.size) != 0))
-        violation("S12", "%s/%u is called with another payload than was enlisted", call->gid, call->branch);
+    if (call->payload.len != payload.size ||
+        (payload.size > 0 && memcmp(call->payload.data, payload.data, payload.size) != 0))
+        violation("S12", "%s/%u is called with another payload than was enlisted", call->gid,
+                  call->branch);
     if (seen->number != call->number)
         violation("S12", "%s is called by another number than its durable one", call->gid);
     check_mark(call->low_water);
@@ -237,7 +255,8 @@ void check_call_sent(const Tercet__V1__Call *call)
 
 static void check_state_sent(struct gid_seen *seen, const char *gid, int state)
 {
-    if (rank_of(state) > rank_of(seen->state) || (decision_of(state) != 0 && decision_of(state) != decision_of(seen->state)))
+    if (rank_of(state) > rank_of(seen->state) ||
+        (decision_of(state) != 0 && decision_of(state) != decision_of(seen->state)))
         violation("S12", "%s is told as %d, durable is %d", gid, state, seen->state);
     is_shown(seen, gid, decision_of(state));
 }
@@ -249,12 +268,13 @@ void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answe
     if (job != job_of(answer->gid))
         violation("harness", "an answer about %s where %s was asked for", answer->gid, gid_of(job));
     if (seen->number != answer->number)
-        violation("S12", "%s is told with number %llu, durable is %llu", answer->gid, (unsigned long long)answer->number,
-                  (unsigned long long)seen->number);
+        violation("S12", "%s is told with number %llu, durable is %llu", answer->gid,
+                  (unsigned long long)answer->number, (unsigned long long)seen->number);
     check_state_sent(seen, answer->gid, (int)answer->state);
     for (size_t i = 0; i < answer->n_branches; i++)
         if (!seen->branch[answer->branches[i]->number].is_durable)
-            violation("S8", "%s/%u is told and not durable", answer->gid, answer->branches[i]->number);
+            violation("S8", "%s/%u is told and not durable", answer->gid,
+                      answer->branches[i]->number);
     if (method == METHOD_LIST || decision_of((int)answer->state) != TXN_CONFIRMING)
         return;
     for (size_t i = 0; i < answer->n_branches; i++)
@@ -269,8 +289,8 @@ void check_list_asked(uint64_t id)
         sim->seen[job].listed_floor = sim->seen[job].floor;
 }
 
-/* Who is not told of a transaction believes that it is not in that state. It may be left out when it came into the state after the
- * list was asked for: what was told of before is there. */
+/* Who is not told of a transaction believes that it is not in that state. It may be left out when
+ * it came into the state after the list was asked for: what was told of before is there. */
 void check_left_out(uint64_t id, const Tercet__V1__ListResponse *list)
 {
     int state = (int)(id & ((1u << LIST_BITS) - 1));
@@ -278,12 +298,14 @@ void check_left_out(uint64_t id, const Tercet__V1__ListResponse *list)
         return;
     for (int job = 0; job < sim->job_count; job++) {
         const struct gid_seen *seen = &sim->seen[job];
-        bool is_missed = seen->state != 0 && !seen->is_resolved && seen->listed_floor >= rank_of(seen->state) &&
+        bool is_missed = seen->state != 0 && !seen->is_resolved &&
+                         seen->listed_floor >= rank_of(seen->state) &&
                          (state == LIST_ANY || seen->state == state);
         for (size_t i = 0; is_missed && i < list->n_transactions; i++)
             is_missed = job_of(list->transactions[i]->gid) != job;
         if (is_missed)
-            violation("S10", "%s is left out of a list by state %d, durable is state %d", gid_of(job), state, seen->state);
+            violation("S10", "%s is left out of a list by state %d, durable is state %d",
+                      gid_of(job), state, seen->state);
     }
 }
 
@@ -291,7 +313,8 @@ void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
 {
     struct gid_seen *seen = &sim->seen[job];
     const struct branch_seen *branch = &seen->branch[answer->branch];
-    trace("answer: %s/%u try %d, state %d", gid_of(job), answer->branch, (int)answer->outcome, (int)answer->state);
+    trace("answer: %s/%u try %d, state %d", gid_of(job), answer->branch, (int)answer->outcome,
+          (int)answer->state);
     check_state_sent(seen, gid_of(job), (int)answer->state);
     if (answer->outcome != TERCET__V1__TRY_STATE__TRY_DONE)
         return;
@@ -304,8 +327,8 @@ void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
 void check_decided(int job, bool is_confirm, int state)
 {
     if (decision_of(state) != (is_confirm ? TXN_CONFIRMING : TXN_CANCELLING))
-        violation("S4", "%s: an operator's %s is answered with OK and state %d", gid_of(job), is_confirm ? "confirm" : "cancel",
-                  state);
+        violation("S4", "%s: an operator's %s is answered with OK and state %d", gid_of(job),
+                  is_confirm ? "confirm" : "cancel", state);
 }
 
 /* `floor` is the highest rank that anybody had received when this was asked for. */
@@ -318,7 +341,7 @@ void check_answer_received(int floor, int job, int state)
         seen->floor = rank_of(state);
 }
 
-/* -- Effects ------------------------------------------------------------------------------------------------------- */
+/* -- Effects ----------------------------------------------------------------------------------- */
 
 static void check_agreement(int job)
 {
@@ -348,8 +371,10 @@ void check_effect(int service, int job, uint32_t b, char op)
     const char *gid = gid_of(job);
     int wanted = op == 't' ? 0 : op == 'c' ? TXN_CONFIRMING : TXN_CANCELLING;
     trace("%s: effect %c of %s/%u", service_name(service), op, gid, b);
-    if (sim->is_outlived && !branch->is_settled) /* whoever settled it by hand answers for what comes later */
-        violation("S11", "%s/%u: effect %c of a message that came after the retention time", gid, b, op);
+    /* whoever settled it by hand answers for what comes later */
+    if (sim->is_outlived && !branch->is_settled)
+        violation("S11", "%s/%u: effect %c of a message that came after the retention time", gid, b,
+                  op);
     if (op == 't')
         check_try_effect(gid, b, branch);
     else if (decision_of(seen->state) != wanted)
@@ -365,7 +390,7 @@ void check_effect(int service, int job, uint32_t b, char op)
     check_agreement(job);
 }
 
-/* -- The end ------------------------------------------------------------------------------------------------------- */
+/* -- The end ----------------------------------------------------------------------------------- */
 
 static void check_branch_at_rest(const struct gid_seen *seen, int job, uint32_t b)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The coordinator's process: the real owner, driven turn by turn, and the committer's part done by hand. A crash throws the
- * memory away and keeps the store. A crash inside a turn is one after so many sends: what the rest of the turn does to memory
- * is lost anyway. One that sleeps may be taken for dead: another acquires its shard, and the sleeper wakes up as a zombie.
+ * The coordinator's process: the real owner, driven turn by turn, and the committer's part done by
+ * hand. A crash throws the memory away and keeps the store. A crash inside a turn is one after so
+ * many sends: what the rest of the turn does to memory is lost anyway. One that sleeps may be taken
+ * for dead: another acquires its shard, and the sleeper wakes up as a zombie.
  */
 #include "sim.h"
 
@@ -33,7 +34,8 @@ static int64_t mono_ms(const struct coordinator_actor *a)
 
 static int64_t when_mono_is(const struct coordinator_actor *a, int64_t ms)
 {
-    return a->boot_us + ((ms - MONO_START_MS) * 1000 * 100 + a->clock_percent - 1) / a->clock_percent;
+    return a->boot_us +
+           ((ms - MONO_START_MS) * 1000 * 100 + a->clock_percent - 1) / a->clock_percent;
 }
 
 static int64_t wall_now_ms(const struct coordinator_actor *a)
@@ -43,13 +45,14 @@ static int64_t wall_now_ms(const struct coordinator_actor *a)
 
 void coordinator_open_store(void)
 {
-    struct store_options options = {.bucket_ms = RETENTION_SIM_MS / 7, .size_max = sim->faults.store_size_max};
+    struct store_options options = {.bucket_ms = RETENTION_SIM_MS / 7,
+                                    .size_max = sim->faults.store_size_max};
     sim->wall_base_ms = INT64_C(1700000000000);
     if (store_memory_open(&sim->store, &options) != 0)
         abort();
 }
 
-/* -- Turns --------------------------------------------------------------------------------------------------------- */
+/* -- Turns ------------------------------------------------------------------------------------- */
 
 static void turn(struct happening *happening);
 
@@ -167,15 +170,17 @@ static void turn(struct happening *happening)
     happening_free(happening);
 }
 
-/* -- The committer ------------------------------------------------------------------------------------------------- */
+/* -- The committer ----------------------------------------------------------------------------- */
 
-/* The memory store takes what LMDB would not: a commit past the size fails there, and the coordinator stops. */
+/* The memory store takes what LMDB would not: a commit past the size fails there, and the
+ * coordinator stops. */
 static void check_size(void)
 {
     struct store_stats stats;
-    if (sim->faults.store_size_max > 0 && store_stats(sim->store, &stats) == 0 && stats.bytes_used > stats.bytes_max)
-        violation("L4", "%llu bytes in a store of %llu: a commit would fail", (unsigned long long)stats.bytes_used,
-                  (unsigned long long)stats.bytes_max);
+    if (sim->faults.store_size_max > 0 && store_stats(sim->store, &stats) == 0 &&
+        stats.bytes_used > stats.bytes_max)
+        violation("L4", "%llu bytes in a store of %llu: a commit would fail",
+                  (unsigned long long)stats.bytes_used, (unsigned long long)stats.bytes_max);
 }
 
 /* One commit, with the fault that `applied` and `fails` say. */
@@ -187,11 +192,13 @@ static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_a
     c->batcher.submitted = NULL;
     if (fails)
         store_memory_fail(sim->store, 1, is_applied);
-    int rc = store_commit(c->store, 0, sim->mutant == MUTANT_NO_FENCE ? sim->epoch : c->epoch, batch->ops, batch->op_count);
-    trace("commit of %zu writes: %d%s", batch->op_count, rc, fails && is_applied ? ", but applied" : "");
+    int rc = store_commit(c->store, 0, sim->mutant == MUTANT_NO_FENCE ? sim->epoch : c->epoch,
+                          batch->ops, batch->op_count);
+    trace("commit of %zu writes: %d%s", batch->op_count, rc,
+          fails && is_applied ? ", but applied" : "");
     if (is_fenced && rc != STORE_FENCED && batch->op_count > 0)
-        violation("S13", "a commit under epoch %llu is taken, the shard's is %llu", (unsigned long long)c->epoch,
-                  (unsigned long long)sim->epoch);
+        violation("S13", "a commit under epoch %llu is taken, the shard's is %llu",
+                  (unsigned long long)c->epoch, (unsigned long long)sim->epoch);
     if (is_fenced)
         count_fault(FAULT_FENCED);
     else if (rc == 0 || (fails && is_applied))
@@ -208,7 +215,8 @@ static void tell_committed(struct coordinator_actor *a, int rc)
     coordinator_post(a->life, event);
 }
 
-/* The mutant: what depends on the batch is released, and the batch is written some time later, or never. */
+/* The mutant: what depends on the batch is released, and the batch is written some time later, or
+ * never. */
 static void commit_early(struct coordinator_actor *a)
 {
     if (chance(500)) {
@@ -255,7 +263,7 @@ static void commit(struct happening *happening)
         commit_with_faults(a);
 }
 
-/* -- Start and end ------------------------------------------------------------------------------------------------- */
+/* -- Start and end ----------------------------------------------------------------------------- */
 
 static struct tercet_coordinator_options options(void)
 {
@@ -280,7 +288,8 @@ static struct coordinator *new_coordinator(const struct coordinator_actor *a)
     const struct tercet_coordinator_options chosen = options();
     engine_init(c, &chosen, mono_ms(a), wall_now_ms(a));
     c->store = sim->store;
-    c->restore_warm_max = sim->mutant != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
+    c->restore_warm_max =
+        sim->mutant != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
     c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
     batcher_init(c);
     return c;
@@ -291,7 +300,8 @@ static void acquire(struct coordinator *c)
     if (engine_acquire(c) != 0)
         violation("harness", "the store cannot be acquired");
     if (c->epoch <= sim->epoch)
-        violation("S13", "the epoch is %llu after %llu", (unsigned long long)c->epoch, (unsigned long long)sim->epoch);
+        violation("S13", "the epoch is %llu after %llu", (unsigned long long)c->epoch,
+                  (unsigned long long)sim->epoch);
     sim->epoch = c->epoch;
 }
 
@@ -300,9 +310,12 @@ void coordinator_start(void)
 {
     struct coordinator_actor *a = current();
     char text[TERCET_TEXT_MAX] = "";
-    *a = (struct coordinator_actor){.life = ++sim->last_life, .sends_left = -1, .turn_us = INT64_MAX};
+    *a = (struct coordinator_actor){
+        .life = ++sim->last_life, .sends_left = -1, .turn_us = INT64_MAX};
     a->boot_us = sim->now_us - random_below(10 * SECOND);
-    a->clock_percent = sim->faults.skew > 0 ? random_between(100 - sim->faults.skew / 2, 100 + sim->faults.skew) : 100;
+    a->clock_percent = sim->faults.skew > 0
+                           ? random_between(100 - sim->faults.skew / 2, 100 + sim->faults.skew)
+                           : 100;
     a->c = new_coordinator(a);
     sim->acting = a;
     acquire(a->c);
@@ -396,7 +409,8 @@ static void zombie_ends(struct happening *happening)
     happening_free(happening);
 }
 
-/* It sleeps for so long that another takes its place; its streams stay open, and what is on the way to it arrives. */
+/* It sleeps for so long that another takes its place; its streams stay open, and what is on the way
+ * to it arrives. */
 void coordinator_supersede(int64_t sleep_us)
 {
     struct coordinator_actor *z = &sim->zombie;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Swarm testing (Groce et al., ISSTA 2012): each seed has a random subset of the kinds of faults, each with a strength of
- * its own, so that no kind hides behind another.
+ * Swarm testing (Groce et al., ISSTA 2012): each seed has a random subset of the kinds of faults,
+ * each with a strength of its own, so that no kind hides behind another.
  */
 #include "sim.h"
 
@@ -82,11 +82,13 @@ static void partition(struct happening *happening)
 {
     int64_t every_us = sim->faults.partition_every_us;
     if (!sim->is_calm) {
-        int from = (int)random_below(NODES), to = chance(7000) ? NODE_COORDINATOR : (int)random_below(NODES);
+        int from = (int)random_below(NODES),
+            to = chance(7000) ? NODE_COORDINATOR : (int)random_below(NODES);
         int64_t until_us = sim->now_us + random_between(1000, 4 * SECOND);
         bool both = chance(5000);
         count_fault(FAULT_PARTITION);
-        trace("partition %d %s %d for %.1f s", from, both ? "--" : "->", to, (double)(until_us - sim->now_us) / 1e6);
+        trace("partition %d %s %d for %.1f s", from, both ? "--" : "->", to,
+              (double)(until_us - sim->now_us) / 1e6);
         sim->cut_until_us[from][to] = until_us;
         if (both || chance(3000))
             sim->cut_until_us[to][from] = until_us;
@@ -111,7 +113,8 @@ static void pause_coordinator(struct happening *happening)
     } else if (!sim->is_calm && chance(sim->faults.pause * 20)) {
         count_fault(FAULT_PAUSE);
         sim->coordinator.paused_until_us = sim->now_us + random_between(1000, 3 * SECOND);
-        trace("the coordinator is paused for %.3f s", (double)(sim->coordinator.paused_until_us - sim->now_us) / 1e6);
+        trace("the coordinator is paused for %.3f s",
+              (double)(sim->coordinator.paused_until_us - sim->now_us) / 1e6);
     }
     again(happening, SECOND);
 }
@@ -121,7 +124,8 @@ static void draw_paces(void)
 {
     count_fault(FAULT_SKEW);
     for (int node = 0; node < NODES; node++)
-        sim->pace_percent[node] = random_between(100 - sim->faults.skew / 2, 100 + sim->faults.skew);
+        sim->pace_percent[node] =
+            random_between(100 - sim->faults.skew / 2, 100 + sim->faults.skew);
 }
 
 void faults_start(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Initiators: each transaction is a script of requests, repeated under the same gid until one is answered. A timeout says
- * nothing of the outcome. Some go away in the middle, some confirm what was not tried.
+ * Initiators: each transaction is a script of requests, repeated under the same gid until one is
+ * answered. A timeout says nothing of the outcome. Some go away in the middle, some confirm what
+ * was not tried.
  */
 #include "sim.h"
 
@@ -13,19 +14,26 @@
 #define OWN_ATTEMPTS 6
 #define PAYLOAD_LARGE 3000
 #define FIELD_REQUESTS 1 /* of SessionRequests */
-#define JOBS_CALM 3 /* where every place is tried */
+#define JOBS_CALM 3      /* where every place is tried */
 
 static const ProtobufCMessageDescriptor *descriptor_of(int method)
 {
     static const ProtobufCMessageDescriptor *const types[] = {
-        [METHOD_BEGIN] = &tercet__v1__begin_request__descriptor,     [METHOD_ENLIST] = &tercet__v1__enlist_request__descriptor,
-        [METHOD_TRY] = &tercet__v1__try_request__descriptor,         [METHOD_CONFIRM] = &tercet__v1__confirm_request__descriptor,
-        [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,   [METHOD_RUN] = &tercet__v1__run_request__descriptor,
-        [METHOD_GET] = &tercet__v1__get_request__descriptor,         [METHOD_AWAIT] = &tercet__v1__await_request__descriptor,
+        [METHOD_BEGIN] = &tercet__v1__begin_request__descriptor,
+        [METHOD_ENLIST] = &tercet__v1__enlist_request__descriptor,
+        [METHOD_TRY] = &tercet__v1__try_request__descriptor,
+        [METHOD_CONFIRM] = &tercet__v1__confirm_request__descriptor,
+        [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,
+        [METHOD_RUN] = &tercet__v1__run_request__descriptor,
+        [METHOD_GET] = &tercet__v1__get_request__descriptor,
+        [METHOD_AWAIT] = &tercet__v1__await_request__descriptor,
         [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
-        [METHOD_REGISTER] = &tercet__v1__register_request__descriptor, [METHOD_LIST] = &tercet__v1__list_request__descriptor,
-        [METHOD_RETRY] = &tercet__v1__retry_request__descriptor,     [METHOD_SETTLE] = &tercet__v1__settle_request__descriptor,
-        [METHOD_DECIDE] = &tercet__v1__decide_request__descriptor,   [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
+        [METHOD_REGISTER] = &tercet__v1__register_request__descriptor,
+        [METHOD_LIST] = &tercet__v1__list_request__descriptor,
+        [METHOD_RETRY] = &tercet__v1__retry_request__descriptor,
+        [METHOD_SETTLE] = &tercet__v1__settle_request__descriptor,
+        [METHOD_DECIDE] = &tercet__v1__decide_request__descriptor,
+        [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
     };
     return types[method];
 }
@@ -60,7 +68,7 @@ static struct job *self(int job)
     return &sim->jobs[job];
 }
 
-/* -- On the way ---------------------------------------------------------------------------------------------------- */
+/* -- On the way -------------------------------------------------------------------------------- */
 
 void request_send(int node, int job, uint64_t id, int method, const ProtobufCMessage *message)
 {
@@ -90,7 +98,8 @@ static void arrive_unary(struct happening *packet)
 static struct crpc_call *session_of(int initiator)
 {
     struct crpc_call **session = &sim->sessions[initiator];
-    if (*session != NULL && (network_is_over(*session) || network_life(*session) != sim->coordinator.life)) {
+    if (*session != NULL &&
+        (network_is_over(*session) || network_life(*session) != sim->coordinator.life)) {
         crpc_call_unref(*session);
         *session = NULL;
     }
@@ -146,7 +155,7 @@ void request_arrive(struct happening *packet)
     happening_free(packet);
 }
 
-/* -- Requests ------------------------------------------------------------------------------------------------------ */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 static void ask(int job);
 
@@ -293,12 +302,15 @@ static void ask_state(int job, uint64_t id, int method)
     await.wait = (Tercet__V1__Wait)j->wait;
     await.timeout_ms = job % 3 == 0 ? 300 : 0;
     request_send(node, job, id, method,
-                 method == METHOD_WATCH ? &watch.base : method == METHOD_AWAIT ? &await.base : &request.base);
+                 method == METHOD_WATCH   ? &watch.base
+                 : method == METHOD_AWAIT ? &await.base
+                                          : &request.base);
 }
 
 static uint64_t new_id(int job, int method)
 {
-    return ++sim->last_id << 24 | (uint64_t)sim->seen[job].floor << 16 | (uint64_t)method << 8 | (uint64_t)job;
+    return ++sim->last_id << 24 | (uint64_t)sim->seen[job].floor << 16 | (uint64_t)method << 8 |
+           (uint64_t)job;
 }
 
 static bool goes_away(int job, const char *when)
@@ -315,8 +327,12 @@ static void ask(int job)
     struct job *j = self(job);
     int last = j->branch_count + 1;
     int branch_method = j->kind == JOB_TRY ? METHOD_TRY : METHOD_ENLIST;
-    int method = j->step > last ? draw_question(job) : j->step == last ? METHOD_CONFIRM : j->step > 0 ? branch_method : METHOD_BEGIN;
-    uint64_t id = j->request_id = new_id(job, j->kind == JOB_RUN && j->step == 0 ? METHOD_RUN : method);
+    int method = j->step > last    ? draw_question(job)
+                 : j->step == last ? METHOD_CONFIRM
+                 : j->step > 0     ? branch_method
+                                   : METHOD_BEGIN;
+    uint64_t id = j->request_id =
+        new_id(job, j->kind == JOB_RUN && j->step == 0 ? METHOD_RUN : method);
     if (sim->seen[job].asked_us == 0)
         sim->seen[job].asked_us = sim->now_us;
     if (goes_away(job, "before a request"))
@@ -335,7 +351,8 @@ static void ask(int job)
         ask_state(job, id, method);
     if (goes_away(job, "after a request"))
         return;
-    struct happening *timeout = happen(paced(NODE_INITIATOR + j->initiator, random_between(100000, 1500000)), ask_again);
+    struct happening *timeout =
+        happen(paced(NODE_INITIATOR + j->initiator, random_between(100000, 1500000)), ask_again);
     timeout->job = job;
     timeout->id = id;
 }
@@ -352,12 +369,13 @@ static void kick(struct happening *happening)
 static void go_on(int job, int64_t pause_us)
 {
     uint64_t id = self(job)->request_id = ++sim->last_id << 24;
-    struct happening *happening = happen(paced(NODE_INITIATOR + self(job)->initiator, random_below(pause_us)), kick);
+    struct happening *happening =
+        happen(paced(NODE_INITIATOR + self(job)->initiator, random_below(pause_us)), kick);
     happening->job = job;
     happening->id = id;
 }
 
-/* -- Answers ------------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static void decide_next(struct job *j, bool is_fine)
 {
@@ -407,7 +425,8 @@ static void told(int job, int method, const Tercet__V1__Transaction *answer)
 static void full(struct job *j, const struct happening *packet)
 {
     if (packet->method >= METHOD_CONFIRM && packet->method != METHOD_RUN)
-        violation("L4", "%s is refused by method %d: %s", gid_of(packet->job), packet->method, packet->text);
+        violation("L4", "%s is refused by method %d: %s", gid_of(packet->job), packet->method,
+                  packet->text);
     if (packet->floor == 0)
         j->is_over = true;
     j->wants_cancel = true;
@@ -417,11 +436,14 @@ static void full(struct job *j, const struct happening *packet)
 /* An answer comes when what was to be waited for is there. */
 static void check_wait(const struct job *j, const struct happening *packet, int state)
 {
-    static const int ranks[] = {
-        [TERCET__V1__WAIT__WAIT_DECIDED] = 2, [TERCET__V1__WAIT__WAIT_RESOLVED] = 3, [TERCET__V1__WAIT__WAIT_NOT] = 1};
-    bool waits = packet->method >= METHOD_CONFIRM && packet->method <= METHOD_AWAIT && packet->method != METHOD_GET;
+    static const int ranks[] = {[TERCET__V1__WAIT__WAIT_DECIDED] = 2,
+                                [TERCET__V1__WAIT__WAIT_RESOLVED] = 3,
+                                [TERCET__V1__WAIT__WAIT_NOT] = 1};
+    bool waits = packet->method >= METHOD_CONFIRM && packet->method <= METHOD_AWAIT &&
+                 packet->method != METHOD_GET;
     if (waits && rank_of(state) < ranks[j->wait])
-        violation("wait", "%s is answered in state %d, wait was %d", gid_of(packet->job), state, j->wait);
+        violation("wait", "%s is answered in state %d, wait was %d", gid_of(packet->job), state,
+                  j->wait);
 }
 
 static void failed(const struct happening *packet)
@@ -432,8 +454,11 @@ static void failed(const struct happening *packet)
     bool is_not_ready = strcmp(text, tercet_strerror(TERCET_NOT_READY)) == 0;
     switch (code) {
     case CRPC_FAILED_PRECONDITION:
-        if (is_not_ready && method == METHOD_CONFIRM && j->all_told && !j->keeps && j->kind == JOB_TRY)
-            violation("S10", "%s: every try was told as done, and the confirm is told that one is not", gid_of(job));
+        if (is_not_ready && method == METHOD_CONFIRM && j->all_told && !j->keeps &&
+            j->kind == JOB_TRY)
+            violation("S10",
+                      "%s: every try was told as done, and the confirm is told that one is not",
+                      gid_of(job));
         j->wants_cancel = j->wants_cancel || is_not_ready;
         j->step = is_not_ready ? j->branch_count + 1 : j->branch_count + 2;
         break;
@@ -463,13 +488,15 @@ static void take_answer(struct happening *packet, bool is_waited_for)
 {
     int job = packet->job;
     bool is_tried = packet->method == METHOD_TRY;
-    ProtobufCMessage *message = happening_message(
-        packet, is_tried ? &tercet__v1__try_response__descriptor : &tercet__v1__transaction__descriptor);
+    ProtobufCMessage *message =
+        happening_message(packet, is_tried ? &tercet__v1__try_response__descriptor
+                                           : &tercet__v1__transaction__descriptor);
     const Tercet__V1__TryResponse *try_response = (const Tercet__V1__TryResponse *)message;
     const Tercet__V1__Transaction *transaction = (const Tercet__V1__Transaction *)message;
     if (packet->method == METHOD_DECIDE)
         check_decided(job, (packet->id & 1) != 0, (int)transaction->state);
-    check_answer_received(packet->floor, job, is_tried ? (int)try_response->state : (int)transaction->state);
+    check_answer_received(packet->floor, job,
+                          is_tried ? (int)try_response->state : (int)transaction->state);
     if (!is_tried && packet->who != NODE_OPERATOR)
         check_wait(self(job), packet, (int)transaction->state);
     if (is_waited_for && is_tried)
@@ -481,11 +508,14 @@ static void take_answer(struct happening *packet, bool is_waited_for)
 
 void initiator_answer(struct happening *packet)
 {
-    bool is_transaction = packet->method <= METHOD_WATCH || (packet->method >= METHOD_RETRY && packet->method <= METHOD_DECIDE);
+    bool is_transaction = packet->method <= METHOD_WATCH ||
+                          (packet->method >= METHOD_RETRY && packet->method <= METHOD_DECIDE);
     bool is_initiator = packet->who >= NODE_INITIATOR && packet->who < NODE_OPERATOR;
-    bool is_waited_for = is_initiator && !self(packet->job)->is_over && self(packet->job)->request_id == packet->id;
+    bool is_waited_for =
+        is_initiator && !self(packet->job)->is_over && self(packet->job)->request_id == packet->id;
     if (is_initiator)
-        trace("%s: answer to method %d: %s %s", gid_of(packet->job), packet->method, crpc_code_name(packet->code), packet->text);
+        trace("%s: answer to method %d: %s %s", gid_of(packet->job), packet->method,
+              crpc_code_name(packet->code), packet->text);
     if (is_waited_for)
         self(packet->job)->request_id = 0;
     if (packet->code == CRPC_OK && is_transaction)
@@ -509,7 +539,7 @@ void initiator_own_result(struct happening *packet)
     happening_free(packet);
 }
 
-/* -- Start and end ------------------------------------------------------------------------------------------------- */
+/* -- Start and end ----------------------------------------------------------------------------- */
 
 static void draw_job(int job)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tercet-sim: one seed with a readable trace, or many with a count of what went wrong in them; and the mutants.
+ * tercet-sim: one seed with a readable trace, or many with a count of what went wrong in them; and
+ * the mutants.
  */
 #include "sim.h"
 
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 #define JOBS_AT_ONCE_MAX 64
-#define PAIR_REACH 40 /* places from the first crash to the second */
+#define PAIR_REACH 40                 /* places from the first crash to the second */
 #define CONFIRMED_RUNS_PERCENT_MIN 50 /* of all runs: else the faults leave nothing to look at */
 
 struct arguments {
@@ -29,12 +30,17 @@ struct arguments {
 
 static const char usage[] =
     "usage: tercet-sim --seed N                                one run, with its trace\n"
-    "       tercet-sim [--first-seed N] [--runs M] [--jobs J]  many runs; exit status 1 with any violation\n"
-    "       tercet-sim --seeds FILE                            the seeds that are kept, a line each\n"
-    "       tercet-sim --crash-points|--crash-pairs [...]      M seeds without other faults: a crash at every place (or two)\n"
-    "       tercet-sim --mutants [--runs M]                    every mutant must be found within M seeds\n"
+    "       tercet-sim [--first-seed N] [--runs M] [--jobs J]  many runs; exit status 1 with any "
+    "violation\n"
+    "       tercet-sim --seeds FILE                            the seeds that are kept, a line "
+    "each\n"
+    "       tercet-sim --crash-points|--crash-pairs [...]      M seeds without other faults: a "
+    "crash at every place (or two)\n"
+    "       tercet-sim --mutants [--runs M]                    every mutant must be found within M "
+    "seeds\n"
     "       --mutant NAME                                      puts a fault into the product\n"
-    "       --crash-at N[,M]                                   with --seed: a calm run that crashes at these places\n";
+    "       --crash-at N[,M]                                   with --seed: a calm run that "
+    "crashes at these places\n";
 
 static const char *fault_text(int fault)
 {
@@ -84,7 +90,9 @@ static void take(struct arguments *a, int option, const char *value)
         a->runs = strtoull(value, NULL, 10);
         break;
     case 'j':
-        a->jobs = atoi(value) < 1 ? 1 : atoi(value) > JOBS_AT_ONCE_MAX ? JOBS_AT_ONCE_MAX : atoi(value);
+        a->jobs = atoi(value) < 1                  ? 1
+                  : atoi(value) > JOBS_AT_ONCE_MAX ? JOBS_AT_ONCE_MAX
+                                                   : atoi(value);
         break;
     case 'm':
         a->plan.mutant = mutant_of(value);
@@ -129,7 +137,8 @@ static struct arguments parse(int argc, char **argv)
     return a;
 }
 
-/* A crash at every place that the run passes; for pairs, a second at each of the places that come next. */
+/* A crash at every place that the run passes; for pairs, a second at each of the places that come
+ * next. */
 static void run_points(struct run_plan plan, bool pairs, struct totals_of_runs *totals)
 {
     uint64_t places = world_run(&plan, totals);
@@ -191,7 +200,8 @@ static void add(struct totals_of_runs *sum, const struct totals_of_runs *part)
     sum->points += part->points;
     if (part->rest_us_most > sum->rest_us_most)
         sum->rest_us_most = part->rest_us_most;
-    if (part->violations > 0 && (sum->first_failed.seed == 0 || part->first_failed.seed < sum->first_failed.seed))
+    if (part->violations > 0 &&
+        (sum->first_failed.seed == 0 || part->first_failed.seed < sum->first_failed.seed))
         sum->first_failed = part->first_failed;
 }
 
@@ -224,14 +234,18 @@ static void print_totals(const struct totals_of_runs *t, double seconds)
     for (int i = 0; i < FAULTS; i++)
         printf("%12llu %s\n", (unsigned long long)t->faults[i], fault_text(i));
     printf("%12llu restarts of the coordinator\n", (unsigned long long)t->restarts);
-    printf("%12llu transactions begun, %llu confirmed, %llu cancelled; %llu calls of participants\n",
-           (unsigned long long)t->begun, (unsigned long long)t->confirmed, (unsigned long long)t->cancelled, (unsigned long long)t->calls);
-    printf("%12llu runs count (%llu more without any confirmed transaction do not), %.0f runs a second, %.0f events a run\n",
-           (unsigned long long)(t->runs - t->empty_runs), (unsigned long long)t->empty_runs, (double)t->runs / seconds,
-           (double)t->events / (double)(t->runs > 0 ? t->runs : 1));
+    printf(
+        "%12llu transactions begun, %llu confirmed, %llu cancelled; %llu calls of participants\n",
+        (unsigned long long)t->begun, (unsigned long long)t->confirmed,
+        (unsigned long long)t->cancelled, (unsigned long long)t->calls);
+    printf("%12llu runs count (%llu more without any confirmed transaction do not), %.0f runs a "
+           "second, %.0f events a run\n",
+           (unsigned long long)(t->runs - t->empty_runs), (unsigned long long)t->empty_runs,
+           (double)t->runs / seconds, (double)t->events / (double)(t->runs > 0 ? t->runs : 1));
     if (t->points > 0)
         printf("%12llu places, with a crash at each\n", (unsigned long long)t->points);
-    printf("%12.1f s the longest way to rest after the faults have stopped\n", (double)t->rest_us_most / 1e6);
+    printf("%12.1f s the longest way to rest after the faults have stopped\n",
+           (double)t->rest_us_most / 1e6);
     printf("%12llu violations\n", (unsigned long long)t->violations);
 }
 
@@ -258,7 +272,8 @@ static int run_many(const struct arguments *a)
         printf("a process died: run again with --jobs 1\n");
     if (totals.violations > 0)
         print_failure(&totals);
-    bool has_content = (totals.runs - totals.empty_runs) * 100 >= totals.runs * CONFIRMED_RUNS_PERCENT_MIN;
+    bool has_content =
+        (totals.runs - totals.empty_runs) * 100 >= totals.runs * CONFIRMED_RUNS_PERCENT_MIN;
     return is_whole && totals.violations == 0 && has_content ? 0 : 1;
 }
 
@@ -281,13 +296,15 @@ static int run_seeds(const struct arguments *a)
             world_run(&plan, &totals);
     }
     fclose(file);
-    printf("%llu seeds, %llu violations\n", (unsigned long long)totals.runs, (unsigned long long)totals.violations);
+    printf("%llu seeds, %llu violations\n", (unsigned long long)totals.runs,
+           (unsigned long long)totals.violations);
     if (totals.violations > 0)
         print_failure(&totals);
     return totals.runs > 0 && totals.violations == 0 ? 0 : 1;
 }
 
-/* A mutant dies with its first violation, or with the product's own assertion: so each has a process. */
+/* A mutant dies with its first violation, or with the product's own assertion: so each has a
+ * process. */
 static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
 {
     fflush(NULL);
@@ -306,7 +323,8 @@ static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
         return false;
     bool is_aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
     if (WIFSIGNALED(status))
-        printf("%-24s %s\n", mutant_name(mutant), is_aborted ? "found by an assertion" : "DIES without being found");
+        printf("%-24s %s\n", mutant_name(mutant),
+               is_aborted ? "found by an assertion" : "DIES without being found");
     return is_aborted || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
@@ -315,14 +333,15 @@ static int run_mutants(const struct arguments *a)
     int survivors = 0;
     for (int mutant = MUTANT_NONE + 1; mutant < MUTANTS; mutant++)
         survivors += !mutant_is_found(a, (enum mutant)mutant);
-    printf("%d mutants, %d survive %llu seeds\n", MUTANTS - 1, survivors, (unsigned long long)a->runs);
+    printf("%d mutants, %d survive %llu seeds\n", MUTANTS - 1, survivors,
+           (unsigned long long)a->runs);
     return survivors == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
-    setvbuf(stdout, NULL, _IOLBF, 0); /* a violation is told when it is found, not hours later */
+    setvbuf(stdout, NULL, _IOLBF, 0);    /* a violation is told when it is found, not hours later */
     mallopt(M_TRIM_THRESHOLD, 64 << 20); /* the next run needs what this one frees */
     if (a.mutants)
         return run_mutants(&a);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Faults put into the product from outside, at its seams (the linker's --wrap): a simulator that does not find them proves
- * nothing by finding nothing. The others are in the actors, where the seam is theirs.
+ * Faults put into the product from outside, at its seams (the linker's --wrap): a simulator that
+ * does not find them proves nothing by finding nothing. The others are in the actors, where the
+ * seam is theirs.
  */
 #include "sim.h"
 
@@ -12,13 +13,17 @@ int __real_txn_step(struct txn *txn, const struct txn_event *event, struct txn_a
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
 uint64_t __real_owner_low_water(const struct coordinator *c);
 uint64_t __wrap_owner_low_water(const struct coordinator *c);
-void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
-void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry);
+void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                         const struct reply *reply, struct entry *entry);
+void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                         const struct reply *reply, struct entry *entry);
 
 void __real_batch_lazy(struct coordinator *c, struct entry *entry);
 void __wrap_batch_lazy(struct coordinator *c, struct entry *entry);
-void __real_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
-void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch);
+void __real_batch_put_branch(struct coordinator *c, const struct entry *entry,
+                             const struct txn_branch *branch);
+void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
+                             const struct txn_branch *branch);
 
 void __real_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
 void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
@@ -92,9 +97,11 @@ uint64_t __wrap_owner_low_water(const struct coordinator *c)
     return sim->mutant == MUTANT_HIGH_MARK ? c->next_number - 1 : __real_owner_low_water(c);
 }
 
-void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id, const struct reply *reply, struct entry *entry)
+void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                         const struct reply *reply, struct entry *entry)
 {
-    bool is_lazy = entry != NULL && (entry->is_lazy || (entry->is_dirty && !c->batcher.filling->is_forced));
+    bool is_lazy =
+        entry != NULL && (entry->is_lazy || (entry->is_dirty && !c->batcher.filling->is_forced));
     if (sim->mutant != MUTANT_EARLY_ANSWERS && (sim->mutant != MUTANT_LAZY_SHOWN || !is_lazy)) {
         __real_batch_answer(c, caller, id, reply, entry);
         return;
@@ -110,7 +117,8 @@ void __wrap_batch_lazy(struct coordinator *c, struct entry *entry)
         __real_batch_lazy(c, entry);
 }
 
-void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry, const struct txn_branch *branch)
+void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
+                             const struct txn_branch *branch)
 {
     struct branch_info *info = entry_info(entry, branch);
     uint32_t size = info->payload_size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packets between nodes; and crpc as the coordinator sees it, in place of the library: what it sends becomes packets, what
- * arrives is posted as RPC threads would.
+ * Packets between nodes; and crpc as the coordinator sees it, in place of the library: what it
+ * sends becomes packets, what arrives is posted as RPC threads would.
  */
 #include "sim.h"
 
@@ -18,7 +18,8 @@ struct crpc_call {
     uint32_t life;
     bool is_over;  /* nothing more is sent */
     bool is_ended; /* the coordinator has been told */
-    int unread;    /* messages that the coordinator was given and has not asked for the next after */
+    /* messages that the coordinator was given and has not asked for the next after */
+    int unread;
     struct caller *caller;
     struct instance *instance;
     struct crpc_call *next, *prev;
@@ -37,7 +38,7 @@ struct target_call_open {
     void *ctx;
 };
 
-/* -- Packets ------------------------------------------------------------------------------------------------------- */
+/* -- Packets ----------------------------------------------------------------------------------- */
 
 bool network_is_cut(int from, int to)
 {
@@ -57,7 +58,8 @@ static int64_t delay(void)
 
 static void capture(const struct happening *packet)
 {
-    if (sim->captured_count == sizeof(sim->captured) / sizeof(sim->captured[0]) || !chance(sim->faults.capture))
+    if (sim->captured_count == sizeof(sim->captured) / sizeof(sim->captured[0]) ||
+        !chance(sim->faults.capture))
         return;
     struct happening *copy = happen_copy(packet);
     if (copy->call != NULL)
@@ -72,7 +74,8 @@ void network_send(struct happening *packet, int from, int to)
         capture(packet);
     if (chance(sim->faults.doubling)) {
         count_fault(FAULT_DOUBLED);
-        happen_at(happen_copy(packet), sim->now_us + delay() + random_below(chance(2000) ? 6 * SECOND : SECOND / 50));
+        happen_at(happen_copy(packet),
+                  sim->now_us + delay() + random_below(chance(2000) ? 6 * SECOND : SECOND / 50));
     }
     if (network_is_cut(from, to) || chance(sim->faults.loss)) {
         count_fault(network_is_cut(from, to) ? FAULT_CUT : FAULT_LOST);
@@ -83,12 +86,17 @@ void network_send(struct happening *packet, int from, int to)
     happen_at(packet, sim->now_us + delay());
 }
 
-/* -- The life of a call -------------------------------------------------------------------------------------------- */
+/* -- The life of a call ------------------------------------------------------------------------ */
 
 struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t id)
 {
     struct crpc_call *call = must_alloc(sizeof(*call));
-    *call = (struct crpc_call){.references = 1, .kind = kind, .node = node, .job = job, .id = id, .life = sim->coordinator.life};
+    *call = (struct crpc_call){.references = 1,
+                               .kind = kind,
+                               .node = node,
+                               .job = job,
+                               .id = id,
+                               .life = sim->coordinator.life};
     call->next = sim->calls;
     if (sim->calls != NULL)
         sim->calls->prev = call;
@@ -96,7 +104,10 @@ struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t 
     if (kind == CALL_ATTACH)
         call->instance = instance_new(call);
     else
-        call->caller = caller_new(kind == CALL_SESSION ? CALLER_SESSION : kind == CALL_WATCH ? CALLER_WATCH : CALLER_UNARY, call);
+        call->caller = caller_new(kind == CALL_SESSION ? CALLER_SESSION
+                                  : kind == CALL_WATCH ? CALLER_WATCH
+                                                       : CALLER_UNARY,
+                                  call);
     return call;
 }
 
@@ -220,11 +231,12 @@ void network_break(struct crpc_call *call)
     close_call(call);
 }
 
-/* -- What the coordinator sends ------------------------------------------------------------------------------------ */
+/* -- What the coordinator sends ---------------------------------------------------------------- */
 
 static bool answers_with_transaction(int method)
 {
-    return method <= METHOD_WATCH || method == METHOD_RETRY || method == METHOD_SETTLE || method == METHOD_DECIDE;
+    return method <= METHOD_WATCH || method == METHOD_RETRY || method == METHOD_SETTLE ||
+           method == METHOD_DECIDE;
 }
 
 static void check_answer(const struct crpc_call *call, int method, int job, struct crpc_bytes bytes)
@@ -247,7 +259,8 @@ static void check_answer(const struct crpc_call *call, int method, int job, stru
     crpc_message_free(message);
 }
 
-static void send_answer(const struct crpc_call *call, int code, const char *text, struct crpc_bytes bytes)
+static void send_answer(const struct crpc_call *call, int code, const char *text,
+                        struct crpc_bytes bytes)
 {
     struct happening *packet = happen(-1, initiator_answer);
     packet->who = call->node;
@@ -313,7 +326,8 @@ static void send_calls(const struct crpc_call *call, const Tercet__V1__AttachRes
 }
 
 /* The ids of session requests carry what the answer's receiver must know. */
-static void send_session_answers(struct crpc_call *call, const Tercet__V1__SessionResponses *message)
+static void send_session_answers(struct crpc_call *call,
+                                 const Tercet__V1__SessionResponses *message)
 {
     for (size_t i = 0; i < message->n_responses; i++) {
         const Tercet__V1__SessionResponse *response = message->responses[i];
@@ -324,8 +338,10 @@ static void send_session_answers(struct crpc_call *call, const Tercet__V1__Sessi
         call->method = (int)(response->id >> 8 & 0xff);
         call->floor = (int)(response->id >> 16 & 0xff);
         if (response->response_case != TERCET__V1__SESSION_RESPONSE__RESPONSE__NOT_SET) {
-            happening_set_message(&view, is_tried ? &response->tried->base : &response->transaction->base);
-            check_answer(call, is_tried ? METHOD_TRY : METHOD_GET, call->job, (struct crpc_bytes){view.bytes, view.size});
+            happening_set_message(&view,
+                                  is_tried ? &response->tried->base : &response->transaction->base);
+            check_answer(call, is_tried ? METHOD_TRY : METHOD_GET, call->job,
+                         (struct crpc_bytes){view.bytes, view.size});
         }
         struct crpc_bytes bytes = {view.bytes, response->code == 0 ? view.size : 0};
         send_answer(call, (int)response->code, response->message, bytes);
@@ -391,7 +407,7 @@ const char *crpc_call_peer(struct crpc_call *call)
     return "sim";
 }
 
-/* -- Registered participants --------------------------------------------------------------------------------------- */
+/* -- Registered participants ------------------------------------------------------------------- */
 
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,
                      const struct crpc_channel_options *options)
@@ -403,10 +419,12 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     return 0;
 }
 
-static void finish_target(struct target_call_open **link, const Tercet__V1__CallResult *result, int code)
+static void finish_target(struct target_call_open **link, const Tercet__V1__CallResult *result,
+                          int code)
 {
     struct target_call_open *open = *link;
-    struct crpc_status status = {.code = (enum crpc_code)code, .message = code == CRPC_OK ? "" : "simulated"};
+    struct crpc_status status = {.code = (enum crpc_code)code,
+                                 .message = code == CRPC_OK ? "" : "simulated"};
     *link = open->next;
     open->done(result != NULL ? &result->base : NULL, &status, open->ctx);
     free(open);
@@ -415,12 +433,11 @@ static void finish_target(struct target_call_open **link, const Tercet__V1__Call
 void crpc_channel_free(struct crpc_channel *channel)
 {
     struct target_call_open **link = &sim->targets;
-    while (*link != NULL) {
+    while (*link != NULL)
         if ((*link)->channel == channel)
             finish_target(link, NULL, CRPC_CANCELLED);
         else
             link = &(*link)->next;
-    }
     free(channel);
 }
 
@@ -442,15 +459,17 @@ static void target_times_out(struct happening *happening)
     happening_free(happening);
 }
 
-int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, const struct crpc_call_options *options,
                      crpc_unary_fn done, void *ctx)
 {
     struct target_call_open *open = must_alloc(sizeof(*open));
     (void)out;
     (void)service;
     (void)method;
-    *open = (struct target_call_open){.next = sim->targets, .channel = channel, .done = done, .ctx = ctx};
+    *open = (struct target_call_open){
+        .next = sim->targets, .channel = channel, .done = done, .ctx = ctx};
     open->id = ++sim->last_id;
     open->life = sim->acting->life;
     sim->targets = open;

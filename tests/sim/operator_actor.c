@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An operator who acts at random while things go wrong; and, in the calm, one who resumes, retries, and settles by hand what
- * a broken promise keeps open.
+ * An operator who acts at random while things go wrong; and, in the calm, one who resumes, retries,
+ * and settles by hand what a broken promise keeps open.
  */
 #include "sim.h"
 
@@ -35,7 +35,8 @@ static void decide(int job)
     Tercet__V1__DecideRequest request = TERCET__V1__DECIDE_REQUEST__INIT;
     request.gid = (char *)(uintptr_t)gid_of(job);
     request.confirm = chance(5000);
-    request_send(NODE_OPERATOR, job, ++sim->last_id << 1 | (request.confirm ? 1u : 0u), METHOD_DECIDE, &request.base);
+    request_send(NODE_OPERATOR, job, ++sim->last_id << 1 | (request.confirm ? 1u : 0u),
+                 METHOD_DECIDE, &request.base);
 }
 
 static void pause_service(int service, bool is_paused)
@@ -109,7 +110,8 @@ void operator_tidy(struct happening *happening)
     const struct coordinator *c = sim->coordinator.c;
     if (c != NULL)
         resume_all(c);
-    for (const struct entry *entry = c != NULL ? c->table.oldest : NULL; entry != NULL; entry = entry->newer) {
+    for (const struct entry *entry = c != NULL ? c->table.oldest : NULL; entry != NULL;
+         entry = entry->newer) {
         for (size_t i = 0; i < entry->txn.branch_count; i++) {
             const struct txn_branch *branch = &entry->txn.branches[i];
             if (branch->is_parked && branch->is_broken && happening->id >= ROUNDS_BEFORE_SETTLING)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Participants: the real barrier over the memory driver, which here is a database on a disk: what has been committed survives
- * a crash of the process. Hooks leave effects, staged with the local transaction, which the checker is told of when it commits.
+ * Participants: the real barrier over the memory driver, which here is a database on a disk: what
+ * has been committed survives a crash of the process. Hooks leave effects, staged with the local
+ * transaction, which the checker is told of when it commits.
  */
 #include "sim.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORK_MAX 16 /* calls in one local transaction */
+#define WORK_MAX 16     /* calls in one local transaction */
 #define FIELD_RESULTS 2 /* of AttachRequest */
 
 static struct participant_actor *running; /* whose local transaction is open */
@@ -31,7 +32,7 @@ static int index_of(const struct participant_actor *p)
     return (int)(p - sim->participants);
 }
 
-/* -- The database -------------------------------------------------------------------------------------------------- */
+/* -- The database ------------------------------------------------------------------------------ */
 
 static void stage(const char *gid, uint32_t branch, char op)
 {
@@ -48,7 +49,8 @@ static int database_begin(void *driver)
 static void tell_effects(void)
 {
     for (size_t i = 0; i < running->staged_count; i++)
-        check_effect(index_of(running), running->staged[i].job, running->staged[i].branch, running->staged[i].op);
+        check_effect(index_of(running), running->staged[i].job, running->staged[i].branch,
+                     running->staged[i].op);
     running->staged_count = 0;
 }
 
@@ -94,7 +96,8 @@ static int database_rollback_to(void *driver)
     return memory_driver.rollback_to(driver);
 }
 
-static int database_insert(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state state, bool *inserted)
+static int database_insert(void *driver, const struct tercet_barrier_key *key,
+                           enum tercet_barrier_state state, bool *inserted)
 {
     bool is_cancel = state == TERCET_BARRIER_CANCELLED;
     struct tercet_barrier_row row;
@@ -127,7 +130,8 @@ static int database_mark_read(void *driver, uint64_t *mark)
 static int open_database(struct tercet_barrier **out)
 {
     struct tercet_barrier_driver driver = memory_driver;
-    struct tercet_barrier_options options = {.size = sizeof(options), .collect_rows_max = 1 + (uint32_t)random_below(8)};
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .collect_rows_max = 1 + (uint32_t)random_below(8)};
     void *memory = NULL;
     driver.begin = database_begin;
     driver.commit = database_commit;
@@ -140,7 +144,7 @@ static int open_database(struct tercet_barrier **out)
     return rc == 0 ? tercet_barrier_new(out, &driver, memory, &options) : rc;
 }
 
-/* -- The hooks ----------------------------------------------------------------------------------------------------- */
+/* -- The hooks --------------------------------------------------------------------------------- */
 
 static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
@@ -164,7 +168,7 @@ static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
     return 0;
 }
 
-/* -- Answers ------------------------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static void result_arrives(struct happening *packet)
 {
@@ -196,7 +200,8 @@ static Tercet__V1__Outcome outcome_of(int result)
 /* What a registered participant may say in place of a result. */
 static int status_of(const Tercet__V1__CallResult *result)
 {
-    static const int vague[] = {CRPC_UNAVAILABLE, CRPC_DEADLINE_EXCEEDED, CRPC_CANCELLED, CRPC_INTERNAL, CRPC_UNKNOWN};
+    static const int vague[] = {CRPC_UNAVAILABLE, CRPC_DEADLINE_EXCEEDED, CRPC_CANCELLED,
+                                CRPC_INTERNAL, CRPC_UNKNOWN};
     if (!chance(sim->faults.status))
         return CRPC_OK;
     count_fault(FAULT_STATUS);
@@ -207,10 +212,12 @@ static int status_of(const Tercet__V1__CallResult *result)
     return vague[random_below(5)];
 }
 
-static void answer(const struct happening *packet, const Tercet__V1__Call *message, const struct tercet_barrier_call *call)
+static void answer(const struct happening *packet, const Tercet__V1__Call *message,
+                   const struct tercet_barrier_call *call)
 {
     Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
-    struct happening *reply = happen(-1, packet->method == ROUTE_OWN ? initiator_own_result : result_arrives);
+    struct happening *reply =
+        happen(-1, packet->method == ROUTE_OWN ? initiator_own_result : result_arrives);
     result.id = message->id;
     result.outcome = outcome_of(call->result);
     if (call->kind != TERCET_TRY && chance(sim->faults.broken)) {
@@ -219,7 +226,8 @@ static void answer(const struct happening *packet, const Tercet__V1__Call *messa
     }
     result.reply.data = call->reply;
     result.reply.len = call->reply_size;
-    result.reason = call->result == 0 ? result.reason : (char *)(uintptr_t)tercet_strerror(call->result);
+    result.reason =
+        call->result == 0 ? result.reason : (char *)(uintptr_t)tercet_strerror(call->result);
     reply->who = packet->who;
     reply->job = packet->job;
     reply->method = packet->method;
@@ -231,13 +239,14 @@ static void answer(const struct happening *packet, const Tercet__V1__Call *messa
     happening_set_message(reply, &result.base);
     if (packet->method == ROUTE_TARGET)
         reply->code = status_of(&result);
-    trace("%s: %s/%u %s: %s", service_name(packet->who), call->gid, call->branch, tercet_kind_name(call->kind),
-          call->result == 0 ? "done" : tercet_strerror(call->result));
-    int to = packet->method == ROUTE_OWN ? NODE_INITIATOR + sim->jobs[packet->job].initiator : NODE_COORDINATOR;
+    trace("%s: %s/%u %s: %s", service_name(packet->who), call->gid, call->branch,
+          tercet_kind_name(call->kind), call->result == 0 ? "done" : tercet_strerror(call->result));
+    int to = packet->method == ROUTE_OWN ? NODE_INITIATOR + sim->jobs[packet->job].initiator
+                                         : NODE_COORDINATOR;
     network_send(reply, NODE_SERVICE + packet->who, to);
 }
 
-/* -- Working ------------------------------------------------------------------------------------------------------- */
+/* -- Working ----------------------------------------------------------------------------------- */
 
 static void drop_inbox(struct participant_actor *p)
 {
@@ -279,7 +288,8 @@ static void work(struct happening *happening)
     p->is_working = false;
     happening_free(happening);
     while (p->inbox_count > 0 && !p->is_crashing)
-        run_inbox(p, (size_t)random_between(1, p->inbox_count < WORK_MAX ? (int64_t)p->inbox_count : WORK_MAX));
+        run_inbox(p, (size_t)random_between(1, p->inbox_count < WORK_MAX ? (int64_t)p->inbox_count
+                                                                         : WORK_MAX));
     if (p->is_crashing) {
         p->is_crashing = false;
         participant_go_away(index_of(p), random_below(SECOND / 2));
@@ -294,7 +304,8 @@ bool participant_is_away(int service)
 void participant_receive(struct happening *packet)
 {
     struct participant_actor *p = &sim->participants[packet->who];
-    if (participant_is_away(packet->who) || p->inbox_count == sizeof(p->inbox) / sizeof(p->inbox[0])) {
+    if (participant_is_away(packet->who) ||
+        p->inbox_count == sizeof(p->inbox) / sizeof(p->inbox[0])) {
         happening_free(packet);
         return;
     }
@@ -304,7 +315,7 @@ void participant_receive(struct happening *packet)
     p->is_working = true;
 }
 
-/* -- Coming and going ---------------------------------------------------------------------------------------------- */
+/* -- Coming and going -------------------------------------------------------------------------- */
 
 static void hello(struct participant_actor *p)
 {
@@ -334,10 +345,13 @@ static void attach(struct happening *happening)
     struct participant_actor *p = &sim->participants[happening->who];
     int node = NODE_SERVICE + happening->who;
     bool is_possible = sim->coordinator.c != NULL && !participant_is_away(happening->who) &&
-                       !network_is_cut(node, NODE_COORDINATOR) && !network_is_cut(NODE_COORDINATOR, node);
+                       !network_is_cut(node, NODE_COORDINATOR) &&
+                       !network_is_cut(NODE_COORDINATOR, node);
     if (p->stream == NULL && is_possible)
         hello(p);
-    int64_t pause_us = p->stream == NULL ? random_between(1000, 100000) : sim->is_quiet ? 30 * SECOND : SECOND / 4;
+    int64_t pause_us = p->stream == NULL ? random_between(1000, 100000)
+                       : sim->is_quiet   ? 30 * SECOND
+                                         : SECOND / 4;
     happen(paced(node, pause_us), attach)->who = happening->who;
     happening_free(happening);
 }
@@ -377,7 +391,8 @@ static void register_target(struct happening *happening)
     request.n_actions = 1;
     request.target = target;
     request_send(NODE_SERVICE + service, 0, ++sim->last_id, METHOD_REGISTER, &request.base);
-    happen(sim->is_quiet ? 60 * SECOND : random_between(SECOND / 2, 2 * SECOND), register_target)->who = service;
+    happen(sim->is_quiet ? 60 * SECOND : random_between(SECOND / 2, 2 * SECOND), register_target)
+        ->who = service;
     happening_free(happening);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A whole Tercet in one thread under virtual time: the coordinator's own objects over the memory store, the barrier over
- * databases that survive crashes, initiators, an operator, and a network that loses, repeats and reorders. One seed is one run.
+ * A whole Tercet in one thread under virtual time: the coordinator's own objects over the memory
+ * store, the barrier over databases that survive crashes, initiators, an operator, and a network
+ * that loses, repeats and reorders. One seed is one run.
  *
  *   world.c       the generator, the heap of what is to happen, the trace
  *   faults.c      what a seed makes go wrong, and when
@@ -19,10 +20,10 @@
 #include <stdint.h>
 #include <tercet/barrier.h>
 
-#define SERVICES 4       /* at most */
+#define SERVICES 4 /* at most */
 #define INITIATORS 3
-#define JOBS_MAX 12      /* transactions of one run */
-#define BRANCHES_SIM 4   /* of one transaction */
+#define JOBS_MAX 12             /* transactions of one run */
+#define BRANCHES_SIM 4          /* of one transaction */
 #define SECOND INT64_C(1000000) /* virtual time is in microseconds */
 
 /* Who sends and is sent to. */
@@ -34,106 +35,106 @@ enum node {
     NODES
 };
 
-#define FAULT_MAP(X)                                                                                        \
-    X(LOST, "messages lost")                                                                                \
-    X(DOUBLED, "messages doubled")                                                                          \
-    X(SLOW, "messages held back")                                                                           \
-    X(CUT, "messages cut off by a partition")                                                               \
-    X(PARTITION, "partitions")                                                                              \
-    X(STREAM_BROKEN, "streams broken")                                                                      \
-    X(CRASH, "coordinator crashes at any time")                                                             \
-    X(CRASH_SEND, "crashes between two sends of a turn")                                                    \
-    X(CRASH_BEFORE_COMMIT, "crashes before a commit")                                                       \
-    X(CRASH_AFTER_COMMIT, "crashes after a commit")                                                         \
-    X(CRASH_RESTORED, "crashes during a restart")                                                           \
-    X(COMMIT_LOST, "commits that failed, not applied")                                                      \
-    X(COMMIT_KEPT, "commits that failed, applied")                                                          \
-    X(CLOCK, "jumps of the wall clock")                                                                     \
-    X(CLOCK_FAR, "jumps of the wall clock by years")                                                        \
-    X(CLOSE, "orderly stops of the coordinator")                                                            \
-    X(FULL, "requests refused by a full store, or for too many transactions")                               \
-    X(PAUSE, "pauses of the coordinator")                                                                   \
-    X(SKEW, "runs with clocks that are slow or fast")                                                       \
-    X(ZOMBIE, "coordinators replaced while they slept")                                                     \
-    X(FENCED, "commits of those that were replaced")                                                        \
-    X(SERVICE_CRASH, "participant crashes")                                                                 \
-    X(DATABASE_LOST, "participants' commits that failed, not applied")                                      \
-    X(DATABASE_KEPT, "participants' commits that failed, applied")                                          \
-    X(AWAY, "participants away for long")                                                                   \
-    X(HALF_OPEN, "streams that only one side knows to be over")                                             \
-    X(STATUS, "statuses in place of results")                                                               \
-    X(REFUSED, "tries refused")                                                                             \
-    X(AGAIN, "calls told to ask again")                                                                     \
-    X(BROKEN, "promises broken")                                                                            \
-    X(ABANDONED, "initiators that went away")                                                               \
-    X(OPERATOR, "operators' acts")                                                                          \
-    X(REPLAYED, "messages replayed after the end")                                                          \
-    X(OUTLIVED, "messages replayed after the retention time")                                               \
+#define FAULT_MAP(X)                                                                               \
+    X(LOST, "messages lost")                                                                       \
+    X(DOUBLED, "messages doubled")                                                                 \
+    X(SLOW, "messages held back")                                                                  \
+    X(CUT, "messages cut off by a partition")                                                      \
+    X(PARTITION, "partitions")                                                                     \
+    X(STREAM_BROKEN, "streams broken")                                                             \
+    X(CRASH, "coordinator crashes at any time")                                                    \
+    X(CRASH_SEND, "crashes between two sends of a turn")                                           \
+    X(CRASH_BEFORE_COMMIT, "crashes before a commit")                                              \
+    X(CRASH_AFTER_COMMIT, "crashes after a commit")                                                \
+    X(CRASH_RESTORED, "crashes during a restart")                                                  \
+    X(COMMIT_LOST, "commits that failed, not applied")                                             \
+    X(COMMIT_KEPT, "commits that failed, applied")                                                 \
+    X(CLOCK, "jumps of the wall clock")                                                            \
+    X(CLOCK_FAR, "jumps of the wall clock by years")                                               \
+    X(CLOSE, "orderly stops of the coordinator")                                                   \
+    X(FULL, "requests refused by a full store, or for too many transactions")                      \
+    X(PAUSE, "pauses of the coordinator")                                                          \
+    X(SKEW, "runs with clocks that are slow or fast")                                              \
+    X(ZOMBIE, "coordinators replaced while they slept")                                            \
+    X(FENCED, "commits of those that were replaced")                                               \
+    X(SERVICE_CRASH, "participant crashes")                                                        \
+    X(DATABASE_LOST, "participants' commits that failed, not applied")                             \
+    X(DATABASE_KEPT, "participants' commits that failed, applied")                                 \
+    X(AWAY, "participants away for long")                                                          \
+    X(HALF_OPEN, "streams that only one side knows to be over")                                    \
+    X(STATUS, "statuses in place of results")                                                      \
+    X(REFUSED, "tries refused")                                                                    \
+    X(AGAIN, "calls told to ask again")                                                            \
+    X(BROKEN, "promises broken")                                                                   \
+    X(ABANDONED, "initiators that went away")                                                      \
+    X(OPERATOR, "operators' acts")                                                                 \
+    X(REPLAYED, "messages replayed after the end")                                                 \
+    X(OUTLIVED, "messages replayed after the retention time")                                      \
     X(POINT, "crashes at an enumerated action")
 enum fault {
 #define FAULT_ENUM(name, text) FAULT_##name,
     FAULT_MAP(FAULT_ENUM)
 #undef FAULT_ENUM
-    FAULTS
+        FAULTS
 };
 
-/* -- mutants.c ----------------------------------------------------------------------------------------------------- */
+/* -- mutants.c --------------------------------------------------------------------------------- */
 
-#define MUTANT_MAP(X)                                                                                             \
-    X(NONE, "none")                                                                                               \
-    X(EARLY_EFFECTS, "early-effects")                                                                             \
-    X(EARLY_ANSWERS, "early-answers")                                                                             \
-    X(LAZY_DECISION, "lazy-decision")                                                                             \
-    X(PERSIST_LAST, "persist-last")                                                                               \
-    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on")                                                             \
-    X(RESTART_FORGETS, "restart-forgets")                                                                         \
-    X(RESTART_TURNS, "restart-turns")                                                                             \
-    X(HIGH_MARK, "high-mark")                                                                                     \
-    X(NO_EMPTY_CANCEL, "no-empty-cancel")                                                                         \
-    X(NO_MARK_CHECK, "no-mark-check")                                                                             \
-    X(NO_ROW_ON_TRY, "no-row-on-try")                                                                             \
-    X(WRONG_CALL, "wrong-call")                                                                                   \
-    X(LOST_RETRY, "lost-retry")                                                                                   \
-    X(LAZY_SHOWN, "lazy-shown")                                                                                   \
-    X(LOST_MARK, "lost-mark")                                                                                     \
-    X(LOST_BRANCH, "lost-branch")                                                                                 \
-    X(NO_DEADLINE, "no-deadline")                                                                                 \
-    X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                                             \
-    X(LOST_REPLY, "lost-reply")                                                                                   \
-    X(WALL_RETENTION, "wall-retention")                                                                           \
-    X(NO_FENCE, "no-fence")                                                                                       \
-    X(KEPT_FOR_EVER, "kept-for-ever")                                                                             \
+#define MUTANT_MAP(X)                                                                              \
+    X(NONE, "none")                                                                                \
+    X(EARLY_EFFECTS, "early-effects")                                                              \
+    X(EARLY_ANSWERS, "early-answers")                                                              \
+    X(LAZY_DECISION, "lazy-decision")                                                              \
+    X(PERSIST_LAST, "persist-last")                                                                \
+    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on")                                              \
+    X(RESTART_FORGETS, "restart-forgets")                                                          \
+    X(RESTART_TURNS, "restart-turns")                                                              \
+    X(HIGH_MARK, "high-mark")                                                                      \
+    X(NO_EMPTY_CANCEL, "no-empty-cancel")                                                          \
+    X(NO_MARK_CHECK, "no-mark-check")                                                              \
+    X(NO_ROW_ON_TRY, "no-row-on-try")                                                              \
+    X(WRONG_CALL, "wrong-call")                                                                    \
+    X(LOST_RETRY, "lost-retry")                                                                    \
+    X(LAZY_SHOWN, "lazy-shown")                                                                    \
+    X(LOST_MARK, "lost-mark")                                                                      \
+    X(LOST_BRANCH, "lost-branch")                                                                  \
+    X(NO_DEADLINE, "no-deadline")                                                                  \
+    X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                              \
+    X(LOST_REPLY, "lost-reply")                                                                    \
+    X(WALL_RETENTION, "wall-retention")                                                            \
+    X(NO_FENCE, "no-fence")                                                                        \
+    X(KEPT_FOR_EVER, "kept-for-ever")                                                              \
     X(LOST_PAYLOAD, "lost-payload")
 enum mutant {
 #define MUTANT_ENUM(name, text) MUTANT_##name,
     MUTANT_MAP(MUTANT_ENUM)
 #undef MUTANT_ENUM
-    MUTANTS
+        MUTANTS
 };
 const char *mutant_name(int mutant);
 void mutate_restored(struct coordinator *c);
 
 /* The names are those of the project's list. */
-#define INVARIANT_MAP(X)                                                                                     \
-    X("S1", "all branches end the same way")                                                                \
-    X("S2", "a decision that was seen stays")                                                               \
-    X("S3", "confirm and cancel leave after the decision is durable")                                       \
-    X("S4", "confirmed is what was asked for and tried, cancelled what was asked for or late")              \
-    X("S5", "no confirm without a try")                                                                     \
-    X("S6", "an effect happens at most once")                                                               \
-    X("S7", "no try after a cancel, ever")                                                                  \
-    X("S8", "a branch is durable before its try is called")                                                 \
-    X("S9", "no branch joins after the decision")                                                           \
-    X("S10", "nobody sees a step backwards")                                                                \
-    X("S11", "what has ended is kept, does not begin again, and goes in the end")                           \
-    X("S12", "what was acknowledged is in the store")                                                       \
-    X("S13", "one owner: no write under an epoch that is over")                                             \
-    X("S15", "a store that is whole is not refused")                                                        \
-    X("L1", "everything ends within the bound")                                                             \
-    X("L2", "nothing stays held")                                                                           \
-    X("L4", "new work leaves room for what releases resources, which is never refused")                       \
-    X("counts", "what operators are told in sum and by the page is whole")                                  \
-    X("wait", "an answer comes when what was to be waited for is there")                                    \
+#define INVARIANT_MAP(X)                                                                           \
+    X("S1", "all branches end the same way")                                                       \
+    X("S2", "a decision that was seen stays")                                                      \
+    X("S3", "confirm and cancel leave after the decision is durable")                              \
+    X("S4", "confirmed is what was asked for and tried, cancelled what was asked for or late")     \
+    X("S5", "no confirm without a try")                                                            \
+    X("S6", "an effect happens at most once")                                                      \
+    X("S7", "no try after a cancel, ever")                                                         \
+    X("S8", "a branch is durable before its try is called")                                        \
+    X("S9", "no branch joins after the decision")                                                  \
+    X("S10", "nobody sees a step backwards")                                                       \
+    X("S11", "what has ended is kept, does not begin again, and goes in the end")                  \
+    X("S12", "what was acknowledged is in the store")                                              \
+    X("S13", "one owner: no write under an epoch that is over")                                    \
+    X("S15", "a store that is whole is not refused")                                               \
+    X("L1", "everything ends within the bound")                                                    \
+    X("L2", "nothing stays held")                                                                  \
+    X("L4", "new work leaves room for what releases resources, which is never refused")            \
+    X("counts", "what operators are told in sum and by the page is whole")                         \
+    X("wait", "an answer comes when what was to be waited for is there")                           \
     X("harness", "the simulator itself")
 
 /* What a run is told to be. */
@@ -146,13 +147,14 @@ struct run_plan {
 };
 
 struct totals_of_runs {
-    uint64_t runs, empty_runs, violations, events, begun, confirmed, cancelled, calls, restarts, points, faults[FAULTS];
+    uint64_t runs, empty_runs, violations, events, begun, confirmed, cancelled, calls, restarts,
+        points, faults[FAULTS];
     int64_t rest_us_most; /* the longest way to rest */
     struct run_plan first_failed;
     char first_failure[160];
 };
 
-/* -- world.c ------------------------------------------------------------------------------------------------------- */
+/* -- world.c ----------------------------------------------------------------------------------- */
 
 /* Something that is to happen. It owns `bytes`, and a reference to `call`. */
 struct happening {
@@ -180,7 +182,8 @@ void happening_free(struct happening *happening);
 void happening_set_message(struct happening *happening, const ProtobufCMessage *message);
 /* Its message becomes the field of another, whose field 1 is the id unless that is 0. */
 void happening_wrap(struct happening *happening, unsigned field, uint64_t id);
-ProtobufCMessage *happening_message(const struct happening *happening, const ProtobufCMessageDescriptor *type);
+ProtobufCMessage *happening_message(const struct happening *happening,
+                                    const ProtobufCMessageDescriptor *type);
 
 uint64_t random_next(void);
 int64_t random_below(int64_t limit);
@@ -194,16 +197,18 @@ bool crash_is_due(const char *where);
 /* By the node's own clock. */
 int64_t paced(int node, int64_t us);
 
-/* -- faults.c ------------------------------------------------------------------------------------------------------ */
+/* -- faults.c ---------------------------------------------------------------------------------- */
 
 /* Chances in 10,000, drawn from the seed; zero when faults have stopped. */
 struct faults {
     uint32_t loss, doubling, slow, stream, half_open, capture;
-    uint32_t crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost, commit_kept, close;
-    uint32_t clock, clock_far, pause, zombie, service_crash, database_lost, database_kept, refuse, again, broken, status, rogue;
+    uint32_t crash_send, crash_before_commit, crash_after_commit, crash_restored, commit_lost,
+        commit_kept, close;
+    uint32_t clock, clock_far, pause, zombie, service_crash, database_lost, database_kept, refuse,
+        again, broken, status, rogue;
     int64_t crash_every_us, partition_every_us, away_every_us, operator_every_us; /* 0: never */
     int64_t latency_us;
-    int64_t skew; /* percent that clocks may be fast by; slow by half of it */
+    int64_t skew;            /* percent that clocks may be fast by; slow by half of it */
     uint64_t store_size_max; /* 0: no limit */
     uint32_t open_max;
 };
@@ -211,7 +216,7 @@ void faults_draw(void);
 void faults_start(void);
 void faults_stop(void);
 
-/* -- network.c ----------------------------------------------------------------------------------------------------- */
+/* -- network.c --------------------------------------------------------------------------------- */
 
 enum call_kind { CALL_UNARY, CALL_WATCH, CALL_SESSION, CALL_ATTACH };
 
@@ -220,7 +225,8 @@ void network_send(struct happening *packet, int from, int to);
 bool network_is_cut(int from, int to);
 /* Opens a call at the coordinator, as an RPC thread would. */
 struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t id);
-/* A coordinator is given a message of the stream; at the end of its turn it has asked for the next of each. */
+/* A coordinator is given a message of the stream; at the end of its turn it has asked for the next
+ * of each. */
 void network_given(struct crpc_call *call);
 void network_check_read(uint32_t life);
 struct caller *network_caller(struct crpc_call *call);
@@ -242,9 +248,10 @@ bool network_owes_answer(void);
 /* How a Call has come to a participant (happening.method), and the way its result goes. */
 enum route { ROUTE_ATTACH, ROUTE_TARGET, ROUTE_OWN };
 
-/* -- coordinator_actor.c ------------------------------------------------------------------------------------------- */
+/* -- coordinator_actor.c ----------------------------------------------------------------------- */
 
-#define RETENTION_SIM_MS (3 * 60 * 1000) /* far longer than a run takes before it is outlived on purpose */
+/* far longer than a run takes before it is outlived on purpose */
+#define RETENTION_SIM_MS (3 * 60 * 1000)
 
 struct coordinator_actor {
     struct coordinator *c; /* NULL: down */
@@ -253,8 +260,8 @@ struct coordinator_actor {
     int64_t clock_percent; /* 100: its clocks run as time does */
     int64_t turn_us;       /* the next turn; INT64_MAX: none */
     int64_t paused_until_us;
-    int sends_left;        /* of this turn before it crashes; -1: does not */
-    bool is_dead;          /* in the middle of a turn */
+    int sends_left; /* of this turn before it crashes; -1: does not */
+    bool is_dead;   /* in the middle of a turn */
     bool is_committing;
 };
 void coordinator_open_store(void);
@@ -270,13 +277,17 @@ void zombie_end(void);
 void coordinator_close(void);
 bool coordinator_is_idle(void);
 
-/* -- participant_actor.c ------------------------------------------------------------------------------------------- */
+/* -- participant_actor.c ----------------------------------------------------------------------- */
 
 struct participant_actor {
     struct tercet_barrier *barrier;
     struct crpc_call *stream;
     struct happening *inbox[64];
-    struct effect_staged { int job; uint32_t branch; char op; } staged[256];
+    struct effect_staged {
+        int job;
+        uint32_t branch;
+        char op;
+    } staged[256];
     size_t inbox_count, staged_count, savepoint;
     int64_t away_until_us;
     bool is_target, is_working, is_crashing;
@@ -290,7 +301,7 @@ bool participant_is_away(int service);
 const char *service_name(int service);
 int service_of(const char *action);
 
-/* -- initiator_actor.c, operator_actor.c --------------------------------------------------------------------------- */
+/* -- initiator_actor.c, operator_actor.c ------------------------------------------------------- */
 
 enum job_kind { JOB_RUN, JOB_TRY, JOB_OWN };
 struct job {
@@ -298,16 +309,17 @@ struct job {
     int initiator;
     int branch_count;
     int services[BRANCHES_SIM + 1];
-    int step;               /* how far: 0 begin, 1..n branches, then the decision, then asking until the end */
-    uint64_t request_id;    /* the one that is waited for; 0: none */
-    uint64_t number;        /* as the coordinator said */
+    /* how far: 0 begin, 1..n branches, then the decision, then asking until the end */
+    int step;
+    uint64_t request_id; /* the one that is waited for; 0: none */
+    uint64_t number;     /* as the coordinator said */
     uint32_t deadline_ms;
     int attempts;
     bool keeps, is_ordered, uses_session, wants_cancel, is_over, is_rogue, begins_with_first;
-    int wait;               /* a tercet.v1.Wait */
-    bool all_told;          /* every try was told as done */
+    int wait;      /* a tercet.v1.Wait */
+    bool all_told; /* every try was told as done */
     int told_count;
-    int asks_own;           /* OWN: the participant's answer is waited for */
+    int asks_own; /* OWN: the participant's answer is waited for */
 };
 void initiators_start(void);
 void initiator_answer(struct happening *packet);
@@ -323,21 +335,22 @@ const char *gid_of(int job);
 struct crpc_bytes payload_of(int job, int branch);
 int job_of(const char *gid);
 
-/* -- checker.c ----------------------------------------------------------------------------------------------------- */
+/* -- checker.c --------------------------------------------------------------------------------- */
 
 struct branch_seen {
     int tries, confirms, cancels;
     bool empty_cancel, is_durable, is_settled, tried_done;
 };
 struct gid_seen {
-    uint64_t number;       /* durable; 0: none */
-    int state;             /* durable; 0: none */
+    uint64_t number; /* durable; 0: none */
+    int state;       /* durable; 0: none */
     bool is_resolved;
-    uint64_t branches;     /* durable, in the state */
-    int64_t asked_us;      /* when it was first asked for; its record may come much later */
-    int listed_floor;      /* `floor` when the last list was asked for */
-    int shown;             /* the decision that somebody has seen: 0, TXN_CONFIRMING, TXN_CANCELLING */
-    int floor;             /* the highest rank that a client has received */
+    uint64_t branches; /* durable, in the state */
+    int64_t asked_us;  /* when it was first asked for; its record may come much later */
+    int listed_floor;  /* `floor` when the last list was asked for */
+    /* the decision that somebody has seen: 0, TXN_CONFIRMING, TXN_CANCELLING */
+    int shown;
+    int floor; /* the highest rank that a client has received */
     struct branch_seen branch[BRANCHES_SIM + 1];
 };
 void check_commit(const struct store_op *ops, size_t count);
@@ -361,11 +374,11 @@ void check_rest(void);
 void check_dropped(void);
 int rank_of(int state);
 
-/* -- Everything ---------------------------------------------------------------------------------------------------- */
+/* -- Everything -------------------------------------------------------------------------------- */
 
 struct world {
     struct run_plan plan;
-    uint64_t points; /* passed, where a crash may be put */
+    uint64_t points;             /* passed, where a crash may be put */
     int64_t pace_percent[NODES]; /* 0: 100 */
     uint64_t random[4];
     int64_t now_us;
@@ -376,10 +389,10 @@ struct world {
     size_t captured_count;
     int64_t cut_until_us[NODES][NODES];
     int service_count, job_count;
-    bool is_calm;       /* faults have stopped */
-    bool has_failed;    /* a violation was found */
-    bool is_quiet;      /* long after the end */
-    bool is_outlived;   /* the retention time is over */
+    bool is_calm;     /* faults have stopped */
+    bool has_failed;  /* a violation was found */
+    bool is_quiet;    /* long after the end */
+    bool is_outlived; /* the retention time is over */
     enum mutant mutant;
     struct faults faults;
     struct store *store;
@@ -390,8 +403,8 @@ struct world {
     uint32_t last_life;
     int64_t wall_base_ms;
     struct participant_actor participants[SERVICES];
-    struct crpc_call *calls;           /* open at the coordinator */
-    struct target_call_open *targets;  /* calls of registered participants under way */
+    struct crpc_call *calls;                /* open at the coordinator */
+    struct target_call_open *targets;       /* calls of registered participants under way */
     struct crpc_call *sessions[INITIATORS]; /* references */
     struct job jobs[JOBS_MAX];
     struct gid_seen seen[JOBS_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The generator, the heap of what is to happen, the trace, and the phases of a run: faults, calm until everything is at
- * rest, then every captured message once more.
+ * The generator, the heap of what is to happen, the trace, and the phases of a run: faults, calm
+ * until everything is at rest, then every captured message once more.
  */
 #include "sim.h"
 
@@ -10,14 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REST_LIMIT_US (120 * SECOND) /* deadline, grace, the longest pause, and an operator's round: all are far below it */
+/* deadline, grace, the longest pause, and an operator's round: all are far below it */
+#define REST_LIMIT_US (120 * SECOND)
 #define REST_LOOK_US (SECOND / 5)
 #define TAIL_LINES 60
 #define EVENTS_MAX 200000
 
 struct world *sim;
 
-/* -- The generator: xoshiro256** (Blackman, Vigna), seeded by splitmix64 ------------------------------------------- */
+/* -- The generator: xoshiro256** (Blackman, Vigna), seeded by splitmix64 ----------------------- */
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -63,7 +64,7 @@ bool chance(uint32_t per_10000)
     return per_10000 > 0 && random_below(10000) < per_10000;
 }
 
-/* -- The heap ------------------------------------------------------------------------------------------------------ */
+/* -- The heap ---------------------------------------------------------------------------------- */
 
 static bool is_before(const struct happening *a, const struct happening *b)
 {
@@ -158,7 +159,8 @@ static size_t put_varint(uint8_t *at, uint64_t value)
     return size;
 }
 
-/* A message inside a message is its bytes behind a tag and a length: decoding and encoding it again takes most of a run. */
+/* A message inside a message is its bytes behind a tag and a length: decoding and encoding it again
+ * takes most of a run. */
 void happening_wrap(struct happening *happening, unsigned field, uint64_t id)
 {
     uint8_t *bytes = must_alloc(happening->size + 32);
@@ -175,15 +177,17 @@ void happening_wrap(struct happening *happening, unsigned field, uint64_t id)
     happening->size += size;
 }
 
-ProtobufCMessage *happening_message(const struct happening *happening, const ProtobufCMessageDescriptor *type)
+ProtobufCMessage *happening_message(const struct happening *happening,
+                                    const ProtobufCMessageDescriptor *type)
 {
     ProtobufCMessage *message = NULL;
-    if (crpc_message_decode(&message, type, (struct crpc_bytes){happening->bytes, happening->size}, 0) != 0)
+    if (crpc_message_decode(&message, type, (struct crpc_bytes){happening->bytes, happening->size},
+                            0) != 0)
         violation("harness", "a message of type %s does not decode", type->name);
     return message;
 }
 
-/* -- Telling ------------------------------------------------------------------------------------------------------- */
+/* -- Telling ----------------------------------------------------------------------------------- */
 
 /* The last lines of a run that is not to be printed whole. */
 static char tail[TAIL_LINES][200];
@@ -239,7 +243,8 @@ void violation(const char *name, const char *format, ...)
     sim->has_failed = true;
     if (sim->totals->violations++ == 0) {
         sim->totals->first_failed = sim->plan;
-        snprintf(sim->totals->first_failure, sizeof(sim->totals->first_failure), "%s: %.140s", name, text);
+        snprintf(sim->totals->first_failure, sizeof(sim->totals->first_failure), "%s: %.140s", name,
+                 text);
     }
     if (sim->mutant == MUTANT_NONE && sim->plan.trace == TRACE_NONE) {
         printf("violation of %s (%s): %s; replay: ", name, invariant_text(name), text);
@@ -253,7 +258,8 @@ void world_print_replay(const struct run_plan *plan)
     if (plan->mutant != MUTANT_NONE)
         printf(" --mutant %s", mutant_name((int)plan->mutant));
     if (plan->is_calm)
-        printf(" --crash-at %llu,%llu", (unsigned long long)plan->crash_at[0], (unsigned long long)plan->crash_at[1]);
+        printf(" --crash-at %llu,%llu", (unsigned long long)plan->crash_at[0],
+               (unsigned long long)plan->crash_at[1]);
     putchar('\n');
 }
 
@@ -280,7 +286,7 @@ int64_t paced(int node, int64_t us)
     return sim->pace_percent[node] > 0 ? us * sim->pace_percent[node] / 100 : us;
 }
 
-/* -- A run --------------------------------------------------------------------------------------------------------- */
+/* -- A run ------------------------------------------------------------------------------------- */
 
 static void run_until(int64_t until_us)
 {
@@ -307,7 +313,8 @@ static void come_to_rest(const char *phase)
     if (sim->now_us - start_us > sim->totals->rest_us_most)
         sim->totals->rest_us_most = sim->now_us - start_us;
     if (!is_resting && !sim->has_failed)
-        violation("L1", "not at rest %d s after the faults have stopped (%s)", (int)(REST_LIMIT_US / SECOND), phase);
+        violation("L1", "not at rest %d s after the faults have stopped (%s)",
+                  (int)(REST_LIMIT_US / SECOND), phase);
 }
 
 static void replay(void)
@@ -317,23 +324,25 @@ static void replay(void)
         count_fault(FAULT_REPLAYED);
         happen_at(happen_copy(sim->captured[i]), sim->now_us + random_below(2 * SECOND));
     }
-    if (chance(3000)) {
+    if (chance(3000))
         coordinator_crash("before the replay");
-    }
     run_until(sim->now_us + 2 * SECOND);
 }
 
-/* A gid is known for the retention time: what begins one may begin it anew afterwards. Everything else must come to nothing. */
+/* A gid is known for the retention time: what begins one may begin it anew afterwards. Everything
+ * else must come to nothing. */
 static bool may_begin(const struct happening *packet)
 {
-    return packet->run == request_arrive && (packet->method <= METHOD_TRY || packet->method == METHOD_RUN);
+    return packet->run == request_arrive &&
+           (packet->method <= METHOD_TRY || packet->method == METHOD_RUN);
 }
 
 static void outlive(void)
 {
     trace("-- the retention time passes");
     sim->is_quiet = true;
-    run_until(sim->now_us + 4 * (int64_t)RETENTION_SIM_MS * 1000); /* by the slowest clock, and what a late copy still begins */
+    /* by the slowest clock, and what a late copy still begins */
+    run_until(sim->now_us + 4 * (int64_t)RETENTION_SIM_MS * 1000);
     sim->is_outlived = true;
     if (!sim->has_failed)
         check_dropped();

@@ -37,8 +37,10 @@ Test(bucket, spans_of_another_width_are_fitted_in)
 Test(bucket, an_overlapping_span_is_refused)
 {
     struct buckets buckets;
-    struct bucket bad[] = {{.start_ms = 1999, .end_ms = 2500}, {.start_ms = 500, .end_ms = 1001},
-                           {.start_ms = 1000, .end_ms = 2000}, {.start_ms = 5000, .end_ms = 5000}};
+    struct bucket bad[] = {{.start_ms = 1999, .end_ms = 2500},
+                           {.start_ms = 500, .end_ms = 1001},
+                           {.start_ms = 1000, .end_ms = 2000},
+                           {.start_ms = 5000, .end_ms = 5000}};
     buckets_init(&buckets, 1000);
     expect_span(&buckets, 1500, 1000, 2000);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -64,10 +66,12 @@ Test(bucket, every_result_has_a_text)
 
 Test(lmdb_open, network_file_systems_are_known)
 {
-    const uint64_t remote[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC, V9FS_MAGIC,
-                               CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, CODA_SUPER_MAGIC,
-                               (uint64_t)(int32_t)CIFS_SUPER_MAGIC};
-    const uint64_t local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC};
+    const uint64_t remote[] = {
+        NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+        SMB2_SUPER_MAGIC, V9FS_MAGIC,       CEPH_SUPER_MAGIC,
+        AFS_SUPER_MAGIC,  CODA_SUPER_MAGIC, (uint64_t)(int32_t)CIFS_SUPER_MAGIC};
+    const uint64_t local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
+                              OVERLAYFS_SUPER_MAGIC};
     for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
         cr_assert(lmdb_store_is_network(remote[i]), "%zu", i);
     for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)

@@ -53,20 +53,28 @@ CONFORMANCE(a_scan_has_a_range)
     static const struct {
         uint64_t from, to;
         const char *seen;
-    } cases[] = {{1, UINT64_MAX, "2.0 2.1 5.0 5.1 7.0 "}, {2, 2, "2.0 2.1 "}, {3, 5, "5.0 5.1 "}, {3, 4, ""},
-                 {6, 100, "7.0 "},                        {8, UINT64_MAX, ""}, {1, 1, ""},         {5, 7, "5.0 5.1 7.0 "}};
-    COMMIT_OK(fixture, op_put(2, 0, "a"), op_put(2, 1, "b"), op_put(5, 0, "c"), op_put(5, 1, "d"), op_put(7, 0, "e"));
+    } cases[] = {{1, UINT64_MAX, "2.0 2.1 5.0 5.1 7.0 "},
+                 {2, 2, "2.0 2.1 "},
+                 {3, 5, "5.0 5.1 "},
+                 {3, 4, ""},
+                 {6, 100, "7.0 "},
+                 {8, UINT64_MAX, ""},
+                 {1, 1, ""},
+                 {5, 7, "5.0 5.1 7.0 "}};
+    COMMIT_OK(fixture, op_put(2, 0, "a"), op_put(2, 1, "b"), op_put(5, 0, "c"), op_put(5, 1, "d"),
+              op_put(7, 0, "e"));
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char seen[256] = "";
-        cr_assert_eq(store_scan(fixture->store, 0, cases[i].from, cases[i].to, append_number, seen), 0);
+        cr_assert_eq(store_scan(fixture->store, 0, cases[i].from, cases[i].to, append_number, seen),
+                     0);
         cr_assert_str_eq(seen, cases[i].seen, "case %zu", i);
     }
 }
 
 CONFORMANCE(resolve_moves_all_parts_of_a_number)
 {
-    COMMIT_OK(fixture, op_put(1, 0, "s"), op_put(2, 0, "t"), op_put(2, 1, "b1"), op_put(2, 70000, "b"),
-              op_put(3, 0, "u"));
+    COMMIT_OK(fixture, op_put(1, 0, "s"), op_put(2, 0, "t"), op_put(2, 1, "b1"),
+              op_put(2, 70000, "b"), op_put(3, 0, "u"));
     COMMIT_OK(fixture, op_resolve(2, "g2", 1500, "done"));
     cr_assert_str_eq(fixture_live(fixture), "1.0=s 3.0=u");
     cr_assert_str_eq(fixture_find(fixture, "g2"), "2=done");
@@ -92,7 +100,8 @@ CONFORMANCE(resolving_again_replaces_within_a_bucket)
 
 CONFORMANCE(gids_are_found_in_any_order_and_bucket)
 {
-    COMMIT_OK(fixture, op_resolve(1, "m", 1500, "1"), op_resolve(2, "z", 1500, "2"), op_resolve(3, "a", 1500, "3"));
+    COMMIT_OK(fixture, op_resolve(1, "m", 1500, "1"), op_resolve(2, "z", 1500, "2"),
+              op_resolve(3, "a", 1500, "3"));
     COMMIT_OK(fixture, op_resolve(4, "b", 2500, "4"), op_resolve(5, "mm", 2500, "5"),
               op_resolve(6, "\xc3\xa9", 2500, "6"));
     COMMIT_OK(fixture, op_resolve(7, "a0", 500, "7"), op_resolve(8, "A", 2500, "8"));
@@ -121,8 +130,10 @@ CONFORMANCE(a_gid_too_long_is_invalid)
 
 CONFORMANCE(pages_go_from_the_newest_bucket_down)
 {
-    COMMIT_OK(fixture, op_resolve(5, "a", 1500, "a"), op_resolve(1, "b", 2500, "b"), op_resolve(9, "c", 1999, "c"));
-    COMMIT_OK(fixture, op_resolve(3, "d", 2000, "d"), op_resolve(4, "e", 0, "e"), op_resolve(7, "f", 3000, "f"));
+    COMMIT_OK(fixture, op_resolve(5, "a", 1500, "a"), op_resolve(1, "b", 2500, "b"),
+              op_resolve(9, "c", 1999, "c"));
+    COMMIT_OK(fixture, op_resolve(3, "d", 2000, "d"), op_resolve(4, "e", 0, "e"),
+              op_resolve(7, "f", 3000, "f"));
     cr_assert_str_eq(fixture_resolved(fixture, 10), "7=f 3=d 1=b 9=c 5=a 4=e");
     cr_assert_str_eq(fixture_resolved(fixture, 1), "7=f| 3=d| 1=b| 9=c| 5=a| 4=e|");
     cr_assert_str_eq(fixture_resolved(fixture, 2), "7=f 3=d| 1=b 9=c| 5=a 4=e|");
@@ -139,8 +150,8 @@ static int page_one(uint64_t number, const void *value, size_t size, void *ctx)
     struct pager *pager = ctx;
     if (number == pager->refused)
         return 55;
-    snprintf(pager->text + strlen(pager->text), sizeof(pager->text) - strlen(pager->text), "%.*s", (int)size,
-             (const char *)value);
+    snprintf(pager->text + strlen(pager->text), sizeof(pager->text) - strlen(pager->text), "%.*s",
+             (int)size, (const char *)value);
     return 0;
 }
 
@@ -148,7 +159,8 @@ CONFORMANCE(paging_survives_what_happens_between_pages)
 {
     struct store_cursor cursor = {0};
     struct pager pager = {.refused = 2};
-    COMMIT_OK(fixture, op_resolve(1, "a", 1500, "a"), op_resolve(2, "b", 2500, "b"), op_resolve(3, "c", 2500, "c"));
+    COMMIT_OK(fixture, op_resolve(1, "a", 1500, "a"), op_resolve(2, "b", 2500, "b"),
+              op_resolve(3, "c", 2500, "c"));
     cr_assert_eq(store_page(fixture->store, &cursor, 9, page_one, &pager), 55);
     pager.refused = 0;
     COMMIT_OK(fixture, op_resolve(8, "h", 2600, "h"), op_resolve(9, "i", 3500, "i"));
@@ -163,7 +175,8 @@ CONFORMANCE(paging_survives_what_happens_between_pages)
 
 CONFORMANCE(buckets_are_dropped_whole_and_not_before_their_end)
 {
-    COMMIT_OK(fixture, op_resolve(1, "a", 1000, "a"), op_resolve(2, "b", 1999, "b"), op_resolve(3, "c", 2000, "c"));
+    COMMIT_OK(fixture, op_resolve(1, "a", 1000, "a"), op_resolve(2, "b", 1999, "b"),
+              op_resolve(3, "c", 2000, "c"));
     COMMIT_OK(fixture, op_drop(1999));
     cr_assert_str_eq(fixture_resolved(fixture, 10), "3=c 2=b 1=a");
     COMMIT_OK(fixture, op_drop(2000));
@@ -205,14 +218,15 @@ CONFORMANCE(more_buckets_than_the_limit_refuse_nothing)
 
 CONFORMANCE(meta_records_are_kept_by_name)
 {
-    COMMIT_OK(fixture, op_meta("b", "2"), op_meta("a", "1"), op_meta("epoch", "mine"), op_meta("ab", ""));
+    COMMIT_OK(fixture, op_meta("b", "2"), op_meta("a", "1"), op_meta("epoch", "mine"),
+              op_meta("ab", ""));
     cr_assert_str_eq(fixture_meta(fixture), "a=1 ab= b=2 epoch=mine");
     COMMIT_OK(fixture, op_meta("a", "changed"), op_meta_delete("b"), op_meta_delete("never"));
     fixture_reopen(fixture);
     cr_assert_str_eq(fixture_meta(fixture), "a=changed ab= epoch=mine");
 }
 
-/* -- Reads beside commits ---------------------------------------------------------------------------------------- */
+/* -- Reads beside commits ---------------------------------------------------------------------- */
 
 #define ROUNDS 400u
 #define ROUNDS_A_BUCKET 40u
@@ -274,17 +288,20 @@ static void read_once(struct beside *beside)
     char gid[STORE_GID_MAX];
     uint64_t number;
     unsigned committed = atomic_load(&beside->committed);
-    cr_assert_eq(store_scan(beside->fixture->store, 0, 1, UINT64_MAX, same_as_first, &parts), 0, "half a batch was seen");
+    cr_assert_eq(store_scan(beside->fixture->store, 0, 1, UINT64_MAX, same_as_first, &parts), 0,
+                 "half a batch was seen");
     cr_assert_geq(parts.first, committed, "a finished commit was not seen");
     cr_assert(parts.count == 0 || parts.count == 2);
     name_gid(gid, committed);
     int found = store_find(beside->fixture->store, gid, &number, &value);
     /* While this thread slept, its bucket may have been dropped. */
-    bool may_be_gone = committed == 0 || atomic_load(&beside->committed) - committed > 2 * ROUNDS_A_BUCKET;
+    bool may_be_gone =
+        committed == 0 || atomic_load(&beside->committed) - committed > 2 * ROUNDS_A_BUCKET;
     cr_assert(found == 0 || (found == STORE_NOT_FOUND && may_be_gone), "%s: %d", gid, found);
     if (found == 0)
         store_value_free(&value);
-    cr_assert_geq(store_page(beside->fixture->store, &cursor, 3, page_one, &pager), committed > 0 ? 1 : 0);
+    cr_assert_geq(store_page(beside->fixture->store, &cursor, 3, page_one, &pager),
+                  committed > 0 ? 1 : 0);
     cr_assert_eq(store_stats(beside->fixture->store, &stats), 0);
 }
 

@@ -24,7 +24,8 @@ CONFORMANCE(a_new_store_is_empty)
 
 CONFORMANCE(live_records_are_put_replaced_and_deleted)
 {
-    COMMIT_OK(fixture, op_put(2, 0, "two"), op_put(1, 1, "one.one"), op_put(1, 0, "one"), op_put(300, 0, "late"));
+    COMMIT_OK(fixture, op_put(2, 0, "two"), op_put(1, 1, "one.one"), op_put(1, 0, "one"),
+              op_put(300, 0, "late"));
     cr_assert_str_eq(fixture_live(fixture), "1.0=one 1.1=one.one 2.0=two 300.0=late");
     COMMIT_OK(fixture, op_put(2, 0, ""), op_delete(1, 1), op_delete(300, 0), op_delete(9, 9));
     cr_assert_str_eq(fixture_live(fixture), "1.0=one 2.0=");
@@ -34,12 +35,15 @@ CONFORMANCE(live_records_are_put_replaced_and_deleted)
 
 CONFORMANCE(a_batch_is_applied_in_its_order)
 {
-    COMMIT_OK(fixture, op_put(5, 0, "a"), op_delete(5, 0), op_put(4, 0, "b"), op_put(5, 0, "c"), op_put(5, 0, "d"));
+    COMMIT_OK(fixture, op_put(5, 0, "a"), op_delete(5, 0), op_put(4, 0, "b"), op_put(5, 0, "c"),
+              op_put(5, 0, "d"));
     cr_assert_str_eq(fixture_live(fixture), "4.0=b 5.0=d");
-    COMMIT_OK(fixture, op_resolve(5, "g5", 1500, "r"), op_put(5, 0, "again"), op_meta("m", "1"), op_meta_delete("m"));
+    COMMIT_OK(fixture, op_resolve(5, "g5", 1500, "r"), op_put(5, 0, "again"), op_meta("m", "1"),
+              op_meta_delete("m"));
     cr_assert_str_eq(fixture_live(fixture), "4.0=b 5.0=again");
     cr_assert_str_eq(fixture_meta(fixture), "");
-    COMMIT_OK(fixture, op_resolve(6, "g6", 2500, "gone"), op_drop(3000), op_resolve(7, "g7", 2600, "kept"));
+    COMMIT_OK(fixture, op_resolve(6, "g6", 2500, "gone"), op_drop(3000),
+              op_resolve(7, "g7", 2600, "kept"));
     cr_assert_str_eq(fixture_resolved(fixture, 10), "7=kept");
 }
 
@@ -148,7 +152,9 @@ CONFORMANCE(after_an_unknown_outcome_the_shard_is_acquired_again)
 {
     COMMIT_OK(fixture, op_put(1, 0, "sure"), op_resolve(3, "g3", 1500, "r3"));
     fixture_fail_next(fixture);
-    cr_assert_eq(COMMIT(fixture, op_put(2, 0, "lost"), op_drop(9000), op_resolve(4, "g4", 9500, "r4")), STORE_UNKNOWN);
+    cr_assert_eq(
+        COMMIT(fixture, op_put(2, 0, "lost"), op_drop(9000), op_resolve(4, "g4", 9500, "r4")),
+        STORE_UNKNOWN);
     cr_assert_eq(COMMIT(fixture, op_put(2, 0, "x")), STORE_FENCED);
     cr_assert_str_eq(fixture_live(fixture), "1.0=sure");
     cr_assert_str_eq(fixture_find(fixture, "g3"), "3=r3");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Faults of the disk: the program's own fdatasync, pwrite and statfs stand before the C library's, also for LMDB.
+ * Faults of the disk: the program's own fdatasync, pwrite and statfs stand before the C library's,
+ * also for LMDB.
  */
 #ifndef FAULT_H
 #define FAULT_H
@@ -8,7 +9,8 @@
 /* The next fdatasync fails with EIO. */
 void fault_next_sync(void);
 
-/* The next pwrite of less than a page fails with EIO: in a commit that is LMDB's meta page, after the sync. */
+/* The next pwrite of less than a page fails with EIO: in a commit that is LMDB's meta page, after
+ * the sync. */
 void fault_next_meta_write(void);
 
 /* From now on every directory is on NFS. */

@@ -67,13 +67,13 @@ void fixture_fail_next(struct fixture *fixture)
         fault_next_sync();
 }
 
-/* -- Contents as text -------------------------------------------------------------------------------------------- */
+/* -- Contents as text -------------------------------------------------------------------------- */
 
 static void append(struct fixture *fixture, const char *key, const void *value, size_t size)
 {
     size_t used = strlen(fixture->text);
-    int added = snprintf(fixture->text + used, sizeof(fixture->text) - used, "%s%s=%.*s", used > 0 ? " " : "", key,
-                         (int)size, (const char *)value);
+    int added = snprintf(fixture->text + used, sizeof(fixture->text) - used, "%s%s=%.*s",
+                         used > 0 ? " " : "", key, (int)size, (const char *)value);
     cr_assert_lt((size_t)added, sizeof(fixture->text) - used);
 }
 
@@ -149,7 +149,7 @@ const char *fixture_find_number(struct fixture *fixture, uint64_t number)
     return find(fixture, NULL, number);
 }
 
-/* -- Operations -------------------------------------------------------------------------------------------------- */
+/* -- Operations -------------------------------------------------------------------------------- */
 
 struct store_op op_put(uint64_t number, uint32_t part, const char *value)
 {
@@ -174,7 +174,8 @@ struct store_op op_resolve(uint64_t number, const char *gid, int64_t time_ms, co
 
 struct store_op op_meta(const char *name, const char *value)
 {
-    return (struct store_op){.kind = STORE_META_PUT, .name = name, .value = value, .size = strlen(value)};
+    return (struct store_op){
+        .kind = STORE_META_PUT, .name = name, .value = value, .size = strlen(value)};
 }
 
 struct store_op op_meta_delete(const char *name)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A store of either driver in a directory of its own, and its contents as text, so that tests read as stories.
+ * A store of either driver in a directory of its own, and its contents as text, so that tests read
+ * as stories.
  */
 #ifndef FIXTURE_H
 #define FIXTURE_H
@@ -29,7 +30,8 @@ void fixture_open(struct fixture *fixture, enum fixture_driver driver, int64_t b
 /* Only makes the directory. */
 void fixture_prepare(struct fixture *fixture, enum fixture_driver driver, int64_t bucket_ms);
 
-/* Opens what was prepared, or closes and opens again; acquires. The memory store is only acquired again. */
+/* Opens what was prepared, or closes and opens again; acquires. The memory store is only acquired
+ * again. */
 void fixture_reopen(struct fixture *fixture);
 void fixture_acquire(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
@@ -54,8 +56,8 @@ struct store_op op_meta(const char *name, const char *value);
 struct store_op op_meta_delete(const char *name);
 struct store_op op_drop(int64_t time_ms);
 
-#define COMMIT(fixture, ...)                                                                                           \
-    store_commit((fixture)->store, 0, (fixture)->epoch, (struct store_op[]){__VA_ARGS__},                              \
+#define COMMIT(fixture, ...)                                                                       \
+    store_commit((fixture)->store, 0, (fixture)->epoch, (struct store_op[]){__VA_ARGS__},          \
                  sizeof((struct store_op[]){__VA_ARGS__}) / sizeof(struct store_op))
 #define COMMIT_OK(fixture, ...) cr_assert_eq(COMMIT(fixture, __VA_ARGS__), 0)
 

@@ -22,7 +22,8 @@ static int commit_one(struct store *store, uint64_t epoch, uint64_t n)
     char gid[32];
     int64_t time_ms = (int64_t)(n * WIDTH_MS / COMMITS_A_BUCKET);
     snprintf(gid, sizeof(gid), "g%llu", (unsigned long long)(n - 1));
-    struct store_op ops[] = {op_put(n, 0, "state"), op_put(n, 1, "branch"), op_resolve(n - 1, gid, time_ms, "done"),
+    struct store_op ops[] = {op_put(n, 0, "state"), op_put(n, 1, "branch"),
+                             op_resolve(n - 1, gid, time_ms, "done"),
                              op_drop(time_ms - 3 * WIDTH_MS)};
     return store_commit(store, 0, epoch, ops, n > 1 ? 4 : 2);
 }
@@ -32,7 +33,8 @@ static void commit_for_ever(const struct fixture *fixture, int report)
 {
     struct store *store;
     uint64_t epoch, n;
-    if (store_lmdb_open(&store, fixture->dir, &fixture->options, NULL) != 0 || store_acquire(store, 0, &epoch, &n) != 0)
+    if (store_lmdb_open(&store, fixture->dir, &fixture->options, NULL) != 0 ||
+        store_acquire(store, 0, &epoch, &n) != 0)
         _exit(1);
     while (commit_one(store, epoch, n) == 0 && write(report, &n, sizeof(n)) == sizeof(n))
         n++;
@@ -81,8 +83,9 @@ static void expect_resolved(struct fixture *fixture, uint64_t n)
 static void expect_reported(struct fixture *fixture, uint64_t reported)
 {
     fixture_reopen(fixture);
-    cr_assert(fixture->next_number == reported + 1 || fixture->next_number == reported + 2, "%llu after %llu",
-              (unsigned long long)fixture->next_number, (unsigned long long)reported);
+    cr_assert(fixture->next_number == reported + 1 || fixture->next_number == reported + 2,
+              "%llu after %llu", (unsigned long long)fixture->next_number,
+              (unsigned long long)reported);
     uint64_t last = fixture->next_number - 1;
     char expected[64];
     snprintf(expected, sizeof(expected), "%llu.0=state %llu.1=branch", (unsigned long long)last,

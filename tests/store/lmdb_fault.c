@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A full map, a full disk, failing syncs and meta writes: the outcome is unknown, the store is fenced, and everything
- * committed before is there afterwards. And: the file does not grow in a steady state.
+ * A full map, a full disk, failing syncs and meta writes: the outcome is unknown, the store is
+ * fenced, and everything committed before is there afterwards. And: the file does not grow in a
+ * steady state.
  */
 #include <errno.h>
 #include <sched.h>
@@ -67,7 +68,8 @@ Test(SUITE, a_full_map_loses_nothing, TIMEOUT)
     struct store_stats stats;
     cr_assert_eq(store_stats(fixture.store, &stats), 0);
     cr_assert_eq(stats.bytes_max, 256u << 10);
-    cr_assert_gt(stats.bytes_used, stats.bytes_max * 8 / 10, "the high-water mark would not have seen it");
+    cr_assert_gt(stats.bytes_used, stats.bytes_max * 8 / 10,
+                 "the high-water mark would not have seen it");
     cr_assert_leq(stats.bytes_used, stats.bytes_max);
     fixture.options.size_max = 1u << 20;
     fixture_reopen(&fixture);
@@ -187,7 +189,7 @@ Test(SUITE, an_acquire_that_cannot_write_says_so, TIMEOUT)
     fixture_close(&fixture);
 }
 
-/* -- Growth ------------------------------------------------------------------------------------------------------ */
+/* -- Growth ------------------------------------------------------------------------------------ */
 
 #define LIVE 20u
 #define CYCLES_A_BUCKET 25u
@@ -201,7 +203,8 @@ static void run_cycle(struct fixture *fixture, uint64_t number)
     snprintf(gid, sizeof(gid), "g%012llu", (unsigned long long)number);
     snprintf(scratch, sizeof(scratch), "g%012llu", (unsigned long long)(number - LIVE));
     memset(large_value, 'v', VALUE_SIZE);
-    COMMIT_OK(fixture, op_put(number, 0, gid), op_put(number, 1, large_value), op_put(number, 2, gid));
+    COMMIT_OK(fixture, op_put(number, 0, gid), op_put(number, 1, large_value),
+              op_put(number, 2, gid));
     if (number <= LIVE)
         return;
     COMMIT_OK(fixture, op_put(number, 0, "decided"), op_delete(number, 2),

@@ -44,7 +44,8 @@ Test(SUITE, a_reopen_keeps_everything, TIMEOUT)
 {
     struct fixture fixture;
     fixture_open(&fixture, FIXTURE_LMDB, 1000);
-    COMMIT_OK(&fixture, op_put(1, 0, "a"), op_put(1, 1, "b"), op_meta("m", "v"), op_resolve(2, "g2", 1500, "r"));
+    COMMIT_OK(&fixture, op_put(1, 0, "a"), op_put(1, 1, "b"), op_meta("m", "v"),
+              op_resolve(2, "g2", 1500, "r"));
     COMMIT_OK(&fixture, op_resolve(3, "g3", 2500, "s"));
     fixture_reopen(&fixture);
     cr_assert_str_eq(fixture_live(&fixture), "1.0=a 1.1=b");
@@ -61,7 +62,8 @@ Test(SUITE, buckets_of_another_width_stay, TIMEOUT)
     COMMIT_OK(&fixture, op_resolve(1, "a", 1500, "a"));
     fixture.options.bucket_ms = 3000;
     fixture_reopen(&fixture);
-    COMMIT_OK(&fixture, op_resolve(2, "b", 2500, "b"), op_resolve(3, "c", 100, "c"), op_resolve(4, "d", 1600, "d"));
+    COMMIT_OK(&fixture, op_resolve(2, "b", 2500, "b"), op_resolve(3, "c", 100, "c"),
+              op_resolve(4, "d", 1600, "d"));
     cr_assert_str_eq(fixture_resolved(&fixture, 10), "2=b 4=d 1=a 3=c");
     COMMIT_OK(&fixture, op_drop(2000));
     cr_assert_str_eq(fixture_resolved(&fixture, 10), "2=b");
@@ -82,7 +84,7 @@ Test(SUITE, files_belong_to_their_owner_only, TIMEOUT)
     fixture_close(&fixture);
 }
 
-/* -- Locked ------------------------------------------------------------------------------------------------------ */
+/* -- Locked ------------------------------------------------------------------------------------ */
 
 Test(SUITE, a_second_opener_in_this_process_is_refused, TIMEOUT)
 {
@@ -117,10 +119,11 @@ Test(SUITE, a_second_opener_in_another_process_is_refused, TIMEOUT)
     fixture_close(&fixture);
 }
 
-/* -- Damaged, foreign, newer ------------------------------------------------------------------------------------- */
+/* -- Damaged, foreign, newer ------------------------------------------------------------------- */
 
 /* Writes one record behind the store's back. */
-static void meddle(const struct fixture *fixture, const char *database, const char *name, const void *data, size_t size)
+static void meddle(const struct fixture *fixture, const char *database, const char *name,
+                   const void *data, size_t size)
 {
     MDB_env *env;
     MDB_txn *txn;
@@ -256,7 +259,7 @@ Test(SUITE, what_a_crash_while_making_leaves_is_no_obstacle, TIMEOUT)
     fixture_close(&fixture);
 }
 
-/* -- Places where there can be no store -------------------------------------------------------------------------- */
+/* -- Places where there can be no store -------------------------------------------------------- */
 
 Test(SUITE, a_path_that_cannot_be_a_store_is_refused, TIMEOUT)
 {

@@ -17,7 +17,7 @@ static void *must_realloc(void *old, size_t size)
     return new;
 }
 
-/* -- Transactions -------------------------------------------------------------------------------------------------- */
+/* -- Transactions ------------------------------------------------------------------------------ */
 
 /* FNV-1a (Fowler, Noll and Vo). */
 static uint64_t hash(const char *gid)
@@ -32,7 +32,8 @@ static uint64_t hash(const char *gid)
 static uint32_t *find_place(const struct story *story, const char *gid)
 {
     size_t at = hash(gid) % story->place_count;
-    while (story->places[at] != 0 && strcmp(story->transactions[story->places[at] - 1].gid, gid) != 0)
+    while (story->places[at] != 0 &&
+           strcmp(story->transactions[story->places[at] - 1].gid, gid) != 0)
         at = (at + 1) % story->place_count;
     return &story->places[at];
 }
@@ -40,7 +41,8 @@ static uint32_t *find_place(const struct story *story, const char *gid)
 static void grow(struct story *story)
 {
     story->room = story->room == 0 ? 4096 : 2 * story->room;
-    story->transactions = must_realloc(story->transactions, story->room * sizeof(*story->transactions));
+    story->transactions =
+        must_realloc(story->transactions, story->room * sizeof(*story->transactions));
     story->place_count = 2 * story->room;
     free(story->places);
     story->places = calloc(story->place_count, sizeof(*story->places));
@@ -68,8 +70,8 @@ void story_add(struct transaction *transaction, const struct observation *observ
 {
     if (transaction->count == transaction->room) {
         transaction->room = transaction->room == 0 ? 8 : 2 * transaction->room;
-        transaction->observations =
-            must_realloc(transaction->observations, transaction->room * sizeof(*transaction->observations));
+        transaction->observations = must_realloc(
+            transaction->observations, transaction->room * sizeof(*transaction->observations));
     }
     transaction->observations[transaction->count++] = *observation;
 }
@@ -90,7 +92,7 @@ void story_free(struct story *story)
     free(story->places);
 }
 
-/* -- Lines --------------------------------------------------------------------------------------------------------- */
+/* -- Lines ------------------------------------------------------------------------------------- */
 
 /* false: there is no such code. */
 static bool read_code(int *out, const char *name)
@@ -122,8 +124,8 @@ static bool read_line(struct story *story, const char *line)
         story_find(story, gid)->is_asked = true;
         return true;
     }
-    if (sscanf(line, "told %64s %11s %31s %15s %" SCNd64 " %" SCNd64, gid, seen.op, code, state, &seen.asked_us,
-               &seen.told_us) != 6 ||
+    if (sscanf(line, "told %64s %11s %31s %15s %" SCNd64 " %" SCNd64, gid, seen.op, code, state,
+               &seen.asked_us, &seen.told_us) != 6 ||
         !read_code(&seen.code, code) || !read_state(&seen.state, state))
         return false;
     story_add(story_find(story, gid), &seen);
@@ -138,7 +140,8 @@ void story_read(struct story *story, const char *path)
         perror(path);
         exit(2);
     }
-    for (int number = 1; fgets(line, sizeof(line), file) != NULL && strchr(line, '\n') != NULL; number++) {
+    for (int number = 1; fgets(line, sizeof(line), file) != NULL && strchr(line, '\n') != NULL;
+         number++) {
         if (read_line(story, line))
             continue;
         fprintf(stderr, "torture_check: %s:%d is not a line of a history\n", path, number);

@@ -36,7 +36,8 @@ struct story {
     size_t place_count;
 };
 
-/* Adds a log. Ends the program (2) at a line that is none, but for one without an end: its writer was killed. */
+/* Adds a log. Ends the program (2) at a line that is none, but for one without an end: its writer
+ * was killed. */
 void story_read(struct story *story, const char *path);
 
 /* The transaction, made when there is none. Valid until the next one is made. */

@@ -24,7 +24,8 @@ static int rank_of_state(int state)
     }
 }
 
-/* How far it is at least, after this answer; -1: the answer says nothing. A try that was done has begun it. */
+/* How far it is at least, after this answer; -1: the answer says nothing. A try that was done has
+ * begun it. */
 static int rank_of(const struct observation *seen)
 {
     if (seen->state != 0)
@@ -52,11 +53,13 @@ static int decision_of(const struct observation *seen)
 
 static bool is_asked(const struct transaction *transaction, char why[256])
 {
-    snprintf(why, 256, "nobody asked for it, and it %s", transaction->has_effects ? "has effects" : "was told of");
+    snprintf(why, 256, "nobody asked for it, and it %s",
+             transaction->has_effects ? "has effects" : "was told of");
     return transaction->is_asked;
 }
 
-/* Who asks after another was told, or after a confirm or cancel left the coordinator, does not hear of less. */
+/* Who asks after another was told, or after a confirm or cancel left the coordinator, does not hear
+ * of less. */
 static bool is_forward(const struct transaction *transaction, char why[256])
 {
     for (size_t i = 0; i < transaction->count; i++) {
@@ -66,7 +69,8 @@ static bool is_forward(const struct transaction *transaction, char why[256])
             if (before->told_us >= after->asked_us || rank_of(before) <= rank_of(after))
                 continue;
             snprintf(why, 256, "a %s was told %s, and then a %s %s", before->op,
-                     before->state != 0 ? tercet_state_name(before->state) : "that it is done", after->op,
+                     before->state != 0 ? tercet_state_name(before->state) : "that it is done",
+                     after->op,
                      after->state != 0 ? tercet_state_name(after->state) : "that there is none");
             return false;
         }
@@ -85,8 +89,8 @@ static bool is_decided_once(const struct transaction *transaction, char why[256]
             first = seen;
         if (decision_of(seen) == decision_of(first))
             continue;
-        snprintf(why, 256, "a %s was told %s, a %s %s", first->op, tercet_state_name(first->state), seen->op,
-                 tercet_state_name(seen->state));
+        snprintf(why, 256, "a %s was told %s, a %s %s", first->op, tercet_state_name(first->state),
+                 seen->op, tercet_state_name(seen->state));
         return false;
     }
     return true;
@@ -98,8 +102,9 @@ static bool is_kept(const struct transaction *transaction, char why[256])
     for (size_t i = 0; i < transaction->count; i++) {
         const struct observation *seen = &transaction->observations[i];
         int wanted = strcmp(seen->op, "cancel") == 0 ? TERCET_CANCELLED : TERCET_CONFIRMED;
-        if (seen->code != 0 || (strcmp(seen->op, "run") != 0 && strcmp(seen->op, "confirm") != 0 &&
-                                strcmp(seen->op, "cancel") != 0) ||
+        if (seen->code != 0 ||
+            (strcmp(seen->op, "run") != 0 && strcmp(seen->op, "confirm") != 0 &&
+             strcmp(seen->op, "cancel") != 0) ||
             (decision_of(seen) == wanted && transaction->final == wanted))
             continue;
         snprintf(why, 256, "%s was acknowledged with %s; it ended %s", seen->op,
@@ -112,12 +117,14 @@ static bool is_kept(const struct transaction *transaction, char why[256])
 
 static bool has_ended(const struct transaction *transaction, char why[256])
 {
-    snprintf(why, 256, "it is %s at the end", !transaction->is_final_known ? "not told"
-                                              : transaction->final == 0    ? "unknown, with effects"
-                                                                           : tercet_state_name(transaction->final));
+    snprintf(why, 256, "it is %s at the end",
+             !transaction->is_final_known ? "not told"
+             : transaction->final == 0    ? "unknown, with effects"
+                                          : tercet_state_name(transaction->final));
     if (!transaction->is_final_known)
         return false;
-    return transaction->final == 0 ? !transaction->has_effects : rank_of_state(transaction->final) == 3;
+    return transaction->final == 0 ? !transaction->has_effects
+                                   : rank_of_state(transaction->final) == 3;
 }
 
 const struct story_rule story_rules[] = {

@@ -21,8 +21,16 @@ static void log_path(char path[192], const struct crowd *crowd, size_t log)
 void crowd_start(struct crowd *crowd, size_t i)
 {
     char log[192], errors[192], seed[32], line[PROCESS_LINE_MAX];
-    const char *argv[] = {crowd->program,  "--coordinator", crowd->coordinator, "--direct", crowd->direct,
-                          "--log",         log,             "--seed",           seed,       NULL};
+    const char *argv[] = {crowd->program,
+                          "--coordinator",
+                          crowd->coordinator,
+                          "--direct",
+                          crowd->direct,
+                          "--log",
+                          log,
+                          "--seed",
+                          seed,
+                          NULL};
     crowd->log_of[i] = crowd->log_count++;
     crowd->offsets[i] = 0;
     crowd->in_flight[i] = 0;
@@ -31,7 +39,8 @@ void crowd_start(struct crowd *crowd, size_t i)
     snprintf(seed, sizeof(seed), "%" PRIu64, crowd->seed * 1000 + crowd->log_of[i]);
     fclose(fopen(log, "ae")); /* it may be killed before it has made it */
     process_start(&crowd->processes[i], argv, errors, NULL);
-    process_line(&crowd->processes[i], "ready", line, READY_MS); /* without, it will not confirm anything */
+    /* without, it will not confirm anything */
+    process_line(&crowd->processes[i], "ready", line, READY_MS);
 }
 
 bool crowd_stop(struct crowd *crowd)
@@ -69,7 +78,8 @@ static void read_line(struct crowd *crowd, size_t i, const char *line)
     if (sscanf(line, "asks %*s %11s", op) == 1 && strcmp(op, "get") != 0) {
         crowd->asked++;
         crowd->in_flight[i]++;
-    } else if (sscanf(line, "told %*s %11s %31s %15s", op, code, state) == 3 && strcmp(op, "get") != 0) {
+    } else if (sscanf(line, "told %*s %11s %31s %15s", op, code, state) == 3 &&
+               strcmp(op, "get") != 0) {
         if (crowd->in_flight[i] > 0)
             crowd->in_flight[i]--;
         read_answer(crowd, op, code, state);

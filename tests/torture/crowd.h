@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The clients of a torture: two processes of buyers and watchers, each run with a log of its own (history.h), and what the
- * logs have said so far.
+ * The clients of a torture: two processes of buyers and watchers, each run with a log of its own
+ * (history.h), and what the logs have said so far.
  */
 #ifndef TERCET_TORTURE_CROWD_H
 #define TERCET_TORTURE_CROWD_H

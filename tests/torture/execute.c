@@ -23,7 +23,8 @@
 #define PARTICIPANT (&tercet__v1__participant__descriptor)
 #define PARTICIPANTS (&tercet__v1__participants__descriptor)
 
-/* Where a service is to be called. Those that were replaced stay: calls of them may be under way. */
+/* Where a service is to be called. Those that were replaced stay: calls of them may be under
+ * way. */
 struct target {
     char service[SERVICE_MAX];
     struct crpc_channel *channel;
@@ -56,7 +57,7 @@ void execute_free(void)
     }
 }
 
-/* -- Registering --------------------------------------------------------------------------------------------------- */
+/* -- Registering ------------------------------------------------------------------------------- */
 
 static void keep_target(const char *service, const char *address)
 {
@@ -74,7 +75,8 @@ static void keep_target(const char *service, const char *address)
     pthread_mutex_unlock(&executes.lock);
 }
 
-static void on_registered(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx)
+static void on_registered(const ProtobufCMessage *reply, const struct crpc_status *status,
+                          void *ctx)
 {
     struct crpc_call *front = ctx;
     if (reply != NULL)
@@ -95,14 +97,14 @@ void execute_register(struct crpc_call *call, const ProtobufCMessage *request, v
         changed.target = (char *)(uintptr_t)executes.own_address;
     }
     crpc_call_ref(call);
-    if (crpc_unary_start(NULL, executes.back, PARTICIPANTS, "RegisterTarget", &changed.base, &options, on_registered,
-                         call) == 0)
+    if (crpc_unary_start(NULL, executes.back, PARTICIPANTS, "RegisterTarget", &changed.base,
+                         &options, on_registered, call) == 0)
         return;
     crpc_call_fail(call, CRPC_UNAVAILABLE, "the proxy cannot go on");
     crpc_call_unref(call);
 }
 
-/* -- Calling ------------------------------------------------------------------------------------------------------- */
+/* -- Calling ----------------------------------------------------------------------------------- */
 
 /* A call on its way there, or its answer on its way back. */
 struct execution {
@@ -112,7 +114,8 @@ struct execution {
     uint8_t data[];
 };
 
-static struct execution *new_execution(struct crpc_call *front, const char *service, const ProtobufCMessage *message)
+static struct execution *new_execution(struct crpc_call *front, const char *service,
+                                       const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     struct execution *execution = calloc(1, sizeof(*execution) + size);
@@ -175,7 +178,8 @@ static struct crpc_channel *find_channel(const char *service)
 {
     struct crpc_channel *channel = NULL;
     pthread_mutex_lock(&executes.lock);
-    for (struct target *target = executes.targets; target != NULL && channel == NULL; target = target->next)
+    for (struct target *target = executes.targets; target != NULL && channel == NULL;
+         target = target->next)
         if (target->is_current && strcmp(target->service, service) == 0)
             channel = target->channel;
     pthread_mutex_unlock(&executes.lock);
@@ -189,8 +193,10 @@ static void call_target(void *ctx, bool is_over)
     const struct crpc_bytes bytes = {.data = execution->data, .size = execution->size};
     struct crpc_channel *channel = is_over ? NULL : find_channel(execution->service);
     ProtobufCMessage *message = NULL;
-    if (channel == NULL || crpc_message_decode(&message, &tercet__v1__call__descriptor, bytes, 0) != 0 ||
-        crpc_unary_start(NULL, channel, PARTICIPANT, "Execute", message, &options, on_executed, execution) != 0)
+    if (channel == NULL ||
+        crpc_message_decode(&message, &tercet__v1__call__descriptor, bytes, 0) != 0 ||
+        crpc_unary_start(NULL, channel, PARTICIPANT, "Execute", message, &options, on_executed,
+                         execution) != 0)
         give_up(execution, is_over);
     crpc_message_free(message);
 }

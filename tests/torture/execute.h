@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Participants that are called, through the proxy: what they register is replaced by the proxy's own address, and each
- * Execute has its fate on the way there and back.
+ * Participants that are called, through the proxy: what they register is replaced by the proxy's
+ * own address, and each Execute has its fate on the way there and back.
  */
 #ifndef TERCET_TORTURE_EXECUTE_H
 #define TERCET_TORTURE_EXECUTE_H

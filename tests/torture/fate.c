@@ -13,7 +13,8 @@ static struct {
     pthread_mutex_t lock; /* over all below */
     uint64_t state;
     bool is_storm;
-    uint64_t limits[FATE_COUNT]; /* of a thousand records, those below the limit and above the one before */
+    /* of a thousand records, those below the limit and above the one before */
+    uint64_t limits[FATE_COUNT];
     uint64_t counts[FATE_COUNT];
 } fates = {.lock = PTHREAD_MUTEX_INITIALIZER};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What becomes of a record at the proxy: drawn by a seed, as strong as the storm is, and counted. Any thread.
+ * What becomes of a record at the proxy: drawn by a seed, as strong as the storm is, and counted.
+ * Any thread.
  */
 #ifndef TERCET_TORTURE_FATE_H
 #define TERCET_TORTURE_FATE_H
@@ -9,23 +10,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define FATE_MAP(X)                                              \
-    X(FATE_PASSED, "passed")                                     \
-    X(FATE_DROPPED, "dropped")                                   \
-    X(FATE_TWICE, "twice")        /* now, and once more soon */  \
-    X(FATE_LATE, "late")          /* now, and once more later */ \
-    X(FATE_HELD, "held")          /* others overtake it */       \
-    X(FATE_STALLED, "stalled")    /* a direction, for a while */ \
-    X(FATE_CUT, "cut")            /* a stream, both ways */      \
-    X(FATE_HALF_CLOSED, "half-closed")                           \
-    X(FATE_DELIVERED, "late-delivered")                          \
+#define FATE_MAP(X)                                                                                \
+    X(FATE_PASSED, "passed")                                                                       \
+    X(FATE_DROPPED, "dropped")                                                                     \
+    X(FATE_TWICE, "twice")     /* now, and once more soon */                                       \
+    X(FATE_LATE, "late")       /* now, and once more later */                                      \
+    X(FATE_HELD, "held")       /* others overtake it */                                            \
+    X(FATE_STALLED, "stalled") /* a direction, for a while */                                      \
+    X(FATE_CUT, "cut")         /* a stream, both ways */                                           \
+    X(FATE_HALF_CLOSED, "half-closed")                                                             \
+    X(FATE_DELIVERED, "late-delivered")                                                            \
     X(FATE_ANSWERED, "late-answered")
 
 enum fate {
 #define FATE_ENUM(name, text) name,
     FATE_MAP(FATE_ENUM)
 #undef FATE_ENUM
-    FATE_COUNT
+        FATE_COUNT
 };
 
 void fate_seed(uint64_t seed);

@@ -36,7 +36,7 @@
 #define STORM_TRAFFIC_MIN 100 /* records */
 #define TRAFFIC_MIN 4         /* requests */
 
-/* -- SIGKILL ------------------------------------------------------------------------------------------------------- */
+/* -- SIGKILL ----------------------------------------------------------------------------------- */
 
 static bool kill_service(struct torture *torture, bool with_coordinator)
 {
@@ -77,13 +77,14 @@ static bool do_kill(struct torture *torture)
     return victim < 8 ? kill_service(torture, true) : kill_client(torture);
 }
 
-/* -- SIGSTOP ------------------------------------------------------------------------------------------------------- */
+/* -- SIGSTOP ----------------------------------------------------------------------------------- */
 
 /* Mostly short; one in ten of any length that is permitted. */
 static uint64_t draw_stop_ms(struct torture *torture)
 {
     uint64_t most = (uint64_t)torture->settings->stop_ms_max;
-    uint64_t limit = draw(&torture->state, 10) == 0 ? most : STOP_MS_MIN << draw(&torture->state, 6);
+    uint64_t limit =
+        draw(&torture->state, 10) == 0 ? most : STOP_MS_MIN << draw(&torture->state, 6);
     uint64_t ms = STOP_MS_MIN + draw(&torture->state, limit);
     return ms < most ? ms : most;
 }
@@ -95,7 +96,8 @@ static pid_t draw_victim(struct torture *torture)
         return torture->stage.services[victim].pid;
     if (victim < STAGE_SERVICES + CROWD_CLIENTS)
         return torture->crowd.processes[victim - STAGE_SERVICES].pid;
-    return victim == STAGE_SERVICES + CROWD_CLIENTS ? torture->proxy.pid : torture->stage.daemon.process.pid;
+    return victim == STAGE_SERVICES + CROWD_CLIENTS ? torture->proxy.pid
+                                                    : torture->stage.daemon.process.pid;
 }
 
 static bool do_stop(struct torture *torture)
@@ -111,7 +113,7 @@ static bool do_stop(struct torture *torture)
     return true;
 }
 
-/* -- The proxy ----------------------------------------------------------------------------------------------------- */
+/* -- The proxy --------------------------------------------------------------------------------- */
 
 static uint64_t figure_of(const char *line, const char *name)
 {
@@ -159,12 +161,12 @@ static bool do_proxy(struct torture *torture)
     if (torture->is_storm)
         return fault_end_storm(torture);
     torture->is_storm = true;
-    torture->storm_until_ms =
-        process_now_ms() + STORM_MS_MIN + (int64_t)draw(&torture->state, STORM_MS_MAX - STORM_MS_MIN);
+    torture->storm_until_ms = process_now_ms() + STORM_MS_MIN +
+                              (int64_t)draw(&torture->state, STORM_MS_MAX - STORM_MS_MIN);
     return kill(torture->proxy.pid, SIGUSR1) == 0;
 }
 
-/* -- The disk ------------------------------------------------------------------------------------------------------ */
+/* -- The disk ---------------------------------------------------------------------------------- */
 
 bool fault_can_mount(void)
 {
@@ -182,7 +184,8 @@ bool fault_mount_disk(struct torture *torture)
 {
     char path[192];
     disk_path(path, torture, "");
-    torture->has_small_disk = mkdir(path, 0700) == 0 && mount("tmpfs", path, "tmpfs", 0, DISK_SIZE) == 0;
+    torture->has_small_disk =
+        mkdir(path, 0700) == 0 && mount("tmpfs", path, "tmpfs", 0, DISK_SIZE) == 0;
     return torture->has_small_disk || torture_fail(torture, "a tmpfs cannot be mounted");
 }
 
@@ -210,7 +213,8 @@ static bool fill_disk(struct torture *torture, const char *filler, uint64_t left
 static bool do_disk(struct torture *torture)
 {
     char filler[192];
-    uint64_t left = draw(&torture->state, 2) == 0 ? 0 : DISK_LEFT, ms = draw(&torture->state, DISK_MS_MAX);
+    uint64_t left = draw(&torture->state, 2) == 0 ? 0 : DISK_LEFT,
+             ms = draw(&torture->state, DISK_MS_MAX);
     disk_path(filler, torture, "/filler");
     if (!fill_disk(torture, filler, left))
         return false;
@@ -220,7 +224,7 @@ static bool do_disk(struct torture *torture)
     return true;
 }
 
-/* -- Descriptors --------------------------------------------------------------------------------------------------- */
+/* -- Descriptors ------------------------------------------------------------------------------- */
 
 static int connect_raw(const struct torture *torture)
 {
@@ -243,7 +247,8 @@ static bool is_refused(int fd)
     return size == 0 || errno == ECONNRESET;
 }
 
-/* Those that have been refused by now; waits for the first one, since they stand in the listener's queue before. */
+/* Those that have been refused by now; waits for the first one, since they stand in the listener's
+ * queue before. */
 static uint64_t await_refused(const int *fds)
 {
     struct pollfd polls[CONNECTIONS];
@@ -305,10 +310,12 @@ static bool do_descriptors(struct torture *torture)
     return holds;
 }
 
-/* -- One fault ----------------------------------------------------------------------------------------------------- */
+/* -- One fault --------------------------------------------------------------------------------- */
 
-/* Traffic during the fault: what was under way when it came, and what was asked until it was over. */
-static bool do_counted(struct torture *torture, enum fault_kind kind, bool (*fault)(struct torture *))
+/* Traffic during the fault: what was under way when it came, and what was asked until it was
+ * over. */
+static bool do_counted(struct torture *torture, enum fault_kind kind,
+                       bool (*fault)(struct torture *))
 {
     struct crowd *crowd = &torture->crowd;
     crowd_read(crowd);

@@ -17,7 +17,8 @@ int64_t history_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* One write to a file that is appended to is one line, whatever else is written and whoever dies. */
+/* One write to a file that is appended to is one line, whatever else is written and whoever
+ * dies. */
 static void put(int log, const char *line, int size)
 {
     if (write(log, line, (size_t)size) != size) {
@@ -34,10 +35,12 @@ int64_t history_asks(int log, const char *gid, const char *op)
     return now_us;
 }
 
-void history_told(int log, const char *gid, const char *op, int code, enum tercet_state state, int64_t asked_us)
+void history_told(int log, const char *gid, const char *op, int code, enum tercet_state state,
+                  int64_t asked_us)
 {
     char line[256];
     put(log, line,
-        snprintf(line, sizeof(line), "told %s %s %s %s %" PRId64 " %" PRId64 "\n", gid, op, tercet_error_name(code),
-                 state != 0 ? tercet_state_name((int)state) : "-", asked_us, history_now_us()));
+        snprintf(line, sizeof(line), "told %s %s %s %s %" PRId64 " %" PRId64 "\n", gid, op,
+                 tercet_error_name(code), state != 0 ? tercet_state_name((int)state) : "-",
+                 asked_us, history_now_us()));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits what is left: at
- * every named crash point (--points coordinator|participant|initiator), or at random moments (--kills N --seed S). The
- * random ones also freeze, stop in good order and pause.
+ * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits
+ * what is left: at every named crash point (--points coordinator|participant|initiator), or at
+ * random moments (--kills N --seed S). The random ones also freeze, stop in good order and pause.
  */
 #include "draw.h"
 #include "stage.h"
@@ -38,24 +38,28 @@ static bool fail(const char *what)
     return false;
 }
 
-/* -- Crash points -------------------------------------------------------------------------------------------------- */
+/* -- Crash points ------------------------------------------------------------------------------ */
 
 /* Those that the shop's traffic passes often; tests/faults dies at every one. */
-static const char *const coordinator_points[] = {"enlist",       "commit.before", "commit.after", "release.before",
-                                                 "release.each", "call.send",     "result"};
+static const char *const coordinator_points[] = {"enlist",         "commit.before", "commit.after",
+                                                 "release.before", "release.each",  "call.send",
+                                                 "result"};
 #define COORDINATOR_POINTS (sizeof(coordinator_points) / sizeof(coordinator_points[0]))
 static const char *const participant_points[] = {"participant.call", "participant.before_commit",
                                                  "participant.after_commit", "participant.sent"};
 static const char *const initiator_points[] = {"client.begin", "client.try.done", "client.confirm",
                                                "client.confirm.sent"};
 static const char *const passings[] = {"1", "2", "30",
-                                       "5:100"}; /* the last: 100 ms before its death, the other threads going on */
+                                       /* the last: 100 ms before its death, the other threads going
+                                        * on */
+                                       "5:100"};
 
 /* It must die there, and nowhere else. */
 static bool await_death(struct process *process, const char *failpoint)
 {
     int status = 0;
-    if (process_wait(process, DEATH_MS, &status) && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+    if (process_wait(process, DEATH_MS, &status) && WIFSIGNALED(status) &&
+        WTERMSIG(status) == SIGKILL)
         return true;
     fprintf(stderr, "kill_torture: did not die at %s (status %d)\n", failpoint, status);
     return false;
@@ -65,15 +69,17 @@ static bool await_death(struct process *process, const char *failpoint)
 static bool recover(struct stage *stage)
 {
     stage_read_log(stage);
-    return stage_await_confirmed(stage, stage->confirmed, ORDERS_AFTER) && stage_stop_traffic(stage);
+    return stage_await_confirmed(stage, stage->confirmed, ORDERS_AFTER) &&
+           stage_stop_traffic(stage);
 }
 
-/* There is traffic for as long as it takes to get to the point: how often a point is passed in so many orders is up to
- * chance and to how much is done in one batch. */
+/* There is traffic for as long as it takes to get to the point: how often a point is passed in so
+ * many orders is up to chance and to how much is done in one batch. */
 static bool crash_coordinator(struct stage *stage, const char *failpoint)
 {
     daemon_stop(&stage->daemon);
-    bool is_ready = daemon_restart(&stage->daemon, failpoint); /* it may die of the start's own commit, before it is ready */
+    /* it may die of the start's own commit, before it is ready */
+    bool is_ready = daemon_restart(&stage->daemon, failpoint);
     if (is_ready)
         stage_start_traffic(stage, 0, NULL);
     if (!await_death(&stage->daemon.process, failpoint))
@@ -147,7 +153,8 @@ static bool is_listed(char names[NAMES_MAX][PROCESS_LINE_MAX], size_t count, con
     return false;
 }
 
-static bool crash_coordinator_everywhere(struct stage *stage, const char *tercetd, struct tally *tally)
+static bool crash_coordinator_everywhere(struct stage *stage, const char *tercetd,
+                                         struct tally *tally)
 {
     static char names[NAMES_MAX][PROCESS_LINE_MAX];
     size_t count = list_points(tercetd, names);
@@ -168,15 +175,17 @@ static bool run_points(struct stage *stage, const struct settings *settings, str
         return crash_coordinator_everywhere(stage, settings->tercetd, tally);
     bool is_participant = strcmp(settings->points, "participant") == 0;
     for (size_t i = 0; i < 4; i++) {
-        bool holds = is_participant ? crash_at(stage, &tally->participant, participant_points[i], crash_participant)
-                                    : crash_at(stage, &tally->initiator, initiator_points[i], crash_initiator);
+        bool holds =
+            is_participant
+                ? crash_at(stage, &tally->participant, participant_points[i], crash_participant)
+                : crash_at(stage, &tally->initiator, initiator_points[i], crash_initiator);
         if (!holds)
             return false;
     }
     return true;
 }
 
-/* -- At random ----------------------------------------------------------------------------------------------------- */
+/* -- At random --------------------------------------------------------------------------------- */
 
 static bool kill_coordinator(struct stage *stage, struct tally *tally, uint64_t away_ms)
 {
@@ -214,7 +223,8 @@ static bool kill_both(struct stage *stage, struct tally *tally, uint64_t i, uint
     return stage_await_service(stage, i);
 }
 
-/* Alive, and silent for longer than the coordinator waits for an answer; what it then says comes late. */
+/* Alive, and silent for longer than the coordinator waits for an answer; what it then says comes
+ * late. */
 static bool freeze(struct stage *stage, struct tally *tally, uint64_t i, uint64_t ms)
 {
     pid_t pid = i < STAGE_SERVICES ? stage->services[i].pid : stage->daemon.process.pid;
@@ -228,7 +238,8 @@ static bool freeze(struct stage *stage, struct tally *tally, uint64_t i, uint64_
 /* Ends in good order, under load: it has to come to its end, with status 0. */
 static bool stop(struct stage *stage, struct tally *tally, uint64_t i)
 {
-    int status = process_end(i < STAGE_SERVICES ? &stage->services[i] : &stage->daemon.process, SIGTERM);
+    int status =
+        process_end(i < STAGE_SERVICES ? &stage->services[i] : &stage->daemon.process, SIGTERM);
     tally->stopped++;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return fail("a program that was told to stop did not end well");
@@ -276,13 +287,14 @@ static bool run_random(struct stage *stage, const struct settings *settings, str
         if (!stage_stop_traffic(stage) || !stage_is_sound(stage))
             return false;
         tally->audits++;
-        printf("%" PRIu64 " kills, %" PRIu64 " confirmed, the audit holds\n", kill, stage->confirmed);
+        printf("%" PRIu64 " kills, %" PRIu64 " confirmed, the audit holds\n", kill,
+               stage->confirmed);
         fflush(stdout);
     }
     return true;
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 __attribute__((noreturn)) static void usage(void)
 {
@@ -294,7 +306,8 @@ __attribute__((noreturn)) static void usage(void)
 
 static bool is_kind(const char *points)
 {
-    return strcmp(points, "coordinator") == 0 || strcmp(points, "participant") == 0 || strcmp(points, "initiator") == 0;
+    return strcmp(points, "coordinator") == 0 || strcmp(points, "participant") == 0 ||
+           strcmp(points, "initiator") == 0;
 }
 
 static void parse(struct settings *settings, int argc, char **argv)
@@ -318,16 +331,20 @@ static void parse(struct settings *settings, int argc, char **argv)
         else
             usage();
     }
-    bool is_complete = settings->tercetd != NULL && settings->tercetctl != NULL && settings->shop != NULL;
+    bool is_complete =
+        settings->tercetd != NULL && settings->tercetctl != NULL && settings->shop != NULL;
     if (!is_complete || (settings->points == NULL) == (settings->kills == 0) ||
         (settings->points != NULL && !is_kind(settings->points)))
         usage();
 }
 
-static void print_reproduction(const char *program, const struct settings *settings, const struct stage *stage)
+static void print_reproduction(const char *program, const struct settings *settings,
+                               const struct stage *stage)
 {
-    fprintf(stderr, "VIOLATED. The same kills again: %s --tercetd %s --tercetctl %s --shop %s --seed %" PRIu64, program,
-            settings->tercetd, settings->tercetctl, settings->shop, settings->seed);
+    fprintf(
+        stderr,
+        "VIOLATED. The same kills again: %s --tercetd %s --tercetctl %s --shop %s --seed %" PRIu64,
+        program, settings->tercetd, settings->tercetctl, settings->shop, settings->seed);
     if (settings->points != NULL)
         fprintf(stderr, " --points %s\n", settings->points);
     else
@@ -342,17 +359,22 @@ int main(int argc, char **argv)
     struct stage stage;
     parse(&settings, argc, argv);
     if (settings.seed == 0)
-        settings.seed = 1 + (uint64_t)time(NULL) % 1000000; /* the buyers count on from a thousand times of it */
+        /* the buyers count on from a thousand times of it */
+        settings.seed = 1 + (uint64_t)time(NULL) % 1000000;
     printf("seed %" PRIu64 "\n", settings.seed);
-    bool holds = stage_open(&stage, settings.tercetd, settings.tercetctl, settings.shop, settings.seed);
+    bool holds =
+        stage_open(&stage, settings.tercetd, settings.tercetctl, settings.shop, settings.seed);
     if (holds)
-        holds = settings.points != NULL ? run_points(&stage, &settings, &tally) : run_random(&stage, &settings, &tally);
+        holds = settings.points != NULL ? run_points(&stage, &settings, &tally)
+                                        : run_random(&stage, &settings, &tally);
     stage_read_log(&stage);
-    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64 "; frozen %" PRIu64
-           ", stopped %" PRIu64 ", paused %" PRIu64 "; %" PRIu64 " audits on the way; told: %" PRIu64
-           " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
-           tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.stopped, tally.paused,
-           tally.audits, stage.confirmed, stage.cancelled, stage.unknown, settings.seed);
+    printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64
+           "; frozen %" PRIu64 ", stopped %" PRIu64 ", paused %" PRIu64 "; %" PRIu64
+           " audits on the way; told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64
+           " unknown at first; seed %" PRIu64 "\n",
+           tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.stopped,
+           tally.paused, tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
+           settings.seed);
     if (!holds)
         print_reproduction(argv[0], &settings, &stage);
     stage_close(&stage, !holds);

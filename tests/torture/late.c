@@ -43,9 +43,11 @@ static int64_t draw_lateness_ms(void)
     return LATE_MS_MIN + (int64_t)fate_random(LATE_MS_MIN << fate_random(8));
 }
 
-void late_keep(enum relay_kind kind, bool is_executed, const char *service, struct crpc_bytes record)
+void late_keep(enum relay_kind kind, bool is_executed, const char *service,
+               struct crpc_bytes record)
 {
-    struct copy copy = {.due_ms = now_ms() + draw_lateness_ms(), .kind = kind, .is_executed = is_executed};
+    struct copy copy = {
+        .due_ms = now_ms() + draw_lateness_ms(), .kind = kind, .is_executed = is_executed};
     void *data = malloc(record.size + 1);
     if (data == NULL)
         abort();

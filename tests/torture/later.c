@@ -129,7 +129,8 @@ void later_stop(void)
 void later_do(uint64_t ms, later_fn fn, void *ctx)
 {
     pthread_mutex_lock(&later.lock);
-    struct item item = {.due_ms = now_ms() + (int64_t)ms, .number = later.number++, .fn = fn, .ctx = ctx};
+    struct item item = {
+        .due_ms = now_ms() + (int64_t)ms, .number = later.number++, .fn = fn, .ctx = ctx};
     push(&item);
     pthread_cond_signal(&later.changed);
     pthread_mutex_unlock(&later.lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The warehouse as a mutant, whose confirms have their effect twice now and then: for the judge, who must see it. The
- * shop's own stock.c is compiled with service_record under this name.
+ * The warehouse as a mutant, whose confirms have their effect twice now and then: for the judge,
+ * who must see it. The shop's own stock.c is compiled with service_record under this name.
  */
 #include <service.h>
 

@@ -68,9 +68,10 @@ static void relay_unref(struct relay *relay)
     free(relay);
 }
 
-/* -- Sending ------------------------------------------------------------------------------------------------------- */
+/* -- Sending ----------------------------------------------------------------------------------- */
 
-static void send_now(struct relay *relay, enum direction direction, unsigned field, struct crpc_bytes record)
+static void send_now(struct relay *relay, enum direction direction, unsigned field,
+                     struct crpc_bytes record)
 {
     if (outbox_put_bytes(relay->boxes[direction], field, record) == 0)
         outbox_flush(relay->boxes[direction]);
@@ -89,23 +90,26 @@ static void deliver(void *ctx, bool is_over)
 {
     struct parcel *parcel = ctx;
     if (!is_over)
-        send_now(parcel->relay, parcel->direction, parcel->field, (struct crpc_bytes){parcel->data, parcel->size});
+        send_now(parcel->relay, parcel->direction, parcel->field,
+                 (struct crpc_bytes){parcel->data, parcel->size});
     relay_unref(parcel->relay);
     free(parcel);
 }
 
-static void send_later(struct relay *relay, enum direction direction, unsigned field, struct crpc_bytes record,
-                       uint64_t ms)
+static void send_later(struct relay *relay, enum direction direction, unsigned field,
+                       struct crpc_bytes record, uint64_t ms)
 {
     struct parcel *parcel = malloc(sizeof(*parcel) + record.size);
     if (parcel == NULL)
         abort();
-    *parcel = (struct parcel){.relay = relay_ref(relay), .direction = direction, .field = field, .size = record.size};
+    *parcel = (struct parcel){
+        .relay = relay_ref(relay), .direction = direction, .field = field, .size = record.size};
     memcpy(parcel->data, record.data, record.size);
     later_do(ms, deliver, parcel);
 }
 
-static void send(struct relay *relay, enum direction direction, unsigned field, struct crpc_bytes record)
+static void send(struct relay *relay, enum direction direction, unsigned field,
+                 struct crpc_bytes record)
 {
     int64_t stalled_ms = atomic_load(&relay->stall_until_ms[direction]) - now_ms();
     if (stalled_ms > 0)
@@ -131,8 +135,8 @@ static void lose(struct relay *relay)
         later_do(fate_random(CUT_MS_MAX), cut, relay_ref(relay));
 }
 
-static void meet_fate(struct relay *relay, enum direction direction, unsigned field, struct crpc_bytes record,
-                      enum fate fate)
+static void meet_fate(struct relay *relay, enum direction direction, unsigned field,
+                      struct crpc_bytes record, enum fate fate)
 {
     if (fate == FATE_DROPPED) {
         lose(relay);
@@ -147,7 +151,7 @@ static void meet_fate(struct relay *relay, enum direction direction, unsigned fi
         send_later(relay, direction, field, record, fate_random(TWICE_MS_MAX));
 }
 
-/* -- Records ------------------------------------------------------------------------------------------------------- */
+/* -- Records ----------------------------------------------------------------------------------- */
 
 static uint8_t *pack(struct crpc_bytes *out, const ProtobufCMessage *message)
 {
@@ -161,8 +165,8 @@ static uint8_t *pack(struct crpc_bytes *out, const ProtobufCMessage *message)
 }
 
 /* `id` is the record's own. A late copy is wanted of what has an effect at the other side. */
-static void relay_record(struct relay *relay, enum direction direction, unsigned field, ProtobufCMessage *record,
-                         uint64_t *id, bool has_late)
+static void relay_record(struct relay *relay, enum direction direction, unsigned field,
+                         ProtobufCMessage *record, uint64_t *id, bool has_late)
 {
     struct crpc_bytes bytes;
     if ((*id & LATE_ID) != 0) {
@@ -197,7 +201,8 @@ static void split_attach(struct relay *relay, enum direction direction, Protobuf
         if (request->hello != NULL)
             relay_hello(relay, request);
         for (size_t i = 0; i < request->n_results; i++)
-            relay_record(relay, direction, FIELD_RESULTS, &request->results[i]->base, &request->results[i]->id, false);
+            relay_record(relay, direction, FIELD_RESULTS, &request->results[i]->base,
+                         &request->results[i]->id, false);
         return;
     }
     Tercet__V1__AttachResponse *response = (Tercet__V1__AttachResponse *)message;
@@ -205,7 +210,8 @@ static void split_attach(struct relay *relay, enum direction direction, Protobuf
         send_now(relay, TO_FRONT, 2, (struct crpc_bytes){.data = "", .size = 0});
     for (size_t i = 0; i < response->n_calls; i++) {
         witness_call(response->calls[i]);
-        relay_record(relay, direction, FIELD_RECORDS, &response->calls[i]->base, &response->calls[i]->id, true);
+        relay_record(relay, direction, FIELD_RECORDS, &response->calls[i]->base,
+                     &response->calls[i]->id, true);
     }
 }
 
@@ -214,21 +220,23 @@ static void split_session(struct relay *relay, enum direction direction, Protobu
     if (direction == TO_BACK) {
         Tercet__V1__SessionRequests *requests = (Tercet__V1__SessionRequests *)message;
         for (size_t i = 0; i < requests->n_requests; i++)
-            relay_record(relay, direction, FIELD_RECORDS, &requests->requests[i]->base, &requests->requests[i]->id,
-                         true);
+            relay_record(relay, direction, FIELD_RECORDS, &requests->requests[i]->base,
+                         &requests->requests[i]->id, true);
         return;
     }
     Tercet__V1__SessionResponses *responses = (Tercet__V1__SessionResponses *)message;
     for (size_t i = 0; i < responses->n_responses; i++)
-        relay_record(relay, direction, FIELD_RECORDS, &responses->responses[i]->base, &responses->responses[i]->id,
-                     false);
+        relay_record(relay, direction, FIELD_RECORDS, &responses->responses[i]->base,
+                     &responses->responses[i]->id, false);
 }
 
 static void split(struct relay *relay, enum direction direction, struct crpc_bytes bytes)
 {
     static const ProtobufCMessageDescriptor *const types[2][2] = {
-        [RELAY_ATTACH] = {&tercet__v1__attach_request__descriptor, &tercet__v1__attach_response__descriptor},
-        [RELAY_SESSION] = {&tercet__v1__session_requests__descriptor, &tercet__v1__session_responses__descriptor}};
+        [RELAY_ATTACH] = {&tercet__v1__attach_request__descriptor,
+                          &tercet__v1__attach_response__descriptor},
+        [RELAY_SESSION] = {&tercet__v1__session_requests__descriptor,
+                           &tercet__v1__session_responses__descriptor}};
     ProtobufCMessage *message = NULL;
     if (crpc_message_decode(&message, types[relay->kind][direction], bytes, 0) != 0) {
         fprintf(stderr, "torture_proxy: a message cannot be decoded\n");
@@ -241,7 +249,7 @@ static void split(struct relay *relay, enum direction direction, struct crpc_byt
     crpc_message_free(message);
 }
 
-/* -- The two calls ------------------------------------------------------------------------------------------------- */
+/* -- The two calls ----------------------------------------------------------------------------- */
 
 static void on_front_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
 {
@@ -335,14 +343,14 @@ static bool open_back(struct relay *relay, struct crpc_channel *channel)
 {
     const struct crpc_call_options options = {.size = sizeof(options)};
     if (relay->kind == RELAY_ATTACH)
-        return crpc_call_open(&relay->back, channel, &tercet__v1__participants__descriptor, "Attach", &options,
-                              &back_events, relay) == 0;
-    return crpc_call_open(&relay->back, channel, &tercet__v1__coordinator__descriptor, "Session", &options,
-                          &back_events, relay) == 0;
+        return crpc_call_open(&relay->back, channel, &tercet__v1__participants__descriptor,
+                              "Attach", &options, &back_events, relay) == 0;
+    return crpc_call_open(&relay->back, channel, &tercet__v1__coordinator__descriptor, "Session",
+                          &options, &back_events, relay) == 0;
 }
 
-/* References: the list's, the front call's, the back call's. All callbacks come from the one thread of the loop, which is
- * this one. */
+/* References: the list's, the front call's, the back call's. All callbacks come from the one thread
+ * of the loop, which is this one. */
 static void relay_open(struct crpc_call *front, struct crpc_channel *channel, enum relay_kind kind)
 {
     struct relay *relay = calloc(1, sizeof(*relay));
@@ -380,7 +388,7 @@ void relay_open_session(struct crpc_call *front, void *channel)
     relay_open(front, channel, RELAY_SESSION);
 }
 
-/* -- Whole streams ------------------------------------------------------------------------------------------------- */
+/* -- Whole streams ----------------------------------------------------------------------------- */
 
 bool relay_is_none(void)
 {
@@ -418,7 +426,8 @@ bool relay_deliver(enum relay_kind kind, const char *service, struct crpc_bytes 
 
 static void finish_front(struct relay *relay)
 {
-    const struct crpc_status status = {.code = CRPC_UNAVAILABLE, .message = "half-closed by the proxy"};
+    const struct crpc_status status = {.code = CRPC_UNAVAILABLE,
+                                       .message = "half-closed by the proxy"};
     crpc_call_finish(relay->front, &status);
 }
 
@@ -432,7 +441,8 @@ void relay_trouble(void)
     case 1:
     case 2:
         fate_count(FATE_STALLED);
-        atomic_store(&relay->stall_until_ms[fate_random(2)], now_ms() + (int64_t)fate_random(STALL_MS_MAX));
+        atomic_store(&relay->stall_until_ms[fate_random(2)],
+                     now_ms() + (int64_t)fate_random(STALL_MS_MAX));
         break;
     case 3:
         fate_count(FATE_CUT);

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A statement for one of the databases, or a line for the log. %s: a transaction that was confirmed, or cancelled. */
+/* A statement for one of the databases, or a line for the log. %s: a transaction that was
+ * confirmed, or cancelled. */
 struct spoiling {
     const char *what;
     const char *database, *sql;
@@ -22,23 +23,33 @@ struct spoiling {
 static const struct spoiling spoilings[] = {
     {"a confirm applied twice", "payment",
      "INSERT INTO effect SELECT * FROM effect WHERE op = 'confirm' LIMIT 1", NULL, false},
-    {"a try applied twice", "order", "INSERT INTO effect SELECT * FROM effect WHERE op = 'try' LIMIT 1", NULL, false},
+    {"a try applied twice", "order",
+     "INSERT INTO effect SELECT * FROM effect WHERE op = 'try' LIMIT 1", NULL, false},
     {"a confirm lost", "stock",
-     "DELETE FROM effect WHERE rowid = (SELECT max(rowid) FROM effect WHERE op = 'confirm')", NULL, false},
+     "DELETE FROM effect WHERE rowid = (SELECT max(rowid) FROM effect WHERE op = 'confirm')", NULL,
+     false},
     {"a cancel lost", "stock",
-     "DELETE FROM effect WHERE rowid = (SELECT max(rowid) FROM effect WHERE op = 'cancel')", NULL, false},
-    {"money made", "payment", "UPDATE account SET available = available + 1 WHERE customer = 1", NULL, false},
-    {"money left frozen", "payment", "UPDATE account SET available = available - 1, held = held + 1 WHERE customer = 2",
+     "DELETE FROM effect WHERE rowid = (SELECT max(rowid) FROM effect WHERE op = 'cancel')", NULL,
+     false},
+    {"money made", "payment", "UPDATE account SET available = available + 1 WHERE customer = 1",
      NULL, false},
-    {"an effect that nobody asked for", "order", "INSERT INTO effect VALUES ('stranger', 1, 'try', 0)", NULL, false},
-    {"a confirm acknowledged and cancelled", NULL, NULL, "told %s confirm TERCET_OK CONFIRMING 1 2\n", false},
-    {"a cancel acknowledged and confirmed", NULL, NULL, "told %s cancel TERCET_OK CANCELLING 1 2\n", true},
-    {"a step backwards", NULL, NULL, "told %s get TERCET_OK TRYING 8000000000000000 8000000000000001\n", true},
-    {"a cancel sent of what was confirmed", NULL, NULL, "told %s call TERCET_OK CANCELLING 1 2\n", true},
+    {"money left frozen", "payment",
+     "UPDATE account SET available = available - 1, held = held + 1 WHERE customer = 2", NULL,
+     false},
+    {"an effect that nobody asked for", "order",
+     "INSERT INTO effect VALUES ('stranger', 1, 'try', 0)", NULL, false},
+    {"a confirm acknowledged and cancelled", NULL, NULL,
+     "told %s confirm TERCET_OK CONFIRMING 1 2\n", false},
+    {"a cancel acknowledged and confirmed", NULL, NULL, "told %s cancel TERCET_OK CANCELLING 1 2\n",
+     true},
+    {"a step backwards", NULL, NULL,
+     "told %s get TERCET_OK TRYING 8000000000000000 8000000000000001\n", true},
+    {"a cancel sent of what was confirmed", NULL, NULL, "told %s call TERCET_OK CANCELLING 1 2\n",
+     true},
     {"a confirm sent before its decision", NULL, NULL,
      "told %s call TERCET_OK CONFIRMING 1 2\ntold %s get TERCET_OK TRYING 3 4\n", true},
-    {"an acknowledged one forgotten", NULL, NULL, "asks forgotten run 1\ntold forgotten run TERCET_OK CONFIRMED 1 2\n",
-     true},
+    {"an acknowledged one forgotten", NULL, NULL,
+     "asks forgotten run 1\ntold forgotten run TERCET_OK CONFIRMED 1 2\n", true},
 };
 
 #define DATABASES 3
@@ -47,7 +58,8 @@ static const char *const databases[DATABASES] = {"stock", "payment", "order"};
 static void execute(const char *path, const char *sql)
 {
     sqlite3 *db = NULL;
-    if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+    if (sqlite3_open(path, &db) != SQLITE_OK ||
+        sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
         fprintf(stderr, "torture: %s: %s: %s\n", path, sql, sqlite3_errmsg(db));
         exit(2);
     }
@@ -80,7 +92,8 @@ static bool find_told(char gid[80], const char *told, bool is_confirmed)
     return is_found;
 }
 
-static bool spoil(struct torture *torture, const struct spoiling *spoiling, const char *folder, const char *gid)
+static bool spoil(struct torture *torture, const struct spoiling *spoiling, const char *folder,
+                  const char *gid)
 {
     char path[256], *logs = crowd_logs(&torture->crowd), *all = NULL;
     copy_databases(torture->stage.daemon.dir, folder);
@@ -108,8 +121,10 @@ static bool spoil(struct torture *torture, const struct spoiling *spoiling, cons
 bool spoil_all(struct torture *torture)
 {
     char folder[] = "/tmp/tercet-spoilt-XXXXXX", command[128], gids[2][80];
-    if (!find_told(gids[0], torture->stage.log_path, false) || !find_told(gids[1], torture->stage.log_path, true))
-        return torture_fail(torture, "nothing was cancelled, or nothing confirmed: there is nothing to spoil");
+    if (!find_told(gids[0], torture->stage.log_path, false) ||
+        !find_told(gids[1], torture->stage.log_path, true))
+        return torture_fail(
+            torture, "nothing was cancelled, or nothing confirmed: there is nothing to spoil");
     if (mkdtemp(folder) == NULL)
         return torture_fail(torture, "there can be no directory");
     copy_databases(torture->stage.daemon.dir, folder);

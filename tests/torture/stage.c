@@ -55,7 +55,7 @@ static void arm(char environment[96], const char *failpoint)
     snprintf(environment, 96, "TERCET_FAILPOINT=%s", failpoint != NULL ? failpoint : "");
 }
 
-/* -- The services -------------------------------------------------------------------------------------------------- */
+/* -- The services ------------------------------------------------------------------------------ */
 
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
 {
@@ -86,10 +86,12 @@ static bool watch_log(struct stage *stage)
         return false;
     fclose(log);
     stage->log_watch = inotify_init1(IN_CLOEXEC);
-    return stage->log_watch >= 0 && inotify_add_watch(stage->log_watch, stage->log_path, IN_MODIFY) >= 0;
+    return stage->log_watch >= 0 &&
+           inotify_add_watch(stage->log_watch, stage->log_path, IN_MODIFY) >= 0;
 }
 
-bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
+bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl,
+                   const char *shop, uint64_t seed)
 {
     static const char *const options[] = {
         "--quiet", "--retry-base",          "20ms", "--retry-cap", "500ms", "--call-timeout",
@@ -116,7 +118,8 @@ bool stage_start_services(struct stage *stage)
     return true;
 }
 
-bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed)
+bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop,
+                uint64_t seed)
 {
     return stage_prepare(stage, tercetd, tercetctl, shop, seed) && stage_start_daemon(stage) &&
            stage_start_services(stage);
@@ -135,11 +138,13 @@ void stage_close(struct stage *stage, bool is_kept)
 
 static bool tell_service(const struct stage *stage, const char *command, const char *service)
 {
-    const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address, command, service, NULL};
+    const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address,
+                                command,          service,         NULL};
     struct process process;
     int status = 0;
     process_start(&process, argv, NULL, NULL);
-    return (process_wait(&process, READY_MS, &status) && status == 0) || complain(stage, "tercetctl is refused");
+    return (process_wait(&process, READY_MS, &status) && status == 0) ||
+           complain(stage, "tercetctl is refused");
 }
 
 bool stage_pause_service(struct stage *stage, size_t i, int64_t ms)
@@ -150,7 +155,7 @@ bool stage_pause_service(struct stage *stage, size_t i, int64_t ms)
     return tell_service(stage, "resume", instances[i][0]);
 }
 
-/* -- The buyers ---------------------------------------------------------------------------------------------------- */
+/* -- The buyers -------------------------------------------------------------------------------- */
 
 /* Some want what the shop does not have, and are refused. */
 void stage_start_traffic(struct stage *stage, uint64_t orders, const char *failpoint)
@@ -221,7 +226,8 @@ bool stage_await_log(struct stage *stage, int64_t until_ms)
     char events[4096];
     int64_t left_ms = until_ms - process_now_ms();
     struct pollfd more = {.fd = stage->log_watch, .events = POLLIN};
-    if (poll(&more, 1, left_ms > 0 ? (int)left_ms : 0) != 1 || read(stage->log_watch, events, sizeof(events)) < 0)
+    if (poll(&more, 1, left_ms > 0 ? (int)left_ms : 0) != 1 ||
+        read(stage->log_watch, events, sizeof(events)) < 0)
         return false;
     stage_read_log(stage);
     return true;
@@ -237,7 +243,7 @@ bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count)
     return true;
 }
 
-/* -- At rest ------------------------------------------------------------------------------------------------------- */
+/* -- At rest ----------------------------------------------------------------------------------- */
 
 /* One figure of `tercetctl stats`; -1 when it is not told. */
 static int64_t read_figure(const char *text, const char *name)
@@ -267,7 +273,8 @@ static bool read_output(struct process *process, char *text, size_t size)
 
 int64_t stage_count_unresolved(const struct stage *stage)
 {
-    const char *const argv[] = {stage->tercetctl, "--coordinator", stage->daemon.address, "-o", "json", "stats", NULL};
+    const char *const argv[] = {
+        stage->tercetctl, "--coordinator", stage->daemon.address, "-o", "json", "stats", NULL};
     static const char *const names[] = {"trying", "confirming", "cancelling"};
     struct process process;
     char text[8192], errors[160];

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The shop on a stage: tercetd, the services, buyers, and the audit; each a process of its own that can be killed.
+ * The shop on a stage: tercetd, the services, buyers, and the audit; each a process of its own that
+ * can be killed.
  */
 #ifndef TERCET_TORTURE_STAGE_H
 #define TERCET_TORTURE_STAGE_H
 
 #include "daemon.h"
 
-#define STAGE_SERVICES 4 /* stock twice, on one database; payment, which is called at a port of its own; order */
+/* stock twice, on one database; payment, which is called at a port of its own; order */
+#define STAGE_SERVICES 4
 
 struct stage {
     const char *shop; /* the folder with the shop's programs */
@@ -25,17 +27,20 @@ struct stage {
     uint64_t confirmed, cancelled, unknown; /* lines of the log */
 };
 
-/* Its parts: the directory, the coordinator, the services. false, here and below: it did not work, and was told on standard
- * error. */
-bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed);
+/* Its parts: the directory, the coordinator, the services. false, here and below: it did not work,
+ * and was told on standard error. */
+bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetctl,
+                   const char *shop, uint64_t seed);
 bool stage_start_daemon(struct stage *stage);
 bool stage_start_services(struct stage *stage);
 /* Starts the coordinator and the services. */
-bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop, uint64_t seed);
+bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop,
+                uint64_t seed);
 /* Kills what runs. Removes the directory unless it is to be looked at. */
 void stage_close(struct stage *stage, bool is_kept);
 
-/* Starts one, armed with a crash point when `failpoint` is not NULL; stage_await_service waits until it is attached. */
+/* Starts one, armed with a crash point when `failpoint` is not NULL; stage_await_service waits
+ * until it is attached. */
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint);
 bool stage_await_service(struct stage *stage, size_t i);
 
@@ -59,7 +64,8 @@ bool stage_await_log(struct stage *stage, int64_t until_ms);
 /* Waits until so many orders more are confirmed than `before`. */
 bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count);
 
-/* Nothing may be under way but what is ending: everything must end, nothing may be parked, and the audit must hold. */
+/* Nothing may be under way but what is ending: everything must end, nothing may be parked, and the
+ * audit must hold. */
 bool stage_is_sound(struct stage *stage);
 /* Its parts. The databases are in `folder`, and stage->log_path says what was told. */
 bool stage_await_rest(struct stage *stage);

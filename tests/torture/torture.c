@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * torture: the shop of samples/ under faults of every kind, drawn by a seed; after every few of them everything comes to
- * rest, and is judged from outside. Exit status: 0 when all holds, 1 when not, 2 when it could not begin.
+ * torture: the shop of samples/ under faults of every kind, drawn by a seed; after every few of
+ * them everything comes to rest, and is judged from outside. Exit status: 0 when all holds, 1 when
+ * not, 2 when it could not begin.
  */
 #include "torture.h"
 
@@ -23,7 +24,8 @@
 #define FAULTS_A_ROUND 6
 #define ROUNDS_A_STAGE 6
 #define JUDGE_MS 60000
-#define SEEDS 100000000 /* of the processes that we start; times 1,000 they are still numbers to their options */
+/* of the processes that we start; times 1,000 they are still numbers to their options */
+#define SEEDS 100000000
 #define EXIT_STORE_FAILED 70
 
 static const char *const kind_names[] = {
@@ -38,7 +40,7 @@ bool torture_fail(const struct torture *torture, const char *what)
     return false;
 }
 
-/* -- Progress ------------------------------------------------------------------------------------------------------ */
+/* -- Progress ---------------------------------------------------------------------------------- */
 
 static bool revive_daemon(struct torture *torture)
 {
@@ -81,7 +83,7 @@ bool torture_await_confirmed(struct torture *torture, uint64_t count)
     return true;
 }
 
-/* -- A stage ------------------------------------------------------------------------------------------------------- */
+/* -- A stage ----------------------------------------------------------------------------------- */
 
 static bool start_proxy(struct torture *torture)
 {
@@ -94,7 +96,8 @@ static bool start_proxy(struct torture *torture)
     process_start(&torture->proxy, argv, errors, NULL);
     if (!process_line(&torture->proxy, "ready ", line, READY_MS))
         return torture_fail(torture, "the proxy does not get ready");
-    snprintf(torture->proxy_address, sizeof(torture->proxy_address), "%.60s", line + strlen("ready "));
+    snprintf(torture->proxy_address, sizeof(torture->proxy_address), "%.60s",
+             line + strlen("ready "));
     torture->stage.front = torture->proxy_address;
     return true;
 }
@@ -115,7 +118,8 @@ static bool open_stage(struct torture *torture)
     torture->stage.stock = settings->stock;
     if (settings->kinds[FAULT_DISK] && !fault_mount_disk(torture))
         return false;
-    if (!stage_start_daemon(&torture->stage) || !start_proxy(torture) || !stage_start_services(&torture->stage))
+    if (!stage_start_daemon(&torture->stage) || !start_proxy(torture) ||
+        !stage_start_services(&torture->stage))
         return false;
     torture->crowd = (struct crowd){.program = client,
                                     .folder = torture->stage.daemon.dir,
@@ -142,21 +146,21 @@ static void close_stage(struct torture *torture, bool is_kept)
     stage_close(&torture->stage, is_kept);
 }
 
-/* -- The judge ----------------------------------------------------------------------------------------------------- */
+/* -- The judge --------------------------------------------------------------------------------- */
 
 bool torture_judge(struct torture *torture, const char *folder, const char *logs)
 {
     char program[256], databases[768], line[PROCESS_LINE_MAX];
-    const char *argv[] = {program,      "--coordinator", torture->stage.daemon.address,
-                          "--logs",     logs,            "--databases",
-                          databases,    "--told",        torture->stage.log_path,
-                          NULL};
+    const char *argv[] = {
+        program,   "--coordinator", torture->stage.daemon.address, "--logs", logs, "--databases",
+        databases, "--told",        torture->stage.log_path,       NULL};
     struct process process;
     int status = 1;
     if (folder[0] == '\0')
         folder = torture->stage.daemon.dir;
     snprintf(program, sizeof(program), "%s/torture_check", torture->settings->tools);
-    snprintf(databases, sizeof(databases), "%.200s/stock.db,%.200s/payment.db,%.200s/order.db", folder, folder, folder);
+    snprintf(databases, sizeof(databases), "%.200s/stock.db,%.200s/payment.db,%.200s/order.db",
+             folder, folder, folder);
     process_start(&process, argv, NULL, NULL);
     while (process_line(&process, "", line, JUDGE_MS))
         if (strstr(line, " holds") == NULL)
@@ -187,7 +191,7 @@ static bool deliver_late(struct torture *torture)
     return true;
 }
 
-/* -- Rounds -------------------------------------------------------------------------------------------------------- */
+/* -- Rounds ------------------------------------------------------------------------------------ */
 
 static enum fault_kind draw_kind(struct torture *torture)
 {
@@ -236,7 +240,8 @@ static void print_progress(const struct torture *torture)
     const struct tally *tally = &torture->tally;
     for (int kind = 0; kind < FAULT_KINDS; kind++)
         printf("%s %" PRIu64 ", ", kind_names[kind], tally->faults[kind]);
-    printf("%" PRIu64 " confirmed, the judge is content\n", tally->confirmed + torture->crowd.confirmed);
+    printf("%" PRIu64 " confirmed, the judge is content\n",
+           tally->confirmed + torture->crowd.confirmed);
     fflush(stdout);
 }
 
@@ -263,7 +268,7 @@ static bool run(struct torture *torture)
     return holds;
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 static void parse_kinds(struct settings *settings, const struct options *options, const char *list)
 {
@@ -286,19 +291,26 @@ static void parse(struct settings *settings, int argc, char **argv)
         {"tercetd", OPTION_TEXT, &settings->tercetd, "the program"},
         {"tercetctl", OPTION_TEXT, &settings->tercetctl, "the program"},
         {"shop", OPTION_TEXT, &settings->shop, "the folder with the shop's programs"},
-        {"tools", OPTION_TEXT, &settings->tools, "the folder with torture_proxy, torture_client and torture_check"},
-        {"stock", OPTION_TEXT, &settings->stock, "another program for the warehouse, which the judge is to convict"},
-        {"seed", OPTION_NUMBER, &settings->seed, "of the faults (default: a new one, which is told)"},
+        {"tools", OPTION_TEXT, &settings->tools,
+         "the folder with torture_proxy, torture_client and torture_check"},
+        {"stock", OPTION_TEXT, &settings->stock,
+         "another program for the warehouse, which the judge is to convict"},
+        {"seed", OPTION_NUMBER, &settings->seed,
+         "of the faults (default: a new one, which is told)"},
         {"minutes", OPTION_NUMBER, &settings->minutes, "how long (default 1), or"},
-        {"faults-count", OPTION_NUMBER, &settings->faults_count, "until so many faults have counted"},
+        {"faults-count", OPTION_NUMBER, &settings->faults_count,
+         "until so many faults have counted"},
         {"faults", OPTION_TEXT, &kinds, "kill,stop,proxy,disk,descriptors (default all)"},
         {"stop-max", OPTION_DURATION, &settings->stop_ms_max, "the longest SIGSTOP (default 5s)"},
-        {"spoil", OPTION_FLAG, &settings->spoils, "spoil the evidence then, in many ways; the judge must see each"},
+        {"spoil", OPTION_FLAG, &settings->spoils,
+         "spoil the evidence then, in many ways; the judge must see each"},
     };
-    struct options options = {.program = "torture", .summary = "Everything at once, and a judge.\n"};
+    struct options options = {.program = "torture",
+                              .summary = "Everything at once, and a judge.\n"};
     options_add(&options, table, sizeof(table) / sizeof(table[0]));
     options_parse(&options, argc, argv);
-    if (settings->tercetd == NULL || settings->tercetctl == NULL || settings->shop == NULL || settings->tools == NULL)
+    if (settings->tercetd == NULL || settings->tercetctl == NULL || settings->shop == NULL ||
+        settings->tools == NULL)
         options_fail(&options, "tercetd", "and --tercetctl, --shop and --tools are needed");
     parse_kinds(settings, &options, kinds);
     if (settings->seed == 0)
@@ -310,20 +322,23 @@ static void print_tally(const struct torture *torture)
     const struct tally *tally = &torture->tally;
     printf("seed %" PRId64 "; faults with traffic:", torture->settings->seed);
     for (int kind = 0; kind < FAULT_KINDS; kind++)
-        printf(" %s %" PRIu64 "%s", kind_names[kind], tally->faults[kind], kind + 1 < FAULT_KINDS ? "," : ";");
+        printf(" %s %" PRIu64 "%s", kind_names[kind], tally->faults[kind],
+               kind + 1 < FAULT_KINDS ? "," : ";");
     printf(" without, not counted:");
     for (int kind = 0; kind < FAULT_KINDS; kind++)
-        printf(" %s %" PRIu64 "%s", kind_names[kind], tally->quiet[kind], kind + 1 < FAULT_KINDS ? "," : "\n");
-    printf("stopped for %" PRIu64 " s in all, %" PRIu64 " ms at most; tercetd ended itself on a full disk %" PRIu64
-           " times; %" PRIu64 " connections refused\n",
+        printf(" %s %" PRIu64 "%s", kind_names[kind], tally->quiet[kind],
+               kind + 1 < FAULT_KINDS ? "," : "\n");
+    printf("stopped for %" PRIu64 " s in all, %" PRIu64
+           " ms at most; tercetd ended itself on a full disk %" PRIu64 " times; %" PRIu64
+           " connections refused\n",
            tally->stopped_ms / 1000, tally->stopped_ms_max, tally->disk_deaths, tally->refused);
-    printf("records: dropped %" PRIu64 ", twice %" PRIu64 ", held %" PRIu64 ", late copies kept %" PRIu64
-           ", delivered %" PRIu64 ", answered %" PRIu64 "; streams: stalled %" PRIu64 ", cut %" PRIu64
-           ", half-closed %" PRIu64 "\n",
-           tally->dropped, tally->twice, tally->held, tally->late, tally->late_delivered, tally->late_answered,
-           tally->stalled, tally->cut, tally->half_closed);
-    printf("told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; %" PRIu64
-           " judgements on %" PRIu64 " stages\n",
+    printf("records: dropped %" PRIu64 ", twice %" PRIu64 ", held %" PRIu64
+           ", late copies kept %" PRIu64 ", delivered %" PRIu64 ", answered %" PRIu64
+           "; streams: stalled %" PRIu64 ", cut %" PRIu64 ", half-closed %" PRIu64 "\n",
+           tally->dropped, tally->twice, tally->held, tally->late, tally->late_delivered,
+           tally->late_answered, tally->stalled, tally->cut, tally->half_closed);
+    printf("told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64
+           " unknown at first; %" PRIu64 " judgements on %" PRIu64 " stages\n",
            tally->confirmed, tally->cancelled, tally->unknown, tally->audits, tally->stages);
 }
 
@@ -332,8 +347,8 @@ static void print_reproduction(int argc, char **argv, const struct torture *tort
     fputs("VIOLATED. The same faults again:", stderr);
     for (int i = 0; i < argc; i++)
         fprintf(stderr, " %s", argv[i]);
-    fprintf(stderr, " --seed %" PRId64 "\nEverything of this run is in %s\n", torture->settings->seed,
-            torture->stage.daemon.dir);
+    fprintf(stderr, " --seed %" PRId64 "\nEverything of this run is in %s\n",
+            torture->settings->seed, torture->stage.daemon.dir);
 }
 
 int main(int argc, char **argv)

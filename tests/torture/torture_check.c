@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * torture_check: reads what clients asked and were told (history.h), asks tercetd for the end of each transaction, and
- * proves that all of it is one story. Writes that story, "gid outcome" a line, for the shop's audit, which compares it
- * with the databases. Exit status: 0 when all holds, 1 when not, 2 when it could not look.
+ * torture_check: reads what clients asked and were told (history.h), asks tercetd for the end of
+ * each transaction, and proves that all of it is one story. Writes that story, "gid outcome" a
+ * line, for the shop's audit, which compares it with the databases. Exit status: 0 when all holds,
+ * 1 when not, 2 when it could not look.
  */
 #include "check.h"
 
@@ -23,7 +24,7 @@ struct settings {
     const char *coordinator, *told_path, *logs, *databases;
 };
 
-/* -- Asking for the end -------------------------------------------------------------------------------------------- */
+/* -- Asking for the end ------------------------------------------------------------------------ */
 
 struct asking {
     struct story *story;
@@ -53,7 +54,8 @@ static void *ask_all(void *ctx)
 
 static void ask_for_ends(struct story *story, const char *coordinator)
 {
-    const struct tercet_client_options options = {.size = sizeof(options), .timeout_ms = TIMEOUT_MS};
+    const struct tercet_client_options options = {.size = sizeof(options),
+                                                  .timeout_ms = TIMEOUT_MS};
     struct asking asking = {.story = story};
     pthread_t threads[ASKERS];
     char text[TERCET_TEXT_MAX];
@@ -69,7 +71,7 @@ static void ask_for_ends(struct story *story, const char *coordinator)
     tercet_client_close(asking.client);
 }
 
-/* -- The databases ------------------------------------------------------------------------------------------------- */
+/* -- The databases ----------------------------------------------------------------------------- */
 
 static void mark_effects(struct story *story, const char *path)
 {
@@ -91,9 +93,10 @@ static void mark_effects(struct story *story, const char *path)
     sqlite3_close(db);
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
-static void for_each(const char *list, struct story *story, void (*fn)(struct story *, const char *))
+static void for_each(const char *list, struct story *story,
+                     void (*fn)(struct story *, const char *))
 {
     char *copy = strdup(list), *rest = NULL;
     for (char *path = strtok_r(copy, ",", &rest); path != NULL; path = strtok_r(NULL, ",", &rest))
@@ -107,7 +110,9 @@ static void write_told(const struct story *story, const char *path)
     for (size_t i = 0; file != NULL && i < story->count; i++) {
         int state = story->transactions[i].final;
         fprintf(file, "%s %s\n", story->transactions[i].gid,
-                state == TERCET_CONFIRMED ? "confirmed" : state == TERCET_CANCELLED ? "cancelled" : "unknown");
+                state == TERCET_CONFIRMED   ? "confirmed"
+                : state == TERCET_CANCELLED ? "cancelled"
+                                            : "unknown");
     }
     if (file == NULL || fclose(file) != 0) {
         perror(path);
@@ -144,7 +149,8 @@ static void parse(struct settings *settings, int argc, char **argv)
         {"databases", OPTION_TEXT, &settings->databases, "the services' databases, likewise"},
         {"told", OPTION_TEXT, &settings->told_path, "the file to be written for the audit"},
     };
-    struct options options = {.program = "torture_check", .summary = "Proves that the clients' logs are one story.\n"};
+    struct options options = {.program = "torture_check",
+                              .summary = "Proves that the clients' logs are one story.\n"};
     options_add(&options, table, sizeof(table) / sizeof(table[0]));
     options_parse(&options, argc, argv);
     if (settings->coordinator == NULL || settings->logs == NULL || settings->databases == NULL ||
@@ -161,7 +167,8 @@ int main(int argc, char **argv)
     for_each(settings.databases, &story, mark_effects);
     ask_for_ends(&story, settings.coordinator);
     write_told(&story, settings.told_path);
-    printf("torture_check: %zu transactions, %" PRIu64 " answers\n", story.count, story_answers(&story));
+    printf("torture_check: %zu transactions, %" PRIu64 " answers\n", story.count,
+           story_answers(&story));
     size_t violations = check_all(&story);
     printf(violations > 0 ? "check: %zu violations\n" : "check: holds\n", violations);
     story_free(&story);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * torture_client: buys in the shop of samples/, in every form, and logs what it asks and is told (history.h). A few
- * watchers ask for transactions of the last moments meanwhile, straight at tercetd. From "ready" until SIGTERM.
+ * torture_client: buys in the shop of samples/, in every form, and logs what it asks and is told
+ * (history.h). A few watchers ask for transactions of the last moments meanwhile, straight at
+ * tercetd. From "ready" until SIGTERM.
  */
 #include "draw.h"
 #include "history.h"
@@ -52,7 +53,7 @@ static void pause_for(int64_t ms)
     nanosleep(&time, NULL);
 }
 
-/* -- One order ----------------------------------------------------------------------------------------------------- */
+/* -- One order --------------------------------------------------------------------------------- */
 
 struct order {
     struct tercet_gid gid;
@@ -64,7 +65,8 @@ struct order {
 
 static void make_order(struct order *order, uint64_t *state)
 {
-    uint32_t item = 1 + (uint32_t)draw(state, ITEMS), customer = 1 + (uint32_t)draw(state, CATALOGUE_CUSTOMERS);
+    uint32_t item = 1 + (uint32_t)draw(state, ITEMS),
+             customer = 1 + (uint32_t)draw(state, CATALOGUE_CUSTOMERS);
     uint32_t quantity = 1 + (uint32_t)draw(state, 5);
     memset(order, 0, sizeof(*order));
     tercet_gid_make(&order->gid);
@@ -74,7 +76,8 @@ static void make_order(struct order *order, uint64_t *state)
     order->reserve.item = order->place.item = item;
     order->reserve.quantity = order->place.quantity = quantity;
     order->hold.customer = order->place.customer = customer;
-    order->reserve.total_cents = order->hold.amount_cents = order->place.total_cents = catalogue_price_cents(item) * quantity;
+    order->reserve.total_cents = order->hold.amount_cents = order->place.total_cents =
+        catalogue_price_cents(item) * quantity;
     order->begin = (struct tercet_begin_options){
         .size = sizeof(order->begin), .gid = order->gid.text, .deadline_ms = DEADLINE_MS};
     pthread_mutex_lock(&settings.lock);
@@ -119,8 +122,8 @@ static void run(struct order *order)
     calm_down(code);
 }
 
-static int try(struct tercet_transaction *transaction, const struct order *order, const char *action,
-               const ProtobufCMessage *request)
+static int try(struct tercet_transaction *transaction, const struct order *order,
+               const char *action, const ProtobufCMessage *request)
 {
     const struct tercet_branch branch = {.action = action, .request = request};
     struct tercet_tried tried = {.code = TERCET_UNKNOWN};
@@ -132,7 +135,8 @@ static int try(struct tercet_transaction *transaction, const struct order *order
     return code;
 }
 
-static void decide(struct tercet_transaction *transaction, const struct order *order, bool is_wanted)
+static void decide(struct tercet_transaction *transaction, const struct order *order,
+                   bool is_wanted)
 {
     const char *op = is_wanted ? "confirm" : "cancel";
     struct tercet_result result = {.code = TERCET_UNKNOWN};
@@ -140,16 +144,19 @@ static void decide(struct tercet_transaction *transaction, const struct order *o
     do {
         int64_t asked_us = history_asks(settings.log, order->gid.text, op);
         code = is_wanted ? tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result)
-                         : tercet_cancel(transaction, TERCET_WAIT_DECIDED, "the buyer thinks better of it", &result);
+                         : tercet_cancel(transaction, TERCET_WAIT_DECIDED,
+                                         "the buyer thinks better of it", &result);
         history_told(settings.log, order->gid.text, op, code, result.state, asked_us);
         if (code == TERCET_NOT_READY)
-            pause_for(ASK_PAUSE_MS); /* back from a crash, it asks for the tries again; or the deadline ends it */
+            /* back from a crash, it asks for the tries again; or the deadline ends it */
+            pause_for(ASK_PAUSE_MS);
     } while (code == TERCET_NOT_READY);
     if (code == TERCET_UNKNOWN)
         ask(order->gid.text);
 }
 
-/* Some think better of it after any of the tries. (Before the first there is nothing that tercetd would know of.) */
+/* Some think better of it after any of the tries. (Before the first there is nothing that tercetd
+ * would know of.) */
 static void step(struct order *order, uint64_t *state)
 {
     struct tercet_transaction *transaction = NULL;
@@ -183,7 +190,7 @@ static void *buy(void *ctx)
     return NULL;
 }
 
-/* -- Watching ------------------------------------------------------------------------------------------------------ */
+/* -- Watching ---------------------------------------------------------------------------------- */
 
 static bool pick_recent(struct tercet_gid *gid, uint64_t *state)
 {
@@ -211,12 +218,13 @@ static void *watch(void *ctx)
     return NULL;
 }
 
-/* -- The program --------------------------------------------------------------------------------------------------- */
+/* -- The program ------------------------------------------------------------------------------- */
 
 static void parse(int argc, char **argv)
 {
     const struct option_entry table[] = {
-        {"coordinator", OPTION_TEXT, &settings.coordinator, "where to buy: tercetd, or a proxy of it"},
+        {"coordinator", OPTION_TEXT, &settings.coordinator,
+         "where to buy: tercetd, or a proxy of it"},
         {"direct", OPTION_TEXT, &settings.direct, "where to watch: tercetd"},
         {"log", OPTION_TEXT, &settings.log_path, "what is asked and told is appended to this file"},
         {"seed", OPTION_NUMBER, &settings.seed, "of the orders (default 1)"},
@@ -224,7 +232,8 @@ static void parse(int argc, char **argv)
         {"watchers", OPTION_NUMBER, &settings.watchers, "(default 1)"},
         {"pause", OPTION_DURATION, &settings.pause_ms, "after each order (default none)"},
     };
-    struct options options = {.program = "torture_client", .summary = "Buys, watches, and logs both.\n"};
+    struct options options = {.program = "torture_client",
+                              .summary = "Buys, watches, and logs both.\n"};
     options_add(&options, table, sizeof(table) / sizeof(table[0]));
     options_parse(&options, argc, argv);
     if (settings.coordinator == NULL || settings.direct == NULL || settings.log_path == NULL)
@@ -235,7 +244,8 @@ static void parse(int argc, char **argv)
 
 static void open_client(struct tercet_client **out, const char *address)
 {
-    const struct tercet_client_options options = {.size = sizeof(options), .timeout_ms = TIMEOUT_MS};
+    const struct tercet_client_options options = {.size = sizeof(options),
+                                                  .timeout_ms = TIMEOUT_MS};
     char text[TERCET_TEXT_MAX];
     if (tercet_client_open(out, address, &options, text) == 0)
         return;
@@ -261,7 +271,8 @@ int main(int argc, char **argv)
     puts("ready");
     fflush(stdout);
     for (int64_t i = 0; i < settings.buyers + settings.watchers; i++)
-        if (pthread_create(&threads[count], NULL, i < settings.buyers ? buy : watch, (void *)(uintptr_t)i) == 0)
+        if (pthread_create(&threads[count], NULL, i < settings.buyers ? buy : watch,
+                           (void *)(uintptr_t)i) == 0)
             count++;
     while (count > 0)
         pthread_join(threads[--count], NULL);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * torture_proxy: stands between tercetd and its participants and initiators, and forwards record by record. In a storm it
- * loses, doubles, keeps back and overtakes records, delivers copies of them late, and stalls, half-closes and cuts
- * streams. What leaves the coordinator is logged (witness.h). SIGUSR1: a storm begins. SIGUSR2: calm; prints "calm ..." with the storm's counts when nothing is held any
- * more. SIGHUP: delivers all late copies that are kept, and prints "delivered N". SIGTERM: the end.
+ * torture_proxy: stands between tercetd and its participants and initiators, and forwards record by
+ * record. In a storm it loses, doubles, keeps back and overtakes records, delivers copies of them
+ * late, and stalls, half-closes and cuts streams. What leaves the coordinator is logged
+ * (witness.h). SIGUSR1: a storm begins. SIGUSR2: calm; prints "calm ..." with the storm's counts
+ * when nothing is held any more. SIGHUP: delivers all late copies that are kept, and prints
+ * "delivered N". SIGTERM: the end.
  */
 #include "execute.h"
 #include "fate.h"
@@ -48,16 +50,20 @@ static void serve(struct proxy *proxy)
         {.method = "Execute", .kind = CRPC_UNARY, .on_request = execute_call}};
     static const struct crpc_handler coordinator[] = {
         {.method = "Session", .kind = CRPC_BIDIRECTIONAL, .on_open = relay_open_session}};
-    const struct crpc_server_options options = {.size = sizeof(options), .concurrent_streams_max = STREAMS_MAX};
+    const struct crpc_server_options options = {.size = sizeof(options),
+                                                .concurrent_streams_max = STREAMS_MAX};
     const struct crpc_bytes descriptors = {wire_descriptors, wire_descriptors_size};
     int port = 0;
     must(crpc_server_new(&proxy->server, proxy->loop, &options), "server");
     must(crpc_server_add_descriptors(proxy->server, descriptors), "descriptors");
-    must(crpc_server_add_service(proxy->server, &tercet__v1__participants__descriptor, participants, 2, proxy->back),
+    must(crpc_server_add_service(proxy->server, &tercet__v1__participants__descriptor, participants,
+                                 2, proxy->back),
          "Participants");
-    must(crpc_server_add_service(proxy->server, &tercet__v1__participant__descriptor, participant, 1, NULL),
+    must(crpc_server_add_service(proxy->server, &tercet__v1__participant__descriptor, participant,
+                                 1, NULL),
          "Participant");
-    must(crpc_server_add_service(proxy->server, &tercet__v1__coordinator__descriptor, coordinator, 1, proxy->back),
+    must(crpc_server_add_service(proxy->server, &tercet__v1__coordinator__descriptor, coordinator,
+                                 1, proxy->back),
          "Coordinator");
     must(crpc_server_listen(proxy->server, "127.0.0.1:0", NULL, &port), "listen");
     snprintf(proxy->address, sizeof(proxy->address), "127.0.0.1:%d", port);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the proxy sees leave the coordinator: a confirm or cancel says that the decision is made and durable, whatever
- * happens to the message then. Logged as history.h has it, with the OP "call".
+ * What the proxy sees leave the coordinator: a confirm or cancel says that the decision is made and
+ * durable, whatever happens to the message then. Logged as history.h has it, with the OP "call".
  */
 #ifndef TERCET_TORTURE_WITNESS_H
 #define TERCET_TORTURE_WITNESS_H

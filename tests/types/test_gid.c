@@ -107,7 +107,8 @@ static void leave(int status)
     _exit(status);
 }
 
-/* Waits for a new millisecond and forks: a child that counted on would make the parent's next gid. */
+/* Waits for a new millisecond and forks: a child that counted on would make the parent's next
+ * gid. */
 static void make_in_both(struct tercet_gid *of_parent, struct tercet_gid *of_child)
 {
     int pipe_fds[2], status = 0;
@@ -147,7 +148,8 @@ Test(gid, set_takes_the_allowed_characters_only)
         char text[3] = {'a', (char)c, '\0'};
         bool is_allowed = c > 0 && strchr(ALPHABET "abcdefghijklmnopqrstuvwxyzILOU._:-", c) != NULL;
         if (c != 0)
-            cr_assert_eq(tercet_gid_set(&gid, text), is_allowed ? 0 : TERCET_INVALID, "character %d", c);
+            cr_assert_eq(tercet_gid_set(&gid, text), is_allowed ? 0 : TERCET_INVALID,
+                         "character %d", c);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Transaction ids when the clock stands still and randomness comes in drops. The linker puts these functions in the
- * place of the system's, for the test's program and the library in it.
+ * Transaction ids when the clock stands still and randomness comes in drops. The linker puts these
+ * functions in the place of the system's, for the test's program and the library in it.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -90,7 +90,8 @@ Test(gid_edges, while_the_clock_stands_the_random_part_counts_up)
     check_text("0000000000000000");
 }
 
-/* All bits are set: the next gid is one of the next millisecond, though the clock does not say so. */
+/* All bits are set: the next gid is one of the next millisecond, though the clock does not say
+ * so. */
 Test(gid_edges, past_the_last_random_part_comes_the_next_millisecond)
 {
     struct tercet_gid last, next;

@@ -16,10 +16,10 @@ Test(types, zero_is_ok)
 
 Test(types, each_error_has_its_own_name_and_text)
 {
-#define CHECK(name, value, text)                                                                                       \
-    cr_assert_eq(name, value);                                                                                         \
-    cr_assert_lt(name, 0);                                                                                             \
-    cr_assert_str_eq(tercet_error_name(name), #name);                                                                  \
+#define CHECK(name, value, text)                                                                   \
+    cr_assert_eq(name, value);                                                                     \
+    cr_assert_lt(name, 0);                                                                         \
+    cr_assert_str_eq(tercet_error_name(name), #name);                                              \
     cr_assert_str_eq(tercet_strerror(name), text);
     TERCET_ERROR_MAP(CHECK)
 #undef CHECK

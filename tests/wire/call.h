@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * crpc as the outbox sees it, without a network: a call that keeps what it is given, or takes nothing.
+ * crpc as the outbox sees it, without a network: a call that keeps what it is given, or takes
+ * nothing.
  */
 #ifndef TERCET_TEST_WIRE_CALL_H
 #define TERCET_TEST_WIRE_CALL_H

@@ -83,10 +83,12 @@ Test(check, services_and_actions_together)
 
 Test(check, targets)
 {
-    static const char *const good[] = {"host:1", "10.0.0.1:65535", "dns:///stock.example:7711", "[::1]:80",
-                                       "ipv6:[::1]:80", "unix:/run/a", "unix:x"};
-    static const char *const bad[] = {"", "host", "host:", ":80", "dns:///:80", "host:65536", "host:123456", "host:1x",
-                                      "unix:", "host:80/path"};
+    static const char *const good[] = {"host:1",   "10.0.0.1:65535", "dns:///stock.example:7711",
+                                       "[::1]:80", "ipv6:[::1]:80",  "unix:/run/a",
+                                       "unix:x"};
+    static const char *const bad[] = {"",           "host",        "host:",       ":80",
+                                      "dns:///:80", "host:65536",  "host:123456", "host:1x",
+                                      "unix:",      "host:80/path"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         cr_assert_null(check_target(good[i]), "%s", good[i]);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -140,11 +142,33 @@ Test(check, metadata)
 /* RFC 3629: the first and the last of every length, and what lies just beside. */
 Test(check, utf8)
 {
-    static const char *const good[] = {"",     "\x01",         "\x7f",         "\xc2\x80",         "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-                                       "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
-                                      "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xff", "\xc2", "\xe0\xa0", "\xc2x",
-                                      "\xe0\xa0x", "\xf0\x90\x80x"};
+    static const char *const good[] = {"",
+                                       "\x01",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf8\x88\x80\x80\x80",
+                                      "\xff",
+                                      "\xc2",
+                                      "\xe0\xa0",
+                                      "\xc2x",
+                                      "\xe0\xa0x",
+                                      "\xf0\x90\x80x"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         cr_assert(is_utf8(good[i], strlen(good[i])), "%zu", i);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

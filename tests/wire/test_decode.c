@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Decoding while memory runs out: it is told as that, not as a malformed message. What is malformed, and the budget, are in
- * crpc's own tests.
+ * Decoding while memory runs out: it is told as that, not as a malformed message. What is
+ * malformed, and the budget, are in crpc's own tests.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -45,6 +45,7 @@ Test(decode_scarce, want_of_memory_is_no_malformed_message)
     }
     cr_assert_gt(at, 3, "the message's first chunk, and its second");
     ProtobufCMessage *none = NULL;
-    cr_assert_eq(crpc_message_decode(&none, type, packed, 8), CRPC_EDECODE, "the budget is not memory");
+    cr_assert_eq(crpc_message_decode(&none, type, packed, 8), CRPC_EDECODE,
+                 "the budget is not memory");
     cr_assert_null(none);
 }

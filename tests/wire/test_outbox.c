@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The outbox, with a call that keeps what is sent: records are gathered while a message is in flight, a slow reader is
- * told, and the end comes after the last message, once.
+ * The outbox, with a call that keeps what is sent: records are gathered while a message is in
+ * flight, a slow reader is told, and the end comes after the last message, once.
  */
 #include "outbox.h"
 
@@ -137,7 +137,8 @@ static void check_branch(struct crpc_bytes record, uint32_t number, size_t paylo
     tercet__v1__branch__free_unpacked(branch, NULL);
 }
 
-/* Of how many bytes a record is, is known when it has been packed; its length in front of it is as short as it can be. */
+/* Of how many bytes a record is, is known when it has been packed; its length in front of it is as
+ * short as it can be. */
 Test(outbox, records_around_every_length_of_a_length)
 {
     static const size_t around[] = {0, 100, 128, 16256, 16384};
@@ -268,7 +269,8 @@ static void append(char text[4], const uint8_t *bytes, size_t count)
     text[size + count] = '\0';
 }
 
-/* Puts three records while one allocation fails; appends the first bytes of those that were taken. */
+/* Puts three records while one allocation fails; appends the first bytes of those that were
+ * taken. */
 static void put_three(struct bench *bench, char taken[4])
 {
     static const size_t sizes[] = {1, 600, OUTBOX_MESSAGE_SIZE};
@@ -313,7 +315,8 @@ Test(outbox, without_memory_the_record_is_not_taken)
         fault_count += has_failed;
         bench_close(&bench);
     }
-    cr_assert_eq(fault_count, 5, "two messages, the room of each, and more of it for the second record");
+    cr_assert_eq(fault_count, 5,
+                 "two messages, the room of each, and more of it for the second record");
 }
 
 Test(outbox, none_is_made_without_memory)
@@ -332,7 +335,8 @@ Test(outbox, a_record_that_was_not_taken_does_not_keep_the_call_from_ending)
         struct bench bench;
         bench_open(&bench, BYTES_MAX);
         scarce_fail_at(at);
-        cr_assert_eq(outbox_put_bytes(bench.outbox, FIELD, (struct crpc_bytes){"a", 1}), CRPC_ENOMEM);
+        cr_assert_eq(outbox_put_bytes(bench.outbox, FIELD, (struct crpc_bytes){"a", 1}),
+                     CRPC_ENOMEM);
         scarce_fail_at(0);
         cr_assert(outbox_is_empty(bench.outbox), "fault %d", at);
         outbox_finish(bench.outbox);

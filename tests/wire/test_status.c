@@ -13,15 +13,16 @@ static const int told[] = {TERCET_INVALID,   TERCET_NOT_FOUND, TERCET_EXISTS, TE
 Test(status, what_an_initiator_acts_on_comes_back_as_it_was)
 {
     for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
-        cr_assert_eq(error_of_status(status_of_error(told[i])), told[i], "%s", tercet_error_name(told[i]));
+        cr_assert_eq(error_of_status(status_of_error(told[i])), told[i], "%s",
+                     tercet_error_name(told[i]));
     cr_assert_eq(status_of_error(0), CRPC_OK);
     cr_assert_eq(error_of_status(CRPC_OK), 0);
 }
 
 Test(status, what_says_nothing_of_the_outcome_is_unknown)
 {
-    static const enum crpc_code codes[] = {CRPC_UNAVAILABLE, CRPC_CANCELLED, CRPC_DEADLINE_EXCEEDED, CRPC_UNKNOWN,
-                                           CRPC_INTERNAL,    (enum crpc_code)99};
+    static const enum crpc_code codes[] = {CRPC_UNAVAILABLE, CRPC_CANCELLED, CRPC_DEADLINE_EXCEEDED,
+                                           CRPC_UNKNOWN,     CRPC_INTERNAL,  (enum crpc_code)99};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         cr_assert_eq(error_of_status(codes[i]), TERCET_UNKNOWN, "status %d", (int)codes[i]);
     cr_assert_eq(error_of_status(CRPC_UNIMPLEMENTED), TERCET_INTERNAL);

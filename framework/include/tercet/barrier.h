@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The barrier: the guard in the participant's own database that makes try, confirm and cancel safe against repeats,
- * reordering, loss and late arrival. It keeps one row a branch, key (gid, branch), and writes it in the same local
- * transaction as the hook's work; so an effect happens exactly once, or not at all.
+ * The barrier: the guard in the participant's own database that makes try, confirm and cancel safe
+ * against repeats, reordering, loss and late arrival. It keeps one row a branch, key (gid, branch),
+ * and writes it in the same local transaction as the hook's work; so an effect happens exactly
+ * once, or not at all.
  *
  * The row is a state machine (gid, branch) -> tried, confirmed, cancelled:
  *
- *   call    | no row                        | tried                     | confirmed           | cancelled
- *   --------+-------------------------------+---------------------------+---------------------+----------------------
- *   try     | run hook, row = tried + reply | saved reply               | saved reply         | TERCET_REFUSED
- *   confirm | TERCET_BROKEN, nothing run    | run hook, row = confirmed | done                | TERCET_BROKEN
- *   cancel  | row = cancelled, no hook run  | run hook, row = cancelled | TERCET_BROKEN       | done
+ *   call    | no row                   | tried                | confirmed     | cancelled
+ *   --------+--------------------------+----------------------+---------------+---------------
+ *   try     | hook; row tried + reply  | saved reply          | saved reply   | TERCET_REFUSED
+ *   confirm | TERCET_BROKEN            | hook; row confirmed  | done          | TERCET_BROKEN
+ *   cancel  | row cancelled            | hook; row cancelled  | TERCET_BROKEN | done
  *
- * Rows are collected without clocks: every call carries the coordinator's low-water mark, the transaction number up to
- * which everything has ended. The barrier keeps the highest mark it saw, durably. At or below it (a number of 0, not
- * known, never is) the table changes: a try is refused without a look; where there is no row, a confirm or cancel is
- * answered as done and leaves none; and confirmed and cancelled rows are deleted, a bounded count with every batch. A
- * row still in state tried there, work that nobody confirmed or cancelled (a branch resolved by hand), is kept, and
- * answered by the table. (Age-based cleaning, as in Seata's fence, lets a late try in again.)
+ * Only where it says "hook" does the hook run.
  *
- * Numbers and marks of two coordinators have nothing to do with each other: one database's barrier serves one
- * coordinator (or one group that shares its numbers), and all calls of a branch carry the same number, or all 0.
+ * Rows are collected without clocks: every call carries the coordinator's low-water mark, the
+ * transaction number up to which everything has ended. The barrier keeps the highest mark it saw,
+ * durably. At or below it (a number of 0, not known, never is) the table changes: a try is refused
+ * without a look; where there is no row, a confirm or cancel is answered as done and leaves none;
+ * and confirmed and cancelled rows are deleted, a bounded count with every batch. A row still in
+ * state tried there, work that nobody confirmed or cancelled (a branch resolved by hand), is kept,
+ * and answered by the table. (Age-based cleaning, as in Seata's fence, lets a late try in again.)
+ *
+ * Numbers and marks of two coordinators have nothing to do with each other: one database's barrier
+ * serves one coordinator (or one group that shares its numbers), and all calls of a branch carry
+ * the same number, or all 0.
  */
 #ifndef TERCET_BARRIER_H
 #define TERCET_BARRIER_H
@@ -33,75 +38,90 @@ extern "C" {
 
 struct tercet_barrier;
 
-/* The database's own handle inside the open local transaction, for the hook's work: `sqlite3 *` under SQLite, NULL
- * under the memory barrier. The hook must not begin, commit or roll back on it (it may use savepoints of its own, and
- * closes them); a batch in which one does gets TERCET_STORE. It finishes its statements before it returns. */
+/* The database's own handle inside the open local transaction, for the hook's work: `sqlite3 *`
+ * under SQLite, NULL under the memory barrier. The hook must not begin, commit or roll back on it
+ * (it may use savepoints of its own, and closes them); a batch in which one does gets TERCET_STORE.
+ * It finishes its statements before it returns. */
 typedef void *tercet_db;
 
-/* The hook's work. `reply` is for a try: bytes set there (at most TERCET_REPLY_MAX, malloc'ed; the barrier takes them
- * over) are saved with the row; past the limit the call gets TERCET_INVALID and is rolled back. Returns
- *   0               done;
- *   TERCET_REFUSED  in a try: the work is rolled back and no row stays, so a later cancel records itself as empty, and
- *                   a later try asks the hook again, unless a cancel came between; in a confirm or cancel: the same as
- *                   TERCET_AGAIN;
- *   anything else   ask me again: rolled back, the row as before. A positive number is taken for TERCET_AGAIN.
- * It must not call the barrier that runs it. */
+/* The hook's work. `reply` is for a try: bytes set there (at most TERCET_REPLY_MAX, malloc'ed; the
+ * barrier takes them over) are saved with the row; past the limit the call gets TERCET_INVALID and
+ * is rolled back. Returns 0               done; TERCET_REFUSED  in a try: the work is rolled back
+ * and no row stays, so a later cancel records itself as empty, and a later try asks the hook again,
+ * unless a cancel came between; in a confirm or cancel: the same as TERCET_AGAIN; anything else ask
+ * me again: rolled back, the row as before. A positive number is taken for TERCET_AGAIN. It must
+ * not call the barrier that runs it. */
 struct tercet_barrier_call;
 typedef int (*tercet_barrier_hook)(struct tercet_barrier_call *call, tercet_db db, void *ctx);
 
-/* One call to pass through the barrier. The caller fills the upper part; `result` and `reply` are the answer. */
+/* One call to pass through the barrier. The caller fills the upper part; `result` and `reply` are
+ * the answer. */
 struct tercet_barrier_call {
     const char *gid;
     uint32_t branch;
-    uint64_t number;    /* the transaction's number at its coordinator; 0 when not known: its row is never collected */
+    /* the transaction's number at its coordinator; 0 when not known: its row is never collected */
+    uint64_t number;
     uint64_t low_water; /* the coordinator's mark; 0 when not known */
     enum tercet_kind kind;
-    bool alone;         /* a local transaction of its own, not shared with the batch */
+    bool alone;               /* a local transaction of its own, not shared with the batch */
     tercet_barrier_hook hook; /* NULL: nothing to do, only the row */
     void *ctx;
 
-    int result;         /* 0, TERCET_REFUSED, TERCET_BROKEN, TERCET_STORE, TERCET_INVALID, or what the hook returned */
-    void *reply;        /* try: the reply, new or saved; malloc'ed, the caller's to free; NULL when empty or not done */
+    /* 0, TERCET_REFUSED, TERCET_BROKEN, TERCET_STORE, TERCET_INVALID, or what the hook returned */
+    int result;
+    /* try: the reply, new or saved; malloc'ed, the caller's to free; NULL when empty or not done */
+    void *reply;
     size_t reply_size;
 };
 
-/* Runs `count` calls in the order given, in as few local transactions as possible: each in a savepoint of its own, so
- * that one failing hook rolls back its own work only; one sync serves all. No result is final before the commit: when
- * the commit fails, or the database on the way, every call of that local transaction gets TERCET_STORE (ask again:
- * whether it was done is told then). A transaction that changes nothing costs no sync. Two calls of one branch may be
- * in one batch. A call whose fields are not valid gets TERCET_INVALID; the others go on. Any thread; one batch at a
+/* Runs `count` calls in the order given, in as few local transactions as possible: each in a
+ * savepoint of its own, so that one failing hook rolls back its own work only; one sync serves all.
+ * No result is final before the commit: when the commit fails, or the database on the way, every
+ * call of that local transaction gets TERCET_STORE (ask again: whether it was done is told then). A
+ * transaction that changes nothing costs no sync. Two calls of one branch may be in one batch. A
+ * call whose fields are not valid gets TERCET_INVALID; the others go on. Any thread; one batch at a
  * time is worked on by one barrier, others wait. */
-void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls, size_t count);
+void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
+                        size_t count);
 
 struct tercet_barrier_options {
     size_t size;
-    uint32_t busy_timeout_ms;  /* SQLite: how long to wait for another connection's lock; default 5000 */
+    /* SQLite: how long to wait for another connection's lock; default 5000 */
+    uint32_t busy_timeout_ms;
     uint32_t collect_rows_max; /* rows deleted below the mark with one batch; default 256 */
-    const char *setup_sql;     /* SQLite: run once on the new connection, in no transaction: PRAGMAs, own tables */
-    tercet_log_fn on_log;      /* what lies behind a TERCET_STORE; from the threads that run batches */
+    /* SQLite: run once on the new connection, in no transaction: PRAGMAs, own tables */
+    const char *setup_sql;
+    /* what lies behind a TERCET_STORE; from the threads that run batches */
+    tercet_log_fn on_log;
     void *log_ctx;
 };
 
-/* Opens (creating it when missing) the SQLite database at `path` with a connection of the barrier's own, in WAL mode
- * with synchronous=FULL, and makes the barrier's tables (tercet_barrier, tercet_barrier_mark). The application's
- * tables live in the same file; hooks work on the handle they are given. Several processes may share the file: they
- * wait for each other. Errors: TERCET_INVALID, TERCET_NOMEM, TERCET_STORE, TERCET_FORMAT (tables of a newer version,
- * or not a database). On an error `text` (may be NULL, TERCET_TEXT_MAX bytes) says what is wrong and what to do. */
+/* Opens (creating it when missing) the SQLite database at `path` with a connection of the barrier's
+ * own, in WAL mode with synchronous=FULL, and makes the barrier's tables (tercet_barrier,
+ * tercet_barrier_mark). The application's tables live in the same file; hooks work on the handle
+ * they are given. Several processes may share the file: they wait for each other. Errors:
+ * TERCET_INVALID, TERCET_NOMEM, TERCET_STORE, TERCET_FORMAT (tables of a newer version, or not a
+ * database). On an error `text` (may be NULL, TERCET_TEXT_MAX bytes) says what is wrong and what to
+ * do. */
 int tercet_barrier_sqlite_open(struct tercet_barrier **out, const char *path,
                                const struct tercet_barrier_options *options, char *text);
 
-/* A barrier in memory, for services whose effects live in the same process's memory and die with it, and for tests.
- * There is no rollback of the hook's own work: a hook under it must do all or nothing. */
-int tercet_barrier_memory_open(struct tercet_barrier **out, const struct tercet_barrier_options *options);
+/* A barrier in memory, for services whose effects live in the same process's memory and die with
+ * it, and for tests. There is no rollback of the hook's own work: a hook under it must do all or
+ * nothing. */
+int tercet_barrier_memory_open(struct tercet_barrier **out,
+                               const struct tercet_barrier_options *options);
 
-/* How many rows there are now (they are counted one by one), and the mark; for tests and statistics. Returns
- * TERCET_STORE on failure. */
+/* How many rows there are now (they are counted one by one), and the mark; for tests and
+ * statistics. Returns TERCET_STORE on failure. */
 int tercet_barrier_stats(struct tercet_barrier *barrier, uint64_t *rows, uint64_t *mark);
 
-/* Runs `work` in a local transaction of its own on the barrier's connection: for the application's own reads and
- * writes (set-up, queries, audits) on the same file. Commits when it returns 0, else rolls back and passes the code on.
- * TERCET_STORE: the database failed, or `work` ended the transaction itself. */
-int tercet_barrier_local(struct tercet_barrier *barrier, int (*work)(tercet_db db, void *ctx), void *ctx);
+/* Runs `work` in a local transaction of its own on the barrier's connection: for the application's
+ * own reads and writes (set-up, queries, audits) on the same file. Commits when it returns 0, else
+ * rolls back and passes the code on. TERCET_STORE: the database failed, or `work` ended the
+ * transaction itself. */
+int tercet_barrier_local(struct tercet_barrier *barrier, int (*work)(tercet_db db, void *ctx),
+                         void *ctx);
 
 /* Nothing may be running. */
 void tercet_barrier_close(struct tercet_barrier *barrier);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The initiator: starts transactions and decides them. All requests of a client share one stream, many a message. An answer that does not
- * come is asked for again under the same gid, over a new connection if need be, until it is there or the caller's own
- * timeout is over: then the result is TERCET_UNKNOWN, never a refusal, and never a cancel after a confirm was sent.
+ * The initiator: starts transactions and decides them. All requests of a client share one stream,
+ * many a message. An answer that does not come is asked for again under the same gid, over a new
+ * connection if need be, until it is there or the caller's own timeout is over: then the result is
+ * TERCET_UNKNOWN, never a refusal, and never a cancel after a confirm was sent.
  */
 #ifndef TERCET_CLIENT_H
 #define TERCET_CLIENT_H
@@ -18,83 +19,97 @@ struct tercet_client;
 
 struct tercet_client_options {
     size_t size;
-    int64_t timeout_ms;       /* the client's patience for each call; default 60,000 */
-    uint32_t requests_max;    /* open at once; default 10,000: past it TERCET_EXHAUSTED */
-    const char *token;        /* sent as "authorization: Bearer ..." */
-    const char *tls_ca, *tls_cert, *tls_key; /* PEM texts; tls_ca "" means the system's roots; NULL: plaintext */
+    int64_t timeout_ms;    /* the client's patience for each call; default 60,000 */
+    uint32_t requests_max; /* open at once; default 10,000: past it TERCET_EXHAUSTED */
+    const char *token;     /* sent as "authorization: Bearer ..." */
+    /* PEM texts; tls_ca "" means the system's roots; NULL: plaintext */
+    const char *tls_ca, *tls_cert, *tls_key;
     tercet_log_fn on_log;
     void *log_ctx;
 };
 
-/* Connects in the background. `coordinator`: "host:port", "dns:///host:port", "unix:/path". On an error `text` (may be NULL,
- * TERCET_TEXT_MAX bytes) says what is wrong. */
-int tercet_client_open(struct tercet_client **out, const char *coordinator, const struct tercet_client_options *options, char *text);
+/* Connects in the background. `coordinator`: "host:port", "dns:///host:port", "unix:/path". On an
+ * error `text` (may be NULL, TERCET_TEXT_MAX bytes) says what is wrong. */
+int tercet_client_open(struct tercet_client **out, const char *coordinator,
+                       const struct tercet_client_options *options, char *text);
 
 /* Ends open requests with TERCET_UNKNOWN and frees. Not from a callback. */
 void tercet_client_close(struct tercet_client *client);
 
 /* How a call ended, as far as it is known. Fixed size: nothing to free. */
 struct tercet_result {
-    int code;                   /* the same as the call returns */
+    int code; /* the same as the call returns */
     struct tercet_gid gid;
-    enum tercet_state state;    /* 0 when not known */
+    enum tercet_state state; /* 0 when not known */
     enum tercet_cause cause;
-    uint64_t number;            /* of the transaction at its coordinator */
+    uint64_t number; /* of the transaction at its coordinator */
     uint32_t branch_count;
-    bool parked;                /* some branch needs a person */
-    char text[TERCET_TEXT_MAX]; /* a refusal's reason, or what is wrong and what to do; "" when done */
+    bool parked; /* some branch needs a person */
+    /* a refusal's reason, or what is wrong and what to do; "" when done */
+    char text[TERCET_TEXT_MAX];
 };
 
 /* What a coordinator waits for before it answers. The values are those of the wire. */
 enum tercet_wait {
-    TERCET_WAIT_DECIDED = 0,  /* the decision is durable; confirms or cancels go on in the background, for ever */
+    /* the decision is durable; confirms or cancels go on in the background, for ever */
+    TERCET_WAIT_DECIDED = 0,
     TERCET_WAIT_RESOLVED = 1, /* every branch has acknowledged */
     TERCET_WAIT_NOT = 2,      /* Run: the plan is durable */
 };
 
 struct tercet_begin_options {
     size_t size;
-    const char *gid;          /* NULL: one is made */
-    uint32_t deadline_ms;     /* from now to the decision; then cancelled. 0: 60 s */
-    bool is_ordered;          /* Run: tries one after another */
-    bool keeps_on_refusal;    /* step by step: a refused try does not cancel the transaction by itself */
-    uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms; /* 0: the coordinator's defaults */
+    const char *gid;      /* NULL: one is made */
+    uint32_t deadline_ms; /* from now to the decision; then cancelled. 0: 60 s */
+    bool is_ordered;      /* Run: tries one after another */
+    /* step by step: a refused try does not cancel the transaction by itself */
+    bool keeps_on_refusal;
+    /* 0: the coordinator's defaults */
+    uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms;
     const struct tercet_metadata *metadata;
     size_t metadata_count;
     enum tercet_wait wait;
-    int64_t timeout_ms;       /* patience for this call; 0: the client's */
+    int64_t timeout_ms; /* patience for this call; 0: the client's */
 };
 
 /* One branch of a plan: a message, or bytes when `request` is NULL. */
 struct tercet_branch {
-    const char *action;       /* "service/name" */
+    const char *action; /* "service/name" */
     const ProtobufCMessage *request;
     struct tercet_bytes payload;
-    uint32_t try_timeout_ms;  /* 0: 10 s */
+    uint32_t try_timeout_ms; /* 0: 10 s */
 };
 
-/* -- Run: the whole plan in one request ----------------------------------------------------------------------------- */
+/* -- Run: the whole plan in one request -------------------------------------------------------- */
 
-/* Tries all branches; confirms when all are done, cancels when one refuses or is not known in time. Blocks until what
- * options->wait says. 0: confirmed (or, with TERCET_WAIT_NOT, durable). TERCET_REFUSED: cancelled, result->text says why. TERCET_UNKNOWN: patience is over, or
- * the client was closed: wait with tercet_await, ask with tercet_get, or run again under the same gid. `result` may be NULL. */
-int tercet_run(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
-               const struct tercet_begin_options *options, struct tercet_result *result);
+/* Tries all branches; confirms when all are done, cancels when one refuses or is not known in time.
+ * Blocks until what options->wait says. 0: confirmed (or, with TERCET_WAIT_NOT, durable).
+ * TERCET_REFUSED: cancelled, result->text says why. TERCET_UNKNOWN: patience is over, or the client
+ * was closed: wait with tercet_await, ask with tercet_get, or run again under the same gid.
+ * `result` may be NULL. */
+int tercet_run(struct tercet_client *client, const struct tercet_branch *branches,
+               size_t branch_count, const struct tercet_begin_options *options,
+               struct tercet_result *result);
 
-/* The same with a callback, called once, on a thread of the client's: it must not block. When this returns an error the callback is not called. */
+/* The same with a callback, called once, on a thread of the client's: it must not block. When this
+ * returns an error the callback is not called. */
 typedef void (*tercet_result_fn)(const struct tercet_result *result, void *ctx);
-int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches, size_t branch_count,
-                     const struct tercet_begin_options *options, tercet_result_fn done, void *ctx);
+int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches,
+                     size_t branch_count, const struct tercet_begin_options *options,
+                     tercet_result_fn done, void *ctx);
 
-/* -- Step by step ------------------------------------------------------------------------------------------------------ */
+/* -- Step by step ------------------------------------------------------------------------------ */
 
 struct tercet_transaction;
 
-/* Begins without a round trip: the first try or enlist carries it. From one thread at a time, or with tries in parallel. */
-int tercet_begin(struct tercet_transaction **out, struct tercet_client *client, const struct tercet_begin_options *options);
+/* Begins without a round trip: the first try or enlist carries it. From one thread at a time, or
+ * with tries in parallel. */
+int tercet_begin(struct tercet_transaction **out, struct tercet_client *client,
+                 const struct tercet_begin_options *options);
 const struct tercet_gid *tercet_transaction_gid(const struct tercet_transaction *transaction);
 
-/* Frees the handle. A transaction that was neither confirmed nor cancelled is cancelled by its deadline. */
+/* Frees the handle. A transaction that was neither confirmed nor cancelled is cancelled by its
+ * deadline. */
 void tercet_transaction_free(struct tercet_transaction *transaction);
 
 /* A try's reply: bytes, malloc'ed; tercet_tried_clear frees them. */
@@ -106,40 +121,55 @@ struct tercet_tried {
 };
 void tercet_tried_clear(struct tercet_tried *tried);
 
-/* Enlists the branch durably and calls its try, through the coordinator. Blocks. 0: done; TERCET_REFUSED: the
- * participant will not, and (unless keeps_on_refusal) everything is being cancelled; TERCET_DECIDED: decided before this; TERCET_UNKNOWN: no
- * answer in time. `tried` may be NULL. */
-int tercet_try(struct tercet_transaction *transaction, const struct tercet_branch *branch, struct tercet_tried *tried);
+/* Enlists the branch durably and calls its try, through the coordinator. Blocks. 0: done;
+ * TERCET_REFUSED: the participant will not, and (unless keeps_on_refusal) everything is being
+ * cancelled; TERCET_DECIDED: decided before this; TERCET_UNKNOWN: no answer in time. `tried` may be
+ * NULL. */
+int tercet_try(struct tercet_transaction *transaction, const struct tercet_branch *branch,
+               struct tercet_tried *tried);
 typedef void (*tercet_tried_fn)(const struct tercet_tried *tried, void *ctx);
-int tercet_try_start(struct tercet_transaction *transaction, const struct tercet_branch *branch, tercet_tried_fn done, void *ctx);
+int tercet_try_start(struct tercet_transaction *transaction, const struct tercet_branch *branch,
+                     tercet_tried_fn done, void *ctx);
 
-/* Own calls: enlists durably, without calling. The caller then calls the participant itself with this gid and branch (metadata
- * tercet-gid, tercet-branch, tercet-number = result->number). Confirm and cancel come from the coordinator. */
-int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_branch *branch, struct tercet_branch_id *out,
+/* Own calls: enlists durably, without calling. The caller then calls the participant itself with
+ * this gid and branch (metadata tercet-gid, tercet-branch, tercet-number = result->number). Confirm
+ * and cancel come from the coordinator. */
+int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_branch *branch,
+                  struct tercet_branch_id *out, struct tercet_result *result);
+
+/* Decides. 0: decided so, durably (or resolved, with TERCET_WAIT_RESOLVED). TERCET_DECIDED: the
+ * other way already; result says which. TERCET_NOT_READY: a try is not known to be done.
+ * TERCET_UNKNOWN: ask again, the same call. */
+int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait,
+                   struct tercet_result *result);
+int tercet_cancel(struct tercet_transaction *transaction, enum tercet_wait wait, const char *reason,
                   struct tercet_result *result);
-
-/* Decides. 0: decided so, durably (or resolved, with TERCET_WAIT_RESOLVED). TERCET_DECIDED: the other way already; result says which. TERCET_NOT_READY: a
- * try is not known to be done. TERCET_UNKNOWN: ask again, the same call. */
-int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait, struct tercet_result *result);
-int tercet_cancel(struct tercet_transaction *transaction, enum tercet_wait wait, const char *reason, struct tercet_result *result);
-int tercet_confirm_start(struct tercet_transaction *transaction, enum tercet_wait wait, tercet_result_fn done, void *ctx);
-int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait wait, const char *reason, tercet_result_fn done, void *ctx);
+int tercet_confirm_start(struct tercet_transaction *transaction, enum tercet_wait wait,
+                         tercet_result_fn done, void *ctx);
+int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait wait,
+                        const char *reason, tercet_result_fn done, void *ctx);
 /* As tercet_confirm, although a try is not known to be done: the caller vouches for it. */
-int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wait wait, struct tercet_result *result);
+int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wait wait,
+                         struct tercet_result *result);
 
-/* -- Asking ------------------------------------------------------------------------------------------------------------- */
+/* -- Asking ------------------------------------------------------------------------------------ */
 
 /* The transaction as it stands. 0, TERCET_NOT_FOUND, TERCET_UNKNOWN. */
 int tercet_get(struct tercet_client *client, const char *gid, struct tercet_result *result);
 
-/* Blocks until the transaction is decided or resolved (TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED), whoever decides it: after a TERCET_UNKNOWN, or
- * in a process that only knows its gid. 0: result->state says which way, for a cancelled one result->text why; `result` may be NULL. Waits on
- * through a lost connection and a restart of the coordinator. `timeout_ms`: patience for this call, 0 the client's, at most 30 days; past it
- * TERCET_UNKNOWN: tercet_get tells how it stands. TERCET_NOT_FOUND: resolved longer ago than the coordinator keeps it, or not begun; after a
- * TERCET_UNKNOWN its begin may still be on the way: run again under the same gid. Each that waits is one of the client's requests_max. */
-int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms, struct tercet_result *result);
+/* Blocks until the transaction is decided or resolved (TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED),
+ * whoever decides it: after a TERCET_UNKNOWN, or in a process that only knows its gid. 0:
+ * result->state says which way, for a cancelled one result->text why; `result` may be NULL. Waits
+ * on through a lost connection and a restart of the coordinator. `timeout_ms`: patience for this
+ * call, 0 the client's, at most 30 days; past it TERCET_UNKNOWN: tercet_get tells how it stands.
+ * TERCET_NOT_FOUND: resolved longer ago than the coordinator keeps it, or not begun; after a
+ * TERCET_UNKNOWN its begin may still be on the way: run again under the same gid. Each that waits
+ * is one of the client's requests_max. */
+int tercet_await(struct tercet_client *client, const char *gid, enum tercet_wait wait,
+                 int64_t timeout_ms, struct tercet_result *result);
 /* The same with a callback, as tercet_run_start. */
-int tercet_await_start(struct tercet_client *client, const char *gid, enum tercet_wait wait, int64_t timeout_ms, tercet_result_fn done, void *ctx);
+int tercet_await_start(struct tercet_client *client, const char *gid, enum tercet_wait wait,
+                       int64_t timeout_ms, tercet_result_fn done, void *ctx);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The coordinator as a library: what tercetd is made of, inside any process. One thing is tercetd's own: when the process runs out of
- * file descriptors, gRPC 1.51 stops listening for good (CVE-2023-4785), which a library cannot prevent. Give the process enough of them,
- * or an accept4 of its own that never fails with EMFILE, as tercetd has.
+ * The coordinator as a library: what tercetd is made of, inside any process. One thing is tercetd's
+ * own: when the process runs out of file descriptors, gRPC 1.51 stops listening for good
+ * (CVE-2023-4785), which a library cannot prevent. Give the process enough of them, or an accept4
+ * of its own that never fails with EMFILE, as tercetd has.
  */
 #ifndef TERCET_COORDINATOR_H
 #define TERCET_COORDINATOR_H
@@ -15,42 +16,52 @@ extern "C" {
 
 struct tercet_coordinator;
 
-/* The store has failed or its outcome is unknown: nothing more is sent or acknowledged. A process that runs a coordinator
- * should exit; opening anew tells the truth. Called once, on the coordinator's thread. */
+/* The store has failed or its outcome is unknown: nothing more is sent or acknowledged. A process
+ * that runs a coordinator should exit; opening anew tells the truth. Called once, on the
+ * coordinator's thread. */
 typedef void (*tercet_failed_fn)(const char *text, void *ctx);
 
 struct tercet_coordinator_options {
     size_t size;
-    const char *data;                /* directory of the store; needed. ":memory:": nothing is kept, for tests */
-    const char *const *listen;       /* addresses; default one, "127.0.0.1:7420" */
+    /* directory of the store; needed. ":memory:": nothing is kept, for tests */
+    const char *data;
+    const char *const *listen; /* addresses; default one, "127.0.0.1:7420" */
     size_t listen_count;
-    const char *tls_ca, *tls_cert, *tls_key; /* PEM texts; with tls_ca clients must show a certificate */
-    /* Lines "role token" or "role identity:NAME" (mutual TLS), roles initiator, participant, admin, or all; # comments. NULL: everybody may do
-     * everything, which is permitted on loopback and unix sockets only. */
+    /* PEM texts; with tls_ca clients must show a certificate */
+    const char *tls_ca, *tls_cert, *tls_key;
+    /* Lines "role token" or "role identity:NAME" (mutual TLS), roles initiator, participant, admin,
+     * or all; # comments. NULL: everybody may do everything, which is permitted on loopback and
+     * unix sockets only. */
     const char *access;
-    int64_t retention_ms;            /* resolved transactions are kept so long; default 7 days */
-    uint64_t store_size_max;         /* bytes, at least 1 MiB; default 64 GiB */
-    uint32_t open_max;               /* unresolved transactions; default 1,000,000 */
-    uint32_t call_timeout_ms;        /* a participant's answer; default 10,000 */
-    uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms; /* defaults 100; 60,000; 16; 600,000 */
+    int64_t retention_ms;     /* resolved transactions are kept so long; default 7 days */
+    uint64_t store_size_max;  /* bytes, at least 1 MiB; default 64 GiB */
+    uint32_t open_max;        /* unresolved transactions; default 1,000,000 */
+    uint32_t call_timeout_ms; /* a participant's answer; default 10,000 */
+    /* defaults 100; 60,000; 16; 600,000 */
+    uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms;
     tercet_log_fn on_log;
     void *log_ctx;
     tercet_failed_fn on_failed;
     void *failed_ctx;
-    /* How participants that listen are called (Register): PEM texts, copied. call_tls_ca signs their certificates, "" means the system's
-     * roots; cert and key are shown to them. NULL: plaintext, as targets at unix sockets always are. */
+    /* How participants that listen are called (Register): PEM texts, copied. call_tls_ca signs
+     * their certificates, "" means the system's roots; cert and key are shown to them. NULL:
+     * plaintext, as targets at unix sockets always are. */
     const char *call_tls_ca, *call_tls_cert, *call_tls_key;
 };
 
-/* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX bytes) says what is wrong and what to do.
- * Errors: TERCET_LOCKED, TERCET_FORMAT, TERCET_STORE, TERCET_ADDRESS, TERCET_TLS, TERCET_INVALID. */
-int tercet_coordinator_open(struct tercet_coordinator **out, const struct tercet_coordinator_options *options, char *text);
+/* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX
+ * bytes) says what is wrong and what to do. Errors: TERCET_LOCKED, TERCET_FORMAT, TERCET_STORE,
+ * TERCET_ADDRESS, TERCET_TLS, TERCET_INVALID. */
+int tercet_coordinator_open(struct tercet_coordinator **out,
+                            const struct tercet_coordinator_options *options, char *text);
 
-/* The i-th address it got, such as "127.0.0.1:41234"; NULL past the last. Lives as long as the coordinator. */
+/* The i-th address it got, such as "127.0.0.1:41234"; NULL past the last. Lives as long as the
+ * coordinator. */
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i);
 
-/* Refuses new transactions, answers what was asked before (an Await: UNAVAILABLE), for up to grace_ms, ends streams and connections, writes what is
- * lazily pending, closes the store, frees. */
+/* Refuses new transactions, answers what was asked before (an Await: UNAVAILABLE), for up to
+ * grace_ms, ends streams and connections, writes what is lazily pending, closes the store, frees.
+ */
 void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t grace_ms);
 
 #ifdef __cplusplus

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A participant: a table of hooks that a coordinator calls. The barrier (barrier.h) sits between the coordinator and the hooks, so a hook
- * is run at most once with effect, never out of order, and works inside the open local transaction of its own database.
+ * A participant: a table of hooks that a coordinator calls. The barrier (barrier.h) sits between
+ * the coordinator and the hooks, so a hook is run at most once with effect, never out of order, and
+ * works inside the open local transaction of its own database.
  */
 #ifndef TERCET_PARTICIPANT_H
 #define TERCET_PARTICIPANT_H
@@ -19,32 +20,37 @@ struct tercet_call {
     const char *gid;
     struct tercet_branch_id branch;
     enum tercet_kind kind;
-    const char *action;       /* without the service */
-    uint32_t attempt;         /* from 1; for the log, not for logic: the barrier has seen to repeats */
-    int64_t deadline_ms;      /* time left until the coordinator asks again */
+    const char *action; /* without the service */
+    /* from 1; for the log, not for logic: the barrier has seen to repeats */
+    uint32_t attempt;
+    int64_t deadline_ms; /* time left until the coordinator asks again */
     struct tercet_bytes payload;
     const ProtobufCMessage *request; /* decoded, when the action names its descriptor; else NULL */
     const struct tercet_metadata *metadata;
     size_t metadata_count;
-    tercet_db db;             /* the open local transaction: `sqlite3 *` under the SQLite barrier */
+    tercet_db db; /* the open local transaction: `sqlite3 *` under the SQLite barrier */
     struct tercet_answer *answer; /* for tercet_reply and tercet_refuse */
 };
 
-/* A hook: 0 when done; tercet_refuse(...) in a try; any other code for "ask me again" (rolled back). */
+/* A hook: 0 when done; tercet_refuse(...) in a try; any other code for "ask me again" (rolled
+ * back). */
 typedef int (*tercet_hook)(const struct tercet_call *call, void *ctx);
 
-/* Saves the try's reply, which the initiator gets, with the branch's row. Errors: TERCET_INVALID past TERCET_REPLY_MAX. */
+/* Saves the try's reply, which the initiator gets, with the branch's row. Errors: TERCET_INVALID
+ * past TERCET_REPLY_MAX. */
 int tercet_reply(const struct tercet_call *call, const ProtobufCMessage *reply);
 int tercet_reply_bytes(const struct tercet_call *call, struct tercet_bytes reply);
 
-/* Returns TERCET_REFUSED, with a reason that the initiator sees (printf; cut at TERCET_TEXT_MAX): `return tercet_refuse(call, "sold out");` */
+/* Returns TERCET_REFUSED, with a reason that the initiator sees (printf; cut at TERCET_TEXT_MAX):
+ * `return tercet_refuse(call, "sold out");` */
 int tercet_refuse(const struct tercet_call *call, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
 
-/* Returns TERCET_AGAIN with a text for the operator: `return tercet_again(call, "disk: %s", ...);` */
+/* Returns TERCET_AGAIN with a text for the operator: `return tercet_again(call, "disk: %s",
+ * ...);` */
 int tercet_again(const struct tercet_call *call, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
@@ -53,12 +59,14 @@ int tercet_again(const struct tercet_call *call, const char *format, ...)
 
 /* One action of a service. A NULL hook has nothing to do: only the barrier's row is written. */
 struct tercet_action {
-    const char *name;                           /* such as "reserve": [a-z0-9_.-], without the service */
-    const ProtobufCMessageDescriptor *request;  /* NULL: bytes */
+    /* such as "reserve": [a-z0-9_.-], without the service */
+    const char *name;
+    const ProtobufCMessageDescriptor *request; /* NULL: bytes */
     tercet_hook on_try;
     tercet_hook on_confirm;
     tercet_hook on_cancel;
-    bool is_alone;                              /* a local transaction of its own, not shared with other calls */
+    /* a local transaction of its own, not shared with other calls */
+    bool is_alone;
 };
 
 struct tercet_participant_options {
@@ -67,34 +75,43 @@ struct tercet_participant_options {
     void *ctx;                      /* given to the hooks */
     uint32_t window;                /* calls taken at once at most; default 256 */
     uint32_t batch_max;             /* calls in one local transaction at most; default 64 */
-    const char *listen;             /* NULL: attach (no port). Else serve tercet.v1.Participant here and register at the coordinator */
-    const char *target;             /* with listen: what the coordinator calls; default: what listen got */
-    const char *token;              /* sent as "authorization: Bearer ..." */
-    const char *tls_ca, *tls_cert, *tls_key; /* PEM texts; tls_ca "" means the system's roots; NULL: plaintext */
+    /* NULL: attach (no port). Else serve tercet.v1.Participant here and register at the
+     * coordinator */
+    const char *listen;
+    /* with listen: what the coordinator calls; default: what listen got */
+    const char *target;
+    const char *token; /* sent as "authorization: Bearer ..." */
+    /* PEM texts; tls_ca "" means the system's roots; NULL: plaintext */
+    const char *tls_ca, *tls_cert, *tls_key;
     tercet_log_fn on_log;
     void *log_ctx;
 };
 
 struct tercet_participant;
 
-/* Offers `service`'s actions at the coordinator and keeps doing so: it connects by itself, again after every loss, in the background.
- * The hooks run on one worker thread of the participant. `actions` is copied, not its strings. On an error `text` (may
- * be NULL, TERCET_TEXT_MAX bytes) says what is wrong. Errors: TERCET_INVALID, TERCET_ADDRESS, TERCET_TLS. */
-int tercet_participant_open(struct tercet_participant **out, const char *coordinator, const char *service,
-                            const struct tercet_action *actions, size_t action_count,
-                            const struct tercet_participant_options *options, char *text);
+/* Offers `service`'s actions at the coordinator and keeps doing so: it connects by itself, again
+ * after every loss, in the background. The hooks run on one worker thread of the participant.
+ * `actions` is copied, not its strings. On an error `text` (may be NULL, TERCET_TEXT_MAX bytes)
+ * says what is wrong. Errors: TERCET_INVALID, TERCET_ADDRESS, TERCET_TLS. */
+int tercet_participant_open(struct tercet_participant **out, const char *coordinator,
+                            const char *service, const struct tercet_action *actions,
+                            size_t action_count, const struct tercet_participant_options *options,
+                            char *text);
 
-/* Waits until the coordinator has accepted the service, at most timeout_ms. 0, or TERCET_UNAVAILABLE with the last error in `text`. */
+/* Waits until the coordinator has accepted the service, at most timeout_ms. 0, or
+ * TERCET_UNAVAILABLE with the last error in `text`. */
 int tercet_participant_wait(struct tercet_participant *participant, int64_t timeout_ms, char *text);
 
 /* Takes no more calls, finishes those it has begun, and frees. Not from a hook. */
 void tercet_participant_close(struct tercet_participant *participant);
 
-/* For services that initiators call themselves (own calls, tercet_enlist): one call through the barrier with the ids from
- * the metadata tercet-gid, tercet-branch and tercet-number. Blocks. 0, TERCET_REFUSED, TERCET_BROKEN, or "ask again". `reply` (may be
- * NULL) gets the try's reply, malloc'ed. */
-int tercet_barrier_guard(struct tercet_barrier *barrier, enum tercet_kind kind, const char *gid, struct tercet_branch_id branch,
-                         uint64_t number, tercet_barrier_hook hook, void *ctx, struct tercet_bytes *reply);
+/* For services that initiators call themselves (own calls, tercet_enlist): one call through the
+ * barrier with the ids from the metadata tercet-gid, tercet-branch and tercet-number. Blocks. 0,
+ * TERCET_REFUSED, TERCET_BROKEN, or "ask again". `reply` (may be NULL) gets the try's reply,
+ * malloc'ed. */
+int tercet_barrier_guard(struct tercet_barrier *barrier, enum tercet_kind kind, const char *gid,
+                         struct tercet_branch_id branch, uint64_t number, tercet_barrier_hook hook,
+                         void *ctx, struct tercet_bytes *reply);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tercet: try, confirm, cancel for C and C++. Participants implement participant.h with a barrier from barrier.h;
- * initiators call client.h; coordinator.h runs a coordinator inside the process. types.h states the conventions.
+ * Tercet: try, confirm, cancel for C and C++. Participants implement participant.h with a barrier
+ * from barrier.h; initiators call client.h; coordinator.h runs a coordinator inside the process.
+ * types.h states the conventions.
  */
 #ifndef TERCET_TERCET_H
 #define TERCET_TERCET_H

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What every Tercet header shares: result codes, ids, states, limits. <tercet/tercet.h> includes all.
+ * What every Tercet header shares: result codes, ids, states, limits. <tercet/tercet.h> includes
+ * all.
  *
  * Conventions, stated once:
- *  - int results are 0 or a negative TERCET_ code. Output parameters come first and are untouched on failure.
- *  - What goes in is copied. What comes out through ** is the caller's. What a callback is given lives until it returns.
- *  - Options structs begin with their own size (sizeof), zero means default, fields are only appended; NULL: all defaults.
- *  - Times are int64_t milliseconds; _ms of a wall clock counts from 1970-01-01 UTC, a timeout counts from now.
+ *  - int results are 0 or a negative TERCET_ code. Output parameters come first and are untouched
+ * on failure.
+ *  - What goes in is copied. What comes out through ** is the caller's. What a callback is given
+ * lives until it returns.
+ *  - Options structs begin with their own size (sizeof), zero means default, fields are only
+ * appended; NULL: all defaults.
+ *  - Times are int64_t milliseconds; _ms of a wall clock counts from 1970-01-01 UTC, a timeout
+ * counts from now.
  *  - Handles may be used from any thread unless said otherwise. free and close accept NULL.
  *  - gRPC runs inside: fork before the first open, or fork and exec.
  */
@@ -22,26 +27,28 @@ extern "C" {
 #endif
 
 /* One list: name, value, text. Refused and unknown are never the same code. */
-#define TERCET_ERROR_MAP(X)                                                                                  \
-    X(TERCET_INVALID, -1, "an argument is invalid")                                                          \
-    X(TERCET_NOMEM, -2, "out of memory")                                                                     \
-    X(TERCET_REFUSED, -3, "a participant refused its try")                                                   \
-    X(TERCET_UNKNOWN, -4, "the outcome is not known yet: ask again under the same gid")                      \
-    X(TERCET_NOT_FOUND, -5, "no transaction with this gid is known")                                         \
-    X(TERCET_EXISTS, -6, "this gid or branch number exists with other content")                              \
-    X(TERCET_DECIDED, -7, "the transaction has been decided already, the other way or before this call")     \
-    X(TERCET_NOT_READY, -8, "a try is not known to be done")                                                 \
-    X(TERCET_EXHAUSTED, -9, "a limit is reached")                                                            \
-    X(TERCET_UNAVAILABLE, -10, "the coordinator cannot be reached or does not take this now")                \
-    X(TERCET_DENIED, -11, "the credentials do not allow this")                                               \
-    X(TERCET_BROKEN, -12, "broken promise: confirm without try, or confirm after cancel, or the reverse")    \
-    X(TERCET_AGAIN, -13, "not done this time: ask again")                                                    \
-    X(TERCET_STORE, -14, "the database failed")                                                              \
-    X(TERCET_LOCKED, -15, "another process holds this database")                                             \
-    X(TERCET_FORMAT, -16, "the database is of a newer format than this program, or damaged")                 \
-    X(TERCET_ADDRESS, -17, "the address is malformed, in use or not permitted")                              \
-    X(TERCET_TLS, -18, "the certificates or keys cannot be used")                                            \
-    X(TERCET_CLOSED, -19, "the handle is being closed")                                                      \
+#define TERCET_ERROR_MAP(X)                                                                        \
+    X(TERCET_INVALID, -1, "an argument is invalid")                                                \
+    X(TERCET_NOMEM, -2, "out of memory")                                                           \
+    X(TERCET_REFUSED, -3, "a participant refused its try")                                         \
+    X(TERCET_UNKNOWN, -4, "the outcome is not known yet: ask again under the same gid")            \
+    X(TERCET_NOT_FOUND, -5, "no transaction with this gid is known")                               \
+    X(TERCET_EXISTS, -6, "this gid or branch number exists with other content")                    \
+    X(TERCET_DECIDED, -7,                                                                          \
+      "the transaction has been decided already, the other way or before this call")               \
+    X(TERCET_NOT_READY, -8, "a try is not known to be done")                                       \
+    X(TERCET_EXHAUSTED, -9, "a limit is reached")                                                  \
+    X(TERCET_UNAVAILABLE, -10, "the coordinator cannot be reached or does not take this now")      \
+    X(TERCET_DENIED, -11, "the credentials do not allow this")                                     \
+    X(TERCET_BROKEN, -12,                                                                          \
+      "broken promise: confirm without try, or confirm after cancel, or the reverse")              \
+    X(TERCET_AGAIN, -13, "not done this time: ask again")                                          \
+    X(TERCET_STORE, -14, "the database failed")                                                    \
+    X(TERCET_LOCKED, -15, "another process holds this database")                                   \
+    X(TERCET_FORMAT, -16, "the database is of a newer format than this program, or damaged")       \
+    X(TERCET_ADDRESS, -17, "the address is malformed, in use or not permitted")                    \
+    X(TERCET_TLS, -18, "the certificates or keys cannot be used")                                  \
+    X(TERCET_CLOSED, -19, "the handle is being closed")                                            \
     X(TERCET_INTERNAL, -20, "an internal failure: please report it")
 
 enum tercet_error {
@@ -55,20 +62,24 @@ const char *tercet_strerror(int error);
 /* The constant name of a result code, such as "TERCET_REFUSED"; "TERCET_OK" for 0; never NULL. */
 const char *tercet_error_name(int error);
 
-/* -- Limits. Past one the caller gets TERCET_INVALID or TERCET_EXHAUSTED with the limit in the text. ------------- */
-#define TERCET_GID_MAX 64                 /* characters of a gid */
-#define TERCET_ACTION_MAX 128             /* characters of "service/name" */
-#define TERCET_SERVICE_MAX 63             /* characters of a service's name */
-#define TERCET_BRANCHES_MAX 1024          /* branches a transaction, and the largest branch number */
-#define TERCET_PAYLOAD_MAX (64 * 1024)    /* bytes of a branch's request */
-#define TERCET_REPLY_MAX (16 * 1024)      /* bytes of a try's reply */
-#define TERCET_REPLIES_MAX (1024 * 1024)  /* bytes of all replies of a transaction */
-#define TERCET_TEXT_MAX 256               /* bytes of a reason or an error text; longer ones are cut */
-#define TERCET_METADATA_MAX 16            /* metadata entries passed from initiator to participants */
-#define TERCET_METADATA_BYTES_MAX 4096    /* bytes of keys and values together */
+/* -- Limits. Past one the caller gets TERCET_INVALID or TERCET_EXHAUSTED with the limit in the
+ * text. --- */
+#define TERCET_GID_MAX 64     /* characters of a gid */
+#define TERCET_ACTION_MAX 128 /* characters of "service/name" */
+#define TERCET_SERVICE_MAX 63 /* characters of a service's name */
+/* branches a transaction, and the largest branch number */
+#define TERCET_BRANCHES_MAX 1024
+#define TERCET_PAYLOAD_MAX (64 * 1024)   /* bytes of a branch's request */
+#define TERCET_REPLY_MAX (16 * 1024)     /* bytes of a try's reply */
+#define TERCET_REPLIES_MAX (1024 * 1024) /* bytes of all replies of a transaction */
+/* bytes of a reason or an error text; longer ones are cut */
+#define TERCET_TEXT_MAX 256
+/* metadata entries passed from initiator to participants */
+#define TERCET_METADATA_MAX 16
+#define TERCET_METADATA_BYTES_MAX 4096                  /* bytes of keys and values together */
 #define TERCET_TIMEOUT_MS_MAX (30LL * 24 * 3600 * 1000) /* longest deadline: 30 days */
-#define TERCET_DEADLINE_MS_DEFAULT 60000  /* a transaction's deadline when none is given */
-#define TERCET_MESSAGE_MAX (1024 * 1024)  /* bytes of one gRPC message */
+#define TERCET_DEADLINE_MS_DEFAULT 60000 /* a transaction's deadline when none is given */
+#define TERCET_MESSAGE_MAX (1024 * 1024) /* bytes of one gRPC message */
 
 /* A view of bytes owned by somebody else. */
 struct tercet_bytes {
@@ -81,14 +92,15 @@ struct tercet_gid {
     char text[TERCET_GID_MAX + 1];
 };
 
-/* Makes a gid: 26 characters, unique, ordered by time (Crockford base32, as in the ULID specification: 48 bits of
- * milliseconds, 80 of randomness that count up within a millisecond). */
+/* Makes a gid: 26 characters, unique, ordered by time (Crockford base32, as in the ULID
+ * specification: 48 bits of milliseconds, 80 of randomness that count up within a millisecond). */
 void tercet_gid_make(struct tercet_gid *out);
 
 /* Copies `text` when it is a valid gid: TERCET_INVALID otherwise. */
 int tercet_gid_set(struct tercet_gid *out, const char *text);
 
-/* One participant's part in a transaction: 1 to TERCET_BRANCHES_MAX. A struct, so that nothing else passes for it. */
+/* One participant's part in a transaction: 1 to TERCET_BRANCHES_MAX. A struct, so that nothing else
+ * passes for it. */
 struct tercet_branch_id {
     uint32_t number;
 };
@@ -102,11 +114,11 @@ enum tercet_kind {
 const char *tercet_kind_name(int kind);
 
 /* The states of a transaction. The values are those of the wire. */
-#define TERCET_STATE_MAP(X)         \
-    X(TERCET_TRYING, 1, "TRYING")   \
-    X(TERCET_CONFIRMING, 2, "CONFIRMING") \
-    X(TERCET_CANCELLING, 3, "CANCELLING") \
-    X(TERCET_CONFIRMED, 4, "CONFIRMED")   \
+#define TERCET_STATE_MAP(X)                                                                        \
+    X(TERCET_TRYING, 1, "TRYING")                                                                  \
+    X(TERCET_CONFIRMING, 2, "CONFIRMING")                                                          \
+    X(TERCET_CANCELLING, 3, "CANCELLING")                                                          \
+    X(TERCET_CONFIRMED, 4, "CONFIRMED")                                                            \
     X(TERCET_CANCELLED, 5, "CANCELLED")
 enum tercet_state {
 #define TERCET_STATE_ENUM(name, value, text) name = value,
@@ -116,13 +128,13 @@ enum tercet_state {
 const char *tercet_state_name(int state);
 
 /* Why a transaction was decided as it was. The values are those of the wire. */
-#define TERCET_CAUSE_MAP(X)                                             \
-    X(TERCET_CAUSE_NONE, 0, "undecided")                                \
-    X(TERCET_CAUSE_INITIATOR, 1, "asked by the initiator")              \
-    X(TERCET_CAUSE_ALL_TRIED, 2, "all tries done")                      \
-    X(TERCET_CAUSE_REFUSED, 3, "a participant refused")                 \
-    X(TERCET_CAUSE_TRY_UNKNOWN, 4, "a try got no answer in time")       \
-    X(TERCET_CAUSE_DEADLINE, 5, "the deadline passed")                  \
+#define TERCET_CAUSE_MAP(X)                                                                        \
+    X(TERCET_CAUSE_NONE, 0, "undecided")                                                           \
+    X(TERCET_CAUSE_INITIATOR, 1, "asked by the initiator")                                         \
+    X(TERCET_CAUSE_ALL_TRIED, 2, "all tries done")                                                 \
+    X(TERCET_CAUSE_REFUSED, 3, "a participant refused")                                            \
+    X(TERCET_CAUSE_TRY_UNKNOWN, 4, "a try got no answer in time")                                  \
+    X(TERCET_CAUSE_DEADLINE, 5, "the deadline passed")                                             \
     X(TERCET_CAUSE_OPERATOR, 6, "asked by an operator")
 enum tercet_cause {
 #define TERCET_CAUSE_ENUM(name, value, text) name = value,
@@ -131,14 +143,20 @@ enum tercet_cause {
 };
 const char *tercet_cause_text(int cause);
 
-/* Metadata that travels with a transaction to its participants, such as `traceparent`. Keys: lower case [0-9a-z_.-]. */
+/* Metadata that travels with a transaction to its participants, such as `traceparent`. Keys: lower
+ * case [0-9a-z_.-]. */
 struct tercet_metadata {
     const char *key;
     const char *value; /* printable ASCII */
 };
 
 /* One line of a library's log; programs print, libraries call this. Any thread. */
-enum tercet_log_level { TERCET_LOG_ERROR = 0, TERCET_LOG_WARNING = 1, TERCET_LOG_INFO = 2, TERCET_LOG_DEBUG = 3 };
+enum tercet_log_level {
+    TERCET_LOG_ERROR = 0,
+    TERCET_LOG_WARNING = 1,
+    TERCET_LOG_INFO = 2,
+    TERCET_LOG_DEBUG = 3
+};
 typedef void (*tercet_log_fn)(enum tercet_log_level level, const char *text, void *ctx);
 
 #ifdef __cplusplus

@@ -12,8 +12,8 @@
  *    called from a callback: they would wait for the thread they run on. This is asserted.
  *  - int results are 0 or a negative CRPC_E code. Output parameters come first and are untouched on
  *    failure. What goes in is copied unless the comment says otherwise. free(NULL) is fine.
- *  - Options structs begin with their own size (sizeof), zero means default, fields are only appended.
- *    A NULL options pointer means all defaults.
+ *  - Options structs begin with their own size (sizeof), zero means default, fields are only
+ * appended. A NULL options pointer means all defaults.
  *  - gRPC must not be used across fork(): fork before the first crpc_loop_new, or fork and exec.
  */
 #ifndef CRPC_CRPC_H
@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-/* -- Errors and status ---------------------------------------------------------------------- */
+/* -- Errors and status ------------------------------------------------------------------------- */
 
 /* What a crpc function itself can answer. One list: codes, names and texts (crpc_strerror). */
 #define CRPC_ERROR_MAP(X)                                                                          \
@@ -39,7 +39,8 @@ extern "C" {
     X(CRPC_EADDRESS, -5, "the address is malformed, in use or not permitted")                      \
     X(CRPC_ETLS, -6, "the certificates or keys cannot be used")                                    \
     X(CRPC_ETOOBIG, -7, "the message is larger than the limit")                                    \
-    X(CRPC_EDECODE, -8, "the bytes are not a message of this type, or need more memory than given")\
+    X(CRPC_EDECODE, -8,                                                                            \
+      "the bytes are not a message of this type, or need more memory than given")                  \
     X(CRPC_EMISMATCH, -9, "a handler does not fit its method's declaration in the .proto")         \
     X(CRPC_EEXISTS, -10, "this service has been added already")                                    \
     X(CRPC_ESTATUS, -11, "the call ended with a status other than OK: look at the status")         \
@@ -102,14 +103,15 @@ struct crpc_status {
  * 8 KiB in all by default (LIMITS of gRPC core), and the text counts. */
 #define CRPC_STATUS_TEXT_MAX 1024
 
-/* One metadata entry. Keys are lower case `[0-9a-z_.-]`; a key that ends in "-bin" carries any bytes,
- * all others printable ASCII. Keys that begin with "grpc-" or ":" are gRPC's own: CRPC_EINVAL. */
+/* One metadata entry. Keys are lower case `[0-9a-z_.-]`; a key that ends in "-bin" carries any
+ * bytes, all others printable ASCII. Keys that begin with "grpc-" or ":" are gRPC's own:
+ * CRPC_EINVAL. */
 struct crpc_metadata {
     const char *key;
     struct crpc_bytes value;
 };
 
-/* -- Loop ------------------------------------------------------------------------------------ */
+/* -- Loop -------------------------------------------------------------------------------------- */
 
 struct crpc_loop;
 
@@ -118,8 +120,9 @@ typedef void (*crpc_log_fn)(bool is_error, const char *text, void *ctx);
 
 struct crpc_loop_options {
     size_t size;
-    unsigned threads;   /* pollers; default 1. On few cores one is fastest (measured) */
-    crpc_log_fn on_log; /* default: errors go to standard error. Process-wide: the first loop's counts */
+    unsigned threads; /* pollers; default 1. On few cores one is fastest (measured) */
+    /* default: errors go to standard error. Process-wide: the first loop's counts */
+    crpc_log_fn on_log;
     void *log_ctx;
 };
 
@@ -129,23 +132,23 @@ int crpc_loop_new(struct crpc_loop **out, const struct crpc_loop_options *option
 /* Stops the pollers and frees the loop. Its servers and channels must have been freed before. */
 void crpc_loop_free(struct crpc_loop *loop);
 
-/* -- Messages -------------------------------------------------------------------------------- */
+/* -- Messages ---------------------------------------------------------------------------------- */
 
 /* Decodes `bytes` into a message allocated with at most `memory_max` bytes (0: 64 times the size of
- * the bytes, at least 64 KiB), so that hostile input cannot ask for more; messages may lie in each other
- * at most 64 deep, and strings must be UTF-8 without NUL. The message is the caller's: crpc_message_free, which
- * frees it with all that it points to; nothing in it can be freed by itself or replaced by memory of another.
- * Errors: CRPC_EDECODE, CRPC_ENOMEM. */
+ * the bytes, at least 64 KiB), so that hostile input cannot ask for more; messages may lie in each
+ * other at most 64 deep, and strings must be UTF-8 without NUL. The message is the caller's:
+ * crpc_message_free, which frees it with all that it points to; nothing in it can be freed by
+ * itself or replaced by memory of another. Errors: CRPC_EDECODE, CRPC_ENOMEM. */
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max);
 void crpc_message_free(ProtobufCMessage *message);
 
 /* At least as many bytes as the message has packed: a buffer of this size can be packed into. Some
- * ten bytes a field too large (15 an element where numbers are repeated). Takes a fraction of the time
- * of protobuf_c_message_get_packed_size, because it looks at lengths only. */
+ * ten bytes a field too large (15 an element where numbers are repeated). Takes a fraction of the
+ * time of protobuf_c_message_get_packed_size, because it looks at lengths only. */
 size_t crpc_message_size_max(const ProtobufCMessage *message);
 
-/* -- Calls: both sides ------------------------------------------------------------------------ */
+/* -- Calls: both sides ------------------------------------------------------------------------- */
 
 /* One RPC, on the server's side or the client's. Reference-counted. */
 struct crpc_call;
@@ -164,8 +167,8 @@ struct crpc_call_events {
      * next may be sent. `ok` is false when it was not, because the call ends; on_end follows. */
     void (*on_sent)(struct crpc_call *call, bool ok, void *ctx);
     /* The last callback, exactly once for every call. Client: the status received (or
-     * made here: DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE). Server: OK when the status was sent and
-     * the peer had not cancelled, else CANCELLED; it does not say that the client has read it.
+     * made here: DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE). Server: OK when the status was sent
+     * and the peer had not cancelled, else CANCELLED; it does not say that the client has read it.
      * A client's status lies behind the messages: it comes when they have been read (or cancel). */
     void (*on_end)(struct crpc_call *call, const struct crpc_status *status, void *ctx);
 };
@@ -176,27 +179,27 @@ struct crpc_call_events {
 void crpc_call_ref(struct crpc_call *call);
 void crpc_call_unref(struct crpc_call *call);
 
-/* Asks for the next message: on_message or on_half_closed answers. Nothing is read ahead of this but
- * the transport's window, so not asking is what holds a fast writer back. Errors: CRPC_EBUSY when one
- * is asked for already, CRPC_ECLOSED. */
+/* Asks for the next message: on_message or on_half_closed answers. Nothing is read ahead of this
+ * but the transport's window, so not asking is what holds a fast writer back. Errors: CRPC_EBUSY
+ * when one is asked for already, CRPC_ECLOSED. */
 int crpc_call_read(struct crpc_call *call);
 
 /* Sends one message of a stream. One may be under way: CRPC_EBUSY until on_sent, which is the flow
- * control that bounds the writer's memory. Errors: CRPC_ETOOBIG (2 GiB), CRPC_ECLOSED; CRPC_EINVAL when
- * the message is not of the method's type, or on a server whose method sends no stream. */
+ * control that bounds the writer's memory. Errors: CRPC_ETOOBIG (2 GiB), CRPC_ECLOSED; CRPC_EINVAL
+ * when the message is not of the method's type, or on a server whose method sends no stream. */
 int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message);
 int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message);
 
-/* As crpc_call_send_bytes, but takes over `data`, `size` bytes from malloc, and frees it with free()
- * when it has been sent: no copy is made. On an error the data stays the caller's. */
+/* As crpc_call_send_bytes, but takes over `data`, `size` bytes from malloc, and frees it with
+ * free() when it has been sent: no copy is made. On an error the data stays the caller's. */
 int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size);
 
 /* Ends the call at once: the other side sees CANCELLED (a server that cancels may name a status
  * with crpc_call_finish instead). on_end follows. Fine on a call that has ended. */
 void crpc_call_cancel(struct crpc_call *call);
 
-/* The i-th received metadata entry (initial metadata; on the client after on_headers), false past the
- * last. Views live as long as the call. */
+/* The i-th received metadata entry (initial metadata; on the client after on_headers), false past
+ * the last. Views live as long as the call. */
 bool crpc_call_metadata(struct crpc_call *call, size_t i, struct crpc_metadata *out);
 /* The first value of a key, as a view that lives as long as the call; false when there is none. */
 bool crpc_call_metadata_get(struct crpc_call *call, const char *key, struct crpc_bytes *out);
@@ -206,18 +209,20 @@ bool crpc_call_trailer_get(struct crpc_call *call, const char *key, struct crpc_
 /* Time left to the call's deadline in ms, 0 when it has passed, INT64_MAX without one. */
 int64_t crpc_call_time_left_ms(const struct crpc_call *call);
 
-/* The peer's address, such as "ipv4:127.0.0.1:53412" or "unix:"; lives as long as the call. On a client
+/* The peer's address, such as "ipv4:127.0.0.1:53412" or "unix:"; lives as long as the call. On a
+ * client
  * "" before on_headers. */
 const char *crpc_call_peer(struct crpc_call *call);
 
 /* The peer's identity under mutual TLS: its subject alternative name, or else its common name. NULL
- * when the peer has proved none. Lives as long as the call. On a client: the server's, after on_headers. */
+ * when the peer has proved none. Lives as long as the call. On a client: the server's, after
+ * on_headers. */
 const char *crpc_call_identity(struct crpc_call *call);
 
 /* The method's full name, such as "/tercet.v1.Coordinator/Run"; lives as long as the call. */
 const char *crpc_call_method(const struct crpc_call *call);
 
-/* -- TLS ------------------------------------------------------------------------------------- */
+/* -- TLS --------------------------------------------------------------------------------------- */
 
 /* PEM texts (not file names; crpc_file_read reads one). Server: cert and key are needed; with `ca`
  * every client must show a certificate signed by it (mutual TLS). Client: `ca` NULL means the
@@ -234,7 +239,7 @@ struct crpc_tls {
  * Errors: CRPC_EINVAL with errno set. */
 int crpc_file_read(char **out, const char *path);
 
-/* -- Server ----------------------------------------------------------------------------------- */
+/* -- Server ------------------------------------------------------------------------------------ */
 
 struct crpc_server;
 
@@ -248,11 +253,11 @@ enum crpc_kind {
 };
 
 /* How one method is served. For CRPC_UNARY and CRPC_SERVER_STREAMING, on_request is called with the
- * decoded request, which lives until it returns. For the two others, on_open is called when the call
- * arrives. Either may finish the call at once or keep a reference and finish it later from any thread;
- * a stream sets its events with crpc_call_events_set there. A call whose last reference goes before it
- * is finished ends with INTERNAL; a request that cannot be decoded with INVALID_ARGUMENT, without the
- * handler. */
+ * decoded request, which lives until it returns. For the two others, on_open is called when the
+ * call arrives. Either may finish the call at once or keep a reference and finish it later from any
+ * thread; a stream sets its events with crpc_call_events_set there. A call whose last reference
+ * goes before it is finished ends with INTERNAL; a request that cannot be decoded with
+ * INVALID_ARGUMENT, without the handler. */
 struct crpc_handler {
     const char *method; /* its name in the .proto, such as "Run" */
     enum crpc_kind kind;
@@ -260,53 +265,58 @@ struct crpc_handler {
     void (*on_open)(struct crpc_call *call, void *ctx);
 };
 
-/* Decides whether a call may go on, before its handler and before health and reflection, too; runs on a
- * poller thread. Returns true, or false with *why filled (static or call-lived text; PERMISSION_DENIED
- * when it is left alone). Methods that nobody serves are asked about as well. */
+/* Decides whether a call may go on, before its handler and before health and reflection, too; runs
+ * on a poller thread. Returns true, or false with *why filled (static or call-lived text;
+ * PERMISSION_DENIED when it is left alone). Methods that nobody serves are asked about as well. */
 typedef bool (*crpc_authorize_fn)(struct crpc_call *call, struct crpc_status *why, void *ctx);
 
 struct crpc_server_options {
     size_t size;
-    size_t message_size_max;         /* received, bytes; default 1 MiB, checked before the message is allocated */
+    /* received, bytes; default 1 MiB, checked before the message is allocated */
+    size_t message_size_max;
     size_t metadata_size_max;        /* received, bytes a call; default 16 KiB */
     unsigned concurrent_streams_max; /* calls at once a connection; default 128 */
     uint32_t keepalive_ms;           /* ping an idle connection; default 30 s; UINT32_MAX: never */
     uint32_t keepalive_timeout_ms;   /* and drop it without an answer; default 10 s */
     uint32_t ping_interval_min_ms;   /* clients that ping more often are dropped; default 5 s */
-    size_t stream_window_size;       /* bytes a slow reader may leave unread a stream; default gRPC's own */
-    crpc_authorize_fn authorize;     /* default: everybody */
+    /* bytes a slow reader may leave unread a stream; default gRPC's own */
+    size_t stream_window_size;
+    crpc_authorize_fn authorize; /* default: everybody */
     void *authorize_ctx;
     bool without_reflection;
     bool without_health;
 };
 
-int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop, const struct crpc_server_options *options);
+int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
+                    const struct crpc_server_options *options);
 
-/* Embeds a FileDescriptorSet (protoc-c --descriptor_set_out --include_imports) for reflection and for
- * the checks of crpc_server_add_service, so before the services it describes. The bytes must outlive
- * the server. May be called several times; before start. Errors: CRPC_EDECODE. */
+/* Embeds a FileDescriptorSet (protoc-c --descriptor_set_out --include_imports) for reflection and
+ * for the checks of crpc_server_add_service, so before the services it describes. The bytes must
+ * outlive the server. May be called several times; before start. Errors: CRPC_EDECODE. */
 int crpc_server_add_descriptors(struct crpc_server *server, struct crpc_bytes set);
 
-/* Adds a service; methods without a handler answer UNIMPLEMENTED. `handlers` must outlive the server;
- * before start. Errors: CRPC_EMISMATCH when a handler names no method of the service, has the wrong
- * callback for its kind, or its kind is not the one in the embedded descriptor set; CRPC_EEXISTS. */
+/* Adds a service; methods without a handler answer UNIMPLEMENTED. `handlers` must outlive the
+ * server; before start. Errors: CRPC_EMISMATCH when a handler names no method of the service, has
+ * the wrong callback for its kind, or its kind is not the one in the embedded descriptor set;
+ * CRPC_EEXISTS. */
 int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDescriptor *service,
                             const struct crpc_handler *handlers, size_t handler_count, void *ctx);
 
-/* Listens at "host:port", "dns:...", "ipv4:...", "[::1]:port" or "unix:/path"; before start, several
- * times for several addresses. Port 0 picks one: *port_out (may be NULL) has it, 0 for a unix socket.
- * `tls` NULL: plaintext. A unix path is guarded by a lock file beside it, so that no second server
- * steals it, and a stale socket is removed. The socket's mode follows the umask: set that, or a
- * directory, to keep other users out. A host name that has several addresses counts as bound when one
- * of them is. Errors: CRPC_EADDRESS, CRPC_ETLS. */
-int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls, int *port_out);
+/* Listens at "host:port", "dns:...", "ipv4:...", "[::1]:port" or "unix:/path"; before start,
+ * several times for several addresses. Port 0 picks one: *port_out (may be NULL) has it, 0 for a
+ * unix socket. `tls` NULL: plaintext. A unix path is guarded by a lock file beside it, so that no
+ * second server steals it, and a stale socket is removed. The socket's mode follows the umask: set
+ * that, or a directory, to keep other users out. A host name that has several addresses counts as
+ * bound when one of them is. Errors: CRPC_EADDRESS, CRPC_ETLS. */
+int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls,
+                       int *port_out);
 
 /* Errors: CRPC_EINVAL when it listens nowhere or was started before. */
 int crpc_server_start(struct crpc_server *server);
 
 /* Health as grpc.health.v1 tells it. `service` "" is the whole server. Everything added serves from
- * start on; stopping sets NOT_SERVING first and ends the calls that watch. Errors: CRPC_EINVAL without
- * health, CRPC_ECLOSED when stopping. */
+ * start on; stopping sets NOT_SERVING first and ends the calls that watch. Errors: CRPC_EINVAL
+ * without health, CRPC_ECLOSED when stopping. */
 int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving);
 
 /* Takes no new calls, lets those under way finish for `grace_ms`, then cancels the rest, and waits
@@ -324,13 +334,13 @@ void crpc_call_events_set(struct crpc_call *call, const struct crpc_call_events 
 int crpc_call_add_metadata(struct crpc_call *call, const struct crpc_metadata *entry);
 int crpc_call_add_trailer(struct crpc_call *call, const struct crpc_metadata *entry);
 
-/* Ends a unary (or client-streaming) call with OK and this reply. Errors: CRPC_ECLOSED when it has ended, by
- * cancellation too; CRPC_EINVAL, CRPC_ETOOBIG. */
+/* Ends a unary (or client-streaming) call with OK and this reply. Errors: CRPC_ECLOSED when it has
+ * ended, by cancellation too; CRPC_EINVAL, CRPC_ETOOBIG. */
 int crpc_call_reply(struct crpc_call *call, const ProtobufCMessage *reply);
 int crpc_call_reply_bytes(struct crpc_call *call, struct crpc_bytes reply);
 
-/* Ends any call with a status. A send that is under way is finished first. The second finish of a call
- * is CRPC_ECLOSED. */
+/* Ends any call with a status. A send that is under way is finished first. The second finish of a
+ * call is CRPC_ECLOSED. */
 int crpc_call_finish(struct crpc_call *call, const struct crpc_status *status);
 
 /* crpc_call_finish with a code and a printf text. */
@@ -340,7 +350,7 @@ int crpc_call_fail(struct crpc_call *call, enum crpc_code code, const char *form
 #endif
     ;
 
-/* -- Client ----------------------------------------------------------------------------------- */
+/* -- Client ------------------------------------------------------------------------------------ */
 
 struct crpc_channel;
 
@@ -355,8 +365,8 @@ struct crpc_channel_options {
     bool own_connection;           /* do not share the connection with equal channels */
 };
 
-/* A channel connects when it is first used, and again by itself. `target`: "dns:///host:port", "host:port",
- * "ipv4:1.2.3.4:5", "unix:/path". */
+/* A channel connects when it is first used, and again by itself. `target`: "dns:///host:port",
+ * "host:port", "ipv4:1.2.3.4:5", "unix:/path". */
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,
                      const struct crpc_channel_options *options);
 
@@ -365,14 +375,15 @@ void crpc_channel_free(struct crpc_channel *channel);
 
 struct crpc_call_options {
     size_t size;
-    int64_t timeout_ms;    /* 0: no deadline */
-    bool wait_for_ready;   /* wait for a connection (to the deadline) instead of failing with UNAVAILABLE */
+    int64_t timeout_ms; /* 0: no deadline */
+    /* wait for a connection (to the deadline) instead of failing with UNAVAILABLE */
+    bool wait_for_ready;
     const struct crpc_metadata *metadata;
     size_t metadata_count;
 };
 
-/* The end of a blocking call: owns its text and details. crpc_result_clear frees them; fine on a zeroed
- * one. */
+/* The end of a blocking call: owns its text and details. crpc_result_clear frees them; fine on a
+ * zeroed one. */
 struct crpc_result {
     enum crpc_code code;
     char *message; /* never NULL after a call has ended */
@@ -381,26 +392,30 @@ struct crpc_result {
 };
 void crpc_result_clear(struct crpc_result *result);
 
-/* A unary call, blocking. *reply is the caller's: crpc_message_free. Returns 0, or CRPC_ESTATUS with
- * *result (may be NULL) saying how it ended (what was in it is not freed), or another error when the
- * call could not be made. */
-int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-               const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+/* A unary call, blocking. *reply is the caller's: crpc_message_free. Returns 0, or CRPC_ESTATUS
+ * with *result (may be NULL) saying how it ended (what was in it is not freed), or another error
+ * when the call could not be made. */
+int crpc_unary(ProtobufCMessage **reply, struct crpc_channel *channel,
+               const ProtobufCServiceDescriptor *service, const char *method,
+               const ProtobufCMessage *request, const struct crpc_call_options *options,
                struct crpc_result *result);
 
 /* Called once: `reply` is NULL unless status->code is CRPC_OK. Both live until it returns. */
-typedef void (*crpc_unary_fn)(const ProtobufCMessage *reply, const struct crpc_status *status, void *ctx);
+typedef void (*crpc_unary_fn)(const ProtobufCMessage *reply, const struct crpc_status *status,
+                              void *ctx);
 
-/* A unary call with a callback. *out (may be NULL) is a reference to cancel it by. When this fails, the
- * callback is not called. */
-int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const ProtobufCMessage *request, const struct crpc_call_options *options,
+/* A unary call with a callback. *out (may be NULL) is a reference to cancel it by. When this fails,
+ * the callback is not called. */
+int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, const struct crpc_call_options *options,
                      crpc_unary_fn done, void *ctx);
 
 /* Opens a call of any kind with callbacks. The caller owns the reference in *out. */
-int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                   const char *method, const struct crpc_call_options *options,
-                   const struct crpc_call_events *events, void *ctx);
+int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel,
+                   const ProtobufCServiceDescriptor *service, const char *method,
+                   const struct crpc_call_options *options, const struct crpc_call_events *events,
+                   void *ctx);
 
 /* Client: no more messages will be sent. Waits for a send under way by itself. */
 int crpc_call_half_close(struct crpc_call *call);
@@ -408,14 +423,16 @@ int crpc_call_half_close(struct crpc_call *call);
 /* A stream of any kind, blocking: for programs with a thread to spare. One thread may read while
  * another writes. */
 struct crpc_stream;
-int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel, const ProtobufCServiceDescriptor *service,
-                     const char *method, const struct crpc_call_options *options);
+int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const struct crpc_call_options *options);
 /* Waits until the transport has taken the message. CRPC_ECLOSED when the call has ended:
  * crpc_stream_finish says how. */
 int crpc_stream_write(struct crpc_stream *stream, const ProtobufCMessage *message);
 int crpc_stream_half_close(struct crpc_stream *stream);
-/* Waits for the next message, which is the caller's. CRPC_END when there are no more, also because the
- * call failed: crpc_stream_finish tells. CRPC_EDECODE for a message that is none; the stream goes on. */
+/* Waits for the next message, which is the caller's. CRPC_END when there are no more, also because
+ * the call failed: crpc_stream_finish tells. CRPC_EDECODE for a message that is none; the stream
+ * goes on. */
 int crpc_stream_read(ProtobufCMessage **out, struct crpc_stream *stream);
 /* Half-closes if that was not done, waits for the end (messages left are read and dropped), fills
  * *result and returns as crpc_unary does, and frees the stream. */

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * For writers of barrier drivers: the few operations on one database that the barrier's algorithm (barrier.h) needs.
+ * For writers of barrier drivers: the few operations on one database that the barrier's algorithm
+ * (barrier.h) needs.
  *
- * A driver holds one connection and one table, key (gid, branch); it decides nothing. All operations come from one
- * thread at a time, in this order:
+ * A driver holds one connection and one table, key (gid, branch); it decides nothing. All
+ * operations come from one thread at a time, in this order:
  *
- *   begin (mark_read | savepoint ... (release | rollback_to release) | read | insert | move | reply_save)*
- *         [mark_raise] [collect] (commit | rollback)
+ *   begin
+ *     (mark_read | savepoint ... (release | rollback_to release) | read | insert | move |
+ *      reply_save)*
+ *     [mark_raise] [collect]
+ *   (commit | rollback)
  *
- * Savepoints are not nested. insert and move tell what they changed by affected rows, without reading first: so two
- * connections that work on one branch wait for each other on the primary key, under READ COMMITTED too, and gap locks
- * do not arise. (Seata's fence reads "for update" first, and deadlocks on MySQL: seata#6679.)
+ * Savepoints are not nested. insert and move tell what they changed by affected rows, without
+ * reading first: so two connections that work on one branch wait for each other on the primary key,
+ * under READ COMMITTED too, and gap locks do not arise. (Seata's fence reads "for update" first,
+ * and deadlocks on MySQL: seata#6679.)
  *
- * Operations return 0 or a negative TERCET_ code, TERCET_STORE above all. After a failure the barrier calls rollback,
- * and answers every call of the transaction with TERCET_STORE.
+ * Operations return 0 or a negative TERCET_ code, TERCET_STORE above all. After a failure the
+ * barrier calls rollback, and answers every call of the transaction with TERCET_STORE.
  */
 #ifndef TERCET_SYS_BARRIER_H
 #define TERCET_SYS_BARRIER_H
@@ -24,8 +29,8 @@
 extern "C" {
 #endif
 
-/* The states of a row, as they are stored. Not 1: SQLite stores a 1 in no byte and a 2 in one, and a row that grows is
- * written anew, reply and all. */
+/* The states of a row, as they are stored. Not 1: SQLite stores a 1 in no byte and a 2 in one, and
+ * a row that grows is written anew, reply and all. */
 enum tercet_barrier_state {
     TERCET_BARRIER_NONE = 0, /* there is no row; never stored */
     TERCET_BARRIER_TRIED = 2,
@@ -33,8 +38,8 @@ enum tercet_barrier_state {
     TERCET_BARRIER_CANCELLED = 4,
 };
 
-/* A branch, valid at the barrier's door: the gid's characters, 1 <= branch <= TERCET_BRANCHES_MAX, number <=
- * INT64_MAX. */
+/* A branch, valid at the barrier's door: the gid's characters, 1 <= branch <= TERCET_BRANCHES_MAX,
+ * number <= INT64_MAX. */
 struct tercet_barrier_key {
     const char *gid;
     uint32_t branch;
@@ -53,39 +58,43 @@ struct tercet_barrier_driver {
 
     /* Begins a local transaction that may write. Never called while one is open. */
     int (*begin)(void *driver);
-    /* Makes all durable. On failure the transaction may be open or gone; whether it took effect may be unknown. */
+    /* Makes all durable. On failure the transaction may be open or gone; whether it took effect may
+     * be unknown. */
     int (*commit)(void *driver);
-    /* Undoes all that is not committed. Called after any failure too, when no transaction may be open any more. */
+    /* Undoes all that is not committed. Called after any failure too, when no transaction may be
+     * open any more. */
     void (*rollback)(void *driver);
 
     int (*savepoint)(void *driver);
-    /* Keeps what was done since the savepoint. TERCET_INVALID: the database would not commit it as it is (a deferred
-     * constraint, say); the savepoint stands, and will be rolled back. */
+    /* Keeps what was done since the savepoint. TERCET_INVALID: the database would not commit it as
+     * it is (a deferred constraint, say); the savepoint stands, and will be rolled back. */
     int (*release)(void *driver);
     /* Undoes what was done since the savepoint, which stands. */
     int (*rollback_to)(void *driver);
-    /* Whether the local transaction still stands, after a hook worked in it: some databases roll back by themselves on
-     * a full disk. NULL: it always does. */
+    /* Whether the local transaction still stands, after a hook worked in it: some databases roll
+     * back by themselves on a full disk. NULL: it always does. */
     bool (*is_open)(void *driver);
 
     /* Inserts the row in `state` unless the branch has one. *inserted: whether it did. */
-    int (*insert)(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state state, bool *inserted);
+    int (*insert)(void *driver, const struct tercet_barrier_key *key,
+                  enum tercet_barrier_state state, bool *inserted);
     /* Moves the row from state to state. *moved: whether it was in `from`. */
     int (*move)(void *driver, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
                 enum tercet_barrier_state to, bool *moved);
     /* Saves the reply with the row that this savepoint inserted. */
-    int (*reply_save)(void *driver, const struct tercet_barrier_key *key, struct tercet_bytes reply);
+    int (*reply_save)(void *driver, const struct tercet_barrier_key *key,
+                      struct tercet_bytes reply);
     /* Reads the row, as this transaction sees it; state TERCET_BARRIER_NONE when there is none. */
     int (*read)(void *driver, const struct tercet_barrier_key *key, struct tercet_barrier_row *row);
 
-    /* The stored mark; 0 at first. Where transactions of several connections run at once, it cannot be raised by
-     * another until this one has ended: else a try could pass by the old mark after the new one had its cancel's row
-     * deleted. */
+    /* The stored mark; 0 at first. Where transactions of several connections run at once, it cannot
+     * be raised by another until this one has ended: else a try could pass by the old mark after
+     * the new one had its cancel's row deleted. */
     int (*mark_read)(void *driver, uint64_t *mark);
     /* Stores a higher one. */
     int (*mark_raise)(void *driver, uint64_t mark);
-    /* Deletes confirmed and cancelled rows with 0 < number <= mark, at most rows_max. By an index on the number: it is
-     * called in every batch, and finds nothing in most. */
+    /* Deletes confirmed and cancelled rows with 0 < number <= mark, at most rows_max. By an index
+     * on the number: it is called in every batch, and finds nothing in most. */
     int (*collect)(void *driver, uint64_t mark, uint32_t rows_max);
 
     /* The handle for the hooks. */
@@ -98,10 +107,10 @@ struct tercet_barrier_driver {
     void (*close)(void *driver);
 };
 
-/* Makes a barrier of a driver (the table is copied) and its state, which the barrier closes in the end. On failure,
- * TERCET_NOMEM or TERCET_INVALID, the state stays the caller's. */
-int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_driver *driver, void *state,
-                       const struct tercet_barrier_options *options);
+/* Makes a barrier of a driver (the table is copied) and its state, which the barrier closes in the
+ * end. On failure, TERCET_NOMEM or TERCET_INVALID, the state stays the caller's. */
+int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_driver *driver,
+                       void *state, const struct tercet_barrier_options *options);
 
 #ifdef __cplusplus
 }
