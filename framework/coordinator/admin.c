@@ -165,13 +165,10 @@ static int add_resolved(uint64_t number, const void *value, size_t size, void *c
         resolved->n_actions != resolved->state->n_branches)
         return STORE_CORRUPT;
     Tercet__V1__Transaction *view = snapshot_of_resolved(&page->c->scratch, number, resolved);
-    size_t packed = protobuf_c_message_get_packed_size(&view->base);
-    uint8_t *bytes = arena_alloc(&page->c->scratch, packed);
-    protobuf_c_message_pack(&view->base, bytes);
-    crpc_message_free(&resolved->base);
     ProtobufCMessage *copy = NULL;
-    if (crpc_message_decode(&copy, &tercet__v1__transaction__descriptor,
-                            (struct crpc_bytes){bytes, packed}, 0) != 0)
+    int rc = crpc_message_copy(&copy, &view->base);
+    crpc_message_free(&resolved->base);
+    if (rc != 0)
         return STORE_NOMEM;
     size_t before = page->count;
     page_add(page, (Tercet__V1__Transaction *)copy);

@@ -288,18 +288,11 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
         abort();
     event->call_id = target_call->id;
     event->code = (int)status->code;
-    copy_text(event->text, is_utf8(status->message, strlen(status->message))
+    copy_text(event->text, crpc_is_text(status->message, strlen(status->message))
                                ? status->message
                                : "(a text that is not UTF-8)");
-    if (reply != NULL) {
-        size_t size = protobuf_c_message_get_packed_size(reply);
-        uint8_t *bytes = must_alloc(size);
-        protobuf_c_message_pack(reply, bytes);
-        if (crpc_message_decode(&event->message, &tercet__v1__call_result__descriptor,
-                                (struct crpc_bytes){bytes, size}, 0) != 0)
-            event->message = NULL;
-        free(bytes);
-    }
+    if (reply != NULL && crpc_message_copy(&event->message, reply) == CRPC_ENOMEM)
+        or_die(NULL);
     queue_post(&target_call->coordinator->queue, event);
     free(target_call);
 }

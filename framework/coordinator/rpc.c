@@ -72,21 +72,6 @@ void rpc_end_streams(struct coordinator *c)
 
 /* -- Requests ---------------------------------------------------------------------------------- */
 
-/* The request lives until the handler returns; the owner needs one of its own. */
-static ProtobufCMessage *copy_message(const ProtobufCMessage *message)
-{
-    ProtobufCMessage *copy = NULL;
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = malloc(size + 1);
-    if (bytes == NULL)
-        return NULL;
-    protobuf_c_message_pack(message, bytes);
-    if (crpc_message_decode(&copy, message->descriptor, (struct crpc_bytes){bytes, size}, 0) != 0)
-        copy = NULL;
-    free(bytes);
-    return copy;
-}
-
 /* NULL when memory is short; below, too. */
 static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
                                  enum caller_kind kind)
@@ -97,20 +82,18 @@ static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
     return caller;
 }
 
+/* The request lives until its handler returns: the owner gets a copy. */
 static struct event *make_request(struct caller *caller, enum method method,
                                   const ProtobufCMessage *request)
 {
     struct event *event = event_new(EVENT_REQUEST);
-    ProtobufCMessage *copy = copy_message(request);
-    if (event == NULL || copy == NULL) {
-        crpc_message_free(copy);
+    if (event == NULL || crpc_message_copy(&event->message, request) != 0) {
         free(event);
         return NULL;
     }
     caller_ref(caller);
     event->caller = caller;
     event->method = method;
-    event->message = copy;
     return event;
 }
 

@@ -18,23 +18,12 @@
 
 /* -- Execute ----------------------------------------------------------------------------------- */
 
-/* The request lives only until the handler returns: a copy, by way of its bytes. */
-static struct participant_message *copy_call(const ProtobufCMessage *request)
-{
-    ProtobufCMessage *copy = NULL;
-    size_t size = protobuf_c_message_get_packed_size(request);
-    uint8_t *bytes = malloc(size + 1);
-    if (bytes == NULL)
-        return NULL;
-    protobuf_c_message_pack(request, bytes);
-    int rc = crpc_message_decode(&copy, request->descriptor, (struct crpc_bytes){bytes, size}, 0);
-    free(bytes);
-    return rc == 0 ? participant_message_new(copy) : NULL;
-}
-
 static struct participant_task *make_task(struct crpc_call *call, const ProtobufCMessage *request)
 {
-    struct participant_message *message = copy_call(request);
+    ProtobufCMessage *copy = NULL;
+    if (crpc_message_copy(&copy, request) != 0) /* the request lives until the handler returns */
+        return NULL;
+    struct participant_message *message = participant_message_new(copy);
     if (message == NULL)
         return NULL;
     struct participant_task *task =

@@ -18,30 +18,24 @@ void transaction_unref(struct tercet_transaction *transaction)
 {
     if (transaction == NULL || atomic_fetch_sub(&transaction->refs, 1) != 1)
         return;
-    tercet__v1__begin_request__free_unpacked(transaction->begin, NULL);
+    if (transaction->begin != NULL)
+        crpc_message_free(&transaction->begin->base);
     pthread_mutex_destroy(&transaction->lock);
     free(transaction);
 }
 
-/* A deep copy of the options as a message, by way of its bytes. */
+/* The options as a message of its own. */
 static Tercet__V1__BeginRequest *copy_begin(const struct tercet_gid *gid,
                                             const struct tercet_begin_options *options)
 {
     Tercet__V1__BeginRequest begin = TERCET__V1__BEGIN_REQUEST__INIT;
-    Tercet__V1__BeginRequest *copy = NULL;
+    ProtobufCMessage *copy = NULL;
     struct client_options wire;
     struct tercet_gid gid_copy = *gid;
     client_options_fill(&wire, options);
     begin.gid = gid_copy.text;
     begin.options = &wire.message;
-    size_t size = tercet__v1__begin_request__get_packed_size(&begin);
-    uint8_t *bytes = malloc(size);
-    if (bytes == NULL)
-        return NULL;
-    tercet__v1__begin_request__pack(&begin, bytes);
-    copy = tercet__v1__begin_request__unpack(NULL, size, bytes);
-    free(bytes);
-    return copy;
+    return crpc_message_copy(&copy, &begin.base) == 0 ? (Tercet__V1__BeginRequest *)copy : NULL;
 }
 
 int tercet_begin(struct tercet_transaction **out, struct tercet_client *client,

@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include <crpc/crpc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,47 +137,12 @@ const char *check_metadata_size(size_t entry_count, size_t byte_count)
     return NULL;
 }
 
-/* The length of the UTF-8 character that begins at text, 0 when there is none. */
-static size_t character_length(const unsigned char *text, size_t size)
-{
-    static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = text[0] < 0x80       ? 1
-                    : text[0] >> 5 == 6  ? 2
-                    : text[0] >> 4 == 14 ? 3
-                    : text[0] >> 3 == 30 ? 4
-                                         : 0;
-    uint32_t point = length == 1 ? text[0] : text[0] & (0xffu >> (length + 1));
-    if (length == 0 || length > size || text[0] == 0)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if (text[i] >> 6 != 2)
-            return 0;
-        point = point << 6 | (text[i] & 0x3f);
-    }
-    if (length > 1 &&
-        (point < smallest[length] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)))
-        return 0;
-    return length;
-}
-
-bool is_utf8(const char *text, size_t size)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    for (size_t i = 0; i < size;) {
-        size_t length = character_length(bytes + i, size - i);
-        if (length == 0)
-            return false;
-        i += length;
-    }
-    return true;
-}
-
 const char *check_text(const char *text)
 {
     size_t size = strlen(text);
     if (size > TERCET_TEXT_MAX)
         return "a text has at most 256 bytes";
-    if (!is_utf8(text, size))
+    if (!crpc_is_text(text, size))
         return "a text is UTF-8";
     return NULL;
 }

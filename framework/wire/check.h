@@ -29,9 +29,6 @@ const char *check_branch_number(uint32_t number);
 const char *check_metadata_entry(const char *key, const char *value);
 const char *check_metadata_size(size_t entry_count, size_t byte_count);
 
-/* Whether `size` bytes are UTF-8 without NUL (RFC 3629: no overlong forms, no surrogates). */
-bool is_utf8(const char *text, size_t size);
-
 /* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
 void copy_text(char out[TERCET_TEXT_MAX], const char *text);
 

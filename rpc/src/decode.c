@@ -43,8 +43,9 @@ static size_t character_length(const uint8_t *text, size_t size)
     return length;
 }
 
-static bool is_text(const uint8_t *text, size_t size)
+bool crpc_is_text(const void *data, size_t size)
 {
+    const uint8_t *text = data;
     while (size > 0) {
         size_t length = character_length(text, size);
         if (length == 0)
@@ -90,7 +91,7 @@ static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *typ
 static bool is_value_good(struct wire value, const ProtobufCFieldDescriptor *field, int depth)
 {
     if (field != NULL && field->type == PROTOBUF_C_TYPE_STRING)
-        return is_text(value.at, (size_t)(value.end - value.at));
+        return crpc_is_text(value.at, (size_t)(value.end - value.at));
     if (field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE)
         return is_wire_good(value, field->descriptor, depth + 1);
     return true;
@@ -215,6 +216,24 @@ static void chunk_free(void *ctx, void *data)
     (void)ctx, (void)data; /* with all the others */
 }
 
+static int unpack(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
+                  struct crpc_bytes bytes, size_t memory_max)
+{
+    struct memory memory = {.left = memory_max, .next_size = CHUNK_SIZE_MIN};
+    if (bytes.size > CHUNK_SIZE_MIN)
+        memory.next_size = bytes.size < CHUNK_SIZE_MAX ? bytes.size : CHUNK_SIZE_MAX;
+    ProtobufCAllocator allocator = {chunk_alloc, chunk_free, &memory};
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, bytes.size, bytes.data);
+    if (message == NULL) {
+        free_chunks(memory.first);
+        return memory.was_short ? CRPC_ENOMEM : CRPC_EDECODE;
+    }
+    /* protobuf-c makes the message before what it points to */
+    assert((uint8_t *)message == memory.first->data);
+    *out = message;
+    return 0;
+}
+
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max)
 {
@@ -229,19 +248,19 @@ int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor
     const uint8_t *data = bytes.size > 0 ? bytes.data : &nothing;
     if (!is_wire_good((struct wire){data, data + bytes.size}, type, 0))
         return CRPC_EDECODE;
-    struct memory memory = {.left = memory_max, .next_size = CHUNK_SIZE_MIN};
-    if (bytes.size > CHUNK_SIZE_MIN)
-        memory.next_size = bytes.size < CHUNK_SIZE_MAX ? bytes.size : CHUNK_SIZE_MAX;
-    ProtobufCAllocator allocator = {chunk_alloc, chunk_free, &memory};
-    ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, bytes.size, data);
-    if (message == NULL) {
-        free_chunks(memory.first);
-        return memory.was_short ? CRPC_ENOMEM : CRPC_EDECODE;
-    }
-    /* protobuf-c makes the message before what it points to */
-    assert((uint8_t *)message == memory.first->data);
-    *out = message;
-    return 0;
+    return unpack(out, type, (struct crpc_bytes){data, bytes.size}, memory_max);
+}
+
+int crpc_message_copy(ProtobufCMessage **out, const ProtobufCMessage *message)
+{
+    uint8_t *bytes = malloc(crpc_message_size_max(message) + 1);
+    if (bytes == NULL)
+        return CRPC_ENOMEM;
+    size_t size = protobuf_c_message_pack(message, bytes);
+    /* What is in memory already needs no limit, and its text was looked at, or is our own. */
+    int rc = unpack(out, message->descriptor, (struct crpc_bytes){bytes, size}, SIZE_MAX);
+    free(bytes);
+    return rc;
 }
 
 void crpc_message_free(ProtobufCMessage *message)

@@ -41,7 +41,7 @@ static void check_value(const ProtobufCFieldDescriptor *field, const void *value
 {
     if (field->type == PROTOBUF_C_TYPE_STRING) {
         const char *text = *(char *const *)value;
-        MUST(text != NULL && is_utf8(text, strlen(text)));
+        MUST(text != NULL && crpc_is_text(text, strlen(text)));
     }
     if (field->type == PROTOBUF_C_TYPE_MESSAGE && *(ProtobufCMessage *const *)value != NULL)
         check_message(*(ProtobufCMessage *const *)value);

@@ -139,44 +139,6 @@ Test(check, metadata)
     check_says(check_value("\xc3\xbc"), "printable");
 }
 
-/* RFC 3629: the first and the last of every length, and what lies just beside. */
-Test(check, utf8)
-{
-    static const char *const good[] = {"",
-                                       "\x01",
-                                       "\x7f",
-                                       "\xc2\x80",
-                                       "\xdf\xbf",
-                                       "\xe0\xa0\x80",
-                                       "\xed\x9f\xbf",
-                                       "\xee\x80\x80",
-                                       "\xef\xbf\xbf",
-                                       "\xf0\x90\x80\x80",
-                                       "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80",
-                                      "\xbf",
-                                      "\xc0\x80",
-                                      "\xc1\xbf",
-                                      "\xe0\x9f\xbf",
-                                      "\xed\xa0\x80",
-                                      "\xed\xbf\xbf",
-                                      "\xf0\x8f\xbf\xbf",
-                                      "\xf4\x90\x80\x80",
-                                      "\xf8\x88\x80\x80\x80",
-                                      "\xff",
-                                      "\xc2",
-                                      "\xe0\xa0",
-                                      "\xc2x",
-                                      "\xe0\xa0x",
-                                      "\xf0\x90\x80x"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        cr_assert(is_utf8(good[i], strlen(good[i])), "%zu", i);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        cr_assert_not(is_utf8(bad[i], strlen(bad[i])), "%zu", i);
-    cr_assert_not(is_utf8("a\0b", 3), "NUL is none of a text's");
-    cr_assert_not(is_utf8("\xc2\x80", 1), "cut");
-}
-
 Test(check, texts)
 {
     cr_assert_null(check_text(many('t', TERCET_TEXT_MAX)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Decoding while memory runs out: it is told as that, not as a malformed message. What is
- * malformed, and the budget, are in crpc's own tests.
+ * Decoding and copying while memory runs out: it is told as that, not as a malformed message. What
+ * is malformed, and the budget, are in crpc's own tests.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -48,4 +48,25 @@ Test(decode_scarce, want_of_memory_is_no_malformed_message)
     cr_assert_eq(crpc_message_decode(&none, type, packed, 8), CRPC_EDECODE,
                  "the budget is not memory");
     cr_assert_null(none);
+}
+
+Test(decode_scarce, a_copy_has_all_or_is_none)
+{
+    uint8_t bytes[PACKED_MAX];
+    ProtobufCMessage *original = NULL;
+    cr_assert_eq(
+        crpc_message_decode(&original, &tercet__v1__enlist_request__descriptor, pack(bytes), 0), 0);
+    int at = 1;
+    for (bool has_failed = true; has_failed; at++) {
+        ProtobufCMessage *copy = NULL;
+        scarce_fail_at(at);
+        int result = crpc_message_copy(&copy, original);
+        has_failed = scarce_has_failed();
+        scarce_fail_at(0);
+        cr_assert_eq(result, has_failed ? CRPC_ENOMEM : 0, "fault %d: %d", at, result);
+        cr_assert_eq(copy == NULL, has_failed);
+        crpc_message_free(copy);
+    }
+    cr_assert_gt(at, 3, "the bytes, and the message's chunks");
+    crpc_message_free(original);
 }

@@ -143,6 +143,15 @@ int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor
                         struct crpc_bytes bytes, size_t memory_max);
 void crpc_message_free(ProtobufCMessage *message);
 
+/* A deep copy, the caller's: crpc_message_free. A request or reply that a callback is given lives
+ * only until the callback returns; this is how to keep it. Errors: CRPC_ENOMEM; CRPC_EDECODE when
+ * messages lie in each other so deep that protobuf-c cannot unpack them again. */
+int crpc_message_copy(ProtobufCMessage **out, const ProtobufCMessage *message);
+
+/* Whether the bytes are what a protobuf string may hold: UTF-8 (RFC 3629: no overlong forms, no
+ * surrogates), and no NUL, which would end a C string early. */
+bool crpc_is_text(const void *data, size_t size);
+
 /* At least as many bytes as the message has packed: a buffer of this size can be packed into. Some
  * ten bytes a field too large (15 an element where numbers are repeated). Takes a fraction of the
  * time of protobuf_c_message_get_packed_size, because it looks at lengths only. */
