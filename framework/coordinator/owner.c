@@ -235,7 +235,7 @@ int owner_enlist(struct coordinator *c, struct entry *entry, const struct branch
     struct txn_event event = {.kind = TXN_ENLIST,
                               .number = plan->number,
                               .digest = plan->digest,
-                              .is_routed = plan->is_routed,
+                              .mode = plan->mode,
                               .try_timeout_ms = plan->try_timeout_ms};
     size_t count = entry->txn.branch_count;
     entry_reserve_branch(entry);

@@ -146,7 +146,7 @@ struct branch_plan {
     const char *action; /* without the service */
     struct tercet_bytes payload;
     int64_t try_timeout_ms;
-    bool is_routed;
+    enum txn_mode mode;
 };
 
 /* Adds the branch, durably, and begins its try when it is routed. The core's result; 0 for a

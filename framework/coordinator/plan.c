@@ -265,16 +265,29 @@ int plan_check_branch(const Tercet__V1__Branch *branch, const char **text)
     return invalid(wrong != NULL ? wrong : check_branch(branch), text);
 }
 
-static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number, bool is_routed)
+/* Digests are in the store and must not change: the values are those of a time when there were two
+ * modes and one bit for them. A further mode takes a bit above the number's. */
+static uint64_t digest_of_mode(enum txn_mode mode)
 {
-    uint64_t head[2] = {(uint64_t)number << 1 | is_routed, branch->try_timeout_ms};
+    switch (mode) {
+    case TXN_MODE_ROUTED:
+        return 1;
+    case TXN_MODE_OWN:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number, enum txn_mode mode)
+{
+    uint64_t head[2] = {(uint64_t)number << 1 | digest_of_mode(mode), branch->try_timeout_ms};
     uint64_t digest = XXH3_64bits(head, sizeof(head));
     digest = XXH3_64bits_withSeed(branch->action, strlen(branch->action), digest);
     return XXH3_64bits_withSeed(branch->payload.data, branch->payload.len, digest);
 }
 
 int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
-                bool is_routed, struct branch_plan *plan, const char **text,
+                enum txn_mode mode, struct branch_plan *plan, const char **text,
                 char made[TERCET_TEXT_MAX])
 {
     const char *slash = strchr(branch->action, '/');
@@ -289,12 +302,12 @@ int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_
         return error;
     }
     plan->number = number;
-    plan->digest = digest_branch(branch, number, is_routed);
+    plan->digest = digest_branch(branch, number, mode);
     plan->action = slash + 1;
     plan->payload = (struct tercet_bytes){branch->payload.data, branch->payload.len};
     plan->try_timeout_ms =
         branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT;
-    plan->is_routed = is_routed;
+    plan->mode = mode;
     return 0;
 }
 
@@ -331,7 +344,7 @@ static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *me
 {
     uint64_t *digests = arena_alloc(arena, (message->n_branches + 1) * sizeof(*digests));
     for (size_t i = 0; i < message->n_branches; i++)
-        digests[i] = digest_branch(message->branches[i], run_number(message, i), true);
+        digests[i] = digest_branch(message->branches[i], run_number(message, i), TXN_MODE_ROUTED);
     digests[message->n_branches] = digest_options(arena, options);
     return XXH3_64bits(digests, (message->n_branches + 1) * sizeof(*digests));
 }
@@ -343,8 +356,8 @@ static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest 
                             char made[TERCET_TEXT_MAX])
 {
     for (size_t i = 0; i < message->n_branches; i++) {
-        int error = plan_branch(c, message->branches[i], run_number(message, i), true, &plans[i],
-                                text, made);
+        int error = plan_branch(c, message->branches[i], run_number(message, i), TXN_MODE_ROUTED,
+                                &plans[i], text, made);
         if (error != 0)
             return error;
     }

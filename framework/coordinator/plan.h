@@ -33,7 +33,7 @@ int plan_check_branch(const Tercet__V1__Branch *branch, const char **text);
 /* What the owner enlists. `made` is room for a text. On success the service is to be released after
  * the enlistment. */
 int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
-                bool is_routed, struct branch_plan *plan, const char **text,
+                enum txn_mode mode, struct branch_plan *plan, const char **text,
                 char made[TERCET_TEXT_MAX]);
 int plan_check_reason(const char *reason, const char **text);
 

@@ -204,7 +204,7 @@ struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entr
     message.payload.data = info->payload;
     message.payload.len = info->payload_size;
     message.try_timeout_ms = info->try_timeout_ms;
-    message.own_call = branch->try_state == TXN_TRY_OWN;
+    message.own_call = branch->mode == TXN_MODE_OWN;
     message.digest = branch->digest;
     return record_encode(arena, RECORD_BRANCH, &message.base);
 }
@@ -302,6 +302,21 @@ static bool is_wall_time(int64_t time_ms)
     return time_ms >= INT64_MIN / 8 && time_ms <= INT64_MAX / 8;
 }
 
+static bool is_try_state(uint32_t value)
+{
+    switch (value) {
+    case TXN_TRY_OWN:
+    case TXN_TRY_WAITING:
+    case TXN_TRY_CALLING:
+    case TXN_TRY_DONE:
+    case TXN_TRY_REFUSED:
+    case TXN_TRY_UNKNOWN:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Whether the numbers mean anything; whether they agree with each other is the core's to say
  * (txn_restore). */
 static bool state_is_in_range(const Tercet__Store__V1__State *state)
@@ -311,7 +326,7 @@ static bool state_is_in_range(const Tercet__Store__V1__State *state)
         return false;
     for (size_t i = 0; i < state->n_branches; i++) {
         const Tercet__Store__V1__BranchState *branch = state->branches[i];
-        if (branch->try_state > TXN_TRY_UNKNOWN || branch->end_state > TXN_END_DONE ||
+        if (!is_try_state(branch->try_state) || branch->end_state > TXN_END_DONE ||
             !is_wall_time(branch->try_until_ms))
             return false;
     }

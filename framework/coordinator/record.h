@@ -55,7 +55,7 @@ struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *en
                                      int64_t wall_offset_ms);
 
 /* Fills an entry's own fields and its branches' states from a State. false: the record contradicts
- * itself. Actions and digests come with the Branch records. Times are made the core's by
+ * itself. Modes, actions and digests come with the Branch records. Times are made the core's by
  * `wall_offset_ms`. */
 bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state,
                        int64_t wall_offset_ms);

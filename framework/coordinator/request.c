@@ -261,11 +261,9 @@ static struct waiter *answer_found_when(struct request *r, const struct found *f
 
 static bool has_open_try(const struct entry *entry)
 {
-    for (size_t i = 0; i < entry->txn.branch_count; i++) {
-        unsigned state = entry->txn.branches[i].try_state;
-        if (state == TXN_TRY_WAITING || state == TXN_TRY_CALLING)
+    for (size_t i = 0; i < entry->txn.branch_count; i++)
+        if (txn_try_is_open(&entry->txn.branches[i]))
             return true;
-    }
     return false;
 }
 
@@ -345,7 +343,7 @@ static void enlist_in_resolved(struct request *r, const struct found *found,
 {
     int index = plan_resolved_branch(found->resolved, plan->number);
     if (index >= 0 && found->resolved->digests[index] == plan->digest)
-        answer_resolved(r, found, plan->is_routed ? TERCET_DECIDED : 0,
+        answer_resolved(r, found, txn_mode_is_routed(plan->mode) ? TERCET_DECIDED : 0,
                         "the transaction is over already");
     else
         answer_resolved(r, found, index >= 0 ? TERCET_EXISTS : TERCET_DECIDED, NULL);
@@ -365,9 +363,8 @@ static void enlist_in_entry(struct request *r, struct entry *entry, const struct
         return;
     }
     const struct txn_branch *branch = txn_find(&entry->txn, plan->number);
-    bool is_open = entry->txn.state == TXN_TRYING &&
-                   (branch->try_state == TXN_TRY_WAITING || branch->try_state == TXN_TRY_CALLING);
-    if (!plan->is_routed)
+    bool is_open = entry->txn.state == TXN_TRYING && txn_try_is_open(branch);
+    if (!txn_mode_is_routed(plan->mode))
         answer_entry(r, entry, 0, NULL);
     else if (is_open)
         add_waiter(r, entry, WAITER_TRY, plan->number);
@@ -376,7 +373,7 @@ static void enlist_in_entry(struct request *r, struct entry *entry, const struct
 }
 
 static void enlist(struct request *r, const char *gid, const Tercet__V1__Branch *branch,
-                   const Tercet__V1__BeginRequest *to_begin, bool is_routed)
+                   const Tercet__V1__BeginRequest *to_begin, enum txn_mode mode)
 {
     struct found found = {0};
     struct branch_plan plan;
@@ -388,7 +385,7 @@ static void enlist(struct request *r, const char *gid, const Tercet__V1__Branch 
     if (error == 0 && found.entry == NULL && found.resolved == NULL)
         error = TERCET_NOT_FOUND;
     if (error == 0)
-        error = plan_branch(r->c, branch, branch->number, is_routed, &plan, &text, made);
+        error = plan_branch(r->c, branch, branch->number, mode, &plan, &text, made);
     if (error != 0)
         answer_found(r, &found, error, text);
     else if (found.entry != NULL)
@@ -501,10 +498,10 @@ void request_handle(struct coordinator *c, struct caller *caller, uint64_t id, e
         begin(&r, (const Tercet__V1__BeginRequest *)message);
         break;
     case METHOD_ENLIST:
-        enlist(&r, to_enlist->gid, to_enlist->branch, to_enlist->begin, false);
+        enlist(&r, to_enlist->gid, to_enlist->branch, to_enlist->begin, TXN_MODE_OWN);
         break;
     case METHOD_TRY:
-        enlist(&r, to_try->gid, to_try->branch, to_try->begin, true);
+        enlist(&r, to_try->gid, to_try->branch, to_try->begin, TXN_MODE_ROUTED);
         break;
     case METHOD_CONFIRM:
         confirm(&r, (const Tercet__V1__ConfirmRequest *)message);

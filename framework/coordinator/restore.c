@@ -96,6 +96,7 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     load_payload(r->c, branch, info, &record->payload);
     info->try_timeout_ms = record->try_timeout_ms;
     branch->try_timeout_ms = record->try_timeout_ms;
+    branch->mode = record->own_call ? TXN_MODE_OWN : TXN_MODE_ROUTED;
     branch->digest = record->digest;
     r->branches_seen++;
     crpc_message_free(&record->base);

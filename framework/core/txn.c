@@ -73,8 +73,18 @@ static bool is_ending(const struct txn *txn)
     return txn->state == TXN_CONFIRMING || txn->state == TXN_CANCELLING;
 }
 
-/* Whether an answer about the branch's try can still come and matter. */
-static bool try_is_open(const struct txn_branch *branch)
+bool txn_mode_is_routed(enum txn_mode mode)
+{
+    switch (mode) {
+    case TXN_MODE_ROUTED:
+        return true;
+    case TXN_MODE_OWN:
+        break;
+    }
+    return false;
+}
+
+bool txn_try_is_open(const struct txn_branch *branch)
 {
     return branch->try_state == TXN_TRY_WAITING || branch->try_state == TXN_TRY_CALLING;
 }
@@ -85,13 +95,17 @@ static bool refusal_cancels(const struct txn *txn)
     return txn->options.decides_itself || !txn->options.keeps_on_refusal;
 }
 
+/* Whether the coordinator has nothing more to hear of the branch's try, or never had. */
+static bool try_is_settled(const struct txn_branch *branch)
+{
+    return !txn_mode_is_routed(branch->mode) || branch->try_state == TXN_TRY_DONE;
+}
+
 static bool routed_are_tried(const struct txn *txn)
 {
-    for (size_t i = 0; i < txn->branch_count; i++) {
-        uint8_t try_state = txn->branches[i].try_state;
-        if (try_state != TXN_TRY_OWN && try_state != TXN_TRY_DONE)
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (!try_is_settled(&txn->branches[i]))
             return false;
-    }
     return true;
 }
 
@@ -190,13 +204,15 @@ static int enlist(struct step *step)
     struct txn *txn = step->txn;
     if (step->branch != NULL || !number_is_valid(event->number))
         return enlist_late(step);
-    bool has_turn = !event->is_routed || !txn->options.is_ordered;
+    bool is_routed = txn_mode_is_routed(event->mode);
+    bool has_turn = !is_routed || !txn->options.is_ordered;
     struct txn_branch *branch = insert(txn, event->number);
     *branch = (struct txn_branch){
         .number = event->number,
         .digest = event->digest,
         .since_ms = event->now_ms,
-        .try_state = event->is_routed ? TXN_TRY_WAITING : TXN_TRY_OWN,
+        .mode = (uint8_t)event->mode,
+        .try_state = is_routed ? TXN_TRY_WAITING : TXN_TRY_OWN,
         .next_ms = has_turn ? event->now_ms : TXN_NEVER,
         .try_until_ms = has_turn ? try_limit(txn, event->now_ms, event->try_timeout_ms) : TXN_NEVER,
         .try_timeout_ms = event->try_timeout_ms,
@@ -231,14 +247,14 @@ static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try
 
 static int try_is_done(struct step *step)
 {
-    if (try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN)
+    if (txn_try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN)
         set_tried(step, step->branch, TXN_TRY_DONE);
     return 0;
 }
 
 static int try_is_refused(struct step *step)
 {
-    if (!try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN)
+    if (!txn_try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN)
         return 0;
     set_tried(step, step->branch, TXN_TRY_REFUSED);
     if (refusal_cancels(step->txn))
@@ -382,7 +398,7 @@ static bool expire_tries(struct step *step)
     bool any = false;
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
-        if (try_is_open(branch) && step->event->now_ms >= branch->try_until_ms) {
+        if (txn_try_is_open(branch) && step->event->now_ms >= branch->try_until_ms) {
             set_tried(step, branch, TXN_TRY_UNKNOWN);
             any = true;
         }
@@ -397,10 +413,9 @@ static void release_next_try(struct txn *txn, int64_t now_ms)
     struct txn_branch *next = NULL;
     for (size_t i = 0; i < txn->branch_count; i++) {
         struct txn_branch *branch = &txn->branches[i];
-        if (try_is_open(branch) && branch->next_ms != TXN_NEVER)
+        if (txn_try_is_open(branch) && branch->next_ms != TXN_NEVER)
             return;
-        bool is_over = branch->try_state == TXN_TRY_OWN || branch->try_state == TXN_TRY_DONE;
-        if (next == NULL && !is_over)
+        if (next == NULL && !try_is_settled(branch))
             next = branch;
     }
     if (next != NULL && next->try_state == TXN_TRY_WAITING) {
@@ -571,7 +586,7 @@ static int64_t branch_wake_ms(const struct txn *txn, const struct txn_branch *br
 {
     int64_t wake_ms = TXN_NEVER;
     if (txn->state == TXN_TRYING) {
-        if (try_is_open(branch))
+        if (txn_try_is_open(branch))
             wake_ms = branch->try_until_ms;
         return branch->try_state == TXN_TRY_WAITING ? earlier_of(wake_ms, branch->next_ms)
                                                     : wake_ms;

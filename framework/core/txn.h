@@ -49,10 +49,18 @@ enum txn_cause {
     TXN_CAUSE_OPERATOR = 6,
 };
 
+/* Who calls a branch's try. It is chosen when the branch is enlisted and never changes. Later modes
+ * (saga, two-phase message, XA) are further values, and the compiler then names the switches that
+ * must know them. */
+enum txn_mode {
+    TXN_MODE_ROUTED = 1, /* the coordinator does, and knows what came of it */
+    TXN_MODE_OWN = 2,    /* the initiator does, by itself: nothing is known here */
+};
+
 /* What is known of a branch's try. WAITING and CALLING are told apart only while running: a record
  * restores both as WAITING. */
 enum txn_try {
-    TXN_TRY_OWN = 1,     /* the initiator calls the participant itself; nothing is known here */
+    TXN_TRY_OWN = 1,     /* nothing: the branch's mode is TXN_MODE_OWN */
     TXN_TRY_WAITING = 2, /* to be called at next_ms (TXN_NEVER: after its predecessor) */
     TXN_TRY_CALLING = 3,
     TXN_TRY_DONE = 4,
@@ -78,6 +86,7 @@ struct txn_branch {
     int64_t try_timeout_ms; /* routed try: how long it may take once its turn has come */
     uint32_t number;        /* 1..TXN_BRANCHES_MAX; the array is sorted by it */
     uint32_t attempts;      /* failed calls in this phase */
+    uint8_t mode;           /* enum txn_mode */
     uint8_t try_state;      /* enum txn_try */
     uint8_t end_state;      /* enum txn_end */
     bool is_parked;         /* needs a person: listed, alarmed, still retried slowly */
@@ -112,7 +121,7 @@ struct txn {
 };
 
 enum txn_event_kind {
-    TXN_ENLIST = 0,  /* number, digest, is_routed, try_timeout_ms */
+    TXN_ENLIST = 0,  /* number, digest, mode, try_timeout_ms */
     TXN_CONFIRM,     /* is_forced; cause: OPERATOR, else the initiator's */
     TXN_CANCEL,      /* cause: INITIATOR or OPERATOR */
     TXN_TRY_IS_DONE, /* number: answers of participants to TXN_CALL_TRY */
@@ -135,7 +144,7 @@ struct txn_event {
     uint32_t number;
     uint64_t digest;
     int64_t try_timeout_ms;
-    bool is_routed;
+    enum txn_mode mode;
     bool is_forced;
     bool is_confirm;
     enum txn_cause cause;
@@ -197,6 +206,12 @@ size_t txn_parked(const struct txn *txn);
 
 /* The branch with this number, or NULL. */
 struct txn_branch *txn_find(const struct txn *txn, uint32_t number);
+
+/* Whether branches of this mode are tried by the coordinator. */
+bool txn_mode_is_routed(enum txn_mode mode);
+
+/* Whether an answer about the branch's try can still come and matter. */
+bool txn_try_is_open(const struct txn_branch *branch);
 
 /* CONFIRMED or CANCELLED. */
 bool txn_is_resolved(const struct txn *txn);

@@ -45,14 +45,28 @@ static bool flags_are_sound(const struct txn_branch *branch)
     }
 }
 
-static bool branch_is_sound(const struct txn *txn, const struct txn_branch *branch)
+/* Of a try that the coordinator calls something is known, of another nothing ever is. */
+static bool try_is_sound(const struct txn_branch *branch)
 {
-    if (branch->number > TXN_BRANCHES_MAX || branch->try_state < TXN_TRY_OWN ||
-        branch->try_state > TXN_TRY_UNKNOWN) {
+    switch (branch->try_state) {
+    case TXN_TRY_OWN:
+        return branch->mode == TXN_MODE_OWN;
+    case TXN_TRY_WAITING:
+    case TXN_TRY_CALLING:
+    case TXN_TRY_DONE:
+    case TXN_TRY_REFUSED:
+    case TXN_TRY_UNKNOWN:
+        return branch->mode == TXN_MODE_ROUTED;
+    default:
         return false;
     }
-    return (txn->state == TXN_TRYING) == (branch->end_state == TXN_END_NONE) &&
-           flags_are_sound(branch);
+}
+
+static bool branch_is_sound(const struct txn *txn, const struct txn_branch *branch)
+{
+    bool is_ending = txn->state != TXN_TRYING;
+    return branch->number <= TXN_BRANCHES_MAX && try_is_sound(branch) && flags_are_sound(branch) &&
+           is_ending == (branch->end_state != TXN_END_NONE);
 }
 
 bool txn_is_sound(const struct txn *txn)

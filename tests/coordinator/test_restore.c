@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What is in the store is served whatever came first: cold transactions are loaded although as many
- * services are known as there may be.
+ * services are known as there may be. A branch has the mode in which it was enlisted.
  */
 #include "fixture.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "plan.h"
+#include "record.h"
 
 #define TXNS 3
 
@@ -45,6 +48,81 @@ Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
         }
     }
     cr_expect_eq(c->dispatch.service_count, SERVICES_MAX + 2 * TXNS);
+    fixture_stop(c);
+    store_close(store);
+}
+
+/* -- Modes ------------------------------------------------------------------------------------- */
+
+static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, enum txn_mode mode)
+{
+    Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT;
+    char action[] = "stock/reserve", made[TERCET_TEXT_MAX];
+    struct branch_plan plan;
+    const char *text = NULL;
+    branch.action = action;
+    cr_assert_eq(plan_branch(c, &branch, number, mode, &plan, &text, made), 0, "%s", text);
+    cr_assert_eq(owner_enlist(c, entry, &plan), 0);
+}
+
+/* Branch 1 is called by the initiator, branch 2 by the coordinator. */
+static struct store *store_with_modes(void)
+{
+    struct store *store = NULL;
+    struct found found;
+    const char *text = NULL;
+    Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
+    cr_assert_eq(store_memory_open(&store, NULL), 0);
+    struct coordinator *c = fixture_start(store, 1);
+    cr_assert_eq(plan_begin(c, &request, "g", &found, &text), 0, "%s", text);
+    enlist(c, found.entry, 1, TXN_MODE_OWN);
+    enlist(c, found.entry, 2, TXN_MODE_ROUTED);
+    found_clear(&found);
+    fixture_commit(c);
+    fixture_stop(c);
+    return store;
+}
+
+Test(restore, a_branch_has_its_mode)
+{
+    struct store *store = store_with_modes();
+    struct coordinator *c = fixture_start(store, 1);
+    const struct txn *txn = &table_find(&c->table, "g")->txn;
+    cr_expect_eq(txn->branches[0].mode, TXN_MODE_OWN);
+    cr_expect_eq(txn->branches[1].mode, TXN_MODE_ROUTED);
+    fixture_stop(c);
+    store_close(store);
+}
+
+/* Branch 1's record says that it is routed. */
+static void change_mode(struct store *store)
+{
+    struct arena arena = {0};
+    struct store_value value;
+    uint64_t epoch, next_number;
+    cr_assert_eq(store_acquire(store, 0, &epoch, &next_number), 0);
+    uint64_t number = next_number - 1;
+    cr_assert_eq(store_get(store, number, 1, &value), 0);
+    Tercet__Store__V1__Branch *record =
+        (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value.data, value.size);
+    cr_assert(record != NULL && record->own_call);
+    record->own_call = false;
+    struct crpc_bytes bytes = record_encode(&arena, RECORD_BRANCH, &record->base);
+    struct store_op op = {
+        .kind = STORE_PUT, .number = number, .part = 1, .value = bytes.data, .size = bytes.size};
+    cr_assert_eq(store_commit(store, 0, epoch, &op, 1), 0);
+    crpc_message_free(&record->base);
+    store_value_free(&value);
+    arena_free(&arena);
+}
+
+Test(restore, a_mode_that_contradicts_the_state_is_damage)
+{
+    struct store *store = store_with_modes();
+    change_mode(store);
+    struct coordinator *c = fixture_start(store, 0);
+    cr_expect_not(owner_warm(c, c->table.oldest, 0));
+    cr_expect(atomic_load(&c->has_failed));
     fixture_stop(c);
     store_close(store);
 }

@@ -152,7 +152,7 @@ static void step_command(struct story *story)
         .number = story->word_count > 1 ? (uint32_t)strtoul(story->words[1], NULL, 10) : 0,
         .digest = (uint64_t)value_of(story, "digest", 0),
         .try_timeout_ms = value_of(story, "timeout", 1000000),
-        .is_routed = !has_word(story, "own"),
+        .mode = has_word(story, "own") ? TXN_MODE_OWN : TXN_MODE_ROUTED,
         .is_forced = has_word(story, "forced"),
         .cause = has_word(story, "operator") ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR,
     };

@@ -37,13 +37,12 @@ static int step(struct txn_event event)
     return txn_step(&all.txn, &event, &all.actions);
 }
 
-static void enlist(uint32_t number, bool is_routed, int64_t try_timeout_ms)
+static void enlist(uint32_t number, enum txn_mode mode, int64_t try_timeout_ms)
 {
-    cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST,
-                                         .number = number,
-                                         .is_routed = is_routed,
-                                         .try_timeout_ms = try_timeout_ms}),
-                 0);
+    cr_assert_eq(
+        step((struct txn_event){
+            .kind = TXN_ENLIST, .number = number, .mode = mode, .try_timeout_ms = try_timeout_ms}),
+        0);
 }
 
 /* As many branches as there can be, the array of actions as large as the header says. */
@@ -51,7 +50,7 @@ Test(core_limits, as_many_branches_as_there_can_be)
 {
     begin_default();
     for (uint32_t number = TXN_BRANCHES_MAX; number >= 1; number--) {
-        enlist(number, true, 10);
+        enlist(number, TXN_MODE_ROUTED, 10);
         cr_assert_eq(all.actions.count, 2);
     }
     cr_assert_eq(all.txn.branch_count, TXN_BRANCHES_MAX);
@@ -83,11 +82,11 @@ Test(core_limits, actions_are_appended_within_their_room)
 {
     const size_t before = 20, room = 20 + 2 * 2 + 8;
     struct txn_event event = {
-        .kind = TXN_ENLIST, .number = 1, .is_routed = true, .try_timeout_ms = 10};
+        .kind = TXN_ENLIST, .number = 1, .mode = TXN_MODE_ROUTED, .try_timeout_ms = 10};
     begin_default();
     for (uint32_t i = 0; i < 80; i++)
         all.items[i] = (struct txn_action){.kind = TXN_TRIED, .number = i, .attempt = 1000 + i};
-    enlist(2, false, 0);
+    enlist(2, TXN_MODE_OWN, 0);
     all.items[0] = (struct txn_action){.kind = TXN_TRIED, .number = 0, .attempt = 1000};
     all.actions.count = before;
     all.actions.capacity = room;
@@ -108,7 +107,7 @@ Test(core_limits, branches_are_found_by_number)
     begin_default();
     cr_assert_null(txn_find(&all.txn, 1));
     for (uint32_t number = 2; number <= 20; number += 2)
-        enlist(number, false, 0);
+        enlist(number, TXN_MODE_OWN, 0);
     for (uint32_t number = 0; number <= 21; number++) {
         const struct txn_branch *branch = txn_find(&all.txn, number);
         if (number % 2 == 0 && number != 0)
@@ -144,7 +143,7 @@ static int64_t delay_after(uint32_t attempts)
 Test(core_limits, retries_double_up_to_the_cap)
 {
     begin_default();
-    enlist(1, true, 1000000);
+    enlist(1, TXN_MODE_ROUTED, 1000000);
     for (uint32_t attempts = 1; attempts <= 70; attempts++) {
         int64_t bound = attempts <= 10 ? 100ll << (attempts - 1) : 60000;
         bound = bound < 60000 ? bound : 60000;
@@ -167,7 +166,7 @@ Test(core_limits, equal_seeds_are_equal_runs_and_branches_differ)
 {
     begin_default();
     for (uint32_t number = 1; number <= 64; number++)
-        enlist(number, false, 0);
+        enlist(number, TXN_MODE_OWN, 0);
     cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM}), 0);
     size_t same = 0;
     for (uint32_t number = 1; number <= 64; number++) {
@@ -195,7 +194,7 @@ Test(core_limits, parked_branches_wait_between_half_and_all_of_their_pace)
     for (uint32_t pace = 1; pace <= 9; pace++) {
         options.parked_retry_ms = pace;
         begin(&options);
-        enlist(1, false, 0);
+        enlist(1, TXN_MODE_OWN, 0);
         cr_assert_eq(step((struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR}), 0);
         uint32_t seen = 0;
         for (uint64_t seed = 0; seed < 200; seed++) {
@@ -213,8 +212,8 @@ Test(core_limits, parked_branches_wait_between_half_and_all_of_their_pace)
 Test(core_limits, a_try_ends_with_the_deadline_at_the_latest)
 {
     begin_default();
-    enlist(1, true, 999999);
-    enlist(2, true, 1000001);
+    enlist(1, TXN_MODE_ROUTED, 999999);
+    enlist(2, TXN_MODE_ROUTED, 1000001);
     cr_assert_eq(all.branches[0].try_until_ms, 999999);
     cr_assert_eq(all.branches[1].try_until_ms, 1000000);
 }
@@ -227,10 +226,10 @@ Test(core_limits, times_saturate)
     options.park_after_ms = INT64_MAX;
     begin(&options);
     all.txn.deadline_ms = TXN_NEVER;
-    enlist(1, true, INT64_MAX);
+    enlist(1, TXN_MODE_ROUTED, INT64_MAX);
     cr_assert_eq(step((struct txn_event){.kind = TXN_ENLIST,
                                          .number = 2,
-                                         .is_routed = true,
+                                         .mode = TXN_MODE_ROUTED,
                                          .now_ms = 5,
                                          .try_timeout_ms = INT64_MAX}),
                  0);
@@ -250,7 +249,7 @@ Test(core_limits, times_saturate)
 Test(core_limits, a_clock_that_steps_back_does_no_harm)
 {
     begin_default();
-    enlist(1, false, 0);
+    enlist(1, TXN_MODE_OWN, 0);
     cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .now_ms = 500}), 0);
     cr_assert_eq(step((struct txn_event){
                      .kind = TXN_END_HAS_FAILED, .number = 1, .is_confirm = true, .now_ms = 1}),
@@ -265,7 +264,7 @@ Test(core_limits, a_restored_transaction_begins_its_phase_anew)
 {
     begin_default();
     for (uint32_t number = 1; number <= 3; number++)
-        enlist(number, number != 3, 1000);
+        enlist(number, number != 3 ? TXN_MODE_ROUTED : TXN_MODE_OWN, 1000);
     cr_assert(txn_restore(&all.txn, 77));
     cr_assert_eq(all.branches[0].try_state, TXN_TRY_WAITING);
     cr_assert_eq(all.branches[2].try_state, TXN_TRY_OWN);
@@ -290,8 +289,8 @@ static void begin_ordered(void)
     txn_options_default(&options);
     options.is_ordered = true;
     begin(&options);
-    enlist(1, true, 1000);
-    enlist(2, true, 1000);
+    enlist(1, TXN_MODE_ROUTED, 1000);
+    enlist(2, TXN_MODE_ROUTED, 1000);
 }
 
 Test(core_limits, a_restored_order_waits_for_its_first)
@@ -313,8 +312,8 @@ enum damage_base { AS_TRYING, AS_CONFIRMING, AS_CONFIRMED, AS_CANCELLING };
 static void begin_as(enum damage_base base)
 {
     begin_default();
-    enlist(1, true, 1000);
-    enlist(2, false, 1000);
+    enlist(1, TXN_MODE_ROUTED, 1000);
+    enlist(2, TXN_MODE_OWN, 1000);
     if (base == AS_CONFIRMING || base == AS_CONFIRMED)
         cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .is_forced = true}), 0);
     if (base == AS_CANCELLING)
@@ -381,6 +380,12 @@ Test(core_limits, a_damaged_branch_is_not_restored)
     DAMAGE(AS_TRYING, all.branches[0].number = 3);
     DAMAGE(AS_TRYING, all.branches[0].try_state = 0);
     DAMAGE(AS_TRYING, all.branches[0].try_state = TXN_TRY_UNKNOWN + 1);
+    DAMAGE(AS_TRYING, all.branches[0].mode = 0);
+    DAMAGE(AS_TRYING, all.branches[0].mode = TXN_MODE_OWN);
+    DAMAGE(AS_TRYING, all.branches[1].mode = TXN_MODE_ROUTED);
+    DAMAGE(AS_TRYING, all.branches[0].try_state = TXN_TRY_OWN);
+    DAMAGE(AS_TRYING, all.branches[1].try_state = TXN_TRY_DONE);
+    DAMAGE(AS_CONFIRMED, all.branches[0].mode = TXN_MODE_OWN + 1);
     DAMAGE(AS_TRYING, all.branches[1].end_state = TXN_END_WAITING);
     DAMAGE(AS_TRYING, all.branches[0].is_parked = true);
     DAMAGE(AS_TRYING, all.branches[0].is_broken = true);
@@ -425,7 +430,7 @@ Test(core_limits, asserts_room_for_the_actions_of_every_branch, .signal = SIGABR
 {
     begin_default();
     for (uint32_t number = 1; number <= 3; number++)
-        enlist(number, true, 10);
+        enlist(number, TXN_MODE_ROUTED, 10);
     all.actions.capacity = 2 * 4 + 8 - 1;
     step((struct txn_event){.kind = TXN_WAKE});
 }
@@ -443,8 +448,8 @@ Test(core_limits, asserts_room_for_branches, .signal = SIGABRT)
 {
     begin_default();
     all.txn.branch_capacity = 1;
-    enlist(1, true, 10);
-    enlist(2, true, 10);
+    enlist(1, TXN_MODE_ROUTED, 10);
+    enlist(2, TXN_MODE_ROUTED, 10);
 }
 
 Test(core_limits, asserts_that_actions_were_emptied, .signal = SIGABRT)

@@ -47,8 +47,10 @@ static void begin(uint64_t seed, const struct txn_options *options)
     txn_init(&all.txn, all.branches, 2, options, TXN_NEVER - 1, seed);
     all.txn.branch_count = 2;
     for (uint32_t i = 0; i < 2; i++) {
-        all.branches[i] = (struct txn_branch){
-            .number = 1 + 4 * i, .try_state = TXN_TRY_CALLING, .try_until_ms = TXN_NEVER};
+        all.branches[i] = (struct txn_branch){.number = 1 + 4 * i,
+                                              .mode = TXN_MODE_ROUTED,
+                                              .try_state = TXN_TRY_CALLING,
+                                              .try_until_ms = TXN_NEVER};
     }
 }
 

@@ -75,14 +75,18 @@ struct row {
 static const struct row rows[] = {
     /*                                                                  OWBCDRU WCwcDSlp WCwcDSlp DS
        DS */
-    {{.kind = TXN_ENLIST, .number = NEWCOMER, .is_routed = true},
+    {{.kind = TXN_ENLIST, .number = NEWCOMER, .mode = TXN_MODE_ROUTED},
      0,
      "nnNnnnn DDDDDDDD DDDDDDDD DD DD"},
-    {{.kind = TXN_ENLIST, .number = NEWCOMER}, 0, "mmmmmmm DDDDDDDD DDDDDDDD DD DD"},
-    {{ABOUT(TXN_ENLIST), .digest = SUBJECT, .is_routed = true},
+    {{.kind = TXN_ENLIST, .number = NEWCOMER, .mode = TXN_MODE_OWN},
+     0,
+     "mmmmmmm DDDDDDDD DDDDDDDD DD DD"},
+    {{ABOUT(TXN_ENLIST), .digest = SUBJECT, .mode = TXN_MODE_ROUTED},
      0,
      "....... ........ ........ .. .."},
-    {{ABOUT(TXN_ENLIST), .digest = 77, .is_routed = true}, 0, "EEEEEEE EEEEEEEE EEEEEEEE EE EE"},
+    {{ABOUT(TXN_ENLIST), .digest = 77, .mode = TXN_MODE_ROUTED},
+     0,
+     "EEEEEEE EEEEEEEE EEEEEEEE EE EE"},
     {{.kind = TXN_ENLIST, .number = 0}, 0, "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
     {{.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1}, 0, "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
     {{.kind = TXN_CONFIRM}, 0, "cRRRcRR ........ DDDDDDDD .. DD"},
@@ -173,6 +177,7 @@ static struct txn_branch make_branch(uint32_t number, uint8_t try_state, uint8_t
         .since_ms = 500,
         .try_until_ms = 3000,
         .attempts = 2,
+        .mode = try_state == TXN_TRY_OWN ? TXN_MODE_OWN : TXN_MODE_ROUTED,
         .try_state = try_state,
         .end_state = end_state,
     };
@@ -218,6 +223,7 @@ static void tell_branch(struct transcript *told, const struct txn_branch *before
                         const struct txn_branch *after)
 {
     cr_assert_eq(before->digest, after->digest);
+    cr_assert_eq(before->mode, after->mode);
     cr_assert_eq(before->try_until_ms, after->try_until_ms);
     if (before->try_state != after->try_state)
         transcript_add(told, " %u.try=%s", after->number, transcript_try(after->try_state));

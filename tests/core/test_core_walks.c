@@ -190,9 +190,9 @@ static void check_nothing_changes_unwritten(struct walk *walk, const struct imag
     for (size_t i = 0; i < before->txn.branch_count && !asks_to_write(walk); i++) {
         const struct txn_branch *old = &before->branches[i];
         const struct txn_branch *new = txn_find(&walk->live.txn, old->number);
-        bool try_is_same = old->try_state == new->try_state ||
-                           (old->try_state <= TXN_TRY_CALLING && new->try_state <= TXN_TRY_CALLING);
-        CHECK(walk, try_is_same);
+        bool try_is_same =
+            old->try_state == new->try_state || (txn_try_is_open(old) && txn_try_is_open(new));
+        CHECK(walk, try_is_same && old->mode == new->mode);
         CHECK(walk, (old->end_state == TXN_END_DONE) == (new->end_state == TXN_END_DONE));
         CHECK(walk, old->is_parked == new->is_parked && old->is_broken == new->is_broken);
         CHECK(walk, old->is_settled == new->is_settled);
@@ -358,7 +358,7 @@ static struct txn_event draw_event(struct walk *walk)
         .number = kind == TXN_RETRY && happens(walk, 50) ? 0 : draw_number(walk, kind),
         .digest = happens(walk, 90) ? 7 : 8,
         .try_timeout_ms = (int64_t)draw(walk, 600) + (walk->is_willing ? 1000 : -5),
-        .is_routed = happens(walk, 70),
+        .mode = happens(walk, 70) ? TXN_MODE_ROUTED : TXN_MODE_OWN,
         .is_forced = happens(walk, 10),
         .is_confirm = happens(walk, 90) ? is_confirm(&walk->live.txn) : happens(walk, 50),
         .cause = happens(walk, 50) ? TXN_CAUSE_INITIATOR : TXN_CAUSE_OPERATOR,

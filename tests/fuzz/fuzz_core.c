@@ -163,7 +163,7 @@ static void run_event(struct run *run, struct input *input, enum txn_event_kind 
         .number = kind == TXN_ENLIST ? enlist_number(run, number) : number,
         .digest = which / 128,
         .try_timeout_ms = kind == TXN_ENLIST ? 4 * (int64_t)take(input) - 4 : 0,
-        .is_routed = (more & 1) != 0,
+        .mode = (more & 1) != 0 ? TXN_MODE_ROUTED : TXN_MODE_OWN,
         .is_forced = (more & 2) != 0,
         .is_confirm = (more & 4) != 0,
         .cause = (more & 8) != 0 ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR,

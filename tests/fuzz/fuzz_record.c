@@ -46,6 +46,11 @@ static struct entry *load(struct table *table, const void *record, size_t size)
         table_add(table, "g", table->newest != NULL ? table->newest->number + 1 : 1);
     bool is_good = record_load_state(entry, state, WALL_OFFSET_MS);
     crpc_message_free(&state->base);
+    for (size_t i = 0; i < entry->txn.branch_count; i++) {
+        struct txn_branch *branch = &entry->txn.branches[i];
+        /* as the Branch record would have it, of which there is none here */
+        branch->mode = branch->try_state == TXN_TRY_OWN ? TXN_MODE_OWN : TXN_MODE_ROUTED;
+    }
     return is_good ? entry : NULL;
 }
 
