@@ -32,6 +32,7 @@ struct ctl {
     const char *cert_file;
     const char *key_file;
     bool is_json;
+    bool wants_help, wants_version;
     int64_t timeout_ms; /* of one call; 0: not given */
 
     /* The command's own options and arguments. */
@@ -50,6 +51,8 @@ struct ctl {
     struct crpc_channel *channel;
     char *authorization; /* metadata, NULL without a token */
 };
+
+/* -- How it ends (tercetctl_base.c) ------------------------------------------------------------ */
 
 /* Says what is wrong with the command line, and ends the program with EXIT_MISUSE. */
 void ctl_misuse(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -49,11 +49,18 @@ Test(options, wrong_ones)
     ends_with_2("see tercetd --help", "--nonsense", NULL, NULL);
     ends_with_2("see tercetd --help", "--data", NULL, NULL);
     ends_with_2("no arguments but options", "--data", "/tmp/nowhere", "more");
-    ends_with_2("belong together", "--data", "/tmp/nowhere", "--tls-cert=/dev/null");
-    ends_with_2("belong together", "--data", "/tmp/nowhere", "--tls-ca=/dev/null");
-    ends_with_2("belong together", "--data", "/tmp/nowhere", "--call-tls-cert=/dev/null");
-    ends_with_2("belong together", "--call-tls-ca=/dev/null", "--data=/tmp/nowhere",
-                "--call-tls-key=/dev/null");
+    ends_with_2("did you mean --listen?", "--lisen=127.0.0.1:0", NULL, NULL);
+    ends_with_2("did you mean --park-after?", "--park-aftr", "10m", NULL);
+    ends_with_2("needs a value: --data DIR", "--data", NULL, NULL);
+    ends_with_2("--quiet takes no value", "--quiet=yes", NULL, NULL);
+    ends_with_2("there is no option -x", "-x", NULL, NULL);
+    ends_with_2("--tls-cert needs --tls-key", "--data", "/tmp/nowhere", "--tls-cert=/dev/null");
+    ends_with_2("--tls-key needs --tls-cert", "--data", "/tmp/nowhere", "--tls-key=/dev/null");
+    ends_with_2("--tls-ca needs --tls-cert", "--data", "/tmp/nowhere", "--tls-ca=/dev/null");
+    ends_with_2("--call-tls-cert needs --call-tls-key", "--data", "/tmp/nowhere",
+                "--call-tls-cert=/dev/null");
+    ends_with_2("--call-tls-key needs --call-tls-cert", "--call-tls-ca=/dev/null",
+                "--data=/tmp/nowhere", "--call-tls-key=/dev/null");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=long");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=-1s");
     ends_with_2("a duration is a number", "--data", "/tmp/nowhere", "--retention=0s");

@@ -90,6 +90,8 @@ case_usage() {
     export TERCET_COORDINATOR=127.0.0.1:1
     ctl 2; err 'a command is needed'
     ctl 2 dance; err 'no command "dance"'
+    ctl 2 participant; err 'did you mean "participants"'
+    ctl 2 ls --statee trying; err 'did you mean --state'
     ctl 2 show; err 'usage: tercetctl show GID'
     ctl 2 show a b
     ctl 2 ls extra
@@ -106,7 +108,7 @@ case_usage() {
     ctl 2 ls --timeout 10
     ctl 2 ls --timeout 0s
     ctl 2 ls --coordinator ''
-    ctl 2 ls --tls-cert x; err 'belong together'
+    ctl 2 ls --tls-cert x; err '--tls-cert needs --tls-key'
     ctl 2 ls --tls-ca "$dir/none"; err 'No such file'
     ctl 2 ls --token-file "$dir/none"; err 'No such file'
     printf 'two words\n' >"$dir/token"; printf '\n' >"$dir/empty"
@@ -121,7 +123,7 @@ case_usage() {
     ctl 2 cancel g; err '--reason'
     ctl 2 show "$(printf 'a\033[31mb')"; err 'a\\x1b\[31mb'
     ctl 0 --help; out '^usage: tercetctl \[options\] COMMAND'; out 'settle GID BRANCH'
-    ctl 0 --help ls; out '--parked'; out 'usage: tercetctl \[options\] ls'
+    ctl 0 --help ls; out '--parked'; no_out '--reason'; out 'usage: tercetctl \[options\] ls'
     ctl 0 settle --help; out 'settle GID BRANCH --reason TEXT'
     ctl 2 --help dance
     ctl 0 --version; out '^tercetctl [0-9]'

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tercetd_options.h
+ */
+#include "tercetd_options.h"
+
+#include "cli.h"
+
+#include <failpoint.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXIT_MISUSE 2
+#define GRACE_MS_DEFAULT 5000
+
+#define FIELD(member) offsetof(struct arguments, member)
+
+static const char *take_listen(void *values, const char *value)
+{
+    struct arguments *args = values;
+    if (args->options.listen_count == LISTEN_MAX)
+        return "at most 8 addresses";
+    args->listen[args->options.listen_count++] = value;
+    return NULL;
+}
+
+static const struct cli_option options[] = {
+    {"data", CLI_TEXT, FIELD(options.data), "DIR",
+     .help = "the store's directory; made when missing; one process at a time"},
+    {"listen", CLI_OTHER, 0, "ADDRESS",
+     .help = "host:port or unix:/path; may be repeated (default 127.0.0.1:7420); port 0 takes a "
+             "free one",
+     .take = take_listen},
+    {"grace", CLI_SHORT_DURATION, FIELD(grace_ms), "DURATION",
+     .help = "on SIGTERM, how long calls under way may finish (default 5s)"},
+
+    {NULL, CLI_HEADING, .help = "Who may call"},
+    {"access", CLI_TEXT, FIELD(access_file), "FILE",
+     .help = "lines \"role token\" or \"role identity:NAME\", with the roles initiator, "
+             "participant, admin, all. Without it everybody may do everything, which is permitted "
+             "on loopback and unix sockets only"},
+    {"tls-cert", CLI_TEXT, FIELD(cert_file), "FILE", .help = "the server's certificate, PEM",
+     .needs = {"tls-key"}},
+    {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key, PEM", .needs = {"tls-cert"}},
+    {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",
+     .help = "clients must show a certificate signed by this CA", .needs = {"tls-cert"}},
+
+    {NULL, CLI_HEADING, .help = "Calls to participants"},
+    {"call-tls-ca", CLI_TEXT, FIELD(call_ca_file), "FILE",
+     .help = "participants that listen are called with TLS (but at unix sockets), and must show a "
+             "certificate signed by this CA; \"system\": by one of the system's roots"},
+    {"call-tls-cert", CLI_TEXT, FIELD(call_cert_file), "FILE",
+     .help = "the certificate that is shown to them, PEM",
+     .needs = {"call-tls-key", "call-tls-ca"}},
+    {"call-tls-key", CLI_TEXT, FIELD(call_key_file), "FILE", .help = "its key, PEM",
+     .needs = {"call-tls-cert", "call-tls-ca"}},
+    {"call-timeout", CLI_SHORT_DURATION, FIELD(options.call_timeout_ms), "DURATION",
+     .help = "how long a participant has for an answer (default 10s)"},
+    {"retry-base", CLI_SHORT_DURATION, FIELD(options.retry_base_ms), "DURATION",
+     .help = "longest pause before the first retry (default 100ms)"},
+    {"retry-cap", CLI_SHORT_DURATION, FIELD(options.retry_cap_ms), "DURATION",
+     .help = "longest pause before any retry (default 60s)"},
+    {"park-after-failures", CLI_COUNT, FIELD(options.park_after_failures), "N",
+     .help = "a branch is parked after so many failures (default 16)"},
+    {"park-after", CLI_SHORT_DURATION, FIELD(options.park_after_ms), "DURATION",
+     .help = "or after this without success (default 10m)"},
+
+    {NULL, CLI_HEADING, .help = "What is kept"},
+    {"retention", CLI_DURATION, FIELD(options.retention_ms), "DURATION",
+     .help = "how long resolved transactions are kept (default 7d)"},
+    {"store-size", CLI_SIZE, FIELD(options.store_size_max), "SIZE",
+     .help = "the most the store may hold (default 64G; the file grows as needed)"},
+    {"open-max", CLI_COUNT, FIELD(options.open_max), "N",
+     .help = "unresolved transactions at most (default 1000000)"},
+
+    {NULL, CLI_HEADING, .help = "What is said"},
+    {"quiet", CLI_FLAG, FIELD(is_quiet), NULL, .help = "errors and warnings only"},
+    {"list-failpoints", CLI_FLAG, FIELD(wants_failpoints), NULL,
+     .help = "print the crash points of a test build"},
+    {"help", CLI_FLAG, FIELD(wants_help), NULL, .help = "this text"},
+    {"version", CLI_FLAG, FIELD(wants_version), NULL, .help = "the version"},
+};
+
+static void misuse(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+static void misuse(const char *format, ...)
+{
+    va_list values;
+    fputs("tercetd: ", stderr);
+    va_start(values, format);
+    vfprintf(stderr, format, values);
+    va_end(values);
+    fputc('\n', stderr);
+    exit(EXIT_MISUSE);
+}
+
+static void print_help(const struct cli *cli)
+{
+    puts("usage: tercetd --data DIR [options]\n\n"
+         "The transaction coordinator. Prints one line \"ready ADDRESS...\" when it serves.\n");
+    cli_print_options(cli, 0);
+    puts("\nDURATION: 500ms, 10s, 5m, 2h, 7d. SIZE: 512M, 64G.\n"
+         "Exit status: 0 stopped by a signal, 1 could not start, 2 wrong options, 70 the store "
+         "failed.");
+}
+
+static void list_failpoints(void)
+{
+    for (size_t i = 0; failpoint_name(i) != NULL; i++)
+        puts(failpoint_name(i));
+}
+
+void arguments_parse(struct arguments *args, int argc, char **argv)
+{
+    struct cli cli = {.program = "tercetd",
+                      .options = options,
+                      .option_count = sizeof(options) / sizeof(options[0]),
+                      .values = args,
+                      .misuse = misuse};
+    *args = (struct arguments){.options.size = sizeof(args->options), .grace_ms = GRACE_MS_DEFAULT};
+    cli_parse(&cli, argc, argv);
+    if (args->wants_help)
+        print_help(&cli);
+    if (args->wants_version)
+        puts("tercetd " TERCET_VERSION);
+    if (args->wants_failpoints)
+        list_failpoints();
+    if (args->wants_help || args->wants_version || args->wants_failpoints)
+        exit(0);
+    if (cli.arg_count > 0)
+        misuse("there are no arguments but options: %s is none; see tercetd --help", cli.args[0]);
+    if (args->options.data == NULL)
+        misuse("--data DIR is needed; see tercetd --help");
+    args->options.listen = args->listen;
+}

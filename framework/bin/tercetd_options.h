@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tercetd's command line. A new option is one entry of the table in tercetd_options.c.
+ */
+#ifndef TERCETD_OPTIONS_H
+#define TERCETD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <tercet/coordinator.h>
+
+#define LISTEN_MAX 8
+
+struct arguments {
+    struct tercet_coordinator_options options;
+    const char *listen[LISTEN_MAX];
+    const char *access_file, *cert_file, *key_file, *ca_file;
+    const char *call_cert_file, *call_key_file, *call_ca_file;
+    uint32_t grace_ms;
+    bool is_quiet;
+    bool wants_help, wants_version, wants_failpoints;
+};
+
+/* Sets *args from the command line. Ends the program with 2 when that is wrong, and with 0 after
+ * --help, --version and --list-failpoints. */
+void arguments_parse(struct arguments *args, int argc, char **argv);
+
+#endif
