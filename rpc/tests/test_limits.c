@@ -102,7 +102,7 @@ static int unary_raw(const char *data, size_t size)
                  0);
     if (data != NULL)
         cr_assert_eq(crpc_call_send_bytes(call, (struct crpc_bytes){data, size}), 0);
-    cr_assert_eq(crpc_call_half_close(call), 0);
+    crpc_call_half_close(call); /* too late when the server has refused the message */
     cr_assert(event_wait(&ending.ended, 1));
     crpc_call_unref(call);
     return ending.code;
