@@ -206,7 +206,7 @@ static int set_with_value(struct cli *cli, const struct cli_option *option, cons
     if (option->value_name == NULL) {
         if (value != NULL)
             cli->misuse("--%s takes no value; see %s --help", option->name, cli->program);
-        set_option(cli, option, NULL);
+        set_option(cli, option, "");
         return 1;
     }
     if (value == NULL && next == NULL)

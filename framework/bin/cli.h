@@ -22,7 +22,7 @@ enum cli_kind {
     CLI_OTHER           /* take() stores it */
 };
 
-/* Keeps `value`, NULL of an option without one, in the program's values. Returns NULL, or what
+/* Keeps `value`, "" of an option without one, in the program's values. Returns NULL, or what
  * would be right. */
 typedef const char *(*cli_take_fn)(void *values, const char *value);
 
