@@ -155,7 +155,8 @@ static void settle_states(struct ctl *ctl)
 
 static const struct cli_option options[] = {
     {"coordinator", CLI_TEXT, FIELD(coordinator), "ADDRESS",
-     .help = "host:port or unix:/path (default TERCET_COORDINATOR or " COORDINATOR_DEFAULT ")"},
+     .help = "host, host:port (port 7420 unless given) or unix:/path (default TERCET_COORDINATOR "
+             "or " COORDINATOR_DEFAULT ")"},
     {"token-file", CLI_TEXT, FIELD(token_file), "FILE",
      .help = "a token of the role admin (default: that in TERCET_TOKEN)"},
     {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",

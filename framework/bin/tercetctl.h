@@ -49,6 +49,7 @@ struct ctl {
     /* The connection: ctl_open. */
     struct crpc_loop *loop;
     struct crpc_channel *channel;
+    char *address;       /* what was given, with its port; `coordinator` points to it */
     char *authorization; /* metadata, NULL without a token */
 };
 

@@ -11,6 +11,8 @@
 
 #define REPLY_SIZE_MAX (64 * 1024 * 1024)
 #define TIMEOUT_MS_DEFAULT 10000
+#define PORT_DEFAULT "7420"
+#define KEEPALIVE_MS 30000 /* a coordinator permits a ping in 5 s */
 
 /* -- Opening ----------------------------------------------------------------------------------- */
 
@@ -64,10 +66,21 @@ static struct crpc_tls read_tls(const struct ctl *ctl)
     return tls;
 }
 
+/* "host" means the port at which a coordinator listens unless told otherwise. */
+static char *with_port(const char *address)
+{
+    const char *slash = strrchr(address, '/');
+    const char *host = slash != NULL ? slash + 1 : address;
+    const char *end = host[0] == '[' ? strchr(host, ']') : host;
+    if (strncmp(address, "unix:", 5) == 0 || end == NULL || strchr(end, ':') != NULL)
+        return ctl_format("%s", address);
+    return ctl_format("%s:" PORT_DEFAULT, address);
+}
+
 static void open_channel(struct ctl *ctl, const struct crpc_tls *tls)
 {
-    struct crpc_channel_options options = {.size = sizeof(options),
-                                           .message_size_max = REPLY_SIZE_MAX};
+    struct crpc_channel_options options = {
+        .size = sizeof(options), .message_size_max = REPLY_SIZE_MAX, .keepalive_ms = KEEPALIVE_MS};
     if (tls->ca != NULL || tls->cert != NULL)
         options.tls = tls;
     int rc = crpc_channel_new(&ctl->channel, ctl->loop, ctl->coordinator, &options);
@@ -82,6 +95,7 @@ void ctl_open(struct ctl *ctl)
     struct crpc_loop_options options = {.size = sizeof(options), .on_log = drop_log};
     if (ctl->channel != NULL)
         return;
+    ctl->coordinator = ctl->address = with_port(ctl->coordinator);
     ctl->authorization = read_authorization(ctl);
     struct crpc_tls tls = read_tls(ctl);
     int rc = crpc_loop_new(&ctl->loop, &options);
@@ -100,6 +114,7 @@ void ctl_close(struct ctl *ctl)
     crpc_channel_free(ctl->channel);
     crpc_loop_free(ctl->loop);
     free(ctl->authorization);
+    free(ctl->address);
 }
 
 /* -- Calling ----------------------------------------------------------------------------------- */

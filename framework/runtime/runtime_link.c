@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A coordinator permits a ping in 5 s: one that has vanished is noticed in less than a minute. */
+#define KEEPALIVE_MS 30000
+
 /* gRPC's own lines say nothing that the status of a stream does not; libraries do not print. */
 static void drop_line(bool is_error, const char *text, void *ctx)
 {
@@ -59,7 +62,7 @@ static int make_channel(struct runtime_link *link, const char *coordinator,
                         const struct runtime_credentials *given)
 {
     struct crpc_tls tls = {.size = sizeof(tls), .cert = given->tls_cert, .key = given->tls_key};
-    struct crpc_channel_options options = {.size = sizeof(options)};
+    struct crpc_channel_options options = {.size = sizeof(options), .keepalive_ms = KEEPALIVE_MS};
     if (given->tls_ca != NULL) {
         tls.ca = given->tls_ca[0] != '\0' ? given->tls_ca : NULL;
         options.tls = &tls;

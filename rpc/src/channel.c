@@ -14,36 +14,48 @@
 
 #define MESSAGE_SIZE_DEFAULT (4 * 1024 * 1024)
 #define METADATA_SIZE_MAX (16 * 1024)
-#define KEEPALIVE_MS_DEFAULT 30000
+/* A gRPC server of any language permits a ping every five minutes unless it is told otherwise, and
+ * drops who pings more often. */
+#define KEEPALIVE_MS_DEFAULT 330000
 #define KEEPALIVE_TIMEOUT_MS_DEFAULT 10000
 #define RECONNECT_MS_MIN 100
+#define RESOLVE_MS_MIN 500 /* gRPC would not ask DNS again for 30 s */
 #define CONNECT_TIMEOUT_MS 5000
 #define RECONNECT_MS_DEFAULT 250
+
+/* How connections are made and kept. */
+static void add_connection_args(struct args *args, const struct crpc_channel_options *options)
+{
+    uint32_t reconnect_ms =
+        options->reconnect_ms > 0 ? options->reconnect_ms : RECONNECT_MS_DEFAULT;
+    uint32_t first_ms = reconnect_ms < RECONNECT_MS_MIN ? reconnect_ms : RECONNECT_MS_MIN;
+
+    args_add(args, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_ms);
+    /* In spite of its name this is how long an attempt may take: a TLS handshake with a busy or
+     * distant server takes a while. The pauses after a refusal are those above and below. */
+    args_add(args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS);
+    args_add(args, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, reconnect_ms);
+    args_add(args, GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, RESOLVE_MS_MIN);
+    args_add(args, GRPC_ARG_KEEPALIVE_TIME_MS,
+             (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
+    args_add(args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+             (size_t)interval_ms(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS_DEFAULT));
+    args_add(args, GRPC_ARG_ENABLE_HTTP_PROXY, options->use_proxy);
+    if (options->own_connection)
+        args_add(args, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+}
 
 static grpc_channel *core_new(const char *target, grpc_channel_credentials *credentials,
                               const struct crpc_channel_options *options,
                               const struct crpc_tls *tls)
 {
     struct args args = {.count = 0};
-    uint32_t reconnect_ms =
-        options->reconnect_ms > 0 ? options->reconnect_ms : RECONNECT_MS_DEFAULT;
-    uint32_t first_ms = reconnect_ms < RECONNECT_MS_MIN ? reconnect_ms : RECONNECT_MS_MIN;
 
     args_add_common(
         &args, options->message_size_max > 0 ? options->message_size_max : MESSAGE_SIZE_DEFAULT,
         METADATA_SIZE_MAX, options->stream_window_size);
     args_add(&args, GRPC_ARG_ENABLE_RETRIES, 0); /* a fifth of the CPU time (measured) */
-    args_add(&args, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_ms);
-    /* In spite of its name this is how long an attempt may take: a TLS handshake with a busy or
-     * distant server takes a while. The pauses after a refusal are those above and below. */
-    args_add(&args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_TIMEOUT_MS);
-    args_add(&args, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, reconnect_ms);
-    args_add(&args, GRPC_ARG_KEEPALIVE_TIME_MS,
-             (size_t)interval_ms(options->keepalive_ms, KEEPALIVE_MS_DEFAULT));
-    args_add(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-             (size_t)interval_ms(options->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS_DEFAULT));
-    if (options->own_connection)
-        args_add(&args, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    add_connection_args(&args, options);
     if (tls->server_name != NULL)
         args_add_text(&args, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, tls->server_name);
     grpc_channel_args core_args = {args.count, args.list};

@@ -134,6 +134,8 @@ case_usage() {
 case_unreachable() {
     ctl 1 --coordinator "unix:$dir/nobody" ls
     err "unix:$dir/nobody cannot be reached"; err 'is tercetd running there'
+    ctl 1 --timeout 3s --coordinator 127.0.0.77 ls; err '127\.0\.0\.77:7420'
+    ctl 1 --timeout 3s --coordinator dns:///[::1] ls; err 'dns:///\[::1\]:7420'
     ctl 1 --coordinator "unix:$dir/nobody" watch g; err 'cannot be reached'
     ctl 1 --coordinator "unix:$dir/nobody" -o json ls
     [ -s "$dir/out" ] && fail "half an object was printed"

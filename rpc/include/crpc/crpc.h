@@ -365,13 +365,20 @@ struct crpc_channel;
 
 struct crpc_channel_options {
     size_t size;
-    const struct crpc_tls *tls;    /* NULL: plaintext */
-    size_t message_size_max;       /* received, bytes; default 4 MiB */
-    uint32_t keepalive_ms;         /* ping while calls are open; default 30 s; UINT32_MAX: never */
-    uint32_t keepalive_timeout_ms; /* default 10 s */
+    const struct crpc_tls *tls; /* NULL: plaintext */
+    size_t message_size_max;    /* received, bytes; default 4 MiB */
+    /* ping while calls are open and nothing comes; UINT32_MAX: never. Default 330 s: servers of any
+     * language permit a ping in five minutes and drop who pings more often, unless they are set up
+     * otherwise. A server of this library permits one in 5 s (ping_interval_min_ms) */
+    uint32_t keepalive_ms;
+    uint32_t keepalive_timeout_ms; /* no answer to a ping for so long: lost; default 10 s */
     uint32_t reconnect_ms;         /* longest pause between connection attempts; default 250 ms */
     size_t stream_window_size;     /* default gRPC's own */
     bool own_connection;           /* do not share the connection with equal channels */
+    /* connect as http_proxy, https_proxy, grpc_proxy and no_proxy of the environment say. By
+     * default they are not obeyed: what is called is the target itself, not what a variable names
+     */
+    bool use_proxy;
 };
 
 /* A channel connects when it is first used, and again by itself. `target`: "dns:///host:port",
