@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Books a flight and a hotel, both or neither.
+ */
 #include <stdio.h>
 #include <tercet/tercet.h>
 
@@ -8,10 +11,20 @@ int main(int argc, char **argv)
     struct tercet_client *client;
     struct tercet_result result;
     char text[TERCET_TEXT_MAX];
-    if (argc != 2 || tercet_client_open(&client, argv[1], NULL, text) != 0)
-        return fprintf(stderr, "usage: %s COORDINATOR\n%s\n", argv[0], argc == 2 ? text : ""), 2;
+
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s COORDINATOR\n", argv[0]);
+        return 2;
+    }
+    if (tercet_client_open(&client, argv[1], NULL, text) != 0) {
+        fprintf(stderr, "%s\n", text);
+        return 2;
+    }
     int rc = tercet_run(client, trip, 2, NULL, &result);
-    printf("%s: %s\n", result.gid.text, rc == 0 ? "flight and hotel are booked" : result.text);
+    if (rc == 0)
+        printf("%s: flight and hotel are booked\n", result.gid.text);
+    else
+        printf("%s: %s\n", result.gid.text, result.text);
     tercet_client_close(client);
     return rc == 0 ? 0 : 1;
 }

@@ -12,7 +12,7 @@ for file in samples/quickstart/participant.c samples/quickstart/initiator.c; do
   [ "$shown" = "$(cat "$file")" ] || say "README.md does not show $file as it is"
 done
 lines=$(cat samples/quickstart/*.c | wc -l)
-[ "$lines" -lt 80 ] || say "the quick start has $lines lines: it is to stay under 80"
+[ "$lines" -lt 110 ] || say "the quick start has $lines lines: it is to stay under 110"
 
 # Every relative link in a document leads to a file.
 while IFS=: read -r document target; do
