@@ -77,6 +77,9 @@ struct client_request {
 
 /* A request without bytes. NULL without memory. */
 struct client_request *client_request_new(enum client_kind kind, const struct tercet_gid *gid);
+/* The same for a transaction, with a reference to it and its timeout running. */
+struct client_request *client_request_of(struct tercet_transaction *transaction,
+                                         enum client_kind kind);
 /* Frees a request that is in no table, and the one that waits for it. */
 void client_request_free(struct client_request *request);
 
@@ -182,6 +185,10 @@ void client_on_waited_tried(const struct tercet_tried *tried, void *ctx);
  * code. */
 int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
                       const char *why);
+
+/* Around the application's callbacks. */
+void client_callback_begin(void);
+void client_callback_end(void);
 
 /* Asserts that this is no callback of a client: waiting there would wait for itself. */
 void client_assert_may_block(void);

@@ -4,60 +4,13 @@
  */
 #include "client.h"
 
-#include "transaction.h"
-
 #include <assert.h>
 #include <check.h>
 #include <failpoint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELD_REQUESTS 1u    /* of SessionRequests */
-#define REQUEST_OVERHEAD 16u /* tag and length of an element */
-
-static _Thread_local unsigned callback_depth;
-
-/* -- Making and freeing ------------------------------------------------------------------------ */
-
-struct client_request *client_request_new(enum client_kind kind, const struct tercet_gid *gid)
-{
-    struct client_request *request = calloc(1, sizeof(*request));
-    if (request == NULL)
-        return NULL;
-    request->kind = kind;
-    request->gid = *gid;
-    request->pause = (struct runtime_pause){.first_ms = CLIENT_PAUSE_MS_FIRST,
-                                            .longest_ms = CLIENT_PAUSE_MS_LONGEST};
-    return request;
-}
-
-void client_request_free(struct client_request *request)
-{
-    if (request == NULL)
-        return;
-    client_request_free(request->then);
-    transaction_unref(request->transaction);
-    free(request->bytes);
-    free(request);
-}
-
-int client_request_pack(struct client_request *request, struct tercet_client *client,
-                        Tercet__V1__SessionRequest *message, const char **why)
-{
-    request->entry.id = atomic_fetch_add(&client->last_id, 1) + 1;
-    message->id = request->entry.id;
-    size_t size = protobuf_c_message_get_packed_size(&message->base);
-    if (size > TERCET_MESSAGE_MAX - REQUEST_OVERHEAD) {
-        *why =
-            "a request has at most 1 MiB in all: use fewer or smaller branches, or go step by step";
-        return TERCET_INVALID;
-    }
-    request->bytes = malloc(size);
-    if (request->bytes == NULL)
-        return TERCET_NOMEM;
-    request->size = protobuf_c_message_pack(&message->base, request->bytes);
-    return 0;
-}
+#define FIELD_REQUESTS 1u /* of SessionRequests */
 
 /* -- With the lock held ------------------------------------------------------------------------ */
 
@@ -192,7 +145,7 @@ static void go_on(struct tercet_client *client, struct client_request *then,
 
 static void call_back(const struct client_request *request, const struct client_answer *answer)
 {
-    callback_depth++;
+    client_callback_begin();
     if (request->on_result != NULL) {
         request->on_result(&answer->result, request->ctx);
     } else if (request->on_tried != NULL) {
@@ -201,7 +154,7 @@ static void call_back(const struct client_request *request, const struct client_
         memcpy(tried.text, answer->result.text, sizeof(tried.text));
         request->on_tried(&tried, request->ctx);
     }
-    callback_depth--;
+    client_callback_end();
 }
 
 void client_end(struct tercet_client *client, struct client_request *request,
@@ -226,84 +179,4 @@ void client_end_with(struct tercet_client *client, struct client_request *reques
     if (code != 0)
         copy_text(answer.result.text, text != NULL ? text : tercet_strerror(code));
     client_end(client, request, &answer);
-}
-
-/* -- Blocking ---------------------------------------------------------------------------------- */
-
-void client_assert_may_block(void)
-{
-    assert(callback_depth == 0 && "a callback of a client must not block");
-}
-
-void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result,
-                        struct tercet_tried *tried)
-{
-    *waiter = (struct client_waiter){.result = result, .tried = tried};
-    pthread_mutex_init(&waiter->lock, NULL);
-    pthread_cond_init(&waiter->changed, NULL);
-}
-
-static void wake_waiter(struct client_waiter *waiter, int code)
-{
-    pthread_mutex_lock(&waiter->lock);
-    waiter->code = code;
-    waiter->is_done = true;
-    pthread_cond_signal(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-void client_on_waited_result(const struct tercet_result *result, void *ctx)
-{
-    struct client_waiter *waiter = ctx;
-    if (waiter->result != NULL)
-        *waiter->result = *result;
-    wake_waiter(waiter, result->code);
-}
-
-void client_on_waited_tried(const struct tercet_tried *tried, void *ctx)
-{
-    struct client_waiter *waiter = ctx;
-    int code = tried->code;
-    if (waiter->tried != NULL) {
-        void *copy = tried->reply.size > 0 ? malloc(tried->reply.size) : NULL;
-        *waiter->tried = *tried;
-        waiter->tried->reply =
-            (struct tercet_bytes){.data = copy, .size = copy != NULL ? tried->reply.size : 0};
-        if (copy != NULL)
-            memcpy(copy, tried->reply.data, tried->reply.size);
-        else if (tried->reply.size > 0)
-            waiter->tried->code = code = TERCET_NOMEM;
-    }
-    wake_waiter(waiter, code);
-}
-
-static void fill_failure(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
-                         const char *why)
-{
-    const char *text = why != NULL ? why : tercet_strerror(rc);
-    if (waiter->result != NULL) {
-        *waiter->result = (struct tercet_result){.code = rc, .gid = *gid};
-        copy_text(waiter->result->text, text);
-    }
-    if (waiter->tried != NULL) {
-        *waiter->tried = (struct tercet_tried){.code = rc};
-        copy_text(waiter->tried->text, text);
-    }
-    waiter->code = rc;
-}
-
-int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
-                      const char *why)
-{
-    if (rc != 0) {
-        fill_failure(waiter, rc, gid, why);
-    } else {
-        pthread_mutex_lock(&waiter->lock);
-        while (!waiter->is_done)
-            pthread_cond_wait(&waiter->changed, &waiter->lock);
-        pthread_mutex_unlock(&waiter->lock);
-    }
-    pthread_cond_destroy(&waiter->changed);
-    pthread_mutex_destroy(&waiter->lock);
-    return waiter->code;
 }

@@ -28,9 +28,4 @@ void transaction_unref(struct tercet_transaction *transaction); /* NULL is fine 
 /* The coordinator has answered a request of this transaction (NULL is fine) with OK. */
 void transaction_acknowledged(struct tercet_transaction *transaction);
 
-/* A request of this transaction, with a reference to it and its timeout running. NULL without
- * memory. */
-struct client_request *transaction_request_new(struct tercet_transaction *transaction,
-                                               enum client_kind kind);
-
 #endif

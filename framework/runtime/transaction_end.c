@@ -54,7 +54,7 @@ static int make_request(struct client_request **out, struct tercet_transaction *
                         const struct decision *decision, enum client_kind kind, const char **why)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
-    struct client_request *request = transaction_request_new(transaction, kind);
+    struct client_request *request = client_request_of(transaction, kind);
     if (request == NULL)
         return TERCET_NOMEM;
     request->wait = decision->wait;
