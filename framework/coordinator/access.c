@@ -145,14 +145,13 @@ static unsigned roles_of_call(const struct access *access, struct crpc_call *cal
 {
     static const char prefix[] = "Bearer ";
     struct crpc_bytes header = {NULL, 0};
-    const char *identity = crpc_call_identity(call);
     unsigned roles = 0;
     bool has_token = crpc_call_metadata_get(call, "authorization", &header) &&
                      header.size > sizeof(prefix) - 1 &&
                      memcmp(header.data, prefix, sizeof(prefix) - 1) == 0;
     for (size_t i = 0; i < access->count; i++) {
         const struct rule *rule = &access->rules[i];
-        if (rule->is_identity && identity != NULL && strcmp(rule->secret, identity) == 0)
+        if (rule->is_identity && crpc_call_has_identity(call, rule->secret))
             roles |= rule->roles;
         if (!rule->is_identity && has_token &&
             is_same_secret(rule->secret, (const char *)header.data + sizeof(prefix) - 1,

@@ -36,7 +36,7 @@ static void call_delete(struct crpc_call *call)
     metadata_in_clear(&call->trailers_in);
     free(call->text_in);
     free(call->peer);
-    free(call->identity);
+    identities_clear(&call->identities);
     pthread_mutex_destroy(&call->lock);
     free(call);
 }

@@ -16,6 +16,7 @@
 #ifndef CRPC_CALL_H
 #define CRPC_CALL_H
 
+#include "identity.h"
 #include "loop.h"
 #include "metadata.h"
 
@@ -50,7 +51,8 @@ struct crpc_call {
     bool is_closing;      /* server: a status was given; client: half-close was asked for */
     bool is_headers_sent; /* server */
     bool is_headers_in;   /* client; always true on the server */
-    char *peer, *identity;
+    char *peer;
+    struct identities identities;
 
     struct metadata_out headers_out, trailers_out;
     struct metadata_in headers_in, trailers_in;

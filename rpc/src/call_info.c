@@ -6,7 +6,6 @@
 
 #include "util.h"
 
-#include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <string.h>
@@ -54,24 +53,6 @@ const char *crpc_call_method(const struct crpc_call *call)
     return call->path;
 }
 
-/* The certificate's name, if the peer has shown one. */
-static char *identity_copy(grpc_call *core)
-{
-    char *identity = NULL;
-    grpc_auth_context *context = grpc_call_auth_context(core);
-    if (context == NULL)
-        return NULL;
-    const char *source = grpc_auth_context_peer_identity_property_name(context);
-    if (source != NULL && strncmp(source, "x509_", 5) == 0) {
-        grpc_auth_property_iterator names = grpc_auth_context_peer_identity(context);
-        const grpc_auth_property *name = grpc_auth_property_iterator_next(&names);
-        if (name != NULL)
-            identity = text_copy(name->value, name->value_length);
-    }
-    grpc_auth_context_release(context);
-    return identity;
-}
-
 static char *peer_copy(grpc_call *core)
 {
     char *text = grpc_call_get_peer(core);
@@ -86,7 +67,7 @@ void call_peer_load(struct crpc_call *call)
     if (call->peer != NULL || call->core == NULL || !call->is_headers_in)
         return;
     call->peer = peer_copy(call->core);
-    call->identity = identity_copy(call->core);
+    identities_load(&call->identities, call->core);
 }
 
 const char *crpc_call_peer(struct crpc_call *call)
@@ -98,11 +79,25 @@ const char *crpc_call_peer(struct crpc_call *call)
     return peer;
 }
 
-const char *crpc_call_identity(struct crpc_call *call)
+const char *crpc_call_identity_at(struct crpc_call *call, size_t i)
 {
     pthread_mutex_lock(&call->lock);
     call_peer_load(call);
-    const char *identity = call->identity;
+    const char *name = i < call->identities.count ? call->identities.names[i] : NULL;
     pthread_mutex_unlock(&call->lock);
-    return identity;
+    return name;
+}
+
+const char *crpc_call_identity(struct crpc_call *call)
+{
+    return crpc_call_identity_at(call, 0);
+}
+
+bool crpc_call_has_identity(struct crpc_call *call, const char *identity)
+{
+    const char *name;
+    for (size_t i = 0; (name = crpc_call_identity_at(call, i)) != NULL; i++)
+        if (strcmp(name, identity) == 0)
+            return true;
+    return false;
 }

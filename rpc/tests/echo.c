@@ -7,7 +7,7 @@
  *   "hold"     keeps the call in the log, and tells of its end there
  *   "meta"     sends back the metadata "x-text" and "x-raw-bin" as headers and trailers
  *   "big"      replies with `number` bytes of data
- *   "who"      replies with the peer's identity, "nobody" when there is none
+ *   "who"      replies with the peer's identities, one space between, "nobody" when there is none
  *   "left"     replies with the time left in number
  *   otherwise  replies with the request; Down sends `number` messages
  */
@@ -101,8 +101,17 @@ static void reply_text(struct crpc_call *call, const char *text)
 
 static void reply_who(struct crpc_call *call)
 {
-    const char *identity = crpc_call_identity(call);
-    reply_text(call, identity != NULL ? identity : "nobody");
+    char text[512] = "";
+    const char *identity;
+    size_t size = 0;
+    for (size_t i = 0; (identity = crpc_call_identity_at(call, i)) != NULL; i++) {
+        cr_assert(crpc_call_has_identity(call, identity));
+        size += (size_t)snprintf(text + size, sizeof text - size, i > 0 ? " %s" : "%s", identity);
+        cr_assert_lt(size, sizeof text);
+    }
+    cr_assert_eq(crpc_call_identity(call), crpc_call_identity_at(call, 0));
+    cr_assert_not(crpc_call_has_identity(call, ""));
+    reply_text(call, text[0] != '\0' ? text : "nobody");
 }
 
 static void reply_big(struct crpc_call *call, size_t size)

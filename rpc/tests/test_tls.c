@@ -151,12 +151,45 @@ Test(tls, mutual_shows_who_it_is)
 {
     char who[64] = "";
     run(MAKE_CERT("alice", "ca", "subjectAltName=DNS:alice.example"));
-    run(MAKE_CERT("bob", "ca", "keyUsage=digitalSignature"));
+    run(MAKE_CERT("alice.example", "ca", "keyUsage=digitalSignature"));
     serve("ca.pem");
     cr_assert_eq(call_as("ca.pem", "alice", NULL, who, sizeof who), CRPC_OK);
     cr_assert_str_eq(who, "alice.example");
-    cr_assert_eq(call_as("ca.pem", "bob", NULL, who, sizeof who), CRPC_OK);
-    cr_assert_str_eq(who, "bob", "without an alternative name the common name counts");
+    cr_assert_eq(call_as("ca.pem", "alice.example", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_str_eq(who, "nobody", "the common name never counts");
+}
+
+Test(tls, mutual_shows_all_names_and_their_types)
+{
+    char who[256] = "";
+    run(MAKE_CERT("many", "ca",
+                  "subjectAltName=email:carol@example.org,DNS:carol.example,"
+                  "URI:spiffe://example.org/carol,IP:10.0.0.1,DNS:carol-2.example"));
+    serve("ca.pem");
+    cr_assert_eq(call_as("ca.pem", "many", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_str_eq(who, "carol.example carol-2.example uri:spiffe://example.org/carol "
+                          "email:carol@example.org");
+}
+
+/* What an authority that looks at the name before the NUL, or not at the type, could be made to
+ * sign. */
+Test(tls, mutual_leaves_out_names_that_pretend)
+{
+    /* GeneralNames, DER: DNS "admin\0.evil", DNS "uri:admin", DNS "a b", e-mail "admin\0@x",
+     * e-mail "admin" and DNS "good" */
+    const char names[] = "3034"
+                         "820b61646d696e002e6576696c"
+                         "82097572693a61646d696e"
+                         "8203612062"
+                         "810861646d696e004078"
+                         "810561646d696e"
+                         "8204676f6f64";
+    char command[1024], who[256] = "";
+    snprintf(command, sizeof command, MAKE_CERT("mallory", "ca", "subjectAltName=DER:%s"), names);
+    run(command);
+    serve("ca.pem");
+    cr_assert_eq(call_as("ca.pem", "mallory", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_str_eq(who, "good email:admin");
 }
 
 Test(tls, mutual_wants_a_certificate_of_its_authority)

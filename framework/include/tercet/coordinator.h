@@ -29,9 +29,10 @@ struct tercet_coordinator_options {
     size_t listen_count;
     /* PEM texts; with tls_ca clients must show a certificate */
     const char *tls_ca, *tls_cert, *tls_key;
-    /* Lines "role token" or "role identity:NAME" (mutual TLS), roles initiator, participant, admin,
-     * or all; # comments. NULL: everybody may do everything, which is permitted on loopback and
-     * unix sockets only. */
+    /* Lines "role token" or "role identity:NAME" (mutual TLS: NAME is one of the certificate's DNS
+     * names, or "uri:..." or "email:..."; the common name does not count), roles initiator,
+     * participant, admin, or all; # comments. NULL: everybody may do everything, which is permitted
+     * on loopback and unix sockets only. */
     const char *access;
     int64_t retention_ms;     /* resolved transactions are kept so long; default 7 days */
     uint64_t store_size_max;  /* bytes, at least 1 MiB; default 64 GiB */

@@ -223,10 +223,19 @@ int64_t crpc_call_time_left_ms(const struct crpc_call *call);
  * "" before on_headers. */
 const char *crpc_call_peer(struct crpc_call *call);
 
-/* The peer's identity under mutual TLS: its subject alternative name, or else its common name. NULL
- * when the peer has proved none. Lives as long as the call. On a client: the server's, after
- * on_headers. */
+/* The peer's identities under mutual TLS, in this order: each DNS name among the subject
+ * alternative names of its certificate as it is ("shop.example"), then each URI as "uri:..." and
+ * each e-mail address as "email:...". A name that is not what its type says (one with a NUL or a
+ * space in it, a DNS name with a colon) is left out, and the common name never counts. NULL past
+ * the last, and when the peer has proved none. Lives as long as the call. On a client: the
+ * server's, after on_headers. */
+const char *crpc_call_identity_at(struct crpc_call *call, size_t i);
+
+/* The first of them: crpc_call_identity_at(call, 0). */
 const char *crpc_call_identity(struct crpc_call *call);
+
+/* Whether one of them is exactly this. */
+bool crpc_call_has_identity(struct crpc_call *call, const char *identity);
 
 /* The method's full name, such as "/tercet.v1.Coordinator/Run"; lives as long as the call. */
 const char *crpc_call_method(const struct crpc_call *call);
