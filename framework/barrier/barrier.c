@@ -8,128 +8,41 @@
  * call.
  */
 #include <assert.h>
-#include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tercet/sys/barrier.h>
+#include <time.h>
 
-#include "drivers.h"
+#include "pool.h"
 
-#define BUSY_TIMEOUT_MS_DEFAULT 5000
-#define COLLECT_ROWS_MAX_DEFAULT 256
-
-struct tercet_barrier {
-    /* held over a whole local transaction; tells when a hook calls its own barrier */
-    pthread_mutex_t lock;
-    struct tercet_barrier_driver driver;
-    void *state; /* the driver's */
-    uint32_t collect_rows_max;
-    tercet_log_fn on_log;
-    void *log_ctx;
-};
+#define CONFLICT_TRIES_MAX 6
+#define CONFLICT_PAUSE_MS 4
 
 /* One local transaction. */
 struct local {
     struct tercet_barrier *barrier;
     const struct tercet_barrier_driver *driver;
     void *state;
-    uint64_t mark;
+    uint64_t mark; /* what calls of this transaction are judged by */
     uint64_t mark_stored;
+    /* The mark is stored in transactions of its own, and may rise while this one runs. */
+    bool stores_apart;
+    /* One call only: its work is undone with the whole transaction, without a savepoint. */
+    bool is_single;
+    bool is_over; /* rolled back for that */
 };
-
-/* -- Open and close ---------------------------------------------------------------------------- */
-
-int barrier_options_complete(struct tercet_barrier_options *out,
-                             const struct tercet_barrier_options *given)
-{
-    struct tercet_barrier_options options = {.size = sizeof(options)};
-    if (given != NULL && given->size < sizeof(given->size))
-        return TERCET_INVALID;
-    if (given != NULL)
-        memcpy(&options, given, given->size < sizeof(options) ? given->size : sizeof(options));
-    if (options.busy_timeout_ms == 0)
-        options.busy_timeout_ms = BUSY_TIMEOUT_MS_DEFAULT;
-    if (options.collect_rows_max == 0)
-        options.collect_rows_max = COLLECT_ROWS_MAX_DEFAULT;
-    *out = options;
-    return 0;
-}
-
-static void init_lock(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-}
-
-int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_driver *driver,
-                       void *state, const struct tercet_barrier_options *options)
-{
-    struct tercet_barrier_options complete;
-    if (out == NULL || driver == NULL || driver->size != sizeof(*driver) ||
-        barrier_options_complete(&complete, options) != 0)
-        return TERCET_INVALID;
-    struct tercet_barrier *barrier = calloc(1, sizeof(*barrier));
-    if (barrier == NULL)
-        return TERCET_NOMEM;
-    init_lock(&barrier->lock);
-    barrier->driver = *driver;
-    barrier->state = state;
-    barrier->collect_rows_max = complete.collect_rows_max;
-    barrier->on_log = complete.on_log;
-    barrier->log_ctx = complete.log_ctx;
-    *out = barrier;
-    return 0;
-}
-
-void tercet_barrier_close(struct tercet_barrier *barrier)
-{
-    if (barrier == NULL)
-        return;
-    barrier->driver.close(barrier->state);
-    pthread_mutex_destroy(&barrier->lock);
-    free(barrier);
-}
-
-static void lock_barrier(struct tercet_barrier *barrier)
-{
-    int rc = pthread_mutex_lock(&barrier->lock);
-    assert(rc == 0 && "a hook must not call its own barrier");
-    (void)rc;
-}
-
-static void unlock_barrier(struct tercet_barrier *barrier)
-{
-    int rc = pthread_mutex_unlock(&barrier->lock);
-    assert(rc == 0);
-    (void)rc;
-}
 
 /* -- The local transaction --------------------------------------------------------------------- */
 
-/* Says why a local transaction was lost, while the driver still knows. */
-static void log_failure(struct tercet_barrier *barrier, const char *what, int error)
+static int begin_local(struct local *local, struct tercet_barrier *barrier, void *state)
 {
-    char line[2 * TERCET_TEXT_MAX];
-    const char *text =
-        barrier->driver.error_text != NULL ? barrier->driver.error_text(barrier->state) : "";
-    if (barrier->on_log == NULL)
-        return;
-    snprintf(line, sizeof(line), "barrier: %s: %s%s%s", what, tercet_strerror(error),
-             text[0] != '\0' ? ": " : "", text);
-    barrier->on_log(TERCET_LOG_ERROR, line, barrier->log_ctx);
-}
-
-static int begin_local(struct local *local, struct tercet_barrier *barrier)
-{
-    *local =
-        (struct local){.barrier = barrier, .driver = &barrier->driver, .state = barrier->state};
+    *local = (struct local){.barrier = barrier,
+                            .driver = &barrier->driver,
+                            .state = state,
+                            .stores_apart = barrier_stores_apart(barrier)};
     int rc = local->driver->begin(local->state);
-    if (rc == 0)
+    if (local->stores_apart)
+        local->mark_stored = barrier_mark(barrier);
+    else if (rc == 0)
         rc = local->driver->mark_read(local->state, &local->mark_stored);
     local->mark = local->mark_stored;
     return rc;
@@ -141,10 +54,15 @@ static int check_open(const struct local *local)
                                                                                   : TERCET_STORE;
 }
 
-/* The mark and the collecting ride on the batch's transaction: they cost no sync of their own. */
+/* With one writer, the mark and the collecting ride on the batch's transaction: they cost no sync
+ * of their own. With several, they would make batches wait for each other. */
 static int commit_local(struct local *local, bool collects)
 {
     int rc = 0;
+    if (local->stores_apart) {
+        barrier_mark_learn(local->barrier, 0, local->mark);
+        return local->is_over ? 0 : local->driver->commit(local->state);
+    }
     if (local->mark > local->mark_stored)
         rc = local->driver->mark_raise(local->state, local->mark);
     if (rc == 0 && collects && local->mark > 0)
@@ -152,6 +70,32 @@ static int commit_local(struct local *local, bool collects)
     if (rc == 0)
         rc = local->driver->commit(local->state);
     return rc;
+}
+
+static int open_savepoint(const struct local *local)
+{
+    return local->is_single ? 0 : local->driver->savepoint(local->state);
+}
+
+static int release(const struct local *local)
+{
+    return local->is_single ? 0 : local->driver->release(local->state);
+}
+
+/* Whether the call's transaction is known at the coordinator to have ended, as far as the database
+ * says by now: the mark may have risen, and the row been deleted, since this transaction began. */
+static int check_ended(struct local *local, const struct tercet_barrier_call *call, bool *has_ended)
+{
+    uint64_t mark = 0;
+    *has_ended = false;
+    if (!local->stores_apart || call->number == 0)
+        return 0;
+    int rc = local->driver->mark_read(local->state, &mark);
+    if (rc != 0)
+        return rc;
+    barrier_mark_learn(local->barrier, mark, 0);
+    *has_ended = call->number <= mark;
+    return 0;
 }
 
 /* -- One call ---------------------------------------------------------------------------------- */
@@ -186,18 +130,32 @@ static int call_hook(const struct local *local, struct tercet_barrier_call *call
 }
 
 /* Undoes the row and the hook's work. */
-static int undo(const struct local *local)
+static int undo(struct local *local)
 {
+    if (local->is_single) {
+        local->driver->rollback(local->state);
+        local->is_over = true;
+        return 0;
+    }
     int rc = local->driver->rollback_to(local->state);
     return rc == 0 ? local->driver->release(local->state) : rc;
 }
 
+/* Whether the hook's work met with a conflict that costs the whole local transaction. */
+static bool is_in_conflict(const struct local *local)
+{
+    return local->driver->failure != NULL &&
+           local->driver->failure(local->state) == TERCET_BARRIER_CONFLICT;
+}
+
 /* Runs the hook after the row was written, in the open savepoint, and keeps both or neither. */
-static int work(const struct local *local, struct tercet_barrier_call *call)
+static int work(struct local *local, struct tercet_barrier_call *call)
 {
     struct tercet_barrier_key key = key_of(call);
     call->result = call_hook(local, call);
     int rc = check_open(local);
+    if (rc == 0 && call->result != 0 && is_in_conflict(local))
+        rc = TERCET_STORE;
     if (rc != 0)
         return rc;
     if (call->result != 0)
@@ -207,23 +165,33 @@ static int work(const struct local *local, struct tercet_barrier_call *call)
             local->state, &key,
             (struct tercet_bytes){.data = call->reply, .size = call->reply_size});
     if (rc == 0)
-        rc = local->driver->release(local->state);
+        rc = release(local);
     if (rc != TERCET_INVALID)
         return rc;
-    log_failure(local->barrier, "a hook's work cannot be committed", TERCET_STORE);
+    barrier_log(local->barrier, local->state, TERCET_LOG_ERROR, "a hook's work cannot be committed",
+                TERCET_STORE);
     call->result = TERCET_STORE;
     drop_reply(call);
     return undo(local);
 }
 
+/* The row is gone since the insert met with it: another has deleted it below a new mark. */
+static int answer_vanished_try(struct local *local, struct tercet_barrier_call *call)
+{
+    bool has_ended = false;
+    int rc = check_ended(local, call, &has_ended);
+    call->result = TERCET_REFUSED;
+    return rc == 0 && !has_ended ? TERCET_STORE : rc;
+}
+
 /* Answers a try from the row that was there before. */
-static int answer_try(const struct local *local, struct tercet_barrier_call *call)
+static int answer_try(struct local *local, struct tercet_barrier_call *call)
 {
     struct tercet_barrier_key key = key_of(call);
     struct tercet_barrier_row row = {.state = TERCET_BARRIER_NONE};
     int rc = local->driver->read(local->state, &key, &row);
     if (rc == 0 && row.state == TERCET_BARRIER_NONE)
-        rc = TERCET_STORE;
+        return answer_vanished_try(local, call);
     if (rc == 0 && row.state != TERCET_BARRIER_CANCELLED) {
         call->reply = row.reply;
         call->reply_size = row.reply_size;
@@ -235,51 +203,60 @@ static int answer_try(const struct local *local, struct tercet_barrier_call *cal
 }
 
 /* Answers a confirm or cancel from the row; in state `wanted` it is done already. */
-static int answer_end(const struct local *local, struct tercet_barrier_call *call,
+static int answer_end(struct local *local, struct tercet_barrier_call *call,
                       enum tercet_barrier_state wanted, int result_without_row)
 {
     struct tercet_barrier_key key = key_of(call);
     struct tercet_barrier_row row = {.state = TERCET_BARRIER_NONE};
+    bool has_ended = false;
     int rc = local->driver->read(local->state, &key, &row);
     free(row.reply);
+    if (rc == 0 && row.state == TERCET_BARRIER_NONE && result_without_row != 0)
+        rc = check_ended(local, call, &has_ended);
     if (row.state == TERCET_BARRIER_NONE)
-        call->result = result_without_row;
+        call->result = has_ended ? 0 : result_without_row;
     else
         call->result = row.state == wanted ? 0 : TERCET_BROKEN;
     return rc;
 }
 
-static int run_try(const struct local *local, struct tercet_barrier_call *call)
+static int run_try(struct local *local, struct tercet_barrier_call *call)
 {
     struct tercet_barrier_key key = key_of(call);
-    bool inserted = false;
-    int rc = local->driver->savepoint(local->state);
+    bool inserted = false, has_ended = false;
+    int rc = open_savepoint(local);
     if (rc == 0)
         rc = local->driver->insert(local->state, &key, TERCET_BARRIER_TRIED, &inserted);
     if (rc == 0 && inserted)
+        rc = check_ended(local, call, &has_ended);
+    if (rc == 0 && has_ended) {
+        call->result = TERCET_REFUSED;
+        return undo(local);
+    }
+    if (rc == 0 && inserted)
         return work(local, call);
     if (rc == 0)
-        rc = local->driver->release(local->state);
+        rc = release(local);
     return rc == 0 ? answer_try(local, call) : rc;
 }
 
 /* Confirms or cancels a branch that was tried; else answers from what is there. */
-static int end_tried(const struct local *local, struct tercet_barrier_call *call,
+static int end_tried(struct local *local, struct tercet_barrier_call *call,
                      enum tercet_barrier_state to, int result_without_row)
 {
     struct tercet_barrier_key key = key_of(call);
     bool moved = false;
-    int rc = local->driver->savepoint(local->state);
+    int rc = open_savepoint(local);
     if (rc == 0)
         rc = local->driver->move(local->state, &key, TERCET_BARRIER_TRIED, to, &moved);
     if (rc == 0 && moved)
         return work(local, call);
     if (rc == 0)
-        rc = local->driver->release(local->state);
+        rc = release(local);
     return rc == 0 ? answer_end(local, call, to, result_without_row) : rc;
 }
 
-static int run_cancel(const struct local *local, struct tercet_barrier_call *call)
+static int run_cancel(struct local *local, struct tercet_barrier_call *call)
 {
     struct tercet_barrier_key key = key_of(call);
     bool inserted = false;
@@ -291,7 +268,7 @@ static int run_cancel(const struct local *local, struct tercet_barrier_call *cal
 
 /* At or below the mark: rows may have been deleted, so a missing one says nothing, and none may
  * come into being. */
-static int run_ended(const struct local *local, struct tercet_barrier_call *call)
+static int run_ended(struct local *local, struct tercet_barrier_call *call)
 {
     if (call->kind == TERCET_CONFIRM)
         return end_tried(local, call, TERCET_BARRIER_CONFIRMED, 0);
@@ -301,11 +278,18 @@ static int run_ended(const struct local *local, struct tercet_barrier_call *call
     return 0;
 }
 
+/* A cancel below a mark that is not stored yet leaves its row: were the mark lost, nothing else
+ * would shut out a late try. */
+static bool needs_row(const struct local *local, const struct tercet_barrier_call *call)
+{
+    return local->stores_apart && call->kind == TERCET_CANCEL && call->number > local->mark_stored;
+}
+
 static int run_call(struct local *local, struct tercet_barrier_call *call)
 {
     if (call->low_water > local->mark)
         local->mark = call->low_water;
-    if (call->number != 0 && call->number <= local->mark)
+    if (call->number != 0 && call->number <= local->mark && !needs_row(local, call))
         return run_ended(local, call);
     if (call->kind == TERCET_TRY)
         return run_try(local, call);
@@ -346,24 +330,102 @@ static void fail_all(struct tercet_barrier_call *calls, size_t count)
     }
 }
 
-/* Runs the calls in one local transaction. */
-static void run_local(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
-                      size_t count, bool collects)
+/* What is run in one local transaction, on one connection. */
+struct batch {
+    struct tercet_barrier *barrier;
+    void *state;
+    struct tercet_barrier_call *calls;
+    size_t count; /* comes out lower when the time was over before */
+    int64_t until_ms;
+    bool collects;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Runs the calls, from the first, until all are through or the time is over. */
+static int run_calls(struct local *local, struct batch *batch)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < batch->count; i++) {
+        if (batch->calls[i].result != TERCET_INVALID)
+            rc = run_call(local, &batch->calls[i]);
+        if (rc == 0 && i + 1 < batch->count && now_ms() >= batch->until_ms)
+            batch->count = i + 1;
+    }
+    return rc;
+}
+
+/* Not 0: the local transaction did not take place, as far as is known. */
+static int attempt(struct batch *batch)
 {
     struct local local;
-    if (prepare(calls, count) == 0)
-        return;
-    int rc = begin_local(&local, barrier);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        if (calls[i].result != TERCET_INVALID)
-            rc = run_call(&local, &calls[i]);
+    size_t valid_count = prepare(batch->calls, batch->count);
+    if (valid_count == 0)
+        return 0;
+    int rc = begin_local(&local, batch->barrier, batch->state);
+    local.is_single = local.stores_apart && valid_count == 1;
     if (rc == 0)
-        rc = commit_local(&local, collects);
+        rc = run_calls(&local, batch);
+    return rc == 0 ? commit_local(&local, batch->collects) : rc;
+}
+
+/* Ends a local transaction that failed, and says what is to become of its calls. */
+static enum tercet_barrier_failure give_up(const struct batch *batch, int error)
+{
+    const struct tercet_barrier_driver *driver = &batch->barrier->driver;
+    enum tercet_barrier_failure failure =
+        driver->failure != NULL ? driver->failure(batch->state) : TERCET_BARRIER_LOST;
+    bool is_repeated =
+        failure == TERCET_BARRIER_CONFLICT || (failure == TERCET_BARRIER_APART && batch->count > 1);
+    barrier_log(batch->barrier, batch->state, is_repeated ? TERCET_LOG_DEBUG : TERCET_LOG_ERROR,
+                "a batch was rolled back", error);
+    driver->rollback(batch->state);
+    return failure;
+}
+
+/* Who met with a conflict waits a little, each for another time. */
+static void pause_after_conflict(const struct batch *batch, int tries)
+{
+    uint64_t spread = (uint64_t)(uintptr_t)batch->calls * 0x9E3779B97F4A7C15u + (uint64_t)now_ms();
+    int64_t pause_us = (int64_t)(spread % (1000u * CONFLICT_PAUSE_MS)) * tries;
+    nanosleep(&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
+}
+
+/* Runs a call whose batch was rolled back in a local transaction of its own; again when it meets
+ * with others that run at once. */
+static void run_apart(const struct batch *shared, size_t i)
+{
+    struct batch batch = *shared;
+    batch.calls = &shared->calls[i];
+    batch.count = 1;
+    for (int tries = 1;; tries++) {
+        int rc = attempt(&batch);
+        if (rc == 0)
+            return;
+        if (give_up(&batch, rc) != TERCET_BARRIER_CONFLICT || tries == CONFLICT_TRIES_MAX)
+            break;
+        pause_after_conflict(&batch, tries);
+    }
+    fail_all(batch.calls, 1);
+}
+
+static void run_local(struct batch *batch)
+{
+    int rc = attempt(batch);
     if (rc == 0)
         return;
-    log_failure(barrier, "a batch was rolled back", rc);
-    barrier->driver.rollback(barrier->state);
-    fail_all(calls, count);
+    enum tercet_barrier_failure failure = give_up(batch, rc);
+    bool is_lost =
+        failure == TERCET_BARRIER_LOST || (failure == TERCET_BARRIER_APART && batch->count == 1);
+    if (is_lost)
+        fail_all(batch->calls, batch->count);
+    for (size_t i = 0; !is_lost && i < batch->count; i++)
+        run_apart(batch, i);
 }
 
 /* How many of the calls, from the first, share a local transaction. */
@@ -375,16 +437,30 @@ static size_t share_count(const struct tercet_barrier_call *calls, size_t count)
     return n;
 }
 
+size_t tercet_barrier_run_for(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
+                              size_t count, int64_t time_ms)
+{
+    void *state = barrier_take(barrier);
+    struct batch batch = {.barrier = barrier,
+                          .state = state,
+                          .until_ms = time_ms >= 0 ? now_ms() + time_ms : INT64_MAX};
+    size_t done = 0;
+    while (done < count && (done == 0 || now_ms() < batch.until_ms)) {
+        batch.calls = calls + done;
+        batch.count = share_count(calls + done, count - done);
+        batch.collects = done + batch.count == count;
+        run_local(&batch);
+        done += batch.count;
+    }
+    barrier_mark_store(barrier, state);
+    barrier_give(barrier, state);
+    return done;
+}
+
 void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
                         size_t count)
 {
-    lock_barrier(barrier);
-    for (size_t i = 0; i < count;) {
-        size_t n = share_count(calls + i, count - i);
-        run_local(barrier, calls + i, n, i + n == count);
-        i += n;
-    }
-    unlock_barrier(barrier);
+    tercet_barrier_run_for(barrier, calls, count, -1);
 }
 
 /* -- The rest ---------------------------------------------------------------------------------- */
@@ -392,11 +468,11 @@ void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_ca
 int tercet_barrier_stats(struct tercet_barrier *barrier, uint64_t *rows, uint64_t *mark)
 {
     uint64_t rows_now = 0, mark_now = 0;
-    lock_barrier(barrier);
-    int rc = barrier->driver.rows_count(barrier->state, &rows_now);
+    void *state = barrier_take(barrier);
+    int rc = barrier->driver.rows_count(state, &rows_now);
     if (rc == 0)
-        rc = barrier->driver.mark_read(barrier->state, &mark_now);
-    unlock_barrier(barrier);
+        rc = barrier->driver.mark_read(state, &mark_now);
+    barrier_give(barrier, state);
     if (rc != 0)
         return TERCET_STORE;
     *rows = rows_now;
@@ -408,21 +484,21 @@ int tercet_barrier_local(struct tercet_barrier *barrier, int (*work_fn)(tercet_d
                          void *ctx)
 {
     struct local local;
-    lock_barrier(barrier);
+    void *state = barrier_take(barrier);
     int result = 0;
-    int rc = begin_local(&local, barrier);
+    int rc = begin_local(&local, barrier, state);
     if (rc == 0)
-        result = work_fn(barrier->driver.db(barrier->state), ctx);
+        result = work_fn(barrier->driver.db(state), ctx);
     if (rc == 0)
         rc = check_open(&local);
     if (rc == 0 && result == 0)
-        rc = barrier->driver.commit(barrier->state);
+        rc = barrier->driver.commit(state);
     if (rc != 0) {
-        log_failure(barrier, "a local transaction was rolled back", rc);
+        barrier_log(barrier, state, TERCET_LOG_ERROR, "a local transaction was rolled back", rc);
         result = TERCET_STORE;
     }
     if (result != 0)
-        barrier->driver.rollback(barrier->state);
-    unlock_barrier(barrier);
+        barrier->driver.rollback(state);
+    barrier_give(barrier, state);
     return result;
 }

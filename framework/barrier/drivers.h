@@ -16,9 +16,4 @@ extern const struct tercet_barrier_driver sqlite_driver;
 int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,
                        char *text);
 
-/* Copies `given` (may be NULL, may be of an older, smaller size), with the defaults for what is 0.
- * TERCET_INVALID without a size. */
-int barrier_options_complete(struct tercet_barrier_options *out,
-                             const struct tercet_barrier_options *given);
-
 #endif

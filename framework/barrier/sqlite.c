@@ -487,7 +487,7 @@ int tercet_barrier_sqlite_open(struct tercet_barrier **out, const char *path,
 {
     struct tercet_barrier_options complete;
     void *sqlite = NULL;
-    if (out == NULL || path == NULL || barrier_options_complete(&complete, options) != 0) {
+    if (out == NULL || path == NULL || tercet_barrier_options_complete(&complete, options) != 0) {
         if (text != NULL)
             snprintf(text, TERCET_TEXT_MAX, "no path, or options without their size");
         return TERCET_INVALID;

@@ -167,7 +167,7 @@ static void put_between(struct bench *bench, struct faulty *faulty)
     *faulty =
         (struct faulty){.inner = bench->driver == BENCH_MEMORY ? &memory_driver : &sqlite_driver};
     tercet_barrier_close(bench->barrier);
-    cr_assert_eq(barrier_options_complete(&complete, NULL), 0);
+    cr_assert_eq(tercet_barrier_options_complete(&complete, NULL), 0);
     if (bench->driver == BENCH_MEMORY)
         cr_assert_eq(memory_driver_open(&faulty->state), 0);
     else

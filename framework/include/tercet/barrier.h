@@ -79,10 +79,22 @@ struct tercet_barrier_call {
  * No result is final before the commit: when the commit fails, or the database on the way, every
  * call of that local transaction gets TERCET_STORE (ask again: whether it was done is told then). A
  * transaction that changes nothing costs no sync. Two calls of one branch may be in one batch. A
- * call whose fields are not valid gets TERCET_INVALID; the others go on. Any thread; one batch at a
- * time is worked on by one barrier, others wait. */
+ * call whose fields are not valid gets TERCET_INVALID; the others go on. Any thread; as many
+ * batches at a time are worked on as the barrier has connections, others wait.
+ *
+ * Where the database gives up a local transaction for what others do at once (a deadlock, say), its
+ * calls are run again, each in a transaction of its own: a hook may run, be rolled back, and run
+ * again. */
 void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
                         size_t count);
+
+/* The same, but begins no further call once `time_ms` have gone by: what is done by then is
+ * committed. Returns how many calls, from the first, have their results; at least one, of any. */
+size_t tercet_barrier_run_for(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
+                              size_t count, int64_t time_ms);
+
+/* How many batches the barrier works on at once: 1 where the database has one writer. */
+uint32_t tercet_barrier_connections(const struct tercet_barrier *barrier);
 
 struct tercet_barrier_options {
     size_t size;
@@ -94,7 +106,32 @@ struct tercet_barrier_options {
     /* what lies behind a TERCET_STORE; from the threads that run batches */
     tercet_log_fn on_log;
     void *log_ctx;
+    /* servers: connections opened at most, at most 256; each works on one batch at a time; default
+     * 4. SQLite, LMDB and memory have one writer, and one connection */
+    uint32_t connections_max;
+    uint32_t connect_timeout_ms; /* servers: default 5000 */
+    /* servers: take one whose settings may lose what was committed, with a warning instead of an
+     * error */
+    bool is_unsafe_allowed;
+    /* servers: the tables were made by hand (share/tercet/barrier-*.sql); never create any */
+    bool has_tables;
 };
+
+/* Opens any barrier by the URL of its database:
+ *
+ *   sqlite:path                          a file, relative or absolute (see below)
+ *   memory:                              nothing outlives the process
+ *   postgres://user:password@host:port/database?sslmode=verify-full, also postgresql://
+ *   mysql://user:password@host:port/database?ssl=verify, also mariadb://
+ *   lmdb:folder
+ *   redis://user:password@host:port/number
+ *
+ * Special characters in a user's name or password are percent-encoded. A password is never logged
+ * nor part of an error's text. The driver must be linked: each is a library of its own. Errors:
+ * TERCET_INVALID with a text that says what is wrong or which library is missing, or those of the
+ * database's own open function. */
+int tercet_barrier_open(struct tercet_barrier **out, const char *url,
+                        const struct tercet_barrier_options *options, char *text);
 
 /* Opens (creating it when missing) the SQLite database at `path` with a connection of the barrier's
  * own, in WAL mode with synchronous=FULL, and makes the barrier's tables (tercet_barrier,
@@ -105,6 +142,18 @@ struct tercet_barrier_options {
  * do. */
 int tercet_barrier_sqlite_open(struct tercet_barrier **out, const char *path,
                                const struct tercet_barrier_options *options, char *text);
+
+/* Each of these opens one kind of database by what tercet_barrier_open takes for it, with errors
+ * and text as there: where the kind is known when the program is built, this names its library, or
+ * fails to link. */
+int tercet_barrier_postgres_open(struct tercet_barrier **out, const char *url,
+                                 const struct tercet_barrier_options *options, char *text);
+int tercet_barrier_mysql_open(struct tercet_barrier **out, const char *url,
+                              const struct tercet_barrier_options *options, char *text);
+int tercet_barrier_lmdb_open(struct tercet_barrier **out, const char *folder,
+                             const struct tercet_barrier_options *options, char *text);
+int tercet_barrier_redis_open(struct tercet_barrier **out, const char *url,
+                              const struct tercet_barrier_options *options, char *text);
 
 /* A barrier in memory, for services whose effects live in the same process's memory and die with
  * it, and for tests. There is no rollback of the hook's own work: a hook under it must do all or

@@ -3,8 +3,8 @@
  * For writers of barrier drivers: the few operations on one database that the barrier's algorithm
  * (barrier.h) needs.
  *
- * A driver holds one connection and one table, key (gid, branch); it decides nothing. All
- * operations come from one thread at a time, in this order:
+ * A driver's state holds one connection and one table, key (gid, branch); it decides nothing. All
+ * operations on one come from one thread at a time, in this order:
  *
  *   begin
  *     (mark_read | savepoint ... (release | rollback_to release) | read | insert | move |
@@ -12,10 +12,11 @@
  *     [mark_raise] [collect]
  *   (commit | rollback)
  *
- * Savepoints are not nested. insert and move tell what they changed by affected rows, without
- * reading first: so two connections that work on one branch wait for each other on the primary key,
- * under READ COMMITTED too, and gap locks do not arise. (Seata's fence reads "for update" first,
- * and deadlocks on MySQL: seata#6679.)
+ * Savepoints are not nested; a driver that has mark_store is asked for none when a transaction has
+ * one call only, which is undone by rollback. insert and move tell what they changed by affected
+ * rows, without reading first: so two connections that work on one branch wait for each other on
+ * the primary key, under READ COMMITTED too, and gap locks do not arise. (Seata's fence reads "for
+ * update" first, and deadlocks on MySQL: seata#6679.)
  *
  * Operations return 0 or a negative TERCET_ code, TERCET_STORE above all. After a failure the
  * barrier calls rollback, and answers every call of the transaction with TERCET_STORE.
@@ -51,6 +52,19 @@ struct tercet_barrier_row {
     enum tercet_barrier_state state;
     void *reply; /* malloc'ed, the reader's; NULL when empty */
     size_t reply_size;
+};
+
+/* What a failure means for the local transaction that it ended. */
+enum tercet_barrier_failure {
+    /* Whether it was committed is not known, or the database is not there: its calls are asked
+     * again later. */
+    TERCET_BARRIER_LOST = 0,
+    /* It is known not to be committed, for something that one of its calls did: each is run again
+     * in a transaction of its own. */
+    TERCET_BARRIER_APART,
+    /* It is known not to be committed, for what other connections did at once (a deadlock, a
+     * serialization failure): each call is run again, more than once if need be. */
+    TERCET_BARRIER_CONFLICT,
 };
 
 struct tercet_barrier_driver {
@@ -105,7 +119,26 @@ struct tercet_barrier_driver {
     const char *(*error_text)(void *driver);
     /* Closes the connection and frees. */
     void (*close)(void *driver);
+
+    /* -- For databases on which several connections work at once; NULL for the others ---------- */
+
+    /* Opens another connection to the same database. From any thread, while this one is at work. */
+    int (*connect)(void *driver, void **out);
+    /* What the last failure means; before the rollback. After a hook too, which may have met with a
+     * conflict. */
+    enum tercet_barrier_failure (*failure)(void *driver);
+    /* Takes the place of mark_raise and collect: raises the stored mark, if it is lower, and
+     * deletes rows up to it, both in one transaction of its own; while none is open. Then mark_read
+     * is called inside transactions only after an insert or a read, and tells the mark that was
+     * committed when those were carried out, or a later one: whoever deletes a row has raised the
+     * mark with it, so a try that finds the row missing finds the mark that shuts it out. */
+    int (*mark_store)(void *driver, uint64_t mark, uint32_t rows_max);
 };
+
+/* For open functions of drivers: copies `given` (may be NULL, may be of an older, smaller size),
+ * with the defaults for what is 0. TERCET_INVALID without a size, or past a limit. */
+int tercet_barrier_options_complete(struct tercet_barrier_options *out,
+                                    const struct tercet_barrier_options *given);
 
 /* Makes a barrier of a driver (the table is copied) and its state, which the barrier closes in the
  * end. On failure, TERCET_NOMEM or TERCET_INVALID, the state stays the caller's. */

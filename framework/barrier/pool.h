@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside a barrier: its connections, of which a batch takes one, and what they have in common: the
+ * mark, and when it is stored next. Most databases with one writer have one connection, and batches
+ * wait for each other.
+ */
+#ifndef BARRIER_POOL_H
+#define BARRIER_POOL_H
+
+#include <pthread.h>
+#include <tercet/sys/barrier.h>
+
+struct barrier_connection {
+    void *state; /* the driver's; NULL while it is being opened */
+    bool is_busy;
+    pthread_t user; /* whose batch it works on: tells when a hook calls its own barrier */
+};
+
+struct tercet_barrier {
+    struct tercet_barrier_driver driver;
+    uint32_t collect_rows_max;
+    uint32_t store_interval_ms;
+    tercet_log_fn on_log;
+    void *log_ctx;
+
+    pthread_mutex_t lock; /* over what follows */
+    pthread_cond_t freed; /* a connection is free again */
+    struct barrier_connection *connections;
+    uint32_t connection_count;
+    uint32_t connections_max;
+
+    /* Only where several connections work at once (the driver has mark_store). */
+    uint64_t mark_stored;    /* in the database, as far as known: it may be higher */
+    uint64_t mark_seen;      /* the highest that a call has brought */
+    uint32_t unstored_count; /* batches since the mark was stored last */
+    int64_t store_due_ms;
+    bool is_storing;
+};
+
+/* Whether marks are stored apart from batches, because several connections work at once. */
+bool barrier_stores_apart(const struct tercet_barrier *barrier);
+
+/* Waits for a free connection, or opens one more while there may be more. Asserts that the caller
+ * has none. */
+void *barrier_take(struct tercet_barrier *barrier);
+void barrier_give(struct tercet_barrier *barrier, const void *state);
+
+/* The mark that is in the database for sure. */
+uint64_t barrier_mark(struct tercet_barrier *barrier);
+/* Notes what was read from the database, and what calls have brought. */
+void barrier_mark_learn(struct tercet_barrier *barrier, uint64_t stored, uint64_t seen);
+/* Stores the mark and deletes rows below it when that is due, on a connection that the caller has
+ * taken. */
+void barrier_mark_store(struct tercet_barrier *barrier, void *state);
+
+/* Logs what failed, with the driver's text while it still knows. */
+void barrier_log(struct tercet_barrier *barrier, void *state, enum tercet_log_level level,
+                 const char *what, int error);
+
+#endif
