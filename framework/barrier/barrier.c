@@ -202,6 +202,26 @@ static int answer_try(struct local *local, struct tercet_barrier_call *call)
     return rc;
 }
 
+static int broken_of(enum tercet_barrier_state state)
+{
+    if (state == TERCET_BARRIER_NONE)
+        return TERCET_BROKEN_NO_TRY;
+    return state == TERCET_BARRIER_CANCELLED ? TERCET_BROKEN_CANCELLED : TERCET_BROKEN_CONFIRMED;
+}
+
+const char *tercet_broken_text(int broken)
+{
+    switch (broken) {
+#define TERCET_BROKEN_TEXT(name, value, text)                                                      \
+    case name:                                                                                     \
+        return text;
+        TERCET_BROKEN_MAP(TERCET_BROKEN_TEXT)
+#undef TERCET_BROKEN_TEXT
+    default:
+        return tercet_strerror(TERCET_BROKEN);
+    }
+}
+
 /* Answers a confirm or cancel from the row; in state `wanted` it is done already. */
 static int answer_end(struct local *local, struct tercet_barrier_call *call,
                       enum tercet_barrier_state wanted, int result_without_row)
@@ -217,6 +237,8 @@ static int answer_end(struct local *local, struct tercet_barrier_call *call,
         call->result = has_ended ? 0 : result_without_row;
     else
         call->result = row.state == wanted ? 0 : TERCET_BROKEN;
+    if (call->result == TERCET_BROKEN)
+        call->broken = broken_of(row.state);
     return rc;
 }
 
@@ -314,6 +336,7 @@ static size_t prepare(struct tercet_barrier_call *calls, size_t count)
     size_t valid_count = 0;
     for (size_t i = 0; i < count; i++) {
         calls[i].result = is_valid(&calls[i]) ? 0 : TERCET_INVALID;
+        calls[i].broken = 0;
         calls[i].reply = NULL;
         calls[i].reply_size = 0;
         valid_count += calls[i].result == 0;
@@ -325,6 +348,7 @@ static void fail_all(struct tercet_barrier_call *calls, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         drop_reply(&calls[i]);
+        calls[i].broken = 0;
         if (is_valid(&calls[i]))
             calls[i].result = TERCET_STORE;
     }

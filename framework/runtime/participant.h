@@ -64,7 +64,16 @@ struct tercet_answer {
     void *reply; /* malloc'ed */
     size_t reply_size;
     char text[TERCET_TEXT_MAX];
+    bool is_refused; /* tercet_refuse was called */
 };
+
+/* What a hook's code means for the barrier, and for a caller: one that refused but returns 0 has
+ * contradicted itself. */
+int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind);
+
+/* Why the call was not done: the hook's words where the result is the hook's, else our own. */
+const char *answer_reason(const struct tercet_answer *answer, int hook_code,
+                          const struct tercet_barrier_call *call);
 
 /* One call being worked on. */
 struct participant_job {

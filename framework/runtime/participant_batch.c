@@ -107,16 +107,6 @@ static Tercet__V1__Outcome outcome_of(int result)
     }
 }
 
-/* The hook's words where the result is the hook's; else our own. */
-static const char *reason_of(const struct participant_job *job, int result)
-{
-    if (result == job->hook_code && job->answer.text[0] != '\0')
-        return job->answer.text;
-    if (result == TERCET_REFUSED)
-        return job->hook_code == TERCET_REFUSED ? "refused" : "cancelled already";
-    return tercet_strerror(result);
-}
-
 static void deliver(const struct participant_task *task, Tercet__V1__CallResult *result)
 {
     result->id = task->call->id;
@@ -134,7 +124,7 @@ static void tell(struct participant_job *job, const struct tercet_barrier_call *
         result.reply.data = call->reply;
         result.reply.len = call->reply_size;
     } else {
-        result.reason = (char *)(uintptr_t)reason_of(job, call->result);
+        result.reason = (char *)(uintptr_t)answer_reason(&job->answer, job->hook_code, call);
     }
     deliver(job->task, &result);
 }

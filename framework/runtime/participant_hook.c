@@ -64,6 +64,7 @@ int tercet_refuse(const struct tercet_call *call, const char *format, ...)
     va_start(arguments, format);
     say(call->answer, format, arguments);
     va_end(arguments);
+    call->answer->is_refused = true;
     return TERCET_REFUSED;
 }
 
@@ -122,12 +123,28 @@ static int64_t time_left_ms(const struct participant_task *task)
     return left_ms > 0 ? left_ms : 0;
 }
 
-/* Codes that mean something else to the barrier are not a hook's to say. */
-static int code_for_barrier(int code, enum tercet_kind kind)
+int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind)
 {
+    if (code == 0 && answer->is_refused) {
+        copy_text(answer->text, "the hook called tercet_refuse and then returned 0: a refusal is "
+                                "`return tercet_refuse(...)`");
+        return TERCET_AGAIN;
+    }
+    /* Codes that mean something else to the barrier are not a hook's to say. */
     if (code > 0 || code == TERCET_BROKEN || (code == TERCET_REFUSED && kind != TERCET_TRY))
         return TERCET_AGAIN;
     return code;
+}
+
+const char *answer_reason(const struct tercet_answer *answer, int hook_code,
+                          const struct tercet_barrier_call *call)
+{
+    if (call->result == hook_code && answer->text[0] != '\0')
+        return answer->text;
+    if (call->result == TERCET_REFUSED)
+        return hook_code == TERCET_REFUSED ? "refused" : "cancelled already";
+    return call->result == TERCET_BROKEN ? tercet_broken_text(call->broken)
+                                         : tercet_strerror(call->result);
 }
 
 static int run_hook(struct participant_job *job, const struct tercet_call *call)
@@ -161,7 +178,7 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
     if (code == 0)
         code = run_hook(job, &call);
     FAILPOINT("participant.before_commit");
-    code = code_for_barrier(code, call.kind);
+    code = answer_code(&job->answer, code, call.kind);
     if (code == 0) {
         barrier_call->reply = job->answer.reply;
         barrier_call->reply_size = job->answer.reply_size;

@@ -176,6 +176,14 @@ static int refuse_silently(const struct tercet_call *call, void *ctx)
     return TERCET_REFUSED;
 }
 
+/* What compilers warn of, made possible with a variable. */
+static int refuse_without_return(const struct tercet_call *call, void *ctx)
+{
+    record(ctx, call);
+    int rc = tercet_refuse(call, "only %d left", 3);
+    return rc == TERCET_REFUSED ? 0 : rc;
+}
+
 static int again(const struct tercet_call *call, void *ctx)
 {
     record(ctx, call);
@@ -219,6 +227,7 @@ const struct tercet_action actions_example[] = {
     {"bytes", NULL, take_bytes, take_bytes, take_bytes, false},
     {"refuse", NULL, refuse, refuse, refuse, false},
     {"silent", NULL, refuse_silently, NULL, NULL, false},
+    {"forgetful", NULL, refuse_without_return, NULL, NULL, false},
     {"again", NULL, again, again, again, false},
     {"broken", NULL, say_broken, NULL, NULL, false},
     {"large", NULL, reply_too_large, NULL, NULL, false},

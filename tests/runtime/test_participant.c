@@ -130,10 +130,12 @@ Test(participant, tells_broken_promises_and_empty_cancels)
 {
     bench_open(&bench, NULL);
     expect(call_action(TERCET_CONFIRM, "order:1", "bytes"), TERCET__V1__OUTCOME__BROKEN,
-           tercet_strerror(TERCET_BROKEN));
+           tercet_broken_text(TERCET_BROKEN_NO_TRY));
     expect(call_action(TERCET_CANCEL, "order:2", "bytes"), TERCET__V1__OUTCOME__DONE, "");
     expect(call_action(TERCET_TRY, "order:2", "bytes"), TERCET__V1__OUTCOME__REFUSAL,
            "cancelled already");
+    expect(call_action(TERCET_CONFIRM, "order:2", "bytes"), TERCET__V1__OUTCOME__BROKEN,
+           tercet_broken_text(TERCET_BROKEN_CANCELLED));
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_TRY), 0);
     cr_assert_eq(recorder_calls(&bench.recorder, TERCET_CANCEL), 0);
     bench_close(&bench);
@@ -225,11 +227,65 @@ Test(participant, without_hooks_keeps_the_rows)
     expect(call_action(TERCET_TRY, "order:1", "empty"), TERCET__V1__OUTCOME__DONE, "");
     expect(call_action(TERCET_CONFIRM, "order:1", "empty"), TERCET__V1__OUTCOME__DONE, "");
     expect(call_action(TERCET_CANCEL, "order:1", "empty"), TERCET__V1__OUTCOME__BROKEN,
-           tercet_strerror(TERCET_BROKEN));
+           tercet_broken_text(TERCET_BROKEN_CONFIRMED));
+    bench_close(&bench);
+}
+
+Test(participant, takes_no_refusal_that_is_not_returned)
+{
+    bench_open(&bench, NULL);
+    for (int i = 0; i < 2; i++) {
+        const Tercet__V1__CallResult *result = call_action(TERCET_TRY, "order:1", "forgetful");
+        cr_assert_eq(result->outcome, TERCET__V1__OUTCOME__AGAIN);
+        cr_assert(strstr(result->reason, "called tercet_refuse and then returned 0") != NULL, "%s",
+                  result->reason);
+    }
+    expect(call_action(TERCET_CONFIRM, "order:1", "forgetful"), TERCET__V1__OUTCOME__BROKEN,
+           tercet_broken_text(TERCET_BROKEN_NO_TRY));
     bench_close(&bench);
 }
 
 /* Own calls */
+
+static int hook_with_words(const struct tercet_call *call, void *ctx)
+{
+    const int *seats = ctx;
+    if (call->kind != TERCET_TRY)
+        return tercet_again(call, "the printer is on fire");
+    if (*seats == 0)
+        return tercet_refuse(call, "order %s: no seat left", call->gid);
+    return tercet_reply_bytes(call, (struct tercet_bytes){"seat 7", 6});
+}
+
+Test(participant, guards_own_calls_with_words)
+{
+    struct tercet_barrier *barrier = NULL;
+    struct tercet_bytes reply = {NULL, 0};
+    const struct tercet_branch_id branch = {.number = 1};
+    char text[TERCET_TEXT_MAX];
+    int seats = 0;
+    cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
+    cr_assert_eq(tercet_guard(barrier, TERCET_TRY, "order:1", branch, 1, hook_with_words, &seats,
+                              &reply, text),
+                 TERCET_REFUSED);
+    cr_assert_str_eq(text, "order order:1: no seat left");
+    seats = 1;
+    cr_assert_eq(tercet_guard(barrier, TERCET_TRY, "order:2", branch, 2, hook_with_words, &seats,
+                              &reply, text),
+                 0);
+    cr_assert_str_eq(text, "");
+    cr_assert_eq(reply.size, 6);
+    cr_assert_eq(memcmp(reply.data, "seat 7", 6), 0);
+    free((void *)(uintptr_t)reply.data);
+    cr_assert_eq(tercet_guard(barrier, TERCET_CONFIRM, "order:2", branch, 2, hook_with_words,
+                              &seats, NULL, text),
+                 TERCET_AGAIN);
+    cr_assert_str_eq(text, "the printer is on fire");
+    cr_assert_eq(
+        tercet_guard(barrier, TERCET_CONFIRM, "order:3", branch, 3, NULL, NULL, NULL, NULL),
+        TERCET_BROKEN);
+    tercet_barrier_close(barrier);
+}
 
 static int guarded(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {

@@ -54,6 +54,21 @@ typedef void *tercet_db;
 struct tercet_barrier_call;
 typedef int (*tercet_barrier_hook)(struct tercet_barrier_call *call, tercet_db db, void *ctx);
 
+/* Which promise a TERCET_BROKEN says is broken. */
+#define TERCET_BROKEN_MAP(X)                                                                       \
+    X(TERCET_BROKEN_NO_TRY, 1,                                                                     \
+      "broken promise: a confirm, but no try was seen in this database; was the try made in "      \
+      "another one, or never?")                                                                    \
+    X(TERCET_BROKEN_CANCELLED, 2, "broken promise: a confirm, but the branch is cancelled here")   \
+    X(TERCET_BROKEN_CONFIRMED, 3, "broken promise: a cancel, but the branch is confirmed here")
+enum tercet_broken {
+#define TERCET_BROKEN_ENUM(name, value, text) name = value,
+    TERCET_BROKEN_MAP(TERCET_BROKEN_ENUM)
+#undef TERCET_BROKEN_ENUM
+};
+/* That of TERCET_BROKEN for other numbers; never NULL. */
+const char *tercet_broken_text(int broken);
+
 /* One call to pass through the barrier. The caller fills the upper part; `result` and `reply` are
  * the answer. */
 struct tercet_barrier_call {
@@ -69,6 +84,7 @@ struct tercet_barrier_call {
 
     /* 0, TERCET_REFUSED, TERCET_BROKEN, TERCET_STORE, TERCET_INVALID, or what the hook returned */
     int result;
+    int broken; /* with TERCET_BROKEN: an enum tercet_broken; else 0 */
     /* try: the reply, new or saved; malloc'ed, the caller's to free; NULL when empty or not done */
     void *reply;
     size_t reply_size;

@@ -42,8 +42,9 @@ int tercet_reply(const struct tercet_call *call, const ProtobufCMessage *reply);
 int tercet_reply_bytes(const struct tercet_call *call, struct tercet_bytes reply);
 
 /* Returns TERCET_REFUSED, with a reason that the initiator sees (printf; cut at TERCET_TEXT_MAX):
- * `return tercet_refuse(call, "sold out");` */
-int tercet_refuse(const struct tercet_call *call, const char *format, ...)
+ * `return tercet_refuse(call, "sold out");` A try that refuses and then returns 0 contradicts
+ * itself: it counts as TERCET_AGAIN, with a text that says so. */
+TERCET_MUST_USE int tercet_refuse(const struct tercet_call *call, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif
@@ -51,7 +52,7 @@ int tercet_refuse(const struct tercet_call *call, const char *format, ...)
 
 /* Returns TERCET_AGAIN with a text for the operator: `return tercet_again(call, "disk: %s",
  * ...);` */
-int tercet_again(const struct tercet_call *call, const char *format, ...)
+TERCET_MUST_USE int tercet_again(const struct tercet_call *call, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif
@@ -112,6 +113,13 @@ void tercet_participant_close(struct tercet_participant *participant);
 int tercet_barrier_guard(struct tercet_barrier *barrier, enum tercet_kind kind, const char *gid,
                          struct tercet_branch_id branch, uint64_t number, tercet_barrier_hook hook,
                          void *ctx, struct tercet_bytes *reply);
+
+/* The same with a participant's hook, which may use tercet_reply, tercet_refuse and tercet_again
+ * (call->action is "", there is no metadata). `text` (may be NULL, TERCET_TEXT_MAX bytes) gets the
+ * reason of any result but 0. */
+int tercet_guard(struct tercet_barrier *barrier, enum tercet_kind kind, const char *gid,
+                 struct tercet_branch_id branch, uint64_t number, tercet_hook hook, void *ctx,
+                 struct tercet_bytes *reply, char *text);
 
 #ifdef __cplusplus
 }

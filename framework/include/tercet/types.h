@@ -26,6 +26,13 @@
 extern "C" {
 #endif
 
+/* For functions whose result must be looked at, or passed on. */
+#if defined(__GNUC__)
+#define TERCET_MUST_USE __attribute__((warn_unused_result))
+#else
+#define TERCET_MUST_USE
+#endif
+
 /* One list: name, value, text. Refused and unknown are never the same code. */
 #define TERCET_ERROR_MAP(X)                                                                        \
     X(TERCET_INVALID, -1, "an argument is invalid")                                                \
