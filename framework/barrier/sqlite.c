@@ -10,12 +10,12 @@
  * The connection is only used under the barrier's lock. Every transaction begins IMMEDIATE: a read
  * that became a write could fail at once with SQLITE_BUSY, whatever the busy timeout.
  */
+#include <clock.h>
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "drivers.h"
 
@@ -77,13 +77,6 @@ struct sqlite {
 };
 
 /* -- Statements -------------------------------------------------------------------------------- */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Keeps SQLite's text before another call overwrites it. */
 static int fail(struct sqlite *sqlite)
@@ -209,7 +202,7 @@ static int sqlite_insert(void *driver, const struct tercet_barrier_key *key,
     sqlite3_stmt *statement = bind_key(driver, STATEMENT_INSERT, key);
     sqlite3_bind_int64(statement, 3, (sqlite3_int64)key->number);
     sqlite3_bind_int(statement, 4, (int)state);
-    sqlite3_bind_int64(statement, 5, now_ms());
+    sqlite3_bind_int64(statement, 5, clock_wall_ms());
     return change(driver, STATEMENT_INSERT, inserted);
 }
 
@@ -219,7 +212,7 @@ static int sqlite_move(void *driver, const struct tercet_barrier_key *key,
     sqlite3_stmt *statement = bind_key(driver, STATEMENT_MOVE, key);
     sqlite3_bind_int(statement, 3, (int)to);
     sqlite3_bind_int(statement, 4, (int)from);
-    sqlite3_bind_int64(statement, 5, now_ms());
+    sqlite3_bind_int64(statement, 5, clock_wall_ms());
     return change(driver, STATEMENT_MOVE, moved);
 }
 

@@ -8,6 +8,7 @@
 #define TERCETCTL_H
 
 #include <cjson/cJSON.h>
+#include <clock.h>
 #include <crpc/crpc.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -122,11 +123,8 @@ struct figure {
 };
 /* at most 6 columns: 12ms 1.234s 12.3s 3m12s 2h05m 7d03h */
 struct figure figure_duration(int64_t ms);
-struct figure figure_time(int64_t wall_ms); /* 2026-01-02 03:04:05.678Z */
+struct figure figure_time(int64_t time_ms); /* 2026-01-02 03:04:05.678Z */
 struct figure figure_size(uint64_t bytes);  /* 12.3 MiB */
-
-/* Wall clock, ms since 1970. */
-int64_t wall_now_ms(void);
 
 /* -- Tables (tercetctl_table.c) ---------------------------------------------------------------- */
 

@@ -172,7 +172,7 @@ static void print_change(const struct ctl *ctl, const Tercet__V1__Transaction *t
     } else {
         size_t parked = view_parked_count(transaction);
         char *reason = term_escape(transaction->reason);
-        printf("%s  %-10s  %zu of %zu branches done", figure_time(wall_now_ms()).text,
+        printf("%s  %-10s  %zu of %zu branches done", figure_time(clock_wall_ms()).text,
                view_state(transaction), view_done_count(transaction), transaction->n_branches);
         if (parked > 0)
             printf(", %zu PARKED", parked);

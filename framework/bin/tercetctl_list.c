@@ -54,7 +54,7 @@ static void add_transaction(struct table *table, const struct ctl *ctl,
 {
     table_cell(table, "%s", transaction->gid);
     table_cell(table, "%s", view_state(transaction));
-    table_cell(table, "%s", figure_duration(wall_now_ms() - transaction->created_ms).text);
+    table_cell(table, "%s", figure_duration(clock_wall_ms() - transaction->created_ms).text);
     if (ctl->is_resolved)
         add_resolved(table, transaction);
     else

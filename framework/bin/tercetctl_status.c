@@ -128,7 +128,7 @@ static void print_stats(const Tercet__V1__Statistics *stats)
     print_figure("low-water number", "%" PRIu64, stats->low_water);
     print_figure("version", "%s", stats->version);
     print_figure("started", "%s  %s ago", figure_time(stats->started_ms).text,
-                 figure_duration(wall_now_ms() - stats->started_ms).text);
+                 figure_duration(clock_wall_ms() - stats->started_ms).text);
 }
 
 int command_stats(struct ctl *ctl)

@@ -130,17 +130,17 @@ struct figure figure_duration(int64_t ms)
     return out;
 }
 
-struct figure figure_time(int64_t wall_ms)
+struct figure figure_time(int64_t time_ms)
 {
     struct figure out;
     struct tm utc;
-    time_t seconds = (time_t)(wall_ms / 1000);
-    if (wall_ms < 0 || gmtime_r(&seconds, &utc) == NULL) {
-        snprintf(out.text, sizeof(out.text), "%" PRId64 " ms", wall_ms);
+    time_t seconds = (time_t)(time_ms / 1000);
+    if (time_ms < 0 || gmtime_r(&seconds, &utc) == NULL) {
+        snprintf(out.text, sizeof(out.text), "%" PRId64 " ms", time_ms);
         return out;
     }
     size_t size = strftime(out.text, sizeof(out.text), "%Y-%m-%d %H:%M:%S", &utc);
-    snprintf(out.text + size, sizeof(out.text) - size, ".%03dZ", (int)(wall_ms % 1000));
+    snprintf(out.text + size, sizeof(out.text) - size, ".%03dZ", (int)(time_ms % 1000));
     return out;
 }
 
@@ -154,11 +154,4 @@ struct figure figure_size(uint64_t bytes)
         unit++;
     snprintf(out.text, sizeof(out.text), "%.*f %s", unit == 0 ? 0 : 1, amount, units[unit]);
     return out;
-}
-
-int64_t wall_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

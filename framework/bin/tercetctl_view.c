@@ -102,7 +102,7 @@ static void print_deadline(int64_t deadline_ms, int64_t now_ms)
 
 static void print_timeline(const Tercet__V1__Transaction *transaction)
 {
-    int64_t now_ms = wall_now_ms();
+    int64_t now_ms = clock_wall_ms();
     puts("\ntimeline");
     print_moment("created", transaction->created_ms, "ago", now_ms - transaction->created_ms);
     if (transaction->decided_ms == 0) {

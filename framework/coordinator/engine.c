@@ -39,7 +39,6 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     table_init(&c->table, now_ms);
     queue_init(&c->queue);
     sem_init(&c->drained, 0, 0);
-    pthread_mutex_init(&c->streams_lock, NULL);
 }
 
 /* A store that is made anew, or restored from a backup, goes on above the numbers that were given
@@ -62,6 +61,5 @@ void engine_clear(struct coordinator *c)
     dispatch_free(c);
     queue_destroy(&c->queue);
     sem_destroy(&c->drained);
-    pthread_mutex_destroy(&c->streams_lock);
     arena_free(&c->scratch);
 }

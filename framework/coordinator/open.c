@@ -192,6 +192,7 @@ static void tear_down(struct tercet_coordinator *coordinator)
 {
     struct coordinator *c = &coordinator->c;
     crpc_server_free(c->server);
+    streams_destroy(&c->streams);
     engine_clear(c);
     crpc_loop_free(c->loop);
     access_free(c->access);
@@ -258,7 +259,8 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
     if (coordinator == NULL)
         return TERCET_NOMEM;
     struct coordinator *c = &coordinator->c;
-    engine_init(c, options, monotonic_ms(), wall_ms());
+    streams_init(&c->streams);
+    engine_init(c, options, clock_monotonic_ms(), clock_wall_ms());
     if (c->options.listen_count == 0) {
         c->options.listen = default_listen;
         c->options.listen_count = 1;
@@ -287,11 +289,11 @@ void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t g
     if (coordinator == NULL)
         return;
     struct coordinator *c = &coordinator->c;
-    int64_t until_ms = monotonic_ms() + grace_ms;
+    int64_t until_ms = clock_monotonic_ms() + grace_ms;
     crpc_server_health_set(c->server, "", false);
     owner_drain(c, until_ms);
-    rpc_end_streams(c);
-    int64_t left_ms = atomic_load(&c->has_failed) ? 0 : until_ms - monotonic_ms();
+    streams_end(&c->streams);
+    int64_t left_ms = atomic_load(&c->has_failed) ? 0 : until_ms - clock_monotonic_ms();
     crpc_server_stop(c->server, left_ms > 0 ? (uint32_t)left_ms : 0);
     owner_stop(c);
     batcher_stop(c);

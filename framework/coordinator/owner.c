@@ -553,7 +553,7 @@ static void *run_owner(void *ctx)
     struct coordinator *c = ctx;
     while (!may_end(c)) {
         struct event *events = queue_take(&c->queue, owner_next_turn_ms(c));
-        owner_turn(c, events, monotonic_ms(), wall_ms());
+        owner_turn(c, events, clock_monotonic_ms(), clock_wall_ms());
     }
     return NULL;
 }
@@ -577,7 +577,7 @@ static void post(struct coordinator *c, enum event_kind kind)
 
 void owner_drain(struct coordinator *c, int64_t until_ms)
 {
-    const struct timespec until = timespec_of_ms(until_ms);
+    const struct timespec until = clock_timespec(until_ms);
     atomic_store(&c->is_draining, true);
     post(c, EVENT_CLOSE);
     while (sem_clockwait(&c->drained, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)

@@ -12,6 +12,7 @@
 #include "batch.h"
 #include "dispatch.h"
 #include "queue.h"
+#include "streams.h"
 #include "table.h"
 
 #include <crpc/crpc.h>
@@ -92,9 +93,7 @@ struct coordinator {
 
     struct crpc_loop *loop;
     struct crpc_server *server;
-    pthread_mutex_t streams_lock;
-    struct stream *streams; /* that are open: rpc.c */
-    bool streams_are_ending;
+    struct streams streams;
     struct access *access;
     /* for targets, when calls_with_tls; its strings are the coordinator's */
     struct crpc_tls call_tls;
@@ -211,8 +210,5 @@ int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const
 
 /* rpc.c: the services. */
 int rpc_add_services(struct coordinator *c);
-/* Ends all streams, those that come from here on, too: sessions after the answers that they still
- * carry. */
-void rpc_end_streams(struct coordinator *c);
 
 #endif

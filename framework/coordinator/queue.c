@@ -10,20 +10,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 struct event *event_new(enum event_kind kind)
 {
     struct event *event = calloc(1, sizeof(*event));
@@ -75,14 +61,9 @@ void queue_post(struct queue *queue, struct event *event)
         pthread_cond_signal(&queue->changed);
 }
 
-struct timespec timespec_of_ms(int64_t ms)
-{
-    return (struct timespec){.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-}
-
 struct event *queue_take(struct queue *queue, int64_t until_ms)
 {
-    struct timespec until = timespec_of_ms(until_ms);
+    struct timespec until = clock_timespec(until_ms);
     int rc = 0;
     pthread_mutex_lock(&queue->lock);
     while (queue->first == NULL && rc == 0)

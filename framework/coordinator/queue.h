@@ -6,6 +6,7 @@
 #ifndef TERCET_QUEUE_H
 #define TERCET_QUEUE_H
 
+#include <clock.h>
 #include <protobuf-c/protobuf-c.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -85,9 +86,5 @@ struct event *queue_take(struct queue *queue, int64_t until_ms);
 /* A zeroed event; NULL when memory is short. */
 struct event *event_new(enum event_kind kind);
 void event_free(struct event *event);
-
-int64_t monotonic_ms(void);
-int64_t wall_ms(void);
-struct timespec timespec_of_ms(int64_t ms);
 
 #endif

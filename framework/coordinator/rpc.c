@@ -10,66 +10,6 @@
 
 #include <stdlib.h>
 
-/* -- Streams ----------------------------------------------------------------------------------- */
-
-/* What a stream's callbacks are given. */
-struct stream {
-    struct coordinator *c;
-    struct caller *caller;     /* Session, Watch */
-    struct instance *instance; /* Attach */
-    struct stream *next;       /* of all that are open */
-    struct stream **link;
-};
-
-/* A session ends in good order, after the answers that it still carries: a client of gRPC's C core
- * drops what it has not yet read when an error comes. The others lose nothing that is not said
- * again. */
-static void end_stream(struct stream *stream)
-{
-    struct caller *caller = stream->caller;
-    if (caller != NULL && caller->kind == CALLER_SESSION)
-        outbox_finish(caller->outbox);
-    else
-        crpc_call_fail(caller != NULL ? caller->call : stream->instance->call, CRPC_UNAVAILABLE,
-                       COORDINATOR_STOPPING);
-}
-
-/* From here on its callbacks may come, the last of which frees it. */
-static void begin_stream(struct stream *stream, struct crpc_call *call,
-                         const struct crpc_call_events *events)
-{
-    struct coordinator *c = stream->c;
-    pthread_mutex_lock(&c->streams_lock);
-    stream->next = c->streams;
-    stream->link = &c->streams;
-    if (stream->next != NULL)
-        stream->next->link = &stream->next;
-    c->streams = stream;
-    crpc_call_events_set(call, events, stream);
-    if (c->streams_are_ending)
-        end_stream(stream);
-    pthread_mutex_unlock(&c->streams_lock);
-}
-
-/* Before anything of it is let go. */
-static void unlist_stream(struct stream *stream)
-{
-    pthread_mutex_lock(&stream->c->streams_lock);
-    *stream->link = stream->next;
-    if (stream->next != NULL)
-        stream->next->link = stream->link;
-    pthread_mutex_unlock(&stream->c->streams_lock);
-}
-
-void rpc_end_streams(struct coordinator *c)
-{
-    pthread_mutex_lock(&c->streams_lock);
-    c->streams_are_ending = true;
-    for (struct stream *stream = c->streams; stream != NULL; stream = stream->next)
-        end_stream(stream);
-    pthread_mutex_unlock(&c->streams_lock);
-}
-
 /* -- Requests ---------------------------------------------------------------------------------- */
 
 /* NULL when memory is short; below, too. */
@@ -166,7 +106,7 @@ static void on_caller_end(struct crpc_call *call, const struct crpc_status *stat
     struct stream *stream = ctx;
     (void)call;
     (void)status;
-    unlist_stream(stream);
+    streams_remove(&stream->c->streams, stream);
     lose_caller(stream->caller);
     free(stream);
 }
@@ -208,7 +148,7 @@ static void on_watch(struct crpc_call *call, const ProtobufCMessage *request, vo
         free(stream);
         return;
     }
-    begin_stream(stream, call, &events);
+    streams_add(&stream->c->streams, stream, call, &events);
     queue_post(&c->queue, event);
 }
 
@@ -274,7 +214,7 @@ static void on_session(struct crpc_call *call, void *ctx)
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    begin_stream(stream, call, &events);
+    streams_add(&stream->c->streams, stream, call, &events);
     crpc_call_read(call);
 }
 
@@ -322,7 +262,7 @@ static void on_attach_end(struct crpc_call *call, const struct crpc_status *stat
     (void)status;
     if (event == NULL)
         abort();
-    unlist_stream(stream);
+    streams_remove(&stream->c->streams, stream);
     event->instance = stream->instance; /* the stream's reference */
     queue_post(&stream->c->queue, event);
     free(stream);
@@ -343,7 +283,7 @@ static void on_attach(struct crpc_call *call, void *ctx)
     }
     stream->c = ctx;
     stream->instance = instance;
-    begin_stream(stream, call, &events);
+    streams_add(&stream->c->streams, stream, call, &events);
     crpc_call_read(call);
 }
 

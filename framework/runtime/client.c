@@ -149,7 +149,7 @@ static int start_question(struct tercet_client *client, const char *gid_text,
     request->on_result = question->done;
     request->ctx = question->ctx;
     int64_t timeout_ms = question->timeout_ms > 0 ? question->timeout_ms : client->timeout_ms;
-    request->deadline_ms = runtime_now_ms() + timeout_ms;
+    request->deadline_ms = clock_monotonic_ms() + timeout_ms;
     int rc = pack_question(request, client, timeout_ms, why);
     if (rc == 0)
         rc = client_submit(client, request, why);

@@ -29,7 +29,7 @@ struct client_request *client_request_of(struct tercet_transaction *transaction,
     if (request == NULL)
         return NULL;
     request->transaction = transaction_ref(transaction);
-    request->deadline_ms = runtime_now_ms() + transaction->timeout_ms;
+    request->deadline_ms = clock_monotonic_ms() + transaction->timeout_ms;
     return request;
 }
 

@@ -51,7 +51,7 @@ static void handle_response(struct tercet_client *client,
         if (has_ended)
             client_take(client, request);
         else
-            client_ask_later(client, request, runtime_now_ms());
+            client_ask_later(client, request, clock_monotonic_ms());
     }
     pthread_mutex_unlock(&client->lock);
     if (has_ended)
@@ -125,7 +125,7 @@ static void schedule_reconnect(struct tercet_client *client, bool is_denied)
     int64_t pause_ms = runtime_pause_next(&client->reconnect);
     if (is_denied && pause_ms < CLIENT_DENIED_MS)
         pause_ms = CLIENT_DENIED_MS;
-    client->reconnect_ms = runtime_now_ms() + pause_ms;
+    client->reconnect_ms = clock_monotonic_ms() + pause_ms;
     client_wake_by(client, client->reconnect_ms);
 }
 

@@ -97,7 +97,7 @@ static int submit_locked(struct tercet_client *client, struct client_request *re
     client->bytes += request->size;
     client_wake_by(client, request->entry.wake_ms);
     if (is_asked)
-        client_ask(client, request, runtime_now_ms());
+        client_ask(client, request, clock_monotonic_ms());
     return 0;
 }
 

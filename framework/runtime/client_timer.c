@@ -54,7 +54,7 @@ static void flush_unlocked(struct tercet_client *client)
 static void turn(struct tercet_client *client)
 {
     struct client_request *expired;
-    int64_t now_ms = runtime_now_ms();
+    int64_t now_ms = clock_monotonic_ms();
     if (client->stream == NULL && client->reconnect_ms <= now_ms)
         client_stream_open(client, now_ms);
     while ((expired = take_expired(client, now_ms)) != NULL) {
@@ -96,7 +96,7 @@ void *client_timer_run(void *ctx)
     while (!client->is_closing) {
         turn(client);
         client->wake_ms = next_wake_ms(client);
-        if (!client->is_closing && client->wake_ms > runtime_now_ms())
+        if (!client->is_closing && client->wake_ms > clock_monotonic_ms())
             runtime_wait_until(&client->wake, &client->lock, client->wake_ms);
     }
     end_all(client);

@@ -23,7 +23,7 @@ bool participant_lost(struct tercet_participant *participant, const struct crpc_
                    (participant->is_accepted || strcmp(text, participant->last_error) != 0);
     memcpy(participant->last_error, text, sizeof(text));
     participant->is_accepted = false;
-    participant->due_ms = runtime_now_ms() + pause_ms;
+    participant->due_ms = clock_monotonic_ms() + pause_ms;
     pthread_cond_broadcast(&participant->changed);
     return is_news;
 }
@@ -51,7 +51,7 @@ static void *keep(void *ctx)
     pthread_mutex_lock(&participant->lock);
     while (!participant->is_closing) {
         bool is_idle = participant->stream == NULL && !participant->is_registering;
-        if (!is_idle || participant->due_ms > runtime_now_ms())
+        if (!is_idle || participant->due_ms > clock_monotonic_ms())
             runtime_wait_until(&participant->changed, &participant->lock,
                                is_idle ? participant->due_ms : RUNTIME_NEVER);
         else if (participant->server != NULL)
@@ -195,9 +195,9 @@ int tercet_participant_open(struct tercet_participant **out, const char *coordin
 
 int tercet_participant_wait(struct tercet_participant *participant, int64_t timeout_ms, char *text)
 {
-    int64_t until_ms = runtime_now_ms() + timeout_ms;
+    int64_t until_ms = clock_monotonic_ms() + timeout_ms;
     pthread_mutex_lock(&participant->lock);
-    while (!participant->is_accepted && runtime_now_ms() < until_ms)
+    while (!participant->is_accepted && clock_monotonic_ms() < until_ms)
         runtime_wait_until(&participant->changed, &participant->lock, until_ms);
     bool is_accepted = participant->is_accepted;
     if (!is_accepted)

@@ -172,12 +172,12 @@ void participant_attach(struct tercet_participant *participant)
 
 static bool is_attached(const struct tercet_participant *participant, int64_t until_ms)
 {
-    return participant->stream != NULL && runtime_now_ms() < until_ms;
+    return participant->stream != NULL && clock_monotonic_ms() < until_ms;
 }
 
 void participant_detach(struct tercet_participant *participant)
 {
-    int64_t until_ms = runtime_now_ms() + PARTICIPANT_CLOSE_MS;
+    int64_t until_ms = clock_monotonic_ms() + PARTICIPANT_CLOSE_MS;
     pthread_mutex_lock(&participant->lock);
     while (participant->is_accepted && is_attached(participant, until_ms) &&
            !outbox_is_empty(participant->stream->outbox))

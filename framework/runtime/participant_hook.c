@@ -117,7 +117,7 @@ static struct tercet_metadata *view_metadata(const Tercet__V1__Call *call)
 
 static int64_t time_left_ms(const struct participant_task *task)
 {
-    int64_t left_ms = task->received_ms + task->call->timeout_ms - runtime_now_ms();
+    int64_t left_ms = task->received_ms + task->call->timeout_ms - clock_monotonic_ms();
     if (task->call->timeout_ms == 0)
         return TERCET_TIMEOUT_MS_MAX;
     return left_ms > 0 ? left_ms : 0;

@@ -145,7 +145,7 @@ static void on_registered(const ProtobufCMessage *reply, const struct crpc_statu
     participant->is_registering = false;
     if (status->code == CRPC_OK) {
         participant_accepted(participant);
-        participant->due_ms = runtime_now_ms() + PARTICIPANT_REGISTER_MS;
+        participant->due_ms = clock_monotonic_ms() + PARTICIPANT_REGISTER_MS;
     } else {
         is_news = participant_lost(participant, status);
     }

@@ -50,7 +50,7 @@ struct participant_task *participant_task_new(const Tercet__V1__Call *call,
     atomic_fetch_add(&message->refs, 1);
     task->message = message;
     task->call = call;
-    task->received_ms = runtime_now_ms();
+    task->received_ms = clock_monotonic_ms();
     return task;
 }
 

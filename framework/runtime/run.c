@@ -67,7 +67,7 @@ static int submit_run(struct tercet_client *client, const struct plan *plan,
     request->wait = options->wait;
     request->on_result = callbacks->on_result;
     request->ctx = callbacks->ctx;
-    request->deadline_ms = runtime_now_ms() + options->timeout_ms;
+    request->deadline_ms = clock_monotonic_ms() + options->timeout_ms;
     int rc = pack_run(request, client, plan, options, why);
     if (rc == 0)
         rc = client_submit(client, request, why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * runtime.h: the clock, pauses, options, texts, log.
+ * runtime.h: waiting, pauses, options, texts, log.
  */
 #include "runtime.h"
 
@@ -9,13 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-int64_t runtime_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void runtime_condition_init(pthread_cond_t *condition)
 {
@@ -32,15 +25,14 @@ void runtime_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_
         pthread_cond_wait(condition, lock);
         return;
     }
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    struct timespec until = clock_timespec(until_ms);
     pthread_cond_timedwait(condition, lock, &until);
 }
 
 static uint32_t draw(struct runtime_pause *pause)
 {
     if (pause->seed == 0)
-        pause->seed = (uint32_t)runtime_now_ms() ^ (uint32_t)(uintptr_t)pause ^ 0x9e3779b9u;
+        pause->seed = (uint32_t)clock_monotonic_ms() ^ (uint32_t)(uintptr_t)pause ^ 0x9e3779b9u;
     /* Numerical Recipes' generator; its upper bits are the good ones */
     pause->seed = pause->seed * 1664525u + 1013904223u;
     return pause->seed >> 8;

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What client and participant share: the clock, pauses between attempts, options, the log, the way
+ * What client and participant share: waiting, pauses between attempts, options, the log, the way
  * to the coordinator.
  */
 #ifndef TERCET_RUNTIME_H
 #define TERCET_RUNTIME_H
 
+#include <clock.h>
 #include <crpc/crpc.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <tercet/types.h>
 
-/* -- The clock --------------------------------------------------------------------------------- */
+/* -- Waiting ----------------------------------------------------------------------------------- */
 
 /* No time: what never comes. */
 #define RUNTIME_NEVER INT64_MAX
-
-/* Monotonic milliseconds. */
-int64_t runtime_now_ms(void);
 
 /* A condition for runtime_wait_until. */
 void runtime_condition_init(pthread_cond_t *condition);

@@ -2,13 +2,14 @@
  *
  * Transaction ids: made as in the ULID specification (monotonic form), checked against types.h.
  */
+#include "clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 #include <tercet/types.h>
-#include <time.h>
 
 #define RANDOM_SIZE 10u   /* 80 bits */
 #define TIME_DIGITS 10u   /* 48 bits */
@@ -45,13 +46,6 @@ static void watch_forks(void)
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void draw_random(uint8_t random[RANDOM_SIZE])
 {
     size_t have = 0;
@@ -75,7 +69,7 @@ static bool increment(uint8_t random[RANDOM_SIZE])
 /* Moves `last` on: to the present, or by one when the clock stands still or was set back. */
 static void advance_last(void)
 {
-    uint64_t now = now_ms();
+    uint64_t now = (uint64_t)clock_wall_ms();
     if (now > last.time_ms) {
         last.time_ms = now;
         draw_random(last.random);

@@ -146,15 +146,3 @@ const char *check_text(const char *text)
         return "a text is UTF-8";
     return NULL;
 }
-
-void copy_text(char out[TERCET_TEXT_MAX], const char *text)
-{
-    size_t size = strlen(text);
-    if (size > TERCET_TEXT_MAX - 1) {
-        size = TERCET_TEXT_MAX - 1;
-        while (size > 0 && ((unsigned char)text[size] >> 6) == 2)
-            size--;
-    }
-    memcpy(out, text, size);
-    out[size] = '\0';
-}

@@ -7,6 +7,7 @@
 #ifndef TERCET_CHECK_H
 #define TERCET_CHECK_H
 
+#include <refusal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <tercet/types.h>
@@ -28,8 +29,5 @@ const char *check_payload_size(size_t size);
 const char *check_branch_number(uint32_t number);
 const char *check_metadata_entry(const char *key, const char *value);
 const char *check_metadata_size(size_t entry_count, size_t byte_count);
-
-/* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
-void copy_text(char out[TERCET_TEXT_MAX], const char *text);
 
 #endif

@@ -174,7 +174,7 @@ static void tear_down(void)
 /* The committer's event, out of what is posted; the rest stays. */
 static struct event *await_committer(struct coordinator *c)
 {
-    int64_t until_ms = monotonic_ms() + COMMIT_MS_MAX;
+    int64_t until_ms = clock_monotonic_ms() + COMMIT_MS_MAX;
     struct event *committed = NULL;
     while (committed == NULL) {
         struct event *events = queue_take(&c->queue, until_ms);

@@ -225,7 +225,7 @@ bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads
         abort();
     const struct tercet_coordinator_options options = {.size = sizeof(options),
                                                        .retention_ms = judge->retention_ms};
-    engine_init(c, &options, monotonic_ms(), wall_ms());
+    engine_init(c, &options, clock_monotonic_ms(), clock_wall_ms());
     c->store = store;
     c->restore_warm_max = SIZE_MAX;
     batcher_init(c);

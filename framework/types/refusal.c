@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * refusal.h
+ */
+#include "refusal.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void copy_text(char out[TERCET_TEXT_MAX], const char *text)
+{
+    size_t size = strlen(text);
+    if (size > TERCET_TEXT_MAX - 1) {
+        size = TERCET_TEXT_MAX - 1;
+        while (size > 0 && ((unsigned char)text[size] >> 6) == 2)
+            size--;
+    }
+    memcpy(out, text, size);
+    out[size] = '\0';
+}
+
+int refusal_set(struct refusal *out, int code, const char *format, ...)
+{
+    char whole[TERCET_TEXT_MAX + 8]; /* room for the end of a character that is cut */
+    va_list arguments;
+    assert(code < 0);
+    va_start(arguments, format);
+    vsnprintf(whole, sizeof(whole), format, arguments);
+    va_end(arguments);
+    out->code = code;
+    copy_text(out->text, whole);
+    assert(out->text[0] != '\0');
+    return code;
+}
+
+int refusal_set_plain(struct refusal *out, int code)
+{
+    return refusal_set(out, code, "%s", tercet_strerror(code));
+}

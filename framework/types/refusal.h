@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Why something is not done: a code for programs and a text for people. One form for every layer,
+ * from the checks at the door to the store.
+ */
+#ifndef TERCET_REFUSAL_H
+#define TERCET_REFUSAL_H
+
+#include <tercet/types.h>
+
+/* A function that may refuse returns 0 or the code, and fills its `struct refusal *` only when it
+ * refuses: nobody has to clear one before, and what succeeds pays nothing. Owns its text. */
+struct refusal {
+    int code;                   /* negative, TERCET_ */
+    char text[TERCET_TEXT_MAX]; /* what is wrong and what to do; UTF-8, never empty */
+};
+
+/* Fills *out with the code and a printf text, cut at a character when it is too long, and returns
+ * the code. The arguments may be parts of *out: a caller can put words around a text. */
+int refusal_set(struct refusal *out, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same with the code's own text (tercet_strerror). */
+int refusal_set_plain(struct refusal *out, int code);
+
+/* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
+void copy_text(char out[TERCET_TEXT_MAX], const char *text);
+
+#endif
