@@ -10,8 +10,9 @@
  *   snapshot.c        what a run goes on from more than once
  *   scenarios.c       what is done in a run
  *   life.c            one process: start, turns, stop
- *   wire.c            crpc as the coordinator sees it: what is sent becomes packets of the shared
- * struct participant.c     the barrier over tables in the shared struct, and the effects
+ *   wire.c            what the coordinator sends (../shared/crpc_fake.h), as packets of the
+ *                     shared struct
+ *   participant.c     the barrier over tables in the shared struct, and the effects
  *   initiator.c       requests, asked again until they are answered
  *   checker.c         what was promised
  *   calls.c           calls of the system that fail
@@ -20,7 +21,7 @@
 #ifndef TERCET_FAULTS_H
 #define TERCET_FAULTS_H
 
-#include <owner.h>
+#include <crpc_fake.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -237,30 +238,27 @@ struct life {
 extern struct life life;
 
 void life_post(struct event *event);
-struct event *life_event(enum event_kind kind);
-/* The message as if it had been received. */
-ProtobufCMessage *as_received(const ProtobufCMessage *message);
 
 /* -- wire.c ------------------------------------------------------------------------------------ */
 
-enum call_kind { CALL_UNARY, CALL_WATCH, CALL_SESSION, CALL_ATTACH };
+/* A call that the coordinator serves. */
+struct wire_call {
+    struct crpc_call base;
+    int number; /* the job, or the service */
+    uint64_t serial;
+    enum method method;
+    bool is_half_closed; /* the peer asks nothing more through it */
+    bool is_accepted;    /* FAKE_ATTACH */
+};
 
-/* A call from outside, with its caller or instance, until it is over. `number`: the job, or the
- * service. */
-struct crpc_call *wire_open(enum call_kind kind, int number, uint64_t serial, enum method method);
-struct crpc_call *wire_find(enum call_kind kind, int number);
-struct caller *wire_caller(struct crpc_call *call);
-struct instance *wire_instance(struct crpc_call *call);
-void wire_break(struct crpc_call *call);
+struct crpc_call *wire_open(enum fake_kind kind, int number, uint64_t serial, enum method method);
+/* One that is not over nor half-closed; NULL: there is none. */
+struct crpc_call *wire_find(enum fake_kind kind, int number);
 /* Every participant's hello has been answered. */
 bool wire_all_accepted(void);
-/* The peer asks nothing more through it. */
 void wire_half_close(struct crpc_call *call);
 /* Tells the coordinator what has been sent and what has ended. */
 void wire_settle(void);
-void wire_answer_target(uint64_t id, const Tercet__V1__CallResult *result);
-/* The process ends. */
-void wire_close(void);
 
 /* -- participant.c ----------------------------------------------------------------------------- */
 

@@ -50,31 +50,9 @@ void initiators_start(void)
 
 static void post_unary(int job, enum method method, const ProtobufCMessage *message)
 {
-    struct event *event = life_event(EVENT_REQUEST);
-    struct crpc_call *call = wire_open(method == METHOD_WATCH ? CALL_WATCH : CALL_UNARY, job,
+    struct crpc_call *call = wire_open(method == METHOD_WATCH ? FAKE_WATCH : FAKE_UNARY, job,
                                        world->jobs[job].serial, method);
-    event->caller = wire_caller(call);
-    caller_ref(event->caller);
-    event->method = method;
-    event->message = as_received(message);
-    life_post(event);
-}
-
-static void put_in_session(Tercet__V1__SessionRequest *request, enum method method,
-                           const ProtobufCMessage *message)
-{
-    static const Tercet__V1__SessionRequest__RequestCase cases[] = {
-        [METHOD_BEGIN] = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN,
-        [METHOD_ENLIST] = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST,
-        [METHOD_TRY] = TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH,
-        [METHOD_CONFIRM] = TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM,
-        [METHOD_CANCEL] = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL,
-        [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
-        [METHOD_GET] = TERCET__V1__SESSION_REQUEST__REQUEST_GET,
-        [METHOD_AWAIT] = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE,
-    };
-    request->request_case = cases[method];
-    request->begin = (Tercet__V1__BeginRequest *)(uintptr_t)message;
+    life_post(fake_request(call, method, as_received(message)));
 }
 
 static void post_session(int job, enum method method, const ProtobufCMessage *message)
@@ -82,18 +60,15 @@ static void post_session(int job, enum method method, const ProtobufCMessage *me
     Tercet__V1__SessionRequests requests = TERCET__V1__SESSION_REQUESTS__INIT;
     Tercet__V1__SessionRequest request = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__SessionRequest *pointers[] = {&request};
-    struct crpc_call *call = wire_find(CALL_SESSION, SESSION);
-    call = call != NULL ? call : wire_open(CALL_SESSION, SESSION, 0, method);
-    put_in_session(&request, method, message);
+    struct crpc_call *call = wire_find(FAKE_SESSION, SESSION);
+    call = call != NULL ? call : wire_open(FAKE_SESSION, SESSION, 0, method);
+    request.request_case = fake_session_case(method);
+    request.begin = (Tercet__V1__BeginRequest *)(uintptr_t)message; /* or another of the union */
     session_of_job[job] = call;
     request.id = world->jobs[job].serial << 8 | (uint64_t)job;
     requests.n_requests = 1;
     requests.requests = pointers;
-    struct event *event = life_event(EVENT_SESSION);
-    event->caller = wire_caller(call);
-    caller_ref(event->caller);
-    event->message = as_received(&requests.base);
-    life_post(event);
+    life_post(fake_session(call, as_received(&requests.base)));
 }
 
 void initiators_lose(const struct crpc_call *session)
@@ -108,13 +83,10 @@ void initiators_lose(const struct crpc_call *session)
 
 static void close_session(void)
 {
-    struct crpc_call *call = wire_find(CALL_SESSION, SESSION);
+    struct crpc_call *call = wire_find(FAKE_SESSION, SESSION);
     if (call == NULL)
         return;
-    struct event *event = life_event(EVENT_SESSION);
-    event->caller = wire_caller(call);
-    caller_ref(event->caller);
-    life_post(event);
+    life_post(fake_session(call, NULL));
     wire_half_close(call);
 }
 
@@ -130,7 +102,7 @@ static void ask(int job, enum method method, const ProtobufCMessage *message)
     if (!world->jobs[job].breaks_next)
         return;
     world->jobs[job].breaks_next = false;
-    wire_break(wire_find(in_session ? CALL_SESSION : CALL_UNARY, in_session ? SESSION : job));
+    fake_break(wire_find(in_session ? FAKE_SESSION : FAKE_UNARY, in_session ? SESSION : job));
     world->jobs[job].serial = 0;
     world->jobs[job].not_before_ms = world->now_ms + AGAIN_MS;
 }

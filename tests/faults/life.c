@@ -43,29 +43,9 @@ static void pass(const char *name)
 
 /* -- Events ------------------------------------------------------------------------------------ */
 
-struct event *life_event(enum event_kind kind)
-{
-    struct event *event = event_new(kind);
-    if (event == NULL)
-        abort();
-    return event;
-}
-
 void life_post(struct event *event)
 {
     queue_post(&life.c->queue, event);
-}
-
-ProtobufCMessage *as_received(const ProtobufCMessage *message)
-{
-    ProtobufCMessage *copy = NULL;
-    size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = must_alloc(size + 1);
-    protobuf_c_message_pack(message, bytes);
-    if (crpc_message_decode(&copy, message->descriptor, (struct crpc_bytes){bytes, size}, 0) != 0)
-        abort();
-    free(bytes);
-    return copy;
 }
 
 static void attach(int service)
@@ -79,11 +59,8 @@ static void attach(int service)
     hello.actions = actions;
     hello.n_actions = 1;
     request.hello = &hello;
-    struct event *event = life_event(EVENT_ATTACHED);
-    event->instance = wire_instance(wire_open(CALL_ATTACH, service, 0, METHOD_BEGIN));
-    instance_ref(event->instance);
-    event->message = as_received(&request.base);
-    life_post(event);
+    life_post(fake_attached(wire_open(FAKE_ATTACH, service, 0, METHOD_BEGIN),
+                            as_received(&request.base)));
 }
 
 /* -- Start and end ----------------------------------------------------------------------------- */
@@ -162,7 +139,7 @@ static void tear_down(void)
         batcher_stop(c);
     else
         batcher_free(c);
-    wire_close();
+    fake_crash();
     engine_clear(c);
     store_release(c->store, 0, c->epoch);
     store_close(c->store);
@@ -194,7 +171,7 @@ static struct event *await_committer(struct coordinator *c)
 
 static struct event *commit_here(struct coordinator *c, struct batch *batch)
 {
-    struct event *event = life_event(EVENT_COMMITTED);
+    struct event *event = fake_event(EVENT_COMMITTED);
     calls_outside--;
     event->code = batch_commit(c, batch);
     calls_outside++;
@@ -277,7 +254,7 @@ static void pass_time(const struct coordinator *c)
 static void attach_all(void)
 {
     for (int i = 0; i < SERVICES; i++)
-        if ((world->scenario->targets & 1u << i) == 0 && wire_find(CALL_ATTACH, i) == NULL)
+        if ((world->scenario->targets & 1u << i) == 0 && wire_find(FAKE_ATTACH, i) == NULL)
             attach(i);
 }
 
@@ -299,7 +276,7 @@ static void run_turns(struct coordinator *c)
 
 static void stop(struct coordinator *c)
 {
-    life_post(life_event(EVENT_STOP));
+    life_post(fake_event(EVENT_STOP));
     for (int i = 0; i < TURNS_MAX; i++) {
         turn(c);
         deliver();

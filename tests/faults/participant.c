@@ -314,20 +314,16 @@ static void answer(const struct packet *packet, Tercet__V1__Outcome outcome)
         result.reply.len = REPLY_SIZE;
     }
     if (packet->call.to_target) {
-        wire_answer_target(packet->call.id, &result);
+        fake_answer_target(packet->call.id, &result, CRPC_OK);
         return;
     }
-    struct crpc_call *call = wire_find(CALL_ATTACH, (int)packet->call.branch - 1);
+    struct crpc_call *call = wire_find(FAKE_ATTACH, (int)packet->call.branch - 1);
     if (call == NULL)
         return;
     Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
     request.results = results;
     request.n_results = 1;
-    struct event *event = life_event(EVENT_ATTACHED);
-    event->instance = wire_instance(call);
-    instance_ref(event->instance);
-    event->message = as_received(&request.base);
-    life_post(event);
+    life_post(fake_attached(call, as_received(&request.base)));
 }
 
 void participant_receive(const struct packet *packet)

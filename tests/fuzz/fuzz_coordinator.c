@@ -6,17 +6,17 @@
  * restarts. What the coordinator has written itself it must take back at every restart (S15), and
  * nothing from outside may make it fail.
  */
-#include "caller.h"
+#include "crpc_fake.h"
 #include "engine.h"
 #include "frame.h"
 #include "fuzz.h"
 #include "store.h"
-#include "stub_crpc.h"
 
 #define OPERATIONS_MAX 400
 #define SETTLE_TURNS 40
 #define BODY_MAX 200
 #define RECORDS_MAX 12
+#define HOOK_CALLS 16
 
 struct world {
     struct coordinator *c;
@@ -26,6 +26,88 @@ struct world {
     bool holds_commits;
     bool is_foreign; /* the store began with records that are not the coordinator's own */
 };
+
+struct fuzz_call {
+    struct crpc_call base;
+    uint64_t hook_calls[HOOK_CALLS]; /* that it was given last */
+    size_t hook_call_count;
+};
+
+static struct world *current;
+
+/* -- What the coordinator sends ---------------------------------------------------------------- */
+
+static void swallow_reply(struct crpc_call *call, struct crpc_bytes reply)
+{
+    (void)call;
+    (void)reply;
+}
+
+static void swallow_status(struct crpc_call *call, const struct crpc_status *status)
+{
+    (void)call;
+    (void)status;
+}
+
+/* What leaves decodes; the calls of hooks are kept to be answered. */
+static void on_send(struct crpc_call *call, struct crpc_bytes bytes)
+{
+    static const ProtobufCMessageDescriptor *const types[] = {
+        NULL, &tercet__v1__transaction__descriptor, &tercet__v1__session_responses__descriptor,
+        &tercet__v1__attach_response__descriptor};
+    struct fuzz_call *of = (struct fuzz_call *)call;
+    ProtobufCMessage *message = NULL;
+    MUST(crpc_message_decode(&message, types[call->kind], bytes, 0) == 0);
+    if (call->kind == FAKE_ATTACH) {
+        const Tercet__V1__AttachResponse *response = (const Tercet__V1__AttachResponse *)message;
+        for (size_t i = 0; i < response->n_calls; i++)
+            of->hook_calls[of->hook_call_count++ % HOOK_CALLS] = response->calls[i]->id;
+    }
+    crpc_message_free(message);
+}
+
+static void post_of_call(const struct crpc_call *call, struct event *event)
+{
+    (void)call;
+    queue_post(&current->c->queue, event);
+}
+
+static uint64_t on_target_call(const struct crpc_channel *channel, const Tercet__V1__Call *call,
+                               const struct crpc_call_options *options)
+{
+    static uint64_t last_id;
+    (void)channel;
+    (void)call;
+    (void)options;
+    return ++last_id;
+}
+
+const struct fake_hooks fake_hooks = {
+    .peer = "fuzz",
+    .alloc = must_alloc,
+    .on_reply = swallow_reply,
+    .on_finish = swallow_status,
+    .on_send = on_send,
+    .post = post_of_call,
+    .on_target_call = on_target_call,
+};
+
+static struct crpc_call *open_call(enum fake_kind kind)
+{
+    struct fuzz_call *call = calloc(1, sizeof(*call));
+    MUST(call != NULL);
+    fake_open(&call->base, kind);
+    return &call->base;
+}
+
+/* The i-th open call of a kind, from the newest; NULL: there is none. */
+static struct crpc_call *find_call(enum fake_kind kind, size_t i)
+{
+    for (struct crpc_call *call = fake_calls; call != NULL; call = call->next)
+        if (call->kind == kind && !call->is_over && i-- == 0)
+            return call;
+    return NULL;
+}
 
 /* -- Start and end ----------------------------------------------------------------------------- */
 
@@ -58,7 +140,7 @@ static bool start(struct world *world)
 static void stop(struct world *world)
 {
     struct coordinator *c = world->c;
-    stub_crash();
+    fake_crash();
     engine_clear(c);
     batcher_free(c);
     free(c);
@@ -71,20 +153,13 @@ static void post(struct world *world, struct event *event)
     queue_post(&world->c->queue, event);
 }
 
-static struct event *new_event(enum event_kind kind)
-{
-    struct event *event = event_new(kind);
-    MUST(event != NULL);
-    return event;
-}
-
 static void commit(struct world *world)
 {
     struct batch *batch = world->c->batcher.submitted;
     if (batch == NULL || world->holds_commits)
         return;
     world->c->batcher.submitted = NULL;
-    struct event *event = new_event(EVENT_COMMITTED);
+    struct event *event = fake_event(EVENT_COMMITTED);
     event->code = store_commit(world->store, 0, world->c->epoch, batch->ops, batch->op_count);
     MUST(event->code == 0);
     post(world, event);
@@ -102,7 +177,8 @@ static void settle(struct world *world)
         MUST(!atomic_load(&c->has_failed));
         MUST(c->table.oldest == NULL || owner_low_water(c) < c->table.oldest->number);
         commit(world);
-        stub_settle(c);
+        fake_tell_all_sent();
+        fake_end_over();
         if (c->queue.first == NULL)
             break;
     }
@@ -129,79 +205,32 @@ static ProtobufCMessage *take_message(struct input *input, const ProtobufCMessag
                : NULL;
 }
 
-static struct crpc_call *find_or_open(enum stub_kind kind, size_t i)
+static struct crpc_call *find_or_open(enum fake_kind kind, size_t i)
 {
-    struct crpc_call *call = stub_find(kind, i);
-    return call != NULL ? call : stub_open(kind);
+    struct crpc_call *call = find_call(kind, i);
+    return call != NULL ? call : open_call(kind);
 }
 
 static void post_session(struct world *world, size_t i, ProtobufCMessage *message)
 {
-    struct event *event = new_event(EVENT_SESSION);
-    event->caller = find_or_open(STUB_SESSION, i)->caller;
-    caller_ref(event->caller);
-    event->message = message;
-    post(world, event);
+    post(world, fake_session(find_or_open(FAKE_SESSION, i), message));
 }
 
 static void post_unary(struct world *world, enum method method, ProtobufCMessage *message)
 {
-    struct event *event = new_event(EVENT_REQUEST);
-    event->caller = stub_open(method == METHOD_WATCH ? STUB_WATCH : STUB_UNARY)->caller;
-    caller_ref(event->caller);
-    event->method = method;
-    event->message = message;
-    post(world, event);
+    struct crpc_call *call = open_call(method == METHOD_WATCH ? FAKE_WATCH : FAKE_UNARY);
+    post(world, fake_request(call, method, message));
 }
 
 static void do_unary(struct world *world, struct input *input)
 {
-    static const ProtobufCMessageDescriptor *const types[] = {
-        [METHOD_BEGIN] = &tercet__v1__begin_request__descriptor,
-        [METHOD_ENLIST] = &tercet__v1__enlist_request__descriptor,
-        [METHOD_TRY] = &tercet__v1__try_request__descriptor,
-        [METHOD_CONFIRM] = &tercet__v1__confirm_request__descriptor,
-        [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,
-        [METHOD_RUN] = &tercet__v1__run_request__descriptor,
-        [METHOD_GET] = &tercet__v1__get_request__descriptor,
-        [METHOD_AWAIT] = &tercet__v1__await_request__descriptor,
-        [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
-        [METHOD_REGISTER] = &tercet__v1__register_request__descriptor,
-        [METHOD_LIST] = &tercet__v1__list_request__descriptor,
-        [METHOD_LIST_PARTICIPANTS] = &tercet__v1__list_participants_request__descriptor,
-        [METHOD_RETRY] = &tercet__v1__retry_request__descriptor,
-        [METHOD_SETTLE] = &tercet__v1__settle_request__descriptor,
-        [METHOD_DECIDE] = &tercet__v1__decide_request__descriptor,
-        [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
-        [METHOD_STATISTICS] = &tercet__v1__statistics_request__descriptor,
-    };
     /* Await came when there was a corpus, whose bytes keep what they mean */
     uint8_t choice = take(input);
     enum method method =
         choice >= 240 ? METHOD_AWAIT : (enum method)(choice % 16 + (choice % 16 >= METHOD_AWAIT));
-    ProtobufCMessage *message = take_message(input, types[method]);
+    ProtobufCMessage *message = take_message(input, fake_request_type(method));
     if (message != NULL)
         post_unary(world, method, message);
-}
-
-static void post_attach(struct world *world, struct crpc_call *call, ProtobufCMessage *message)
-{
-    struct event *event = new_event(EVENT_ATTACHED);
-    event->instance = call->instance;
-    instance_ref(event->instance);
-    event->message = message;
-    post(world, event);
-}
-
-/* The message as if it had come: decoded from its bytes, so that it can be freed. */
-static ProtobufCMessage *as_received(const ProtobufCMessage *message)
-{
-    uint8_t bytes[1024];
-    ProtobufCMessage *copy = NULL;
-    MUST(protobuf_c_message_get_packed_size(message) <= sizeof(bytes));
-    size_t size = protobuf_c_message_pack(message, bytes);
-    MUST(crpc_message_decode(&copy, message->descriptor, (struct crpc_bytes){bytes, size}, 0) == 0);
-    return copy;
 }
 
 static Tercet__V1__CallResult take_result(struct input *input)
@@ -216,18 +245,18 @@ static Tercet__V1__CallResult take_result(struct input *input)
 /* One of the hook calls that an instance was given last, once or again. */
 static void answer_hook(struct world *world, struct input *input)
 {
-    struct crpc_call *call = stub_find(STUB_ATTACH, take_below(input, 3));
+    struct fuzz_call *call = (struct fuzz_call *)find_call(FAKE_ATTACH, take_below(input, 3));
     Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
     Tercet__V1__CallResult result = take_result(input);
     Tercet__V1__CallResult *results[] = {&result};
     if (call == NULL || call->hook_call_count == 0)
         return;
-    size_t back = take_below(input, STUB_HOOK_CALLS);
+    size_t back = take_below(input, HOOK_CALLS);
     size_t last = call->hook_call_count - 1;
-    result.id = call->hook_calls[(last - (back < last ? back : last)) % STUB_HOOK_CALLS];
+    result.id = call->hook_calls[(last - (back < last ? back : last)) % HOOK_CALLS];
     request.results = results;
     request.n_results = 1;
-    post_attach(world, call, as_received(&request.base));
+    post(world, fake_attached(&call->base, as_received(&request.base)));
 }
 
 static void answer_target(struct input *input)
@@ -235,7 +264,10 @@ static void answer_target(struct input *input)
     static const enum crpc_code codes[] = {CRPC_OK, CRPC_OK, CRPC_ABORTED, CRPC_FAILED_PRECONDITION,
                                            CRPC_UNAVAILABLE};
     Tercet__V1__CallResult result = take_result(input);
-    stub_answer_target(&result, codes[take_below(input, 5)]);
+    enum crpc_code code = codes[take_below(input, 5)];
+    uint64_t id;
+    if (fake_oldest_target_call(&id))
+        fake_answer_target(id, &result, code);
 }
 
 /* A hello that will do. */
@@ -251,7 +283,7 @@ static void attach(struct world *world, struct input *input)
     hello.n_actions = 1 + what / 3 % 2;
     hello.window = what / 6;
     request.hello = &hello;
-    post_attach(world, stub_open(STUB_ATTACH), as_received(&request.base));
+    post(world, fake_attached(open_call(FAKE_ATTACH), as_received(&request.base)));
 }
 
 /* A plan that will do. */
@@ -297,10 +329,10 @@ static void decide(struct world *world, struct input *input)
 
 static void break_call(struct input *input)
 {
-    enum stub_kind kind = (enum stub_kind)take_below(input, 4);
-    struct crpc_call *call = stub_find(kind, take_below(input, 4));
+    enum fake_kind kind = (enum fake_kind)take_below(input, 4);
+    struct crpc_call *call = find_call(kind, take_below(input, 4));
     if (call != NULL)
-        stub_break(call);
+        fake_break(call);
 }
 
 static void operate(struct world *world, struct input *input)
@@ -319,7 +351,7 @@ static void operate(struct world *world, struct input *input)
     case 2:
         message = take_message(input, &tercet__v1__attach_request__descriptor);
         if (message != NULL)
-            post_attach(world, find_or_open(STUB_ATTACH, what / 13 % 3), message);
+            post(world, fake_attached(find_or_open(FAKE_ATTACH, what / 13 % 3), message));
         break;
     case 3:
         answer_hook(world, input);
@@ -389,6 +421,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input input = {data, size};
     struct store_options options = {.bucket_ms = 10000};
     struct world world = {.now_ms = 1000, .wall_offset_ms = 1700000000000};
+    current = &world;
     MUST(store_memory_open(&world.store, &options) == 0);
     world.is_foreign = take(&input) >= 192;
     if (world.is_foreign)

@@ -92,10 +92,6 @@ void coordinator_post(uint32_t life, struct event *event)
             event_free(event);
         return;
     }
-    if (event != NULL && event->kind == EVENT_SESSION)
-        network_given(event->caller->call);
-    if (event != NULL && event->kind == EVENT_ATTACHED)
-        network_given(event->instance->call);
     if (event != NULL)
         queue_post(&a->c->queue, event);
     turn_at(a, sim->now_us + random_between(5, 300));

@@ -16,28 +16,6 @@
 #define FIELD_REQUESTS 1 /* of SessionRequests */
 #define JOBS_CALM 3      /* where every place is tried */
 
-static const ProtobufCMessageDescriptor *descriptor_of(int method)
-{
-    static const ProtobufCMessageDescriptor *const types[] = {
-        [METHOD_BEGIN] = &tercet__v1__begin_request__descriptor,
-        [METHOD_ENLIST] = &tercet__v1__enlist_request__descriptor,
-        [METHOD_TRY] = &tercet__v1__try_request__descriptor,
-        [METHOD_CONFIRM] = &tercet__v1__confirm_request__descriptor,
-        [METHOD_CANCEL] = &tercet__v1__cancel_request__descriptor,
-        [METHOD_RUN] = &tercet__v1__run_request__descriptor,
-        [METHOD_GET] = &tercet__v1__get_request__descriptor,
-        [METHOD_AWAIT] = &tercet__v1__await_request__descriptor,
-        [METHOD_WATCH] = &tercet__v1__watch_request__descriptor,
-        [METHOD_REGISTER] = &tercet__v1__register_request__descriptor,
-        [METHOD_LIST] = &tercet__v1__list_request__descriptor,
-        [METHOD_RETRY] = &tercet__v1__retry_request__descriptor,
-        [METHOD_SETTLE] = &tercet__v1__settle_request__descriptor,
-        [METHOD_DECIDE] = &tercet__v1__decide_request__descriptor,
-        [METHOD_PAUSE] = &tercet__v1__pause_request__descriptor,
-    };
-    return types[method];
-}
-
 const char *gid_of(int job)
 {
     static char gids[4][16];
@@ -84,27 +62,26 @@ void request_send(int node, int job, uint64_t id, int method, const ProtobufCMes
 
 static void arrive_unary(struct happening *packet)
 {
-    enum call_kind kind = packet->method == METHOD_WATCH ? CALL_WATCH : CALL_UNARY;
-    struct crpc_call *call = network_open(kind, packet->who, packet->job, packet->id);
-    struct event *event = event_new(EVENT_REQUEST);
-    network_set(call, packet->method, packet->floor);
-    event->caller = network_caller(call);
-    caller_ref(event->caller);
-    event->method = (enum method)packet->method;
-    event->message = happening_message(packet, descriptor_of(packet->method));
-    coordinator_post(network_life(call), event);
+    struct sim_call *call = network_open(packet->method == METHOD_WATCH ? FAKE_WATCH : FAKE_UNARY,
+                                         packet->who, packet->job, packet->id);
+    enum method method = (enum method)packet->method;
+    call->method = packet->method;
+    call->floor = packet->floor;
+    coordinator_post(
+        call->life,
+        fake_request(&call->base, method, happening_message(packet, fake_request_type(method))));
 }
 
 static struct crpc_call *session_of(int initiator)
 {
     struct crpc_call **session = &sim->sessions[initiator];
     if (*session != NULL &&
-        (network_is_over(*session) || network_life(*session) != sim->coordinator.life)) {
+        (network_is_over(*session) || sim_call(*session)->life != sim->coordinator.life)) {
         crpc_call_unref(*session);
         *session = NULL;
     }
     if (*session == NULL) {
-        *session = network_open(CALL_SESSION, NODE_INITIATOR + initiator, 0, 0);
+        *session = &network_open(FAKE_SESSION, NODE_INITIATOR + initiator, 0, 0)->base;
         crpc_call_ref(*session);
     }
     return *session;
@@ -112,28 +89,14 @@ static struct crpc_call *session_of(int initiator)
 
 static void session_event(struct crpc_call *session, ProtobufCMessage *message)
 {
-    struct event *event = event_new(EVENT_SESSION);
-    event->caller = network_caller(session);
-    caller_ref(event->caller);
-    event->message = message;
-    coordinator_post(network_life(session), event);
+    coordinator_post(sim_call(session)->life, fake_session(session, message));
 }
 
 /* The id is told with the answer, so all that its receiver must know is in it. */
 static void arrive_in_session(struct happening *packet)
 {
-    static const unsigned fields[] = {
-        [METHOD_BEGIN] = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN,
-        [METHOD_ENLIST] = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST,
-        [METHOD_TRY] = TERCET__V1__SESSION_REQUEST__REQUEST_TRY_BRANCH,
-        [METHOD_CONFIRM] = TERCET__V1__SESSION_REQUEST__REQUEST_CONFIRM,
-        [METHOD_CANCEL] = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL,
-        [METHOD_RUN] = TERCET__V1__SESSION_REQUEST__REQUEST_RUN,
-        [METHOD_GET] = TERCET__V1__SESSION_REQUEST__REQUEST_GET,
-        [METHOD_AWAIT] = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE,
-    };
     struct crpc_call *session = session_of(packet->who - NODE_INITIATOR);
-    happening_wrap(packet, fields[packet->method], packet->id);
+    happening_wrap(packet, fake_session_case((enum method)packet->method), packet->id);
     happening_wrap(packet, FIELD_REQUESTS, 0);
     session_event(session, happening_message(packet, &tercet__v1__session_requests__descriptor));
     if (chance(100)) {

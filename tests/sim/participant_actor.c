@@ -178,12 +178,11 @@ static void result_arrives(struct happening *packet)
         network_target_answer(packet->id, (const Tercet__V1__CallResult *)result, packet->code);
         crpc_message_free(result);
     } else if (stream != NULL && !network_is_over(stream)) {
-        struct event *event = event_new(EVENT_ATTACHED);
         happening_wrap(packet, FIELD_RESULTS, 0);
-        event->message = happening_message(packet, &tercet__v1__attach_request__descriptor);
-        event->instance = network_instance(stream);
-        instance_ref(event->instance);
-        coordinator_post(network_life(stream), event);
+        coordinator_post(
+            sim_call(stream)->life,
+            fake_attached(stream,
+                          happening_message(packet, &tercet__v1__attach_request__descriptor)));
     }
     happening_free(packet);
 }
@@ -322,22 +321,16 @@ static void hello(struct participant_actor *p)
     Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
     Tercet__V1__Hello say = TERCET__V1__HELLO__INIT;
     char *actions[] = {"act"};
-    struct happening view = {0};
-    struct event *event = event_new(EVENT_ATTACHED);
     say.service = (char *)(uintptr_t)service_name(index_of(p));
     say.actions = actions;
     say.n_actions = 1;
     say.instance = "sim";
     say.window = (uint32_t)random_below(6);
     request.hello = &say;
-    happening_set_message(&view, &request.base);
-    event->message = happening_message(&view, &tercet__v1__attach_request__descriptor);
-    free(view.bytes);
-    p->stream = network_open(CALL_ATTACH, NODE_SERVICE + index_of(p), 0, 0);
+    p->stream = &network_open(FAKE_ATTACH, NODE_SERVICE + index_of(p), 0, 0)->base;
     crpc_call_ref(p->stream);
-    event->instance = network_instance(p->stream);
-    instance_ref(event->instance);
-    coordinator_post(network_life(p->stream), event);
+    coordinator_post(sim_call(p->stream)->life,
+                     fake_attached(p->stream, as_received(&request.base)));
 }
 
 static void attach(struct happening *happening)

@@ -6,7 +6,7 @@
  *
  *   world.c       the generator, the heap of what is to happen, the trace
  *   faults.c      what a seed makes go wrong, and when
- *   network.c     packets; crpc as the coordinator sees it
+ *   network.c     packets, and what the coordinator sends (../shared/crpc_fake.h)
  *   *_actor.c     who takes part
  *   checker.c     what was promised, looked at with every write, send, answer and effect
  *   mutants.c     faults put into the product, each of which must be found
@@ -14,8 +14,7 @@
 #ifndef TERCET_SIM_H
 #define TERCET_SIM_H
 
-#include <crpc/crpc.h>
-#include <owner.h>
+#include <crpc_fake.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <tercet/barrier.h>
@@ -218,23 +217,27 @@ void faults_stop(void);
 
 /* -- network.c --------------------------------------------------------------------------------- */
 
-enum call_kind { CALL_UNARY, CALL_WATCH, CALL_SESSION, CALL_ATTACH };
+/* A call that the coordinator serves. */
+struct sim_call {
+    struct crpc_call base;
+    int node, job, method, floor; /* of a session: those of the answer that is sent */
+    uint64_t id;
+    uint32_t life; /* whose */
+};
+static inline struct sim_call *sim_call(const struct crpc_call *call)
+{
+    return (struct sim_call *)(uintptr_t)call;
+}
 
 /* Sends the packet, or drops it. Takes it over. */
 void network_send(struct happening *packet, int from, int to);
 bool network_is_cut(int from, int to);
-/* Opens a call at the coordinator, as an RPC thread would. */
-struct crpc_call *network_open(enum call_kind kind, int node, int job, uint64_t id);
-/* A coordinator is given a message of the stream; at the end of its turn it has asked for the next
- * of each. */
-void network_given(struct crpc_call *call);
+/* Opens a call at the coordinator. */
+struct sim_call *network_open(enum fake_kind kind, int node, int job, uint64_t id);
+/* At the end of its turn a coordinator has asked for the next message of each stream. */
 void network_check_read(uint32_t life);
-struct caller *network_caller(struct crpc_call *call);
-struct instance *network_instance(struct crpc_call *call);
+/* The call is over, or its coordinator. */
 bool network_is_over(const struct crpc_call *call);
-int network_node(const struct crpc_call *call);
-uint32_t network_life(const struct crpc_call *call);
-void network_set(struct crpc_call *call, int method, int floor);
 /* The peer ends it. */
 void network_break(struct crpc_call *call);
 /* The coordinator's process is gone. */
@@ -242,7 +245,6 @@ void network_crash(uint32_t life);
 /* Participants turn to another; its streams stay open. */
 void network_leave(uint32_t life);
 void network_target_answer(uint64_t id, const Tercet__V1__CallResult *result, int code);
-size_t network_open_count(void);
 /* A request that was taken and is not answered, and whose asker still waits. */
 bool network_owes_answer(void);
 /* How a Call has come to a participant (happening.method), and the way its result goes. */
@@ -403,8 +405,6 @@ struct world {
     uint32_t last_life;
     int64_t wall_base_ms;
     struct participant_actor participants[SERVICES];
-    struct crpc_call *calls;                /* open at the coordinator */
-    struct target_call_open *targets;       /* calls of registered participants under way */
     struct crpc_call *sessions[INITIATORS]; /* references */
     struct job jobs[JOBS_MAX];
     struct gid_seen seen[JOBS_MAX];
