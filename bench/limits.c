@@ -33,11 +33,10 @@
 struct bench_store {
     struct store *store;
     const struct options *options;
-    uint64_t epoch;
-    uint64_t next_number;
-    struct store_op *ops;
+    struct tercet_store_lease lease; /* its next_number moves on */
+    struct tercet_store_op *ops;
     size_t op_count;
-    char (*gids)[STORE_GID_MAX];
+    char (*gids)[TERCET_STORE_GID_MAX];
     size_t gid_count;
     int64_t time_ms;
     unsigned char value[VALUE_MAX];
@@ -47,8 +46,11 @@ struct bench_store {
 
 static void put(struct bench_store *bench, uint64_t number, uint32_t part, size_t size)
 {
-    bench->ops[bench->op_count++] = (struct store_op){
-        .kind = STORE_PUT, .number = number, .part = part, .value = bench->value, .size = size};
+    bench->ops[bench->op_count++] = (struct tercet_store_op){.kind = TERCET_STORE_PUT,
+                                                             .number = number,
+                                                             .part = part,
+                                                             .value = bench->value,
+                                                             .size = size};
 }
 
 static size_t state_size(const struct bench_store *bench)
@@ -64,14 +66,14 @@ static void put_branch(struct bench_store *bench, uint64_t number, uint32_t bran
 static void put_end(struct bench_store *bench, uint64_t number)
 {
     char *gid = bench->gids[bench->gid_count++];
-    snprintf(gid, STORE_GID_MAX, "bench-%020" PRIu64, number);
+    snprintf(gid, TERCET_STORE_GID_MAX, "bench-%020" PRIu64, number);
     size_t size = state_size(bench) + RESOLVED_BRANCH_SIZE * bench->options->branches;
-    bench->ops[bench->op_count++] = (struct store_op){.kind = STORE_RESOLVE,
-                                                      .number = number,
-                                                      .time_ms = bench->time_ms,
-                                                      .gid = gid,
-                                                      .value = bench->value,
-                                                      .size = size};
+    bench->ops[bench->op_count++] = (struct tercet_store_op){.kind = TERCET_STORE_RESOLVE,
+                                                             .number = number,
+                                                             .time_ms = bench->time_ms,
+                                                             .gid = gid,
+                                                             .value = bench->value,
+                                                             .size = size};
 }
 
 /* How many writes a transaction is; the last is its end, which rides along with another's. */
@@ -97,7 +99,7 @@ static void put_write(struct bench_store *bench, uint64_t number, uint32_t write
 
 static bool commit(struct bench_store *bench)
 {
-    int rc = store_commit(bench->store, 0, bench->epoch, bench->ops, bench->op_count);
+    int rc = store_commit(bench->store, 0, bench->lease.epoch, bench->ops, bench->op_count);
     bench->op_count = 0;
     bench->gid_count = 0;
     return rc == 0;
@@ -108,23 +110,24 @@ static bool commit(struct bench_store *bench)
 static bool measure_single(struct bench_store *bench, struct limits_result *out)
 {
     uint32_t last = write_count(bench->options) - 1;
-    uint64_t ended = bench->next_number;
+    uint64_t ended = bench->lease.next_number;
     int64_t end = now_ns() + bench->options->limits_s * INT64_C(1000000000);
     double cpu = process_cpu(getpid());
-    uint64_t first = bench->next_number;
-    for (; now_ns() < end || bench->next_number == first; bench->next_number++) {
+    uint64_t first = bench->lease.next_number;
+    for (; now_ns() < end || bench->lease.next_number == first; bench->lease.next_number++) {
         for (uint32_t write = 0; write < last; write++) {
             int64_t begin = now_ns();
-            while (write == 0 && (bench->next_number - first) % ENDS_AT_ONCE == 0 &&
-                   ended < bench->next_number)
+            while (write == 0 && (bench->lease.next_number - first) % ENDS_AT_ONCE == 0 &&
+                   ended < bench->lease.next_number)
                 put_write(bench, ended++, last);
-            put_write(bench, bench->next_number, write);
+            put_write(bench, bench->lease.next_number, write);
             if (!commit(bench))
                 return false;
             histogram_add(&out->commit, now_ns() - begin);
         }
     }
-    out->store_cpu_us = (process_cpu(getpid()) - cpu) * 1e6 / (double)(bench->next_number - first);
+    out->store_cpu_us =
+        (process_cpu(getpid()) - cpu) * 1e6 / (double)(bench->lease.next_number - first);
     return true;
 }
 
@@ -133,7 +136,7 @@ static bool measure_single(struct bench_store *bench, struct limits_result *out)
 static bool measure_group(struct bench_store *bench, struct limits_result *out)
 {
     uint64_t group = (uint64_t)(out->group + 0.5);
-    uint64_t first = bench->next_number;
+    uint64_t first = bench->lease.next_number;
     uint64_t commits = 0;
     double cpu = process_cpu(getpid());
     int64_t begin = now_ns();
@@ -160,7 +163,7 @@ static const char *measure_store(struct shared *shared)
     struct bench_store *bench = calloc(1, sizeof(*bench));
     struct limits_result *out = &shared->limits;
     char path[PATH_SIZE + 32];
-    char text[STORE_TEXT_MAX];
+    char text[TERCET_STORE_TEXT_MAX];
     const char *why = NULL;
     if (bench == NULL)
         return "out of memory";
@@ -171,8 +174,8 @@ static const char *measure_store(struct shared *shared)
     snprintf(path, sizeof(path), "%s/limits", shared->dir);
     if (bench->ops == NULL || bench->gids == NULL)
         why = "out of memory";
-    else if (store_lmdb_open(&bench->store, path, NULL, text) != 0 ||
-             store_acquire(bench->store, 0, &bench->epoch, &bench->next_number) != 0)
+    else if (store_open(&bench->store, path, NULL, NULL, text) != 0 ||
+             store_acquire(bench->store, 0, &bench->lease) != 0)
         why = "the store cannot be opened";
     else if (!measure_single(bench, out) || (out->group >= 1 && !measure_group(bench, out)))
         why = "the store failed";

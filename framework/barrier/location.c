@@ -116,8 +116,8 @@ const char *location_parse(struct location *out, const char *url)
     out->path = decode(rest + (rest[0] == '/'), path_size);
     rest += path_size + (rest[0] == '/');
     out->query = strdup(rest[0] == '?' ? rest + 1 : "");
-    if (why == NULL && (out->path == NULL || out->query == NULL || out->user == NULL ||
-                        out->password == NULL))
+    if (why == NULL &&
+        (out->path == NULL || out->query == NULL || out->user == NULL || out->password == NULL))
         why = "the database's name is badly encoded";
     return why;
 }
@@ -165,7 +165,8 @@ const char *location_unknown_option(const struct location *location, const char 
         size_t key_size = strcspn(p, "=&");
         bool is_known = key_size == 0;
         for (size_t i = 0; known[i] != NULL; i++)
-            is_known = is_known || (strlen(known[i]) == key_size && strncmp(known[i], p, key_size) == 0);
+            is_known =
+                is_known || (strlen(known[i]) == key_size && strncmp(known[i], p, key_size) == 0);
         if (!is_known) {
             snprintf(name, (size_t)size, "%.*s", (int)key_size, p);
             return name;

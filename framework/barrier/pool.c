@@ -217,8 +217,8 @@ void barrier_mark_learn(struct tercet_barrier *barrier, uint64_t stored, uint64_
     pthread_mutex_unlock(&barrier->lock);
 }
 
-/* Whether the caller is to store the mark now, and up to which, and how many rows may go: as many as
- * if each batch had deleted its own. */
+/* Whether the caller is to store the mark now, and up to which, and how many rows may go: as many
+ * as if each batch had deleted its own. */
 static bool begin_store(struct tercet_barrier *barrier, uint64_t *mark, uint32_t *rows_max)
 {
     pthread_mutex_lock(&barrier->lock);
@@ -231,8 +231,8 @@ static bool begin_store(struct tercet_barrier *barrier, uint64_t *mark, uint32_t
         barrier->is_storing = true;
         barrier->unstored_count = 0;
         *rows_max = rows < STORE_ROWS_MAX ? (uint32_t)rows : STORE_ROWS_MAX;
-        *mark = barrier->mark_seen > barrier->mark_stored ? barrier->mark_seen
-                                                          : barrier->mark_stored;
+        *mark =
+            barrier->mark_seen > barrier->mark_stored ? barrier->mark_seen : barrier->mark_stored;
     }
     pthread_mutex_unlock(&barrier->lock);
     return is_due;

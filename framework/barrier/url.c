@@ -80,10 +80,11 @@ int tercet_barrier_open(struct tercet_barrier **out, const char *url,
         return TERCET_INVALID;
     }
     if (scheme.open == NULL) {
-        barrier_text(text,
-                     "this program has no barrier for %s: link tercet::barrier_%s, which a build of "
-                     "Tercet has with -DTERCET_%s=ON",
-                     scheme.database, scheme.library, scheme.option);
+        barrier_text(
+            text,
+            "this program has no barrier for %s: link tercet::barrier_%s, which a build of "
+            "Tercet has with -DTERCET_%s=ON",
+            scheme.database, scheme.library, scheme.option);
         return TERCET_INVALID;
     }
     if (scheme.is_url && location_has_bare(url)) {

@@ -116,7 +116,7 @@ static int find_live(uint64_t number, uint32_t part, const void *value, size_t s
     if (part != 0)
         return 0;
     if (!record_is_whole(RECORD_STATE, value, size) || !record_peek_state(gid, &state, value, size))
-        return STORE_CORRUPT;
+        return TERCET_STORE_CORRUPT;
     struct entry *entry = table_find(find->table, gid);
     if (entry == NULL || entry->number != number)
         return 0; /* of a later owner: this one's next commit is refused */
@@ -132,7 +132,7 @@ struct entry *admin_entry_after(struct coordinator *c, uint64_t number)
         return number == 0 ? c->table.oldest : NULL;
     int rc = store_scan(c->store, 0, number + 1, UINT64_MAX, find_live, &find);
     if (rc < 0) {
-        owner_fail(c, store_strerror(rc));
+        owner_fail(c, tercet_store_strerror(rc));
         return NULL;
     }
     struct entry *entry = find.entry;
@@ -163,13 +163,13 @@ static int add_resolved(uint64_t number, const void *value, size_t size, void *c
         (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value, size);
     if (resolved == NULL || resolved->state == NULL ||
         resolved->n_actions != resolved->state->n_branches)
-        return STORE_CORRUPT;
+        return TERCET_STORE_CORRUPT;
     Tercet__V1__Transaction *view = snapshot_of_resolved(&page->c->scratch, number, resolved);
     ProtobufCMessage *copy = NULL;
     int rc = crpc_message_copy(&copy, &view->base);
     crpc_message_free(&resolved->base);
     if (rc != 0)
-        return STORE_NOMEM;
+        return TERCET_STORE_NOMEM;
     size_t before = page->count;
     page_add(page, (Tercet__V1__Transaction *)copy);
     if (page->count == before)
@@ -178,12 +178,12 @@ static int add_resolved(uint64_t number, const void *value, size_t size, void *c
 }
 
 /* Pages one record at a time, so that the cursor stands behind the last that was looked at. */
-static int list_resolved(struct page *page, struct store_cursor cursor, char token[64])
+static int list_resolved(struct page *page, struct tercet_store_cursor cursor, char token[64])
 {
     size_t scanned = 0;
     int rc = 1;
     while (rc > 0 && page_has_room(page, scanned++))
-        rc = store_page(page->c->store, &cursor, 1, add_resolved, page);
+        rc = store_page(page->c->store, 0, &cursor, 1, add_resolved, page);
     if (rc > 0)
         snprintf(token, 64, "r%lld.%llu", (long long)cursor.bucket_ms,
                  (unsigned long long)cursor.number);
@@ -191,7 +191,7 @@ static int list_resolved(struct page *page, struct store_cursor cursor, char tok
 }
 
 static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after,
-                        struct store_cursor *cursor)
+                        struct tercet_store_cursor *cursor)
 {
     long long bucket = 0;
     unsigned long long number = 0;
@@ -203,7 +203,7 @@ static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after,
         return true;
     }
     if (request->resolved && sscanf(token, "r%lld.%llu", &bucket, &number) == 2) {
-        *cursor = (struct store_cursor){bucket, number};
+        *cursor = (struct tercet_store_cursor){bucket, number};
         return true;
     }
     return false;
@@ -216,7 +216,7 @@ static void list(struct coordinator *c, struct caller *caller,
     struct page page = {.c = c,
                         .request = request,
                         .limit = request->page_size != 0 ? request->page_size : PAGE_DEFAULT};
-    struct store_cursor cursor = {0};
+    struct tercet_store_cursor cursor = {0};
     uint64_t after = 0;
     char token[64] = "";
     int rc = 0;
@@ -239,10 +239,10 @@ static void list(struct coordinator *c, struct caller *caller,
     response.n_transactions = page.count;
     response.transactions = page.items;
     response.next_page_token = token;
-    struct reply reply = {rc == 0               ? 0
-                          : rc == STORE_CORRUPT ? TERCET_FORMAT
-                                                : TERCET_STORE,
-                          rc == 0 ? NULL : store_strerror(rc), &response.base};
+    struct reply reply = {rc == 0                      ? 0
+                          : rc == TERCET_STORE_CORRUPT ? TERCET_FORMAT
+                                                       : TERCET_STORE,
+                          rc == 0 ? NULL : tercet_store_strerror(rc), &response.base};
     batch_answer(c, caller, 0, &reply, NULL);
     for (size_t i = 0; request->resolved && i < page.count; i++)
         crpc_message_free(&page.items[i]->base);
@@ -327,7 +327,7 @@ static void list_participants(struct coordinator *c, struct caller *caller)
 
 static void write_service(struct coordinator *c, const char *name)
 {
-    char key[STORE_NAME_MAX];
+    char key[TERCET_STORE_NAME_MAX];
     const struct service *service = dispatch_find(c, name);
     snprintf(key, sizeof(key), "participant/%s", name);
     if (service == NULL || (service->target == NULL && !service->is_paused)) {
@@ -474,7 +474,7 @@ static void statistics(struct coordinator *c, struct caller *caller)
 {
     Tercet__V1__Statistics out = TERCET__V1__STATISTICS__INIT;
     const struct table_counts *counts = &c->table.counts;
-    struct store_stats stats = {0};
+    struct tercet_store_stats stats = {0};
     store_stats(c->store, &stats);
     out.trying = counts->in_state[TXN_TRYING];
     out.confirming = counts->in_state[TXN_CONFIRMING];

@@ -109,13 +109,13 @@ void batcher_free(struct coordinator *c)
 
 /* -- Writes ------------------------------------------------------------------------------------ */
 
-static struct store_op *add_op(struct batch *batch, enum store_op_kind kind)
+static struct tercet_store_op *add_op(struct batch *batch, enum tercet_store_op_kind kind)
 {
     if (batch->op_count == batch->op_capacity) {
         batch->op_capacity = batch->op_capacity == 0 ? 64 : batch->op_capacity * 2;
         batch->ops = must_realloc(batch->ops, batch->op_capacity * sizeof(*batch->ops));
     }
-    struct store_op *op = &batch->ops[batch->op_count++];
+    struct tercet_store_op *op = &batch->ops[batch->op_count++];
     memset(op, 0, sizeof(*op));
     op->kind = kind;
     return op;
@@ -173,7 +173,7 @@ void batch_put_branch(struct coordinator *c, const struct entry *entry,
 {
     struct batch *batch = c->batcher.filling;
     struct crpc_bytes record = record_of_branch(&batch->arena, entry, branch);
-    struct store_op *op = add_op(batch, STORE_PUT);
+    struct tercet_store_op *op = add_op(batch, TERCET_STORE_PUT);
     op->number = entry->number;
     op->part = branch->number;
     op->value = record.data;
@@ -181,16 +181,17 @@ void batch_put_branch(struct coordinator *c, const struct entry *entry,
 }
 
 /* One write a name and batch: a later one takes the place of an earlier. */
-static struct store_op *meta_op(struct batch *batch, enum store_op_kind kind, const char *name)
+static struct tercet_store_op *meta_op(struct batch *batch, enum tercet_store_op_kind kind,
+                                       const char *name)
 {
     for (size_t i = 0; i < batch->op_count; i++) {
-        struct store_op *op = &batch->ops[i];
+        struct tercet_store_op *op = &batch->ops[i];
         if (op->name != NULL && strcmp(op->name, name) == 0) {
             op->kind = kind;
             return op;
         }
     }
-    struct store_op *op = add_op(batch, kind);
+    struct tercet_store_op *op = add_op(batch, kind);
     op->name = arena_copy(&batch->arena, name, strlen(name) + 1);
     return op;
 }
@@ -198,7 +199,7 @@ static struct store_op *meta_op(struct batch *batch, enum store_op_kind kind, co
 void batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value)
 {
     struct batch *batch = c->batcher.filling;
-    struct store_op *op = meta_op(batch, STORE_META_PUT, name);
+    struct tercet_store_op *op = meta_op(batch, TERCET_STORE_META_PUT, name);
     op->value = arena_copy(&batch->arena, value.data, value.size);
     op->size = value.size;
     batch->is_forced = true;
@@ -206,13 +207,13 @@ void batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes v
 
 void batch_delete_meta(struct coordinator *c, const char *name)
 {
-    meta_op(c->batcher.filling, STORE_META_DELETE, name);
+    meta_op(c->batcher.filling, TERCET_STORE_META_DELETE, name);
     c->batcher.filling->is_forced = true;
 }
 
 void batch_drop_resolved(struct coordinator *c, int64_t before_ms)
 {
-    add_op(c->batcher.filling, STORE_DROP)->time_ms = before_ms;
+    add_op(c->batcher.filling, TERCET_STORE_DROP)->time_ms = before_ms;
     c->batcher.filling->is_forced = true;
 }
 
@@ -222,7 +223,7 @@ static void encode_entry(struct coordinator *c, struct batch *batch, struct entr
     bool is_over = txn_is_resolved(&entry->txn);
     struct crpc_bytes record = is_over ? record_of_resolved(&batch->arena, entry, wall_offset_ms(c))
                                        : record_of_state(&batch->arena, entry, wall_offset_ms(c));
-    struct store_op *op = add_op(batch, is_over ? STORE_RESOLVE : STORE_PUT);
+    struct tercet_store_op *op = add_op(batch, is_over ? TERCET_STORE_RESOLVE : TERCET_STORE_PUT);
     op->number = entry->number;
     op->value = record.data;
     op->size = record.size;
@@ -237,8 +238,8 @@ static void encode_entry(struct coordinator *c, struct batch *batch, struct entr
 
 static int compare_ops(const void *left, const void *right)
 {
-    const struct store_op *a = left;
-    const struct store_op *b = right;
+    const struct tercet_store_op *a = left;
+    const struct tercet_store_op *b = right;
     if (a->kind != b->kind)
         return a->kind < b->kind ? -1 : 1;
     if (a->number != b->number)

@@ -46,7 +46,7 @@ struct effect {
 struct batch {
     uint64_t seq;
     struct arena arena;
-    struct store_op *ops;
+    struct tercet_store_op *ops;
     size_t op_count;
     size_t op_capacity;
     struct entry *dirty; /* to be encoded when the batch is closed */

@@ -47,10 +47,14 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
 int engine_acquire(struct coordinator *c)
 {
     uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
-    int rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
-    if (rc == 0 && c->next_number <= by_clock)
-        c->next_number = by_clock;
-    return rc;
+    struct tercet_store_lease lease;
+    int rc = store_acquire(c->store, 0, &lease);
+    if (rc != 0)
+        return rc;
+    c->epoch = lease.epoch;
+    c->source = lease.source;
+    c->next_number = lease.next_number > by_clock ? lease.next_number : by_clock;
+    return 0;
 }
 
 void engine_clear(struct coordinator *c)

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Room in the store and on the disk. A full LMDB map refuses deletes, too, so new work is refused
- * while there is still room to end what is open; work that releases resources is never refused.
- * Between two looks at the store's size, what is taken is counted.
+ * Room in the store. How much there is, and what to say when there is none, the store's driver
+ * knows (struct tercet_store_stats); it leaves enough to end what is open: work that releases
+ * resources is never refused. Between two looks at the store's size, what is taken is counted.
  */
 #ifndef TERCET_HEADROOM_H
 #define TERCET_HEADROOM_H
 
 #include <stdint.h>
-
-#define STORE_FULL_PERCENT 80                    /* of the map */
-#define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* free on the disk */
 
 struct coordinator;
 
@@ -18,7 +15,7 @@ struct coordinator;
 void headroom_check(struct coordinator *c);
 
 /* The bytes of the store that a record with a value of `size` bytes takes at most. */
-uint64_t headroom_of(uint64_t size);
+uint64_t headroom_of(struct coordinator *c, uint64_t size);
 
 /* Why new work that takes so much cannot be taken; NULL: it can, and is counted. */
 const char *headroom_take(struct coordinator *c, uint64_t room);

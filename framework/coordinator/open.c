@@ -57,13 +57,15 @@ static int check_store_size(const struct tercet_coordinator_options *options, ch
 static int error_of_store(int rc)
 {
     switch (rc) {
-    case STORE_LOCKED:
+    case TERCET_STORE_LOCKED:
         return TERCET_LOCKED;
-    case STORE_NEWER:
-    case STORE_CORRUPT:
+    case TERCET_STORE_NEWER:
+    case TERCET_STORE_CORRUPT:
         return TERCET_FORMAT;
-    case STORE_NOMEM:
+    case TERCET_STORE_NOMEM:
         return TERCET_NOMEM;
+    case TERCET_STORE_INVALID:
+        return TERCET_INVALID;
     default:
         return TERCET_STORE;
     }
@@ -72,12 +74,13 @@ static int error_of_store(int rc)
 static int open_store(struct coordinator *c, char *text)
 {
     int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
-    struct store_options options = {.size_max = c->options.store_size_max,
-                                    .bucket_ms =
-                                        bucket_ms > BUCKET_MS_MIN ? bucket_ms : BUCKET_MS_MIN};
-    bool is_memory = strcmp(c->options.data, ":memory:") == 0;
-    int rc = is_memory ? store_memory_open(&c->store, &options)
-                       : store_lmdb_open(&c->store, c->options.data, &options, text);
+    struct tercet_store_options options = {.size = sizeof(options),
+                                           .size_max = c->options.store_size_max,
+                                           .bucket_ms = bucket_ms > BUCKET_MS_MIN ? bucket_ms
+                                                                                  : BUCKET_MS_MIN,
+                                           .on_log = c->options.on_log,
+                                           .log_ctx = c->options.log_ctx};
+    int rc = store_open(&c->store, c->options.data, c->options.store_drivers, &options, text);
     if (rc != 0)
         return error_of_store(rc);
     rc = engine_acquire(c);
@@ -85,7 +88,7 @@ static int open_store(struct coordinator *c, char *text)
         return 0;
     store_close(c->store);
     c->store = NULL;
-    return fail(text, error_of_store(rc), store_strerror(rc));
+    return fail(text, error_of_store(rc), tercet_store_strerror(rc));
 }
 
 /* -- The door ---------------------------------------------------------------------------------- */
@@ -254,7 +257,7 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
     text = text != NULL ? text : unread;
     text[0] = '\0';
     if (options == NULL || options->data == NULL)
-        return fail(text, TERCET_INVALID, "options.data is needed: the directory of the store");
+        return fail(text, TERCET_INVALID, "options.data is needed: the store, such as lmdb:DIR");
     struct tercet_coordinator *coordinator = calloc(1, sizeof(*coordinator));
     if (coordinator == NULL)
         return TERCET_NOMEM;

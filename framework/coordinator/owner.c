@@ -271,9 +271,9 @@ bool owner_load_payload(struct coordinator *c, struct entry *entry, struct txn_b
     struct store_value value;
     if (info->has_payload)
         return true;
-    int rc = store_get(c->store, entry->number, branch->number, &value);
+    int rc = store_get_wait(c->store, 0, entry->number, branch->number, &value);
     if (rc != 0) {
-        owner_fail(c, store_strerror(rc));
+        owner_fail(c, tercet_store_strerror(rc));
         return false;
     }
     Tercet__Store__V1__Branch *record =
@@ -386,7 +386,7 @@ static void committed(struct coordinator *c, int rc)
     }
     c->batcher.in_flight = NULL;
     snprintf(text, sizeof(text), "a commit failed, its outcome is not known: %s",
-             store_strerror(rc));
+             tercet_store_strerror(rc));
     owner_fail(c, text);
 }
 

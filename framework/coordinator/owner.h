@@ -53,6 +53,7 @@ struct coordinator {
     struct store *store;
     uint64_t epoch;
     uint64_t next_number;
+    uint64_t source;    /* the identity of the store, kept in it from its birth */
     int64_t started_ms; /* wall clock */
     size_t restore_warm_max;
     size_t payload_bytes_max;
@@ -72,7 +73,7 @@ struct coordinator {
     int64_t headroom_check_ms;
     struct alarm parked_alarm;
     struct totals totals;
-    struct store_stats store_stats;
+    struct tercet_store_stats store_stats;
     const char *refuses;    /* why new work is refused; NULL: it is not */
     uint64_t bytes_taken;   /* by new work since the start, at most; of these */
     uint64_t bytes_durable; /*   are written, and */

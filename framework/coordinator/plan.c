@@ -59,11 +59,11 @@ static int find_resolved(struct coordinator *c, const char *gid, struct found *f
                          const char **text)
 {
     struct store_value value;
-    int rc = store_find(c->store, gid, &found->number, &value);
-    if (rc == STORE_NOT_FOUND)
+    int rc = store_find_wait(c->store, 0, gid, &found->number, &value);
+    if (rc == TERCET_STORE_NOT_FOUND)
         return TERCET_NOT_FOUND;
     if (rc != 0) {
-        owner_fail(c, store_strerror(rc));
+        owner_fail(c, tercet_store_strerror(rc));
         return TERCET_UNAVAILABLE;
     }
     found->resolved =
@@ -226,7 +226,8 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     uint64_t digest = digest_options(&c->scratch, options);
     error = find_same(c, gid, digest, false, found, text);
     if (error == TERCET_NOT_FOUND)
-        error = may_add(c, headroom_of(protobuf_c_message_get_packed_size(&options->base)), text);
+        error =
+            may_add(c, headroom_of(c, protobuf_c_message_get_packed_size(&options->base)), text);
     else
         return error;
     if (error == 0)
@@ -364,12 +365,12 @@ static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest 
     return 0;
 }
 
-static uint64_t room_of_run(const Tercet__V1__RunRequest *message,
+static uint64_t room_of_run(struct coordinator *c, const Tercet__V1__RunRequest *message,
                             const Tercet__V1__Options *options)
 {
-    uint64_t room = headroom_of(protobuf_c_message_get_packed_size(&options->base));
+    uint64_t room = headroom_of(c, protobuf_c_message_get_packed_size(&options->base));
     for (size_t i = 0; i < message->n_branches; i++)
-        room += headroom_of(message->branches[i]->payload.len);
+        room += headroom_of(c, message->branches[i]->payload.len);
     return room;
 }
 
@@ -385,7 +386,7 @@ static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message
                     const char **text, char made[TERCET_TEXT_MAX])
 {
     struct branch_plan *plans = arena_alloc(&c->scratch, message->n_branches * sizeof(*plans));
-    int error = may_add(c, room_of_run(message, options), text);
+    int error = may_add(c, room_of_run(c, message, options), text);
     if (error == 0)
         error = prepare_branches(c, message, plans, text, made);
     if (error != 0)

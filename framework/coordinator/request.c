@@ -352,7 +352,7 @@ static void enlist_in_resolved(struct request *r, const struct found *found,
 static void enlist_in_entry(struct request *r, struct entry *entry, const struct branch_plan *plan)
 {
     bool is_new = entry->txn.state == TXN_TRYING && txn_find(&entry->txn, plan->number) == NULL;
-    const char *full = is_new ? headroom_take(r->c, headroom_of(plan->payload.size)) : NULL;
+    const char *full = is_new ? headroom_take(r->c, headroom_of(r->c, plan->payload.size)) : NULL;
     if (full != NULL) {
         answer_entry(r, entry, TERCET_EXHAUSTED, full);
         return;

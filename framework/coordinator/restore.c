@@ -158,7 +158,7 @@ int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const
         r.wrong = "a transaction's record is missing";
         rc = 1;
     }
-    *wrong = rc < 0 ? store_strerror(rc) : r.wrong;
+    *wrong = rc < 0 ? tercet_store_strerror(rc) : r.wrong;
     return rc;
 }
 
@@ -248,18 +248,18 @@ int restore_all(struct coordinator *c, char *text)
 {
     struct restore r = {.c = c};
     c->retention_offset_ms = wall_offset_ms(c);
-    int rc = store_meta_scan(c->store, restore_meta, &r);
+    int rc = store_meta_scan(c->store, 0, restore_meta, &r);
     if (rc == 0)
         rc = store_scan(c->store, 0, 1, UINT64_MAX, add_record, &r);
     if (rc == 0)
         rc = warm_first(&r);
     if (rc == 0)
         return 0;
-    if (rc > 0 || rc == STORE_CORRUPT)
+    if (rc > 0 || rc == TERCET_STORE_CORRUPT)
         snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
-                 r.wrong != NULL ? r.wrong : store_strerror(rc));
+                 r.wrong != NULL ? r.wrong : tercet_store_strerror(rc));
     else
         snprintf(text, TERCET_TEXT_MAX, "the store cannot be read: %s; start again",
-                 store_strerror(rc));
+                 tercet_store_strerror(rc));
     return rc > 0 ? TERCET_FORMAT : TERCET_STORE;
 }

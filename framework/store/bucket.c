@@ -53,7 +53,7 @@ struct bucket *buckets_find(const struct buckets *buckets, int64_t time_ms)
     size_t index = started(buckets, time);
     if (index > 0 && time < buckets->items[index - 1].end_ms)
         return &buckets->items[index - 1];
-    return buckets->count >= STORE_BUCKETS_MAX ? &buckets->items[buckets->count - 1] : NULL;
+    return buckets->count >= TERCET_STORE_BUCKETS_MAX ? &buckets->items[buckets->count - 1] : NULL;
 }
 
 struct bucket buckets_span(const struct buckets *buckets, int64_t time_ms)
@@ -77,7 +77,7 @@ static int reserve(struct buckets *buckets)
     size_t capacity = buckets->capacity == 0 ? 16 : buckets->capacity * 2;
     struct bucket *items = realloc(buckets->items, capacity * sizeof(*items));
     if (items == NULL)
-        return STORE_NOMEM;
+        return TERCET_STORE_NOMEM;
     buckets->items = items;
     buckets->capacity = capacity;
     return 0;
@@ -87,13 +87,13 @@ int buckets_insert(struct buckets *buckets, const struct bucket *bucket)
 {
     size_t index = started(buckets, bucket->start_ms);
     if (bucket->start_ms >= bucket->end_ms)
-        return STORE_CORRUPT;
+        return TERCET_STORE_CORRUPT;
     if (index > 0 && buckets->items[index - 1].end_ms > bucket->start_ms)
-        return STORE_CORRUPT;
+        return TERCET_STORE_CORRUPT;
     if (index < buckets->count && buckets->items[index].start_ms < bucket->end_ms)
-        return STORE_CORRUPT;
+        return TERCET_STORE_CORRUPT;
     if (reserve(buckets) != 0)
-        return STORE_NOMEM;
+        return TERCET_STORE_NOMEM;
     memmove(&buckets->items[index + 1], &buckets->items[index],
             (buckets->count - index) * sizeof(*bucket));
     buckets->items[index] = *bucket;
@@ -109,7 +109,7 @@ void buckets_remove(struct buckets *buckets, size_t index)
             (buckets->count - index) * sizeof(struct bucket));
 }
 
-size_t buckets_resume(const struct buckets *buckets, const struct store_cursor *cursor,
+size_t buckets_resume(const struct buckets *buckets, const struct tercet_store_cursor *cursor,
                       uint64_t *below)
 {
     *below = UINT64_MAX;

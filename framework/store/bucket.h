@@ -34,21 +34,21 @@ void buckets_init(struct buckets *buckets, int64_t width_ms);
 /* Frees the array, not what the driver has in the buckets. */
 void buckets_clear(struct buckets *buckets);
 
-/* The bucket of this time, or NULL when it is to be made. When STORE_BUCKETS_MAX exist it is the
- * newest one: a resolve is never refused. */
+/* The bucket of this time, or NULL when it is to be made. When TERCET_STORE_BUCKETS_MAX exist it is
+ * the newest one: a resolve is never refused. */
 struct bucket *buckets_find(const struct buckets *buckets, int64_t time_ms);
 
 /* The span of the bucket to be made for this time; state is NULL. */
 struct bucket buckets_span(const struct buckets *buckets, int64_t time_ms);
 
-/* Returns 0, STORE_NOMEM, or STORE_CORRUPT when the span overlaps another. */
+/* Returns 0, TERCET_STORE_NOMEM, or TERCET_STORE_CORRUPT when the span overlaps another. */
 int buckets_insert(struct buckets *buckets, const struct bucket *bucket);
 
 void buckets_remove(struct buckets *buckets, size_t index);
 
 /* Where a page goes on: the buckets below the returned index are still to be read, the highest
  * first. *below is set to the number below which its records are still to be read. */
-size_t buckets_resume(const struct buckets *buckets, const struct store_cursor *cursor,
+size_t buckets_resume(const struct buckets *buckets, const struct tercet_store_cursor *cursor,
                       uint64_t *below);
 
 #endif

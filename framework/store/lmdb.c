@@ -6,6 +6,7 @@
 #include "lmdb_store.h"
 
 #include "failpoint.h"
+#include "source.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,19 +19,19 @@ int lmdb_store_error(int rc)
     case 0:
         return 0;
     case MDB_NOTFOUND:
-        return STORE_NOT_FOUND;
+        return TERCET_STORE_NOT_FOUND;
     case ENOMEM:
-        return STORE_NOMEM;
+        return TERCET_STORE_NOMEM;
     case MDB_INVALID:
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INCOMPATIBLE:
     case MDB_BAD_VALSIZE:
-        return STORE_CORRUPT;
+        return TERCET_STORE_CORRUPT;
     case MDB_VERSION_MISMATCH:
-        return STORE_NEWER;
+        return TERCET_STORE_NEWER;
     default:
-        return STORE_IO;
+        return TERCET_STORE_IO;
     }
 }
 
@@ -58,7 +59,20 @@ int lmdb_store_system_put(MDB_txn *txn, MDB_dbi system, const char *name, uint64
     return mdb_put(txn, system, &key, &data, 0);
 }
 
-static int raise_epoch(struct lmdb_store *store, uint64_t *epoch)
+/* A store that an older version made has none yet. */
+static int keep_source(struct lmdb_store *store, MDB_txn *txn, uint64_t *source)
+{
+    MDB_val key = {.mv_size = strlen("source"), .mv_data = (void *)"source"};
+    MDB_val value;
+    int rc = mdb_get(txn, store->system, &key, &value);
+    if (rc == 0)
+        return lmdb_store_system_get(txn, store->system, "source", source);
+    if (rc == MDB_NOTFOUND)
+        rc = source_make(source);
+    return rc == 0 ? lmdb_store_system_put(txn, store->system, "source", *source) : rc;
+}
+
+static int raise_epoch(struct lmdb_store *store, struct tercet_store_lease *lease)
 {
     MDB_txn *txn;
     uint64_t last;
@@ -68,23 +82,26 @@ static int raise_epoch(struct lmdb_store *store, uint64_t *epoch)
     rc = lmdb_store_system_get(txn, store->system, "epoch", &last);
     if (rc == 0)
         rc = lmdb_store_system_put(txn, store->system, "epoch", last + 1);
+    if (rc == 0)
+        rc = keep_source(store, txn, &lease->source);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return rc;
     }
-    *epoch = last + 1;
+    lease->epoch = last + 1;
     FAILPOINT_AROUND("acquire", rc = mdb_txn_commit(txn));
     return rc;
 }
 
 /* Reads everything anew too: after a failed commit this is where the truth is found out. */
-static int lmdb_acquire(struct store *base, uint32_t shard, uint64_t *epoch, uint64_t *next_number)
+static int lmdb_acquire(void *state, uint32_t shard, struct tercet_store_lease *out)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     (void)shard;
     pthread_mutex_lock(&store->writer);
     store->is_held = false;
-    int rc = raise_epoch(store, &store->epoch);
+    struct tercet_store_lease lease;
+    int rc = raise_epoch(store, &lease);
     if (rc == 0) {
         pthread_mutex_lock(&store->layout);
         rc = lmdb_store_load(store);
@@ -92,17 +109,18 @@ static int lmdb_acquire(struct store *base, uint32_t shard, uint64_t *epoch, uin
     }
     if (rc == 0) {
         atomic_fetch_add(&store->commits, 1);
+        store->epoch = lease.epoch;
         store->is_held = true;
-        *epoch = store->epoch;
-        *next_number = store->number_top + 1;
+        lease.next_number = store->number_top + 1;
+        *out = lease;
     }
     pthread_mutex_unlock(&store->writer);
     return lmdb_store_error(rc);
 }
 
-static void lmdb_release(struct store *base, uint32_t shard, uint64_t epoch)
+static void lmdb_release(void *state, uint32_t shard, uint64_t epoch)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     (void)shard;
     pthread_mutex_lock(&store->writer);
     if (epoch == store->epoch)
@@ -110,26 +128,26 @@ static void lmdb_release(struct store *base, uint32_t shard, uint64_t epoch)
     pthread_mutex_unlock(&store->writer);
 }
 
-static int lmdb_commit(struct store *base, uint32_t shard, uint64_t epoch,
-                       const struct store_op *ops, size_t count)
+static int lmdb_commit(void *state, uint32_t shard, uint64_t epoch,
+                       const struct tercet_store_op *ops, size_t count)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     (void)shard;
-    int result = STORE_FENCED;
+    int result = TERCET_STORE_FENCED;
     pthread_mutex_lock(&store->writer);
     if (store->is_held && epoch == store->epoch)
         result = lmdb_store_write(store, epoch, ops, count);
     if (result == 0)
         atomic_fetch_add(&store->commits, 1);
-    else if (result == STORE_UNKNOWN)
+    else if (result == TERCET_STORE_UNKNOWN)
         store->is_held = false;
     pthread_mutex_unlock(&store->writer);
     return result;
 }
 
-static void lmdb_close(struct store *base)
+void lmdb_store_close(void *state)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     if (store->reader != NULL)
         mdb_txn_abort(store->reader);
     lmdb_store_unload(store);
@@ -143,7 +161,19 @@ static void lmdb_close(struct store *base)
     free(store);
 }
 
-const struct store_driver lmdb_store_driver = {
+static uint32_t lmdb_shard_count(void *state)
+{
+    (void)state;
+    return 1;
+}
+
+const struct tercet_store_driver store_lmdb_driver = {
+    .size = sizeof(struct tercet_store_driver),
+    .version = TERCET_STORE_VERSION,
+    .scheme = "lmdb",
+    .open = lmdb_store_open,
+    .close = lmdb_store_close,
+    .shard_count = lmdb_shard_count,
     .acquire = lmdb_acquire,
     .release = lmdb_release,
     .commit = lmdb_commit,
@@ -153,5 +183,5 @@ const struct store_driver lmdb_store_driver = {
     .page = lmdb_store_page,
     .meta_scan = lmdb_store_meta_scan,
     .stats = lmdb_store_stats,
-    .close = lmdb_close,
+    .room_of = lmdb_store_room_of,
 };

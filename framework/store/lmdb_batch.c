@@ -41,7 +41,7 @@ static int keep_next(struct batch *batch)
     return lmdb_store_system_put(batch->txn, batch->store->system, "next", next);
 }
 
-static MDB_val value_of(const struct store_op *op)
+static MDB_val value_of(const struct tercet_store_op *op)
 {
     MDB_val value = {.mv_size = op->size, .mv_data = op->size > 0 ? (void *)op->value : (void *)""};
     return value;
@@ -62,7 +62,7 @@ static int find_live_last(struct batch *batch)
     return 0;
 }
 
-static int put(struct batch *batch, const struct store_op *op)
+static int put(struct batch *batch, const struct tercet_store_op *op)
 {
     unsigned char bytes[KEY_LIVE_SIZE];
     key_encode_live(bytes, op->number, op->part);
@@ -78,7 +78,7 @@ static int put(struct batch *batch, const struct store_op *op)
     return mdb_put(batch->txn, batch->store->live, &key, &value, is_last ? MDB_APPEND : 0);
 }
 
-static int delete (struct batch *batch, const struct store_op *op)
+static int delete (struct batch *batch, const struct tercet_store_op *op)
 {
     unsigned char bytes[KEY_LIVE_SIZE];
     key_encode_live(bytes, op->number, op->part);
@@ -120,7 +120,8 @@ static int bucket_of(struct batch *batch, int64_t time_ms, struct lmdb_bucket **
     return lmdb_store_make_bucket(batch->store, batch->txn, time_ms, out);
 }
 
-static int put_resolved(struct batch *batch, struct lmdb_bucket *bucket, const struct store_op *op)
+static int put_resolved(struct batch *batch, struct lmdb_bucket *bucket,
+                        const struct tercet_store_op *op)
 {
     unsigned char bytes[KEY_NUMBER_SIZE];
     key_encode(bytes, op->number, sizeof(bytes));
@@ -132,7 +133,8 @@ static int put_resolved(struct batch *batch, struct lmdb_bucket *bucket, const s
     return mdb_put(batch->txn, bucket->records, &key, &value, is_last ? MDB_APPEND : 0);
 }
 
-static int put_gid(struct batch *batch, struct lmdb_bucket *bucket, const struct store_op *op)
+static int put_gid(struct batch *batch, struct lmdb_bucket *bucket,
+                   const struct tercet_store_op *op)
 {
     unsigned char bytes[KEY_NUMBER_SIZE];
     key_encode(bytes, op->number, sizeof(bytes));
@@ -145,7 +147,7 @@ static int put_gid(struct batch *batch, struct lmdb_bucket *bucket, const struct
     return mdb_put(batch->txn, bucket->index, &key, &value, is_last ? MDB_APPEND : 0);
 }
 
-static int resolve(struct batch *batch, const struct store_op *op)
+static int resolve(struct batch *batch, const struct tercet_store_op *op)
 {
     struct lmdb_bucket *bucket;
     see_number(batch, op->number);
@@ -171,34 +173,34 @@ static int drop(struct batch *batch, int64_t time_ms)
     return 0;
 }
 
-static int put_meta(struct batch *batch, const struct store_op *op)
+static int put_meta(struct batch *batch, const struct tercet_store_op *op)
 {
     MDB_val key = {.mv_size = strlen(op->name), .mv_data = (void *)op->name};
     MDB_val value = value_of(op);
     return mdb_put(batch->txn, batch->store->meta, &key, &value, 0);
 }
 
-static int delete_meta(struct batch *batch, const struct store_op *op)
+static int delete_meta(struct batch *batch, const struct tercet_store_op *op)
 {
     MDB_val key = {.mv_size = strlen(op->name), .mv_data = (void *)op->name};
     int rc = mdb_del(batch->txn, batch->store->meta, &key, NULL);
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int apply(struct batch *batch, const struct store_op *op)
+static int apply(struct batch *batch, const struct tercet_store_op *op)
 {
     switch (op->kind) {
-    case STORE_PUT:
+    case TERCET_STORE_PUT:
         return put(batch, op);
-    case STORE_DELETE:
+    case TERCET_STORE_DELETE:
         return delete (batch, op);
-    case STORE_RESOLVE:
+    case TERCET_STORE_RESOLVE:
         return resolve(batch, op);
-    case STORE_META_PUT:
+    case TERCET_STORE_META_PUT:
         return put_meta(batch, op);
-    case STORE_META_DELETE:
+    case TERCET_STORE_META_DELETE:
         return delete_meta(batch, op);
-    case STORE_DROP:
+    case TERCET_STORE_DROP:
         return drop(batch, op->time_ms);
     }
     assert(!"an op that store.c let pass");
@@ -213,7 +215,7 @@ static int begin(struct batch *batch, uint64_t epoch)
         return rc;
     rc = lmdb_store_system_get(batch->txn, batch->store->system, "epoch", &stored);
     if (rc == 0 && stored != epoch)
-        rc = STORE_FENCED;
+        rc = TERCET_STORE_FENCED;
     if (rc == 0)
         rc = mdb_cursor_open(batch->txn, batch->store->live, &batch->live);
     return rc;
@@ -236,7 +238,7 @@ static int end(struct batch *batch, int rc)
     return rc;
 }
 
-int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct store_op *ops,
+int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct tercet_store_op *ops,
                      size_t count)
 {
     struct batch batch = {.store = store};
@@ -244,7 +246,7 @@ int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct stor
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = apply(&batch, &ops[i]);
     rc = end(&batch, rc);
-    if (rc == 0 || rc == STORE_FENCED)
+    if (rc == 0 || rc == TERCET_STORE_FENCED)
         return rc;
-    return STORE_UNKNOWN;
+    return TERCET_STORE_UNKNOWN;
 }

@@ -88,7 +88,8 @@ static int load_maxima(MDB_txn *txn, struct lmdb_bucket *bucket)
         rc = last_key(txn, bucket->index, &gid);
     if (rc != 0)
         return rc;
-    if ((number.mv_size != 0 && number.mv_size != KEY_NUMBER_SIZE) || gid.mv_size > STORE_GID_MAX)
+    if ((number.mv_size != 0 && number.mv_size != KEY_NUMBER_SIZE) ||
+        gid.mv_size > TERCET_STORE_GID_MAX)
         return MDB_CORRUPTED;
     bucket->number_max = key_decode(number.mv_data, number.mv_size);
     if (gid.mv_size > 0)
@@ -110,7 +111,7 @@ static int add_bucket(struct lmdb_store *store, MDB_txn *txn, const struct bucke
         rc = load_maxima(txn, state);
     if (rc == 0) {
         int inserted = buckets_insert(&store->buckets, &bucket);
-        rc = inserted == STORE_NOMEM ? ENOMEM : inserted == 0 ? 0 : MDB_CORRUPTED;
+        rc = inserted == TERCET_STORE_NOMEM ? ENOMEM : inserted == 0 ? 0 : MDB_CORRUPTED;
     }
     if (rc != 0) {
         free(state);

@@ -7,6 +7,7 @@
 #include "lmdb_store.h"
 
 #include "failpoint.h"
+#include "source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@ int lmdb_store_fail(char *text, int code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(text, STORE_TEXT_MAX, format, args);
+    vsnprintf(text, TERCET_STORE_TEXT_MAX, format, args);
     va_end(args);
     return code;
 }
@@ -57,16 +58,16 @@ static int make_dir(const char *dir, char *text)
     char parent[PATH_MAX];
     bool is_new = mkdir(dir, 0700) == 0;
     if (!is_new && errno != EEXIST)
-        return lmdb_store_fail(text, STORE_IO, "cannot make the directory %s: %s", dir,
+        return lmdb_store_fail(text, TERCET_STORE_IO, "cannot make the directory %s: %s", dir,
                                strerror(errno));
     if (!lmdb_store_path(parent, dir, ".."))
-        return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
     /* Also when it exists: the run that made it may have ended before this line. Then the parent
      * may be closed to us. */
     int rc = sync_dir(parent);
     return rc == 0 || !is_new
                ? 0
-               : lmdb_store_fail(text, STORE_IO, "cannot sync %s: %s", parent, strerror(rc));
+               : lmdb_store_fail(text, TERCET_STORE_IO, "cannot sync %s: %s", parent, strerror(rc));
 }
 
 bool lmdb_store_is_network(uint64_t type)
@@ -96,10 +97,12 @@ static int check_file_system(const char *dir, char *text)
 {
     struct statfs fs;
     if (statfs(dir, &fs) != 0)
-        return lmdb_store_fail(text, STORE_IO, "cannot look at %s: %s", dir, strerror(errno));
+        return lmdb_store_fail(text, TERCET_STORE_IO, "cannot look at %s: %s", dir,
+                               strerror(errno));
     if (lmdb_store_is_network((uint64_t)fs.f_type))
-        return lmdb_store_fail(
-            text, STORE_IO, "%s is on a network file system; put the store on a local disk", dir);
+        return lmdb_store_fail(text, TERCET_STORE_IO,
+                               "%s is on a network file system; put the store on a local disk",
+                               dir);
     return 0;
 }
 
@@ -110,10 +113,10 @@ static int tell_holder(int fd, const char *dir, char *text)
     long holder = size > 0 ? strtol(pid, NULL, 10) : 0;
     if (holder > 0)
         return lmdb_store_fail(
-            text, STORE_LOCKED,
+            text, TERCET_STORE_LOCKED,
             "process %ld holds the store in %s; stop it, or use another directory", holder, dir);
     return lmdb_store_fail(
-        text, STORE_LOCKED,
+        text, TERCET_STORE_LOCKED,
         "another process holds the store in %s; stop it, or use another directory", dir);
 }
 
@@ -134,7 +137,7 @@ static int take_lock(int fd, const char *dir, char *text)
     }
     if (errno == EWOULDBLOCK)
         return tell_holder(fd, dir, text);
-    return lmdb_store_fail(text, STORE_IO, "cannot lock %s/" LOCK_NAME ": %s", dir,
+    return lmdb_store_fail(text, TERCET_STORE_IO, "cannot lock %s/" LOCK_NAME ": %s", dir,
                            strerror(errno));
 }
 
@@ -142,7 +145,7 @@ int lmdb_store_lock(const char *dir, int *fd, char *text)
 {
     char path[PATH_MAX];
     if (!lmdb_store_path(path, dir, LOCK_NAME))
-        return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
     int result = make_dir(dir, text);
     if (result == 0)
         result = check_file_system(dir, text);
@@ -150,7 +153,7 @@ int lmdb_store_lock(const char *dir, int *fd, char *text)
         return result;
     int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened < 0)
-        return lmdb_store_fail(text, STORE_IO, "cannot open %s: %s", path, strerror(errno));
+        return lmdb_store_fail(text, TERCET_STORE_IO, "cannot open %s: %s", path, strerror(errno));
     result = take_lock(opened, dir, text);
     if (result != 0) {
         close(opened);
@@ -162,7 +165,7 @@ int lmdb_store_lock(const char *dir, int *fd, char *text)
 
 /* -- A new database ---------------------------------------------------------------------------- */
 
-static int put_first_records(MDB_txn *txn)
+static int put_first_records(MDB_txn *txn, uint64_t source)
 {
     MDB_dbi system, other;
     unsigned char format[FORMAT_SIZE] = FORMAT_MAGIC;
@@ -178,16 +181,18 @@ static int put_first_records(MDB_txn *txn)
         rc = mdb_put(txn, system, &key, &value, 0);
     if (rc == 0)
         rc = lmdb_store_system_put(txn, system, "epoch", 0);
-    return rc == 0 ? lmdb_store_system_put(txn, system, "next", 1) : rc;
+    if (rc == 0)
+        rc = lmdb_store_system_put(txn, system, "next", 1);
+    return rc == 0 ? lmdb_store_system_put(txn, system, "source", source) : rc;
 }
 
-static int write_first_records(MDB_env *env)
+static int write_first_records(MDB_env *env, uint64_t source)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(env, NULL, 0, &txn);
     if (rc != 0)
         return rc;
-    rc = put_first_records(txn);
+    rc = put_first_records(txn, source);
     if (rc == 0)
         FAILPOINT_AROUND("create", rc = mdb_txn_commit(txn));
     else
@@ -195,29 +200,32 @@ static int write_first_records(MDB_env *env)
     return rc;
 }
 
-static int write_new_file(const char *path, uint64_t size_max)
+static int write_new_file(const char *path, const struct tercet_store_options *options)
 {
     MDB_env *env;
-    int rc = mdb_env_create(&env);
+    uint64_t source = options->source;
+    int rc = source == 0 ? source_make(&source) : 0;
+    if (rc == 0)
+        rc = mdb_env_create(&env);
     if (rc != 0)
         return rc;
-    rc = mdb_env_set_mapsize(env, size_max);
+    rc = mdb_env_set_mapsize(env, lmdb_store_map_size(options));
     if (rc == 0)
         rc = mdb_env_set_maxdbs(env, 3);
     if (rc == 0)
         /* tercet.lock is held */
         rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, 0600);
     if (rc == 0)
-        rc = write_first_records(env);
+        rc = write_first_records(env, source);
     mdb_env_close(env);
     return rc;
 }
 
 /* By way of a new file that is renamed when it is whole. */
-static int make_file(const char *data, const char *new, uint64_t size_max)
+static int make_file(const char *data, const char *new, const struct tercet_store_options *options)
 {
     unlink(new);
-    int rc = write_new_file(new, size_max);
+    int rc = write_new_file(new, options);
     if (rc == 0)
         FAILPOINT_AROUND("create.rename", rc = rename(new, data) == 0 ? 0 : errno);
     if (rc != 0)
@@ -225,16 +233,16 @@ static int make_file(const char *data, const char *new, uint64_t size_max)
     return rc;
 }
 
-int lmdb_store_create(const char *dir, uint64_t size_max, char *text)
+int lmdb_store_create(const char *dir, const struct tercet_store_options *options, char *text)
 {
     char data[PATH_MAX], new[PATH_MAX];
     if (!lmdb_store_path(data, dir, DATA_NAME) || !lmdb_store_path(new, dir, NEW_NAME))
-        return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
-    int rc = access(data, F_OK) == 0 ? 0 : make_file(data, new, size_max);
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
+    int rc = access(data, F_OK) == 0 ? 0 : make_file(data, new, options);
     if (rc == 0)
         rc = sync_dir(dir);
     return rc == 0 ? 0
-                   : lmdb_store_fail(text, STORE_IO, "cannot make a store in %s: %s", dir,
+                   : lmdb_store_fail(text, TERCET_STORE_IO, "cannot make a store in %s: %s", dir,
                                      mdb_strerror(rc));
 }
 
@@ -270,7 +278,8 @@ static int check_short_file(MDB_env *env, const char *path, uint64_t present, ui
     if (rc == 0 && missing == 0)
         return 0;
     (void)!truncate(path, (off_t)(present * stat.ms_psize));
-    return lmdb_store_fail(text, STORE_CORRUPT, "%s is cut short; restore it from a backup", path);
+    return lmdb_store_fail(text, TERCET_STORE_CORRUPT, "%s is cut short; restore it from a backup",
+                           path);
 }
 
 int lmdb_store_check_length(MDB_env *env, const char *dir, char *text)
@@ -280,7 +289,7 @@ int lmdb_store_check_length(MDB_env *env, const char *dir, char *text)
     MDB_envinfo info;
     MDB_stat stat_of_env;
     if (!lmdb_store_path(path, dir, DATA_NAME))
-        return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
     int rc = mdb_env_info(env, &info);
     if (rc == 0)
         rc = mdb_env_stat(env, &stat_of_env);

@@ -15,10 +15,10 @@
 
 #define SIZE_MAX_DEFAULT (UINT64_C(64) << 30)
 #define READER_TABLE_SIZE 8192 /* LMDB's, with its default of 126 readers */
-#define NAMED_DATABASES_MAX (3 + 2 * STORE_BUCKETS_MAX)
+#define NAMED_DATABASES_MAX (3 + 2 * TERCET_STORE_BUCKETS_MAX)
 
 /* LMDB wants whole pages of memory. */
-static uint64_t map_size(const struct store_options *options)
+uint64_t lmdb_store_map_size(const struct tercet_store_options *options)
 {
     uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t size = options->size_max > 0 ? options->size_max : SIZE_MAX_DEFAULT;
@@ -57,12 +57,12 @@ static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max
         rc = mdb_reader_check(store->env, &dead_readers);
     if (rc == 0)
         return 0;
-    if (lmdb_store_error(rc) == STORE_CORRUPT)
+    if (lmdb_store_error(rc) == TERCET_STORE_CORRUPT)
         return lmdb_store_fail(
-            text, STORE_CORRUPT,
+            text, TERCET_STORE_CORRUPT,
             "%s/data.mdb is damaged or not an LMDB file; restore it from a backup", dir);
-    if (lmdb_store_error(rc) == STORE_NEWER)
-        return lmdb_store_fail(text, STORE_NEWER,
+    if (lmdb_store_error(rc) == TERCET_STORE_NEWER)
+        return lmdb_store_fail(text, TERCET_STORE_NEWER,
                                "%s/data.mdb is of another version of LMDB than this program's",
                                dir);
     return lmdb_store_fail(text, lmdb_store_error(rc), "cannot open %s/data.mdb: %s", dir,
@@ -74,15 +74,15 @@ static int check_not_empty(const char *dir, char *text)
 {
     char path[PATH_MAX];
     if (!lmdb_store_path(path, dir, "data.mdb"))
-        return lmdb_store_fail(text, STORE_INVALID, "the path of the store is too long");
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
     if (access(path, R_OK | W_OK) != 0)
-        return lmdb_store_fail(text, STORE_IO, "cannot read and write %s; check its owner and mode",
-                               path);
+        return lmdb_store_fail(text, TERCET_STORE_IO,
+                               "cannot read and write %s; check its owner and mode", path);
     struct stat file;
     if (stat(path, &file) != 0 || !S_ISREG(file.st_mode))
-        return lmdb_store_fail(text, STORE_IO, "%s is not a file", path);
+        return lmdb_store_fail(text, TERCET_STORE_IO, "%s is not a file", path);
     if (file.st_size == 0)
-        return lmdb_store_fail(text, STORE_CORRUPT,
+        return lmdb_store_fail(text, TERCET_STORE_CORRUPT,
                                "%s is empty; restore it from a backup, or remove it to begin anew",
                                path);
     return 0;
@@ -96,17 +96,17 @@ static int check_format(MDB_txn *txn, MDB_dbi system, const char *dir, char *tex
     int rc = mdb_get(txn, system, &key, &value);
     if (rc != 0 || value.mv_size != FORMAT_SIZE ||
         memcmp(value.mv_data, FORMAT_MAGIC, magic_size) != 0)
-        return lmdb_store_fail(text, STORE_CORRUPT,
+        return lmdb_store_fail(text, TERCET_STORE_CORRUPT,
                                "%s has no valid format record; it is damaged, or not a store", dir);
     unsigned version =
         (unsigned)key_decode((const char *)value.mv_data + magic_size, FORMAT_SIZE - magic_size);
     if (version > FORMAT_VERSION)
         return lmdb_store_fail(
-            text, STORE_NEWER,
+            text, TERCET_STORE_NEWER,
             "%s has format %u and this program knows up to %u; use a newer program", dir, version,
             FORMAT_VERSION);
     if (version == 0)
-        return lmdb_store_fail(text, STORE_CORRUPT,
+        return lmdb_store_fail(text, TERCET_STORE_CORRUPT,
                                "%s has format 0, which never was; it is damaged", dir);
     return 0;
 }
@@ -115,7 +115,7 @@ static int open_databases(struct lmdb_store *store, MDB_txn *txn, const char *di
 {
     int rc = mdb_dbi_open(txn, "tercet", 0, &store->system);
     if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
-        return lmdb_store_fail(text, STORE_CORRUPT,
+        return lmdb_store_fail(text, TERCET_STORE_CORRUPT,
                                "%s/data.mdb is another program's; use another directory", dir);
     int result = rc == 0 ? check_format(txn, store->system, dir, text) : 0;
     if (result != 0)
@@ -151,13 +151,14 @@ static int open_main(struct lmdb_store *store, const char *dir, char *text)
                                      mdb_strerror(rc));
 }
 
-static int open_all(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
+static int open_all(struct lmdb_store *store, const char *dir,
+                    const struct tercet_store_options *options, char *text)
 {
-    int result = lmdb_store_create(dir, size_max, text);
+    int result = lmdb_store_create(dir, options, text);
     if (result == 0)
         result = check_not_empty(dir, text);
     if (result == 0)
-        result = open_env(store, dir, size_max, text);
+        result = open_env(store, dir, lmdb_store_map_size(options), text);
     if (result == 0)
         result = lmdb_store_check_length(store->env, dir, text);
     if (result == 0)
@@ -170,31 +171,39 @@ static int open_all(struct lmdb_store *store, const char *dir, uint64_t size_max
                                      mdb_strerror(rc));
 }
 
-int store_lmdb_open(struct store **out, const char *dir, const struct store_options *options,
+static int check_options(const char *dir, const struct tercet_store_options *options, char *text)
+{
+    if (dir[0] == '\0')
+        return lmdb_store_fail(text, TERCET_STORE_INVALID,
+                               "lmdb: wants a directory, such as lmdb:/var/lib/tercet");
+    if (options->shard_count > 1)
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "an LMDB store has one shard");
+    return 0;
+}
+
+int lmdb_store_open(void **out, const char *dir, const struct tercet_store_options *options,
                     char *text)
 {
-    static const struct store_options defaults = {0};
-    char unread[STORE_TEXT_MAX];
-    char *said = text != NULL ? text : unread;
-    const struct store_options *chosen = options != NULL ? options : &defaults;
+    int result = check_options(dir, options, text);
+    if (result != 0)
+        return result;
     struct lmdb_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
-        return lmdb_store_fail(said, STORE_NOMEM, "out of memory");
-    int result = lmdb_store_lock(dir, &store->lock_fd, said);
+        return lmdb_store_fail(text, TERCET_STORE_NOMEM, "out of memory");
+    result = lmdb_store_lock(dir, &store->lock_fd, text);
     if (result != 0) {
         free(store);
         return result;
     }
-    store->base.driver = &lmdb_store_driver;
     pthread_mutex_init(&store->writer, NULL);
     pthread_mutex_init(&store->layout, NULL);
     pthread_mutex_init(&store->gids, NULL);
-    buckets_init(&store->buckets, chosen->bucket_ms);
-    result = open_all(store, dir, map_size(chosen), said);
+    buckets_init(&store->buckets, options->bucket_ms);
+    result = open_all(store, dir, options, text);
     if (result != 0) {
-        store_close(&store->base);
+        lmdb_store_close(store);
         return result;
     }
-    *out = &store->base;
+    *out = store;
     return 0;
 }

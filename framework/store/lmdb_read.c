@@ -5,7 +5,6 @@
  */
 #include "lmdb_store.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int lmdb_store_read_begin(struct lmdb_store *store, MDB_txn **txn)
@@ -30,20 +29,21 @@ void lmdb_store_read_end(struct lmdb_store *store, MDB_txn *txn)
     pthread_mutex_unlock(&store->layout);
 }
 
-static int copy_value(struct store_value *out, const MDB_val *value)
+/* Tells the end of a lookup while the value is there, then ends the reading. */
+static void tell(struct lmdb_store *store, MDB_txn *txn, int rc, uint64_t number,
+                 const MDB_val *value, tercet_store_found_fn done, void *ctx)
 {
-    void *data = malloc(value->mv_size > 0 ? value->mv_size : 1);
-    if (data == NULL)
-        return STORE_NOMEM;
-    memcpy(data, value->mv_data, value->mv_size);
-    out->data = data;
-    out->size = value->mv_size;
-    return 0;
+    struct tercet_bytes bytes = {0};
+    if (rc == 0)
+        bytes = (struct tercet_bytes){.data = value->mv_data, .size = value->mv_size};
+    done(lmdb_store_error(rc), rc == 0 ? number : 0, bytes, ctx);
+    lmdb_store_read_end(store, txn);
 }
 
 /* -- Live records ------------------------------------------------------------------------------ */
 
-static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, store_scan_fn each, void *ctx)
+static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, tercet_store_scan_fn each,
+                     void *ctx)
 {
     unsigned char first[KEY_LIVE_SIZE];
     key_encode_live(first, from, 0);
@@ -52,7 +52,7 @@ static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, store_scan_
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     while (rc == 0) {
         if (key.mv_size != KEY_LIVE_SIZE)
-            return STORE_CORRUPT;
+            return TERCET_STORE_CORRUPT;
         uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
         if (number > to)
             return 0;
@@ -64,10 +64,10 @@ static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, store_scan_
     return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
 }
 
-int lmdb_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to,
-                    store_scan_fn each, void *ctx)
+int lmdb_store_scan(void *state, uint32_t shard, uint64_t from, uint64_t to,
+                    tercet_store_scan_fn each, void *ctx)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     MDB_txn *txn;
     MDB_cursor *cursor;
     (void)shard;
@@ -83,22 +83,23 @@ int lmdb_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t 
     return result;
 }
 
-int lmdb_store_get(struct store *base, uint64_t number, uint32_t part, struct store_value *out)
+void lmdb_store_get(void *state, uint32_t shard, uint64_t number, uint32_t part,
+                    tercet_store_found_fn done, void *ctx)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     MDB_txn *txn;
+    (void)shard;
     int result = lmdb_store_read_begin(store, &txn);
-    if (result != 0)
-        return result;
+    if (result != 0) {
+        done(result, 0, (struct tercet_bytes){0}, ctx);
+        return;
+    }
     unsigned char bytes[KEY_LIVE_SIZE];
     key_encode_live(bytes, number, part);
     MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
     MDB_val value;
-    result = lmdb_store_error(mdb_get(txn, store->live, &key, &value));
-    if (result == 0)
-        result = copy_value(out, &value);
-    lmdb_store_read_end(store, txn);
-    return result;
+    int rc = mdb_get(txn, store->live, &key, &value);
+    tell(store, txn, rc, number, &value, done, ctx);
 }
 
 /* -- Resolved records -------------------------------------------------------------------------- */
@@ -142,31 +143,29 @@ static int find(struct lmdb_store *store, MDB_txn *txn, const char *gid, uint64_
     return MDB_NOTFOUND;
 }
 
-int lmdb_store_find(struct store *base, const char *gid, uint64_t *number, struct store_value *out)
+void lmdb_store_find(void *state, uint32_t shard, const char *gid, uint64_t number,
+                     tercet_store_found_fn done, void *ctx)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     MDB_txn *txn;
     MDB_val value;
-    uint64_t found = *number;
+    (void)shard;
     int result = lmdb_store_read_begin(store, &txn);
-    if (result != 0)
-        return result;
-    result = lmdb_store_error(find(store, txn, gid, &found, &value));
-    if (result == 0)
-        result = copy_value(out, &value);
-    if (result == 0)
-        *number = found;
-    lmdb_store_read_end(store, txn);
-    return result;
+    if (result != 0) {
+        done(result, 0, (struct tercet_bytes){0}, ctx);
+        return;
+    }
+    int rc = find(store, txn, gid, &number, &value);
+    tell(store, txn, rc, number, &value, done, ctx);
 }
 
 /* -- Paging ------------------------------------------------------------------------------------ */
 
 struct page {
-    struct store_cursor *cursor;
+    struct tercet_store_cursor *cursor;
     size_t limit;
     size_t count;
-    store_page_fn each;
+    tercet_store_page_fn each;
     void *ctx;
 };
 
@@ -189,7 +188,7 @@ static int page_records(struct page *page, MDB_cursor *records, int64_t bucket_m
     int rc = seek_below(records, below, &key, &value);
     while (rc == 0 && page->count < page->limit) {
         if (key.mv_size != KEY_NUMBER_SIZE)
-            return STORE_CORRUPT;
+            return TERCET_STORE_CORRUPT;
         uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
         int stopped = page->each(number, value.mv_data, value.mv_size, page->ctx);
         if (stopped != 0)
@@ -214,12 +213,13 @@ static int page_bucket(struct page *page, MDB_txn *txn, const struct bucket *buc
     return result;
 }
 
-int lmdb_store_page(struct store *base, struct store_cursor *cursor, size_t limit,
-                    store_page_fn each, void *ctx)
+int lmdb_store_page(void *state, uint32_t shard, struct tercet_store_cursor *cursor, size_t limit,
+                    tercet_store_page_fn each, void *ctx)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};
     MDB_txn *txn;
+    (void)shard;
     int result = lmdb_store_read_begin(store, &txn);
     if (result != 0)
         return result;
@@ -235,14 +235,14 @@ int lmdb_store_page(struct store *base, struct store_cursor *cursor, size_t limi
 
 /* -- Meta records ------------------------------------------------------------------------------ */
 
-static int scan_meta(MDB_cursor *cursor, store_meta_fn each, void *ctx)
+static int scan_meta(MDB_cursor *cursor, tercet_store_meta_fn each, void *ctx)
 {
     MDB_val key, value;
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     while (rc == 0) {
-        char name[STORE_NAME_MAX + 1] = {0};
-        if (key.mv_size > STORE_NAME_MAX)
-            return STORE_CORRUPT;
+        char name[TERCET_STORE_NAME_MAX + 1] = {0};
+        if (key.mv_size > TERCET_STORE_NAME_MAX)
+            return TERCET_STORE_CORRUPT;
         memcpy(name, key.mv_data, key.mv_size);
         int stopped = each(name, value.mv_data, value.mv_size, ctx);
         if (stopped != 0)
@@ -252,11 +252,12 @@ static int scan_meta(MDB_cursor *cursor, store_meta_fn each, void *ctx)
     return rc == MDB_NOTFOUND ? 0 : lmdb_store_error(rc);
 }
 
-int lmdb_store_meta_scan(struct store *base, store_meta_fn each, void *ctx)
+int lmdb_store_meta_scan(void *state, uint32_t shard, tercet_store_meta_fn each, void *ctx)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
+    struct lmdb_store *store = state;
     MDB_txn *txn;
     MDB_cursor *cursor;
+    (void)shard;
     int result = lmdb_store_read_begin(store, &txn);
     if (result != 0)
         return result;

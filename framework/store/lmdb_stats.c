@@ -5,12 +5,17 @@
  */
 #include "lmdb_store.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 /* LMDB's own number of the free list (mdb_stat reads it in the same way). */
 #define FREE_LIST_DBI 0
+
+#define FULL_PERCENT 80                          /* of the map, */
+#define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* and free on the disk: then no new work */
 
 /* A record of the free list is a count and so many page numbers, size_t each and not aligned. */
 static int count_pages(const MDB_val *record, uint64_t from, uint64_t *count)
@@ -50,7 +55,7 @@ int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int count_records(struct lmdb_store *store, MDB_txn *txn, struct store_stats *out)
+static int count_records(struct lmdb_store *store, MDB_txn *txn, struct tercet_store_stats *out)
 {
     MDB_stat stat;
     int rc = mdb_stat(txn, store->live, &stat);
@@ -67,7 +72,7 @@ static int count_records(struct lmdb_store *store, MDB_txn *txn, struct store_st
     return 0;
 }
 
-static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct store_stats *out)
+static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct tercet_store_stats *out)
 {
     MDB_envinfo info;
     MDB_stat stat;
@@ -86,7 +91,7 @@ static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct store_stat
     return 0;
 }
 
-static int ask_disk(struct lmdb_store *store, struct store_stats *out)
+static int ask_disk(struct lmdb_store *store, struct tercet_store_stats *out)
 {
     struct statvfs disk;
     if (fstatvfs(store->lock_fd, &disk) != 0)
@@ -95,10 +100,35 @@ static int ask_disk(struct lmdb_store *store, struct store_stats *out)
     return 0;
 }
 
-int lmdb_store_stats(struct store *base, struct store_stats *out)
+/* A full map refuses deletes, too, so new work is refused while there is still room to end what is
+ * open. */
+static void measure_room(struct tercet_store_stats *out)
 {
-    struct lmdb_store *store = (struct lmdb_store *)base;
-    struct store_stats stats = {.commits = atomic_load(&store->commits)};
+    static_assert(FULL_PERCENT == 80 && DISK_RESERVE_BYTES == 64 << 20, "the texts say so");
+    uint64_t full = out->bytes_max / 100 * FULL_PERCENT;
+    uint64_t map_room = out->bytes_used < full ? full - out->bytes_used : 0;
+    uint64_t disk_room =
+        out->disk_free_bytes > DISK_RESERVE_BYTES ? out->disk_free_bytes - DISK_RESERVE_BYTES : 0;
+    bool is_map = map_room <= disk_room;
+    out->room_bytes = is_map ? map_room : disk_room;
+    snprintf(out->room_text, sizeof(out->room_text), "%s",
+             is_map ? "the store is 80 % full: new work waits until resolved transactions are "
+                      "dropped, or give it more with --store-size"
+                    : "the disk has less than 64 MiB free: new work waits until there is more");
+}
+
+/* A large value has pages of its own; the rest is for its key, its action, and its part of the
+ * transaction's state. */
+uint64_t lmdb_store_room_of(void *state, uint64_t size)
+{
+    (void)state;
+    return 500 + (size <= 2000 ? 2 * size : (size + 300 + 4095) / 4096 * 4096);
+}
+
+int lmdb_store_stats(void *state, struct tercet_store_stats *out)
+{
+    struct lmdb_store *store = state;
+    struct tercet_store_stats stats = {.commits = atomic_load(&store->commits)};
     MDB_txn *txn;
     int result = lmdb_store_read_begin(store, &txn);
     if (result != 0)
@@ -109,6 +139,8 @@ int lmdb_store_stats(struct store *base, struct store_stats *out)
     if (rc == 0)
         rc = ask_disk(store, &stats);
     lmdb_store_read_end(store, txn);
+    if (rc == 0)
+        measure_room(&stats);
     if (rc == 0)
         *out = stats;
     return lmdb_store_error(rc);

@@ -6,7 +6,8 @@
  * The format, version 1. Named databases:
  *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8
  * bytes: the last epoch given out, and a number larger than every one that has been deleted or
- * dropped live, meta             records as in store.h; a meta key is the name
+ * dropped; "source" = 8 bytes: the store's identity (added later, so it may be missing)
+ *   live, meta             records as in store.h; a meta key is the name
  *   records/<start>-<end>  a bucket (16 hexadecimal digits each): number -> value
  *   gids/<start>-<end>     its index: gid -> number
  * Keys and integers are as in key.h.
@@ -34,12 +35,11 @@
 struct lmdb_bucket {
     MDB_dbi records;
     MDB_dbi index;
-    uint64_t number_max;             /* at least that of the last record; the writer's */
-    char gid_max[STORE_GID_MAX + 1]; /* at least the last gid of the index; under `gids` */
+    uint64_t number_max;                    /* at least that of the last record; the writer's */
+    char gid_max[TERCET_STORE_GID_MAX + 1]; /* at least the last gid of the index; under `gids` */
 };
 
 struct lmdb_store {
-    struct store base;
     MDB_env *env;
     int lock_fd;
     MDB_dbi system, live, meta;
@@ -61,7 +61,7 @@ struct lmdb_store {
 };
 
 /* -- lmdb.c ------------------------------------------------------------------------------------ */
-extern const struct store_driver lmdb_store_driver;
+void lmdb_store_close(void *state);
 
 /* The STORE_ code of an LMDB code or errno. */
 int lmdb_store_error(int rc);
@@ -72,9 +72,9 @@ int lmdb_store_system_put(MDB_txn *txn, MDB_dbi system, const char *name, uint64
 
 /* -- lmdb_batch.c: applying one batch. --------------------------------------------------------- */
 
-/* The driver's commit, with the epoch in the hands of the caller. Returns 0, STORE_FENCED or
- * STORE_UNKNOWN. */
-int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct store_op *ops,
+/* The driver's commit, with the epoch in the hands of the caller. Returns 0, TERCET_STORE_FENCED or
+ * TERCET_STORE_UNKNOWN. */
+int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct tercet_store_op *ops,
                      size_t count);
 
 /* -- lmdb_bucket.c: the table of buckets. The caller holds `layout`. --------------------------- */
@@ -102,20 +102,29 @@ void lmdb_store_raise_gid(struct lmdb_store *store, struct lmdb_bucket *bucket, 
 int lmdb_store_read_begin(struct lmdb_store *store, MDB_txn **txn);
 void lmdb_store_read_end(struct lmdb_store *store, MDB_txn *txn);
 
-int lmdb_store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to,
-                    store_scan_fn each, void *ctx);
-int lmdb_store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out);
-int lmdb_store_find(struct store *store, const char *gid, uint64_t *number,
-                    struct store_value *out);
-int lmdb_store_page(struct store *store, struct store_cursor *cursor, size_t limit,
-                    store_page_fn each, void *ctx);
-int lmdb_store_meta_scan(struct store *store, store_meta_fn each, void *ctx);
+int lmdb_store_scan(void *state, uint32_t shard, uint64_t from, uint64_t to,
+                    tercet_store_scan_fn each, void *ctx);
+void lmdb_store_get(void *state, uint32_t shard, uint64_t number, uint32_t part,
+                    tercet_store_found_fn done, void *ctx);
+void lmdb_store_find(void *state, uint32_t shard, const char *gid, uint64_t number,
+                     tercet_store_found_fn done, void *ctx);
+int lmdb_store_page(void *state, uint32_t shard, struct tercet_store_cursor *cursor, size_t limit,
+                    tercet_store_page_fn each, void *ctx);
+int lmdb_store_meta_scan(void *state, uint32_t shard, tercet_store_meta_fn each, void *ctx);
 
 /* -- lmdb_stats.c ------------------------------------------------------------------------------ */
-int lmdb_store_stats(struct store *store, struct store_stats *out);
+int lmdb_store_stats(void *state, struct tercet_store_stats *out);
+uint64_t lmdb_store_room_of(void *state, uint64_t size);
 
 /* How many pages of number `from` and above the free list holds. */
 int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count);
+
+/* -- lmdb_open.c ------------------------------------------------------------------------------- */
+/* The size of the map that the options ask for, in whole pages. */
+uint64_t lmdb_store_map_size(const struct tercet_store_options *options);
+
+int lmdb_store_open(void **out, const char *dir, const struct tercet_store_options *options,
+                    char *text);
 
 /* -- lmdb_file.c: the directory and the file. These return STORE_ codes and fill `text`. ------- */
 
@@ -127,7 +136,7 @@ bool lmdb_store_is_network(uint64_t type);
 
 /* Makes data.mdb when there is none; all at once, by renaming, so that a crash leaves none or a
  * whole one. */
-int lmdb_store_create(const char *dir, uint64_t size_max, char *text);
+int lmdb_store_create(const char *dir, const struct tercet_store_options *options, char *text);
 
 /* Is the file as long as its last used page? Reading past the end would be a SIGBUS. */
 int lmdb_store_check_length(MDB_env *env, const char *dir, char *text);

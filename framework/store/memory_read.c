@@ -4,53 +4,48 @@
  */
 #include "memory_store.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-static int copy_value(struct store_value *out, const struct memory_entry *entry)
+/* Tells the end of a lookup while the value is there. */
+static void tell(const struct memory_entry *entry, uint64_t number, tercet_store_found_fn done,
+                 void *ctx)
 {
-    if (entry == NULL)
-        return STORE_NOT_FOUND;
-    void *data = malloc(entry->value_size > 0 ? entry->value_size : 1);
-    if (data == NULL)
-        return STORE_NOMEM;
-    memcpy(data, memory_entry_value(entry), entry->value_size);
-    out->data = data;
-    out->size = entry->value_size;
-    return 0;
+    struct tercet_bytes value = {0};
+    if (entry != NULL)
+        value = (struct tercet_bytes){memory_entry_value(entry), entry->value_size};
+    done(entry != NULL ? 0 : TERCET_STORE_NOT_FOUND, entry != NULL ? number : 0, value, ctx);
 }
 
-int memory_store_scan(struct store *base, uint32_t shard, uint64_t from, uint64_t to,
-                      store_scan_fn each, void *ctx)
+int memory_store_scan(void *state, uint32_t index, uint64_t from, uint64_t to,
+                      tercet_store_scan_fn each, void *ctx)
 {
-    struct memory_store *store = (struct memory_store *)base;
+    struct memory_shard *shard = memory_store_shard(state, index);
     unsigned char first[KEY_LIVE_SIZE];
     int result = 0;
-    (void)shard;
     key_encode_live(first, from, 0);
-    pthread_mutex_lock(&store->lock);
-    for (size_t i = memory_table_seek(&store->live, first, sizeof(first));
-         result == 0 && i < store->live.count; i++) {
-        const struct memory_entry *entry = store->live.items[i];
+    pthread_mutex_lock(&shard->lock);
+    for (size_t i = memory_table_seek(&shard->live, first, sizeof(first));
+         result == 0 && i < shard->live.count; i++) {
+        const struct memory_entry *entry = shard->live.items[i];
         uint64_t number = key_decode(entry->bytes, KEY_NUMBER_SIZE);
         if (number > to)
             break;
         result = each(number, key_decode_part(entry->bytes), memory_entry_value(entry),
                       entry->value_size, ctx);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&shard->lock);
     return result;
 }
 
-int memory_store_get(struct store *base, uint64_t number, uint32_t part, struct store_value *out)
+void memory_store_get(void *state, uint32_t index, uint64_t number, uint32_t part,
+                      tercet_store_found_fn done, void *ctx)
 {
-    struct memory_store *store = (struct memory_store *)base;
+    struct memory_shard *shard = memory_store_shard(state, index);
     unsigned char key[KEY_LIVE_SIZE];
     key_encode_live(key, number, part);
-    pthread_mutex_lock(&store->lock);
-    int result = copy_value(out, memory_table_get(&store->live, key, sizeof(key)));
-    pthread_mutex_unlock(&store->lock);
-    return result;
+    pthread_mutex_lock(&shard->lock);
+    tell(memory_table_get(&shard->live, key, sizeof(key)), number, done, ctx);
+    pthread_mutex_unlock(&shard->lock);
 }
 
 static const struct memory_entry *get_resolved(const struct memory_bucket *bucket, uint64_t number)
@@ -60,12 +55,12 @@ static const struct memory_entry *get_resolved(const struct memory_bucket *bucke
     return memory_table_get(&bucket->records, key, sizeof(key));
 }
 
-static const struct memory_entry *find(const struct memory_store *store, const char *gid,
+static const struct memory_entry *find(const struct memory_shard *shard, const char *gid,
                                        uint64_t *number)
 {
     const struct memory_entry *found = NULL;
-    for (size_t i = store->buckets.count; found == NULL && i-- > 0;) {
-        const struct memory_bucket *bucket = store->buckets.items[i].state;
+    for (size_t i = shard->buckets.count; found == NULL && i-- > 0;) {
+        const struct memory_bucket *bucket = shard->buckets.items[i].state;
         if (gid == NULL) {
             found = get_resolved(bucket, *number);
             continue;
@@ -79,24 +74,21 @@ static const struct memory_entry *find(const struct memory_store *store, const c
     return found;
 }
 
-int memory_store_find(struct store *base, const char *gid, uint64_t *number,
-                      struct store_value *out)
+void memory_store_find(void *state, uint32_t index, const char *gid, uint64_t number,
+                       tercet_store_found_fn done, void *ctx)
 {
-    struct memory_store *store = (struct memory_store *)base;
-    uint64_t found = *number;
-    pthread_mutex_lock(&store->lock);
-    int result = copy_value(out, find(store, gid, &found));
-    pthread_mutex_unlock(&store->lock);
-    if (result == 0)
-        *number = found;
-    return result;
+    struct memory_shard *shard = memory_store_shard(state, index);
+    pthread_mutex_lock(&shard->lock);
+    const struct memory_entry *entry = find(shard, gid, &number);
+    tell(entry, number, done, ctx);
+    pthread_mutex_unlock(&shard->lock);
 }
 
 struct page {
-    struct store_cursor *cursor;
+    struct tercet_store_cursor *cursor;
     size_t limit;
     size_t count;
-    store_page_fn each;
+    tercet_store_page_fn each;
     void *ctx;
 };
 
@@ -119,53 +111,64 @@ static int page_bucket(struct page *page, const struct bucket *bucket, uint64_t 
     return 0;
 }
 
-int memory_store_page(struct store *base, struct store_cursor *cursor, size_t limit,
-                      store_page_fn each, void *ctx)
+int memory_store_page(void *state, uint32_t index, struct tercet_store_cursor *cursor, size_t limit,
+                      tercet_store_page_fn each, void *ctx)
 {
-    struct memory_store *store = (struct memory_store *)base;
+    struct memory_shard *shard = memory_store_shard(state, index);
     struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};
     uint64_t below;
     int result = 0;
-    pthread_mutex_lock(&store->lock);
-    size_t i = buckets_resume(&store->buckets, cursor, &below);
+    pthread_mutex_lock(&shard->lock);
+    size_t i = buckets_resume(&shard->buckets, cursor, &below);
     while (result == 0 && i-- > 0 && page.count < limit) {
-        result = page_bucket(&page, &store->buckets.items[i], below);
+        result = page_bucket(&page, &shard->buckets.items[i], below);
         below = UINT64_MAX;
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&shard->lock);
     return result == 0 ? (int)page.count : result;
 }
 
-int memory_store_meta_scan(struct store *base, store_meta_fn each, void *ctx)
+int memory_store_meta_scan(void *state, uint32_t index, tercet_store_meta_fn each, void *ctx)
 {
-    struct memory_store *store = (struct memory_store *)base;
+    struct memory_shard *shard = memory_store_shard(state, index);
     int result = 0;
-    pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; result == 0 && i < store->meta.count; i++) {
-        const struct memory_entry *entry = store->meta.items[i];
-        char name[STORE_NAME_MAX + 1] = {0};
+    pthread_mutex_lock(&shard->lock);
+    for (size_t i = 0; result == 0 && i < shard->meta.count; i++) {
+        const struct memory_entry *entry = shard->meta.items[i];
+        char name[TERCET_STORE_NAME_MAX + 1] = {0};
         memcpy(name, entry->bytes, entry->key_size);
         result = each(name, memory_entry_value(entry), entry->value_size, ctx);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&shard->lock);
     return result;
 }
 
-int memory_store_stats(struct store *base, struct store_stats *out)
+static void add_shard(struct tercet_store_stats *stats, struct memory_shard *shard)
 {
-    struct memory_store *store = (struct memory_store *)base;
-    pthread_mutex_lock(&store->lock);
-    struct store_stats stats = {.commits = store->commits,
-                                .live_records = store->live.count,
-                                .bytes_used = store->live.bytes + store->meta.bytes,
-                                .bytes_max = store->size_max,
-                                .disk_free_bytes = UINT64_MAX};
-    for (size_t i = 0; i < store->buckets.count; i++) {
-        const struct memory_bucket *bucket = store->buckets.items[i].state;
-        stats.resolved_records += bucket->records.count;
-        stats.bytes_used += bucket->records.bytes + bucket->gids.bytes;
+    pthread_mutex_lock(&shard->lock);
+    stats->commits += shard->commits;
+    stats->live_records += shard->live.count;
+    stats->bytes_used += shard->live.bytes + shard->meta.bytes;
+    for (size_t i = 0; i < shard->buckets.count; i++) {
+        const struct memory_bucket *bucket = shard->buckets.items[i].state;
+        stats->resolved_records += bucket->records.count;
+        stats->bytes_used += bucket->records.bytes + bucket->gids.bytes;
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+int memory_store_stats(void *state, struct tercet_store_stats *out)
+{
+    struct memory_store *store = state;
+    struct tercet_store_stats stats = {.bytes_max = store->size_max,
+                                       .disk_free_bytes = UINT64_MAX,
+                                       .room_text = "the store is 80 % full: new work waits until "
+                                                    "resolved transactions are dropped, or give it "
+                                                    "more with --store-size"};
+    for (uint32_t i = 0; i < store->shard_count; i++)
+        add_shard(&stats, &store->shards[i]);
+    uint64_t full = stats.bytes_max / 100 * 80;
+    stats.room_bytes = stats.bytes_used < full ? full - stats.bytes_used : 0;
     *out = stats;
     return 0;
 }

@@ -6,32 +6,9 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *store_strerror(int result)
-{
-    switch (result) {
-    case 0:
-        return "done";
-#define STORE_RESULT_TEXT(name, value, text)                                                       \
-    case name:                                                                                     \
-        return text;
-        STORE_RESULT_MAP(STORE_RESULT_TEXT)
-#undef STORE_RESULT_TEXT
-    default:
-        return "not a result of the store";
-    }
-}
-
-void store_value_free(struct store_value *value)
-{
-    if (value == NULL)
-        return;
-    free(value->data);
-    value->data = NULL;
-    value->size = 0;
-}
 
 static bool text_fits(const char *text, size_t size_max)
 {
@@ -46,100 +23,167 @@ static bool number_is_valid(uint64_t number)
     return number > 0 && number < UINT64_MAX;
 }
 
-static bool value_is_valid(const struct store_op *op)
+static bool value_is_valid(const struct tercet_store_op *op)
 {
-    return op->size <= STORE_VALUE_MAX && (op->value != NULL || op->size == 0);
+    return op->size <= TERCET_STORE_VALUE_MAX && (op->value != NULL || op->size == 0);
 }
 
-static bool op_is_valid(const struct store_op *op)
+static bool op_is_valid(const struct tercet_store_op *op)
 {
     switch (op->kind) {
-    case STORE_PUT:
+    case TERCET_STORE_PUT:
         return number_is_valid(op->number) && value_is_valid(op);
-    case STORE_DELETE:
+    case TERCET_STORE_DELETE:
         return number_is_valid(op->number);
-    case STORE_RESOLVE:
+    case TERCET_STORE_RESOLVE:
         return number_is_valid(op->number) && value_is_valid(op) &&
-               text_fits(op->gid, STORE_GID_MAX);
-    case STORE_META_PUT:
-        return value_is_valid(op) && text_fits(op->name, STORE_NAME_MAX);
-    case STORE_META_DELETE:
-        return text_fits(op->name, STORE_NAME_MAX);
-    case STORE_DROP:
+               text_fits(op->gid, TERCET_STORE_GID_MAX);
+    case TERCET_STORE_META_PUT:
+        return value_is_valid(op) && text_fits(op->name, TERCET_STORE_NAME_MAX);
+    case TERCET_STORE_META_DELETE:
+        return text_fits(op->name, TERCET_STORE_NAME_MAX);
+    case TERCET_STORE_DROP:
         return true;
     }
     return false;
 }
 
-int store_acquire(struct store *store, uint32_t shard, uint64_t *epoch, uint64_t *next_number)
+int store_acquire(struct store *store, uint32_t shard, struct tercet_store_lease *out)
 {
-    assert(store != NULL && epoch != NULL && next_number != NULL);
-    if (shard != 0)
-        return STORE_INVALID;
-    return store->driver->acquire(store, shard, epoch, next_number);
+    assert(store != NULL && out != NULL);
+    if (shard >= store->shard_count)
+        return TERCET_STORE_INVALID;
+    return store->driver.acquire(store->state, shard, out);
 }
 
 void store_release(struct store *store, uint32_t shard, uint64_t epoch)
 {
     assert(store != NULL);
-    if (shard == 0)
-        store->driver->release(store, shard, epoch);
+    if (shard < store->shard_count)
+        store->driver.release(store->state, shard, epoch);
 }
 
-int store_commit(struct store *store, uint32_t shard, uint64_t epoch, const struct store_op *ops,
-                 size_t count)
+int store_commit(struct store *store, uint32_t shard, uint64_t epoch,
+                 const struct tercet_store_op *ops, size_t count)
 {
     assert(store != NULL && (ops != NULL || count == 0));
-    if (shard != 0)
-        return STORE_INVALID;
+    if (shard >= store->shard_count)
+        return TERCET_STORE_INVALID;
     for (size_t i = 0; i < count; i++)
         if (!op_is_valid(&ops[i]))
-            return STORE_INVALID;
-    return count == 0 ? 0 : store->driver->commit(store, shard, epoch, ops, count);
+            return TERCET_STORE_INVALID;
+    return count == 0 ? 0 : store->driver.commit(store->state, shard, epoch, ops, count);
 }
 
-int store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to, store_scan_fn each,
-               void *ctx)
+int store_scan(struct store *store, uint32_t shard, uint64_t from, uint64_t to,
+               tercet_store_scan_fn each, void *ctx)
 {
     assert(store != NULL && each != NULL);
-    return shard != 0 ? STORE_INVALID : store->driver->scan(store, shard, from, to, each, ctx);
+    if (shard >= store->shard_count)
+        return TERCET_STORE_INVALID;
+    return store->driver.scan(store->state, shard, from, to, each, ctx);
 }
 
-int store_get(struct store *store, uint64_t number, uint32_t part, struct store_value *out)
-{
-    assert(store != NULL && out != NULL);
-    return store->driver->get(store, number, part, out);
-}
-
-int store_find(struct store *store, const char *gid, uint64_t *number, struct store_value *out)
-{
-    assert(store != NULL && number != NULL && out != NULL);
-    if (gid != NULL && !text_fits(gid, STORE_GID_MAX))
-        return STORE_INVALID;
-    return store->driver->find(store, gid, number, out);
-}
-
-int store_page(struct store *store, struct store_cursor *cursor, size_t limit, store_page_fn each,
-               void *ctx)
+int store_page(struct store *store, uint32_t shard, struct tercet_store_cursor *cursor,
+               size_t limit, tercet_store_page_fn each, void *ctx)
 {
     assert(store != NULL && cursor != NULL && each != NULL);
-    return store->driver->page(store, cursor, limit < INT_MAX ? limit : INT_MAX, each, ctx);
+    if (shard >= store->shard_count)
+        return TERCET_STORE_INVALID;
+    size_t at_most = limit < INT_MAX ? limit : INT_MAX;
+    return store->driver.page(store->state, shard, cursor, at_most, each, ctx);
 }
 
-int store_meta_scan(struct store *store, store_meta_fn each, void *ctx)
+int store_meta_scan(struct store *store, uint32_t shard, tercet_store_meta_fn each, void *ctx)
 {
     assert(store != NULL && each != NULL);
-    return store->driver->meta_scan(store, each, ctx);
+    if (shard >= store->shard_count)
+        return TERCET_STORE_INVALID;
+    return store->driver.meta_scan(store->state, shard, each, ctx);
 }
 
-int store_stats(struct store *store, struct store_stats *out)
+static void refuse_lookup(tercet_store_found_fn done, void *ctx)
+{
+    done(TERCET_STORE_INVALID, 0, (struct tercet_bytes){0}, ctx);
+}
+
+void store_get(struct store *store, uint32_t shard, uint64_t number, uint32_t part,
+               tercet_store_found_fn done, void *ctx)
+{
+    assert(store != NULL && done != NULL);
+    if (shard >= store->shard_count)
+        refuse_lookup(done, ctx);
+    else
+        store->driver.get(store->state, shard, number, part, done, ctx);
+}
+
+void store_find(struct store *store, uint32_t shard, const char *gid, uint64_t number,
+                tercet_store_found_fn done, void *ctx)
+{
+    assert(store != NULL && done != NULL);
+    if (shard >= store->shard_count || (gid != NULL && !text_fits(gid, TERCET_STORE_GID_MAX)))
+        refuse_lookup(done, ctx);
+    else
+        store->driver.find(store->state, shard, gid, number, done, ctx);
+}
+
+int store_stats(struct store *store, struct tercet_store_stats *out)
 {
     assert(store != NULL && out != NULL);
-    return store->driver->stats(store, out);
+    return store->driver.stats(store->state, out);
+}
+
+uint64_t store_room_of(struct store *store, uint64_t size)
+{
+    assert(store != NULL);
+    return store->driver.room_of != NULL ? store->driver.room_of(store->state, size) : size;
+}
+
+/* -- Opening and closing ----------------------------------------------------------------------- */
+
+static void take_options(struct tercet_store_options *to, const struct tercet_store_options *from)
+{
+    memset(to, 0, sizeof(*to));
+    if (from != NULL)
+        memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
+    to->size = sizeof(*to);
+}
+
+static struct store *make_store(const struct tercet_store_driver *driver)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    if (store != NULL)
+        memcpy(&store->driver, driver,
+               driver->size < sizeof(store->driver) ? driver->size : sizeof(store->driver));
+    return store;
+}
+
+int store_open_with(struct store **out, const struct tercet_store_driver *driver, const char *rest,
+                    const struct tercet_store_options *options, char *text)
+{
+    char unread[TERCET_STORE_TEXT_MAX];
+    char *said = text != NULL ? text : unread;
+    struct tercet_store_options chosen;
+    struct store *store = make_store(driver);
+    take_options(&chosen, options);
+    if (store == NULL) {
+        snprintf(said, TERCET_STORE_TEXT_MAX, "out of memory");
+        return TERCET_STORE_NOMEM;
+    }
+    int rc = driver->open(&store->state, rest, &chosen, said);
+    if (rc != 0) {
+        free(store);
+        return rc;
+    }
+    store->shard_count = driver->shard_count(store->state);
+    *out = store;
+    return 0;
 }
 
 void store_close(struct store *store)
 {
-    if (store != NULL)
-        store->driver->close(store);
+    if (store == NULL)
+        return;
+    store->driver.close(store->state);
+    free(store);
 }

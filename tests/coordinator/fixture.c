@@ -19,7 +19,7 @@ struct coordinator *fixture_start(struct store *store, size_t warm_max)
     engine_init(c, &options, 1000, 1700000001000);
     c->store = store;
     c->restore_warm_max = warm_max;
-    c->store_stats = (struct store_stats){.bytes_max = 1u << 30, .disk_free_bytes = UINT64_MAX};
+    c->store_stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
     cr_assert_eq(engine_acquire(c), 0);
     batcher_init(c);
     cr_assert_eq(restore_all(c, text), 0, "%s", text);

@@ -15,7 +15,7 @@ static struct entry *entries[TXNS];
 
 static void init(void)
 {
-    cr_assert_eq(store_memory_open(&store, NULL), 0);
+    cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);
     c = fixture_start(store, TXNS);
     for (int i = 0; i < TXNS; i++)
         fixture_begin(c, i);

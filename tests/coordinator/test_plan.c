@@ -15,7 +15,7 @@
 #define OPEN_MAX 3
 
 struct bench {
-    struct store store; /* first: the driver is given it */
+    struct store store;
     struct coordinator *c;
     int find_result;
     struct crpc_bytes resolved; /* what is found */
@@ -25,27 +25,24 @@ struct bench {
 
 /* -- The store --------------------------------------------------------------------------------- */
 
-static int find(struct store *store, const char *gid, uint64_t *number, struct store_value *out)
+static void find(void *state, uint32_t shard, const char *gid, uint64_t number,
+                 tercet_store_found_fn done, void *ctx)
 {
-    const struct bench *bench = (const struct bench *)(const void *)store;
+    const struct bench *bench = state;
+    (void)number;
+    cr_assert_eq(shard, 0);
     cr_assert_not_null(gid);
-    if (bench->find_result != 0)
-        return bench->find_result;
-    *number = 7;
-    out->data = malloc(bench->resolved.size);
-    out->size = bench->resolved.size;
-    memcpy(out->data, bench->resolved.data, out->size);
-    return 0;
+    struct tercet_bytes value = {.data = bench->resolved.data, .size = bench->resolved.size};
+    bool is_found = bench->find_result == 0;
+    done(bench->find_result, is_found ? 7 : 0, is_found ? value : (struct tercet_bytes){0}, ctx);
 }
-
-static const struct store_driver driver = {.find = find};
 
 static void bench_open(struct bench *bench)
 {
     struct coordinator *c = calloc(1, sizeof(*c));
     memset(bench, 0, sizeof(*bench));
-    bench->store.driver = &driver;
-    bench->find_result = STORE_NOT_FOUND;
+    bench->store = (struct store){.driver = {.find = find}, .state = bench, .shard_count = 1};
+    bench->find_result = TERCET_STORE_NOT_FOUND;
     bench->c = c;
     const struct tercet_coordinator_options options = {.size = sizeof(options),
                                                        .open_max = OPEN_MAX,
@@ -55,7 +52,7 @@ static void bench_open(struct bench *bench)
                                                        .park_after_ms = 8000};
     engine_init(c, &options, 1000, 1700000001000);
     c->store = &bench->store;
-    c->store_stats = (struct store_stats){.bytes_max = 1u << 30, .disk_free_bytes = UINT64_MAX};
+    c->store_stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
     c->next_number = 1;
     batcher_init(c);
 }
@@ -331,32 +328,31 @@ Test(plan, a_store_that_cannot_be_read_stops_the_coordinator)
 {
     struct bench bench;
     bench_open(&bench);
-    bench.find_result = STORE_IO;
+    bench.find_result = TERCET_STORE_IO;
     check(&bench, find_gid(&bench), TERCET_UNAVAILABLE, NULL);
     cr_assert(atomic_load(&bench.c->has_failed));
     bench_close(&bench);
 }
 
-static int scan(struct store *store, uint32_t shard, uint64_t first, uint64_t last,
-                store_scan_fn each, void *ctx)
+static int scan(void *state, uint32_t shard, uint64_t first, uint64_t last,
+                tercet_store_scan_fn each, void *ctx)
 {
-    (void)store;
+    (void)state;
     (void)shard;
     (void)each;
     (void)ctx;
     cr_assert_eq(first, last);
-    return STORE_IO;
+    return TERCET_STORE_IO;
 }
 
 /* After a restart an entry is there before what belongs to it has been read. */
 Test(plan, an_entry_that_cannot_be_read_stops_the_coordinator)
 {
-    static const struct store_driver broken = {.find = find, .scan = scan};
     struct bench bench;
     bench_open(&bench);
     check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
     struct entry *entry = bench.found.entry;
-    bench.store.driver = &broken;
+    bench.store.driver.scan = scan;
     entry->is_cold = true;
     check(&bench, find_gid(&bench), TERCET_UNAVAILABLE, NULL);
     cr_assert_null(bench.found.entry);

@@ -27,7 +27,7 @@ static void fill_services(struct coordinator *c)
 Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
 {
     struct store *store = NULL;
-    cr_assert_eq(store_memory_open(&store, NULL), 0);
+    cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);
     struct coordinator *c = fixture_start(store, TXNS);
     for (int i = 0; i < TXNS; i++)
         fixture_begin(c, i);
@@ -72,7 +72,7 @@ static struct store *store_with_modes(void)
     struct found found;
     const char *text = NULL;
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
-    cr_assert_eq(store_memory_open(&store, NULL), 0);
+    cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);
     struct coordinator *c = fixture_start(store, 1);
     cr_assert_eq(plan_begin(c, &request, "g", &found, &text), 0, "%s", text);
     enlist(c, found.entry, 1, TXN_MODE_OWN);
@@ -99,18 +99,21 @@ static void change_mode(struct store *store)
 {
     struct arena arena = {0};
     struct store_value value;
-    uint64_t epoch, next_number;
-    cr_assert_eq(store_acquire(store, 0, &epoch, &next_number), 0);
-    uint64_t number = next_number - 1;
-    cr_assert_eq(store_get(store, number, 1, &value), 0);
+    struct tercet_store_lease lease;
+    cr_assert_eq(store_acquire(store, 0, &lease), 0);
+    uint64_t number = lease.next_number - 1;
+    cr_assert_eq(store_get_wait(store, 0, number, 1, &value), 0);
     Tercet__Store__V1__Branch *record =
         (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value.data, value.size);
     cr_assert(record != NULL && record->own_call);
     record->own_call = false;
     struct crpc_bytes bytes = record_encode(&arena, RECORD_BRANCH, &record->base);
-    struct store_op op = {
-        .kind = STORE_PUT, .number = number, .part = 1, .value = bytes.data, .size = bytes.size};
-    cr_assert_eq(store_commit(store, 0, epoch, &op, 1), 0);
+    struct tercet_store_op op = {.kind = TERCET_STORE_PUT,
+                                 .number = number,
+                                 .part = 1,
+                                 .value = bytes.data,
+                                 .size = bytes.size};
+    cr_assert_eq(store_commit(store, 0, lease.epoch, &op, 1), 0);
     crpc_message_free(&record->base);
     store_value_free(&value);
     arena_free(&arena);

@@ -78,23 +78,23 @@ static int state_in(enum record_type type, struct store_value *value)
 static int durable_state(struct store *store, int gid, uint64_t number)
 {
     struct store_value value;
-    int rc = store_get(store, number, 0, &value);
+    int rc = store_get_wait(store, 0, number, 0, &value);
     if (rc == 0)
         return state_in(RECORD_STATE, &value);
-    if (rc == STORE_NOT_FOUND)
-        rc = store_find(store, gid_text(gid), &number, &value);
+    if (rc == TERCET_STORE_NOT_FOUND)
+        rc = store_find_wait(store, 0, gid_text(gid), &number, &value);
     if (rc == 0)
         return state_in(RECORD_RESOLVED, &value);
-    return rc == STORE_NOT_FOUND ? 0 : -1;
+    return rc == TERCET_STORE_NOT_FOUND ? 0 : -1;
 }
 
 static bool has_branch(struct store *store, uint64_t number, uint32_t branch)
 {
     struct store_value value;
-    int rc = store_get(store, number, branch, &value);
+    int rc = store_get_wait(store, 0, number, branch, &value);
     if (rc == 0)
         store_value_free(&value);
-    return rc != STORE_NOT_FOUND;
+    return rc != TERCET_STORE_NOT_FOUND;
 }
 
 /* Decision before effect (S3), branch before try (S8), and nothing to who is paused. */
@@ -246,7 +246,7 @@ void check_rest(void)
 /* Nothing is left half done, and what has ended is there once. */
 void check_store_at_rest(struct store *store)
 {
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     uint64_t expected = 0;
     for (int gid = 0; gid < JOBS_MAX; gid++)
         expected += world->fates[gid].end != 0;

@@ -100,14 +100,16 @@ __attribute__((noreturn)) static void refuse_start(const char *text)
 
 static void open_store(struct coordinator *c)
 {
-    struct store_options store_options = {.size_max = STORE_SIZE,
-                                          .bucket_ms = c->options.retention_ms / 7};
-    char text[STORE_TEXT_MAX] = "";
-    if (store_lmdb_open(&c->store, order->dir, &store_options, text) != 0)
+    struct tercet_store_options store_options = {.size = sizeof(store_options),
+                                                 .size_max = STORE_SIZE,
+                                                 .source = 1,
+                                                 .bucket_ms = c->options.retention_ms / 7};
+    char text[TERCET_STORE_TEXT_MAX] = "";
+    if (store_open(&c->store, order->dir, NULL, &store_options, text) != 0)
         refuse_start(text);
     int rc = engine_acquire(c);
     if (rc != 0)
-        refuse_start(store_strerror(rc));
+        refuse_start(tercet_store_strerror(rc));
 }
 
 /* In the product's own place and order; memory that is short ends the process. */

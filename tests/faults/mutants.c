@@ -11,9 +11,9 @@
 int __real_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
 int __real_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
-                        const struct store_op *ops, size_t count);
+                        const struct tercet_store_op *ops, size_t count);
 int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
-                        const struct store_op *ops, size_t count);
+                        const struct tercet_store_op *ops, size_t count);
 void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
                          const struct reply *reply, struct entry *entry);
 void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
@@ -50,7 +50,7 @@ const char *mutant_scenario(int mutant)
 static struct {
     struct store *store;
     uint64_t epoch;
-    struct store_op *ops;
+    struct tercet_store_op *ops;
     size_t count;
 } put_off;
 
@@ -68,7 +68,7 @@ void mutant_catch_up(void)
 }
 
 int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
-                        const struct store_op *ops, size_t count)
+                        const struct tercet_store_op *ops, size_t count)
 {
     if (order->mutant != MUTANT_EARLY_RELEASE)
         return __real_store_commit(store, shard, epoch, ops, count);
@@ -78,7 +78,7 @@ int __wrap_store_commit(struct store *store, uint32_t shard, uint64_t epoch,
     put_off.count = count;
     put_off.ops = copy(ops, count * sizeof(*ops));
     for (size_t i = 0; i < count; i++) {
-        struct store_op *op = &put_off.ops[i];
+        struct tercet_store_op *op = &put_off.ops[i];
         op->value = op->value != NULL ? copy(op->value, op->size) : NULL;
         op->gid = op->gid != NULL ? must_strdup(op->gid) : NULL;
         op->name = op->name != NULL ? must_strdup(op->name) : NULL;

@@ -393,8 +393,9 @@ static void operate(struct world *world, struct input *input)
 
 static void put_records(struct world *world, struct input *input)
 {
-    uint64_t epoch = 0, number = 1;
-    struct store_op ops[RECORDS_MAX];
+    struct tercet_store_lease lease = {0};
+    uint64_t number = 1;
+    struct tercet_store_op ops[RECORDS_MAX];
     size_t count = 1 + take_below(input, RECORDS_MAX);
     for (size_t i = 0; i < count; i++) {
         uint8_t what = take(input);
@@ -403,15 +404,16 @@ static void put_records(struct world *world, struct input *input)
                                                 : RECORD_BRANCH;
         struct input body = take_body(input);
         number += what >= 128;
-        ops[i] = (struct store_op){.kind = type == RECORD_PARTICIPANT ? STORE_META_PUT : STORE_PUT,
-                                   .number = number,
-                                   .part = what % 8,
-                                   .name = "participant/a",
-                                   .value = frame_record(type, body.at, body.size),
-                                   .size = RECORD_HEAD_SIZE + body.size};
+        ops[i] = (struct tercet_store_op){.kind = type == RECORD_PARTICIPANT ? TERCET_STORE_META_PUT
+                                                                             : TERCET_STORE_PUT,
+                                          .number = number,
+                                          .part = what % 8,
+                                          .name = "participant/a",
+                                          .value = frame_record(type, body.at, body.size),
+                                          .size = RECORD_HEAD_SIZE + body.size};
     }
-    MUST(store_acquire(world->store, 0, &epoch, &number) == 0);
-    MUST(store_commit(world->store, 0, epoch, ops, count) == 0);
+    MUST(store_acquire(world->store, 0, &lease) == 0);
+    MUST(store_commit(world->store, 0, lease.epoch, ops, count) == 0);
     for (size_t i = 0; i < count; i++)
         free((void *)(uintptr_t)ops[i].value);
 }
@@ -419,10 +421,11 @@ static void put_records(struct world *world, struct input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
-    struct store_options options = {.bucket_ms = 10000};
+    struct tercet_store_options options = {
+        .size = sizeof(options), .source = 1, .bucket_ms = 10000};
     struct world world = {.now_ms = 1000, .wall_offset_ms = 1700000000000};
     current = &world;
-    MUST(store_memory_open(&world.store, &options) == 0);
+    MUST(store_open_with(&world.store, &store_memory_driver, "", &options, NULL) == 0);
     world.is_foreign = take(&input) >= 192;
     if (world.is_foreign)
         put_records(&world, &input);

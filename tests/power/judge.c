@@ -109,14 +109,15 @@ static int meet_resolved(uint64_t number, const void *value, size_t size, void *
 
 static bool page_resolved(struct paging *paging)
 {
-    struct store_cursor cursor = {0};
+    struct tercet_store_cursor cursor = {0};
     int count;
     paging->is_right = true;
     do
-        count = store_page(paging->store, &cursor, PAGE_RECORDS, meet_resolved, paging);
+        count = store_page(paging->store, 0, &cursor, PAGE_RECORDS, meet_resolved, paging);
     while (count == PAGE_RECORDS);
     if (paging->is_right && count < 0)
-        return fail(paging->judge, "resolved records cannot be read: %s", store_strerror(count));
+        return fail(paging->judge, "resolved records cannot be read: %s",
+                    tercet_store_strerror(count));
     return paging->is_right;
 }
 
@@ -167,7 +168,7 @@ static bool finds_by_gid(struct paging *paging, const struct truth_txn *txn)
 {
     struct store_value value;
     uint64_t found = 0;
-    if (store_find(paging->store, txn->gid, &found, &value) != 0)
+    if (store_find_wait(paging->store, 0, txn->gid, &found, &value) != 0)
         return fail(paging->judge, "%s is resolved, and is not found by its gid", txn->gid);
     store_value_free(&value);
     return found == txn->found_number ||
@@ -195,9 +196,12 @@ static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool
     char text[TERCET_TEXT_MAX] = "";
     struct paging paging = {.judge = judge, .store = c->store, .cut = cut, .reads_all = reads_all};
     /* not engine_acquire: what the store itself says is judged */
-    int rc = store_acquire(c->store, 0, &c->epoch, &c->next_number);
+    struct tercet_store_lease lease;
+    int rc = store_acquire(c->store, 0, &lease);
     if (rc != 0)
-        return fail(judge, "the store cannot be acquired: %s", store_strerror(rc));
+        return fail(judge, "the store cannot be acquired: %s", tercet_store_strerror(rc));
+    c->epoch = lease.epoch;
+    c->next_number = lease.next_number;
     if (restore_all(c, text) != 0)
         return fail(judge, "the coordinator does not restore: %s", text);
     return meet_live(judge, c) && page_resolved(&paging) && look_up(&paging) &&
@@ -215,9 +219,9 @@ static void tear_down(struct coordinator *c)
 
 bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads_all)
 {
-    char text[STORE_TEXT_MAX] = "";
+    char text[TERCET_STORE_TEXT_MAX] = "";
     struct store *store;
-    int rc = store_lmdb_open(&store, folder, NULL, text);
+    int rc = store_open(&store, folder, NULL, NULL, text);
     if (rc != 0)
         return fail(judge, "the store does not open: %s", text);
     struct coordinator *c = calloc(1, sizeof(*c));

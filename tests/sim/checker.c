@@ -104,13 +104,13 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
     trace("durable: %s state %u%s", state->gid, state->state, is_resolved ? ", over" : "");
 }
 
-static void op_is_applied(const struct store_op *op)
+static void op_is_applied(const struct tercet_store_op *op)
 {
-    if (op->kind == STORE_PUT && op->part == 0) {
+    if (op->kind == TERCET_STORE_PUT && op->part == 0) {
         ProtobufCMessage *state = record_decode(RECORD_STATE, op->value, op->size);
         state_is_written(op->number, (const Tercet__Store__V1__State *)state, false);
         crpc_message_free(state);
-    } else if (op->kind == STORE_RESOLVE) {
+    } else if (op->kind == TERCET_STORE_RESOLVE) {
         ProtobufCMessage *resolved = record_decode(RECORD_RESOLVED, op->value, op->size);
         state_is_written(op->number, ((const Tercet__Store__V1__Resolved *)resolved)->state, true);
         crpc_message_free(resolved);
@@ -119,19 +119,19 @@ static void op_is_applied(const struct store_op *op)
 
 /* Branch records carry a number only: they belong to the gid that the state of the same batch, or
  * an older one, names. */
-static void branch_is_written(const struct store_op *op)
+static void branch_is_written(const struct tercet_store_op *op)
 {
     for (int job = 0; job < sim->job_count; job++)
         if (sim->seen[job].number == op->number)
             sim->seen[job].branch[op->part].is_durable = true;
 }
 
-void check_commit(const struct store_op *ops, size_t count)
+void check_commit(const struct tercet_store_op *ops, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         op_is_applied(&ops[i]);
     for (size_t i = 0; i < count; i++)
-        if (ops[i].kind == STORE_PUT && ops[i].part > 0)
+        if (ops[i].kind == TERCET_STORE_PUT && ops[i].part > 0)
             branch_is_written(&ops[i]);
     for (int job = 0; job < sim->job_count; job++)
         for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
@@ -413,7 +413,8 @@ void check_rest(void)
             continue;
         if (!seen->is_resolved)
             violation("L1", "%s has not ended", gid_of(job));
-        if (store_find(sim->store, gid_of(job), &number, &value) != 0 || number != seen->number)
+        if (store_find_wait(sim->store, 0, gid_of(job), &number, &value) != 0 ||
+            number != seen->number)
             violation("S11", "%s has ended and is not in the store", gid_of(job));
         else
             store_value_free(&value);
@@ -427,7 +428,7 @@ void check_dropped(void)
     for (int job = 0; job < sim->job_count; job++) {
         struct store_value value;
         uint64_t number = 0;
-        if (store_find(sim->store, gid_of(job), &number, &value) != 0)
+        if (store_find_wait(sim->store, 0, gid_of(job), &number, &value) != 0)
             continue;
         violation("S11", "%s is kept after the retention time", gid_of(job));
         store_value_free(&value);

@@ -45,10 +45,12 @@ static int64_t wall_now_ms(const struct coordinator_actor *a)
 
 void coordinator_open_store(void)
 {
-    struct store_options options = {.bucket_ms = RETENTION_SIM_MS / 7,
-                                    .size_max = sim->faults.store_size_max};
+    struct tercet_store_options options = {.size = sizeof(options),
+                                           .source = 1,
+                                           .bucket_ms = RETENTION_SIM_MS / 7,
+                                           .size_max = sim->faults.store_size_max};
     sim->wall_base_ms = INT64_C(1700000000000);
-    if (store_memory_open(&sim->store, &options) != 0)
+    if (store_open_with(&sim->store, &store_memory_driver, "", &options, NULL) != 0)
         abort();
 }
 
@@ -172,7 +174,7 @@ static void turn(struct happening *happening)
  * coordinator stops. */
 static void check_size(void)
 {
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     if (sim->faults.store_size_max > 0 && store_stats(sim->store, &stats) == 0 &&
         stats.bytes_used > stats.bytes_max)
         violation("L4", "%llu bytes in a store of %llu: a commit would fail",
@@ -192,7 +194,7 @@ static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_a
                           batch->ops, batch->op_count);
     trace("commit of %zu writes: %d%s", batch->op_count, rc,
           fails && is_applied ? ", but applied" : "");
-    if (is_fenced && rc != STORE_FENCED && batch->op_count > 0)
+    if (is_fenced && rc != TERCET_STORE_FENCED && batch->op_count > 0)
         violation("S13", "a commit under epoch %llu is taken, the shard's is %llu",
                   (unsigned long long)c->epoch, (unsigned long long)sim->epoch);
     if (is_fenced)

@@ -355,7 +355,7 @@ struct gid_seen {
     int floor; /* the highest rank that a client has received */
     struct branch_seen branch[BRANCHES_SIM + 1];
 };
-void check_commit(const struct store_op *ops, size_t count);
+void check_commit(const struct tercet_store_op *ops, size_t count);
 void check_restored(const struct coordinator *c);
 void check_counts(struct coordinator *c);
 void check_call_sent(const Tercet__V1__Call *call);

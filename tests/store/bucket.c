@@ -44,7 +44,7 @@ Test(bucket, an_overlapping_span_is_refused)
     buckets_init(&buckets, 1000);
     expect_span(&buckets, 1500, 1000, 2000);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        cr_assert_eq(buckets_insert(&buckets, &bad[i]), STORE_CORRUPT);
+        cr_assert_eq(buckets_insert(&buckets, &bad[i]), TERCET_STORE_CORRUPT);
     buckets_clear(&buckets);
 }
 
@@ -60,8 +60,9 @@ Test(bucket, the_default_width_is_a_day)
 
 Test(bucket, every_result_has_a_text)
 {
-    for (int result = STORE_INVALID; result <= 0; result++)
-        cr_assert_str_neq(store_strerror(result), store_strerror(1));
+    for (int result = TERCET_STORE_INVALID; result <= TERCET_STORE_NOT_FOUND; result++)
+        cr_assert_str_neq(tercet_store_strerror(result), tercet_store_strerror(1));
+    cr_assert_str_eq(tercet_store_strerror(0), "done");
 }
 
 Test(lmdb_open, network_file_systems_are_known)

@@ -13,15 +13,15 @@ CONFORMANCE(one_live_record_is_got)
 {
     struct store_value value = {0};
     COMMIT_OK(fixture, op_put(1, 0, "one"), op_put(1, 1, ""));
-    cr_assert_eq(store_get(fixture->store, 1, 0, &value), 0);
+    cr_assert_eq(store_get_wait(fixture->store, 0, 1, 0, &value), 0);
     cr_assert_eq(value.size, 3);
     cr_assert_arr_eq((char *)value.data, "one", 3);
     store_value_free(&value);
-    cr_assert_eq(store_get(fixture->store, 1, 1, &value), 0);
+    cr_assert_eq(store_get_wait(fixture->store, 0, 1, 1, &value), 0);
     cr_assert_eq(value.size, 0);
     store_value_free(&value);
-    cr_assert_eq(store_get(fixture->store, 1, 2, &value), STORE_NOT_FOUND);
-    cr_assert_eq(store_get(fixture->store, 2, 0, &value), STORE_NOT_FOUND);
+    cr_assert_eq(store_get_wait(fixture->store, 0, 1, 2, &value), TERCET_STORE_NOT_FOUND);
+    cr_assert_eq(store_get_wait(fixture->store, 0, 2, 0, &value), TERCET_STORE_NOT_FOUND);
 }
 
 static int stop_at_two(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
@@ -82,7 +82,7 @@ CONFORMANCE(resolve_moves_all_parts_of_a_number)
     cr_assert_str_eq(fixture_find(fixture, "g"), "not found");
     cr_assert_str_eq(fixture_find(fixture, "g20"), "not found");
     cr_assert_str_eq(fixture_find_number(fixture, 1), "not found");
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     cr_assert_eq(store_stats(fixture->store, &stats), 0);
     cr_assert_eq(stats.live_records, 2);
     cr_assert_eq(stats.resolved_records, 1);
@@ -117,14 +117,14 @@ CONFORMANCE(gids_are_found_in_any_order_and_bucket)
 
 CONFORMANCE(a_gid_too_long_is_invalid)
 {
-    char gid[STORE_GID_MAX + 2];
+    char gid[TERCET_STORE_GID_MAX + 2];
     struct store_value value;
     uint64_t number = 5;
     memset(gid, 'g', sizeof(gid));
-    gid[STORE_GID_MAX + 1] = '\0';
-    cr_assert_eq(store_find(fixture->store, gid, &number, &value), STORE_INVALID);
-    cr_assert_eq(store_find(fixture->store, "", &number, &value), STORE_INVALID);
-    cr_assert_eq(store_find(fixture->store, "g", &number, &value), STORE_NOT_FOUND);
+    gid[TERCET_STORE_GID_MAX + 1] = '\0';
+    cr_assert_eq(store_find_wait(fixture->store, 0, gid, &number, &value), TERCET_STORE_INVALID);
+    cr_assert_eq(store_find_wait(fixture->store, 0, "", &number, &value), TERCET_STORE_INVALID);
+    cr_assert_eq(store_find_wait(fixture->store, 0, "g", &number, &value), TERCET_STORE_NOT_FOUND);
     cr_assert_eq(number, 5, "untouched on failure");
 }
 
@@ -157,20 +157,20 @@ static int page_one(uint64_t number, const void *value, size_t size, void *ctx)
 
 CONFORMANCE(paging_survives_what_happens_between_pages)
 {
-    struct store_cursor cursor = {0};
+    struct tercet_store_cursor cursor = {0};
     struct pager pager = {.refused = 2};
     COMMIT_OK(fixture, op_resolve(1, "a", 1500, "a"), op_resolve(2, "b", 2500, "b"),
               op_resolve(3, "c", 2500, "c"));
-    cr_assert_eq(store_page(fixture->store, &cursor, 9, page_one, &pager), 55);
+    cr_assert_eq(store_page(fixture->store, 0, &cursor, 9, page_one, &pager), 55);
     pager.refused = 0;
     COMMIT_OK(fixture, op_resolve(8, "h", 2600, "h"), op_resolve(9, "i", 3500, "i"));
-    cr_assert_eq(store_page(fixture->store, &cursor, 1, page_one, &pager), 1);
+    cr_assert_eq(store_page(fixture->store, 0, &cursor, 1, page_one, &pager), 1);
     cr_assert_str_eq(pager.text, "cb");
     COMMIT_OK(fixture, op_resolve(4, "d", 500, "d"), op_drop(1000));
-    cr_assert_eq(store_page(fixture->store, &cursor, 9, page_one, &pager), 1);
+    cr_assert_eq(store_page(fixture->store, 0, &cursor, 9, page_one, &pager), 1);
     cr_assert_str_eq(pager.text, "cba");
     COMMIT_OK(fixture, op_drop(9000));
-    cr_assert_eq(store_page(fixture->store, &cursor, 9, page_one, &pager), 0);
+    cr_assert_eq(store_page(fixture->store, 0, &cursor, 9, page_one, &pager), 0);
 }
 
 CONFORMANCE(buckets_are_dropped_whole_and_not_before_their_end)
@@ -201,8 +201,8 @@ CONFORMANCE(a_wild_clock_refuses_nothing)
 
 CONFORMANCE(more_buckets_than_the_limit_refuse_nothing)
 {
-    enum { COUNT = STORE_BUCKETS_MAX + 3 };
-    static struct store_op ops[COUNT];
+    enum { COUNT = TERCET_STORE_BUCKETS_MAX + 3 };
+    static struct tercet_store_op ops[COUNT];
     static char gids[COUNT][16];
     for (int i = 0; i < COUNT; i++) {
         snprintf(gids[i], sizeof(gids[i]), "g%05d", i);
@@ -212,7 +212,7 @@ CONFORMANCE(more_buckets_than_the_limit_refuse_nothing)
     fixture_reopen(fixture);
     cr_assert_str_eq(fixture_find(fixture, gids[0]), "1=r");
     cr_assert_str_eq(fixture_find(fixture, gids[COUNT - 1]), "2051=r");
-    COMMIT_OK(fixture, op_drop(INT64_C(1000) * STORE_BUCKETS_MAX - 1));
+    COMMIT_OK(fixture, op_drop(INT64_C(1000) * TERCET_STORE_BUCKETS_MAX - 1));
     cr_assert_str_eq(fixture_resolved(fixture, 10), "2051=r 2050=r 2049=r 2048=r");
 }
 
@@ -239,7 +239,7 @@ struct beside {
 
 static void name_gid(char *gid, uint64_t number)
 {
-    snprintf(gid, STORE_GID_MAX, "g%06u", (unsigned)number);
+    snprintf(gid, TERCET_STORE_GID_MAX, "g%06u", (unsigned)number);
 }
 
 /* Round n puts two parts with the same value, resolves n - 1 and now and then drops a bucket. */
@@ -247,7 +247,7 @@ static void *commit_rounds(void *ctx)
 {
     struct beside *beside = ctx;
     for (unsigned n = 1; n <= ROUNDS; n++) {
-        char value[16], gid[STORE_GID_MAX];
+        char value[16], gid[TERCET_STORE_GID_MAX];
         snprintf(value, sizeof(value), "%u", n);
         name_gid(gid, n);
         int64_t time_ms = (int64_t)n * 1000 / ROUNDS_A_BUCKET;
@@ -282,10 +282,10 @@ static void read_once(struct beside *beside)
 {
     struct parts parts = {0};
     struct store_value value;
-    struct store_stats stats;
-    struct store_cursor cursor = {0};
+    struct tercet_store_stats stats;
+    struct tercet_store_cursor cursor = {0};
     struct pager pager = {.refused = 0};
-    char gid[STORE_GID_MAX];
+    char gid[TERCET_STORE_GID_MAX];
     uint64_t number;
     unsigned committed = atomic_load(&beside->committed);
     cr_assert_eq(store_scan(beside->fixture->store, 0, 1, UINT64_MAX, same_as_first, &parts), 0,
@@ -293,14 +293,14 @@ static void read_once(struct beside *beside)
     cr_assert_geq(parts.first, committed, "a finished commit was not seen");
     cr_assert(parts.count == 0 || parts.count == 2);
     name_gid(gid, committed);
-    int found = store_find(beside->fixture->store, gid, &number, &value);
+    int found = store_find_wait(beside->fixture->store, 0, gid, &number, &value);
     /* While this thread slept, its bucket may have been dropped. */
     bool may_be_gone =
         committed == 0 || atomic_load(&beside->committed) - committed > 2 * ROUNDS_A_BUCKET;
-    cr_assert(found == 0 || (found == STORE_NOT_FOUND && may_be_gone), "%s: %d", gid, found);
+    cr_assert(found == 0 || (found == TERCET_STORE_NOT_FOUND && may_be_gone), "%s: %d", gid, found);
     if (found == 0)
         store_value_free(&value);
-    cr_assert_geq(store_page(beside->fixture->store, &cursor, 3, page_one, &pager),
+    cr_assert_geq(store_page(beside->fixture->store, 0, &cursor, 3, page_one, &pager),
                   committed > 0 ? 1 : 0);
     cr_assert_eq(store_stats(beside->fixture->store, &stats), 0);
 }

@@ -8,7 +8,7 @@
 
 CONFORMANCE(a_new_store_is_empty)
 {
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     cr_assert_str_eq(fixture_live(fixture), "");
     cr_assert_str_eq(fixture_resolved(fixture, 10), "");
     cr_assert_str_eq(fixture_meta(fixture), "");
@@ -49,52 +49,56 @@ CONFORMANCE(a_batch_is_applied_in_its_order)
 
 CONFORMANCE(a_batch_with_an_invalid_operation_writes_nothing)
 {
-    char gid[STORE_GID_MAX + 2], name[STORE_NAME_MAX + 2];
+    char gid[TERCET_STORE_GID_MAX + 2], name[TERCET_STORE_NAME_MAX + 2];
     memset(gid, 'g', sizeof(gid));
     memset(name, 'n', sizeof(name));
-    gid[STORE_GID_MAX + 1] = name[STORE_NAME_MAX + 1] = '\0';
-    struct store_op large = op_put(2, 0, "");
+    gid[TERCET_STORE_GID_MAX + 1] = name[TERCET_STORE_NAME_MAX + 1] = '\0';
+    struct tercet_store_op large = op_put(2, 0, "");
     large.value = gid;
-    large.size = STORE_VALUE_MAX + 1;
-    struct store_op missing = {.kind = STORE_PUT, .number = 2, .size = 1};
-    struct store_op unknown = {.kind = (enum store_op_kind)99};
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_resolve(2, gid, 0, "")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_resolve(2, "", 0, "")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_resolve(2, NULL, 0, "")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_meta(name, "")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_meta_delete("")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_put(0, 0, "")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_put(UINT64_MAX, 0, "")), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), large), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), missing), STORE_INVALID);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), unknown), STORE_INVALID);
+    large.size = TERCET_STORE_VALUE_MAX + 1;
+    struct tercet_store_op missing = {.kind = TERCET_STORE_PUT, .number = 2, .size = 1};
+    struct tercet_store_op unknown = {.kind = (enum tercet_store_op_kind)99};
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_resolve(2, gid, 0, "")),
+                 TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_resolve(2, "", 0, "")),
+                 TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_resolve(2, NULL, 0, "")),
+                 TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_meta(name, "")), TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_meta_delete("")), TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_put(0, 0, "")), TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), op_put(UINT64_MAX, 0, "")),
+                 TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), large), TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), missing), TERCET_STORE_INVALID);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x"), unknown), TERCET_STORE_INVALID);
     cr_assert_str_eq(fixture_live(fixture), "");
     COMMIT_OK(fixture, op_put(1, 0, "x"));
 }
 
 CONFORMANCE(the_limits_themselves_are_allowed)
 {
-    char gid[STORE_GID_MAX + 1], name[STORE_NAME_MAX + 1];
+    char gid[TERCET_STORE_GID_MAX + 1], name[TERCET_STORE_NAME_MAX + 1];
     memset(gid, 'g', sizeof(gid));
     memset(name, 'n', sizeof(name));
-    gid[STORE_GID_MAX] = name[STORE_NAME_MAX] = '\0';
-    void *data = calloc(1, STORE_VALUE_MAX);
-    struct store_op large = op_put(1, UINT32_MAX, "");
+    gid[TERCET_STORE_GID_MAX] = name[TERCET_STORE_NAME_MAX] = '\0';
+    void *data = calloc(1, TERCET_STORE_VALUE_MAX);
+    struct tercet_store_op large = op_put(1, UINT32_MAX, "");
     large.value = data;
-    large.size = STORE_VALUE_MAX;
+    large.size = TERCET_STORE_VALUE_MAX;
     COMMIT_OK(fixture, large, op_resolve(UINT64_MAX - 1, gid, 0, "last"), op_meta(name, "long"));
     free(data);
     struct store_value value;
-    cr_assert_eq(store_get(fixture->store, 1, UINT32_MAX, &value), 0);
-    cr_assert_eq(value.size, STORE_VALUE_MAX);
+    cr_assert_eq(store_get_wait(fixture->store, 0, 1, UINT32_MAX, &value), 0);
+    cr_assert_eq(value.size, TERCET_STORE_VALUE_MAX);
     store_value_free(&value);
     cr_assert_str_eq(fixture_find(fixture, gid), "18446744073709551614=last");
-    cr_assert_eq(strlen(fixture_meta(fixture)), STORE_NAME_MAX + strlen("=long"));
+    cr_assert_eq(strlen(fixture_meta(fixture)), TERCET_STORE_NAME_MAX + strlen("=long"));
 }
 
 CONFORMANCE(an_empty_batch_writes_nothing)
 {
-    struct store_stats before, after;
+    struct tercet_store_stats before, after;
     store_stats(fixture->store, &before);
     cr_assert_eq(store_commit(fixture->store, 0, fixture->epoch, NULL, 0), 0);
     store_stats(fixture->store, &after);
@@ -108,25 +112,47 @@ static int never(uint64_t number, uint32_t part, const void *value, size_t size,
     return 0;
 }
 
-CONFORMANCE(only_shard_0_exists)
+static int never_page(uint64_t number, const void *value, size_t size, void *ctx)
 {
-    struct store_op op = op_put(1, 0, "x");
-    uint64_t epoch, next;
-    cr_assert_eq(store_acquire(fixture->store, 1, &epoch, &next), STORE_INVALID);
-    cr_assert_eq(store_commit(fixture->store, 1, fixture->epoch, &op, 1), STORE_INVALID);
-    cr_assert_eq(store_scan(fixture->store, 1, 1, UINT64_MAX, never, NULL), STORE_INVALID);
+    return never(number, 0, value, size, ctx);
+}
+
+static int never_meta(const char *name, const void *value, size_t size, void *ctx)
+{
+    (void)name;
+    return never(0, 0, value, size, ctx);
+}
+
+CONFORMANCE(a_shard_that_is_not_there_is_invalid)
+{
+    struct tercet_store_op op = op_put(1, 0, "x");
+    struct tercet_store_lease lease;
+    struct tercet_store_cursor cursor = {0};
+    struct store_value value;
+    uint64_t number = 1;
+    uint32_t past = fixture->store->shard_count;
+    cr_assert_eq(past, 1);
+    COMMIT_OK(fixture, op);
+    cr_assert_eq(store_acquire(fixture->store, past, &lease), TERCET_STORE_INVALID);
+    cr_assert_eq(store_commit(fixture->store, past, fixture->epoch, &op, 1), TERCET_STORE_INVALID);
+    cr_assert_eq(store_scan(fixture->store, past, 1, 9, never, NULL), TERCET_STORE_INVALID);
+    cr_assert_eq(store_page(fixture->store, past, &cursor, 9, never_page, NULL),
+                 TERCET_STORE_INVALID);
+    cr_assert_eq(store_meta_scan(fixture->store, past, never_meta, NULL), TERCET_STORE_INVALID);
+    cr_assert_eq(store_get_wait(fixture->store, past, 1, 0, &value), TERCET_STORE_INVALID);
+    cr_assert_eq(store_find_wait(fixture->store, past, "g", &number, &value), TERCET_STORE_INVALID);
 }
 
 CONFORMANCE(an_older_epoch_is_fenced)
 {
     uint64_t old = fixture->epoch;
-    struct store_op op = op_put(1, 0, "old");
+    struct tercet_store_op op = op_put(1, 0, "old");
     fixture_acquire(fixture);
     cr_assert_gt(fixture->epoch, old);
-    cr_assert_eq(store_commit(fixture->store, 0, old, &op, 1), STORE_FENCED);
+    cr_assert_eq(store_commit(fixture->store, 0, old, &op, 1), TERCET_STORE_FENCED);
     cr_assert_str_eq(fixture_live(fixture), "");
     COMMIT_OK(fixture, op_put(1, 0, "new"));
-    cr_assert_eq(store_commit(fixture->store, 0, fixture->epoch + 1, &op, 1), STORE_FENCED);
+    cr_assert_eq(store_commit(fixture->store, 0, fixture->epoch + 1, &op, 1), TERCET_STORE_FENCED);
     store_release(fixture->store, 0, old);
     COMMIT_OK(fixture, op_put(2, 0, "still"));
 }
@@ -134,7 +160,7 @@ CONFORMANCE(an_older_epoch_is_fenced)
 CONFORMANCE(after_release_commits_are_fenced)
 {
     store_release(fixture->store, 0, fixture->epoch);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x")), STORE_FENCED);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x")), TERCET_STORE_FENCED);
     uint64_t old = fixture->epoch;
     fixture_acquire(fixture);
     cr_assert_gt(fixture->epoch, old);
@@ -154,8 +180,8 @@ CONFORMANCE(after_an_unknown_outcome_the_shard_is_acquired_again)
     fixture_fail_next(fixture);
     cr_assert_eq(
         COMMIT(fixture, op_put(2, 0, "lost"), op_drop(9000), op_resolve(4, "g4", 9500, "r4")),
-        STORE_UNKNOWN);
-    cr_assert_eq(COMMIT(fixture, op_put(2, 0, "x")), STORE_FENCED);
+        TERCET_STORE_UNKNOWN);
+    cr_assert_eq(COMMIT(fixture, op_put(2, 0, "x")), TERCET_STORE_FENCED);
     cr_assert_str_eq(fixture_live(fixture), "1.0=sure");
     cr_assert_str_eq(fixture_find(fixture, "g3"), "3=r3");
     cr_assert_str_eq(fixture_find(fixture, "g4"), "not found");
@@ -191,8 +217,8 @@ Test(memory_fail, a_failed_commit_may_have_been_applied)
     fixture_open(&fixture, FIXTURE_MEMORY, 0);
     store_memory_fail(fixture.store, 2, true);
     COMMIT_OK(&fixture, op_put(1, 0, "first"));
-    cr_assert_eq(COMMIT(&fixture, op_put(2, 0, "second")), STORE_UNKNOWN);
-    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "third")), STORE_FENCED);
+    cr_assert_eq(COMMIT(&fixture, op_put(2, 0, "second")), TERCET_STORE_UNKNOWN);
+    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "third")), TERCET_STORE_FENCED);
     fixture_acquire(&fixture);
     cr_assert_eq(fixture.next_number, 3);
     cr_assert_str_eq(fixture_live(&fixture), "1.0=first 2.0=second");

@@ -15,6 +15,7 @@ void fixture_prepare(struct fixture *fixture, enum fixture_driver driver, int64_
 {
     memset(fixture, 0, sizeof(*fixture));
     fixture->driver = driver;
+    fixture->options.size = sizeof(fixture->options);
     fixture->options.bucket_ms = bucket_ms;
     fixture->options.size_max = 256u << 20;
     strcpy(fixture->root, "/tmp/tercet-store-XXXXXX");
@@ -24,19 +25,25 @@ void fixture_prepare(struct fixture *fixture, enum fixture_driver driver, int64_
 
 void fixture_acquire(struct fixture *fixture)
 {
-    cr_assert_eq(store_acquire(fixture->store, 0, &fixture->epoch, &fixture->next_number), 0);
+    struct tercet_store_lease lease;
+    cr_assert_eq(store_acquire(fixture->store, 0, &lease), 0);
+    fixture->epoch = lease.epoch;
+    fixture->next_number = lease.next_number;
+    cr_assert_neq(lease.source, 0);
+    cr_assert(fixture->source == 0 || fixture->source == lease.source, "it keeps its identity");
+    fixture->source = lease.source;
 }
 
 void fixture_reopen(struct fixture *fixture)
 {
-    char text[STORE_TEXT_MAX] = "";
+    char text[TERCET_STORE_TEXT_MAX] = "";
     if (fixture->driver == FIXTURE_LMDB) {
         store_close(fixture->store);
         fixture->store = NULL;
-        int result = store_lmdb_open(&fixture->store, fixture->dir, &fixture->options, text);
+        int result = store_open(&fixture->store, fixture->dir, NULL, &fixture->options, text);
         cr_assert_eq(result, 0, "%d: %s", result, text);
     } else if (fixture->store == NULL) {
-        cr_assert_eq(store_memory_open(&fixture->store, &fixture->options), 0);
+        cr_assert_eq(store_open(&fixture->store, "memory:", NULL, &fixture->options, NULL), 0);
     }
     fixture_acquire(fixture);
 }
@@ -102,10 +109,10 @@ static int append_resolved(uint64_t number, const void *value, size_t size, void
 
 const char *fixture_resolved(struct fixture *fixture, size_t limit)
 {
-    struct store_cursor cursor = {0};
+    struct tercet_store_cursor cursor = {0};
     int count;
     fixture->text[0] = '\0';
-    while ((count = store_page(fixture->store, &cursor, limit, append_resolved, fixture)) > 0) {
+    while ((count = store_page(fixture->store, 0, &cursor, limit, append_resolved, fixture)) > 0) {
         cr_assert_leq((size_t)count, limit);
         if ((size_t)count == limit)
             strcat(fixture->text, "|");
@@ -123,16 +130,16 @@ static int append_meta(const char *name, const void *value, size_t size, void *c
 const char *fixture_meta(struct fixture *fixture)
 {
     fixture->text[0] = '\0';
-    cr_assert_eq(store_meta_scan(fixture->store, append_meta, fixture), 0);
+    cr_assert_eq(store_meta_scan(fixture->store, 0, append_meta, fixture), 0);
     return fixture->text;
 }
 
 static const char *find(struct fixture *fixture, const char *gid, uint64_t number)
 {
     struct store_value value;
-    int result = store_find(fixture->store, gid, &number, &value);
+    int result = store_find_wait(fixture->store, 0, gid, &number, &value);
     if (result != 0)
-        return store_strerror(result);
+        return tercet_store_strerror(result);
     fixture->text[0] = '\0';
     append_resolved(number, value.data, value.size, fixture);
     store_value_free(&value);
@@ -151,39 +158,43 @@ const char *fixture_find_number(struct fixture *fixture, uint64_t number)
 
 /* -- Operations -------------------------------------------------------------------------------- */
 
-struct store_op op_put(uint64_t number, uint32_t part, const char *value)
+struct tercet_store_op op_put(uint64_t number, uint32_t part, const char *value)
 {
-    return (struct store_op){
-        .kind = STORE_PUT, .number = number, .part = part, .value = value, .size = strlen(value)};
+    return (struct tercet_store_op){.kind = TERCET_STORE_PUT,
+                                    .number = number,
+                                    .part = part,
+                                    .value = value,
+                                    .size = strlen(value)};
 }
 
-struct store_op op_delete(uint64_t number, uint32_t part)
+struct tercet_store_op op_delete(uint64_t number, uint32_t part)
 {
-    return (struct store_op){.kind = STORE_DELETE, .number = number, .part = part};
+    return (struct tercet_store_op){.kind = TERCET_STORE_DELETE, .number = number, .part = part};
 }
 
-struct store_op op_resolve(uint64_t number, const char *gid, int64_t time_ms, const char *value)
+struct tercet_store_op op_resolve(uint64_t number, const char *gid, int64_t time_ms,
+                                  const char *value)
 {
-    return (struct store_op){.kind = STORE_RESOLVE,
-                             .number = number,
-                             .gid = gid,
-                             .time_ms = time_ms,
-                             .value = value,
-                             .size = strlen(value)};
+    return (struct tercet_store_op){.kind = TERCET_STORE_RESOLVE,
+                                    .number = number,
+                                    .gid = gid,
+                                    .time_ms = time_ms,
+                                    .value = value,
+                                    .size = strlen(value)};
 }
 
-struct store_op op_meta(const char *name, const char *value)
+struct tercet_store_op op_meta(const char *name, const char *value)
 {
-    return (struct store_op){
-        .kind = STORE_META_PUT, .name = name, .value = value, .size = strlen(value)};
+    return (struct tercet_store_op){
+        .kind = TERCET_STORE_META_PUT, .name = name, .value = value, .size = strlen(value)};
 }
 
-struct store_op op_meta_delete(const char *name)
+struct tercet_store_op op_meta_delete(const char *name)
 {
-    return (struct store_op){.kind = STORE_META_DELETE, .name = name};
+    return (struct tercet_store_op){.kind = TERCET_STORE_META_DELETE, .name = name};
 }
 
-struct store_op op_drop(int64_t time_ms)
+struct tercet_store_op op_drop(int64_t time_ms)
 {
-    return (struct store_op){.kind = STORE_DROP, .time_ms = time_ms};
+    return (struct tercet_store_op){.kind = TERCET_STORE_DROP, .time_ms = time_ms};
 }

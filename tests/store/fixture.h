@@ -15,12 +15,13 @@ enum fixture_driver { FIXTURE_MEMORY, FIXTURE_LMDB };
 
 struct fixture {
     enum fixture_driver driver;
-    struct store_options options;
+    struct tercet_store_options options;
     char root[64]; /* removed at the end, with what is in it */
     char dir[80];  /* the store's */
     struct store *store;
     uint64_t epoch;
     uint64_t next_number;
+    uint64_t source;
     char text[8192]; /* what the functions below return */
 };
 
@@ -49,16 +50,17 @@ const char *fixture_meta(struct fixture *fixture);
 const char *fixture_find(struct fixture *fixture, const char *gid);
 const char *fixture_find_number(struct fixture *fixture, uint64_t number);
 
-struct store_op op_put(uint64_t number, uint32_t part, const char *value);
-struct store_op op_delete(uint64_t number, uint32_t part);
-struct store_op op_resolve(uint64_t number, const char *gid, int64_t time_ms, const char *value);
-struct store_op op_meta(const char *name, const char *value);
-struct store_op op_meta_delete(const char *name);
-struct store_op op_drop(int64_t time_ms);
+struct tercet_store_op op_put(uint64_t number, uint32_t part, const char *value);
+struct tercet_store_op op_delete(uint64_t number, uint32_t part);
+struct tercet_store_op op_resolve(uint64_t number, const char *gid, int64_t time_ms,
+                                  const char *value);
+struct tercet_store_op op_meta(const char *name, const char *value);
+struct tercet_store_op op_meta_delete(const char *name);
+struct tercet_store_op op_drop(int64_t time_ms);
 
 #define COMMIT(fixture, ...)                                                                       \
-    store_commit((fixture)->store, 0, (fixture)->epoch, (struct store_op[]){__VA_ARGS__},          \
-                 sizeof((struct store_op[]){__VA_ARGS__}) / sizeof(struct store_op))
+    store_commit((fixture)->store, 0, (fixture)->epoch, (struct tercet_store_op[]){__VA_ARGS__},   \
+                 sizeof((struct tercet_store_op[]){__VA_ARGS__}) / sizeof(struct tercet_store_op))
 #define COMMIT_OK(fixture, ...) cr_assert_eq(COMMIT(fixture, __VA_ARGS__), 0)
 
 #endif

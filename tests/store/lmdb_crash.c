@@ -22,9 +22,9 @@ static int commit_one(struct store *store, uint64_t epoch, uint64_t n)
     char gid[32];
     int64_t time_ms = (int64_t)(n * WIDTH_MS / COMMITS_A_BUCKET);
     snprintf(gid, sizeof(gid), "g%llu", (unsigned long long)(n - 1));
-    struct store_op ops[] = {op_put(n, 0, "state"), op_put(n, 1, "branch"),
-                             op_resolve(n - 1, gid, time_ms, "done"),
-                             op_drop(time_ms - 3 * WIDTH_MS)};
+    struct tercet_store_op ops[] = {op_put(n, 0, "state"), op_put(n, 1, "branch"),
+                                    op_resolve(n - 1, gid, time_ms, "done"),
+                                    op_drop(time_ms - 3 * WIDTH_MS)};
     return store_commit(store, 0, epoch, ops, n > 1 ? 4 : 2);
 }
 
@@ -32,11 +32,12 @@ static int commit_one(struct store *store, uint64_t epoch, uint64_t n)
 static void commit_for_ever(const struct fixture *fixture, int report)
 {
     struct store *store;
-    uint64_t epoch, n;
-    if (store_lmdb_open(&store, fixture->dir, &fixture->options, NULL) != 0 ||
-        store_acquire(store, 0, &epoch, &n) != 0)
+    struct tercet_store_lease lease;
+    if (store_open(&store, fixture->dir, NULL, &fixture->options, NULL) != 0 ||
+        store_acquire(store, 0, &lease) != 0)
         _exit(1);
-    while (commit_one(store, epoch, n) == 0 && write(report, &n, sizeof(n)) == sizeof(n))
+    uint64_t n = lease.next_number;
+    while (commit_one(store, lease.epoch, n) == 0 && write(report, &n, sizeof(n)) == sizeof(n))
         n++;
     _exit(2);
 }

@@ -22,13 +22,13 @@
 
 static char large_value[VALUE_SIZE + 1];
 
-static struct store_op op_put_large(uint64_t number)
+static struct tercet_store_op op_put_large(uint64_t number)
 {
     memset(large_value, 'v', VALUE_SIZE);
     return op_put(number, 0, large_value);
 }
 
-/* Commits until one fails: STORE_UNKNOWN. Returns how many were durable. */
+/* Commits until one fails: TERCET_STORE_UNKNOWN. Returns how many were durable. */
 static uint64_t commit_until_full(struct fixture *fixture)
 {
     uint64_t committed = 0;
@@ -38,20 +38,20 @@ static uint64_t commit_until_full(struct fixture *fixture)
         result = COMMIT(fixture, op_put_large(committed + 1));
         committed += result == 0;
     }
-    cr_assert_eq(result, STORE_UNKNOWN);
-    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x")), STORE_FENCED);
+    cr_assert_eq(result, TERCET_STORE_UNKNOWN);
+    cr_assert_eq(COMMIT(fixture, op_put(1, 0, "x")), TERCET_STORE_FENCED);
     cr_assert_gt(committed, 3);
     return committed;
 }
 
 static void expect_live(struct fixture *fixture, uint64_t from, uint64_t to)
 {
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     cr_assert_eq(store_stats(fixture->store, &stats), 0);
     cr_assert_eq(stats.live_records, to - from + 1);
     for (uint64_t number = from; number <= to; number++) {
         struct store_value value;
-        cr_assert_eq(store_get(fixture->store, number, 0, &value), 0);
+        cr_assert_eq(store_get_wait(fixture->store, 0, number, 0, &value), 0);
         cr_assert_eq(value.size, VALUE_SIZE);
         store_value_free(&value);
     }
@@ -65,7 +65,7 @@ Test(SUITE, a_full_map_loses_nothing, TIMEOUT)
     fixture_reopen(&fixture);
     uint64_t committed = commit_until_full(&fixture);
     expect_live(&fixture, 1, committed);
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     cr_assert_eq(store_stats(fixture.store, &stats), 0);
     cr_assert_eq(stats.bytes_max, 256u << 10);
     cr_assert_gt(stats.bytes_used, stats.bytes_max * 8 / 10,
@@ -110,7 +110,7 @@ static bool mount_small(const char *dir)
 Test(SUITE, a_full_disk_loses_nothing, TIMEOUT)
 {
     struct fixture fixture;
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     fixture_prepare(&fixture, FIXTURE_LMDB, 1000);
     if (!mount_small(fixture.dir)) {
         fixture_close(&fixture);
@@ -140,8 +140,8 @@ Test(SUITE, a_failed_sync_is_unknown, TIMEOUT)
     fixture_open(&fixture, FIXTURE_LMDB, 1000);
     COMMIT_OK(&fixture, op_put(1, 0, "sure"));
     fault_next_sync();
-    cr_assert_eq(COMMIT(&fixture, op_put(2, 0, "lost")), STORE_UNKNOWN);
-    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), STORE_FENCED);
+    cr_assert_eq(COMMIT(&fixture, op_put(2, 0, "lost")), TERCET_STORE_UNKNOWN);
+    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), TERCET_STORE_FENCED);
     fixture_reopen(&fixture);
     cr_assert_str_eq(fixture_live(&fixture), "1.0=sure");
     fixture_close(&fixture);
@@ -156,16 +156,16 @@ static int never(uint64_t number, uint32_t part, const void *value, size_t size,
 Test(SUITE, a_failed_meta_write_needs_a_reopen, TIMEOUT)
 {
     struct fixture fixture;
-    uint64_t epoch, next;
+    struct tercet_store_lease lease;
     fixture_open(&fixture, FIXTURE_LMDB, 1000);
     COMMIT_OK(&fixture, op_put(1, 0, "sure"), op_resolve(2, "g2", 1500, "r"));
     fault_next_meta_write();
-    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "lost"), op_drop(9000)), STORE_UNKNOWN);
-    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), STORE_FENCED);
-    cr_assert_eq(store_acquire(fixture.store, 0, &epoch, &next), STORE_IO);
-    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), STORE_FENCED);
-    cr_assert_eq(store_scan(fixture.store, 0, 1, UINT64_MAX, never, NULL), STORE_IO);
-    cr_assert_str_eq(fixture_find(&fixture, "g2"), store_strerror(STORE_IO));
+    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "lost"), op_drop(9000)), TERCET_STORE_UNKNOWN);
+    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), TERCET_STORE_FENCED);
+    cr_assert_eq(store_acquire(fixture.store, 0, &lease), TERCET_STORE_IO);
+    cr_assert_eq(COMMIT(&fixture, op_put(3, 0, "fenced")), TERCET_STORE_FENCED);
+    cr_assert_eq(store_scan(fixture.store, 0, 1, UINT64_MAX, never, NULL), TERCET_STORE_IO);
+    cr_assert_str_eq(fixture_find(&fixture, "g2"), tercet_store_strerror(TERCET_STORE_IO));
     fixture_reopen(&fixture);
     cr_assert_str_eq(fixture_live(&fixture), "1.0=sure");
     cr_assert_str_eq(fixture_find(&fixture, "g2"), "2=r");
@@ -175,13 +175,14 @@ Test(SUITE, a_failed_meta_write_needs_a_reopen, TIMEOUT)
 Test(SUITE, an_acquire_that_cannot_write_says_so, TIMEOUT)
 {
     struct fixture fixture;
-    uint64_t epoch = 7, next = 8;
+    struct tercet_store_lease lease = {.epoch = 7, .next_number = 8, .source = 9};
     fixture_open(&fixture, FIXTURE_LMDB, 1000);
     fault_next_sync();
-    cr_assert_eq(store_acquire(fixture.store, 0, &epoch, &next), STORE_IO);
-    cr_assert_eq(epoch, 7);
-    cr_assert_eq(next, 8);
-    cr_assert_eq(COMMIT(&fixture, op_put(1, 0, "x")), STORE_FENCED);
+    cr_assert_eq(store_acquire(fixture.store, 0, &lease), TERCET_STORE_IO);
+    cr_assert_eq(lease.epoch, 7);
+    cr_assert_eq(lease.next_number, 8);
+    cr_assert_eq(lease.source, 9);
+    cr_assert_eq(COMMIT(&fixture, op_put(1, 0, "x")), TERCET_STORE_FENCED);
     uint64_t before = fixture.epoch;
     fixture_acquire(&fixture);
     cr_assert_gt(fixture.epoch, before);
@@ -226,7 +227,7 @@ static uint64_t file_size(const struct fixture *fixture)
 Test(SUITE, the_file_does_not_grow_in_a_steady_state, TIMEOUT)
 {
     struct fixture fixture;
-    struct store_stats stats;
+    struct tercet_store_stats stats;
     uint64_t number = 0;
     fixture_open(&fixture, FIXTURE_LMDB, 1000);
     while (number < 2 * CYCLES_A_BUCKET * BUCKETS_KEPT)

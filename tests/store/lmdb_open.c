@@ -25,12 +25,12 @@ static void data_path(const struct fixture *fixture, char *path)
 static void expect_refused(struct fixture *fixture, int code, const char *part)
 {
     struct store *store = NULL;
-    char text[STORE_TEXT_MAX] = "";
-    int result = store_lmdb_open(&store, fixture->dir, &fixture->options, text);
+    char text[TERCET_STORE_TEXT_MAX] = "";
+    int result = store_open(&store, fixture->dir, NULL, &fixture->options, text);
     cr_assert_eq(result, code, "%d: %s", result, text);
     cr_assert_not_null(strstr(text, part), "%s", text);
     cr_assert_null(store);
-    cr_assert_eq(store_lmdb_open(&store, fixture->dir, NULL, NULL), code);
+    cr_assert_eq(store_open(&store, fixture->dir, NULL, NULL, NULL), code);
 }
 
 /* Closes the store, but leaves its directory to the test. */
@@ -92,7 +92,7 @@ Test(SUITE, a_second_opener_in_this_process_is_refused, TIMEOUT)
     char pid[32];
     snprintf(pid, sizeof(pid), "process %ld ", (long)getpid());
     fixture_open(&fixture, FIXTURE_LMDB, 0);
-    expect_refused(&fixture, STORE_LOCKED, pid);
+    expect_refused(&fixture, TERCET_STORE_LOCKED, pid);
     COMMIT_OK(&fixture, op_put(1, 0, "still works"));
     fixture_reopen(&fixture);
     cr_assert_str_eq(fixture_live(&fixture), "1.0=still works");
@@ -109,9 +109,9 @@ Test(SUITE, a_second_opener_in_another_process_is_refused, TIMEOUT)
     pid_t child = fork();
     if (child == 0) {
         struct store *store;
-        char text[STORE_TEXT_MAX] = "";
-        int result = store_lmdb_open(&store, fixture.dir, &fixture.options, text);
-        _exit(result == STORE_LOCKED && strstr(text, holder) != NULL ? 0 : 1);
+        char text[TERCET_STORE_TEXT_MAX] = "";
+        int result = store_open(&store, fixture.dir, NULL, &fixture.options, text);
+        _exit(result == TERCET_STORE_LOCKED && strstr(text, holder) != NULL ? 0 : 1);
     }
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0);
@@ -149,7 +149,7 @@ Test(SUITE, a_newer_format_is_refused, TIMEOUT)
     fixture_open(&fixture, FIXTURE_LMDB, 0);
     leave(&fixture);
     meddle(&fixture, "tercet", "format", "tercet\0\2", 8);
-    expect_refused(&fixture, STORE_NEWER, "format 2");
+    expect_refused(&fixture, TERCET_STORE_NEWER, "format 2");
     meddle(&fixture, "tercet", "format", "tercet\0\1", 8);
     fixture_reopen(&fixture);
     fixture_close(&fixture);
@@ -162,25 +162,25 @@ Test(SUITE, damaged_records_of_our_own_are_refused, TIMEOUT)
     COMMIT_OK(&fixture, op_resolve(1, "g", 1500, "r"));
     leave(&fixture);
     meddle(&fixture, "tercet", "format", "tercet\0\0", 8);
-    expect_refused(&fixture, STORE_CORRUPT, "format 0");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "format 0");
     meddle(&fixture, "tercet", "format", "tercer\0\1", 8);
-    expect_refused(&fixture, STORE_CORRUPT, "format record");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "format record");
     meddle(&fixture, "tercet", "format", "tercet\0\1\0", 9);
-    expect_refused(&fixture, STORE_CORRUPT, "format record");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "format record");
     meddle(&fixture, "tercet", "format", "tercet\0\1", 8);
     meddle(&fixture, "tercet", "next", NULL, 0);
-    expect_refused(&fixture, STORE_CORRUPT, fixture.dir);
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, fixture.dir);
     meddle(&fixture, "tercet", "next", "\0\0\0\0\0\0\0\1", 8);
     meddle(&fixture, "tercet", "epoch", "short", 5);
-    expect_refused(&fixture, STORE_CORRUPT, fixture.dir);
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, fixture.dir);
     meddle(&fixture, "tercet", "epoch", "\0\0\0\0\0\0\0\1", 8);
     meddle(&fixture, "live", "zz", "a key of another size", 5);
-    expect_refused(&fixture, STORE_CORRUPT, fixture.dir);
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, fixture.dir);
     meddle(&fixture, "live", "zz", NULL, 0);
     fixture_reopen(&fixture);
     leave(&fixture);
     meddle(&fixture, "records/no-such-span", "k", "v", 1);
-    expect_refused(&fixture, STORE_CORRUPT, fixture.dir);
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, fixture.dir);
     fixture_close(&fixture);
 }
 
@@ -190,9 +190,9 @@ Test(SUITE, another_programs_database_is_refused, TIMEOUT)
     fixture_prepare(&fixture, FIXTURE_LMDB, 0);
     cr_assert_eq(mkdir(fixture.dir, 0700), 0);
     meddle(&fixture, "other", "key", "value", 5);
-    expect_refused(&fixture, STORE_CORRUPT, "another program");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "another program");
     meddle(&fixture, NULL, "tercet", "a plain record", 5);
-    expect_refused(&fixture, STORE_CORRUPT, "another program");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "another program");
     fixture_close(&fixture);
 }
 
@@ -213,11 +213,11 @@ Test(SUITE, a_file_that_is_no_database_is_refused, TIMEOUT)
     cr_assert_eq(mkdir(fixture.dir, 0700), 0);
     data_path(&fixture, path);
     write_file(path, 'x', 20000);
-    expect_refused(&fixture, STORE_CORRUPT, "not an LMDB file");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "not an LMDB file");
     write_file(path, 'x', 10);
-    expect_refused(&fixture, STORE_CORRUPT, "not an LMDB file");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "not an LMDB file");
     write_file(path, 'x', 0);
-    expect_refused(&fixture, STORE_CORRUPT, "empty");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "empty");
     cr_assert_eq(unlink(path), 0);
     fixture_reopen(&fixture);
     fixture_close(&fixture);
@@ -237,11 +237,11 @@ Test(SUITE, a_file_that_was_cut_is_refused_and_left_as_it_is, TIMEOUT)
     data_path(&fixture, path);
     cr_assert_eq(stat(path, &before), 0);
     cr_assert_eq(truncate(path, before.st_size / 8192 * 4096), 0);
-    expect_refused(&fixture, STORE_CORRUPT, "cut short");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "cut short");
     cr_assert_eq(stat(path, &after), 0);
     cr_assert_eq(after.st_size, before.st_size / 8192 * 4096);
     cr_assert_eq(truncate(path, 8192), 0);
-    expect_refused(&fixture, STORE_CORRUPT, "cut short");
+    expect_refused(&fixture, TERCET_STORE_CORRUPT, "cut short");
     fixture_close(&fixture);
 }
 
@@ -267,14 +267,14 @@ Test(SUITE, a_path_that_cannot_be_a_store_is_refused, TIMEOUT)
     char long_path[5000];
     fixture_prepare(&fixture, FIXTURE_LMDB, 0);
     write_file(fixture.dir, 'x', 5);
-    expect_refused(&fixture, STORE_IO, "Not a directory");
+    expect_refused(&fixture, TERCET_STORE_IO, "Not a directory");
     snprintf(fixture.dir, sizeof(fixture.dir), "%s/missing/store", fixture.root);
-    expect_refused(&fixture, STORE_IO, "No such file");
+    expect_refused(&fixture, TERCET_STORE_IO, "No such file");
     memset(long_path, 'd', sizeof(long_path) - 1);
     long_path[sizeof(long_path) - 1] = '\0';
-    char text[STORE_TEXT_MAX];
+    char text[TERCET_STORE_TEXT_MAX];
     struct store *store;
-    cr_assert_eq(store_lmdb_open(&store, long_path, NULL, text), STORE_INVALID);
+    cr_assert_eq(store_open(&store, long_path, NULL, NULL, text), TERCET_STORE_INVALID);
     cr_assert_not_null(strstr(text, "too long"));
     fixture_close(&fixture);
 }
@@ -284,7 +284,7 @@ Test(SUITE, a_network_file_system_is_refused, TIMEOUT)
     struct fixture fixture;
     fixture_prepare(&fixture, FIXTURE_LMDB, 0);
     fault_network();
-    expect_refused(&fixture, STORE_IO, "local disk");
+    expect_refused(&fixture, TERCET_STORE_IO, "local disk");
     fixture_close(&fixture);
 }
 
@@ -296,7 +296,7 @@ Test(SUITE, a_data_file_that_is_a_directory_is_refused, TIMEOUT)
     data_path(&fixture, path);
     cr_assert_eq(mkdir(fixture.dir, 0700), 0);
     cr_assert_eq(mkdir(path, 0700), 0);
-    expect_refused(&fixture, STORE_IO, "not a file");
+    expect_refused(&fixture, TERCET_STORE_IO, "not a file");
     fixture_close(&fixture);
 }
 
@@ -306,8 +306,8 @@ Test(SUITE, a_map_too_small_for_a_new_store_is_refused, TIMEOUT)
     fixture_prepare(&fixture, FIXTURE_LMDB, 0);
     fixture.options.size_max = 1;
     struct store *store;
-    char text[STORE_TEXT_MAX];
-    cr_assert_eq(store_lmdb_open(&store, fixture.dir, &fixture.options, text), STORE_IO);
+    char text[TERCET_STORE_TEXT_MAX];
+    cr_assert_eq(store_open(&store, fixture.dir, NULL, &fixture.options, text), TERCET_STORE_IO);
     cr_assert_not_null(strstr(text, "cannot make a store"), "%s", text);
     fixture.options.size_max = 1u << 20;
     fixture_reopen(&fixture);

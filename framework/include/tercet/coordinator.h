@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 struct tercet_coordinator;
+struct tercet_store_driver; /* tercet/sys/store.h */
 
 /* The store has failed or its outcome is unknown: nothing more is sent or acknowledged. A process
  * that runs a coordinator should exit; opening anew tells the truth. Called once, on the
@@ -23,7 +24,8 @@ typedef void (*tercet_failed_fn)(const char *text, void *ctx);
 
 struct tercet_coordinator_options {
     size_t size;
-    /* directory of the store; needed. ":memory:": nothing is kept, for tests */
+    /* The store; needed. "lmdb:DIR", or just a directory: LMDB there. "memory:" or ":memory:":
+     * nothing is kept, for tests. Other names want a driver of store_drivers */
     const char *data;
     const char *const *listen; /* addresses; default one, "127.0.0.1:7420" */
     size_t listen_count;
@@ -48,6 +50,10 @@ struct tercet_coordinator_options {
      * their certificates, "" means the system's roots; cert and key are shown to them. NULL:
      * plaintext, as targets at unix sockets always are. */
     const char *call_tls_ca, *call_tls_cert, *call_tls_key;
+    /* Drivers of stores that are not built in (tercet/sys/store.h), ended by NULL; NULL: none. Each
+     * is chosen by its scheme in `data`, before one of ours of the same scheme. The array is read
+     * while opening only; what the drivers are made of outlives the coordinator. */
+    const struct tercet_store_driver *const *store_drivers;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX
