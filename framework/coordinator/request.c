@@ -559,8 +559,10 @@ static void session_request(struct coordinator *c, struct caller *caller,
             request_handle(c, caller, request->id, methods[i].method, &request->begin->base);
             return;
         }
-    answer_error(&r, TERCET_INVALID,
-                 "the request is empty, or of a kind that this coordinator does not know");
+    answer_error(
+        &r, TERCET_INVALID,
+        "the request is empty, of a kind that this coordinator does not know, or could not "
+        "be decoded: strings are UTF-8 without NUL");
 }
 
 void request_session(struct coordinator *c, struct caller *caller,

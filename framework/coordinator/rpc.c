@@ -6,9 +6,13 @@
  */
 #include "owner.h"
 
+#include <salvage.h>
 #include <wire_descriptors.h>
 
 #include <stdlib.h>
+
+#define FIELD_REQUESTS 1u /* of SessionRequests */
+#define FIELD_RESULTS 2u  /* of AttachRequest */
 
 /* -- Requests ---------------------------------------------------------------------------------- */
 
@@ -162,6 +166,8 @@ static void fail_stream(struct crpc_call *call, const char *what, int rc)
             "%s: the message is not a valid protobuf of its type, or its text is not UTF-8", what);
 }
 
+/* A request that cannot be decoded comes to the owner as one that asks for nothing, and is refused
+ * as such. */
 static void on_session_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
 {
     struct stream *stream = ctx;
@@ -170,8 +176,8 @@ static void on_session_message(struct crpc_call *call, struct crpc_bytes message
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    int rc =
-        crpc_message_decode(&event->message, &tercet__v1__session_requests__descriptor, message, 0);
+    int rc = salvage_decode(&event->message, &tercet__v1__session_requests__descriptor,
+                            FIELD_REQUESTS, (struct crpc_bytes){NULL, 0}, message);
     if (rc != 0) {
         event_free(event);
         fail_stream(call, "Session", rc);
@@ -220,6 +226,17 @@ static void on_session(struct crpc_call *call, void *ctx)
 
 /* -- Attach ------------------------------------------------------------------------------------ */
 
+#define UNREADABLE "the participant's result could not be decoded: are its texts UTF-8 without NUL?"
+_Static_assert(sizeof(UNREADABLE) - 1 < 128, "its length is one byte");
+
+/* What a result that cannot be decoded says: outcome AGAIN and a reason, encoded. */
+static const struct {
+    uint8_t outcome[2];
+    uint8_t reason_head[2];
+    char reason[sizeof(UNREADABLE) - 1];
+} unreadable = {
+    {2 << 3, TERCET__V1__OUTCOME__AGAIN}, {4 << 3 | 2, sizeof(UNREADABLE) - 1}, {UNREADABLE}};
+
 static void on_attach_message(struct crpc_call *call, struct crpc_bytes message, void *ctx)
 {
     struct stream *stream = ctx;
@@ -228,8 +245,8 @@ static void on_attach_message(struct crpc_call *call, struct crpc_bytes message,
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    int rc =
-        crpc_message_decode(&event->message, &tercet__v1__attach_request__descriptor, message, 0);
+    int rc = salvage_decode(&event->message, &tercet__v1__attach_request__descriptor, FIELD_RESULTS,
+                            (struct crpc_bytes){&unreadable, sizeof(unreadable)}, message);
     if (rc != 0) {
         event_free(event);
         fail_stream(call, "Attach", rc);

@@ -424,6 +424,124 @@ BENCH_TEST(streams, session_with_nothing_in_it)
     crpc_result_clear(&result);
 }
 
+/* The answer to request `id` of the open session. */
+static enum crpc_code read_answer(struct crpc_stream *stream, uint64_t id, char text[256])
+{
+    for (;;) {
+        ProtobufCMessage *message = NULL;
+        enum crpc_code code = CRPC_UNKNOWN;
+        cr_assert_eq(crpc_stream_read(&message, stream), 0, "the session has ended");
+        const Tercet__V1__SessionResponses *list = (const Tercet__V1__SessionResponses *)message;
+        for (size_t i = 0; i < list->n_responses; i++)
+            if (list->responses[i]->id == id) {
+                code = (enum crpc_code)list->responses[i]->code;
+                snprintf(text, 256, "%s", list->responses[i]->message);
+            }
+        crpc_message_free(message);
+        if (code != CRPC_UNKNOWN)
+            return code;
+    }
+}
+
+/* Text that is none costs the request that it is in, not those beside it and not the session. */
+BENCH_TEST(streams, session_with_a_request_that_is_no_text)
+{
+    char bad_gid[] = "caf\xe9", good_gid[] = "kept-open", text[256];
+    Tercet__V1__GetRequest bad = get_of(bad_gid), good = get_of(good_gid);
+    Tercet__V1__SessionRequest first = TERCET__V1__SESSION_REQUEST__INIT;
+    Tercet__V1__SessionRequest second = TERCET__V1__SESSION_REQUEST__INIT;
+    Tercet__V1__SessionRequest *list[] = {&first, &second};
+    Tercet__V1__SessionRequests requests = TERCET__V1__SESSION_REQUESTS__INIT;
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
+    struct crpc_stream *stream;
+    struct crpc_result result = {.code = CRPC_OK};
+    first.id = 300, first.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET, first.get = &bad;
+    second.id = 2, second.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
+    second.get = &good;
+    requests.requests = list;
+    cr_assert_eq(crpc_stream_open(&stream, bench.channel, COORDINATOR, "Session", &options), 0);
+    for (int again = 0; again < 2; again++) {
+        requests.n_requests = 1; /* by itself, so that its answer comes by itself */
+        cr_assert_eq(crpc_stream_write(stream, &requests.base), 0);
+        cr_assert_eq(read_answer(stream, 300, text), CRPC_INVALID_ARGUMENT);
+        cr_assert_not_null(strstr(text, "UTF-8 without NUL"), "%s", text);
+        requests.n_requests = 2;
+        cr_assert_eq(crpc_stream_write(stream, &requests.base), 0);
+        cr_assert_eq(read_answer(stream, 2, text), CRPC_OK, "%s", text);
+    }
+    crpc_stream_half_close(stream);
+    crpc_stream_finish(stream, &result);
+    cr_assert_eq(result.code, CRPC_OK);
+    crpc_result_clear(&result);
+}
+
+/* The next call of the attached instance. */
+static uint64_t read_call(struct crpc_stream *stream, Tercet__V1__Kind *kind)
+{
+    uint64_t id = 0;
+    while (id == 0) {
+        ProtobufCMessage *message = NULL;
+        cr_assert_eq(crpc_stream_read(&message, stream), 0, "the stream has ended");
+        const Tercet__V1__AttachResponse *response = (const Tercet__V1__AttachResponse *)message;
+        if (response->n_calls > 0) {
+            id = response->calls[0]->id;
+            *kind = response->calls[0]->kind;
+        }
+        crpc_message_free(message);
+    }
+    return id;
+}
+
+static void answer_call(struct crpc_stream *stream, uint64_t id, Tercet__V1__Outcome outcome,
+                        char *reason)
+{
+    Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
+    Tercet__V1__CallResult *results[] = {&result};
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    result.id = id;
+    result.outcome = outcome;
+    result.reason = reason;
+    request.results = results;
+    request.n_results = 1;
+    cr_assert_eq(crpc_stream_write(stream, &request.base), 0);
+}
+
+/* A result whose reason is no text has failed, and is asked for again over the same stream. */
+BENCH_TEST(streams, a_result_that_is_no_text)
+{
+    char gid[] = "no-text", service[] = "later", action[] = "do", bad[] = "caf\xe9", none[] = "";
+    char *actions[] = {action};
+    Tercet__V1__Branch branch = branch_of(1, "later/do", 1);
+    Tercet__V1__Branch *branches[] = {&branch};
+    Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
+    Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
+    struct crpc_stream *stream;
+    Tercet__V1__Kind kind;
+    run.gid = gid, run.branches = branches, run.n_branches = 1;
+    run.wait = TERCET__V1__WAIT__WAIT_NOT;
+    hello.service = service, hello.actions = actions, hello.n_actions = 1;
+    request.hello = &hello;
+    cr_assert_eq(crpc_stream_open(&stream, bench.channel, PARTICIPANTS, "Attach", &options), 0);
+    cr_assert_eq(crpc_stream_write(stream, &request.base), 0);
+    cr_assert(is_in(&bench, "Run", &run.base, TERCET__V1__STATE__TRYING));
+    uint64_t id = read_call(stream, &kind);
+    answer_call(stream, id, TERCET__V1__OUTCOME__REFUSAL, bad);
+    id = read_call(stream, &kind);
+    cr_assert_eq(kind, TERCET__V1__KIND__TRY, "what could not be read was not a refusal");
+    answer_call(stream, id, TERCET__V1__OUTCOME__DONE, none);
+    id = read_call(stream, &kind);
+    cr_assert_eq(kind, TERCET__V1__KIND__CONFIRM);
+    answer_call(stream, id, TERCET__V1__OUTCOME__DONE, none);
+    await.gid = gid;
+    await.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
+    cr_assert(is_in(&bench, "Await", &await.base, TERCET__V1__STATE__CONFIRMED));
+    crpc_stream_half_close(stream);
+    crpc_stream_finish(stream, NULL);
+}
+
 BENCH_TEST(streams, session_with_a_message_too_large)
 {
     size_t size = 1024 * 1024 + 1;

@@ -9,6 +9,7 @@
 #include "plan.h"
 
 #include <crpc/crpc.h>
+#include <salvage.h>
 #include <tercet/v1/tercet.pb-c.h>
 
 #define MEMORY_MAX (256 * 1024)
@@ -95,6 +96,22 @@ static struct crpc_bytes pack(const ProtobufCMessage *message)
     return (struct crpc_bytes){data, size};
 }
 
+/* A batch of which some elements cannot be decoded. */
+static void check_salvage(const ProtobufCMessageDescriptor *type, struct crpc_bytes bytes)
+{
+    static const uint8_t rest[] = {4 << 3 | 2, 1, 'r'};
+    ProtobufCMessage *message = NULL;
+    int rc = CRPC_EDECODE;
+    if (type == &tercet__v1__session_requests__descriptor)
+        rc = salvage_decode(&message, type, 1, (struct crpc_bytes){NULL, 0}, bytes);
+    else if (type == &tercet__v1__attach_request__descriptor)
+        rc = salvage_decode(&message, type, 2, (struct crpc_bytes){rest, sizeof(rest)}, bytes);
+    MUST((rc == 0) == (message != NULL));
+    if (message != NULL)
+        check_message(message);
+    crpc_message_free(message);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ProtobufCMessage *first = NULL;
@@ -104,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (crpc_message_decode(&first, type, (struct crpc_bytes){input.at, input.size}, MEMORY_MAX) !=
         0) {
         MUST(first == NULL);
+        check_salvage(type, (struct crpc_bytes){input.at, input.size});
         return 0;
     }
     check_message(first);
