@@ -31,6 +31,7 @@ static struct tercet_client *new_client(const struct tercet_client_options *opti
     client->log = (struct runtime_log){.on_log = options->on_log, .ctx = options->log_ctx};
     client->timeout_ms = options->timeout_ms;
     client->requests_max = options->requests_max;
+    client->fails_fast = options->fails_fast;
     client->reconnect = (struct runtime_pause){.first_ms = CLIENT_RECONNECT_MS_FIRST,
                                                .longest_ms = CLIENT_RECONNECT_MS_LONGEST};
     atomic_init(&client->last_id, 0);
@@ -79,7 +80,7 @@ int tercet_client_open(struct tercet_client **out, const char *coordinator,
 
 void tercet_client_close(struct tercet_client *client)
 {
-    if (client == NULL)
+    if (client == NULL || runtime_link_is_forked(&client->link))
         return;
     client_assert_may_block();
     pthread_mutex_lock(&client->lock);
@@ -94,6 +95,14 @@ void tercet_client_close(struct tercet_client *client)
         pthread_cond_wait(&client->wake, &client->lock);
     pthread_mutex_unlock(&client->lock);
     free_client(client);
+}
+
+const char *client_check_process(const struct tercet_client *client)
+{
+    return runtime_link_is_forked(&client->link)
+               ? "this process was forked after the client was opened, which serves the parent "
+                 "only: open clients in the child, before any is opened in the parent"
+               : NULL;
 }
 
 /* -- Asking ------------------------------------------------------------------------------------ */
@@ -138,7 +147,9 @@ static const char *check_question(const struct question *question, const char *g
 static int start_question(struct tercet_client *client, const char *gid_text,
                           const struct question *question, struct tercet_gid *gid, const char **why)
 {
-    *why = check_question(question, gid_text);
+    *why = client_check_process(client);
+    if (*why == NULL)
+        *why = check_question(question, gid_text);
     if (*why != NULL)
         return TERCET_INVALID;
     tercet_gid_set(gid, gid_text);
@@ -170,6 +181,22 @@ static int ask(struct tercet_client *client, const char *gid_text, struct questi
     question->ctx = &waiter;
     int rc = start_question(client, gid_text, question, &gid, &why);
     return client_waiter_end(&waiter, rc, &gid, why);
+}
+
+/* Any answer is a sign of life; that this gid is not known is the usual one. */
+int tercet_client_wait(struct tercet_client *client, int64_t timeout_ms, char *text)
+{
+    struct question question = {.kind = CLIENT_GET, .timeout_ms = timeout_ms};
+    struct tercet_gid gid;
+    struct tercet_result result;
+    tercet_gid_make(&gid);
+    int rc = ask(client, gid.text, &question, &result);
+    if (rc == TERCET_NOT_FOUND)
+        rc = 0;
+    if (rc == TERCET_UNKNOWN)
+        rc = TERCET_UNAVAILABLE;
+    runtime_text(text, "%s", rc == 0 ? "" : result.text);
+    return rc;
 }
 
 int tercet_get(struct tercet_client *client, const char *gid, struct tercet_result *result)

@@ -34,6 +34,8 @@
 #define CLIENT_RECONNECT_MS_LONGEST 250u
 /* before the next stream, when the coordinator has denied the last */
 #define CLIENT_DENIED_MS 1000u
+/* without any answer, after which a stream is told to be slow */
+#define CLIENT_SLOW_MS 2000
 
 /* -- Requests ---------------------------------------------------------------------------------- */
 
@@ -52,9 +54,11 @@ enum client_kind {
 /* How a request ended. */
 struct client_answer {
     struct tercet_result result;
-    struct tercet_branch_id branch; /* enlist, try */
-    struct tercet_bytes reply;      /* try: a view into the message received */
+    struct tercet_branch_id branch;             /* enlist, try */
+    struct tercet_bytes reply;                  /* try: a view into the message received */
+    const Tercet__V1__Transaction *transaction; /* a view, too; NULL: the answer has none */
 };
+typedef void (*client_answer_fn)(const struct client_answer *answer, void *ctx);
 
 struct client_request {
     struct client_entry entry;
@@ -70,8 +74,9 @@ struct client_request {
     struct runtime_pause pause;
     struct tercet_transaction *transaction; /* a reference, or NULL */
     struct client_request *then;            /* begin: the decision that waits for it */
-    tercet_result_fn on_result;             /* one of these two */
+    tercet_result_fn on_result;             /* one of these three */
     tercet_tried_fn on_tried;
+    client_answer_fn on_answer;
     void *ctx;
 };
 
@@ -93,6 +98,8 @@ struct client_stream {
     struct crpc_call *call;
     struct outbox *outbox;
     bool has_answered; /* a message came: the coordinator took us */
+    bool is_slow_told;
+    int64_t opened_ms;
 };
 
 struct tercet_client {
@@ -100,6 +107,7 @@ struct tercet_client {
     struct runtime_log log;
     int64_t timeout_ms;
     uint32_t requests_max;
+    bool fails_fast;
     atomic_uint_fast64_t last_id;
     pthread_t timer;
 
@@ -124,6 +132,10 @@ int client_request_pack(struct client_request *request, struct tercet_client *cl
 /* Takes over a packed request with its deadline, and asks. When this fails, the request stays the
  * caller's. Errors: TERCET_EXHAUSTED, TERCET_CLOSED, TERCET_NOMEM, with *why. */
 int client_submit(struct tercet_client *client, struct client_request *request, const char **why);
+
+/* Why this process, or this thread, cannot use the client; NULL: it can. To be asked before any
+ * lock is taken: in a child, one may be held for ever. */
+const char *client_check_process(const struct tercet_client *client);
 
 /* -- With the lock held ------------------------------------------------------------------------ */
 
@@ -163,6 +175,9 @@ void *client_timer_run(void *ctx);
 bool client_answer_read(struct client_answer *out, const struct client_request *request,
                         const Tercet__V1__SessionResponse *response);
 
+/* How branch `number` of the answer's transaction was tried; its reply is malloc'ed. */
+struct tercet_tried client_answer_tried(const struct client_answer *answer, uint32_t number);
+
 /* An empty answer with gid and branch. */
 struct client_answer client_answer_new(const struct client_request *request);
 
@@ -175,12 +190,15 @@ struct client_waiter {
     bool is_done;
     struct tercet_result *result; /* where to, or NULL */
     struct tercet_tried *tried;
+    struct tercet_tried *tries; /* of a plan */
+    size_t try_count;
     int code;
 };
 void client_waiter_init(struct client_waiter *waiter, struct tercet_result *result,
                         struct tercet_tried *tried);
 void client_on_waited_result(const struct tercet_result *result, void *ctx);
 void client_on_waited_tried(const struct tercet_tried *tried, void *ctx);
+void client_on_waited_plan(const struct client_answer *answer, void *ctx);
 /* Waits unless rc says that nothing was started: then fills in what is known. Returns the call's
  * code. */
 int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,

@@ -7,6 +7,8 @@
 
 #include <check.h>
 #include <status.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct client_answer client_answer_new(const struct client_request *request)
 {
@@ -116,6 +118,62 @@ static bool read_tried(struct client_answer *answer, const Tercet__V1__TryRespon
     return true;
 }
 
+/* -- Tries of a plan --------------------------------------------------------------------------- */
+
+static const Tercet__V1__BranchStatus *find_branch(const Tercet__V1__Transaction *transaction,
+                                                   uint32_t number)
+{
+    for (size_t i = 0; transaction != NULL && i < transaction->n_branches; i++)
+        if (transaction->branches[i]->number == number)
+            return transaction->branches[i];
+    return NULL;
+}
+
+static int code_of_try(Tercet__V1__TryState state)
+{
+    switch (state) {
+    case TERCET__V1__TRY_STATE__TRY_DONE:
+        return 0;
+    case TERCET__V1__TRY_STATE__TRY_REFUSED:
+        return TERCET_REFUSED;
+    case TERCET__V1__TRY_STATE__TRY_WAITING:
+        return TERCET_DECIDED;
+    default:
+        return TERCET_UNKNOWN;
+    }
+}
+
+static void copy_reply(struct tercet_tried *tried, const Tercet__V1__BranchStatus *branch)
+{
+    void *copy = branch->reply.len > 0 ? malloc(branch->reply.len) : NULL;
+    if (copy != NULL) {
+        memcpy(copy, branch->reply.data, branch->reply.len);
+        tried->reply = (struct tercet_bytes){.data = copy, .size = branch->reply.len};
+    } else if (branch->reply.len > 0) {
+        tried->code = TERCET_NOMEM;
+    }
+}
+
+struct tercet_tried client_answer_tried(const struct client_answer *answer, uint32_t number)
+{
+    const Tercet__V1__BranchStatus *branch = find_branch(answer->transaction, number);
+    const char *text = answer->result.text;
+    struct tercet_tried tried = {.code = answer->result.code != 0 ? answer->result.code
+                                                                  : TERCET_UNKNOWN,
+                                 .branch = {.number = number}};
+    if (branch != NULL) {
+        tried.code = code_of_try(branch->try_state);
+        text = branch->reason[0] != '\0' ? branch->reason : branch->last_error;
+    }
+    if (tried.code == 0)
+        copy_reply(&tried, branch);
+    if (tried.code != 0)
+        copy_text(tried.text, text[0] != '\0' ? text : tercet_strerror(tried.code));
+    return tried;
+}
+
+/* -- Transactions ------------------------------------------------------------------------------ */
+
 static bool has_come(enum tercet_state state, enum tercet_wait wait)
 {
     if (wait == TERCET_WAIT_RESOLVED)
@@ -167,6 +225,7 @@ bool client_answer_read(struct client_answer *out, const struct client_request *
                         const Tercet__V1__SessionResponse *response)
 {
     *out = client_answer_new(request);
+    out->transaction = transaction_of(response);
     if (response->code != CRPC_OK)
         return read_failure(out, request, response);
     if (request->kind == CLIENT_TRY)

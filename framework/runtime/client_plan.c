@@ -87,6 +87,14 @@ void client_options_fill(struct client_options *out, const struct tercet_begin_o
 
 /* -- Branches ---------------------------------------------------------------------------------- */
 
+/* Whether this is called in a hook of the action's service. */
+static bool is_own_service(const char *action)
+{
+    const char *service = runtime_hook_service();
+    size_t size = service != NULL ? strlen(service) : 0;
+    return service != NULL && strncmp(action, service, size) == 0 && action[size] == '/';
+}
+
 static const char *check_branch(const struct tercet_branch *branch)
 {
     if (branch == NULL || branch->action == NULL)
@@ -97,7 +105,10 @@ static const char *check_branch(const struct tercet_branch *branch)
         return check_payload_size(branch->payload.size);
     if (branch->try_timeout_ms > TERCET_TIMEOUT_MS_MAX)
         return "a try's timeout is at most 30 days";
-    return check_action(branch->action);
+    const char *why = check_action(branch->action);
+    return why == NULL && is_own_service(branch->action)
+               ? "a hook must not call its own service: the thread that would serve it waits here"
+               : why;
 }
 
 /* The payload's bytes: a message's packed ones, malloc'ed, or a view of the caller's. */

@@ -120,6 +120,33 @@ static void end_denied(struct tercet_client *client, struct client_request *deni
     }
 }
 
+/* Takes all that are open, for a client that fails fast. */
+static struct client_request *take_all(struct tercet_client *client)
+{
+    struct client_request *taken = NULL, *newer;
+    for (struct client_request *request = client->table.oldest; request != NULL; request = newer) {
+        newer = request->entry.newer;
+        if (request->kind == CLIENT_DROP)
+            continue;
+        client_take(client, request);
+        request->entry.newer = taken;
+        taken = request;
+    }
+    return taken;
+}
+
+static void end_unreachable(struct tercet_client *client, struct client_request *taken,
+                            const char *error)
+{
+    char text[TERCET_TEXT_MAX];
+    runtime_text(text, "the coordinator cannot be reached: %s", error);
+    while (taken != NULL) {
+        struct client_request *next = taken->entry.newer;
+        client_end_with(client, taken, taken->asks > 0 ? TERCET_UNKNOWN : TERCET_UNAVAILABLE, text);
+        taken = next;
+    }
+}
+
 static void schedule_reconnect(struct tercet_client *client, bool is_denied)
 {
     int64_t pause_ms = runtime_pause_next(&client->reconnect);
@@ -154,6 +181,8 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
                                                status->code == CRPC_PERMISSION_DENIED);
     bool is_news = keep_error(client, status, text) && !client->is_closing;
     struct client_request *denied = is_denied ? take_denied(client) : NULL;
+    bool is_hopeless = client->fails_fast && !is_denied && status->code != CRPC_OK;
+    struct client_request *hopeless = is_hopeless ? take_all(client) : NULL;
     client->stream = NULL;
     schedule_reconnect(client, is_denied);
     pthread_mutex_unlock(&client->lock);
@@ -161,6 +190,7 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
         runtime_log(&client->log, TERCET_LOG_WARNING,
                     "client: the session with the coordinator ended: %s", text);
     end_denied(client, denied, status->message);
+    end_unreachable(client, hopeless, text);
     if (stream->outbox != NULL)
         outbox_close(stream->outbox);
     client_stream_unref(stream);
@@ -190,6 +220,8 @@ void client_stream_open(struct tercet_client *client, int64_t now_ms)
     assert(client->stream == NULL);
     struct client_stream *stream = new_stream(client);
     client->stream = stream;
+    if (stream != NULL)
+        stream->opened_ms = now_ms;
     if (stream == NULL) {
         schedule_reconnect(client, false);
         return;

@@ -71,6 +71,11 @@ static int check_room(const struct tercet_client *client, const struct client_re
 {
     if (client->is_closing)
         return TERCET_CLOSED;
+    if (client->fails_fast && client->stream == NULL && client->last_error[0] != '\0' &&
+        request->kind != CLIENT_DROP) {
+        *why = "the coordinator cannot be reached (fails_fast)";
+        return TERCET_UNAVAILABLE;
+    }
     if (client->table.count >= client->requests_max) {
         *why = "too many requests of this client are open (requests_max): wait for answers";
         return TERCET_EXHAUSTED;
@@ -153,6 +158,8 @@ static void call_back(const struct client_request *request, const struct client_
             .code = answer->result.code, .branch = answer->branch, .reply = answer->reply};
         memcpy(tried.text, answer->result.text, sizeof(tried.text));
         request->on_tried(&tried, request->ctx);
+    } else if (request->on_answer != NULL) {
+        request->on_answer(answer, request->ctx);
     }
     client_callback_end();
 }

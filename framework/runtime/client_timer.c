@@ -50,6 +50,29 @@ static void flush_unlocked(struct tercet_client *client)
     pthread_mutex_lock(&client->lock);
 }
 
+/* When the stream is told to be slow; never, when it was or has nothing to answer. */
+static int64_t slow_ms(const struct tercet_client *client)
+{
+    const struct client_stream *stream = client->stream;
+    if (stream == NULL || stream->has_answered || stream->is_slow_told || client->table.count == 0)
+        return RUNTIME_NEVER;
+    return stream->opened_ms + CLIENT_SLOW_MS;
+}
+
+/* A connection that neither comes about nor fails would else be silent for long. */
+static void tell_slow(struct tercet_client *client, int64_t now_ms)
+{
+    if (slow_ms(client) > now_ms)
+        return;
+    client->stream->is_slow_told = true;
+    pthread_mutex_unlock(&client->lock);
+    runtime_log(&client->log, TERCET_LOG_WARNING,
+                "client: no answer from the coordinator for %d ms: it cannot be reached, or all "
+                "that it was asked takes long",
+                CLIENT_SLOW_MS);
+    pthread_mutex_lock(&client->lock);
+}
+
 /* One turn; gives the lock up for callbacks. */
 static void turn(struct tercet_client *client)
 {
@@ -57,6 +80,7 @@ static void turn(struct tercet_client *client)
     int64_t now_ms = clock_monotonic_ms();
     if (client->stream == NULL && client->reconnect_ms <= now_ms)
         client_stream_open(client, now_ms);
+    tell_slow(client, now_ms);
     while ((expired = take_expired(client, now_ms)) != NULL) {
         pthread_mutex_unlock(&client->lock);
         end_expired(client, expired);
@@ -71,7 +95,7 @@ static int64_t next_wake_ms(const struct tercet_client *client)
     int64_t wake_ms = first != NULL ? first->entry.wake_ms : RUNTIME_NEVER;
     if (client->stream == NULL && client->reconnect_ms < wake_ms)
         wake_ms = client->reconnect_ms;
-    return wake_ms;
+    return slow_ms(client) < wake_ms ? slow_ms(client) : wake_ms;
 }
 
 static void end_all(struct tercet_client *client)

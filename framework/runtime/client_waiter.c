@@ -69,14 +69,27 @@ void client_on_waited_tried(const struct tercet_tried *tried, void *ctx)
     wake_waiter(waiter, code);
 }
 
+static void fill_tries(struct client_waiter *waiter, const struct client_answer *answer)
+{
+    for (size_t i = 0; i < waiter->try_count; i++)
+        waiter->tries[i] = client_answer_tried(answer, (uint32_t)i + 1);
+}
+
+void client_on_waited_plan(const struct client_answer *answer, void *ctx)
+{
+    fill_tries(ctx, answer);
+    client_on_waited_result(&answer->result, ctx);
+}
+
 static void fill_failure(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
                          const char *why)
 {
     const char *text = why != NULL ? why : tercet_strerror(rc);
-    if (waiter->result != NULL) {
-        *waiter->result = (struct tercet_result){.code = rc, .gid = *gid};
-        copy_text(waiter->result->text, text);
-    }
+    struct client_answer answer = {.result = {.code = rc, .gid = *gid}};
+    copy_text(answer.result.text, text);
+    fill_tries(waiter, &answer);
+    if (waiter->result != NULL)
+        *waiter->result = answer.result;
     if (waiter->tried != NULL) {
         *waiter->tried = (struct tercet_tried){.code = rc};
         copy_text(waiter->tried->text, text);

@@ -150,7 +150,12 @@ const char *answer_reason(const struct tercet_answer *answer, int hook_code,
 static int run_hook(struct participant_job *job, const struct tercet_call *call)
 {
     tercet_hook hook = hook_of(job->action, call->kind);
-    return hook != NULL ? hook(call, job->participant->ctx) : 0;
+    if (hook == NULL)
+        return 0;
+    runtime_hook_enter(job->participant->service);
+    int code = hook(call, job->participant->ctx);
+    runtime_hook_leave();
+    return code;
 }
 
 int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, void *ctx)

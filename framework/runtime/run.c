@@ -66,6 +66,7 @@ static int submit_run(struct tercet_client *client, const struct plan *plan,
         return TERCET_NOMEM;
     request->wait = options->wait;
     request->on_result = callbacks->on_result;
+    request->on_answer = callbacks->on_answer;
     request->ctx = callbacks->ctx;
     request->deadline_ms = clock_monotonic_ms() + options->timeout_ms;
     int rc = pack_run(request, client, plan, options, why);
@@ -92,7 +93,9 @@ static int start_run(struct tercet_client *client, const struct tercet_branch *b
 {
     struct tercet_begin_options options;
     struct plan plan = {.count = branch_count};
-    *why = check_count(branches, branch_count);
+    *why = client_check_process(client);
+    if (*why == NULL)
+        *why = check_count(branches, branch_count);
     if (*why != NULL)
         return TERCET_INVALID;
     int rc = client_options_take(&options, gid_out, given, client, why);
@@ -114,16 +117,25 @@ int tercet_run_start(struct tercet_client *client, const struct tercet_branch *b
     return start_run(client, branches, branch_count, options, &callbacks, &gid, &why);
 }
 
-int tercet_run(struct tercet_client *client, const struct tercet_branch *branches,
-               size_t branch_count, const struct tercet_begin_options *options,
-               struct tercet_result *result)
+int tercet_run_tried(struct tercet_client *client, const struct tercet_branch *branches,
+                     size_t branch_count, const struct tercet_begin_options *options,
+                     struct tercet_tried *tries, struct tercet_result *result)
 {
     struct client_waiter waiter;
-    const struct client_request callbacks = {.on_result = client_on_waited_result, .ctx = &waiter};
+    const struct client_request callbacks = {.on_answer = client_on_waited_plan, .ctx = &waiter};
     struct tercet_gid gid = {.text = ""};
     const char *why = NULL;
     client_assert_may_block();
     client_waiter_init(&waiter, result, NULL);
+    waiter.tries = tries;
+    waiter.try_count = tries != NULL ? branch_count : 0;
     int rc = start_run(client, branches, branch_count, options, &callbacks, &gid, &why);
     return client_waiter_end(&waiter, rc, &gid, why);
+}
+
+int tercet_run(struct tercet_client *client, const struct tercet_branch *branches,
+               size_t branch_count, const struct tercet_begin_options *options,
+               struct tercet_result *result)
+{
+    return tercet_run_tried(client, branches, branch_count, options, NULL, result);
 }

@@ -53,6 +53,17 @@ struct runtime_log {
 void runtime_log(const struct runtime_log *log, enum tercet_log_level level, const char *format,
                  ...) __attribute__((format(printf, 3, 4)));
 
+/* -- Processes and hooks ----------------------------------------------------------------------- */
+
+/* Counts forks: another number than at the opening means that this is a child, in which neither the
+ * threads nor gRPC go on. */
+unsigned runtime_fork_count(void);
+
+/* The service whose hook this thread is in; NULL: none. */
+const char *runtime_hook_service(void);
+void runtime_hook_enter(const char *service);
+void runtime_hook_leave(void);
+
 /* -- The way to the coordinator ---------------------------------------------------------------- */
 
 struct runtime_credentials {
@@ -64,7 +75,11 @@ struct runtime_link {
     struct crpc_loop *loop;
     struct crpc_channel *channel;
     char *authorization; /* "Bearer ...", NULL without a token */
+    unsigned fork_count; /* when it was opened */
 };
+
+/* Whether this is a child of the process that opened the link. */
+bool runtime_link_is_forked(const struct runtime_link *link);
 
 /* Makes loop and channel; connecting goes on in the background. Errors as tercet_client_open. */
 int runtime_link_open(struct runtime_link *out, const char *coordinator,

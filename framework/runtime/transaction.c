@@ -19,6 +19,7 @@ void transaction_unref(struct tercet_transaction *transaction)
     if (transaction->begin != NULL)
         crpc_message_free(&transaction->begin->base);
     pthread_mutex_destroy(&transaction->lock);
+    free(transaction->own_tries);
     free(transaction);
 }
 

@@ -20,7 +20,10 @@ struct tercet_transaction {
     uint32_t branch_count; /* numbers given out */
     bool is_confirmed;     /* a confirm was asked for */
     bool is_dropped;       /* cancelled before anything was sent */
+    uint8_t *own_tries;    /* by branch number, an enum own_try; NULL: nobody keeps count */
 };
+
+enum own_try { OWN_TRY_NONE, OWN_TRY_OPEN, OWN_TRY_DONE };
 
 struct tercet_transaction *transaction_ref(struct tercet_transaction *transaction);
 void transaction_unref(struct tercet_transaction *transaction); /* NULL is fine */

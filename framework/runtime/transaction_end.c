@@ -108,14 +108,35 @@ static int check_dropped(struct tercet_transaction *transaction, enum client_kin
     return rc;
 }
 
+/* A confirm vouches for the own tries; where they are reported, it must not do so against them. */
+static const char *check_own_tries(struct tercet_transaction *transaction,
+                                   const struct decision *decision)
+{
+    bool is_open = false;
+    if (transaction->own_tries == NULL || decision->kind != CLIENT_CONFIRM || decision->is_forced)
+        return NULL;
+    pthread_mutex_lock(&transaction->lock);
+    for (uint32_t i = 1; i <= transaction->branch_count; i++)
+        is_open |= transaction->own_tries[i] == OWN_TRY_OPEN;
+    pthread_mutex_unlock(&transaction->lock);
+    return is_open ? "an enlisted branch was not reported as tried and done: call its participant, "
+                     "then tercet_own_tried"
+                   : NULL;
+}
+
 static int start_decision(struct tercet_transaction *transaction, const struct decision *decision,
                           const char **why)
 {
     enum client_kind kind = decision->kind;
     struct client_request *request = NULL;
-    *why = check_decision(decision);
+    *why = client_check_process(transaction->client);
+    if (*why == NULL)
+        *why = check_decision(decision);
     if (*why != NULL)
         return TERCET_INVALID;
+    *why = check_own_tries(transaction, decision);
+    if (*why != NULL)
+        return TERCET_NOT_READY;
     int rc = check_dropped(transaction, &kind);
     if (rc == 0)
         rc = make_request(&request, transaction, decision, kind, why);

@@ -41,7 +41,10 @@ int tercet_begin(struct tercet_transaction **out, struct tercet_client *client,
     transaction->gid = gid;
     transaction->timeout_ms = options.timeout_ms;
     transaction->begin = copy_begin(&gid, &options);
-    if (transaction->begin == NULL) {
+    if (options.reports_own_tries)
+        transaction->own_tries = calloc(TERCET_BRANCHES_MAX + 1, 1);
+    if (transaction->begin == NULL ||
+        (options.reports_own_tries && transaction->own_tries == NULL)) {
         transaction_unref(transaction);
         return TERCET_NOMEM;
     }
@@ -61,7 +64,8 @@ void tercet_transaction_free(struct tercet_transaction *transaction)
 
 /* -- Try and enlist ---------------------------------------------------------------------------- */
 
-static int take_number(struct tercet_transaction *transaction, uint32_t *out, const char **why)
+static int take_number(struct tercet_transaction *transaction, enum client_kind kind, uint32_t *out,
+                       const char **why)
 {
     int rc = 0;
     pthread_mutex_lock(&transaction->lock);
@@ -71,6 +75,8 @@ static int take_number(struct tercet_transaction *transaction, uint32_t *out, co
         rc = TERCET_EXHAUSTED;
     else
         *out = ++transaction->branch_count;
+    if (rc == 0 && kind == CLIENT_ENLIST && transaction->own_tries != NULL)
+        transaction->own_tries[*out] = OWN_TRY_OPEN;
     pthread_mutex_unlock(&transaction->lock);
     if (rc == TERCET_EXHAUSTED)
         *why = "a transaction has at most 1024 branches";
@@ -110,11 +116,14 @@ static int start_branch(struct tercet_transaction *transaction, const struct ter
     uint8_t *payload = NULL;
     struct client_request *request = NULL;
     uint32_t number = 0;
+    *why = client_check_process(transaction->client);
+    if (*why != NULL)
+        return TERCET_INVALID;
     int rc = client_branch_fill(&wire, &payload, branch, 0, why);
     if (rc == 0 && (request = client_request_of(transaction, callbacks->kind)) == NULL)
         rc = TERCET_NOMEM;
     if (rc == 0)
-        rc = take_number(transaction, &number, why);
+        rc = take_number(transaction, callbacks->kind, &number, why);
     if (rc == 0) {
         request->on_result = callbacks->on_result;
         request->on_tried = callbacks->on_tried;
@@ -173,5 +182,20 @@ int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_br
     rc = client_waiter_end(&waiter, rc, &transaction->gid, why);
     if (rc == 0 && out != NULL)
         *out = branch_id;
+    return rc;
+}
+
+int tercet_own_tried(struct tercet_transaction *transaction, struct tercet_branch_id branch,
+                     int code)
+{
+    int rc = TERCET_INVALID;
+    if (transaction->own_tries == NULL || branch.number > TERCET_BRANCHES_MAX)
+        return rc;
+    pthread_mutex_lock(&transaction->lock);
+    if (transaction->own_tries[branch.number] != OWN_TRY_NONE) {
+        transaction->own_tries[branch.number] = code == 0 ? OWN_TRY_DONE : OWN_TRY_OPEN;
+        rc = 0;
+    }
+    pthread_mutex_unlock(&transaction->lock);
     return rc;
 }

@@ -20,6 +20,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", text);
         return 2;
     }
+    if (tercet_client_wait(client, 2000, text) != 0) {
+        fprintf(stderr, "no coordinator at %s: %s\n", argv[1], text);
+        tercet_client_close(client);
+        return 2;
+    }
     int rc = tercet_run(client, trip, 2, NULL, &result);
     if (rc == 0)
         printf("%s: flight and hotel are booked\n", result.gid.text);

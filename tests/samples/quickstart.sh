@@ -16,6 +16,8 @@ done
 expect_status 1 "$QUICKSTART/quickstart-initiator" "$coordinator"
 grep -q "flight: no seat left" "$dir/last.out" || fail "no reason"
 expect_status 2 "$QUICKSTART/quickstart-initiator"
+expect_status 2 "$QUICKSTART/quickstart-initiator" "unix:$dir/nobody"
+grep -q "no coordinator at unix:$dir/nobody: .*UNAVAILABLE" "$dir/last.out" || fail "an unreachable coordinator is not said"
 expect_status 2 "$QUICKSTART/quickstart-participant"
 
 # The confirms and the cancel go on after the answers.

@@ -4,6 +4,10 @@
  * many a message. An answer that does not come is asked for again under the same gid, over a new
  * connection if need be, until it is there or the caller's own timeout is over: then the result is
  * TERCET_UNKNOWN, never a refusal, and never a cancel after a confirm was sent.
+ *
+ * After a fork, a client serves the parent only: in the child every call fails at once with
+ * TERCET_INVALID, and tercet_client_close does nothing. A hook must not run its own service: a call
+ * that would is TERCET_INVALID.
  */
 #ifndef TERCET_CLIENT_H
 #define TERCET_CLIENT_H
@@ -26,12 +30,21 @@ struct tercet_client_options {
     const char *tls_ca, *tls_cert, *tls_key;
     tercet_log_fn on_log;
     void *log_ctx;
+    /* Do not wait for a coordinator that cannot be reached: a call ends as soon as its connection
+     * fails, with TERCET_UNAVAILABLE when nothing was sent, else with TERCET_UNKNOWN. */
+    bool fails_fast;
 };
 
 /* Connects in the background. `coordinator`: "host:port", "dns:///host:port", "unix:/path". On an
  * error `text` (may be NULL, TERCET_TEXT_MAX bytes) says what is wrong. */
 int tercet_client_open(struct tercet_client **out, const char *coordinator,
                        const struct tercet_client_options *options, char *text);
+
+/* Asks the coordinator for a sign of life and waits for it, at most timeout_ms (0: the client's
+ * patience). 0: it can be reached and serves initiators. TERCET_UNAVAILABLE: it cannot, or not in
+ * time; TERCET_DENIED: it does not let this client in. `text` (may be NULL, TERCET_TEXT_MAX bytes)
+ * says what happened. */
+int tercet_client_wait(struct tercet_client *client, int64_t timeout_ms, char *text);
 
 /* Ends open requests with TERCET_UNKNOWN and frees. Not from a callback. */
 void tercet_client_close(struct tercet_client *client);
@@ -70,6 +83,8 @@ struct tercet_begin_options {
     size_t metadata_count;
     enum tercet_wait wait;
     int64_t timeout_ms; /* patience for this call; 0: the client's */
+    /* step by step: tercet_confirm asks for a tercet_own_tried of each own call */
+    bool reports_own_tries;
 };
 
 /* One branch of a plan: a message, or bytes when `request` is NULL. */
@@ -91,8 +106,24 @@ int tercet_run(struct tercet_client *client, const struct tercet_branch *branche
                size_t branch_count, const struct tercet_begin_options *options,
                struct tercet_result *result);
 
-/* The same with a callback, called once, on a thread of the client's: it must not block. When this
- * returns an error the callback is not called. */
+/* A try's reply: bytes, malloc'ed; tercet_tried_clear frees them. */
+struct tercet_tried {
+    int code;
+    struct tercet_branch_id branch;
+    struct tercet_bytes reply;
+    char text[TERCET_TEXT_MAX];
+};
+void tercet_tried_clear(struct tercet_tried *tried);
+
+/* As tercet_run, and tells how each try ended: tries[i] is that of branches[i], with its reply, or
+ * with TERCET_REFUSED, TERCET_UNKNOWN or (not tried any more) TERCET_DECIDED and a text. All
+ * branch_count of them are filled in, whatever happens: clear them all. */
+int tercet_run_tried(struct tercet_client *client, const struct tercet_branch *branches,
+                     size_t branch_count, const struct tercet_begin_options *options,
+                     struct tercet_tried *tries, struct tercet_result *result);
+
+/* As tercet_run with a callback, called once, on a thread of the client's: it must not block. When
+ * this returns an error the callback is not called. */
 typedef void (*tercet_result_fn)(const struct tercet_result *result, void *ctx);
 int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches,
                      size_t branch_count, const struct tercet_begin_options *options,
@@ -112,15 +143,6 @@ const struct tercet_gid *tercet_transaction_gid(const struct tercet_transaction 
  * deadline. */
 void tercet_transaction_free(struct tercet_transaction *transaction);
 
-/* A try's reply: bytes, malloc'ed; tercet_tried_clear frees them. */
-struct tercet_tried {
-    int code;
-    struct tercet_branch_id branch;
-    struct tercet_bytes reply;
-    char text[TERCET_TEXT_MAX];
-};
-void tercet_tried_clear(struct tercet_tried *tried);
-
 /* Enlists the branch durably and calls its try, through the coordinator. Blocks. 0: done;
  * TERCET_REFUSED: the participant will not, and (unless keeps_on_refusal) everything is being
  * cancelled; TERCET_DECIDED: decided before this; TERCET_UNKNOWN: no answer in time. `tried` may be
@@ -133,9 +155,20 @@ int tercet_try_start(struct tercet_transaction *transaction, const struct tercet
 
 /* Own calls: enlists durably, without calling. The caller then calls the participant itself with
  * this gid and branch (metadata tercet-gid, tercet-branch, tercet-number = result->number). Confirm
- * and cancel come from the coordinator. */
+ * and cancel come from the coordinator.
+ *
+ * The coordinator does not see own tries: tercet_confirm vouches that each of them was answered
+ * with done. A confirm of a branch whose try never reached its participant is a broken promise, and
+ * is parked. With options.reports_own_tries the client keeps count: */
 int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_branch *branch,
                   struct tercet_branch_id *out, struct tercet_result *result);
+
+/* Says how the own call to `branch` was answered: 0, TERCET_REFUSED, TERCET_UNKNOWN or any other
+ * code; the last one counts. With options.reports_own_tries, tercet_confirm is TERCET_NOT_READY
+ * while an enlisted branch was not reported with 0. Errors: TERCET_INVALID (not an own branch of
+ * this transaction). */
+int tercet_own_tried(struct tercet_transaction *transaction, struct tercet_branch_id branch,
+                     int code);
 
 /* Decides. 0: decided so, durably (or resolved, with TERCET_WAIT_RESOLVED). TERCET_DECIDED: the
  * other way already; result says which. TERCET_NOT_READY: a try is not known to be done.
