@@ -175,6 +175,60 @@ void bench_check_serving(struct bench *b)
     crpc_message_free(begun);
 }
 
+/* -- The daemon -------------------------------------------------------------------------------- */
+
+void bench_prepare(void)
+{
+    cr_assert(daemon_prepare(&bench.daemon, TERCETD, NULL));
+}
+
+void bench_launch(const char *const *options)
+{
+    cr_assert_eq(bench.daemon.process.pid, 0);
+    daemon_options(&bench.daemon, options);
+    if (daemon_start(&bench.daemon, NULL))
+        return;
+    char *log = daemon_log(&bench.daemon);
+    cr_assert(false, "tercetd is not ready: %s", log);
+}
+
+int bench_end(int signal)
+{
+    cr_assert_gt(bench.daemon.process.pid, 0);
+    return process_code(process_end(&bench.daemon.process, signal));
+}
+
+int bench_wait(void)
+{
+    int status = 0;
+    cr_assert(process_wait(&bench.daemon.process, WAIT_MS, &status), "tercetd does not end");
+    return process_code(status);
+}
+
+int bench_run(char text[DAEMON_TEXT_MAX], const char *const *options)
+{
+    const char *argv[DAEMON_OPTIONS_MAX + 2] = {TERCETD};
+    for (size_t i = 0; options[i] != NULL; i++) {
+        cr_assert_lt(i, (size_t)DAEMON_OPTIONS_MAX);
+        argv[i + 1] = options[i];
+    }
+    return daemon_run_alone(argv, text);
+}
+
+int bench_try(char text[DAEMON_TEXT_MAX], const char *const *options)
+{
+    daemon_options(&bench.daemon, options);
+    return daemon_run(&bench.daemon, text);
+}
+
+void bench_write_file(const char *name, const char *content)
+{
+    FILE *file = fopen(daemon_path(&bench.daemon, name), "we");
+    cr_assert_not_null(file);
+    fputs(content, file);
+    cr_assert_eq(fclose(file), 0);
+}
+
 /* -- Opening and closing ----------------------------------------------------------------------- */
 
 void bench_connect(struct bench *b)
@@ -186,8 +240,8 @@ void bench_connect(struct bench *b)
 void bench_start(struct bench *b, const char *const *options)
 {
     memset(b, 0, sizeof(*b));
-    daemon_init(&b->daemon);
-    daemon_start(&b->daemon, options);
+    bench_prepare();
+    bench_launch(options);
     cr_assert_eq(crpc_loop_new(&b->loop, NULL), 0);
     bench_connect(b);
 }
@@ -202,23 +256,23 @@ void bench_stop(struct bench *b)
 {
     crpc_channel_free(b->channel);
     crpc_loop_free(b->loop);
-    daemon_clear(&b->daemon);
+    daemon_clean(&b->daemon);
 }
 
 void bench_clear(void)
 {
-    daemon_clear(&bench.daemon);
+    daemon_clean(&bench.daemon);
 }
 
 void bench_close(struct bench *b)
 {
     bench_check_serving(b);
     bench_check_kept(b);
-    daemon_end(&b->daemon, SIGKILL);
-    daemon_start(&b->daemon, NULL);
+    bench_end(SIGKILL);
+    bench_launch(NULL);
     bench_connect(b);
     bench_check_kept(b);
     bench_check_serving(b);
-    cr_assert_eq(daemon_end(&b->daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     bench_stop(b);
 }

@@ -51,6 +51,21 @@ void bench_close(struct bench *b);
 /* What a test that failed has left behind. */
 void bench_clear(void);
 
+/* The daemon alone: makes its directory; starts it with these further options (NULL: none); ends it
+ * and answers with its exit status, or 128 and the signal; waits until it ends by itself. */
+void bench_prepare(void);
+void bench_launch(const char *const *options);
+int bench_end(int signal);
+int bench_wait(void);
+
+/* Runs tercetd until it ends, with just these options, or on the daemon's store with these further
+ * ones; `text` gets what it prints. The exit status. */
+int bench_run(char text[DAEMON_TEXT_MAX], const char *const *options);
+int bench_try(char text[DAEMON_TEXT_MAX], const char *const *options);
+
+/* A file of the daemon's directory. */
+void bench_write_file(const char *name, const char *content);
+
 /* Parts of bench_open and bench_close. */
 void bench_start(struct bench *b, const char *const *options); /* without transactions */
 /* to a daemon that was started anew */

@@ -26,10 +26,10 @@ BENCH_SUITE(descriptors);
 static struct rlimit limit_daemon(rlim_t count)
 {
     struct rlimit before, wanted;
-    cr_assert_eq(prlimit(bench.daemon.pid, RLIMIT_NOFILE, NULL, &before), 0);
+    cr_assert_eq(prlimit(bench.daemon.process.pid, RLIMIT_NOFILE, NULL, &before), 0);
     wanted = before;
     wanted.rlim_cur = count;
-    cr_assert_eq(prlimit(bench.daemon.pid, RLIMIT_NOFILE, &wanted, NULL), 0);
+    cr_assert_eq(prlimit(bench.daemon.process.pid, RLIMIT_NOFILE, &wanted, NULL), 0);
     return before;
 }
 
@@ -39,7 +39,7 @@ static rlim_t count_used(void)
     char path[64];
     rlim_t highest = 0;
     struct dirent *item;
-    snprintf(path, sizeof(path), "/proc/%ld/fd", (long)bench.daemon.pid);
+    snprintf(path, sizeof(path), "/proc/%ld/fd", (long)bench.daemon.process.pid);
     DIR *folder = opendir(path);
     cr_assert_not_null(folder);
     while ((item = readdir(folder)) != NULL) {

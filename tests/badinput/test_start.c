@@ -28,10 +28,10 @@ Test(options, help_and_version)
         "--call-tls-key", "--retention",  "--store-size",  "--open-max",
         "--call-timeout", "--park-after", "--grace",       "Exit status"};
     char text[DAEMON_TEXT_MAX];
-    cr_expect_eq(daemon_run(text, help), 0);
+    cr_expect_eq(bench_run(text, help), 0);
     for (size_t i = 0; i < sizeof(mentioned) / sizeof(mentioned[0]); i++)
         cr_expect_not_null(strstr(text, mentioned[i]), "%s is not in the help", mentioned[i]);
-    cr_expect_eq(daemon_run(text, version), 0);
+    cr_expect_eq(bench_run(text, version), 0);
     cr_expect_eq(strncmp(text, "tercetd ", 8), 0, "%s", text);
 }
 
@@ -39,7 +39,7 @@ static void ends_with_2(const char *words, const char *first, const char *second
 {
     const char *list[] = {first, second, third, NULL};
     char text[DAEMON_TEXT_MAX];
-    cr_expect_eq(daemon_run(text, list), 2, "%s %s", first, text);
+    cr_expect_eq(bench_run(text, list), 2, "%s %s", first, text);
     cr_expect_not_null(strstr(text, words), "%s: %s", first != NULL ? first : "nothing", text);
 }
 
@@ -81,7 +81,7 @@ Test(options, too_many_addresses)
                           "--listen=unix:5", "--listen=unix:6", "--listen=unix:7",
                           "--listen=unix:8", "--listen=unix:9", NULL};
     char text[DAEMON_TEXT_MAX];
-    cr_expect_eq(daemon_run(text, list), 2);
+    cr_expect_eq(bench_run(text, list), 2);
     cr_expect_not_null(strstr(text, "at most 8 addresses"), "%s", text);
 }
 
@@ -93,13 +93,13 @@ static void does_not_start(const char *words, const char *first, const char *sec
 {
     const char *list[] = {first, second, third, NULL};
     char text[DAEMON_TEXT_MAX];
-    cr_expect_eq(daemon_try(&bench.daemon, text, list), 1, "%s: %s", first, text);
+    cr_expect_eq(bench_try(text, list), 1, "%s: %s", first, text);
     cr_expect_not_null(strstr(text, words), "%s: %s", first, text);
 }
 
 Test(access_rules, open_to_others_without_rules)
 {
-    daemon_init(&bench.daemon);
+    bench_prepare();
     static const char *const addresses[] = {"0.0.0.0:0",
                                             "[::]:0",
                                             "192.0.2.1:7420",
@@ -117,7 +117,7 @@ Test(access_rules, open_to_others_without_rules)
 
 Test(access_rules, files_that_cannot_be_used)
 {
-    daemon_init(&bench.daemon);
+    bench_prepare();
     char file[128];
     static const struct {
         const char *content;
@@ -132,7 +132,7 @@ Test(access_rules, files_that_cannot_be_used)
     };
     snprintf(file, sizeof(file), "--access=%s", daemon_path(&bench.daemon, "rules"));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        daemon_write_file(&bench.daemon, "rules", bad[i].content);
+        bench_write_file("rules", bad[i].content);
         does_not_start(bad[i].words, file, NULL, NULL);
     }
     does_not_start("No such file", "--access=/no/such/file", NULL, NULL);
@@ -140,9 +140,9 @@ Test(access_rules, files_that_cannot_be_used)
 
 Test(access_rules, tls_and_addresses_that_cannot_be_used)
 {
-    daemon_init(&bench.daemon);
+    bench_prepare();
     char cert[128], key[128];
-    daemon_write_file(&bench.daemon, "pem", "this is no certificate\n");
+    bench_write_file("pem", "this is no certificate\n");
     snprintf(cert, sizeof(cert), "--tls-cert=%s", daemon_path(&bench.daemon, "pem"));
     snprintf(key, sizeof(key), "--tls-key=%s", daemon_path(&bench.daemon, "pem"));
     does_not_start("certificates or keys cannot be used", cert, key, NULL);
@@ -159,10 +159,10 @@ Test(access_rules, tls_and_addresses_that_cannot_be_used)
 
 BENCH_TEST(access_rules, an_address_in_use)
 {
-    char text[DAEMON_TEXT_MAX], other[96];
+    char text[DAEMON_TEXT_MAX], other[160];
     const char *list[] = {"--data", other, "--listen", bench.daemon.address, NULL};
-    snprintf(other, sizeof(other), "%s/other", bench.daemon.directory);
-    cr_expect_eq(daemon_run(text, list), 1);
+    snprintf(other, sizeof(other), "%s/other", bench.daemon.dir);
+    cr_expect_eq(bench_run(text, list), 1);
     cr_expect_not_null(strstr(text, "cannot listen on"), "%s", text);
 }
 
@@ -184,12 +184,11 @@ static void start_with_rules(void)
 {
     static char file[128];
     const char *list[] = {"--access", file, NULL};
-    daemon_init(&bench.daemon);
-    daemon_write_file(&bench.daemon, "rules",
-                      "# roles\ninitiator " INITIATOR "\nparticipant " PARTICIPANT
-                      "\n\nadmin " OPERATOR "\n");
+    bench_prepare();
+    bench_write_file("rules", "# roles\ninitiator " INITIATOR "\nparticipant " PARTICIPANT
+                              "\n\nadmin " OPERATOR "\n");
     snprintf(file, sizeof(file), "%s", daemon_path(&bench.daemon, "rules"));
-    daemon_start(&bench.daemon, list);
+    bench_launch(list);
     cr_assert_eq(crpc_loop_new(&bench.loop, NULL), 0);
     bench_connect(&bench);
 }
@@ -246,7 +245,7 @@ Test(access_rules, tokens_and_roles)
                  CRPC_UNAUTHENTICATED);
     cr_expect_eq(send_raw(&bench, COORDINATOR, "Session", (struct crpc_bytes){"", 0}, NULL),
                  CRPC_UNAUTHENTICATED);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     bench_stop(&bench);
 }
 
@@ -256,7 +255,7 @@ Test(access_rules, tokens_are_not_printed)
     start_with_rules();
     begins_as("a-token-that-is-wrong", CRPC_UNAUTHENTICATED, "no known token");
     begins_as(PARTICIPANT, CRPC_PERMISSION_DENIED, "has not the role");
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     char *log = daemon_log(&bench.daemon);
     cr_expect_null(strstr(log, "0123456789"));
     cr_expect_null(strstr(log, "a-token-that-is-wrong"));
@@ -300,7 +299,7 @@ static long resident_kib(pid_t pid)
 
 BENCH_TEST(idle, memory)
 {
-    long kib = resident_kib(bench.daemon.pid);
+    long kib = resident_kib(bench.daemon.process.pid);
     cr_expect(kib > 0 && kib <= IDLE_KIB_MAX, "tercetd needs %ld KiB when idle", kib);
 }
 #endif

@@ -26,7 +26,7 @@ BENCH_SUITE(full);
 static bool is_refused(const char *what, const char *words, const char *remedy)
 {
     char text[DAEMON_TEXT_MAX];
-    int status = daemon_try(&bench.daemon, text, NULL);
+    int status = bench_try(text, NULL);
     if (status == 1 && strstr(text, words) != NULL && strstr(text, remedy) != NULL)
         return true;
     fprintf(stderr, "%s: status %d, \"%s\"\n", what, status, text);
@@ -37,8 +37,8 @@ BENCH_TEST(refused, a_second_coordinator)
 {
     cr_assert(is_refused("a second one", "holds the store", "another directory"));
     char pid[16], text[DAEMON_TEXT_MAX];
-    snprintf(pid, sizeof(pid), "%d", (int)bench.daemon.pid);
-    daemon_try(&bench.daemon, text, NULL);
+    snprintf(pid, sizeof(pid), "%d", (int)bench.daemon.process.pid);
+    bench_try(text, NULL);
     cr_assert_not_null(strstr(text, pid), "it says who: %s", text);
     cr_assert_not_null(strstr(text, "TERCET_LOCKED"), "%s", text);
 }
@@ -48,13 +48,13 @@ static char store[128];
 /* tercetd is stopped, and `store` is where its store lies. */
 static void stop_for_damage(void)
 {
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     snprintf(store, sizeof(store), "%s", daemon_path(&bench.daemon, "store"));
 }
 
 static void start_again(void)
 {
-    daemon_start(&bench.daemon, NULL);
+    bench_launch(NULL);
     bench_connect(&bench);
 }
 
@@ -148,32 +148,32 @@ BENCH_TEST(refused, a_damaged_transaction_that_is_over)
     cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_DATA_LOSS, "restore"));
     get = get_of("kept-open");
     cr_expect(is_in(&bench, "Get", &get.base, TERCET__V1__STATE__TRYING), "the others are served");
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     cr_assert(damage_do(store, &damage));
     start_again();
 }
 
 Test(refused, paths)
 {
-    char text[DAEMON_TEXT_MAX], path[96];
+    char text[DAEMON_TEXT_MAX], path[160];
     const char *options[] = {"--data", path, "--listen", "127.0.0.1:0", NULL};
-    daemon_init(&bench.daemon);
-    daemon_write_file(&bench.daemon, "file", "not a directory");
-    snprintf(path, sizeof(path), "%s/file", bench.daemon.directory);
-    cr_expect_eq(daemon_run(text, options), 1);
+    bench_prepare();
+    bench_write_file("file", "not a directory");
+    snprintf(path, sizeof(path), "%s/file", bench.daemon.dir);
+    cr_expect_eq(bench_run(text, options), 1);
     cr_expect_not_null(strstr(text, "/file"), "%s", text);
     cr_expect_not_null(strstr(text, "Not a directory"), "%s", text);
-    snprintf(path, sizeof(path), "%s/no/such/parent", bench.daemon.directory);
-    cr_expect_eq(daemon_run(text, options), 1);
+    snprintf(path, sizeof(path), "%s/no/such/parent", bench.daemon.dir);
+    cr_expect_eq(bench_run(text, options), 1);
     cr_expect_not_null(strstr(text, "cannot make the directory"), "%s", text);
-    snprintf(path, sizeof(path), "%s", bench.daemon.directory);
-    daemon_write_file(&bench.daemon, "data.mdb", "this is somebody's letter and not a database");
-    cr_expect_eq(daemon_run(text, options), 1);
+    snprintf(path, sizeof(path), "%s", bench.daemon.dir);
+    bench_write_file("data.mdb", "this is somebody's letter and not a database");
+    cr_expect_eq(bench_run(text, options), 1);
     cr_expect_not_null(strstr(text, "not an LMDB file"), "%s", text);
-    daemon_write_file(&bench.daemon, "data.mdb", "");
-    cr_expect_eq(daemon_run(text, options), 1);
+    bench_write_file("data.mdb", "");
+    cr_expect_eq(bench_run(text, options), 1);
     cr_expect_not_null(strstr(text, "is empty"), "%s", text);
-    daemon_clear(&bench.daemon);
+    daemon_clean(&bench.daemon);
 }
 
 /* -- A full store ------------------------------------------------------------------------------ */
@@ -267,13 +267,13 @@ static void fill_and_end(const char *size_option, size_t payload_size, int count
     }
     check_filled(0, count, TERCET__V1__STATE__CONFIRMED);
     participant_close(participant);
-    daemon_end(&bench.daemon, SIGKILL);
-    daemon_start(&bench.daemon, larger);
+    bench_end(SIGKILL);
+    bench_launch(larger);
     bench_connect(&bench);
     check_filled(0, count, TERCET__V1__STATE__CONFIRMED);
     bench_check_kept(&bench);
     bench_check_serving(&bench);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     bench_stop(&bench);
 }
 
@@ -297,20 +297,20 @@ Test(full, a_store_of_8_mib)
 /* A small file system at the daemon's directory; false when that is not permitted. */
 static bool mount_small(const char *options)
 {
-    daemon_init(&bench.daemon);
-    if (mount("tmpfs", bench.daemon.directory, "tmpfs", 0, options) == 0)
+    bench_prepare();
+    if (mount("tmpfs", bench.daemon.dir, "tmpfs", 0, options) == 0)
         return true;
-    daemon_clear(&bench.daemon);
+    daemon_clean(&bench.daemon);
     return false;
 }
 
 static void unmount_small(void)
 {
-    if (bench.daemon.pid > 0)
-        daemon_end(&bench.daemon, SIGKILL);
-    if (bench.daemon.directory[0] != '\0')
-        umount2(bench.daemon.directory, MNT_DETACH);
-    daemon_clear(&bench.daemon);
+    if (bench.daemon.process.pid > 0)
+        bench_end(SIGKILL);
+    if (bench.daemon.dir[0] != '\0')
+        umount2(bench.daemon.dir, MNT_DETACH);
+    daemon_clean(&bench.daemon);
 }
 
 TestSuite(disk, .fini = unmount_small, .timeout = 400);
@@ -337,7 +337,7 @@ static void give_room(void)
 
 static void start_on_mount(void)
 {
-    daemon_start(&bench.daemon, NULL);
+    bench_launch(NULL);
     if (bench.loop == NULL)
         cr_assert_eq(crpc_loop_new(&bench.loop, NULL), 0);
     bench_connect(&bench);
@@ -365,7 +365,7 @@ Test(disk, is_nearly_full)
     Tercet__V1__ConfirmRequest confirm = confirm_of("fill-0");
     cr_expect(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMING),
               "ending is not refused");
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     crpc_channel_free(bench.channel);
     crpc_loop_free(bench.loop);
 }
@@ -385,17 +385,17 @@ Test(disk, is_full_at_once)
     if (!is_refused_kindly) {
         cr_expect_eq(refusal.code, CRPC_UNAVAILABLE, "%s %s", crpc_code_name((int)refusal.code),
                      refusal.message);
-        cr_assert_eq(daemon_wait(&bench.daemon), 70);
+        cr_assert_eq(bench_wait(), 70);
     }
     crpc_result_clear(&refusal);
     give_room();
     if (is_refused_kindly)
-        cr_assert_eq(daemon_end(&bench.daemon, SIGKILL), 128 + SIGKILL);
+        cr_assert_eq(bench_end(SIGKILL), 128 + SIGKILL);
     start_on_mount();
     check_filled(0, count, TERCET__V1__STATE__TRYING);
     bench_check_kept(&bench);
     bench_check_serving(&bench);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     crpc_channel_free(bench.channel);
     crpc_loop_free(bench.loop);
 }
@@ -406,7 +406,7 @@ Test(disk, has_no_room_for_a_store)
     char text[DAEMON_TEXT_MAX];
     SKIP_WITHOUT_MOUNT("size=1m");
     take_room(4096);
-    cr_expect_eq(daemon_try(&bench.daemon, text, NULL), 1);
+    cr_expect_eq(bench_try(text, NULL), 1);
     cr_expect_not_null(strstr(text, "cannot make a store in"), "%s", text);
     give_room();
 }
@@ -417,15 +417,15 @@ Test(disk, has_no_room_for_the_table_of_readers)
 {
     char text[DAEMON_TEXT_MAX];
     SKIP_WITHOUT_MOUNT("size=80m");
-    daemon_start(&bench.daemon, NULL);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    bench_launch(NULL);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     cr_assert_eq(unlink(daemon_path(&bench.daemon, "store/lock.mdb")), 0);
     take_room(0);
-    cr_expect_eq(daemon_try(&bench.daemon, text, NULL), 1);
+    cr_expect_eq(bench_try(text, NULL), 1);
     cr_expect_not_null(strstr(text, "No space left"), "%s", text);
     give_room();
-    daemon_start(&bench.daemon, NULL);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    bench_launch(NULL);
+    cr_assert_eq(bench_end(SIGTERM), 0);
 }
 
 /* What ends work must be written too: with no byte left it stops, and goes on where it was. */
@@ -459,9 +459,9 @@ Test(disk, is_full_while_confirming)
     if (confirmed < 40) {
         cr_expect_eq(refusal.code, CRPC_UNAVAILABLE, "%s %s", crpc_code_name((int)refusal.code),
                      refusal.message);
-        cr_assert_eq(daemon_wait(&bench.daemon), 70);
+        cr_assert_eq(bench_wait(), 70);
     } else {
-        daemon_end(&bench.daemon, SIGKILL);
+        bench_end(SIGKILL);
     }
     crpc_result_clear(&refusal);
     participant_close(participant);
@@ -475,7 +475,7 @@ Test(disk, is_full_while_confirming)
                   "%s is in state %d", gid, (int)state);
     }
     bench_check_serving(&bench);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     crpc_channel_free(bench.channel);
     crpc_loop_free(bench.loop);
 }

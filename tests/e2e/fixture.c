@@ -11,6 +11,9 @@
 #define CALL_MS 10000
 #define BRANCHES 8
 
+struct world world;
+struct party stock, money;
+
 /* -- What happens in this process -------------------------------------------------------------- */
 
 static pthread_mutex_t happening_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -60,7 +63,7 @@ void pause_shortly(void)
 
 /* -- The world --------------------------------------------------------------------------------- */
 
-void world_open(struct world *world, const char *const *options)
+void world_open(const char *const *options)
 {
     const char *all[DAEMON_OPTIONS_MAX + 1] = {"--quiet", "--retry-base", "10ms", "--retry-cap",
                                                "200ms"};
@@ -69,69 +72,62 @@ void world_open(struct world *world, const char *const *options)
         all[count++] = *options;
     struct tercet_client_options client_options = {.size = sizeof(client_options),
                                                    .timeout_ms = WAIT_MS};
-    cr_assert(daemon_start(&world->daemon, TERCETD, all),
-              "tercetd did not start: see %s/tercetd.log", world->daemon.dir);
-    cr_assert_eq(tercet_client_open(&world->client, world->daemon.address, &client_options, NULL),
-                 0);
-    cr_assert_eq(crpc_loop_new(&world->loop, NULL), 0);
-    cr_assert_eq(crpc_channel_new(&world->channel, world->loop, world->daemon.address, NULL), 0);
+    cr_assert(daemon_prepare(&world.daemon, TERCETD, all) && daemon_start(&world.daemon, NULL),
+              "tercetd did not start: see %s/tercetd.log", world.daemon.dir);
+    cr_assert_eq(tercet_client_open(&world.client, world.daemon.address, &client_options, NULL), 0);
+    cr_assert_eq(crpc_loop_new(&world.loop, NULL), 0);
+    cr_assert_eq(crpc_channel_new(&world.channel, world.loop, world.daemon.address, NULL), 0);
 }
 
-void world_close(struct world *world)
+void world_close(void)
 {
-    crpc_channel_free(world->channel);
-    crpc_loop_free(world->loop);
-    tercet_client_close(world->client);
-    if (world->daemon.process.pid != 0)
-        cr_assert_eq(daemon_stop(&world->daemon), 0, "tercetd did not end well: see %s/tercetd.log",
-                     world->daemon.dir);
-    daemon_clean(&world->daemon);
+    crpc_channel_free(world.channel);
+    crpc_loop_free(world.loop);
+    tercet_client_close(world.client);
+    if (world.daemon.process.pid != 0)
+        cr_assert_eq(daemon_stop(&world.daemon), 0, "tercetd did not end well: see %s/tercetd.log",
+                     world.daemon.dir);
+    daemon_clean(&world.daemon);
 }
 
-void world_restart(struct world *world)
+void world_restart(void)
 {
-    cr_assert(daemon_restart(&world->daemon, NULL),
-              "tercetd did not start again: see %s/tercetd.log", world->daemon.dir);
+    cr_assert(daemon_start(&world.daemon, NULL), "tercetd did not start again: see %s/tercetd.log",
+              world.daemon.dir);
 }
 
-void world_arm(struct world *world, const char *failpoint)
+void world_arm(const char *failpoint)
 {
 #ifndef TERCET_FAILPOINTS
     cr_skip_test("crash points are not built in");
 #endif
-    cr_assert_eq(daemon_stop(&world->daemon), 0);
-    cr_assert(daemon_restart(&world->daemon, failpoint));
+    cr_assert_eq(daemon_stop(&world.daemon), 0);
+    cr_assert(daemon_start(&world.daemon, failpoint));
 }
 
-static bool log_has(const struct world *world, const char *line)
+static bool log_has(const char *line)
 {
-    char path[160], text[256];
-    bool is_there = false;
-    snprintf(path, sizeof(path), "%s/tercetd.log", world->daemon.dir);
-    FILE *log = fopen(path, "re");
-    while (log != NULL && !is_there && fgets(text, sizeof(text), log) != NULL)
-        is_there = strcmp(text, line) == 0;
-    if (log != NULL)
-        fclose(log);
+    char *log = daemon_log(&world.daemon);
+    bool is_there = strstr(log, line) != NULL;
+    free(log);
     return is_there;
 }
 
-void world_await_failpoint(struct world *world, const char *name)
+void world_await_failpoint(const char *name)
 {
     char line[96];
     snprintf(line, sizeof(line), "failpoint %s\n", name);
-    WAIT_FOR(log_has(world, line));
+    WAIT_FOR(log_has(line));
 }
 
-enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service,
-                          const char *method, const ProtobufCMessage *request,
-                          ProtobufCMessage **reply)
+enum crpc_code world_call(const ProtobufCServiceDescriptor *service, const char *method,
+                          const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     struct crpc_call_options options = {
         .size = sizeof(options), .timeout_ms = CALL_MS, .wait_for_ready = true};
     struct crpc_result result = {.code = CRPC_OK};
     ProtobufCMessage *message = NULL;
-    int rc = crpc_unary(&message, world->channel, service, method, request, &options, &result);
+    int rc = crpc_unary(&message, world.channel, service, method, request, &options, &result);
     enum crpc_code code = rc == 0 ? CRPC_OK : result.code;
     cr_assert(rc == 0 || rc == CRPC_ESTATUS, "%s: %s", method, crpc_strerror(rc));
     crpc_result_clear(&result);
@@ -142,42 +138,41 @@ enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor 
     return code;
 }
 
-Tercet__V1__Transaction *world_ask(struct world *world, const char *method,
-                                   const ProtobufCMessage *request, enum crpc_code *code)
+Tercet__V1__Transaction *world_ask(const char *method, const ProtobufCMessage *request,
+                                   enum crpc_code *code)
 {
     ProtobufCMessage *reply = NULL;
-    *code = world_call(world, &tercet__v1__coordinator__descriptor, method, request, &reply);
+    *code = world_call(&tercet__v1__coordinator__descriptor, method, request, &reply);
     return (Tercet__V1__Transaction *)reply;
 }
 
-Tercet__V1__Transaction *world_show(struct world *world, const char *gid)
+Tercet__V1__Transaction *world_show(const char *gid)
 {
     Tercet__V1__GetRequest request = TERCET__V1__GET_REQUEST__INIT;
     enum crpc_code code;
     request.gid = (char *)(uintptr_t)gid;
-    return world_ask(world, "Get", &request.base, &code);
+    return world_ask("Get", &request.base, &code);
 }
 
-Tercet__V1__Statistics world_statistics(struct world *world)
+Tercet__V1__Statistics world_statistics(void)
 {
     Tercet__V1__StatisticsRequest request = TERCET__V1__STATISTICS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    cr_assert_eq(
-        world_call(world, &tercet__v1__admin__descriptor, "GetStatistics", &request.base, &reply),
-        CRPC_OK);
+    cr_assert_eq(world_call(&tercet__v1__admin__descriptor, "GetStatistics", &request.base, &reply),
+                 CRPC_OK);
     Tercet__V1__Statistics statistics = *(Tercet__V1__Statistics *)reply;
     crpc_message_free(reply);
     return statistics;
 }
 
-Tercet__V1__ParticipantStatus world_participant(struct world *world, const char *service)
+Tercet__V1__ParticipantStatus world_participant(const char *service)
 {
     Tercet__V1__ListParticipantsRequest request = TERCET__V1__LIST_PARTICIPANTS_REQUEST__INIT;
     Tercet__V1__ParticipantStatus found = TERCET__V1__PARTICIPANT_STATUS__INIT;
     ProtobufCMessage *reply = NULL;
-    cr_assert_eq(world_call(world, &tercet__v1__admin__descriptor, "ListParticipants",
-                            &request.base, &reply),
-                 CRPC_OK);
+    cr_assert_eq(
+        world_call(&tercet__v1__admin__descriptor, "ListParticipants", &request.base, &reply),
+        CRPC_OK);
     const Tercet__V1__ListParticipantsResponse *list =
         (const Tercet__V1__ListParticipantsResponse *)reply;
     for (size_t i = 0; i < list->n_participants; i++)
@@ -187,17 +182,17 @@ Tercet__V1__ParticipantStatus world_participant(struct world *world, const char 
     return found;
 }
 
-enum tercet_state world_state(struct world *world, const char *gid)
+enum tercet_state world_state(const char *gid)
 {
     struct tercet_result result;
-    return tercet_get(world->client, gid, &result) == 0 ? result.state : (enum tercet_state)0;
+    return tercet_get(world.client, gid, &result) == 0 ? result.state : (enum tercet_state)0;
 }
 
-struct tercet_result world_wait_state(struct world *world, const char *gid, enum tercet_state state)
+struct tercet_result world_wait_state(const char *gid, enum tercet_state state)
 {
     struct tercet_result result;
     bool is_end = state == TERCET_CONFIRMED || state == TERCET_CANCELLED;
-    cr_assert_eq(tercet_await(world->client, gid,
+    cr_assert_eq(tercet_await(world.client, gid,
                               is_end ? TERCET_WAIT_RESOLVED : TERCET_WAIT_DECIDED, WAIT_MS,
                               &result),
                  0, "%s: %s", gid, result.text);
@@ -205,10 +200,10 @@ struct tercet_result world_wait_state(struct world *world, const char *gid, enum
     return result;
 }
 
-bool world_is_parked(struct world *world, const char *gid)
+bool world_is_parked(const char *gid)
 {
     struct tercet_result result;
-    cr_assert_eq(tercet_get(world->client, gid, &result), 0, "%s", result.text);
+    cr_assert_eq(tercet_get(world.client, gid, &result), 0, "%s", result.text);
     return result.parked;
 }
 
@@ -301,7 +296,7 @@ int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party)
 
 /* -- Parties ----------------------------------------------------------------------------------- */
 
-static void open_participant(struct party *party, struct world *world, const char *listen)
+static void open_participant(struct party *party, const char *listen)
 {
     static const struct tercet_action actions[] = {
         {.name = "do", .on_try = on_call, .on_confirm = on_call, .on_cancel = on_call},
@@ -312,14 +307,14 @@ static void open_participant(struct party *party, struct world *world, const cha
     struct tercet_participant_options options = {
         .size = sizeof(options), .barrier = party->barrier, .ctx = party, .listen = listen};
     char text[TERCET_TEXT_MAX] = "";
-    int rc = tercet_participant_open(&party->participant, world->daemon.address, party->name,
+    int rc = tercet_participant_open(&party->participant, world.daemon.address, party->name,
                                      actions, 4, &options, text);
     cr_assert_eq(rc, 0, "%s", text);
     cr_assert_eq(tercet_participant_wait(party->participant, WAIT_MS, text), 0, "%s: %s",
                  party->name, text);
 }
 
-static void init_party(struct party *party, const char *name)
+void party_init(struct party *party, const char *name)
 {
     memset(party, 0, sizeof(*party));
     party->name = name;
@@ -328,30 +323,29 @@ static void init_party(struct party *party, const char *name)
     cr_assert_eq(tercet_barrier_memory_open(&party->barrier, NULL), 0);
 }
 
-void party_open(struct party *party, struct world *world, const char *name)
+void party_open(struct party *party, const char *name)
 {
-    init_party(party, name);
-    if (world != NULL)
-        party_come(party, world);
+    party_init(party, name);
+    party_come(party);
 }
 
-void party_come(struct party *party, struct world *world)
+void party_come(struct party *party)
 {
-    open_participant(party, world, NULL);
+    open_participant(party, NULL);
 }
 
-void party_join(struct party *party, struct world *world, const struct party *first)
+void party_join(struct party *party, const struct party *first)
 {
-    init_party(party, first->name);
+    party_init(party, first->name);
     tercet_barrier_close(party->barrier);
     party->barrier = first->barrier;
     party->is_guest = true;
-    party_come(party, world);
+    party_come(party);
 }
 
-void party_listen(struct party *party, struct world *world)
+void party_listen(struct party *party)
 {
-    open_participant(party, world, "127.0.0.1:0");
+    open_participant(party, "127.0.0.1:0");
 }
 
 void party_leave(struct party *party)
@@ -370,9 +364,38 @@ void party_close(struct party *party)
     pthread_mutex_destroy(&party->lock);
 }
 
+/* -- Most tests' two --------------------------------------------------------------------------- */
+
+void open_stock(const char *const *options)
+{
+    world_open(options);
+    party_open(&stock, "stock");
+}
+
+void open_all(const char *const *options)
+{
+    open_stock(options);
+    party_open(&money, "money");
+}
+
+void close_all(void)
+{
+    party_close(&stock);
+    if (money.name != NULL)
+        party_close(&money);
+    money.name = NULL;
+    world_close();
+}
+
+void kill_and_restart(void)
+{
+    daemon_kill(&world.daemon);
+    world_restart();
+}
+
 /* -- Puppets ----------------------------------------------------------------------------------- */
 
-void puppet_attach(struct puppet *puppet, struct world *world, const char *service, uint32_t window)
+void puppet_attach(struct puppet *puppet, const char *service, uint32_t window)
 {
     struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
     Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
@@ -383,7 +406,7 @@ void puppet_attach(struct puppet *puppet, struct world *world, const char *servi
     hello.n_actions = 1;
     hello.window = window;
     request.hello = &hello;
-    cr_assert_eq(crpc_stream_open(&puppet->stream, world->channel,
+    cr_assert_eq(crpc_stream_open(&puppet->stream, world.channel,
                                   &tercet__v1__participants__descriptor, "Attach", &options),
                  0);
     cr_assert_eq(crpc_stream_write(puppet->stream, &request.base), 0);
@@ -435,8 +458,8 @@ struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms)
         .size = sizeof(struct tercet_begin_options), .gid = gid, .deadline_ms = deadline_ms};
 }
 
-int run_at(struct world *world, const char *gid, enum tercet_wait wait,
-           struct tercet_result *result, const char *const *names)
+int run_at(const char *gid, enum tercet_wait wait, struct tercet_result *result,
+           const char *const *names)
 {
     struct tercet_begin_options options = options_of(gid, 0);
     struct tercet_branch branches[BRANCHES];
@@ -444,5 +467,5 @@ int run_at(struct world *world, const char *gid, enum tercet_wait wait,
     options.wait = wait;
     for (; names[count] != NULL && count < BRANCHES; count++)
         branches[count] = branch_of(names[count]);
-    return tercet_run(world->client, branches, count, &options, result);
+    return tercet_run(world.client, branches, count, &options, result);
 }

@@ -59,41 +59,40 @@ struct world {
     struct crpc_loop *loop;
     struct crpc_channel *channel;
 };
+extern struct world world;
 
 /* Starts tercetd with quick retries and these further options (NULL at the end; may be NULL), and
  * opens client and channel. */
-void world_open(struct world *world, const char *const *options);
-void world_close(struct world *world);
-void world_restart(struct world *world);
+void world_open(const char *const *options);
+void world_close(void);
+void world_restart(void);
 /* Stops it and starts it with a crash point: "name:N:MS" stops one thread for so long before it
  * dies. Skips the test when crash points are not built in. */
-void world_arm(struct world *world, const char *failpoint);
+void world_arm(const char *failpoint);
 /* Waits until that thread is there. */
-void world_await_failpoint(struct world *world, const char *name);
+void world_await_failpoint(const char *name);
 
 /* One unary call. *reply (may be NULL) is the caller's. */
-enum crpc_code world_call(struct world *world, const ProtobufCServiceDescriptor *service,
-                          const char *method, const ProtobufCMessage *request,
-                          ProtobufCMessage **reply);
+enum crpc_code world_call(const ProtobufCServiceDescriptor *service, const char *method,
+                          const ProtobufCMessage *request, ProtobufCMessage **reply);
 /* The same for methods of Coordinator that answer with a Transaction; NULL unless OK. Freed with
  * crpc_message_free. */
-Tercet__V1__Transaction *world_ask(struct world *world, const char *method,
-                                   const ProtobufCMessage *request, enum crpc_code *code);
+Tercet__V1__Transaction *world_ask(const char *method, const ProtobufCMessage *request,
+                                   enum crpc_code *code);
 
 /* The transaction with all its branches; NULL when it is not known. */
-Tercet__V1__Transaction *world_show(struct world *world, const char *gid);
-Tercet__V1__Statistics world_statistics(struct world *world);
+Tercet__V1__Transaction *world_show(const char *gid);
+Tercet__V1__Statistics world_statistics(void);
 /* What the coordinator knows of a service: 0 calls and so on when nothing. Its strings are not
  * kept. */
-Tercet__V1__ParticipantStatus world_participant(struct world *world, const char *service);
+Tercet__V1__ParticipantStatus world_participant(const char *service);
 
 /* As tercet_get tells it; 0 when the transaction is not known (any more). */
-enum tercet_state world_state(struct world *world, const char *gid);
+enum tercet_state world_state(const char *gid);
 /* Waits until it is decided (for a state "-ing") or resolved, which must be this state, and answers
  * it in full. */
-struct tercet_result world_wait_state(struct world *world, const char *gid,
-                                      enum tercet_state state);
-bool world_is_parked(struct world *world, const char *gid);
+struct tercet_result world_wait_state(const char *gid, enum tercet_state state);
+bool world_is_parked(const char *gid);
 
 /* -- Parties ----------------------------------------------------------------------------------- */
 
@@ -116,18 +115,28 @@ struct party {
 };
 
 /* With a memory barrier, which stays while the party is away; attached, and waited for. */
-void party_open(struct party *party, struct world *world, const char *name);
-void party_come(struct party *party, struct world *world);
+void party_open(struct party *party, const char *name);
+void party_init(struct party *party, const char *name); /* it is away */
+void party_come(struct party *party);
 /* A second instance of the same service, on the same database. Closed before the first. */
-void party_join(struct party *party, struct world *world, const struct party *first);
+void party_join(struct party *party, const struct party *first);
 /* The same at a port of its own, registered. */
-void party_listen(struct party *party, struct world *world);
+void party_listen(struct party *party);
 void party_leave(struct party *party);
 void party_close(struct party *party);
 void party_release(struct party *party);
 
 /* The hook of own calls: counts as a party's. */
 int party_own_hook(struct tercet_barrier_call *call, tercet_db db, void *party);
+
+/* Most tests' two. */
+extern struct party stock, money;
+
+/* Opens the world with these options, and both parties, or one; closes all. */
+void open_all(const char *const *options);
+void open_stock(const char *const *options);
+void close_all(void);
+void kill_and_restart(void);
 
 /* -- Puppets ----------------------------------------------------------------------------------- */
 
@@ -136,8 +145,7 @@ struct puppet {
     struct crpc_stream *stream;
 };
 
-void puppet_attach(struct puppet *puppet, struct world *world, const char *service,
-                   uint32_t window);
+void puppet_attach(struct puppet *puppet, const char *service, uint32_t window);
 /* The next call, of which there must be one; crpc_message_free. */
 Tercet__V1__AttachResponse *puppet_calls(struct puppet *puppet);
 void puppet_answer(struct puppet *puppet, uint64_t call_id, Tercet__V1__Outcome outcome);
@@ -151,9 +159,9 @@ struct tercet_branch branch_of(const char *name);
 struct tercet_begin_options options_of(const char *gid, uint32_t deadline_ms);
 
 /* Runs one branch for each name (NULL at the end), with this gid (NULL: any). */
-int run_at(struct world *world, const char *gid, enum tercet_wait wait,
-           struct tercet_result *result, const char *const *names);
-#define RUN(world, gid, wait, result, ...)                                                         \
-    run_at(world, gid, wait, result, (const char *const[]){__VA_ARGS__, NULL})
+int run_at(const char *gid, enum tercet_wait wait, struct tercet_result *result,
+           const char *const *names);
+#define RUN(gid, wait, result, ...)                                                                \
+    run_at(gid, wait, result, (const char *const[]){__VA_ARGS__, NULL})
 
 #endif

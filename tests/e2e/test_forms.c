@@ -6,23 +6,6 @@
 
 TestSuite(forms, .timeout = 400);
 
-static struct world world;
-static struct party stock, money;
-
-static void open_all(const char *const *options)
-{
-    world_open(&world, options);
-    party_open(&stock, &world, "stock");
-    party_open(&money, &world, "money");
-}
-
-static void close_all(void)
-{
-    party_close(&stock);
-    party_close(&money);
-    world_close(&world);
-}
-
 static void expect_done(struct party *party, int tries, int confirms, int cancels)
 {
     cr_expect_eq(atomic_load(&party->done[TERCET_TRY]), tries, "%s: %d tries", party->name,
@@ -39,7 +22,7 @@ Test(forms, run_confirms_every_branch)
 {
     struct tercet_result result;
     open_all(NULL);
-    cr_assert_eq(RUN(&world, "order:1", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0, "%s",
+    cr_assert_eq(RUN("order:1", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0, "%s",
                  result.text);
     cr_assert_str_eq(result.gid.text, "order:1");
     cr_assert_eq(result.state, TERCET_CONFIRMED);
@@ -58,8 +41,7 @@ Test(forms, run_is_refused_with_the_participants_words)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&money.refuses, true);
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"),
-                 TERCET_REFUSED);
+    cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"), TERCET_REFUSED);
     cr_assert_str_eq(result.text, "sold out");
     cr_assert_eq(result.state, TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_REFUSED);
@@ -84,10 +66,9 @@ Test(forms, an_ordered_run_tries_one_after_another)
     cr_assert_eq(result.state, TERCET_TRYING, "durable, no more");
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     cr_assert_eq(atomic_load(&money.entered[TERCET_TRY]), 0);
-    cr_assert_eq(
-        world_participant(&world, "money").calls + world_participant(&world, "money").waiting, 0);
+    cr_assert_eq(world_participant("money").calls + world_participant("money").waiting, 0);
     party_release(&stock);
-    world_wait_state(&world, result.gid.text, TERCET_CONFIRMED);
+    world_wait_state(result.gid.text, TERCET_CONFIRMED);
     expect_done(&money, 1, 1, 0);
 
     atomic_store(&stock.refuses, true);
@@ -106,11 +87,10 @@ Test(forms, a_try_without_an_answer_in_time_is_unknown_and_cancels)
     cr_assert_eq(tercet_run(world.client, branches, 2, NULL, &result), TERCET_REFUSED);
     cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN, "%s", tercet_cause_text(result.cause));
     AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == atomic_load(&stock.done[TERCET_TRY]));
-    cr_assert_eq(world_state(&world, result.gid.text), TERCET_CANCELLING,
-                 "nobody has not acknowledged");
+    cr_assert_eq(world_state(result.gid.text), TERCET_CANCELLING, "nobody has not acknowledged");
     struct party nobody;
-    party_open(&nobody, &world, "nobody");
-    world_wait_state(&world, result.gid.text, TERCET_CANCELLED);
+    party_open(&nobody, "nobody");
+    world_wait_state(result.gid.text, TERCET_CANCELLED);
     expect_done(&nobody, 0, 0, 0);
     party_close(&nobody);
     close_all();
@@ -121,11 +101,11 @@ Test(forms, a_run_waits_for_what_it_was_told_to)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
-    cr_assert_eq(RUN(&world, "decided", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
+    cr_assert_eq(RUN("decided", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     cr_assert_eq(result.state, TERCET_CONFIRMING);
     AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     atomic_store(&stock.again[TERCET_CONFIRM], 3);
-    cr_assert_eq(RUN(&world, "decided", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0,
+    cr_assert_eq(RUN("decided", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0,
                  "the same again, with another wait");
     cr_assert_eq(result.state, TERCET_CONFIRMED);
     expect_done(&stock, 1, 1, 0);
@@ -150,8 +130,8 @@ Test(forms, metadata_reaches_every_hook)
     daemon_kill(&world.daemon);
     stock.metadata[0] = stock.payload[0] = '\0';
     atomic_store(&stock.again[TERCET_CONFIRM], 0);
-    world_restart(&world);
-    world_wait_state(&world, result.gid.text, TERCET_CONFIRMED);
+    world_restart();
+    world_wait_state(result.gid.text, TERCET_CONFIRMED);
     cr_assert_str_eq(stock.metadata, "traceparent=00-11-22-01;tenant=acme;",
                      "also after a restart");
     close_all();
@@ -179,14 +159,14 @@ Test(forms, step_by_step_replies_come_back_and_confirm_ends_it)
     struct tercet_result result;
     open_all(NULL);
     struct tercet_transaction *transaction = begin(NULL);
-    cr_assert_eq(world_state(&world, tercet_transaction_gid(transaction)->text), 0,
+    cr_assert_eq(world_state(tercet_transaction_gid(transaction)->text), 0,
                  "begin goes with the first try");
     cr_assert_eq(try_at(transaction, "stock", &tried), 0);
     cr_assert_eq(tried.branch.number, 1);
     cr_assert_eq(tried.reply.size, 7);
     cr_assert_eq(memcmp(tried.reply.data, "re:data", 7), 0);
     tercet_tried_clear(&tried);
-    cr_assert_eq(world_state(&world, tercet_transaction_gid(transaction)->text), TERCET_TRYING);
+    cr_assert_eq(world_state(tercet_transaction_gid(transaction)->text), TERCET_TRYING);
     cr_assert_eq(try_at(transaction, "money", NULL), 0);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_RESOLVED, &result), 0, "%s", result.text);
     cr_assert_eq(result.state, TERCET_CONFIRMED);
@@ -228,13 +208,13 @@ Test(forms, a_refused_try_cancels_unless_it_is_kept)
     cr_assert_str_eq(tried.text, "sold out");
     tercet_tried_clear(&tried);
     cr_assert_eq(tercet_confirm(first, TERCET_WAIT_DECIDED, &result), TERCET_DECIDED);
-    world_wait_state(&world, tercet_transaction_gid(first)->text, TERCET_CANCELLED);
+    world_wait_state(tercet_transaction_gid(first)->text, TERCET_CANCELLED);
     expect_done(&stock, 1, 0, 1);
 
     options.keeps_on_refusal = true;
     struct tercet_transaction *second = begin(&options);
     cr_assert_eq(try_at(second, "money", NULL), TERCET_REFUSED);
-    cr_assert_eq(world_state(&world, tercet_transaction_gid(second)->text), TERCET_TRYING);
+    cr_assert_eq(world_state(tercet_transaction_gid(second)->text), TERCET_TRYING);
     cr_assert_eq(try_at(second, "stock", NULL), 0, "somewhere else instead");
     cr_assert_eq(tercet_confirm(second, TERCET_WAIT_DECIDED, &result), TERCET_NOT_READY,
                  "one try was refused");
@@ -303,7 +283,7 @@ Test(forms, the_deadline_cancels_although_nobody_asks)
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock", NULL), 0);
     AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
-    result = world_wait_state(&world, "late:1", TERCET_CANCELLED);
+    result = world_wait_state("late:1", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), TERCET_DECIDED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
@@ -317,10 +297,9 @@ Test(forms, the_deadline_cancels_after_a_restart)
     open_all(NULL);
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock", NULL), 0);
-    daemon_kill(&world.daemon);
-    world_restart(&world);
+    kill_and_restart();
     AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
-    struct tercet_result result = world_wait_state(&world, "late:2", TERCET_CANCELLED);
+    struct tercet_result result = world_wait_state("late:2", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     tercet_transaction_free(transaction);
     close_all();

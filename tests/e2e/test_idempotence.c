@@ -10,28 +10,13 @@
 
 TestSuite(idempotence, .timeout = 500);
 
-static struct world world;
-static struct party stock;
-
-static void open_all(void)
-{
-    world_open(&world, NULL);
-    party_open(&stock, &world, "stock");
-}
-
-static void close_all(void)
-{
-    party_close(&stock);
-    world_close(&world);
-}
-
 /* Asks twice and expects the same OK; returns the transaction's number. */
 static uint64_t twice(const char *method, const ProtobufCMessage *request)
 {
     uint64_t numbers[2] = {0};
     for (int i = 0; i < 2; i++) {
         enum crpc_code code;
-        Tercet__V1__Transaction *transaction = world_ask(&world, method, request, &code);
+        Tercet__V1__Transaction *transaction = world_ask(method, request, &code);
         cr_assert_eq(code, CRPC_OK, "%s, time %d: %s", method, i + 1, crpc_code_name((int)code));
         numbers[i] = transaction->number;
         crpc_message_free(&transaction->base);
@@ -43,7 +28,7 @@ static uint64_t twice(const char *method, const ProtobufCMessage *request)
 static void refused(const char *method, const ProtobufCMessage *request, enum crpc_code expected)
 {
     enum crpc_code code;
-    Tercet__V1__Transaction *transaction = world_ask(&world, method, request, &code);
+    Tercet__V1__Transaction *transaction = world_ask(method, request, &code);
     cr_assert_eq(code, expected, "%s: %s", method, crpc_code_name((int)code));
     if (transaction != NULL)
         crpc_message_free(&transaction->base);
@@ -53,7 +38,7 @@ static enum crpc_code ask_try(const Tercet__V1__TryRequest *request, Tercet__V1_
 {
     ProtobufCMessage *reply = NULL;
     enum crpc_code code =
-        world_call(&world, &tercet__v1__coordinator__descriptor, "Try", &request->base, &reply);
+        world_call(&tercet__v1__coordinator__descriptor, "Try", &request->base, &reply);
     *outcome = reply != NULL ? ((const Tercet__V1__TryResponse *)reply)->outcome
                              : TERCET__V1__TRY_STATE__TRY_STATE_UNSPECIFIED;
     crpc_message_free(reply);
@@ -66,7 +51,7 @@ Test(idempotence, begin)
 {
     Tercet__V1__BeginRequest begin = TERCET__V1__BEGIN_REQUEST__INIT;
     Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
-    open_all();
+    open_stock(NULL);
     begin.gid = "twice";
     begin.options = &options;
     options.deadline_ms = 50000;
@@ -89,7 +74,7 @@ Test(idempotence, enlist)
     Tercet__V1__BeginRequest begin = TERCET__V1__BEGIN_REQUEST__INIT;
     Tercet__V1__EnlistRequest enlist = TERCET__V1__ENLIST_REQUEST__INIT;
     Tercet__V1__Branch branch;
-    open_all();
+    open_stock(NULL);
     init_branch(&branch, 7, "a");
     enlist.gid = "twice";
     enlist.branch = &branch;
@@ -100,7 +85,7 @@ Test(idempotence, enlist)
     twice("Enlist", &enlist.base);
     init_branch(&branch, 7, "b");
     refused("Enlist", &enlist.base, CRPC_ALREADY_EXISTS);
-    Tercet__V1__Transaction *transaction = world_show(&world, "twice");
+    Tercet__V1__Transaction *transaction = world_show("twice");
     cr_assert_eq(transaction->n_branches, 1);
     cr_assert_eq(transaction->branches[0]->number, 7);
     crpc_message_free(&transaction->base);
@@ -113,7 +98,7 @@ Test(idempotence, try_is_called_once)
     Tercet__V1__TryRequest request = TERCET__V1__TRY_REQUEST__INIT;
     Tercet__V1__TryState outcome;
     Tercet__V1__Branch branch;
-    open_all();
+    open_stock(NULL);
     init_branch(&branch, 1, "a");
     request.gid = "twice";
     request.branch = &branch;
@@ -137,7 +122,7 @@ Test(idempotence, decisions)
     Tercet__V1__CancelRequest cancel = TERCET__V1__CANCEL_REQUEST__INIT;
     Tercet__V1__TryState outcome;
     Tercet__V1__Branch branch;
-    open_all();
+    open_stock(NULL);
     init_branch(&branch, 1, "a");
     request.branch = &branch;
     request.begin = &begin;
@@ -148,7 +133,7 @@ Test(idempotence, decisions)
         twice(is_confirm ? "Confirm" : "Cancel", is_confirm ? &confirm.base : &cancel.base);
         refused(is_confirm ? "Cancel" : "Confirm", is_confirm ? &cancel.base : &confirm.base,
                 CRPC_FAILED_PRECONDITION);
-        world_wait_state(&world, gid, is_confirm ? TERCET_CONFIRMED : TERCET_CANCELLED);
+        world_wait_state(gid, is_confirm ? TERCET_CONFIRMED : TERCET_CANCELLED);
         twice(is_confirm ? "Confirm" : "Cancel", is_confirm ? &confirm.base : &cancel.base);
         refused(is_confirm ? "Cancel" : "Confirm", is_confirm ? &cancel.base : &confirm.base,
                 CRPC_FAILED_PRECONDITION);
@@ -165,7 +150,7 @@ Test(idempotence, run)
     Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
     Tercet__V1__BeginRequest begin = TERCET__V1__BEGIN_REQUEST__INIT;
     Tercet__V1__Branch branch, *list[] = {&branch};
-    open_all();
+    open_stock(NULL);
     init_branch(&branch, 1, "a");
     run.gid = "twice";
     run.branches = list;
@@ -177,7 +162,7 @@ Test(idempotence, run)
         refused("Run", &run.base, CRPC_ALREADY_EXISTS);
         begin.gid = "twice";
         refused("Begin", &begin.base, CRPC_ALREADY_EXISTS);
-        world_wait_state(&world, "twice", TERCET_CONFIRMED);
+        world_wait_state("twice", TERCET_CONFIRMED);
     }
     cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]), 1);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 1);
@@ -263,7 +248,7 @@ Test(idempotence, pitfall_11_confirm_cancel_and_deadline_race_and_all_are_told_t
     int confirmed = 0, cancelled = 0, expired = 0;
     uint32_t deadline_ms = 1;
     enum tercet_cause cause;
-    open_all();
+    open_stock(NULL);
     for (int round = 0; round < RACES; round++) {
         bool was_confirmed = run_race(deadline_ms, round, &cause);
         confirmed += was_confirmed;

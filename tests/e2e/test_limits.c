@@ -9,21 +9,6 @@
 
 TestSuite(limits, .timeout = 500);
 
-static struct world world;
-static struct party stock;
-
-static void open_all(const char *const *options)
-{
-    world_open(&world, options);
-    party_open(&stock, &world, "stock");
-}
-
-static void close_all(void)
-{
-    party_close(&stock);
-    world_close(&world);
-}
-
 /* Tries that a slow machine must not end. */
 #define TRY_TIMEOUT_MS 100000
 #define DEADLINE_MS (2 * TRY_TIMEOUT_MS)
@@ -52,15 +37,14 @@ Test(limits, the_largest_replies)
 {
     enum { FITTING = TERCET_REPLIES_MAX / TERCET_REPLY_MAX };
     struct tercet_result result;
-    open_all(NULL);
+    open_stock(NULL);
     int rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, TRY_TIMEOUT_MS, &result);
     cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
-    daemon_kill(&world.daemon);
-    world_restart(&world);
+    kill_and_restart();
     rc = run_many("stock/big", "fits", TERCET_WAIT_RESOLVED, FITTING, TRY_TIMEOUT_MS, &result);
     cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), FITTING);
-    Tercet__V1__Transaction *transaction = world_show(&world, "fits");
+    Tercet__V1__Transaction *transaction = world_show("fits");
     for (size_t i = 0; i < FITTING; i++)
         cr_assert_eq(transaction->branches[i]->reply.len, TERCET_REPLY_MAX);
     crpc_message_free(&transaction->base);
@@ -78,11 +62,11 @@ Test(limits, the_largest_replies)
 Test(limits, the_largest_replies_of_the_most_branches)
 {
     struct tercet_result result;
-    open_all(NULL);
+    open_stock(NULL);
     int rc = run_many("stock/big", NULL, TERCET_WAIT_RESOLVED, TERCET_BRANCHES_MAX,
                       TRY_TIMEOUT_SHORT_MS, &result);
     cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
+    cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
     close_all();
 }
 
@@ -93,7 +77,7 @@ static size_t list_page(char token[64], bool is_resolved)
     request.page_token = token;
     request.page_size = 1000;
     request.resolved = is_resolved;
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply),
+    cr_assert_eq(world_call(&tercet__v1__admin__descriptor, "List", &request.base, &reply),
                  CRPC_OK);
     const Tercet__V1__ListResponse *page = (const Tercet__V1__ListResponse *)reply;
     size_t count = page->n_transactions;
@@ -120,7 +104,7 @@ Test(limits, pages_of_the_largest_transactions)
     memset(action, 'x', TERCET_ACTION_MAX);
     action[TERCET_ACTION_MAX] = '\0';
     action[TERCET_SERVICE_MAX] = '/';
-    open_all(NULL);
+    open_stock(NULL);
     for (int i = 0; i < TRANSACTIONS; i++) {
         snprintf(gid, sizeof(gid), "large-%d", i);
         int rc =
@@ -158,7 +142,7 @@ static int next_page(char token[64], int seen[PAGED + 1])
     int last = -1;
     request.page_token = token;
     request.page_size = PAGE;
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply),
+    cr_assert_eq(world_call(&tercet__v1__admin__descriptor, "List", &request.base, &reply),
                  CRPC_OK);
     const Tercet__V1__ListResponse *page = (const Tercet__V1__ListResponse *)reply;
     for (size_t i = 0; i < page->n_transactions; i++) {
@@ -200,15 +184,14 @@ static void check_pages(void)
         cr_expect_eq(seen[i], had_ended[i] ? 0 : 1, "paged-%d is listed %d times", i, seen[i]);
         left += !has_ended[i];
     }
-    cr_expect_eq(world_statistics(&world).trying, left);
-    daemon_kill(&world.daemon);
-    world_restart(&world);
-    cr_expect_eq(world_statistics(&world).trying, left, "after a restart");
+    cr_expect_eq(world_statistics().trying, left);
+    kill_and_restart();
+    cr_expect_eq(world_statistics().trying, left, "after a restart");
 }
 
 Test(limits, pages_while_transactions_end_and_begin)
 {
-    open_all(NULL);
+    open_stock(NULL);
     for (int i = 0; i < PAGED; i++)
         begin_paged(i);
     check_pages();
@@ -264,14 +247,14 @@ Test(limits, many_watch_the_largest_transaction)
                                              .payload = {payload, sizeof(payload)},
                                              .try_timeout_ms = TRY_TIMEOUT_MS};
     options.wait = TERCET_WAIT_NOT;
-    open_all(NULL);
+    open_stock(NULL);
     atomic_store(&stock.is_held, true);
     cr_assert_eq(tercet_run(world.client, branches, TERCET_BRANCHES_MAX, &options, &result), 0,
                  "%s", result.text);
     for (int i = 0; i < WATCHERS; i++)
         watches[i] = watch("watched");
     party_release(&stock);
-    world_wait_state(&world, "watched", TERCET_CONFIRMED);
+    world_wait_state("watched", TERCET_CONFIRMED);
     for (int i = 0; i < WATCHERS; i++)
         cr_assert_eq(watch_to_the_end(watches[i]), TERCET__V1__STATE__CONFIRMED);
     free(branches);
@@ -351,7 +334,7 @@ Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
     struct crpc_stream *patient[2], *impatient;
     branch.try_timeout_ms = TRY_TIMEOUT_MS;
     options.wait = TERCET_WAIT_NOT;
-    open_all(NULL);
+    open_stock(NULL);
     atomic_store(&stock.is_held, true);
     cr_assert_eq(tercet_run(world.client, &branch, 1, &options, NULL), 0);
     for (int i = 0; i < 2; i++) {
@@ -431,7 +414,7 @@ Test(limits, a_message_may_not_ask_for_more_than_a_session_may_leave_unread)
     struct tercet_begin_options options = options_of("large", DEADLINE_MS);
     struct tercet_transaction *transaction = NULL;
     struct tercet_branch big = {.action = "stock/big", .try_timeout_ms = TRY_TIMEOUT_MS};
-    open_all(NULL);
+    open_stock(NULL);
     cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
     for (int i = 0; i < 58; i++)
         cr_assert_eq(tercet_try(transaction, &big, NULL), 0);
@@ -446,7 +429,7 @@ Test(limits, a_message_may_not_ask_for_more_than_a_session_may_leave_unread)
     first.enlist = &enlist;
     cr_assert_eq(ask_in_one_message(&first, "large"), CRPC_RESOURCE_EXHAUSTED);
     cr_assert_lt(peak_kib(), ASKED_KIB_MAX, "%ld KiB", peak_kib());
-    cr_assert_eq(world_state(&world, "large"), TERCET_TRYING, "others are served");
+    cr_assert_eq(world_state("large"), TERCET_TRYING, "others are served");
     tercet_transaction_free(transaction);
     close_all();
 }

@@ -12,29 +12,6 @@
 
 TestSuite(pitfalls, .timeout = 400);
 
-static struct world world;
-static struct party stock, money;
-
-static void open_all(const char *const *options)
-{
-    world_open(&world, options);
-    party_open(&stock, &world, "stock");
-    party_open(&money, &world, "money");
-}
-
-static void close_all(void)
-{
-    party_close(&stock);
-    party_close(&money);
-    world_close(&world);
-}
-
-static void kill_and_restart(void)
-{
-    daemon_kill(&world.daemon);
-    world_restart(&world);
-}
-
 static struct tercet_transaction *begin(const struct tercet_begin_options *options)
 {
     struct tercet_transaction *transaction = NULL;
@@ -55,7 +32,7 @@ static int try_at(struct tercet_transaction *transaction, const char *name)
 static void let_a_turn_pass(void)
 {
     struct party late;
-    party_open(&late, &world, "late");
+    party_open(&late, "late");
     party_close(&late);
 }
 
@@ -68,12 +45,10 @@ Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
     struct told waiting = {.count = 0};
     options.wait = TERCET_WAIT_NOT;
     open_all(NULL);
-    world_arm(&world, "commit.before:2:60000"); /* the first is the start's */
-    WAIT_FOR(world_participant(&world, "stock").n_instances +
-                 world_participant(&world, "money").n_instances ==
-             2);
+    world_arm("commit.before:2:60000"); /* the first is the start's */
+    WAIT_FOR(world_participant("stock").n_instances + world_participant("money").n_instances == 2);
     cr_assert_eq(tercet_run_start(world.client, branches, 2, &options, on_told, &waiting), 0);
-    world_await_failpoint(&world, "commit.before");
+    world_await_failpoint("commit.before");
     let_a_turn_pass();
     cr_assert_eq(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&money.entered[TERCET_TRY]),
                  0);
@@ -82,7 +57,7 @@ Test(pitfalls, pitfall_01_no_try_before_a_durable_registration)
     AWAIT(atomic_load(&waiting.count) == 1);
     cr_assert_eq(waiting.result.code, 0, "the client asks again by itself: %s",
                  waiting.result.text);
-    world_wait_state(&world, "registering", TERCET_CONFIRMED);
+    world_wait_state("registering", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), 1);
     close_all();
 }
@@ -140,7 +115,7 @@ Test(pitfalls, pitfall_02_registration_races_the_decision)
         }
         pthread_barrier_destroy(&start);
         struct tercet_result result =
-            world_wait_state(&world, tercet_transaction_gid(transaction)->text, TERCET_CANCELLED);
+            world_wait_state(tercet_transaction_gid(transaction)->text, TERCET_CANCELLED);
         cr_assert_eq((int)result.branch_count, accepted, "told %d, there are %u", accepted,
                      result.branch_count);
         tercet_transaction_free(transaction);
@@ -171,7 +146,7 @@ Test(pitfalls, pitfall_03_a_second_branch_with_the_same_number_is_not_dropped_si
         enum crpc_code code;
         branch.action = cases[i].action;
         branch.payload = (ProtobufCBinaryData){cases[i].size, (uint8_t *)"xy"};
-        Tercet__V1__Transaction *transaction = world_ask(&world, "Enlist", &enlist.base, &code);
+        Tercet__V1__Transaction *transaction = world_ask("Enlist", &enlist.base, &code);
         cr_assert_eq(code, cases[i].code, "case %zu: %s", i, crpc_code_name((int)code));
         if (transaction != NULL)
             crpc_message_free(&transaction->base);
@@ -187,9 +162,8 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     open_all(NULL);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     for (size_t i = 0; i < 5; i++)
-        cr_assert_eq(
-            RUN(&world, gids[i], TERCET_WAIT_DECIDED, &result, "stock", i == 0 ? "money" : NULL),
-            0);
+        cr_assert_eq(RUN(gids[i], TERCET_WAIT_DECIDED, &result, "stock", i == 0 ? "money" : NULL),
+                     0);
     for (int time = 0; time < 2; time++) {
         for (size_t i = 0; i < 5; i++) {
             cr_assert_eq(tercet_get(world.client, gids[i], &result), 0);
@@ -200,11 +174,10 @@ Test(pitfalls, pitfall_04_ids_are_checked_and_do_not_run_into_each_other)
     }
     Tercet__V1__RunRequest run = TERCET__V1__RUN_REQUEST__INIT;
     run.gid = "no-branches";
-    cr_assert_null(world_ask(&world, "Run", &run.base, &code),
-                   "an empty transaction must not succeed");
+    cr_assert_null(world_ask("Run", &run.base, &code), "an empty transaction must not succeed");
     cr_assert_eq(code, CRPC_INVALID_ARGUMENT);
     run.gid = "not/valid";
-    cr_assert_null(world_ask(&world, "Run", &run.base, &code));
+    cr_assert_null(world_ask("Run", &run.base, &code));
     cr_assert_eq(code, CRPC_INVALID_ARGUMENT);
     close_all();
 }
@@ -246,7 +219,7 @@ Test(pitfalls, pitfall_06_a_timeout_never_becomes_a_cancel)
     cr_assert_eq(result.state, 0, "nothing is known, and nothing is claimed");
     tercet_transaction_free(transaction);
     kill(world.daemon.process.pid, SIGCONT);
-    result = world_wait_state(&world, "silence", TERCET_CONFIRMED);
+    result = world_wait_state("silence", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), 0);
     close_all();
 }
@@ -260,12 +233,12 @@ Test(pitfalls, pitfall_07_a_try_that_comes_after_its_cancel_is_refused)
     struct puppet puppet;
     open_all(NULL);
     party_leave(&stock);
-    puppet_attach(&puppet, &world, "stock", 1);
+    puppet_attach(&puppet, "stock", 1);
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(tercet_try_start(transaction, &branch, NULL, NULL), 0);
     Tercet__V1__AttachResponse *late = puppet_calls(&puppet);
-    party_come(&stock, &world);
-    struct tercet_result result = world_wait_state(&world, "overtaken", TERCET_CANCELLED);
+    party_come(&stock);
+    struct tercet_result result = world_wait_state("overtaken", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     struct tercet_branch_id id = {late->calls[0]->branch};
     for (int i = 0; i < 3; i++)
@@ -290,8 +263,8 @@ Test(pitfalls, pitfall_08_every_enlisted_branch_is_cancelled)
     uint32_t cancels = 0;
     options.keeps_on_refusal = true;
     open_all(NULL);
-    puppet_attach(&puppet, &world, "silent", 10);
-    puppet_attach(&own_puppet, &world, "own", 10);
+    puppet_attach(&puppet, "silent", 10);
+    puppet_attach(&own_puppet, "own", 10);
     atomic_store(&money.refuses, true);
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock"), 0);
@@ -308,7 +281,7 @@ Test(pitfalls, pitfall_08_every_enlisted_branch_is_cancelled)
         crpc_message_free(&message->base);
     }
     cr_assert_eq(cancels, 2);
-    world_wait_state(&world, "all", TERCET_CANCELLED);
+    world_wait_state("all", TERCET_CANCELLED);
     cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), 1);
     puppet_die(&puppet);
     puppet_die(&own_puppet);
@@ -320,9 +293,9 @@ Test(pitfalls, pitfall_09_what_is_over_is_remembered_and_unknown_is_not_cancelle
 {
     struct tercet_result result;
     open_all(NULL);
-    cr_assert_eq(RUN(&world, "known", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+    cr_assert_eq(RUN("known", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
     kill_and_restart();
-    cr_assert_eq(world_state(&world, "known"), TERCET_CONFIRMED);
+    cr_assert_eq(world_state("known"), TERCET_CONFIRMED);
     cr_assert_eq(tercet_get(world.client, "never-heard-of", &result), TERCET_NOT_FOUND);
     cr_assert_eq(result.state, 0, "no state is told of what is not known");
     close_all();
@@ -343,7 +316,7 @@ Test(pitfalls, pitfall_10_who_dies_while_trying_holds_nothing_for_ever)
     tercet_client_close(mortal);
     kill_and_restart();
     AWAIT(atomic_load(&stock.done[TERCET_CANCEL]) == 1);
-    struct tercet_result result = world_wait_state(&world, "orphan", TERCET_CANCELLED);
+    struct tercet_result result = world_wait_state("orphan", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
     close_all();
 }
@@ -355,16 +328,15 @@ Test(pitfalls, pitfall_17_what_is_told_or_called_was_synced_before)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&stock.is_held, true);
-    uint64_t before = world_statistics(&world).commits_total;
-    cr_assert_eq(RUN(&world, "synced", TERCET_WAIT_NOT, &result, "stock"), 0);
+    uint64_t before = world_statistics().commits_total;
+    cr_assert_eq(RUN("synced", TERCET_WAIT_NOT, &result, "stock"), 0);
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
-    uint64_t at_try = world_statistics(&world).commits_total;
+    uint64_t at_try = world_statistics().commits_total;
     cr_assert_gt(at_try, before, "the branch is on disk before its try is called");
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     party_release(&stock);
-    world_wait_state(&world, "synced", TERCET_CONFIRMING);
-    cr_assert_gt(world_statistics(&world).commits_total, at_try,
-                 "so is the decision before it is told");
+    world_wait_state("synced", TERCET_CONFIRMING);
+    cr_assert_gt(world_statistics().commits_total, at_try, "so is the decision before it is told");
     close_all();
 }
 
@@ -375,10 +347,10 @@ Test(pitfalls, pitfall_17_no_decision_is_acted_on_before_it_is_durable)
     const struct tercet_branch branch = branch_of("stock");
     struct told waiting = {.count = 0};
     open_all(NULL);
-    world_arm(&world, "commit.before:3:60000"); /* after the start's and the enlistment's */
-    WAIT_FOR(world_participant(&world, "stock").n_instances == 1);
+    world_arm("commit.before:3:60000"); /* after the start's and the enlistment's */
+    WAIT_FOR(world_participant("stock").n_instances == 1);
     cr_assert_eq(tercet_run_start(world.client, &branch, 1, NULL, on_told, &waiting), 0);
-    world_await_failpoint(&world, "commit.before");
+    world_await_failpoint("commit.before");
     let_a_turn_pass();
     cr_assert_eq(atomic_load(&stock.done[TERCET_TRY]), 1);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
@@ -386,7 +358,7 @@ Test(pitfalls, pitfall_17_no_decision_is_acted_on_before_it_is_durable)
     kill_and_restart();
     AWAIT(atomic_load(&waiting.count) == 1);
     cr_assert_eq(waiting.result.code, 0, "%s", waiting.result.text);
-    world_wait_state(&world, waiting.result.gid.text, TERCET_CONFIRMED);
+    world_wait_state(waiting.result.gid.text, TERCET_CONFIRMED);
     close_all();
 }
 
@@ -395,7 +367,7 @@ Test(pitfalls, pitfall_18_the_payload_survives_a_restart)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&stock.is_held, true);
-    cr_assert_eq(RUN(&world, "payload", TERCET_WAIT_NOT, &result, "stock"), 0);
+    cr_assert_eq(RUN("payload", TERCET_WAIT_NOT, &result, "stock"), 0);
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     daemon_kill(&world.daemon);
     /* the held one comes to nothing: the try is called anew */
@@ -403,9 +375,9 @@ Test(pitfalls, pitfall_18_the_payload_survives_a_restart)
     party_release(&stock);
     party_leave(&stock);
     stock.payload[0] = '\0';
-    world_restart(&world);
-    party_come(&stock, &world);
-    world_wait_state(&world, "payload", TERCET_CONFIRMED);
+    world_restart();
+    party_come(&stock);
+    world_wait_state("payload", TERCET_CONFIRMED);
     cr_assert_str_eq(stock.payload, "data");
     close_all();
 }
@@ -416,18 +388,18 @@ Test(pitfalls, pitfall_19_names_are_resolved_when_called)
     struct tercet_result result;
     struct party moving;
     open_all(NULL);
-    party_open(&moving, NULL, "moving");
-    party_listen(&moving, &world);
+    party_init(&moving, "moving");
+    party_listen(&moving);
     atomic_store(&moving.again[TERCET_CONFIRM], FOR_EVER);
-    cr_assert_eq(RUN(&world, "moved", TERCET_WAIT_DECIDED, &result, "moving", "stock"), 0);
+    cr_assert_eq(RUN("moved", TERCET_WAIT_DECIDED, &result, "moving", "stock"), 0);
     AWAIT(atomic_load(&moving.entered[TERCET_CONFIRM]) > 0);
     party_leave(&moving);
     atomic_store(&moving.again[TERCET_CONFIRM], 0);
-    party_listen(&moving, &world);
-    world_wait_state(&world, "moved", TERCET_CONFIRMED);
+    party_listen(&moving);
+    world_wait_state("moved", TERCET_CONFIRMED);
     cr_assert_eq(atomic_load(&moving.done[TERCET_CONFIRM]), 1);
     kill_and_restart();
-    cr_assert_eq(RUN(&world, "after", TERCET_WAIT_RESOLVED, &result, "moving"), 0,
+    cr_assert_eq(RUN("after", TERCET_WAIT_RESOLVED, &result, "moving"), 0,
                  "the new target is durable");
     party_close(&moving);
     close_all();
@@ -439,9 +411,9 @@ Test(pitfalls, pitfall_20_barrier_rows_go_by_the_mark_and_no_late_try_gets_in)
     struct tercet_result result, first;
     uint64_t rows = 0, mark = 0;
     open_all(NULL);
-    cr_assert_eq(RUN(&world, "first", TERCET_WAIT_RESOLVED, &first, "stock"), 0);
+    cr_assert_eq(RUN("first", TERCET_WAIT_RESOLVED, &first, "stock"), 0);
     for (int i = 0; i < 100; i++)
-        cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0);
     cr_assert_eq(tercet_barrier_stats(stock.barrier, &rows, &mark), 0);
     cr_assert_lt(rows, 10, "%d rows are left of 101 transactions", (int)rows);
     cr_assert_geq(mark, first.number);
@@ -462,8 +434,8 @@ Test(pitfalls, pitfall_26_a_confirm_without_a_try_parks_at_once_and_is_no_succes
     cr_assert_eq(tercet_enlist(transaction, &branch, NULL, &result), 0);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), 0,
                  "an own call: nobody can know");
-    WAIT_FOR(world_is_parked(&world, result.gid.text));
-    Tercet__V1__Transaction *transaction_now = world_show(&world, result.gid.text);
+    WAIT_FOR(world_is_parked(result.gid.text));
+    Tercet__V1__Transaction *transaction_now = world_show(result.gid.text);
     cr_assert(transaction_now->branches[0]->broken);
     cr_assert_eq(transaction_now->branches[0]->attempts, 1, "at once, not after many");
     cr_assert_eq(transaction_now->state, TERCET__V1__STATE__CONFIRMING);
@@ -484,11 +456,11 @@ Test(pitfalls, pitfall_27_no_confirm_while_a_try_has_failed_unless_forced)
     cr_assert_eq(try_at(transaction, "stock"), 0);
     cr_assert_eq(try_at(transaction, "money"), TERCET_REFUSED);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), TERCET_NOT_READY);
-    cr_assert_eq(world_state(&world, "failed"), TERCET_TRYING);
+    cr_assert_eq(world_state("failed"), TERCET_TRYING);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
     cr_assert_eq(tercet_confirm_force(transaction, TERCET_WAIT_DECIDED, &result), 0);
     AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
-    WAIT_FOR(world_is_parked(&world, "failed"));
+    WAIT_FOR(world_is_parked("failed"));
     cr_assert_eq(atomic_load(&money.entered[TERCET_CONFIRM]), 0,
                  "what was refused is not confirmed: it is broken");
     tercet_transaction_free(transaction);

@@ -12,23 +12,6 @@
 
 TestSuite(pitfalls_load, .timeout = 500);
 
-static struct world world;
-static struct party stock, money;
-
-static void open_all(const char *const *options)
-{
-    world_open(&world, options);
-    party_open(&stock, &world, "stock");
-    party_open(&money, &world, "money");
-}
-
-static void close_all(void)
-{
-    party_close(&stock);
-    party_close(&money);
-    world_close(&world);
-}
-
 /* -- Retries ----------------------------------------------------------------------------------- */
 
 Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_and_kept)
@@ -37,21 +20,19 @@ Test(pitfalls_load, pitfall_13_a_confirm_that_never_succeeds_is_parked_tried_on_
     struct tercet_result result;
     open_all(options);
     atomic_store(&money.again[TERCET_CONFIRM], FOR_EVER);
-    cr_assert_eq(RUN(&world, "never", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
-    cr_assert_eq(RUN(&world, "other", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
-    WAIT_FOR(world_is_parked(&world, "never"));
+    cr_assert_eq(RUN("never", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
+    cr_assert_eq(RUN("other", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+    WAIT_FOR(world_is_parked("never"));
     /* the retention of what is over has passed, */
-    WAIT_FOR(world_state(&world, "other") == 0);
-    cr_assert_eq(world_state(&world, "never"), TERCET_CONFIRMING); /* and what is parked is there */
+    WAIT_FOR(world_state("other") == 0);
+    cr_assert_eq(world_state("never"), TERCET_CONFIRMING); /* and what is parked is there */
     int calls = atomic_load(&money.entered[TERCET_CONFIRM]);
     Tercet__V1__RetryRequest retry = TERCET__V1__RETRY_REQUEST__INIT;
     retry.gid = "never";
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL),
-                 CRPC_OK);
+    cr_assert_eq(world_call(&tercet__v1__admin__descriptor, "Retry", &retry.base, NULL), CRPC_OK);
     AWAIT(atomic_load(&money.entered[TERCET_CONFIRM]) > calls);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "Retry", &retry.base, NULL),
-                 CRPC_OK);
+    cr_assert_eq(world_call(&tercet__v1__admin__descriptor, "Retry", &retry.base, NULL), CRPC_OK);
     AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     close_all();
 }
@@ -98,9 +79,9 @@ static void patient_open(struct patient *patient, const char *service)
     request.target = patient->target;
     request.actions = actions;
     request.n_actions = 1;
-    cr_assert_eq(world_call(&world, &tercet__v1__participants__descriptor, "RegisterTarget",
-                            &request.base, NULL),
-                 CRPC_OK);
+    cr_assert_eq(
+        world_call(&tercet__v1__participants__descriptor, "RegisterTarget", &request.base, NULL),
+        CRPC_OK);
 }
 
 static void patient_close(struct patient *patient)
@@ -121,10 +102,9 @@ Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_
     patient_open(&patient, "ill");
     for (int i = 0; i < TRANSACTIONS; i++) {
         snprintf(gid, sizeof(gid), "ill-%d", i);
-        cr_assert_eq(RUN(&world, gid, TERCET_WAIT_NOT, &result, "ill", "stock"), 0);
+        cr_assert_eq(RUN(gid, TERCET_WAIT_NOT, &result, "ill", "stock"), 0);
     }
-    WAIT_FOR(world_participant(&world, "ill").breaker_open &&
-             world_participant(&world, "ill").calls == 0);
+    WAIT_FOR(world_participant("ill").breaker_open && world_participant("ill").calls == 0);
     int before = atomic_load(&patient.calls);
     int64_t began_ms = process_now_ms();
     AWAIT(atomic_load(&patient.calls) >= before + PROBES);
@@ -139,7 +119,7 @@ Test(pitfalls_load, pitfall_14_a_dead_participant_gets_probes_and_all_goes_when_
         cr_assert_eq(tercet_await(world.client, gid, TERCET_WAIT_RESOLVED, WAIT_MS, &result), 0,
                      "%s", result.text);
     }
-    cr_assert_not(world_participant(&world, "ill").breaker_open);
+    cr_assert_not(world_participant("ill").breaker_open);
     patient_close(&patient);
     close_all();
 }
@@ -153,22 +133,21 @@ Test(pitfalls_load, pitfall_15_a_dead_participant_does_not_hold_up_the_others)
     struct party dead;
     open_all(NULL);
     patient_open(&patient, "ill");
-    party_open(&dead, &world, "dead");
+    party_open(&dead, "dead");
     atomic_store(&dead.again[TERCET_CONFIRM], FOR_EVER);
-    cr_assert_eq(RUN(&world, "half", TERCET_WAIT_DECIDED, &result, "dead", "stock", "money"), 0);
+    cr_assert_eq(RUN("half", TERCET_WAIT_DECIDED, &result, "dead", "stock", "money"), 0);
     party_leave(&dead);
     /* phase two does not stop at the dead first branch */
     AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
     AWAIT(atomic_load(&money.done[TERCET_CONFIRM]) == 1);
     for (int i = 0; i < 200; i++)
-        cr_assert_eq(
-            RUN(&world, NULL, TERCET_WAIT_NOT, &result, i % 2 == 0 ? "dead" : "ill", "stock"), 0);
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_NOT, &result, i % 2 == 0 ? "dead" : "ill", "stock"), 0);
     int64_t began_ms = process_now_ms();
     for (int i = 0; i < 100; i++)
-        cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0);
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0);
     cr_assert_lt(process_now_ms() - began_ms, 10000,
                  "100 transactions of the living, behind 200 that wait");
-    cr_assert_eq(world_state(&world, "half"), TERCET_CONFIRMING);
+    cr_assert_eq(world_state("half"), TERCET_CONFIRMING);
     party_close(&dead);
     patient_close(&patient);
     close_all();
@@ -187,7 +166,7 @@ Test(pitfalls_load, pitfall_16_two_coordinators_do_not_share_a_store)
     cr_assert(process_wait(&second, WAIT_MS, &status));
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %d", status);
     struct tercet_result result;
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0,
+    cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0,
                  "the first is not disturbed");
     close_all();
 }
@@ -229,14 +208,14 @@ Test(pitfalls_load, pitfall_24_the_second_port_is_no_back_door)
     cr_assert(rules != NULL && fputs("admin s3cret-s3cret-s3cret\n", rules) >= 0 &&
               fclose(rules) == 0);
     const char *const options[] = {"--access", access, "--listen", socket, NULL};
-    world_open(&world, options);
+    world_open(options);
     const char *const doors[] = {world.daemon.address, socket};
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(ask_with(doors[i], "Bearer s3cret-s3cret-s3cret"), CRPC_OK, "%s", doors[i]);
         cr_assert_eq(ask_with(doors[i], "Bearer wrong"), CRPC_UNAUTHENTICATED, "%s", doors[i]);
         cr_assert_eq(ask_with(doors[i], NULL), CRPC_UNAUTHENTICATED, "%s", doors[i]);
     }
-    world_close(&world);
+    world_close();
     daemon_clean(&folder);
 }
 
@@ -284,13 +263,13 @@ Test(pitfalls_load, pitfall_28_limits_are_named_in_the_error)
     cr_assert_not_null(strstr(result.text, "1024"), "%s", result.text);
     free(many);
 
-    WAIT_FOR(world_statistics(&world).confirming == 0);
+    WAIT_FOR(world_statistics().confirming == 0);
     atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_DECIDED, &result, "stock"), 0);
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_DECIDED, &result, "stock"), TERCET_EXHAUSTED);
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_DECIDED, &result, "stock"), 0);
+    cr_assert_eq(RUN(NULL, TERCET_WAIT_DECIDED, &result, "stock"), TERCET_EXHAUSTED);
     cr_assert_not_null(strstr(result.text, "open-max"), "%s", result.text);
     atomic_store(&stock.again[TERCET_CONFIRM], 0);
-    WAIT_FOR(RUN(&world, NULL, TERCET_WAIT_DECIDED, &result, "stock") == 0); /* nothing was lost */
+    WAIT_FOR(RUN(NULL, TERCET_WAIT_DECIDED, &result, "stock") == 0); /* nothing was lost */
     close_all();
 }

@@ -11,29 +11,6 @@
 
 TestSuite(recovery, .timeout = 400);
 
-static struct world world;
-static struct party stock, money;
-
-static void open_all(const char *const *options)
-{
-    world_open(&world, options);
-    party_open(&stock, &world, "stock");
-    party_open(&money, &world, "money");
-}
-
-static void close_all(void)
-{
-    party_close(&stock);
-    party_close(&money);
-    world_close(&world);
-}
-
-static void kill_and_restart(void)
-{
-    daemon_kill(&world.daemon);
-    world_restart(&world);
-}
-
 static int done(struct party *party, enum tercet_kind kind)
 {
     return atomic_load(&party->done[kind]);
@@ -46,12 +23,12 @@ Test(recovery, killed_while_trying_it_tries_on)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&stock.is_held, true);
-    cr_assert_eq(RUN(&world, "trying", TERCET_WAIT_NOT, &result, "stock", "money"), 0);
+    cr_assert_eq(RUN("trying", TERCET_WAIT_NOT, &result, "stock", "money"), 0);
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
     daemon_kill(&world.daemon);
     party_release(&stock);
-    world_restart(&world);
-    result = world_wait_state(&world, "trying", TERCET_CONFIRMED);
+    world_restart();
+    result = world_wait_state("trying", TERCET_CONFIRMED);
     cr_assert_eq(result.cause, TERCET_CAUSE_ALL_TRIED);
     cr_assert_eq(done(&stock, TERCET_TRY), 1, "the barrier knows the repeated try");
     cr_assert_eq(done(&stock, TERCET_CONFIRM), 1);
@@ -64,14 +41,14 @@ Test(recovery, killed_while_confirming_it_confirms_on)
     struct tercet_result result;
     open_all(NULL);
     atomic_store(&money.again[TERCET_CONFIRM], FOR_EVER);
-    cr_assert_eq(RUN(&world, "confirming", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
+    cr_assert_eq(RUN("confirming", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     party_leave(&money);
     kill_and_restart();
-    cr_assert_eq(world_state(&world, "confirming"), TERCET_CONFIRMING);
+    cr_assert_eq(world_state("confirming"), TERCET_CONFIRMING);
     AWAIT(done(&stock, TERCET_CONFIRM) == 1);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
-    party_come(&money, &world);
-    world_wait_state(&world, "confirming", TERCET_CONFIRMED);
+    party_come(&money);
+    world_wait_state("confirming", TERCET_CONFIRMED);
     cr_assert_eq(done(&stock, TERCET_CONFIRM), 1);
     cr_assert_eq(done(&money, TERCET_CONFIRM), 1);
     close_all();
@@ -94,7 +71,7 @@ Test(recovery, killed_in_an_ordered_run_the_order_stays)
     }
     cr_assert_eq(atomic_load(&money.entered[TERCET_TRY]), 0);
     atomic_store(&stock.again[TERCET_TRY], 0);
-    world_wait_state(&world, "ordered", TERCET_CONFIRMED);
+    world_wait_state("ordered", TERCET_CONFIRMED);
     cr_assert_eq(done(&money, TERCET_TRY), 1);
     close_all();
 }
@@ -128,10 +105,10 @@ Test(recovery, killed_while_cancelling_it_cancels_on)
     AWAIT(atomic_load(&stock.entered[TERCET_CANCEL]) > 0);
     party_leave(&stock);
     kill_and_restart();
-    cr_assert_eq(world_state(&world, "cancelling"), TERCET_CANCELLING);
+    cr_assert_eq(world_state("cancelling"), TERCET_CANCELLING);
     atomic_store(&stock.again[TERCET_CANCEL], 0);
-    party_come(&stock, &world);
-    result = world_wait_state(&world, "cancelling", TERCET_CANCELLED);
+    party_come(&stock);
+    result = world_wait_state("cancelling", TERCET_CANCELLED);
     cr_assert_eq(result.cause, TERCET_CAUSE_REFUSED);
     cr_assert_str_eq(result.text, "sold out", "the reason is durable");
     cr_assert_eq(done(&stock, TERCET_CANCEL), 1);
@@ -154,15 +131,14 @@ Test(recovery, killed_while_it_is_awaited_it_tells_on)
     cr_assert_eq(
         tercet_await_start(world.client, "awaited", TERCET_WAIT_RESOLVED, WAIT_MS, on_told, &end),
         0);
-    cr_assert_eq(world_state(&world, "awaited"), TERCET_TRYING,
-                 "asked after both, on the same session");
+    cr_assert_eq(world_state("awaited"), TERCET_TRYING, "asked after both, on the same session");
     cr_assert_eq(atomic_load(&decision.count) + atomic_load(&end.count), 0);
     kill_and_restart();
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, NULL), 0);
     AWAIT(atomic_load(&decision.count) == 1);
     cr_assert_eq(decision.result.code, 0, "%s", decision.result.text);
     cr_assert_eq(decision.result.state, TERCET_CONFIRMING);
-    cr_assert_eq(world_state(&world, "awaited"), TERCET_CONFIRMING);
+    cr_assert_eq(world_state("awaited"), TERCET_CONFIRMING);
     cr_assert_eq(atomic_load(&end.count), 0);
     kill_and_restart();
     atomic_store(&stock.again[TERCET_CONFIRM], 0);
@@ -181,7 +157,7 @@ static size_t count_parked(void)
     Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     request.parked = true;
-    cr_assert_eq(world_call(&world, &tercet__v1__admin__descriptor, "List", &request.base, &reply),
+    cr_assert_eq(world_call(&tercet__v1__admin__descriptor, "List", &request.base, &reply),
                  CRPC_OK);
     size_t count = ((const Tercet__V1__ListResponse *)reply)->n_transactions;
     crpc_message_free(reply);
@@ -194,18 +170,18 @@ Test(recovery, what_is_parked_is_parked_after_a_kill)
     struct tercet_result result;
     open_all(options);
     atomic_store(&money.again[TERCET_CONFIRM], FOR_EVER);
-    cr_assert_eq(RUN(&world, "parked", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
-    WAIT_FOR(world_is_parked(&world, "parked"));
-    cr_assert_eq(world_statistics(&world).parked_branches, 1);
+    cr_assert_eq(RUN("parked", TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
+    WAIT_FOR(world_is_parked("parked"));
+    cr_assert_eq(world_statistics().parked_branches, 1);
     party_leave(&money);
     kill_and_restart();
-    cr_assert(world_is_parked(&world, "parked"));
+    cr_assert(world_is_parked("parked"));
     cr_assert_eq(count_parked(), 1);
-    cr_assert_eq(world_statistics(&world).parked_branches, 1);
+    cr_assert_eq(world_statistics().parked_branches, 1);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
-    party_come(&money, &world);
-    world_wait_state(&world, "parked", TERCET_CONFIRMED);
-    cr_assert_eq(world_statistics(&world).parked_branches, 0);
+    party_come(&money);
+    world_wait_state("parked", TERCET_CONFIRMED);
+    cr_assert_eq(world_statistics().parked_branches, 0);
     cr_assert_eq(count_parked(), 0);
     close_all();
 }
@@ -217,10 +193,10 @@ Test(recovery, a_try_that_was_told_as_done_stays_so)
     struct tercet_transaction *transaction = begin_with_stock("told", 0);
     daemon_kill(&world.daemon); /* before the mark of the try is written, most likely */
     party_leave(&stock);
-    world_restart(&world);
+    world_restart();
     int rc = tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result);
     cr_assert(rc == 0 || rc == TERCET_UNKNOWN, "%s: %s", tercet_error_name(rc), result.text);
-    party_come(&stock, &world);
+    party_come(&stock);
     rc = tercet_confirm(transaction, TERCET_WAIT_RESOLVED, &result);
     cr_assert_eq(rc, 0, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(done(&stock, TERCET_TRY), 1);
@@ -239,14 +215,14 @@ Test(recovery, every_decision_that_was_told_is_there_after_the_kill)
         for (int i = 0; i < 10; i++) {
             snprintf(gid, sizeof(gid), "told-%d-%d", round, i);
             atomic_store(&money.refuses, i % 3 == 0);
-            int rc = RUN(&world, gid, TERCET_WAIT_DECIDED, &result, "stock", "money");
+            int rc = RUN(gid, TERCET_WAIT_DECIDED, &result, "stock", "money");
             cr_assert_eq(rc, i % 3 == 0 ? TERCET_REFUSED : 0, "%s: %s", tercet_error_name(rc),
                          result.text);
         }
         kill_and_restart();
         for (int i = 0; i < 10; i++) {
             snprintf(gid, sizeof(gid), "told-%d-%d", round, i);
-            world_wait_state(&world, gid, i % 3 == 0 ? TERCET_CANCELLED : TERCET_CONFIRMED);
+            world_wait_state(gid, i % 3 == 0 ? TERCET_CANCELLED : TERCET_CONFIRMED);
         }
     }
     cr_assert_eq(done(&money, TERCET_CONFIRM), 60);
@@ -262,13 +238,13 @@ Test(recovery, resolved_transactions_are_kept_and_then_dropped)
     static const char *const options[] = {"--retention", "2s", NULL};
     struct tercet_result result;
     open_all(options);
-    cr_assert_eq(RUN(&world, "over", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0);
+    cr_assert_eq(RUN("over", TERCET_WAIT_RESOLVED, &result, "stock", "money"), 0);
     kill_and_restart();
     cr_assert_eq(tercet_get(world.client, "over", &result), 0, "%s", result.text);
     cr_assert_eq(result.state, TERCET_CONFIRMED);
     cr_assert_eq(result.branch_count, 2);
     WAIT_FOR(tercet_get(world.client, "over", &result) == TERCET_NOT_FOUND);
-    WAIT_FOR(world_statistics(&world).resolved_records == 0);
+    WAIT_FOR(world_statistics().resolved_records == 0);
     close_all();
 }
 
@@ -280,10 +256,10 @@ Test(recovery, numbers_go_on_when_nothing_is_left)
     struct tercet_result first, second;
     open_all(options);
     for (int i = 0; i < 20; i++)
-        cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &first, "stock"), 0);
-    WAIT_FOR(world_statistics(&world).resolved_records == 0);
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &first, "stock"), 0);
+    WAIT_FOR(world_statistics().resolved_records == 0);
     kill_and_restart();
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &second, "stock"), 0, "%s", second.text);
+    cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &second, "stock"), 0, "%s", second.text);
     cr_assert_gt(second.number, first.number);
     close_all();
 }
@@ -314,7 +290,7 @@ Test(recovery, a_run_repeated_after_a_restart_gets_the_replies_again)
     run.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     open_all(NULL);
     for (int i = 0; i < 3; i++) {
-        Tercet__V1__Transaction *transaction = world_ask(&world, "Run", &run.base, &code);
+        Tercet__V1__Transaction *transaction = world_ask("Run", &run.base, &code);
         expect_replies(transaction);
         crpc_message_free(&transaction->base);
         if (i == 1)
@@ -334,16 +310,15 @@ Test(recovery, branches_of_a_participant_that_is_away_wait_and_go_when_it_is_bac
     atomic_store(&money.again[TERCET_CONFIRM], FOR_EVER);
     for (int i = 0; i < 50; i++) {
         snprintf(gid, sizeof(gid), "waiting-%d", i);
-        cr_assert_eq(RUN(&world, gid, TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
+        cr_assert_eq(RUN(gid, TERCET_WAIT_DECIDED, &result, "stock", "money"), 0);
     }
     party_leave(&money);
     AWAIT(done(&stock, TERCET_CONFIRM) == 50);
-    WAIT_FOR(world_participant(&world, "money").waiting == 50);
+    WAIT_FOR(world_participant("money").waiting == 50);
     atomic_store(&money.again[TERCET_CONFIRM], 0);
-    party_come(&money, &world);
+    party_come(&money);
     AWAIT(done(&money, TERCET_CONFIRM) == 50);
-    cr_assert_eq(RUN(&world, NULL, TERCET_WAIT_RESOLVED, &result, "money"), 0,
-                 "and it serves new ones");
+    cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "money"), 0, "and it serves new ones");
     close_all();
 }
 
@@ -353,20 +328,20 @@ Test(recovery, two_instances_share_the_load)
     struct party second;
     char gid[32];
     open_all(NULL);
-    party_join(&second, &world, &stock);
+    party_join(&second, &stock);
     atomic_store(&stock.is_held, true);
     atomic_store(&second.is_held, true);
     for (int i = 0; i < 20; i++) {
         snprintf(gid, sizeof(gid), "shared-%d", i);
-        cr_assert_eq(RUN(&world, gid, TERCET_WAIT_NOT, &result, "stock"), 0);
+        cr_assert_eq(RUN(gid, TERCET_WAIT_NOT, &result, "stock"), 0);
     }
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) + atomic_load(&second.entered[TERCET_TRY]) > 0);
-    WAIT_FOR(world_participant(&world, "stock").calls == 20);
+    WAIT_FOR(world_participant("stock").calls == 20);
     party_release(&stock);
     party_release(&second);
     for (int i = 0; i < 20; i++) {
         snprintf(gid, sizeof(gid), "shared-%d", i);
-        world_wait_state(&world, gid, TERCET_CONFIRMED);
+        world_wait_state(gid, TERCET_CONFIRMED);
     }
     cr_assert_gt(done(&stock, TERCET_TRY), 0);
     cr_assert_gt(done(&second, TERCET_TRY), 0);
@@ -382,14 +357,14 @@ Test(recovery, the_others_take_over_what_a_dead_instance_had_under_way)
     struct puppet puppet;
     open_all(NULL);
     party_leave(&stock);
-    puppet_attach(&puppet, &world, "stock", 100);
-    cr_assert_eq(RUN(&world, "orphan", TERCET_WAIT_NOT, &result, "stock", "money"), 0);
+    puppet_attach(&puppet, "stock", 100);
+    cr_assert_eq(RUN("orphan", TERCET_WAIT_NOT, &result, "stock", "money"), 0);
     Tercet__V1__AttachResponse *message = puppet_calls(&puppet);
     cr_assert_eq(message->n_calls, 1);
     crpc_message_free(&message->base);
-    party_come(&stock, &world);
+    party_come(&stock);
     puppet_die(&puppet);
-    world_wait_state(&world, "orphan", TERCET_CONFIRMED);
+    world_wait_state("orphan", TERCET_CONFIRMED);
     cr_assert_eq(done(&stock, TERCET_TRY), 1);
     cr_assert_gt(atomic_load(&stock.attempt[TERCET_TRY]), 1,
                  "it was told that this is not the first time");

@@ -20,9 +20,6 @@ TestSuite(stop, .timeout = 400);
 #define TRIES 256
 #define TRIES_EACH 64 /* of a transaction: more replies than 1 MiB it does not keep */
 
-static struct world world;
-static struct party stock;
-
 /* Somebody who waits for the end of a transaction, whose deadline is far away. */
 struct order {
     struct tercet_client *client;
@@ -47,13 +44,13 @@ static void *run_order(void *ctx)
 static void start_order(struct order *order)
 {
     cr_assert_eq(pthread_create(&order->thread, NULL, run_order, order), 0);
-    WAIT_FOR(world_state(&world, order->gid) == TERCET_TRYING);
+    WAIT_FOR(world_state(order->gid) == TERCET_TRYING);
 }
 
 static void open_held(const char *grace)
 {
-    world_open(&world, (const char *const[]){"--grace", grace, NULL});
-    party_open(&stock, &world, "stock");
+    world_open((const char *const[]){"--grace", grace, NULL});
+    party_open(&stock, "stock");
     atomic_store(&stock.is_held, true);
 }
 
@@ -66,17 +63,17 @@ static void expect_good_end(void)
 
 static void restart_and_expect_confirmed(const char *gid)
 {
-    world_restart(&world);
-    world_wait_state(&world, gid, TERCET_CONFIRMED);
+    world_restart();
+    world_wait_state(gid, TERCET_CONFIRMED);
     party_close(&stock);
-    world_close(&world);
+    world_close();
 }
 
 static enum crpc_code begin_another(void)
 {
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     enum crpc_code code;
-    Tercet__V1__Transaction *transaction = world_ask(&world, "Begin", &request.base, &code);
+    Tercet__V1__Transaction *transaction = world_ask("Begin", &request.base, &code);
     crpc_message_free((ProtobufCMessage *)transaction);
     return code;
 }
@@ -106,12 +103,12 @@ Test(stop, who_never_answers_does_not_keep_it)
     expect_good_end();
     cr_expect_eq(atomic_load(&stock.done[TERCET_TRY]), 0);
     party_release(&stock);
-    world_restart(&world);
+    world_restart();
     pthread_join(order.thread, NULL);
     cr_expect_eq(order.code, 0, "the client asks again: %s", order.result.text);
-    world_wait_state(&world, "order:1", TERCET_CONFIRMED);
+    world_wait_state("order:1", TERCET_CONFIRMED);
     party_close(&stock);
-    world_close(&world);
+    world_close();
 }
 
 struct awaited {
@@ -148,7 +145,7 @@ Test(stop, who_only_awaits_does_not_keep_it)
     cr_assert_eq(crpc_unary_start(NULL, world.channel, &tercet__v1__coordinator__descriptor,
                                   "Await", &request.base, NULL, on_awaited_once, &by_unary),
                  0);
-    cr_assert_eq(world_state(&world, "order:1"), TERCET_TRYING);
+    cr_assert_eq(world_state("order:1"), TERCET_TRYING);
     cr_assert_eq(begin_another(), CRPC_OK);
     cr_assert_eq(atomic_load(&by_unary.code), -1);
     kill(world.daemon.process.pid, SIGTERM);
@@ -158,12 +155,12 @@ Test(stop, who_only_awaits_does_not_keep_it)
     cr_assert_not_null(strstr(by_unary.text, "stopping"), "%s", by_unary.text);
     cr_assert_eq(atomic_load(&by_session.count), 0);
     party_release(&stock);
-    world_restart(&world);
+    world_restart();
     AWAIT(atomic_load(&by_session.count) == 1);
     cr_assert_eq(by_session.result.code, 0, "%s", by_session.result.text);
     cr_assert_eq(by_session.result.state, TERCET_CONFIRMED);
     party_close(&stock);
-    world_close(&world);
+    world_close();
 }
 
 /* One who goes before the stop, and one who goes after it has begun. */
@@ -249,7 +246,7 @@ static int count_answered(void)
     for (int i = 0; i < TRIES / TRIES_EACH; i++) {
         char gid[16];
         snprintf(gid, sizeof(gid), "order:%d", i);
-        Tercet__V1__Transaction *transaction = world_show(&world, gid);
+        Tercet__V1__Transaction *transaction = world_show(gid);
         for (size_t k = 0; transaction != NULL && k < transaction->n_branches; k++)
             count += transaction->branches[k]->try_state == TERCET__V1__TRY_STATE__TRY_DONE;
         crpc_message_free((ProtobufCMessage *)transaction);
@@ -271,8 +268,8 @@ static bool is_listening(void)
 /* All is answered, and nothing read, when it stops listening: from there on it may cut. */
 Test(stop, what_is_answered_is_sent_to_who_reads_slowly)
 {
-    world_open(&world, (const char *const[]){"--grace", "1000s", NULL});
-    party_open(&stock, &world, "stock");
+    world_open((const char *const[]){"--grace", "1000s", NULL});
+    party_open(&stock, "stock");
     struct crpc_stream *stream = ask_for_tries();
     AWAIT(atomic_load(&stock.done[TERCET_TRY]) == TRIES);
     WAIT_FOR(count_answered() == TRIES);
@@ -282,5 +279,5 @@ Test(stop, what_is_answered_is_sent_to_who_reads_slowly)
     cr_expect_eq(count, TRIES, "%zu replies", count);
     expect_good_end();
     party_close(&stock);
-    world_close(&world);
+    world_close();
 }

@@ -58,7 +58,7 @@ static void open_coordinator(const char *calls)
     for (size_t i = 0; calls != NULL && i < 3; i++)
         list[5 + i] = options[3 + i];
     memcpy(coordinator.options, list, sizeof(list));
-    cr_assert(daemon_restart(&coordinator, NULL), "tercetd did not start: see %s/tercetd.log",
+    cr_assert(daemon_start(&coordinator, NULL), "tercetd did not start: see %s/tercetd.log",
               coordinator.dir);
     certificate = read_pem("all.pem");
     key = read_pem("all.key");

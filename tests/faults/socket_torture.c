@@ -60,7 +60,7 @@ static bool restart_with(struct stage *stage, const char *library, const char *c
 {
     setenv("LD_PRELOAD", library, 1);
     setenv("TERCET_CALL", call, 1);
-    bool is_ready = daemon_restart(&stage->daemon, NULL);
+    bool is_ready = daemon_start(&stage->daemon, NULL);
     unsetenv("LD_PRELOAD");
     unsetenv("TERCET_CALL");
     return is_ready;
@@ -115,7 +115,7 @@ static bool run_fault(struct stage *stage, const char *library, const char *call
     bool holds = live_with(stage, library, call, is_lasting, tally);
     tally->faults++;
     tally->met += was_met(stage, &offset);
-    if (!daemon_restart(&stage->daemon, NULL)) {
+    if (!daemon_start(&stage->daemon, NULL)) {
         fprintf(stderr, "socket_torture: tercetd does not start again\n");
         return false;
     }

@@ -79,12 +79,12 @@ static bool crash_coordinator(struct stage *stage, const char *failpoint)
 {
     daemon_stop(&stage->daemon);
     /* it may die of the start's own commit, before it is ready */
-    bool is_ready = daemon_restart(&stage->daemon, failpoint);
+    bool is_ready = daemon_start(&stage->daemon, failpoint);
     if (is_ready)
         stage_start_traffic(stage, 0, NULL);
     if (!await_death(&stage->daemon.process, failpoint))
         return false;
-    if (!daemon_restart(&stage->daemon, NULL))
+    if (!daemon_start(&stage->daemon, NULL))
         return fail("tercetd does not start again");
     if (!is_ready)
         stage_start_traffic(stage, 0, NULL);
@@ -192,7 +192,7 @@ static bool kill_coordinator(struct stage *stage, struct tally *tally, uint64_t 
     tally->coordinator++;
     daemon_kill(&stage->daemon);
     stage_sleep_ms(away_ms);
-    return daemon_restart(&stage->daemon, NULL) || fail("tercetd does not start again");
+    return daemon_start(&stage->daemon, NULL) || fail("tercetd does not start again");
 }
 
 static bool kill_participant(struct stage *stage, struct tally *tally, uint64_t i, uint64_t away_ms)
@@ -244,7 +244,7 @@ static bool stop(struct stage *stage, struct tally *tally, uint64_t i)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return fail("a program that was told to stop did not end well");
     if (i == STAGE_SERVICES)
-        return daemon_restart(&stage->daemon, NULL) || fail("tercetd does not start again");
+        return daemon_start(&stage->daemon, NULL) || fail("tercetd does not start again");
     stage_start_service(stage, i, NULL);
     return stage_await_service(stage, i);
 }

@@ -105,7 +105,7 @@ bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetc
 
 bool stage_start_daemon(struct stage *stage)
 {
-    return daemon_restart(&stage->daemon, NULL) || complain(stage, "tercetd does not start");
+    return daemon_start(&stage->daemon, NULL) || complain(stage, "tercetd does not start");
 }
 
 bool stage_start_services(struct stage *stage)

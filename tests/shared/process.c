@@ -105,8 +105,10 @@ void process_start(struct process *process, const char *const *argv, const char 
     int fds[2], error_fd = -1;
     if (pipe2(fds, O_CLOEXEC) != 0)
         fail("pipe2");
-    if (errors != NULL &&
-        (error_fd = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+    if (errors != NULL && errors[0] == '\0')
+        error_fd = dup(fds[1]);
+    else if (errors != NULL &&
+             (error_fd = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
         fail(errors);
     char **made = make_environment(environment);
     pid_t pid = fork();
@@ -165,6 +167,25 @@ bool process_line(struct process *process, const char *prefix, char line[PROCESS
     return false;
 }
 
+bool process_text(struct process *process, char *text, size_t size, int64_t timeout_ms)
+{
+    int64_t left_ms, until_ms = process_now_ms() + timeout_ms;
+    struct pollfd poll_fd = {.fd = process->output, .events = POLLIN};
+    size_t used = 0;
+    ssize_t got = 1;
+    char waste[256];
+    while (got > 0 && (left_ms = until_ms - process_now_ms()) > 0) {
+        bool is_full = used + 1 >= size;
+        if (poll(&poll_fd, 1, (int)left_ms) <= 0)
+            continue;
+        got = read(process->output, is_full ? waste : text + used,
+                   is_full ? sizeof(waste) : size - 1 - used);
+        used += got > 0 && !is_full ? (size_t)got : 0;
+    }
+    text[used] = '\0';
+    return got == 0;
+}
+
 /* -- Ending ------------------------------------------------------------------------------------ */
 
 /* What it still prints is thrown away, so that it does not wait for us. False: there will be no
@@ -221,4 +242,9 @@ int process_end(struct process *process, int signal)
     kill(process->pid, SIGKILL);
     process_wait(process, END_MS, &status);
     return status;
+}
+
+int process_code(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

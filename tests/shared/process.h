@@ -4,8 +4,8 @@
  * of Criterion: the kill tests use it, too. Start children from the main thread only: they are
  * killed when the thread that started them ends.
  */
-#ifndef TERCET_E2E_PROCESS_H
-#define TERCET_E2E_PROCESS_H
+#ifndef TERCET_TESTS_PROCESS_H
+#define TERCET_TESTS_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +29,9 @@ int64_t process_now_ms(void);
  * these, another's connection may have one when its server is away for a moment. */
 void process_pick_address(char address[PROCESS_ADDRESS_MAX]);
 
+/* In place of a file for standard error: it goes where standard output goes. */
+#define PROCESS_WITH_OUTPUT ""
+
 /* Starts argv[0]. Standard error is appended to the file `errors` (NULL: ours). `environment`:
  * "NAME=value" set for the child alone, or NULL. Ends this program when there can be no child. */
 void process_start(struct process *process, const char *const *argv, const char *errors,
@@ -39,6 +42,10 @@ void process_start(struct process *process, const char *const *argv, const char 
 bool process_line(struct process *process, const char *prefix, char line[PROCESS_LINE_MAX],
                   int64_t timeout_ms);
 
+/* All that it prints until it closes its output, as a text; what has no room is left out. false: it
+ * has not closed it, in time. */
+bool process_text(struct process *process, char *text, size_t size, int64_t timeout_ms);
+
 /* Whether it has ended, and how (as waitpid tells). */
 bool process_has_ended(struct process *process, int *status);
 
@@ -48,5 +55,8 @@ bool process_wait(struct process *process, int64_t timeout_ms, int *status);
 /* Sends the signal and waits for the end; SIGKILL follows when it takes more than a minute. The
  * status; fine when there is none. */
 int process_end(struct process *process, int signal);
+
+/* The exit status, or 128 and the signal, of what waitpid tells. */
+int process_code(int status);
 
 #endif
