@@ -14,9 +14,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <tercet/coordinator.h>
-#include <time.h>
 #include <unistd.h>
 
+#define LOG_PATIENCE_MS 1000 /* for the last lines, when nobody reads them */
 #define EXIT_NOT_STARTED 1
 #define EXIT_STORE_FAILED 70 /* a commit failed: start again, the store tells the truth */
 
@@ -57,27 +57,13 @@ static void read_files(struct arguments *args)
     options->call_tls_ca = uses_system_roots ? strdup("") : read_file(args->call_ca_file);
 }
 
-static void print_log(enum tercet_log_level level, const char *text, void *ctx)
-{
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    const struct arguments *args = ctx;
-    struct timespec now;
-    struct tm utc;
-    char time[32];
-    if (level > (args->is_quiet ? TERCET_LOG_WARNING : TERCET_LOG_INFO))
-        return;
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &utc);
-    fprintf(stderr, "%s.%03ldZ %s %s\n", time, now.tv_nsec / 1000000, names[level], text);
-}
-
 /* Nothing may be acknowledged any more: no clean shutdown, which would wait for what cannot
  * come. */
 static void exit_failed(const char *text, void *ctx)
 {
     (void)text;
     (void)ctx;
+    log_flush(LOG_PATIENCE_MS);
     _exit(EXIT_STORE_FAILED);
 }
 
@@ -104,7 +90,7 @@ static void wait_for_signal(const sigset_t *signals)
 {
     int signal = 0;
     sigwait(signals, &signal);
-    fprintf(stderr, "tercetd: stopping (%s)\n", strsignal(signal));
+    log_say(TERCET_LOG_INFO, "stopping (%s)", strsignal(signal));
 }
 
 static void block_signals(sigset_t *signals)
@@ -123,6 +109,7 @@ static int serve(const struct arguments *args, const sigset_t *signals)
     char text[TERCET_TEXT_MAX];
     int rc = tercet_coordinator_open(&coordinator, &args->options, text);
     if (rc != 0) {
+        log_flush(LOG_PATIENCE_MS);
         fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc),
                 tercet_error_name(rc));
         return EXIT_NOT_STARTED;
@@ -130,6 +117,7 @@ static int serve(const struct arguments *args, const sigset_t *signals)
     print_ready(coordinator);
     wait_for_signal(signals);
     tercet_coordinator_close(coordinator, args->grace_ms);
+    log_flush(LOG_PATIENCE_MS);
     return 0;
 }
 
@@ -140,11 +128,13 @@ int main(int argc, char **argv)
     arguments_parse(&args, argc, argv);
     block_signals(&signals);
     raise_descriptor_limit();
-    accept_guard_open(print_log, &args);
-
     read_files(&args);
-    args.options.on_log = print_log;
-    args.options.log_ctx = &args;
+    if (log_start(args.log_level, args.log_format) != 0) {
+        fputs("tercetd: no thread can be started\n", stderr);
+        return EXIT_NOT_STARTED;
+    }
+    accept_guard_open(log_line, NULL);
+    args.options.on_log = log_line;
     args.options.on_failed = exit_failed;
     int status = serve(&args, &signals);
     free_files(&args.options);

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define EXIT_MISUSE 2
 #define GRACE_MS_DEFAULT 5000
@@ -23,6 +24,31 @@ static const char *take_listen(void *values, const char *value)
         return "at most 8 addresses";
     args->listen[args->options.listen_count++] = value;
     return NULL;
+}
+
+static const char *take_log_level(void *values, const char *value)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(names[i], value) != 0)
+            continue;
+        ((struct arguments *)values)->log_level = (enum tercet_log_level)i;
+        return NULL;
+    }
+    return "error, warning, info or debug is wanted";
+}
+
+static const char *take_log_format(void *values, const char *value)
+{
+    return log_format_of(&((struct arguments *)values)->log_format, value)
+               ? NULL
+               : "text, json or journal is wanted";
+}
+
+static const char *take_quiet(void *values, const char *value)
+{
+    (void)value;
+    return take_log_level(values, "warning");
 }
 
 static const struct cli_option options[] = {
@@ -75,7 +101,14 @@ static const struct cli_option options[] = {
      .help = "unresolved transactions at most (default 1000000)"},
 
     {NULL, CLI_HEADING, .help = "What is said"},
-    {"quiet", CLI_FLAG, FIELD(is_quiet), NULL, .help = "errors and warnings only"},
+    {"log-level", CLI_OTHER, 0, "LEVEL",
+     .help = "error, warning, info (default) or debug: what is logged, with all that is worse",
+     .take = take_log_level},
+    {"log-format", CLI_OTHER, 0, "FORMAT",
+     .help = "text, json (an object a line) or journal (text with priorities, for systemd; default "
+             "where standard error is the journal's)",
+     .take = take_log_format},
+    {"quiet", CLI_OTHER, 0, NULL, .help = "the same as --log-level warning", .take = take_quiet},
     {"list-failpoints", CLI_FLAG, FIELD(wants_failpoints), NULL,
      .help = "print the crash points of a test build"},
     {"help", CLI_FLAG, FIELD(wants_help), NULL, .help = "this text"},
@@ -117,7 +150,10 @@ void arguments_parse(struct arguments *args, int argc, char **argv)
                       .option_count = sizeof(options) / sizeof(options[0]),
                       .values = args,
                       .misuse = misuse};
-    *args = (struct arguments){.options.size = sizeof(args->options), .grace_ms = GRACE_MS_DEFAULT};
+    *args = (struct arguments){.options.size = sizeof(args->options),
+                               .grace_ms = GRACE_MS_DEFAULT,
+                               .log_level = TERCET_LOG_INFO,
+                               .log_format = log_format_default()};
     cli_parse(&cli, argc, argv);
     if (args->wants_help)
         print_help(&cli);

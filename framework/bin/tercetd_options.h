@@ -5,6 +5,8 @@
 #ifndef TERCETD_OPTIONS_H
 #define TERCETD_OPTIONS_H
 
+#include "log.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +20,8 @@ struct arguments {
     const char *access_file, *cert_file, *key_file, *ca_file;
     const char *call_cert_file, *call_key_file, *call_ca_file;
     uint32_t grace_ms;
-    bool is_quiet;
+    enum tercet_log_level log_level;
+    enum log_format log_format;
     bool wants_help, wants_version, wants_failpoints;
 };
 
