@@ -21,9 +21,8 @@ BENCH_SUITE(logging);
 /* The daemon's log is a pipe that is full from the start. Returns its reading end. */
 static int start_with_full_pipe(struct bench *b)
 {
-    memset(b, 0, sizeof(*b));
-    daemon_init(&b->daemon);
-    const char *path = daemon_path(&b->daemon, "log");
+    bench_prepare();
+    const char *path = daemon_path(&b->daemon, "tercetd.log");
     cr_assert_eq(mkfifo(path, 0600), 0);
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     int writer = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
@@ -34,7 +33,7 @@ static int start_with_full_pipe(struct bench *b)
         ;
     cr_assert_eq(errno, EAGAIN);
     close(writer);
-    daemon_start(&b->daemon, NULL);
+    bench_launch(NULL);
     cr_assert_eq(crpc_loop_new(&b->loop, NULL), 0);
     bench_connect(b);
     return reader;
@@ -67,7 +66,7 @@ Test(logging, nobody_reads)
     flap(&bench, 1000);
     cr_assert(begins(&bench, "begun-with-a-full-pipe"));
     bench_check_serving(&bench);
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     close(reader);
     bench_stop(&bench);
 }
@@ -77,7 +76,7 @@ Test(logging, somebody_reads_late)
     int reader = start_with_full_pipe(&bench);
     flap(&bench, 400);
     read_until(reader, "lines of the log were left out: too many a second");
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     read_until(reader, "stopping (Terminated)");
     close(reader);
     bench_stop(&bench);
@@ -88,7 +87,7 @@ static char *log_with(const char *format, const char *level)
     const char *options[] = {"--log-format", format, "--log-level", level, NULL};
     bench_start(&bench, options);
     participant_close(participant_open(&bench));
-    cr_assert_eq(daemon_end(&bench.daemon, SIGTERM), 0);
+    cr_assert_eq(bench_end(SIGTERM), 0);
     char *text = daemon_log(&bench.daemon);
     bench_stop(&bench);
     return text;
@@ -129,6 +128,6 @@ Test(logging, levels)
     char *text = log_with("text", "warning");
     cr_assert_null(strstr(text, " info "), "%s", text);
     free(text);
-    cr_assert_eq(daemon_run(output, wrong), 2);
+    cr_assert_eq(bench_run(output, wrong), 2);
     cr_assert_not_null(strstr(output, "error, warning, info or debug is wanted"), "%s", output);
 }
