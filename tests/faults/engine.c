@@ -42,7 +42,7 @@ static void *share(size_t size)
 
 void engine_open(void)
 {
-    int mutant = order != NULL ? order->mutant : MUTANT_NONE;
+    enum mutant mutant = order != NULL ? order->mutant : MUTANT_NONE;
     world = share(sizeof(*world));
     call_order = share(sizeof(*call_order));
     order = share(sizeof(*order));

@@ -16,12 +16,13 @@
  *   initiator.c       requests, asked again until they are answered
  *   checker.c         what was promised
  *   calls.c           calls of the system that fail
- *   mutants.c         faults put into the product, each of which must be found
+ *   mutants.c         a commit that is told too early (../shared/mutants.h has the other mutants)
  */
 #ifndef TERCET_FAULTS_H
 #define TERCET_FAULTS_H
 
 #include <crpc_fake.h>
+#include <mutants.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -203,7 +204,7 @@ struct order {
     uint32_t passing;
     uint32_t deaths;
     uint8_t ever_passed[POINTS_MAX];
-    int mutant;
+    enum mutant mutant;
     bool is_loud; /* what a life says goes to standard error */
     int words;    /* else here: a file without a name */
     char first_violation[256];
@@ -358,26 +359,6 @@ const char *error_name(int error);
 
 /* -- mutants.c --------------------------------------------------------------------------------- */
 
-/* Each with the scenario in which it is looked for first. */
-#define MUTANT_MAP(X)                                                                              \
-    X(NONE, "none", "")                                                                            \
-    X(EARLY_RELEASE, "early-release", "run")                                                       \
-    X(EARLY_ANSWERS, "early-answers", "run")                                                       \
-    X(LAZY_DECISION, "lazy-decision", "initiator-gone")                                            \
-    X(PERSIST_LAST, "persist-last", "run-refused")                                                 \
-    X(LOST_BRANCH, "lost-branch", "run")                                                           \
-    X(RESTART_TURNS, "restart-turns", "run")                                                       \
-    X(LOST_META, "lost-meta", "paused")                                                            \
-    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on", "run")
-enum mutant {
-#define MUTANT_ENUM(name, text, scenario) MUTANT_##name,
-    MUTANT_MAP(MUTANT_ENUM)
-#undef MUTANT_ENUM
-        MUTANTS
-};
-const char *mutant_name(int mutant);
-const char *mutant_scenario(int mutant);
-void mutate_restored(struct coordinator *c);
 /* Between turns: what a mutant has put off. */
 void mutant_catch_up(void);
 

@@ -190,7 +190,7 @@ static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_a
     c->batcher.submitted = NULL;
     if (fails)
         store_memory_fail(sim->store, 1, is_applied);
-    int rc = store_commit(c->store, 0, sim->mutant == MUTANT_NO_FENCE ? sim->epoch : c->epoch,
+    int rc = store_commit(c->store, 0, mutant_now() == MUTANT_NO_FENCE ? sim->epoch : c->epoch,
                           batch->ops, batch->op_count);
     trace("commit of %zu writes: %d%s", batch->op_count, rc,
           fails && is_applied ? ", but applied" : "");
@@ -238,7 +238,7 @@ static void commit_with_faults(struct coordinator_actor *a)
     } else if (chance(f->commit_lost)) {
         count_fault(FAULT_COMMIT_LOST);
         int rc = commit_batch(a, true, false);
-        tell_committed(a, sim->mutant == MUTANT_FAILED_COMMIT_GOES_ON ? 0 : rc);
+        tell_committed(a, mutant_now() == MUTANT_FAILED_COMMIT_GOES_ON ? 0 : rc);
     } else if (chance(f->commit_kept)) {
         count_fault(FAULT_COMMIT_KEPT);
         tell_committed(a, commit_batch(a, true, true));
@@ -253,7 +253,7 @@ static void commit(struct happening *happening)
     happening_free(happening);
     if (a == NULL || a->c->batcher.submitted == NULL)
         return;
-    if (sim->mutant == MUTANT_EARLY_EFFECTS)
+    if (mutant_now() == MUTANT_EARLY_EFFECTS)
         commit_early(a);
     else if (a == &sim->zombie)
         tell_committed(a, commit_batch(a, false, false));
@@ -287,7 +287,7 @@ static struct coordinator *new_coordinator(const struct coordinator_actor *a)
     engine_init(c, &chosen, mono_ms(a), wall_now_ms(a));
     c->store = sim->store;
     c->restore_warm_max =
-        sim->mutant != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
+        mutant_now() != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
     c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
     batcher_init(c);
     return c;

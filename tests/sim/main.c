@@ -62,7 +62,7 @@ static double now_s(void)
 static enum mutant mutant_of(const char *name)
 {
     for (int mutant = 0; mutant < MUTANTS; mutant++)
-        if (strcmp(mutant_name(mutant), name) == 0)
+        if (strcmp(mutants[mutant].name, name) == 0)
             return (enum mutant)mutant;
     fprintf(stderr, "tercet-sim: there is no mutant %s\n", name);
     exit(2);
@@ -314,7 +314,7 @@ static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
         struct totals_of_runs totals = {0};
         for (uint64_t i = 0; i < a->runs && totals.violations == 0; i++)
             world_run(&(struct run_plan){.seed = a->first_seed + i, .mutant = mutant}, &totals);
-        printf("%-24s %s", mutant_name(mutant), totals.violations > 0 ? "found" : "SURVIVES");
+        printf("%-24s %s", mutants[mutant].name, totals.violations > 0 ? "found" : "SURVIVES");
         printf(" after %6llu seeds  %s\n", (unsigned long long)totals.runs, totals.first_failure);
         fflush(NULL);
         _exit(totals.violations > 0 ? 0 : 1);
@@ -323,18 +323,19 @@ static bool mutant_is_found(const struct arguments *a, enum mutant mutant)
         return false;
     bool is_aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
     if (WIFSIGNALED(status))
-        printf("%-24s %s\n", mutant_name(mutant),
+        printf("%-24s %s\n", mutants[mutant].name,
                is_aborted ? "found by an assertion" : "DIES without being found");
     return is_aborted || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static int run_mutants(const struct arguments *a)
 {
-    int survivors = 0;
-    for (int mutant = MUTANT_NONE + 1; mutant < MUTANTS; mutant++)
-        survivors += !mutant_is_found(a, (enum mutant)mutant);
-    printf("%d mutants, %d survive %llu seeds\n", MUTANTS - 1, survivors,
-           (unsigned long long)a->runs);
+    int count = 0, survivors = 0;
+    for (int mutant = MUTANT_NONE + 1; mutant < MUTANTS; mutant++) {
+        count += mutants[mutant].is_simulated;
+        survivors += mutants[mutant].is_simulated && !mutant_is_found(a, (enum mutant)mutant);
+    }
+    printf("%d mutants, %d survive %llu seeds\n", count, survivors, (unsigned long long)a->runs);
     return survivors == 0 ? 0 : 1;
 }
 

@@ -101,7 +101,7 @@ static int database_insert(void *driver, const struct tercet_barrier_key *key,
 {
     bool is_cancel = state == TERCET_BARRIER_CANCELLED;
     struct tercet_barrier_row row;
-    if (is_cancel && sim->mutant == MUTANT_NO_EMPTY_CANCEL) {
+    if (is_cancel && mutant_now() == MUTANT_NO_EMPTY_CANCEL) {
         memory_driver.read(driver, key, &row);
         free(row.reply);
         *inserted = row.state == TERCET_BARRIER_NONE;
@@ -109,7 +109,7 @@ static int database_insert(void *driver, const struct tercet_barrier_key *key,
             stage(key->gid, key->branch, 'e');
         return 0;
     }
-    if (!is_cancel && sim->mutant == MUTANT_NO_ROW_ON_TRY && chance(1000)) {
+    if (!is_cancel && mutant_now() == MUTANT_NO_ROW_ON_TRY && chance(1000)) {
         *inserted = true;
         return 0;
     }
@@ -122,7 +122,7 @@ static int database_insert(void *driver, const struct tercet_barrier_key *key,
 static int database_mark_read(void *driver, uint64_t *mark)
 {
     int rc = memory_driver.mark_read(driver, mark);
-    if (sim->mutant == MUTANT_NO_MARK_CHECK)
+    if (mutant_now() == MUTANT_NO_MARK_CHECK)
         *mark = 0;
     return rc;
 }

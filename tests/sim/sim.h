@@ -9,12 +9,12 @@
  *   network.c     packets, and what the coordinator sends (../shared/crpc_fake.h)
  *   *_actor.c     who takes part
  *   checker.c     what was promised, looked at with every write, send, answer and effect
- *   mutants.c     faults put into the product, each of which must be found
  */
 #ifndef TERCET_SIM_H
 #define TERCET_SIM_H
 
 #include <crpc_fake.h>
+#include <mutants.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <tercet/barrier.h>
@@ -77,41 +77,7 @@ enum fault {
         FAULTS
 };
 
-/* -- mutants.c --------------------------------------------------------------------------------- */
-
-#define MUTANT_MAP(X)                                                                              \
-    X(NONE, "none")                                                                                \
-    X(EARLY_EFFECTS, "early-effects")                                                              \
-    X(EARLY_ANSWERS, "early-answers")                                                              \
-    X(LAZY_DECISION, "lazy-decision")                                                              \
-    X(PERSIST_LAST, "persist-last")                                                                \
-    X(FAILED_COMMIT_GOES_ON, "failed-commit-goes-on")                                              \
-    X(RESTART_FORGETS, "restart-forgets")                                                          \
-    X(RESTART_TURNS, "restart-turns")                                                              \
-    X(HIGH_MARK, "high-mark")                                                                      \
-    X(NO_EMPTY_CANCEL, "no-empty-cancel")                                                          \
-    X(NO_MARK_CHECK, "no-mark-check")                                                              \
-    X(NO_ROW_ON_TRY, "no-row-on-try")                                                              \
-    X(WRONG_CALL, "wrong-call")                                                                    \
-    X(LOST_RETRY, "lost-retry")                                                                    \
-    X(LAZY_SHOWN, "lazy-shown")                                                                    \
-    X(LOST_MARK, "lost-mark")                                                                      \
-    X(LOST_BRANCH, "lost-branch")                                                                  \
-    X(NO_DEADLINE, "no-deadline")                                                                  \
-    X(CONFIRM_DOES_NOT_WAIT, "confirm-does-not-wait")                                              \
-    X(LOST_REPLY, "lost-reply")                                                                    \
-    X(WALL_RETENTION, "wall-retention")                                                            \
-    X(NO_FENCE, "no-fence")                                                                        \
-    X(KEPT_FOR_EVER, "kept-for-ever")                                                              \
-    X(LOST_PAYLOAD, "lost-payload")
-enum mutant {
-#define MUTANT_ENUM(name, text) MUTANT_##name,
-    MUTANT_MAP(MUTANT_ENUM)
-#undef MUTANT_ENUM
-        MUTANTS
-};
-const char *mutant_name(int mutant);
-void mutate_restored(struct coordinator *c);
+/* -- What is promised -------------------------------------------------------------------------- */
 
 /* The names are those of the project's list. */
 #define INVARIANT_MAP(X)                                                                           \
@@ -395,7 +361,6 @@ struct world {
     bool has_failed;  /* a violation was found */
     bool is_quiet;    /* long after the end */
     bool is_outlived; /* the retention time is over */
-    enum mutant mutant;
     struct faults faults;
     struct store *store;
     uint64_t epoch; /* the highest that was acquired */

@@ -246,7 +246,7 @@ void violation(const char *name, const char *format, ...)
         snprintf(sim->totals->first_failure, sizeof(sim->totals->first_failure), "%s: %.140s", name,
                  text);
     }
-    if (sim->mutant == MUTANT_NONE && sim->plan.trace == TRACE_NONE) {
+    if (sim->plan.mutant == MUTANT_NONE && sim->plan.trace == TRACE_NONE) {
         printf("violation of %s (%s): %s; replay: ", name, invariant_text(name), text);
         world_print_replay(&sim->plan);
     }
@@ -256,7 +256,7 @@ void world_print_replay(const struct run_plan *plan)
 {
     printf("tercet-sim --seed %llu", (unsigned long long)plan->seed);
     if (plan->mutant != MUTANT_NONE)
-        printf(" --mutant %s", mutant_name((int)plan->mutant));
+        printf(" --mutant %s", mutants[plan->mutant].name);
     if (plan->is_calm)
         printf(" --crash-at %llu,%llu", (unsigned long long)plan->crash_at[0],
                (unsigned long long)plan->crash_at[1]);
@@ -284,6 +284,11 @@ bool crash_is_due(const char *where)
 int64_t paced(int node, int64_t us)
 {
     return sim->pace_percent[node] > 0 ? us * sim->pace_percent[node] / 100 : us;
+}
+
+enum mutant mutant_now(void)
+{
+    return sim->plan.mutant;
 }
 
 /* -- A run ------------------------------------------------------------------------------------- */
@@ -402,7 +407,7 @@ static void count_outcomes(void)
 
 uint64_t world_run(const struct run_plan *plan, struct totals_of_runs *totals)
 {
-    struct world world = {.plan = *plan, .mutant = plan->mutant, .totals = totals};
+    struct world world = {.plan = *plan, .totals = totals};
     sim = &world;
     random_seed(plan->seed);
     faults_draw();

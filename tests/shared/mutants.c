@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Faults put into the product from outside, at its seams (the linker's --wrap): a simulator that
- * does not find them proves nothing by finding nothing. The others are in the actors, where the
- * seam is theirs.
+ * mutants.h
  */
-#include "sim.h"
+#include "mutants.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +26,15 @@ void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
 void __real_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
 void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
 
-const char *mutant_name(int mutant)
-{
-    static const char *const names[] = {
-#define MUTANT_NAME(name, text) [MUTANT_##name] = text,
-        MUTANT_MAP(MUTANT_NAME)
-#undef MUTANT_NAME
-    };
-    return names[mutant];
-}
+void __real_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
+void __wrap_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
+
+const struct mutant_info mutants[] = {
+#define MUTANT_INFO(name, text, is_simulated, scenario)                                            \
+    [MUTANT_##name] = {text, is_simulated, scenario},
+    MUTANT_MAP(MUTANT_INFO)
+#undef MUTANT_INFO
+};
 
 static bool decides(const struct txn_actions *actions)
 {
@@ -77,16 +75,16 @@ static void confuse_calls(struct txn_actions *actions)
 
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions)
 {
-    if (sim->mutant == MUTANT_NO_DEADLINE)
+    if (mutant_now() == MUTANT_NO_DEADLINE)
         txn->deadline_ms = TXN_NEVER - 1;
     int rc = __real_txn_step(txn, event, actions);
-    if (sim->mutant == MUTANT_LAZY_DECISION && decides(actions) && persists(actions))
+    if (mutant_now() == MUTANT_LAZY_DECISION && decides(actions) && persists(actions))
         actions->items[0].kind = TXN_MARK;
-    if (sim->mutant == MUTANT_PERSIST_LAST && persists(actions))
+    if (mutant_now() == MUTANT_PERSIST_LAST && persists(actions))
         put_persist_last(actions);
-    if (sim->mutant == MUTANT_LOST_RETRY)
+    if (mutant_now() == MUTANT_LOST_RETRY)
         lose_retries(actions);
-    if (sim->mutant == MUTANT_WRONG_CALL)
+    if (mutant_now() == MUTANT_WRONG_CALL)
         confuse_calls(actions);
     return rc;
 }
@@ -94,7 +92,7 @@ int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_a
 /* What is only in memory counts as over. */
 uint64_t __wrap_owner_low_water(const struct coordinator *c)
 {
-    return sim->mutant == MUTANT_HIGH_MARK ? c->next_number - 1 : __real_owner_low_water(c);
+    return mutant_now() == MUTANT_HIGH_MARK ? c->next_number - 1 : __real_owner_low_water(c);
 }
 
 void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
@@ -102,7 +100,7 @@ void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t 
 {
     bool is_lazy =
         entry != NULL && (entry->is_lazy || (entry->is_dirty && !c->batcher.filling->is_forced));
-    if (sim->mutant != MUTANT_EARLY_ANSWERS && (sim->mutant != MUTANT_LAZY_SHOWN || !is_lazy)) {
+    if (mutant_now() != MUTANT_EARLY_ANSWERS && (mutant_now() != MUTANT_LAZY_SHOWN || !is_lazy)) {
         __real_batch_answer(c, caller, id, reply, entry);
         return;
     }
@@ -113,7 +111,7 @@ void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t 
 
 void __wrap_batch_lazy(struct coordinator *c, struct entry *entry)
 {
-    if (sim->mutant != MUTANT_LOST_MARK)
+    if (mutant_now() != MUTANT_LOST_MARK)
         __real_batch_lazy(c, entry);
 }
 
@@ -122,9 +120,9 @@ void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
 {
     struct branch_info *info = entry_info(entry, branch);
     uint32_t size = info->payload_size;
-    if (sim->mutant == MUTANT_LOST_BRANCH)
+    if (mutant_now() == MUTANT_LOST_BRANCH)
         return;
-    if (sim->mutant == MUTANT_LOST_PAYLOAD)
+    if (mutant_now() == MUTANT_LOST_PAYLOAD)
         info->payload_size = 0;
     __real_batch_put_branch(c, entry, branch);
     info->payload_size = size;
@@ -132,8 +130,8 @@ void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
 
 void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms)
 {
-    bool is_wall = sim->mutant == MUTANT_WALL_RETENTION;
-    if (sim->mutant == MUTANT_KEPT_FOR_EVER)
+    bool is_wall = mutant_now() == MUTANT_WALL_RETENTION;
+    if (mutant_now() == MUTANT_KEPT_FOR_EVER)
         return;
     __real_batch_drop_resolved(c, is_wall ? c->wall_ms - c->options.retention_ms : before_ms);
 }
@@ -158,18 +156,26 @@ static void forget_decision(struct txn *txn)
     }
 }
 
+/* A pause or a registration that is acknowledged and not written. */
+void __wrap_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value)
+{
+    bool is_participant = strncmp(name, "participant/", 12) == 0;
+    if (mutant_now() != MUTANT_LOST_META || !is_participant)
+        __real_batch_put_meta(c, name, value);
+}
+
 /* A restart that does not go by what was decided. */
 void mutate_restored(struct coordinator *c)
 {
     for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
-        if (sim->mutant == MUTANT_CONFIRM_DOES_NOT_WAIT)
+        if (mutant_now() == MUTANT_CONFIRM_DOES_NOT_WAIT)
             entry->was_restored = false;
-        if (sim->mutant == MUTANT_LOST_REPLY)
+        if (mutant_now() == MUTANT_LOST_REPLY)
             forget_reply(entry);
         bool is_confirming = entry->txn.state == TXN_CONFIRMING;
-        if (sim->mutant == MUTANT_RESTART_FORGETS && entry->txn.state != TXN_TRYING)
+        if (mutant_now() == MUTANT_RESTART_FORGETS && entry->txn.state != TXN_TRYING)
             forget_decision(&entry->txn);
-        if (sim->mutant == MUTANT_RESTART_TURNS && is_confirming) {
+        if (mutant_now() == MUTANT_RESTART_TURNS && is_confirming) {
             entry->txn.state = TXN_CANCELLING;
             entry->txn.cause = TXN_CAUSE_DEADLINE;
         }
