@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who may call what: roles initiator, participant and admin, proved by a token or by a
- * certificate's name. The same rules on every port and for every method, health and reflection too.
+ * Who may call what. A caller proves the roles initiator, participant or admin by a token or by a
+ * name in its certificate. The same rules hold on every port and for every method, health and
+ * reflection included.
  */
 #ifndef TERCET_ACCESS_H
 #define TERCET_ACCESS_H

@@ -4,16 +4,19 @@
  */
 #include "alarm.h"
 
+#include <assert.h>
+
 #define SECOND_MS 1000
 
 bool alarm_is_told(struct alarm *alarm, int64_t now_ms)
 {
     if (alarm->silent == 0 && (alarm->told == 0 || now_ms - alarm->second_ms >= SECOND_MS))
         *alarm = (struct alarm){.second_ms = now_ms};
-    if (alarm->silent == 0 && alarm->told < ALARMS_A_SECOND) {
+    if (alarm->silent == 0 && alarm->told < ALARMS_PER_SECOND) {
         alarm->told++;
         return true;
     }
+    assert(alarm->told == ALARMS_PER_SECOND || alarm->silent > 0);
     alarm->silent++;
     return false;
 }

@@ -4,6 +4,7 @@
  */
 #include "arena.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ void *arena_alloc(struct arena *arena, size_t size)
         add_block(arena, rounded);
     void *memory = arena->blocks->data + arena->used;
     arena->used += rounded;
+    assert(arena->used <= arena->blocks->capacity);
     return memory;
 }
 
@@ -81,6 +83,7 @@ struct crpc_bytes arena_pack(struct arena *arena, size_t head_size, const Protob
     size_t size_max = head_size + crpc_message_size_max(message);
     uint8_t *data = arena_alloc(arena, size_max);
     size_t size = head_size + protobuf_c_message_pack(message, data + head_size);
+    assert(size <= size_max);
     arena->used -= round_up(size_max) - round_up(size);
     return (struct crpc_bytes){data, size};
 }

@@ -4,6 +4,8 @@
  */
 #include "breaker.h"
 
+#include <assert.h>
+
 bool breaker_lets_through(const struct breaker *breaker, int64_t now_ms)
 {
     return !breaker->is_open || (!breaker->is_probing && now_ms >= breaker->probe_ms);
@@ -19,7 +21,7 @@ void breaker_lose_probe(struct breaker *breaker)
     breaker->is_probing = false;
 }
 
-/* Calls that went out before it opened fail after it: they do not put the probe off. */
+/* Calls sent before the breaker opened may fail after it did: they do not delay the probe. */
 bool breaker_fail(struct breaker *breaker, int64_t now_ms)
 {
     bool was_open = breaker->is_open;
@@ -33,6 +35,7 @@ bool breaker_fail(struct breaker *breaker, int64_t now_ms)
     }
     breaker->is_open = true;
     breaker->is_probing = false;
+    assert(breaker->pause_ms >= BREAKER_PAUSE_MS && breaker->pause_ms <= BREAKER_PAUSE_MAX_MS);
     return !was_open;
 }
 

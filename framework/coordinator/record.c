@@ -11,8 +11,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* More than any record takes: an element of two bytes is some 170 in memory. Who has the right
- * checksum is no stranger. */
+/* More memory than any record takes: an element of two bytes becomes some 170. A record with the
+ * right checksum was written by us, so that this is no risk. */
 #define MEMORY_FACTOR 256
 #define MEMORY_MIN (64 * 1024)
 
@@ -93,7 +93,7 @@ ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t 
     struct crpc_bytes body = {(const uint8_t *)data + RECORD_HEAD_SIZE, size - RECORD_HEAD_SIZE};
     size_t memory_max = MEMORY_MIN + MEMORY_FACTOR * body.size;
     if (crpc_message_decode(&message, descriptor_of(type), body, memory_max) == CRPC_ENOMEM)
-        or_die(NULL); /* want of memory is not damage */
+        or_die(NULL); /* a lack of memory is not damage */
     return message;
 }
 
@@ -296,7 +296,7 @@ static void load_options(struct txn *txn, const Tercet__Store__V1__State *state)
     txn->options.park_after_ms = state->park_after_ms;
 }
 
-/* No clock says otherwise, and sums of these do not overflow. */
+/* Every clock is within these bounds, and sums of such times do not overflow. */
 static bool is_wall_time(int64_t time_ms)
 {
     return time_ms >= INT64_MIN / 8 && time_ms <= INT64_MAX / 8;
@@ -317,7 +317,7 @@ static bool is_try_state(uint32_t value)
     }
 }
 
-/* Whether the numbers mean anything; whether they agree with each other is the core's to say
+/* Whether each number is one of its kind. Whether they agree with each other is checked by the core
  * (txn_restore). */
 static bool state_is_in_range(const Tercet__Store__V1__State *state)
 {

@@ -8,7 +8,7 @@
  *   bytes 4-11  XXH3-64 of bytes 0-3 and the body, little-endian (LMDB has no page checksums)
  *   bytes 12-   the message
  *
- * A record that does not decode is damage: the coordinator stops rather than guess (S15).
+ * A record that cannot be decoded is damage: the coordinator stops instead of guessing (S15).
  */
 #ifndef TERCET_RECORD_H
 #define TERCET_RECORD_H

@@ -52,11 +52,12 @@ static void put(struct wheel *wheel, struct wheel_node *node)
     }
     int level = level_of(node->at_ms, wheel->now_ms);
     unsigned slot = digit(node->at_ms, level);
+    assert(level < WHEEL_LEVELS && slot > digit(wheel->now_ms, level));
     push(&wheel->slots[level][slot], node);
     wheel->used[level] |= 1ull << slot;
 }
 
-/* The slot whose list begins with *link has become empty, when it is one. */
+/* When `link` is the head of a slot's list, that slot is empty now. */
 static void note_empty(struct wheel *wheel, struct wheel_node *const *link)
 {
     struct wheel_node *const *first = &wheel->slots[0][0];
@@ -71,6 +72,7 @@ static void take(struct wheel *wheel, struct wheel_node *node)
     struct wheel_node **link = node->link;
     if (link == NULL)
         return;
+    assert(*link == node);
     *link = node->next;
     if (node->next != NULL)
         node->next->link = link;
@@ -91,8 +93,8 @@ void wheel_set(struct wheel *wheel, struct wheel_node *node, int64_t at_ms)
         put(wheel, node);
 }
 
-/* The lowest level with something in it; every slot there is ahead of the wheel's time, and before
- * all of the levels above. */
+/* The lowest level that is not empty, or -1. All its slots are ahead of the wheel's time, and come
+ * before every slot of the levels above. */
 static int first_level(const struct wheel *wheel)
 {
     for (int level = 0; level < WHEEL_LEVELS; level++)
@@ -112,8 +114,8 @@ static int64_t first_slot_ms(const struct wheel *wheel, int level)
     return (int64_t)(above | slot << shift);
 }
 
-/* The wheel stands at the slot's beginning: its nodes belong lower down, or are due. They lie
- * newest first. */
+/* The wheel's time is the beginning of the slot: its nodes move to lower levels, or are due. The
+ * list has the newest first. */
 static void empty_slot(struct wheel *wheel, int level)
 {
     unsigned slot = (unsigned)__builtin_ctzll(wheel->used[level]);
