@@ -101,6 +101,7 @@ static size_t size_of_value(ProtobufCType type)
     case PROTOBUF_C_TYPE_UINT32:
         return sizeof(uint32_t);
     case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
     case PROTOBUF_C_TYPE_INT64:
         return sizeof(uint64_t);
     case PROTOBUF_C_TYPE_BOOL:
@@ -120,6 +121,7 @@ static cJSON *of_value(const ProtobufCFieldDescriptor *field, const void *value)
     case PROTOBUF_C_TYPE_UINT32:
         return of_unsigned(*(const uint32_t *)value);
     case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
         return of_unsigned(*(const uint64_t *)value);
     case PROTOBUF_C_TYPE_INT64:
         return of_signed(*(const int64_t *)value);

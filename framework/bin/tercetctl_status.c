@@ -126,6 +126,7 @@ static void print_stats(const Tercet__V1__Statistics *stats)
     print_figure("participants' calls", "%" PRIu64 " since start", stats->calls_total);
     print_store(stats);
     print_figure("low-water number", "%" PRIu64, stats->low_water);
+    print_figure("source", "%016" PRIx64 "  (the store's identity)", stats->source);
     print_figure("version", "%s", stats->version);
     print_figure("started", "%s  %s ago", figure_time(stats->started_ms).text,
                  figure_duration(clock_wall_ms() - stats->started_ms).text);

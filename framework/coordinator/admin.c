@@ -494,6 +494,7 @@ static void statistics(struct coordinator *c, struct caller *caller)
     out.accepting_text = c->refuses != NULL ? (char *)c->refuses : out.accepting_text;
     out.version = (char *)TERCET_VERSION;
     out.started_ms = c->started_ms;
+    out.source = c->source;
     answer(c, caller, 0, NULL, &out.base);
 }
 

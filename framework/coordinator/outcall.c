@@ -268,6 +268,7 @@ static bool fill_call(struct coordinator *c, const struct outcall *call, Tercet_
     out->timeout_ms = c->options.call_timeout_ms;
     out->number = entry->number;
     out->low_water = owner_low_water(c);
+    out->source = c->source;
     out->metadata = call_metadata(c, entry);
     out->n_metadata = entry->metadata_count;
     return true;

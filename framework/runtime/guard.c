@@ -47,6 +47,7 @@ static int run_guarded(struct tercet_barrier_call *barrier_call, tercet_db db, v
         .deadline_ms = TERCET_TIMEOUT_MS_MAX,
         .db = db,
         .answer = &guarded->answer,
+        .source = barrier_call->source,
     };
     int code = answer_code(&guarded->answer, guarded->hook(&call, guarded->ctx), call.kind);
     if (code == 0) {

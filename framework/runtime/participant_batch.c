@@ -68,6 +68,7 @@ static struct tercet_barrier_call barrier_call_of(struct participant_job *job)
         .branch = call->branch,
         .number = call->number,
         .low_water = call->low_water,
+        .source = call->source,
         .kind = (enum tercet_kind)call->kind,
         .alone = job->action->is_alone,
         .hook = participant_hook,

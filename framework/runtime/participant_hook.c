@@ -170,6 +170,7 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
         .kind = barrier_call->kind,
         .action = job->action->name,
         .attempt = wire->attempt,
+        .source = wire->source,
         .deadline_ms = time_left_ms(job->task),
         .payload = {.data = wire->payload.data, .size = wire->payload.len},
         .metadata = metadata,

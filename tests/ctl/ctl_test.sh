@@ -298,9 +298,9 @@ case_stats() {
     begin begin "$address" order 3
     ctl 0 cancel order-1 --reason x
     ctl 0 stats
-    out '^accepting +yes$'; out '^trying +2$'; out '^begun +3 since start$'; out '^cancelled +1 since start$'; out '^store used +[0-9.]+ .iB of 64.0 GiB'; out '^started +20.* ago$'
+    out '^accepting +yes$'; out '^trying +2$'; out '^begun +3 since start$'; out '^cancelled +1 since start$'; out '^store used +[0-9.]+ .iB of 64.0 GiB'; out '^started +20.* ago$'; out '^source +[0-9a-f]{16} '
     ctl 0 -o json stats
-    json 'j["trying"] == 2 and j["accepting"] is True and j["store_bytes_max"] == 64 << 30 and j["started_ms"] > 1700000000000 and j["version"]'
+    json 'j["trying"] == 2 and j["accepting"] is True and j["store_bytes_max"] == 64 << 30 and j["started_ms"] > 1700000000000 and j["version"] and j["source"] != 0'
 }
 
 case_watch() {

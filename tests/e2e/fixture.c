@@ -261,6 +261,7 @@ static void keep_call(struct party *party, const struct tercet_call *call)
     }
     pthread_mutex_unlock(&party->lock);
     atomic_store(&party->attempt[call->kind], (int)call->attempt);
+    atomic_store(&party->source, call->source);
 }
 
 static int on_call(const struct tercet_call *call, void *ctx)

@@ -106,6 +106,7 @@ struct party {
     atomic_int done[4];                     /* and that said "done" */
     atomic_int again[4];                    /* so many more say "ask me again" */
     atomic_int attempt[4];                  /* the last call's */
+    _Atomic uint64_t source;                /* the last call's */
     atomic_bool refuses;                    /* tries are refused with "sold out" */
     atomic_bool is_held;                    /* hooks wait in here until party_release */
     bool is_guest;                          /* the barrier is another's */

@@ -88,6 +88,10 @@ struct tercet_barrier_call {
     /* try: the reply, new or saved; malloc'ed, the caller's to free; NULL when empty or not done */
     void *reply;
     size_t reply_size;
+
+    /* Filled by the caller, too: which store number and mark come from (struct tercet_call); 0 when
+     * not known. */
+    uint64_t source;
 };
 
 /* Runs `count` calls in the order given, in as few local transactions as possible: each in a

@@ -30,6 +30,9 @@ struct tercet_call {
     size_t metadata_count;
     tercet_db db; /* the open local transaction: `sqlite3 *` under the SQLite barrier */
     struct tercet_answer *answer; /* for tercet_reply and tercet_refuse */
+    /* which coordinator's store this comes from: a random number, the same as long as that store
+     * lives; 0 when the coordinator is too old to say */
+    uint64_t source;
 };
 
 /* A hook: 0 when done; tercet_refuse(...) in a try; any other code for "ask me again" (rolled
