@@ -21,32 +21,25 @@ void violated(const char *format, ...)
     _exit(EXIT_VIOLATION);
 }
 
+void violation(const char *name, const char *format, ...)
+{
+    char text[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    violated("%s: %s", name, text);
+}
+
 static bool is_end(int state)
 {
-    return state == TXN_CONFIRMED || state == TXN_CANCELLED;
+    return promise_rank(state) == 3;
 }
 
-static int decision_of(int state)
-{
-    if (state == TXN_CONFIRMING || state == TXN_CONFIRMED)
-        return TXN_CONFIRMED;
-    return state == TXN_CANCELLING || state == TXN_CANCELLED ? TXN_CANCELLED : 0;
-}
-
-static int rank_of_state(int state)
-{
-    return is_end(state) ? 3 : state == TXN_TRYING ? 1 : 2;
-}
-
-/* Somebody sees that the transaction has been decided: never the other way again (S1, S2). */
+/* Somebody sees that the transaction has been decided: never the other way again. */
 static void see_decision(int gid, int decision)
 {
-    struct fate *fate = &world->fates[gid];
-    if (decision != 0 && fate->decision != 0 && fate->decision != decision)
-        violated("%s was %s and is now %s", gid_text(gid), tercet_state_name(fate->decision),
-                 tercet_state_name(decision));
-    if (decision != 0)
-        fate->decision = decision;
+    promise_show(&world->fates[gid].promise, gid_text(gid), decision);
 }
 
 static void see_number(int gid, uint64_t number)
@@ -102,7 +95,9 @@ void check_call(const struct coordinator *c, const struct packet *packet)
 {
     int gid = packet->gid, kind = packet->call.call_kind;
     uint32_t branch = packet->call.branch;
-    int decision = kind == TERCET_TRY ? 0 : kind == TERCET_CONFIRM ? TXN_CONFIRMED : TXN_CANCELLED;
+    int decision = kind == TERCET_TRY       ? 0
+                   : kind == TERCET_CONFIRM ? TXN_CONFIRMING
+                                            : TXN_CANCELLING;
     if (branch < 1 || branch > BRANCHES || kind < TERCET_TRY || kind > TERCET_CANCEL)
         violated("%s: a call of branch %u that was never asked for", gid_text(gid), branch);
     see_number(gid, packet->call.number);
@@ -112,7 +107,7 @@ void check_call(const struct coordinator *c, const struct packet *packet)
     if (order->is_quiet)
         return;
     int state = durable_state(c->store, gid, packet->call.number);
-    if (state >= 0 && decision_of(state) != decision)
+    if (state >= 0 && promise_decision(state) != decision)
         violated("%s/%u: its %s leaves while the store has %s", gid_text(gid), branch,
                  tercet_kind_name(kind), state == 0 ? "nothing" : tercet_state_name(state));
     if (state > 0 && !has_branch(c->store, packet->call.number, branch))
@@ -129,7 +124,8 @@ void check_answer(const struct coordinator *c, const struct packet *packet)
     if (state == 0)
         violated("%s is told as %s, and the store has nothing", gid_text(packet->gid),
                  tercet_state_name(told));
-    if (state > 0 && decision_of(told) != 0 && decision_of(told) != decision_of(state))
+    if (state > 0 && promise_decision(told) != 0 &&
+        promise_decision(told) != promise_decision(state))
         violated("%s is told as %s, and the store has %s", gid_text(packet->gid),
                  tercet_state_name(told), tercet_state_name(state));
     if (state > 0 && is_end(told) && !is_end(state))
@@ -142,15 +138,15 @@ void check_answer(const struct coordinator *c, const struct packet *packet)
 static void see_transaction(const struct packet *packet)
 {
     struct fate *fate = &world->fates[packet->gid];
-    int state = packet->answer.state, rank = rank_of_state(state);
-    see_decision(packet->gid, decision_of(state));
+    int state = packet->answer.state, rank = promise_rank(state);
+    see_decision(packet->gid, promise_decision(state));
     see_number(packet->gid, packet->answer.number);
-    if (packet->life == world->life && rank < fate->rank)
+    if (packet->life == world->life && rank < fate->promise.floor)
         violated("%s goes back to %s", gid_text(packet->gid), tercet_state_name(state));
     if (packet->life == world->life && (fate->branches & ~packet->answer.branches) != 0)
         violated("%s has lost a branch that was told", gid_text(packet->gid));
     fate->is_begun = true;
-    fate->rank = rank > fate->rank ? rank : fate->rank;
+    fate->promise.floor = rank > fate->promise.floor ? rank : fate->promise.floor;
     fate->branches |= packet->answer.branches;
     if (is_end(state) && fate->end == 0) {
         fate->end = state;
@@ -184,24 +180,13 @@ void check_told(const struct packet *packet)
 
 /* -- At rest ----------------------------------------------------------------------------------- */
 
+/* A branch that was told is there, and so is one that was tried. */
 static void check_branch(int gid, uint32_t branch)
 {
-    const struct script *script = script_of(gid);
-    const uint8_t *effects = world->fates[gid].effects[branch];
-    int tries = effects[TERCET_TRY], confirms = effects[TERCET_CONFIRM],
-        cancels = effects[TERCET_CANCEL];
-    int end = world->fates[gid].end;
-    if (tries > 1 || confirms > 1 || cancels > 1)
-        violated("%s/%u: an effect happened twice: %d tries, %d confirms, %d cancels",
-                 gid_text(gid), branch, tries, confirms, cancels);
-    if ((end == TXN_CONFIRMED && cancels > 0) || (end == TXN_CANCELLED && confirms > 0))
-        violated("%s/%u: ended otherwise than its transaction, which is %s", gid_text(gid), branch,
-                 tercet_state_name(end));
-    if (tries != confirms + cancels && script->settled_branch != (int)branch)
-        violated("%s/%u: %d tries, %d confirms and %d cancels are left", gid_text(gid), branch,
-                 tries, confirms, cancels);
-    if (end == TXN_CONFIRMED && tries == 0 && (world->fates[gid].branches & 1u << branch) != 0)
-        violated("%s/%u: confirmed without a try", gid_text(gid), branch);
+    const struct fate *fate = &world->fates[gid];
+    bool is_there = (fate->branches & 1u << branch) != 0 || fate->promise.effects[branch].tries > 0;
+    if (is_there && script_of(gid)->settled_branch != (int)branch)
+        promise_rest(&fate->promise, gid_text(gid), branch, fate->end);
 }
 
 static void check_money(int service, int64_t spent, int64_t frozen)
@@ -233,10 +218,9 @@ void check_rest(void)
             continue;
         for (uint32_t branch = 1; branch <= BRANCHES; branch++) {
             check_branch(job, branch);
-            spent[branch - 1] += fate->effects[branch][TERCET_CONFIRM];
-            frozen[branch - 1] += fate->effects[branch][TERCET_TRY] -
-                                  fate->effects[branch][TERCET_CONFIRM] -
-                                  fate->effects[branch][TERCET_CANCEL];
+            const struct effects *effects = &fate->promise.effects[branch];
+            spent[branch - 1] += effects->confirms;
+            frozen[branch - 1] += effects->tries - effects->confirms - effects->cancels;
         }
     }
     for (int service = 0; service < SERVICES; service++)

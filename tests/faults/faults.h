@@ -23,6 +23,7 @@
 
 #include <crpc_fake.h>
 #include <mutants.h>
+#include <promise.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -170,14 +171,13 @@ struct job {
 /* What has been told of a transaction, and done for it. */
 struct fate {
     bool is_begun; /* somebody has been told that it is there */
-    int decision;  /* that somebody was told: TXN_CONFIRMED, TXN_CANCELLED; 0: none */
-    int rank;      /* the furthest state that was told */
-    int end;       /* as told, a TXN_ state */
+    struct promise promise;
+    int end; /* as told, a TXN_ state */
     int64_t end_ms;
-    uint64_t number;                  /* as told, or as in a call */
-    uint32_t branches;                /* told as there; bits */
-    uint8_t effects[BRANCHES + 1][4]; /* by branch and enum tercet_kind */
-    uint8_t seen[BRANCHES + 1][4];    /* calls that habits have been counted with */
+    uint64_t number;               /* as told, or as in a call */
+    uint32_t branches;             /* told as there; bits */
+    uint8_t seen[BRANCHES + 1][4]; /* calls that habits have been counted with: by branch and
+                                    * enum tercet_kind */
 };
 
 struct world {

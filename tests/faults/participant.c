@@ -228,11 +228,12 @@ void participants_start(void)
 /* The work of a branch, in the local transaction of its row. */
 static int hook(struct tercet_barrier_call *call, tercet_db handle, void *ctx)
 {
+    static const char ops[] = {[TERCET_TRY] = 't', [TERCET_CONFIRM] = 'c', [TERCET_CANCEL] = 'x'};
     struct database *database = handle;
     int gid = gid_number(call->gid);
     char reply[REPLY_SIZE + 1];
     (void)ctx;
-    world->fates[gid].effects[call->branch][call->kind]++;
+    promise_effect(&world->fates[gid].promise, call->gid, call->branch, ops[call->kind]);
     if (call->kind == TERCET_TRY) {
         reply_of(gid, call->branch, reply);
         call->reply = strdup(reply);

@@ -15,20 +15,6 @@
 /* a deadline runs from its turn, the record comes with a later commit */
 #define DEADLINE_SLACK_MS 10
 
-int rank_of(int state)
-{
-    static const int ranks[] = {0, 1, 2, 2, 3, 3};
-    return ranks[state];
-}
-
-/* TXN_CONFIRMING, TXN_CANCELLING, or 0. */
-static int decision_of(int state)
-{
-    return rank_of(state) < 2                                  ? 0
-           : state == TXN_CONFIRMING || state == TXN_CONFIRMED ? TXN_CONFIRMING
-                                                               : TXN_CANCELLING;
-}
-
 static struct gid_seen *seen_of(const char *gid)
 {
     return &sim->seen[job_of(gid)];
@@ -52,7 +38,7 @@ static void check_confirmation(const char *gid, const struct gid_seen *seen, con
     if (job->kind == JOB_OWN || job->is_rogue)
         return;
     for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
-        if ((seen->branches >> b & 1) && seen->branch[b].tries == 0)
+        if ((seen->branches >> b & 1) && seen->promise.effects[b].tries == 0)
             violation("S4", "%s is confirmed, and branch %u is not tried", gid, b);
 }
 
@@ -70,7 +56,7 @@ static void check_deadline(const char *gid, const struct gid_seen *seen, const s
 static void check_decision(const struct gid_seen *seen, const Tercet__Store__V1__State *state)
 {
     const struct job *job = &sim->jobs[job_of(state->gid)];
-    if (decision_of(seen->state) == TXN_CONFIRMING)
+    if (promise_decision(seen->state) == TXN_CONFIRMING)
         check_confirmation(state->gid, seen, job);
     else if (state->cause == TXN_CAUSE_DEADLINE)
         check_deadline(state->gid, seen, job);
@@ -80,17 +66,17 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
                              bool is_resolved)
 {
     struct gid_seen *seen = seen_of(state->gid);
-    int decision = decision_of(seen->state);
+    int decision = promise_decision(seen->state);
     uint64_t branches = seen->branches;
     if (seen->number != 0 && seen->number != number)
         violation("S11", "%s has number %llu and begins again", state->gid,
                   (unsigned long long)seen->number);
     if (seen->is_resolved && !is_resolved)
         violation("S11", "%s has ended and is open again", state->gid);
-    if (rank_of((int)state->state) < rank_of(seen->state))
+    if (promise_rank((int)state->state) < promise_rank(seen->state))
         violation("S10", "%s goes from state %d to %u in the store", state->gid, seen->state,
                   state->state);
-    if (decision != 0 && decision_of((int)state->state) != decision)
+    if (decision != 0 && promise_decision((int)state->state) != decision)
         violation("S2", "%s was decided %d in the store, now %u", state->gid, decision,
                   state->state);
     seen->number = number;
@@ -99,7 +85,7 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
     note_branches(seen, state);
     if (decision != 0 && seen->branches != branches)
         violation("S9", "%s: its branches change after the decision", state->gid);
-    if (decision == 0 && decision_of(seen->state) != 0)
+    if (decision == 0 && promise_decision(seen->state) != 0)
         check_decision(seen, state);
     trace("durable: %s state %u%s", state->gid, state->state, is_resolved ? ", over" : "");
 }
@@ -210,15 +196,6 @@ static void check_reply(const char *gid, uint32_t branch, const ProtobufCBinaryD
 
 /* -- Calls and answers ------------------------------------------------------------------------- */
 
-static void is_shown(struct gid_seen *seen, const char *gid, int decision)
-{
-    if (decision == 0)
-        return;
-    if (seen->shown != 0 && seen->shown != decision)
-        violation("S2", "%s was seen decided %d, now %d", gid, seen->shown, decision);
-    seen->shown = decision;
-}
-
 static void check_mark(uint64_t low_water)
 {
     for (int job = 0; job < sim->job_count; job++) {
@@ -247,18 +224,18 @@ void check_call_sent(const Tercet__V1__Call *call)
     check_mark(call->low_water);
     if (call->kind == TERCET__V1__KIND__TRY)
         return;
-    if (decision_of(seen->state) != wanted)
+    if (promise_decision(seen->state) != wanted)
         violation("S3", "%s/%u: %s is sent, durable is state %d", call->gid, call->branch,
                   tercet_kind_name((int)call->kind), seen->state);
-    is_shown(seen, call->gid, wanted);
+    promise_show(&seen->promise, call->gid, wanted);
 }
 
 static void check_state_sent(struct gid_seen *seen, const char *gid, int state)
 {
-    if (rank_of(state) > rank_of(seen->state) ||
-        (decision_of(state) != 0 && decision_of(state) != decision_of(seen->state)))
+    if (promise_rank(state) > promise_rank(seen->state) ||
+        (promise_decision(state) != 0 && promise_decision(state) != promise_decision(seen->state)))
         violation("S12", "%s is told as %d, durable is %d", gid, state, seen->state);
-    is_shown(seen, gid, decision_of(state));
+    promise_show(&seen->promise, gid, promise_decision(state));
 }
 
 void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answer)
@@ -275,7 +252,7 @@ void check_answer_sent(int method, int job, const Tercet__V1__Transaction *answe
         if (!seen->branch[answer->branches[i]->number].is_durable)
             violation("S8", "%s/%u is told and not durable", answer->gid,
                       answer->branches[i]->number);
-    if (method == METHOD_LIST || decision_of((int)answer->state) != TXN_CONFIRMING)
+    if (method == METHOD_LIST || promise_decision((int)answer->state) != TXN_CONFIRMING)
         return;
     for (size_t i = 0; i < answer->n_branches; i++)
         if (answer->branches[i]->try_state == TERCET__V1__TRY_STATE__TRY_DONE)
@@ -286,7 +263,7 @@ void check_list_asked(uint64_t id)
 {
     sim->last_list = id;
     for (int job = 0; job < sim->job_count; job++)
-        sim->seen[job].listed_floor = sim->seen[job].floor;
+        sim->seen[job].listed_floor = sim->seen[job].promise.floor;
 }
 
 /* Who is not told of a transaction believes that it is not in that state. It may be left out when
@@ -299,7 +276,7 @@ void check_left_out(uint64_t id, const Tercet__V1__ListResponse *list)
     for (int job = 0; job < sim->job_count; job++) {
         const struct gid_seen *seen = &sim->seen[job];
         bool is_missed = seen->state != 0 && !seen->is_resolved &&
-                         seen->listed_floor >= rank_of(seen->state) &&
+                         seen->listed_floor >= promise_rank(seen->state) &&
                          (state == LIST_ANY || seen->state == state);
         for (size_t i = 0; is_missed && i < list->n_transactions; i++)
             is_missed = job_of(list->transactions[i]->gid) != job;
@@ -312,13 +289,12 @@ void check_left_out(uint64_t id, const Tercet__V1__ListResponse *list)
 void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
 {
     struct gid_seen *seen = &sim->seen[job];
-    const struct branch_seen *branch = &seen->branch[answer->branch];
     trace("answer: %s/%u try %d, state %d", gid_of(job), answer->branch, (int)answer->outcome,
           (int)answer->state);
     check_state_sent(seen, gid_of(job), (int)answer->state);
     if (answer->outcome != TERCET__V1__TRY_STATE__TRY_DONE)
         return;
-    if (branch->tries == 0)
+    if (seen->promise.effects[answer->branch].tries == 0)
         violation("S12", "%s/%u is told as tried, and is not", gid_of(job), answer->branch);
     check_reply(gid_of(job), answer->branch, &answer->reply);
 }
@@ -326,7 +302,7 @@ void check_tried_sent(int job, const Tercet__V1__TryResponse *answer)
 /* Who decides against what is decided is told so. */
 void check_decided(int job, bool is_confirm, int state)
 {
-    if (decision_of(state) != (is_confirm ? TXN_CONFIRMING : TXN_CANCELLING))
+    if (promise_decision(state) != (is_confirm ? TXN_CONFIRMING : TXN_CANCELLING))
         violation("S4", "%s: an operator's %s is answered with OK and state %d", gid_of(job),
                   is_confirm ? "confirm" : "cancel", state);
 }
@@ -335,39 +311,18 @@ void check_decided(int job, bool is_confirm, int state)
 void check_answer_received(int floor, int job, int state)
 {
     struct gid_seen *seen = &sim->seen[job];
-    if (rank_of(state) < floor)
+    if (promise_rank(state) < floor)
         violation("S10", "%s is told as %d to somebody who knew more", gid_of(job), state);
-    if (rank_of(state) > seen->floor)
-        seen->floor = rank_of(state);
+    if (promise_rank(state) > seen->promise.floor)
+        seen->promise.floor = promise_rank(state);
 }
 
 /* -- Effects ----------------------------------------------------------------------------------- */
 
-static void check_agreement(int job)
-{
-    int confirms = 0, cancels = 0;
-    for (int b = 1; b <= BRANCHES_SIM; b++) {
-        const struct branch_seen *branch = &sim->seen[job].branch[b];
-        confirms += branch->confirms;
-        cancels += branch->cancels + branch->empty_cancel;
-    }
-    if (confirms > 0 && cancels > 0)
-        violation("S1", "%s: one branch confirmed, another cancelled", gid_of(job));
-}
-
-static void check_try_effect(const char *gid, uint32_t b, const struct branch_seen *branch)
-{
-    if (branch->cancels > 0 || branch->empty_cancel)
-        violation("S7", "%s/%u is tried after its cancel", gid, b);
-    if (!branch->is_durable)
-        violation("S8", "%s/%u is tried and not durable", gid, b);
-}
-
-/* op: t try, c confirm, x cancel, e a cancel of what was not tried. */
 void check_effect(int service, int job, uint32_t b, char op)
 {
     struct gid_seen *seen = &sim->seen[job];
-    struct branch_seen *branch = &seen->branch[b];
+    const struct branch_seen *branch = &seen->branch[b];
     const char *gid = gid_of(job);
     int wanted = op == 't' ? 0 : op == 'c' ? TXN_CONFIRMING : TXN_CANCELLING;
     trace("%s: effect %c of %s/%u", service_name(service), op, gid, b);
@@ -375,33 +330,14 @@ void check_effect(int service, int job, uint32_t b, char op)
     if (sim->is_outlived && !branch->is_settled)
         violation("S11", "%s/%u: effect %c of a message that came after the retention time", gid, b,
                   op);
-    if (op == 't')
-        check_try_effect(gid, b, branch);
-    else if (decision_of(seen->state) != wanted)
+    if (op == 't' && !branch->is_durable)
+        violation("S8", "%s/%u is tried and not durable", gid, b);
+    if (op != 't' && promise_decision(seen->state) != wanted)
         violation("S3", "%s/%u: effect %c, durable is state %d", gid, b, op, seen->state);
-    if ((op == 'c' || op == 'x') && branch->tries == 0)
-        violation("S5", "%s/%u: effect %c without a try", gid, b, op);
-    branch->tries += op == 't';
-    branch->confirms += op == 'c';
-    branch->cancels += op == 'x';
-    branch->empty_cancel |= op == 'e';
-    if (branch->tries > 1 || branch->confirms + branch->cancels > 1)
-        violation("S6", "%s/%u: effect %c happened twice", gid, b, op);
-    check_agreement(job);
+    promise_effect(&seen->promise, gid, b, op);
 }
 
 /* -- The end ----------------------------------------------------------------------------------- */
-
-static void check_branch_at_rest(const struct gid_seen *seen, int job, uint32_t b)
-{
-    const struct branch_seen *branch = &seen->branch[b];
-    if (!(seen->branches >> b & 1) || branch->is_settled)
-        return;
-    if (branch->tries == 1 && branch->confirms + branch->cancels == 0)
-        violation("L2", "%s/%u is held for ever", gid_of(job), b);
-    if (seen->state == TXN_CONFIRMED && branch->confirms == 0)
-        violation("L2", "%s/%u: the transaction is confirmed, the branch is not", gid_of(job), b);
-}
 
 void check_rest(void)
 {
@@ -419,7 +355,8 @@ void check_rest(void)
         else
             store_value_free(&value);
         for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
-            check_branch_at_rest(seen, job, b);
+            if ((seen->branches >> b & 1) && !seen->branch[b].is_settled)
+                promise_rest(&seen->promise, gid_of(job), b, seen->state);
     }
 }
 

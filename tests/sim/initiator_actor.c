@@ -55,7 +55,7 @@ void request_send(int node, int job, uint64_t id, int method, const ProtobufCMes
     packet->job = job;
     packet->id = id;
     packet->method = method;
-    packet->floor = sim->seen[job].floor;
+    packet->floor = sim->seen[job].promise.floor;
     happening_set_message(packet, message);
     network_send(packet, node, NODE_COORDINATOR);
 }
@@ -272,8 +272,8 @@ static void ask_state(int job, uint64_t id, int method)
 
 static uint64_t new_id(int job, int method)
 {
-    return ++sim->last_id << 24 | (uint64_t)sim->seen[job].floor << 16 | (uint64_t)method << 8 |
-           (uint64_t)job;
+    return ++sim->last_id << 24 | (uint64_t)sim->seen[job].promise.floor << 16 |
+           (uint64_t)method << 8 | (uint64_t)job;
 }
 
 static bool goes_away(int job, const char *when)
@@ -370,7 +370,7 @@ static void told(int job, int method, const Tercet__V1__Transaction *answer)
     struct job *j = self(job);
     int last = j->branch_count + 1;
     j->number = answer->number;
-    if (rank_of((int)answer->state) == 3) {
+    if (promise_rank((int)answer->state) == 3) {
         j->is_over = true;
         return;
     }
@@ -404,7 +404,7 @@ static void check_wait(const struct job *j, const struct happening *packet, int 
                                 [TERCET__V1__WAIT__WAIT_NOT] = 1};
     bool waits = packet->method >= METHOD_CONFIRM && packet->method <= METHOD_AWAIT &&
                  packet->method != METHOD_GET;
-    if (waits && rank_of(state) < ranks[j->wait])
+    if (waits && promise_rank(state) < ranks[j->wait])
         violation("wait", "%s is answered in state %d, wait was %d", gid_of(packet->job), state,
                   j->wait);
 }

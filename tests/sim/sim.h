@@ -15,14 +15,15 @@
 
 #include <crpc_fake.h>
 #include <mutants.h>
+#include <promise.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <tercet/barrier.h>
 
 #define SERVICES 4 /* at most */
 #define INITIATORS 3
-#define JOBS_MAX 12             /* transactions of one run */
-#define BRANCHES_SIM 4          /* of one transaction */
+#define JOBS_MAX 12 /* transactions of one run */
+#define BRANCHES_SIM PROMISE_BRANCHES
 #define SECOND INT64_C(1000000) /* virtual time is in microseconds */
 
 /* Who sends and is sent to. */
@@ -156,7 +157,6 @@ int64_t random_between(int64_t least, int64_t most);
 bool chance(uint32_t per_10000);
 
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void violation(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void count_fault(enum fault fault);
 bool crash_is_due(const char *where);
 /* By the node's own clock. */
@@ -306,8 +306,7 @@ int job_of(const char *gid);
 /* -- checker.c --------------------------------------------------------------------------------- */
 
 struct branch_seen {
-    int tries, confirms, cancels;
-    bool empty_cancel, is_durable, is_settled, tried_done;
+    bool is_durable, is_settled;
 };
 struct gid_seen {
     uint64_t number; /* durable; 0: none */
@@ -316,9 +315,7 @@ struct gid_seen {
     uint64_t branches; /* durable, in the state */
     int64_t asked_us;  /* when it was first asked for; its record may come much later */
     int listed_floor;  /* `floor` when the last list was asked for */
-    /* the decision that somebody has seen: 0, TXN_CONFIRMING, TXN_CANCELLING */
-    int shown;
-    int floor; /* the highest rank that a client has received */
+    struct promise promise;
     struct branch_seen branch[BRANCHES_SIM + 1];
 };
 void check_commit(const struct tercet_store_op *ops, size_t count);
@@ -336,11 +333,11 @@ void check_tried_sent(int job, const Tercet__V1__TryResponse *answer);
 void check_answer_received(int floor, int job, int state);
 /* An operator's decision was answered with OK. */
 void check_decided(int job, bool is_confirm, int state);
+/* op: as promise_effect has it. */
 void check_effect(int service, int job, uint32_t branch, char op);
 void check_rest(void);
 /* After the retention time nothing of what has ended is left in the store. */
 void check_dropped(void);
-int rank_of(int state);
 
 /* -- Everything -------------------------------------------------------------------------------- */
 
