@@ -362,6 +362,7 @@ struct batch {
     size_t count; /* comes out lower when the time was over before */
     int64_t until_ms;
     bool collects;
+    bool is_lost; /* the connection is not to be relied on */
 };
 
 static int64_t now_ms(void)
@@ -399,7 +400,7 @@ static int attempt(struct batch *batch)
 }
 
 /* Ends a local transaction that failed, and says what is to become of its calls. */
-static enum tercet_barrier_failure give_up(const struct batch *batch, int error)
+static enum tercet_barrier_failure give_up(struct batch *batch, int error)
 {
     const struct tercet_barrier_driver *driver = &batch->barrier->driver;
     enum tercet_barrier_failure failure =
@@ -409,6 +410,7 @@ static enum tercet_barrier_failure give_up(const struct batch *batch, int error)
     barrier_log(batch->barrier, batch->state, is_repeated ? TERCET_LOG_DEBUG : TERCET_LOG_ERROR,
                 "a batch was rolled back", error);
     driver->rollback(batch->state);
+    batch->is_lost = failure == TERCET_BARRIER_LOST;
     return failure;
 }
 
@@ -422,7 +424,7 @@ static void pause_after_conflict(const struct batch *batch, int tries)
 
 /* Runs a call whose batch was rolled back in a local transaction of its own; again when it meets
  * with others that run at once. */
-static void run_apart(const struct batch *shared, size_t i)
+static void run_apart(struct batch *shared, size_t i)
 {
     struct batch batch = *shared;
     batch.calls = &shared->calls[i];
@@ -435,6 +437,7 @@ static void run_apart(const struct batch *shared, size_t i)
             break;
         pause_after_conflict(&batch, tries);
     }
+    shared->is_lost = batch.is_lost;
     fail_all(batch.calls, 1);
 }
 
@@ -476,8 +479,9 @@ size_t tercet_barrier_run_for(struct tercet_barrier *barrier, struct tercet_barr
         run_local(&batch);
         done += batch.count;
     }
-    barrier_mark_store(barrier, state);
-    barrier_give(barrier, state);
+    if (!batch.is_lost)
+        barrier_mark_store(barrier, state);
+    barrier_give(barrier, state, batch.is_lost);
     return done;
 }
 
@@ -496,7 +500,7 @@ int tercet_barrier_stats(struct tercet_barrier *barrier, uint64_t *rows, uint64_
     int rc = barrier->driver.rows_count(state, &rows_now);
     if (rc == 0)
         rc = barrier->driver.mark_read(state, &mark_now);
-    barrier_give(barrier, state);
+    barrier_give(barrier, state, rc != 0);
     if (rc != 0)
         return TERCET_STORE;
     *rows = rows_now;
@@ -511,10 +515,13 @@ int tercet_barrier_local(struct tercet_barrier *barrier, int (*work_fn)(tercet_d
     void *state = barrier_take(barrier);
     int result = 0;
     int rc = begin_local(&local, barrier, state);
-    if (rc == 0)
-        result = work_fn(barrier->driver.db(state), ctx);
+    tercet_db db = rc == 0 ? barrier->driver.db(state) : NULL;
     if (rc == 0)
         rc = check_open(&local);
+    if (rc == 0) {
+        result = work_fn(db, ctx);
+        rc = check_open(&local);
+    }
     if (rc == 0 && result == 0)
         rc = barrier->driver.commit(state);
     if (rc != 0) {
@@ -523,6 +530,6 @@ int tercet_barrier_local(struct tercet_barrier *barrier, int (*work_fn)(tercet_d
     }
     if (result != 0)
         barrier->driver.rollback(state);
-    barrier_give(barrier, state);
+    barrier_give(barrier, state, rc != 0);
     return result;
 }

@@ -16,4 +16,8 @@ extern const struct tercet_barrier_driver sqlite_driver;
 int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,
                        char *text);
 
+extern const struct tercet_barrier_driver postgres_driver;
+int postgres_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,
+                         char *text);
+
 #endif

@@ -113,17 +113,30 @@ void barrier_log(struct tercet_barrier *barrier, void *state, enum tercet_log_le
 
 /* -- Connections ------------------------------------------------------------------------------- */
 
-static struct barrier_connection *find_free(struct tercet_barrier *barrier)
+static void check_caller(const struct tercet_barrier *barrier)
 {
-    struct barrier_connection *found = NULL;
     for (uint32_t i = 0; i < barrier->connection_count; i++) {
-        struct barrier_connection *connection = &barrier->connections[i];
+        const struct barrier_connection *connection = &barrier->connections[i];
         assert(!(connection->is_busy && pthread_equal(connection->user, pthread_self())) &&
                "a hook must not call its own barrier");
-        if (found == NULL && !connection->is_busy)
-            found = connection;
     }
-    return found;
+}
+
+/* One that works before one that does not, which would be free all the time. */
+static struct barrier_connection *find_free(struct tercet_barrier *barrier)
+{
+    struct barrier_connection *failed = NULL;
+    for (uint32_t i = 0; i < barrier->connection_count; i++) {
+        struct barrier_connection *connection =
+            &barrier->connections[(barrier->next + i) % barrier->connection_count];
+        if (!connection->is_busy && !connection->has_failed)
+            return connection;
+        if (failed == NULL && !connection->is_busy)
+            failed = connection;
+    }
+    if (failed != NULL)
+        barrier->next = (uint32_t)(failed - barrier->connections + 1);
+    return failed;
 }
 
 /* Opens one more in the last place; the lock is given up meanwhile. NULL when there can be none:
@@ -149,6 +162,7 @@ void *barrier_take(struct tercet_barrier *barrier)
 {
     bool may_add = true;
     pthread_mutex_lock(&barrier->lock);
+    check_caller(barrier);
     struct barrier_connection *connection = find_free(barrier);
     while (connection == NULL) {
         if (may_add && barrier->connection_count < barrier->connections_max) {
@@ -167,7 +181,7 @@ void *barrier_take(struct tercet_barrier *barrier)
     return state;
 }
 
-void barrier_give(struct tercet_barrier *barrier, const void *state)
+void barrier_give(struct tercet_barrier *barrier, const void *state, bool has_failed)
 {
     bool is_found = false;
     pthread_mutex_lock(&barrier->lock);
@@ -177,6 +191,7 @@ void barrier_give(struct tercet_barrier *barrier, const void *state)
             continue;
         assert(connection->is_busy);
         connection->is_busy = false;
+        connection->has_failed = has_failed;
         is_found = true;
     }
     assert(is_found);
@@ -222,7 +237,7 @@ void barrier_mark_learn(struct tercet_barrier *barrier, uint64_t stored, uint64_
 static bool begin_store(struct tercet_barrier *barrier, uint64_t *mark, uint32_t *rows_max)
 {
     pthread_mutex_lock(&barrier->lock);
-    if (barrier->unstored_count < STORE_ROWS_MAX)
+    if (barrier->mark_seen > 0 && barrier->unstored_count < STORE_ROWS_MAX)
         barrier->unstored_count++;
     bool is_due =
         barrier->mark_seen > 0 && !barrier->is_storing && barrier->store_due_ms <= now_ms();

@@ -13,7 +13,8 @@
 struct barrier_connection {
     void *state; /* the driver's; NULL while it is being opened */
     bool is_busy;
-    pthread_t user; /* whose batch it works on: tells when a hook calls its own barrier */
+    bool has_failed; /* its last batch did: others come first */
+    pthread_t user;  /* whose batch it works on: tells when a hook calls its own barrier */
 };
 
 struct tercet_barrier {
@@ -28,6 +29,7 @@ struct tercet_barrier {
     struct barrier_connection *connections;
     uint32_t connection_count;
     uint32_t connections_max;
+    uint32_t next; /* where the search for one that has failed begins: each gets its turn */
 
     /* Only where several connections work at once (the driver has mark_store). */
     uint64_t mark_stored;    /* in the database, as far as known: it may be higher */
@@ -43,7 +45,7 @@ bool barrier_stores_apart(const struct tercet_barrier *barrier);
 /* Waits for a free connection, or opens one more while there may be more. Asserts that the caller
  * has none. */
 void *barrier_take(struct tercet_barrier *barrier);
-void barrier_give(struct tercet_barrier *barrier, const void *state);
+void barrier_give(struct tercet_barrier *barrier, const void *state, bool has_failed);
 
 /* The mark that is in the database for sure. */
 uint64_t barrier_mark(struct tercet_barrier *barrier);

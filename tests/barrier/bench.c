@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench.h, for both drivers.
+ * bench.h, for memory and SQLite; servers have files of their own.
  */
 #include "bench.h"
 
@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench_servers.h"
+#include "pool.h"
+
 static int make_ledger(tercet_db db, void *ctx)
 {
     (void)ctx;
@@ -18,9 +21,36 @@ static int make_ledger(tercet_db db, void *ctx)
         NULL, NULL);
 }
 
+const struct bench_server *bench_server(enum bench_driver driver)
+{
+#ifdef TERCET_TEST_POSTGRES
+    if (driver == BENCH_POSTGRES)
+        return &bench_postgres;
+#endif
+#ifdef TERCET_TEST_MYSQL
+    if (driver == BENCH_MYSQL)
+        return &bench_mysql;
+#endif
+    (void)driver;
+    return NULL;
+}
+
+/* Marks are stored with every batch, as with one writer: tests look at once. */
+static void open_at_server(struct bench *bench)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(tercet_barrier_open(&bench->barrier, bench->url, &bench->options, text), 0, "%s",
+                 text);
+    bench->barrier->store_interval_ms = 0;
+}
+
 static void open_barrier(struct bench *bench)
 {
     char text[TERCET_TEXT_MAX] = "";
+    if (bench_server(bench->driver) != NULL) {
+        open_at_server(bench);
+        return;
+    }
     if (bench->driver == BENCH_MEMORY) {
         cr_assert_eq(tercet_barrier_memory_open(&bench->barrier, &bench->options), 0);
         return;
@@ -40,6 +70,8 @@ struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_o
     strcpy(bench->folder, "/tmp/tercet-barrier-XXXXXX");
     cr_assert_not_null(mkdtemp(bench->folder));
     snprintf(bench->path, sizeof(bench->path), "%s/app.db", bench->folder);
+    if (bench_server(driver) != NULL)
+        bench_server(driver)->make(bench);
     open_barrier(bench);
     return bench;
 }
@@ -55,6 +87,8 @@ void bench_close(struct bench *bench)
     static const char *const endings[] = {"", "-wal", "-shm"};
     char path[128];
     tercet_barrier_close(bench->barrier);
+    if (bench_server(bench->driver) != NULL)
+        bench_server(bench->driver)->drop(bench);
     for (size_t i = 0; i < 3; i++) {
         snprintf(path, sizeof(path), "%s%s", bench->path, endings[i]);
         unlink(path);
@@ -64,29 +98,41 @@ void bench_close(struct bench *bench)
     free(bench);
 }
 
-static void write_line(struct bench *bench, const struct tercet_barrier_call *call, sqlite3 *db)
+static void write_to_memory(struct bench *bench, const struct tercet_barrier_call *call)
 {
-    if (db == NULL) {
-        bench->lines = realloc(bench->lines, (bench->line_count + 1) * sizeof(*bench->lines));
-        struct bench_line *line = &bench->lines[bench->line_count++];
-        *line = (struct bench_line){.branch = call->branch, .kind = call->kind};
-        strcpy(line->gid, call->gid);
-        return;
-    }
-    char *sql = sqlite3_mprintf("INSERT INTO ledger VALUES (%Q, %u, %d)", call->gid, call->branch,
-                                (int)call->kind);
-    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
-    sqlite3_free(sql);
+    bench->lines = realloc(bench->lines, (bench->line_count + 1) * sizeof(*bench->lines));
+    struct bench_line *line = &bench->lines[bench->line_count++];
+    *line = (struct bench_line){.branch = call->branch, .kind = call->kind};
+    strcpy(line->gid, call->gid);
 }
 
-/* Under SQLite the line is written whatever the answer: rolling it back is the barrier's
+/* Returns 0, or what the hook is to return. */
+static int write_line(struct bench *bench, const struct tercet_barrier_call *call, tercet_db db)
+{
+    char sql[256];
+    if (db == NULL) {
+        write_to_memory(bench, call);
+        return 0;
+    }
+    snprintf(sql, sizeof(sql), "INSERT INTO ledger VALUES ('%s', %u, %d)", call->gid, call->branch,
+             (int)call->kind);
+    if (bench->driver != BENCH_SQLITE)
+        return bench_server(bench->driver)->execute(db, sql);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    return 0;
+}
+
+/* In a database the line is written whatever the answer: rolling it back is the barrier's
  * business. */
 int bench_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     struct part *part = ctx;
+    int rc = 0;
     part->runs++;
     if (db != NULL || part->result == 0)
-        write_line(part->bench, call, db);
+        rc = write_line(part->bench, call, db);
+    if (rc != 0)
+        return rc;
     if (part->reply != NULL) {
         call->reply = strdup(part->reply);
         call->reply_size = strlen(part->reply);
@@ -131,6 +177,8 @@ static int run_query(tercet_db db, void *ctx)
 int64_t bench_query(struct bench *bench, const char *sql)
 {
     struct query query = {.sql = sql};
+    if (bench->driver != BENCH_SQLITE)
+        return bench_server(bench->driver)->query(bench, sql);
     cr_assert_eq(tercet_barrier_local(bench->barrier, run_query, &query), 0);
     return query.number;
 }
@@ -144,7 +192,7 @@ int bench_effects(struct bench *bench, const char *gid, int kind)
 {
     char sql[256];
     int count = 0;
-    if (bench->driver == BENCH_SQLITE) {
+    if (bench->driver != BENCH_MEMORY) {
         snprintf(sql, sizeof(sql),
                  "SELECT count(*) FROM ledger WHERE gid LIKE '%s' AND (kind = %d OR %d = 0)",
                  gid != NULL ? gid : "%", kind, kind);
@@ -175,5 +223,11 @@ uint64_t bench_mark(struct bench *bench)
 struct criterion_test_params bench_each_driver(void)
 {
     static enum bench_driver drivers[] = {BENCH_MEMORY, BENCH_SQLITE};
-    return cr_make_param_array(enum bench_driver, drivers, BENCH_DRIVERS);
+    static enum bench_driver named;
+    const char *name = getenv("TERCET_TEST_DRIVER");
+    if (name == NULL)
+        return cr_make_param_array(enum bench_driver, drivers, 2);
+    named = strcmp(name, "postgres") == 0 ? BENCH_POSTGRES : BENCH_MYSQL;
+    cr_assert_not_null(bench_server(named), "this build has no barrier for %s", name);
+    return cr_make_param_array(enum bench_driver, &named, 1);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the barrier's tests share: a barrier of either driver, and a part to play in it: hooks that
+ * What the barrier's tests share: a barrier of each driver, and a part to play in it: hooks that
  * count, write one ledger line each (which has no unique key, so that an effect done twice shows)
  * and answer as they are told.
  */
@@ -13,7 +13,7 @@
 
 #define GID "gid-1"
 
-enum bench_driver { BENCH_MEMORY, BENCH_SQLITE, BENCH_DRIVERS };
+enum bench_driver { BENCH_MEMORY, BENCH_SQLITE, BENCH_POSTGRES, BENCH_MYSQL, BENCH_DRIVERS };
 
 struct bench_line {
     char gid[TERCET_GID_MAX + 1];
@@ -21,17 +21,46 @@ struct bench_line {
     enum tercet_kind kind;
 };
 
+struct bench;
+
+/* What a bench does in a database that is a server's: see bench_postgres.c. */
+struct bench_server {
+    const char
+        *variable; /* of the environment: a URL of the server; without it there are no tests */
+    /* Makes an empty place with the ledger in it, and its URL in bench->url. */
+    void (*make)(struct bench *bench);
+    void (*drop)(struct bench *bench);
+    int (*driver_open)(void **out, const char *url, const struct tercet_barrier_options *options,
+                       char *text);
+    const struct tercet_barrier_driver *driver;
+    /* Runs a statement on a hook's handle; 0 or what the hook is to return. */
+    int (*execute)(tercet_db db, const char *sql);
+    /* Runs a statement on another connection, and returns the number that it yields, or 0. */
+    int64_t (*query)(struct bench *bench, const char *sql);
+    /* Connects `outside` anew. */
+    void (*look_again)(struct bench *bench);
+    /* Ends every other connection of the bench's. */
+    const char *sql_end_connections;
+    /* For a barrier's setup_sql: its transactions see the database as it was when they began. */
+    const char *sql_snapshots;
+};
+
 struct bench {
     enum bench_driver driver;
     struct tercet_barrier *barrier;
     char folder[64];
     char path[96];
+    char url[320];
+    void *outside; /* a server's connection apart from the barrier's */
     struct tercet_barrier_options options;
     struct bench_line *lines; /* the memory barrier's ledger */
     size_t line_count;
 };
 
-/* Opens a barrier in a new folder (under SQLite). */
+/* The server that a driver needs; NULL: none. */
+const struct bench_server *bench_server(enum bench_driver driver);
+
+/* Opens a barrier in a new folder (under SQLite), or in a new place at the server. */
 struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_options *options);
 void bench_close(struct bench *bench);
 
@@ -69,6 +98,7 @@ void bench_sql(struct bench *bench, const char *sql);
 /* The number that a query on the barrier's connection yields. */
 int64_t bench_query(struct bench *bench, const char *sql);
 
+/* The drivers to test: TERCET_TEST_DRIVER names one, by default those that need no server. */
 struct criterion_test_params bench_each_driver(void);
 
 /* A test that is run with every driver, `*driver`. */

@@ -164,11 +164,15 @@ static const int expected[CALLS] = {0, 0, 0, 0, 0, TERCET_REFUSED, TERCET_AGAIN}
 static void put_between(struct bench *bench, struct faulty *faulty)
 {
     struct tercet_barrier_options complete;
-    *faulty =
-        (struct faulty){.inner = bench->driver == BENCH_MEMORY ? &memory_driver : &sqlite_driver};
+    const struct bench_server *server = bench_server(bench->driver);
+    *faulty = (struct faulty){.inner = server != NULL                  ? server->driver
+                                       : bench->driver == BENCH_MEMORY ? &memory_driver
+                                                                       : &sqlite_driver};
     tercet_barrier_close(bench->barrier);
     cr_assert_eq(tercet_barrier_options_complete(&complete, NULL), 0);
-    if (bench->driver == BENCH_MEMORY)
+    if (server != NULL)
+        cr_assert_eq(server->driver_open(&faulty->state, bench->url, &complete, NULL), 0);
+    else if (bench->driver == BENCH_MEMORY)
         cr_assert_eq(memory_driver_open(&faulty->state), 0);
     else
         cr_assert_eq(sqlite_driver_open(&faulty->state, bench->path, &complete, NULL), 0);
@@ -241,7 +245,7 @@ static bool check_fault(enum bench_driver driver, int at, bool after)
     run_and_check(bench, calls, &faulty.has_failed);
     cr_assert_eq(bench_rows(bench), ROWS_AFTER);
     cr_assert_eq(bench_mark(bench), MARK_AFTER);
-    if (driver == BENCH_SQLITE)
+    if (driver != BENCH_MEMORY)
         cr_assert_eq(bench_effects(bench, NULL, 0), 5);
     bench_close(bench);
     return has_failed;

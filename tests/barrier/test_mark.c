@@ -193,7 +193,8 @@ EACH_DRIVER(barrier_mark, one_batch_of_many_transactions_collects_once)
         calls[i].alone = true;
     }
     tercet_barrier_run(bench->barrier, calls, 3);
-    cr_assert_eq(bench_rows(bench), 4);
+    /* Where the mark is stored after the batch, a cancel of nothing leaves a row until then. */
+    cr_assert_eq(bench_rows(bench), bench_server(*driver) != NULL ? 5 : 4);
     bench_close(bench);
 }
 

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What only PostgreSQL does: statements that fail and take the transaction with them, hooks that
+ * end it, constraints that are looked at in the commit, and all that can be wrong with a server.
+ */
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+static int execute(tercet_db db, const char *sql)
+{
+    PGresult *result = PQexec(db, sql);
+    bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
+    PQclear(result);
+    return ok ? 0 : TERCET_AGAIN;
+}
+
+/* Runs its text, and says done whatever comes of it. */
+static int run_blindly(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)call;
+    if (ctx != NULL)
+        execute(db, ctx);
+    return 0;
+}
+
+/* Runs five tries, the third with this statement, and checks the results of the others. */
+static int run_five(struct bench *bench, const char *sql)
+{
+    struct part part = {.bench = bench, .reply = "kept"};
+    struct tercet_barrier_call calls[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        calls[i] = bench_call(&part, TERCET_TRY);
+        calls[i].branch = i + 1;
+    }
+    calls[2].hook = run_blindly;
+    calls[2].ctx = (void *)(uintptr_t)sql;
+    tercet_barrier_run(bench->barrier, calls, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        free(calls[i].reply);
+        cr_assert(i == 2 || calls[i].result == 0, "call %u: %d", i, calls[i].result);
+    }
+    cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 4);
+    return calls[2].result;
+}
+
+Test(postgres, a_failed_statement_behind_a_hook_that_says_done)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    cr_assert_eq(run_five(bench, "SELECT 1 / 0"), TERCET_STORE);
+    cr_assert_eq(bench_rows(bench), 4);
+    bench_close(bench);
+}
+
+Test(postgres, a_constraint_that_the_commit_finds_costs_its_own_call_only)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    bench_sql(bench, "CREATE TABLE parent (id integer PRIMARY KEY)");
+    bench_sql(bench, "CREATE TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY "
+                     "DEFERRED)");
+    cr_assert_eq(run_five(bench, "INSERT INTO child VALUES (1)"), TERCET_STORE);
+    cr_assert_eq(bench_rows(bench), 4);
+    bench_close(bench);
+}
+
+Test(postgres, a_query_that_a_hook_leaves_running)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    cr_assert_eq(run_five(bench, "COPY ledger FROM STDIN"), TERCET_STORE);
+    cr_assert_eq(bench_rows(bench), 4);
+    bench_close(bench);
+}
+
+/* What was committed by the hook stays; that is why it is forbidden. It is told, and the rest of
+ * the batch is asked again. */
+Test(postgres, a_hook_that_commits_is_noticed)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    call.hook = run_blindly;
+    call.ctx = (void *)(uintptr_t) "COMMIT";
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, TERCET_STORE);
+    call.branch = 2;
+    call.ctx = NULL;
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, 0);
+    bench_close(bench);
+}
+
+static int end_own_connection(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    int *runs = ctx;
+    (void)call;
+    return ++*runs == 1 ? execute(db, "SELECT pg_terminate_backend(pg_backend_pid())")
+                        : execute(db, "INSERT INTO ledger VALUES ('x', 1, 1)");
+}
+
+/* Before the COMMIT was sent nothing can have been committed: it is repeated at once. */
+Test(postgres, a_connection_that_is_lost_in_a_hook_is_opened_again)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct part part = {.bench = bench};
+    int runs = 0;
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    call.hook = end_own_connection;
+    call.ctx = &runs;
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, 0, "%d", call.result);
+    cr_assert_eq(runs, 2);
+    cr_assert_eq(bench_effects(bench, NULL, 0), 1);
+    bench_close(bench);
+}
+
+static int fail_commit(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)ctx;
+    char sql[160];
+    snprintf(sql, sizeof(sql), "INSERT INTO ledger VALUES ('%s', 1, 1)", call->gid);
+    return execute(db, sql);
+}
+
+/* The server ends the connection while it commits: it may or may not have been done. The row tells
+ * the truth at the next call. */
+Test(postgres, a_commit_whose_outcome_is_not_known_is_asked_again)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    bench_sql(bench,
+              "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$");
+    bench_sql(bench, "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON ledger DEFERRABLE INITIALLY "
+                     "DEFERRED FOR EACH ROW EXECUTE FUNCTION die()");
+    call.hook = fail_commit;
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, TERCET_STORE);
+    bench_sql(bench, "DROP TRIGGER die ON ledger");
+    for (int i = 0; i < 200 && call.result == TERCET_STORE; i++)
+        tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, 0);
+    cr_assert_eq(bench_effects(bench, NULL, 0), 1);
+    bench_close(bench);
+}
+
+/* -- What can be wrong with a server ----------------------------------------------------------- */
+
+static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
+{
+    (void)level;
+    snprintf(ctx, TERCET_TEXT_MAX, "%s", text);
+}
+
+static int open_url(const char *url, const struct tercet_barrier_options *options, char *text)
+{
+    struct tercet_barrier *barrier = NULL;
+    int rc = tercet_barrier_open(&barrier, url, options, text);
+    tercet_barrier_close(barrier);
+    return rc;
+}
+
+Test(postgres, opening_says_what_is_wrong)
+{
+    static const struct {
+        const char *url, *text;
+    } cases[] = {
+        {"postgres://u:s3cr3t@127.0.0.1:1/db", "cannot connect"},
+        {"postgres://u:s3cr3t@/db?host=/no/such/folder", "cannot connect"},
+        {"postgres://u:s3cr3t@h/db?nonsense=1", "nonsense"},
+        {"postgres://u:s3cr3t@h:port/db", "cannot connect"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[TERCET_TEXT_MAX] = "";
+        cr_assert_eq(open_url(cases[i].url, NULL, text), TERCET_STORE, "%s", cases[i].url);
+        cr_assert_not_null(strstr(text, cases[i].text), "%s", text);
+        cr_assert_null(strstr(text, "s3cr3t"), "%s", text);
+    }
+    cr_assert_eq(tercet_barrier_postgres_open(NULL, "postgres://h", NULL, NULL), TERCET_INVALID);
+}
+
+static void check_text(struct bench *bench, const struct tercet_barrier_options *options, int rc,
+                       const char *part_of_text)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(open_url(bench->url, options, text), rc, "%s", text);
+    cr_assert_not_null(strstr(text, part_of_text), "%s", text);
+}
+
+Test(postgres, tables_by_hand_of_a_newer_version_and_of_another_shape)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 2");
+    check_text(bench, NULL, TERCET_FORMAT, "newer version");
+    bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
+    check_text(bench, &options, TERCET_STORE, "barrier-postgres.sql");
+    bench_sql(bench, "CREATE TABLE tercet_barrier (gid text, branch integer, number bigint, state "
+                     "integer, changed_ms bigint)");
+    check_text(bench, NULL, TERCET_STORE, "reply");
+    bench_close(bench);
+}
+
+/* The file that a DBA runs makes what the barrier would have made. */
+Test(postgres, tables_of_the_file_that_is_shipped)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    static char sql[8192];
+    static const char *const shape =
+        "SELECT hashtext(string_agg(t.relname || a.attname || a.atttypid || a.atttypmod || "
+        "a.attnotnull, ',' ORDER BY t.relname, a.attnum)) FROM pg_attribute AS a JOIN pg_class AS "
+        "t "
+        "ON t.oid = a.attrelid WHERE t.relname LIKE 'tercet%' AND a.attnum > 0 AND "
+        "t.relnamespace = quote_ident(current_schema())::regnamespace";
+    int64_t made = bench_query(bench, shape);
+    FILE *file = fopen(BARRIER_SQL_FOLDER "/barrier-postgres.sql", "r");
+    cr_assert_not_null(file);
+    size_t size = fread(sql, 1, sizeof(sql) - 1, file);
+    fclose(file);
+    sql[size] = '\0';
+    bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
+    bench_sql(bench, sql);
+    cr_assert_eq(bench_query(bench, shape), made);
+    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    bench_close(bench);
+}
+
+Test(postgres, a_role_that_may_not_create_and_a_server_that_takes_no_writes)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = "SET default_transaction_read_only = on"};
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    check_text(bench, &options, TERCET_STORE, "takes no writes");
+    bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
+    bench_sql(bench, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'weak') THEN "
+                     "CREATE ROLE weak; END IF; END $$");
+    options.setup_sql = "SET ROLE weak";
+    check_text(bench, &options, TERCET_STORE, "barrier-postgres.sql");
+    bench_close(bench);
+}
+
+Test(postgres, a_session_that_does_not_wait_for_its_commits_is_made_to)
+{
+    char line[TERCET_TEXT_MAX] = "";
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = "SET synchronous_commit = off",
+                                             .on_log = keep_line,
+                                             .log_ctx = line};
+    struct bench *bench = bench_open(BENCH_POSTGRES, &options);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    cr_assert_not_null(strstr(line, "synchronous_commit"), "%s", line);
+    call.hook = run_blindly;
+    call.ctx = (void *)(uintptr_t) "DO $$ BEGIN IF current_setting('synchronous_commit') <> 'on' "
+                                   "THEN RAISE 'off'; END IF; END $$";
+    tercet_barrier_run(bench->barrier, &call, 1);
+    cr_assert_eq(call.result, 0);
+    bench_close(bench);
+}
+
+Test(postgres, several_share_a_place)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct tercet_barrier *barriers[4] = {NULL};
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(tercet_barrier_open(&barriers[i], bench->url, NULL, NULL), 0);
+    cr_assert_eq(tercet_barrier_connections(barriers[0]), 4);
+    for (int i = 0; i < 4; i++)
+        tercet_barrier_close(barriers[i]);
+    bench_close(bench);
+}
