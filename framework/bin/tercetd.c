@@ -3,7 +3,9 @@
  * tercetd: the coordinator as a daemon. Options in, a coordinator open, signals out.
  */
 #include "accept_guard.h"
+#include "log.h"
 #include "tercetd_options.h"
+#include "tercetd_warn.h"
 
 #include <crpc/crpc.h>
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <tercet/coordinator.h>
 #include <unistd.h>
 
@@ -86,20 +89,58 @@ static void print_ready(const struct tercet_coordinator *coordinator)
     fflush(stdout);
 }
 
-static void wait_for_signal(const sigset_t *signals)
-{
-    int signal = 0;
-    sigwait(signals, &signal);
-    log_say(TERCET_LOG_INFO, "stopping (%s)", strsignal(signal));
-}
+/* -- Signals ----------------------------------------------------------------------------------- */
 
 static void block_signals(sigset_t *signals)
 {
     sigemptyset(signals);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* SIGHUP: what can be read anew while it runs. */
+static void reload(struct tercet_coordinator *coordinator, const struct arguments *args)
+{
+    char text[TERCET_TEXT_MAX];
+    char *access = NULL;
+    if (args->access_file == NULL) {
+        log_say(TERCET_LOG_INFO, "SIGHUP: there is no access file to be read anew");
+        return;
+    }
+    if (crpc_file_read(&access, args->access_file) != 0)
+        log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old rules stay", args->access_file,
+                strerror(errno));
+    else if (tercet_coordinator_set_access(coordinator, access, text) != 0)
+        log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old rules stay", args->access_file, text);
+    else
+        log_say(TERCET_LOG_INFO,
+                "SIGHUP: the access rules were read anew; streams that are open stay");
+    free(access);
+}
+
+static void wait_for_end(struct tercet_coordinator *coordinator, const struct arguments *args,
+                         const sigset_t *signals)
+{
+    int signal = 0;
+    while (sigwait(signals, &signal) != 0 || signal == SIGHUP)
+        if (signal == SIGHUP)
+            reload(coordinator, args);
+    log_say(TERCET_LOG_INFO, "stopping (%s)", strsignal(signal));
+}
+
+/* -- Serving ----------------------------------------------------------------------------------- */
+
+static void set_socket_modes(const struct arguments *args)
+{
+    for (size_t i = 0; i < args->options.listen_count; i++) {
+        const char *path = args->listen[i] + sizeof("unix:") - 1;
+        if (strncmp(args->listen[i], "unix:", sizeof("unix:") - 1) == 0 &&
+            chmod(path, args->unix_mode) != 0)
+            log_say(TERCET_LOG_WARNING, "%s: its mode cannot be set: %s", path, strerror(errno));
+    }
 }
 
 /* Until a signal. Returns the exit status. */
@@ -107,15 +148,19 @@ static int serve(const struct arguments *args, const sigset_t *signals)
 {
     struct tercet_coordinator *coordinator = NULL;
     char text[TERCET_TEXT_MAX];
+    mode_t mask = umask(0007); /* a socket is nobody else's before it has its mode */
     int rc = tercet_coordinator_open(&coordinator, &args->options, text);
+    umask(mask);
     if (rc != 0) {
         log_flush(LOG_PATIENCE_MS);
         fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc),
                 tercet_error_name(rc));
         return EXIT_NOT_STARTED;
     }
+    set_socket_modes(args);
+    warn_about_setup(args);
     print_ready(coordinator);
-    wait_for_signal(signals);
+    wait_for_end(coordinator, args, signals);
     tercet_coordinator_close(coordinator, args->grace_ms);
     log_flush(LOG_PATIENCE_MS);
     return 0;
@@ -125,8 +170,8 @@ int main(int argc, char **argv)
 {
     struct arguments args;
     sigset_t signals;
-    arguments_parse(&args, argc, argv);
     block_signals(&signals);
+    arguments_parse(&args, argc, argv);
     raise_descriptor_limit();
     read_files(&args);
     if (log_start(args.log_level, args.log_format) != 0) {

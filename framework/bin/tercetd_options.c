@@ -14,6 +14,7 @@
 
 #define EXIT_MISUSE 2
 #define GRACE_MS_DEFAULT 5000
+#define UNIX_MODE_DEFAULT 0660
 
 #define FIELD(member) offsetof(struct arguments, member)
 
@@ -23,6 +24,16 @@ static const char *take_listen(void *values, const char *value)
     if (args->options.listen_count == LISTEN_MAX)
         return "at most 8 addresses";
     args->listen[args->options.listen_count++] = value;
+    return NULL;
+}
+
+static const char *take_unix_mode(void *values, const char *value)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (end == value || *end != '\0' || mode > 0777)
+        return "an octal mode is wanted, such as 0660";
+    ((struct arguments *)values)->unix_mode = (mode_t)mode;
     return NULL;
 }
 
@@ -66,6 +77,9 @@ static const struct cli_option options[] = {
      .help = "lines \"role token\" or \"role identity:NAME\", with the roles initiator, "
              "participant, admin, all. Without it everybody may do everything, which is permitted "
              "on loopback and unix sockets only"},
+    {"unix-mode", CLI_OTHER, 0, "MODE",
+     .help = "who may connect to unix sockets, as for chmod (default 0660: owner and group)",
+     .take = take_unix_mode},
     {"tls-cert", CLI_TEXT, FIELD(cert_file), "FILE", .help = "the server's certificate, PEM",
      .needs = {"tls-key"}},
     {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key, PEM", .needs = {"tls-cert"}},
@@ -152,6 +166,7 @@ void arguments_parse(struct arguments *args, int argc, char **argv)
                       .misuse = misuse};
     *args = (struct arguments){.options.size = sizeof(args->options),
                                .grace_ms = GRACE_MS_DEFAULT,
+                               .unix_mode = UNIX_MODE_DEFAULT,
                                .log_level = TERCET_LOG_INFO,
                                .log_format = log_format_default()};
     cli_parse(&cli, argc, argv);

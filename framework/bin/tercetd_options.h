@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <tercet/coordinator.h>
 
 #define LISTEN_MAX 8
@@ -20,6 +21,7 @@ struct arguments {
     const char *access_file, *cert_file, *key_file, *ca_file;
     const char *call_cert_file, *call_key_file, *call_ca_file;
     uint32_t grace_ms;
+    mode_t unix_mode;
     enum tercet_log_level log_level;
     enum log_format log_format;
     bool wants_help, wants_version, wants_failpoints;

@@ -4,6 +4,7 @@
  */
 #include "access.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct rule {
 
 struct access {
     bool is_open;
+    pthread_rwlock_t lock; /* over the rules */
     size_t count;
     struct rule *rules;
 };
@@ -90,6 +92,7 @@ int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX
         free(access);
         return TERCET_NOMEM;
     }
+    pthread_rwlock_init(&access->lock, NULL);
     access->is_open = lines == NULL;
     if (!access->is_open) {
         access->rules = calloc(ACCESS_LINES_MAX, sizeof(*access->rules));
@@ -108,8 +111,29 @@ void access_free(struct access *access)
 {
     if (access == NULL)
         return;
+    pthread_rwlock_destroy(&access->lock);
     free(access->rules);
     free(access);
+}
+
+int access_replace(struct access *access, const char *lines, char text[TERCET_TEXT_MAX])
+{
+    struct access *fresh = NULL;
+    if (access->is_open || lines == NULL) {
+        snprintf(text, TERCET_TEXT_MAX, "access rules cannot come or go while it runs");
+        return TERCET_INVALID;
+    }
+    int rc = access_new(&fresh, lines, text);
+    if (rc != 0)
+        return rc;
+    pthread_rwlock_wrlock(&access->lock);
+    struct rule *old = access->rules;
+    access->rules = fresh->rules;
+    access->count = fresh->count;
+    pthread_rwlock_unlock(&access->lock);
+    fresh->rules = old;
+    access_free(fresh);
+    return 0;
 }
 
 /* The roles that may call a method; health is for everybody who has any role. What Admin.Show
@@ -141,7 +165,7 @@ static bool is_same_secret(const char *secret, const char *given, size_t given_s
     return difference == 0;
 }
 
-static unsigned roles_of_call(const struct access *access, struct crpc_call *call)
+static unsigned roles_of_call(struct access *access, struct crpc_call *call)
 {
     static const char prefix[] = "Bearer ";
     struct crpc_bytes header = {NULL, 0};
@@ -149,6 +173,7 @@ static unsigned roles_of_call(const struct access *access, struct crpc_call *cal
     bool has_token = crpc_call_metadata_get(call, "authorization", &header) &&
                      header.size > sizeof(prefix) - 1 &&
                      memcmp(header.data, prefix, sizeof(prefix) - 1) == 0;
+    pthread_rwlock_rdlock(&access->lock);
     for (size_t i = 0; i < access->count; i++) {
         const struct rule *rule = &access->rules[i];
         if (rule->is_identity && crpc_call_has_identity(call, rule->secret))
@@ -158,12 +183,13 @@ static unsigned roles_of_call(const struct access *access, struct crpc_call *cal
                            header.size - sizeof(prefix) + 1))
             roles |= rule->roles;
     }
+    pthread_rwlock_unlock(&access->lock);
     return roles;
 }
 
 bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx)
 {
-    const struct access *access = ctx;
+    struct access *access = ctx;
     if (access->is_open)
         return true;
     unsigned roles = roles_of_call(access, call);

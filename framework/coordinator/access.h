@@ -19,6 +19,9 @@ struct access;
 int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX]);
 void access_free(struct access *access);
 
+/* Takes these lines in place of its own, which stay when TERCET_INVALID is returned. Any thread. */
+int access_replace(struct access *access, const char *lines, char text[TERCET_TEXT_MAX]);
+
 /* For crpc_server_options.authorize, with the struct access as ctx. */
 bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx);
 

@@ -282,6 +282,15 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
     return 0;
 }
 
+int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const char *access,
+                                  char *text)
+{
+    char unread[TERCET_TEXT_MAX];
+    text = text != NULL ? text : unread;
+    text[0] = '\0';
+    return access_replace(coordinator->c.access, access, text);
+}
+
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)
 {
     return i < coordinator->c.address_count ? coordinator->c.addresses[i] : NULL;

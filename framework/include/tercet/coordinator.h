@@ -62,6 +62,12 @@ struct tercet_coordinator_options {
 int tercet_coordinator_open(struct tercet_coordinator **out,
                             const struct tercet_coordinator_options *options, char *text);
 
+/* Takes new access rules in place of those it was opened with, for all calls that begin from now
+ * on; streams that are open stay. TERCET_INVALID with `text` (may be NULL): the old ones stay. So
+ * for a coordinator that was opened without rules. Any thread. */
+int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const char *access,
+                                  char *text);
+
 /* The i-th address it got, such as "127.0.0.1:41234"; NULL past the last. Lives as long as the
  * coordinator. */
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What tercetd says at its start of a setup that works, but not as well or as safely as one may
+ * think.
+ */
+#ifndef TERCETD_WARN_H
+#define TERCETD_WARN_H
+
+#include "tercetd_options.h"
+
+/* Logs a warning for each. The store is there already. */
+void warn_about_setup(const struct arguments *args);
+
+#endif
