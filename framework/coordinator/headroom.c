@@ -8,12 +8,15 @@
 
 #define CHECK_MS 200 /* between two looks at the store's size */
 
-/* Why there is no room for so many bytes more; NULL: there is. */
+/* Why there is no room for so many bytes more; NULL: there is. A store that has not said yet how
+ * much it has gets no new work. */
 static const char *no_room(const struct coordinator *c, uint64_t more)
 {
-    return more > c->store_stats.room_bytes || c->store_stats.room_bytes == 0
+    if (c->store_stats.room_bytes > 0 && more <= c->store_stats.room_bytes)
+        return NULL;
+    return c->store_stats.room_text[0] != '\0'
                ? c->store_stats.room_text
-               : NULL;
+               : "the store does not say how much room it has: try again";
 }
 
 void headroom_check(struct coordinator *c)
