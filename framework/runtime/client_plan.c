@@ -90,7 +90,7 @@ void client_options_fill(struct client_options *out, const struct tercet_begin_o
 /* Whether this is called in a hook of the action's service. */
 static bool is_own_service(const char *action)
 {
-    const char *service = runtime_hook_service();
+    const char *service = tercet_runtime_hook_service();
     size_t size = service != NULL ? strlen(service) : 0;
     return service != NULL && strncmp(action, service, size) == 0 && action[size] == '/';
 }

@@ -152,9 +152,9 @@ static int run_hook(struct participant_job *job, const struct tercet_call *call)
     tercet_hook hook = hook_of(job->action, call->kind);
     if (hook == NULL)
         return 0;
-    runtime_hook_enter(job->participant->service);
+    tercet_runtime_hook_enter(job->participant->service);
     int code = hook(call, job->participant->ctx);
-    runtime_hook_leave();
+    tercet_runtime_hook_leave();
     return code;
 }
 

@@ -55,14 +55,16 @@ void runtime_log(const struct runtime_log *log, enum tercet_log_level level, con
 
 /* -- Processes and hooks ----------------------------------------------------------------------- */
 
+/* What client and participant must see alike: in one library that both use, hence the names. */
+
 /* Counts forks: another number than at the opening means that this is a child, in which neither the
  * threads nor gRPC go on. */
-unsigned runtime_fork_count(void);
+unsigned tercet_runtime_fork_count(void);
 
 /* The service whose hook this thread is in; NULL: none. */
-const char *runtime_hook_service(void);
-void runtime_hook_enter(const char *service);
-void runtime_hook_leave(void);
+const char *tercet_runtime_hook_service(void);
+void tercet_runtime_hook_enter(const char *service);
+void tercet_runtime_hook_leave(void);
 
 /* -- The way to the coordinator ---------------------------------------------------------------- */
 

@@ -74,7 +74,7 @@ int runtime_link_open(struct runtime_link *out, const char *coordinator,
                       const struct runtime_credentials *credentials, char *text)
 {
     struct crpc_loop_options loop_options = {.size = sizeof(loop_options), .on_log = drop_line};
-    struct runtime_link link = {.fork_count = runtime_fork_count()};
+    struct runtime_link link = {.fork_count = tercet_runtime_fork_count()};
     int rc = check_coordinator(coordinator, text);
     if (rc == 0)
         rc = check_credentials(credentials, text);
@@ -96,7 +96,7 @@ int runtime_link_open(struct runtime_link *out, const char *coordinator,
 
 bool runtime_link_is_forked(const struct runtime_link *link)
 {
-    return runtime_fork_count() != link->fork_count;
+    return tercet_runtime_fork_count() != link->fork_count;
 }
 
 void runtime_link_disconnect(struct runtime_link *link)

@@ -21,25 +21,25 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 
-unsigned runtime_fork_count(void)
+unsigned tercet_runtime_fork_count(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
     return atomic_load_explicit(&fork_count, memory_order_relaxed);
 }
 
-const char *runtime_hook_service(void)
+const char *tercet_runtime_hook_service(void)
 {
     return hook_service;
 }
 
-void runtime_hook_enter(const char *service)
+void tercet_runtime_hook_enter(const char *service)
 {
     assert(hook_service == NULL);
     hook_service = service;
 }
 
-void runtime_hook_leave(void)
+void tercet_runtime_hook_leave(void)
 {
     hook_service = NULL;
 }

@@ -20,13 +20,16 @@ fi
 
 # Samples outside of the tree, so that nothing of it can be found by a relative path.
 cp -r "$source/samples" "$dir/samples"
-for sample in quickstart shop edu-platform; do
+samples=()
+[ -e "$build/samples" ] && samples=(quickstart shop edu-platform) # else they were not asked for, or lack SQLite
+for sample in "${samples[@]}"; do
   cmake -S "$dir/samples/$sample" -B "$dir/$sample" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_C_FLAGS="$flags" >"$dir/log" 2>&1 && cmake --build "$dir/$sample" >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; echo "$sample does not build"; exit 1; }
   echo "ok $sample by find_package"
 done
 
 pc_path=$(dirname "$(find "$prefix" -name tercet.pc)")
+libdir=$(dirname "$pc_path")
 export PKG_CONFIG_PATH=$pc_path
 cat >"$dir/user.c" <<'C'
 #include <tercet/tercet.h>
@@ -52,15 +55,91 @@ cp "$dir/user.c" "$dir/user.cpp"
 "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror $flags "$dir/user.c" -o "$dir/user_c" $(pkg-config --cflags --libs tercet)
 # shellcheck disable=SC2046
 "$cxx" -std=c++17 -Wall -Wextra -Wpedantic -Werror $flags "$dir/user.cpp" -o "$dir/user_cpp" $(pkg-config --cflags --libs tercet)
-"$dir/user_c" >/dev/null && "$dir/user_cpp" >/dev/null
+LD_LIBRARY_PATH=$libdir "$dir/user_c" >/dev/null && LD_LIBRARY_PATH=$libdir "$dir/user_cpp" >/dev/null
 echo "ok C and C++ by pkg-config"
+
+# Each component alone: what it links, and that find_package and pkg-config name the same.
+# component NAME ALLOWED FUNCTION: ALLOWED is an extended regular expression of the libraries that a user of it may need.
+component() {
+  local name=$1 allowed=$2 function=$3 work=$dir/component.$1 module=tercet-${1//_/-} needed
+  mkdir "$work"
+  printf 'extern int %s(void);\nint main(int argc, char **argv) { return (void)argv, argc > 9 ? %s() : 0; }\n' "$function" "$function" >"$work/main.c"
+  cat >"$work/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.25)
+project(user C)
+find_package(tercet REQUIRED COMPONENTS $name)
+add_executable(user main.c)
+target_link_libraries(user PRIVATE tercet::$name)
+CMAKE
+  cmake -S "$work" -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" -DCMAKE_C_FLAGS="$flags" >"$dir/log" 2>&1 &&
+    cmake --build "$work/build" >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; echo "a program of the component $name does not build"; exit 1; }
+  # shellcheck disable=SC2046
+  "$cc" $flags "$work/main.c" -o "$work/pc" $(pkg-config --cflags --libs "$module")
+  for program in "$work/build/user" "$work/pc"; do
+    LD_LIBRARY_PATH=$libdir "$program"
+    needed=$(LD_LIBRARY_PATH=$libdir ldd "$program" | grep -oE 'lib(lmdb|sqlite3|xxhash|pq|mysqlclient|mariadb|hiredis|grpc)\.so' | sort -u | paste -sd' ' || true)
+    [ -z "$(tr ' ' '\n' <<<"$needed" | grep -vE "^lib($allowed)\.so$" || true)" ] || { echo "a program of the component $name needs $needed"; exit 1; }
+  done
+  echo "ok component $name: ${needed:-none of the databases}"
+}
+component types none tercet_gid_make
+component barrier none tercet_barrier_memory_open
+component client grpc tercet_client_open
+component participant grpc tercet_participant_open
+component coordinator 'grpc|lmdb|xxhash' tercet_coordinator_open
+if [ -e "$pc_path/tercet-barrier-sqlite.pc" ]; then
+  component barrier_sqlite sqlite3 tercet_barrier_sqlite_open
+  # By its URL, too, with nothing that names it.
+  cat >"$dir/url.c" <<'C'
+#include <stdio.h>
+#include <tercet/barrier.h>
+int main(int argc, char **argv)
+{
+    struct tercet_barrier *barrier;
+    char text[TERCET_TEXT_MAX] = "";
+    int rc = argc == 2 ? tercet_barrier_open(&barrier, argv[1], NULL, text) : TERCET_INVALID;
+    if (rc != 0)
+        return puts(text) < 0 || 1;
+    tercet_barrier_close(barrier);
+    return 0;
+}
+C
+  # shellcheck disable=SC2046
+  "$cc" $flags "$dir/url.c" -o "$dir/url" $(pkg-config --cflags --libs tercet-barrier-sqlite)
+  (cd "$dir" && LD_LIBRARY_PATH=$libdir ./url sqlite:url.db)
+  cp "$dir/url.c" "$dir/component.barrier_sqlite/main.c"
+  cmake --build "$dir/component.barrier_sqlite/build" >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
+  (cd "$dir" && "$dir/component.barrier_sqlite/build/user" sqlite:url.db)
+  echo "ok a barrier by its URL"
+fi
+
+# optional NAME ALLOWED: a barrier's component, where it was built.
+optional() {
+  if [ -e "$pc_path/tercet-barrier-$1.pc" ]; then
+    component "barrier_$1" "$2" "tercet_barrier_$1_open"
+  fi
+}
+optional postgres pq
+
+# All together: no name is global twice, and none is global that does not begin with tercet_ or crpc_.
+libraries=$(find "$libdir" -maxdepth 1 \( -name '*.a' -o -name '*.so' \))
+# shellcheck disable=SC2086
+names=$(for library in $libraries; do
+  case $library in *.a) nm -g --defined-only "$library" ;; *) nm -gD --defined-only "$library" ;; esac
+done 2>/dev/null | awk 'NF == 3 { print $3 }' | sort)
+[ "$(wc -l <<<"$names")" -gt 60 ] || { echo "the libraries define nearly nothing: $names"; exit 1; }
+strange=$(grep -vE '^(tercet_[a-z]|crpc_|__(start|stop)_tercet_failpoints$|DW\.ref|__odr_asan)' <<<"$names" || true)
+[ -z "$strange" ] || { echo "global without our prefix: $strange"; exit 1; }
+twice=$(grep -vE '^(__(start|stop)_|DW\.ref)' <<<"$names" | uniq -d)
+[ -z "$twice" ] || { echo "global in two libraries: $twice"; exit 1; }
+echo "ok names: $(wc -l <<<"$names")"
 
 for header in "$prefix"/include/tercet/*.h "$prefix"/include/tercet/sys/*.h "$prefix"/include/crpc/*.h; do
   # shellcheck disable=SC2046
   "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags tercet) -fsyntax-only -x c "$header"
   # shellcheck disable=SC2046
   "$cxx" -std=c++17 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags tercet) -fsyntax-only -x c++ "$header"
-  if gcc -fpreprocessed -dD -E -P "$header" | grep -E 'grpc/|ssize_t|time_t|\blong\b'; then # comments are gone there
+  if gcc -fpreprocessed -dD -E -P "$header" 2>/dev/null | grep -E 'grpc/|ssize_t|time_t|\blong\b'; then # comments are gone there
     echo "$header shows a type that a public header must not"
     exit 1
   fi
