@@ -137,21 +137,22 @@ struct salvage {
     size_t replaced_count;
 };
 
-/* Writes a field as it is, or its replacement. NULL: it cannot be told what it is. */
-static uint8_t *write_field(struct salvage *salvage, uint8_t *out, const struct field *field)
+/* Writes a field as it is, or its replacement. CRPC_EDECODE: it cannot be told what it is. */
+static int write_field(struct salvage *salvage, uint8_t **end, const struct field *field)
 {
     ProtobufCMessage *element = NULL;
     uint64_t id;
-    if (field->number != salvage->field || field->type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
-        return write_bytes(out, field->whole);
-    int rc = crpc_message_decode(&element, salvage->element_type, field->value, 0);
+    bool is_element =
+        field->number == salvage->field && field->type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+    int rc = is_element ? crpc_message_decode(&element, salvage->element_type, field->value, 0) : 0;
     crpc_message_free(element);
     if (rc == 0)
-        return write_bytes(out, field->whole);
+        *end = write_bytes(*end, field->whole);
     if (rc != CRPC_EDECODE || !read_id(field->value, &id))
-        return NULL;
+        return rc;
     salvage->replaced_count++;
-    return write_replacement(out, salvage->field, id, salvage->rest);
+    *end = write_replacement(*end, salvage->field, id, salvage->rest);
+    return 0;
 }
 
 /* An element at fault has at least its tag, its length and an id: it may grow by the rest, and by a
@@ -170,10 +171,8 @@ static int decode_replaced(ProtobufCMessage **out, const ProtobufCMessageDescrip
     uint8_t *room = malloc(size_max(bytes, salvage->rest));
     uint8_t *end = room;
     int rc = room != NULL ? 0 : CRPC_ENOMEM;
-    while (rc == 0 && reader.at < reader.end) {
-        end = read_field(&reader, &field) ? write_field(salvage, end, &field) : NULL;
-        rc = end != NULL ? 0 : CRPC_EDECODE;
-    }
+    while (rc == 0 && reader.at < reader.end)
+        rc = read_field(&reader, &field) ? write_field(salvage, &end, &field) : CRPC_EDECODE;
     if (rc == 0 && salvage->replaced_count == 0)
         rc = CRPC_EDECODE;
     if (rc == 0)

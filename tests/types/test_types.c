@@ -2,6 +2,7 @@
  *
  * Names and texts: every value of every list has one, and everything else has one too.
  */
+#include <clock.h>
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <tercet/types.h>
@@ -62,4 +63,17 @@ Test(types, kinds_states_and_causes)
 #define CHECK_CAUSE(name, value, text) cr_assert_str_eq(tercet_cause_text(value), text);
     TERCET_CAUSE_MAP(CHECK_CAUSE)
 #undef CHECK_CAUSE
+}
+
+Test(types, clocks_count_milliseconds)
+{
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    int64_t now_ms = clock_monotonic_ms();
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    cr_assert_geq(now_ms, (int64_t)before.tv_sec * 1000 + before.tv_nsec / 1000000);
+    cr_assert_leq(now_ms, (int64_t)after.tv_sec * 1000 + after.tv_nsec / 1000000);
+    const struct timespec span = clock_timespec(12345);
+    cr_assert_eq(span.tv_sec, 12);
+    cr_assert_eq(span.tv_nsec, 345000000);
 }

@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <salvage.h>
+#include <scarce.h>
 #include <string.h>
 #include <tercet/v1/tercet.pb-c.h>
 
@@ -120,10 +121,21 @@ Test(salvage, what_nobody_can_name_is_refused_whole)
     static const uint8_t id_is_text[] = {FIELD << 3 | 2, 3, 1 << 3 | 2, 1, 0};
     static const uint8_t cut[] = {FIELD << 3 | 2, 9, 1 << 3, 1};
     static const uint8_t element_cut[] = {FIELD << 3 | 2, 4, 1 << 3, 1, 8 << 3 | 2, 9};
+    static const uint8_t tag_cut[] = {FIELD << 3 | 2, 3, 1 << 3, 1, 0x88};
+    static const uint8_t tag_endless[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                          0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    static const uint8_t length_cut[] = {FIELD << 3 | 2, 0x80};
+    static const uint8_t other_type[] = {FIELD << 3 | 0, 5};
+    static const uint8_t group[] = {FIELD << 3 | 3, FIELD << 3 | 4};
     static const struct crpc_bytes bad[] = {{without_id, sizeof(without_id)},
                                             {id_is_text, sizeof(id_is_text)},
                                             {cut, sizeof(cut)},
-                                            {element_cut, sizeof(element_cut)}};
+                                            {element_cut, sizeof(element_cut)},
+                                            {tag_cut, sizeof(tag_cut)},
+                                            {tag_endless, sizeof(tag_endless)},
+                                            {length_cut, sizeof(length_cut)},
+                                            {other_type, sizeof(other_type)},
+                                            {group, sizeof(group)}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct batch batch = {.size = 0};
         ProtobufCMessage *message = NULL;
@@ -132,6 +144,40 @@ Test(salvage, what_nobody_can_name_is_refused_whole)
         batch.size += bad[i].size;
         cr_assert_eq(decode(&message, &batch), CRPC_EDECODE, "%zu", i);
         cr_assert_null(message);
+    }
+}
+
+/* What a later version may have added stays beside an element at fault. */
+Test(salvage, fields_that_are_not_known_are_passed_over)
+{
+    static const uint8_t unknown[] = {13 << 3 | 5, 1, 2, 3, 4, 14 << 3 | 1, 1, 2, 3, 4, 5, 6, 7, 8};
+    struct batch batch = {.size = 0};
+    add(&batch, 5, "\xff", 1);
+    memcpy(batch.bytes + batch.size, unknown, sizeof(unknown));
+    batch.size += sizeof(unknown);
+    Tercet__V1__SessionRequests *requests = decoded(&batch);
+    cr_assert_eq(requests->n_requests, 1);
+    cr_assert_eq(requests->requests[0]->id, 5);
+    cr_assert_null(requests->requests[0]->get);
+    crpc_message_free(&requests->base);
+}
+
+Test(salvage, want_of_memory_is_no_fault_of_the_batch)
+{
+    struct batch batch = {.size = 0};
+    bool has_failed = true;
+    add(&batch, 1, "good", 4);
+    add(&batch, 2, "\xff", 1);
+    for (int at = 1; has_failed; at++) {
+        ProtobufCMessage *message = NULL;
+        cr_assert_lt(at, 100);
+        scarce_fail_at(at);
+        int rc = decode(&message, &batch);
+        has_failed = scarce_has_failed();
+        scarce_fail_at(0);
+        cr_assert_eq(rc, has_failed ? CRPC_ENOMEM : 0, "%d: %d", at, rc);
+        cr_assert_eq(message != NULL, rc == 0);
+        crpc_message_free(message);
     }
 }
 
