@@ -30,7 +30,8 @@ struct command {
 
 static const struct command commands[] = {
     {"ls", command_ls, 0, 0, OWN_LS,
-     "ls [--state S]... [--parked] [--service NAME] [--resolved] [--limit N]",
+     "ls [--state S]... [--parked] [--service NAME] [--metadata KEY[=VALUE]]... [--resolved] "
+     "[--limit N]",
      "transactions that are not over yet; --resolved: those that are",
      "Lists transactions that are not over yet, oldest first, with the branch that needs attention "
      "most. DONE is how many of its branches have acknowledged the decision. JSON: "
@@ -134,6 +135,21 @@ static const char *take_state(void *values, const char *value)
     return "trying, confirming, cancelling, confirmed or cancelled is wanted";
 }
 
+static const char *take_metadata(void *values, const char *value)
+{
+    struct ctl *ctl = values;
+    const size_t key_size = strcspn(value, "=");
+    if (key_size == 0)
+        return "a key is wanted, or KEY=VALUE";
+    if (ctl->metadata_count == TERCET_METADATA_MAX)
+        return "at most 16 of them";
+    Tercet__V1__Metadata *wanted = &ctl->metadata[ctl->metadata_count++];
+    tercet__v1__metadata__init(wanted);
+    wanted->key = ctl_format("%.*s", (int)key_size, value); /* until the program ends */
+    wanted->value = (char *)(uintptr_t)(value[key_size] == '=' ? value + key_size + 1 : "");
+    return NULL;
+}
+
 /* A transaction is listed either among those that are over or among the others: a mixture would
  * silently miss some. */
 static void settle_states(struct ctl *ctl)
@@ -179,6 +195,9 @@ static const struct cli_option options[] = {
      .help = "only those with a branch that needs a person", .group = OWN_LS},
     {"service", CLI_TEXT, FIELD(service), "NAME",
      .help = "only those with a branch of this service", .group = OWN_LS},
+    {"metadata", CLI_OTHER, 0, "KEY[=VALUE]",
+     .help = "only those begun with this metadata, such as order=1234; may be repeated",
+     .take = take_metadata, .group = OWN_LS},
     {"resolved", CLI_FLAG, FIELD(is_resolved), NULL,
      .help = "those that are over, newest first, as long as tercetd keeps them", .group = OWN_LS},
     {"limit", CLI_OTHER, 0, "N", .help = "at most N (default 100; 0: all)", .take = take_limit,
@@ -191,7 +210,10 @@ static const struct cli_option options[] = {
 
 static void print_command_help(const struct cli *cli, const struct command *command)
 {
-    printf("usage: tercetctl [options] %s\n\n", command->synopsis);
+    char *usage = ctl_format("usage: tercetctl [options] %s", command->synopsis);
+    cli_print_wrapped(usage, sizeof("usage: ") - 1);
+    free(usage);
+    puts("");
     cli_print_wrapped(command->help, 0);
     if (command->options != 0) {
         puts("");

@@ -42,6 +42,8 @@ struct ctl {
     bool is_parked;
     bool is_resolved;
     const char *service;
+    Tercet__V1__Metadata metadata[TERCET_METADATA_MAX];
+    size_t metadata_count;
     uint64_t limit; /* 0: no limit */
     const char *reason;
     char **args;

@@ -122,12 +122,17 @@ static int list_page(struct listing *listing)
     const struct ctl *ctl = listing->ctl;
     Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
     Tercet__V1__ListResponse *page = NULL;
+    Tercet__V1__Metadata *wanted[TERCET_METADATA_MAX];
     request.states = listing->ctl->states;
     request.n_states = ctl->state_count;
     request.parked = ctl->is_parked;
     request.resolved = ctl->is_resolved;
     request.service = ctl->service != NULL ? (char *)ctl->service : request.service;
     request.page_token = listing->token;
+    for (size_t i = 0; i < ctl->metadata_count; i++)
+        wanted[i] = &listing->ctl->metadata[i];
+    request.metadata = wanted;
+    request.n_metadata = ctl->metadata_count;
     if (ctl->limit != 0 && ctl->limit - listing->count < listing->page_size)
         listing->page_size = (uint32_t)(ctl->limit - listing->count);
     int status = ask_page(&page, listing, &request);
@@ -149,7 +154,8 @@ static bool wants_more(const struct listing *listing)
 static void print_end(const struct listing *listing)
 {
     const struct ctl *ctl = listing->ctl;
-    bool is_filtered = ctl->state_count > 0 || ctl->is_parked || ctl->service != NULL;
+    bool is_filtered =
+        ctl->state_count > 0 || ctl->is_parked || ctl->service != NULL || ctl->metadata_count > 0;
     if (listing->count == 0 && listing->token[0] == '\0')
         printf("no %s transactions%s\n", ctl->is_resolved ? "resolved" : "unresolved",
                is_filtered ? " match" : "");

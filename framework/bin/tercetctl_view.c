@@ -68,6 +68,12 @@ static void print_head(const Tercet__V1__Transaction *transaction)
     if (transaction->parked)
         print_fact("PARKED", "a branch needs a person: see below");
     print_fact("number", number);
+    for (size_t i = 0; i < transaction->n_metadata; i++) {
+        char *entry =
+            ctl_format("%s=%s", transaction->metadata[i]->key, transaction->metadata[i]->value);
+        print_fact(i == 0 ? "metadata" : "", entry);
+        free(entry);
+    }
     free(escaped);
     free(title);
     free(number);

@@ -66,13 +66,34 @@ static bool names_service(const Tercet__V1__Transaction *transaction, const char
     return size == 0;
 }
 
+static bool has_entry(const Tercet__V1__Transaction *transaction,
+                      const Tercet__V1__Metadata *wanted)
+{
+    for (size_t i = 0; i < transaction->n_metadata; i++) {
+        const Tercet__V1__Metadata *entry = transaction->metadata[i];
+        if (strcmp(entry->key, wanted->key) == 0 &&
+            (wanted->value[0] == '\0' || strcmp(entry->value, wanted->value) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool has_metadata(const Tercet__V1__ListRequest *request,
+                         const Tercet__V1__Transaction *transaction)
+{
+    for (size_t i = 0; i < request->n_metadata; i++)
+        if (!has_entry(transaction, request->metadata[i]))
+            return false;
+    return true;
+}
+
 /* Keeps what the filters let through, without replies. */
 static void page_add(struct page *page, Tercet__V1__Transaction *transaction)
 {
     const Tercet__V1__ListRequest *request = page->request;
     page->last_number = transaction->number;
     if (!has_state(request, transaction->state) || (request->parked && !transaction->parked) ||
-        !names_service(transaction, request->service))
+        !names_service(transaction, request->service) || !has_metadata(request, transaction))
         return;
     for (size_t i = 0; i < transaction->n_branches; i++)
         transaction->branches[i]->reply.len = 0;

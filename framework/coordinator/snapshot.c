@@ -44,6 +44,44 @@ static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__
     out->next_attempt_ms = pause_left(c, branch);
 }
 
+/* Makes room for so many entries. */
+static Tercet__V1__Metadata *add_metadata(struct arena *arena, Tercet__V1__Transaction *out,
+                                          size_t count)
+{
+    Tercet__V1__Metadata *items = arena_alloc(arena, count * sizeof(*items));
+    out->metadata = arena_alloc(arena, count * sizeof(*out->metadata));
+    out->n_metadata = count;
+    for (size_t i = 0; i < count; i++) {
+        tercet__v1__metadata__init(&items[i]);
+        out->metadata[i] = &items[i];
+    }
+    return items;
+}
+
+static void fill_metadata(struct arena *arena, Tercet__V1__Transaction *out,
+                          const struct entry *entry)
+{
+    if (entry->metadata_count == 0)
+        return;
+    Tercet__V1__Metadata *items = add_metadata(arena, out, entry->metadata_count);
+    for (size_t i = 0; i < entry->metadata_count; i++) {
+        items[i].key = (char *)(uintptr_t)entry->metadata[i].key;
+        items[i].value = (char *)(uintptr_t)entry->metadata[i].value;
+    }
+}
+
+static void fill_resolved_metadata(struct arena *arena, Tercet__V1__Transaction *out,
+                                   const Tercet__Store__V1__State *state)
+{
+    if (state->n_metadata == 0)
+        return;
+    Tercet__V1__Metadata *items = add_metadata(arena, out, state->n_metadata);
+    for (size_t i = 0; i < state->n_metadata; i++) {
+        items[i].key = state->metadata[i]->key;
+        items[i].value = state->metadata[i]->value;
+    }
+}
+
 Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *arena,
                                            const struct entry *entry)
 {
@@ -60,6 +98,7 @@ Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *
     out->decided_ms = entry->decided_ms;
     out->resolved_ms = entry->resolved_ms;
     out->number = entry->number;
+    fill_metadata(arena, out, entry);
     out->n_branches = count;
     out->branches = arena_alloc(arena, count * sizeof(*out->branches));
     for (size_t i = 0; i < count; i++) {
@@ -101,6 +140,7 @@ Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t numb
     out->decided_ms = state->decided_ms;
     out->resolved_ms = resolved->resolved_ms;
     out->number = number;
+    fill_resolved_metadata(arena, out, state);
     out->n_branches = state->n_branches;
     out->branches = arena_alloc(arena, state->n_branches * sizeof(*out->branches));
     for (size_t i = 0; i < state->n_branches; i++) {

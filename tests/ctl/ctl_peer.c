@@ -3,12 +3,12 @@
  * The other side for tercetctl's tests, on crpc alone: begins transactions, runs plans, and is a
  * participant that answers as it was told. Prints a line for everything that a test may wait for.
  *
- *   ctl_peer begin ADDRESS PREFIX COUNT        begins PREFIX-1 .. PREFIX-COUNT, undecided for ten
- * minutes ctl_peer enlist ADDRESS GID ACTION         adds branch 1, which only a person could call
- *   ctl_peer run ADDRESS GID ACTION...         runs a plan and returns when the transaction is
- * durable ctl_peer serve ADDRESS SERVICE/NAME TRY CONFIRM CANCEL attaches; each of the three is a
- * list such as BROKEN,DONE: the n-th call of that kind is answered with the n-th word, later ones
- * with the last
+ *   ctl_peer begin ADDRESS PREFIX COUNT [KEY VALUE]   begins PREFIX-1 .. PREFIX-COUNT, undecided
+ * for ten minutes, with this metadata ctl_peer enlist ADDRESS GID ACTION         adds branch 1,
+ * which only a person could call ctl_peer run ADDRESS GID ACTION...         runs a plan and returns
+ * when the transaction is durable ctl_peer serve ADDRESS SERVICE/NAME TRY CONFIRM CANCEL attaches;
+ * each of the three is a list such as BROKEN,DONE: the n-th call of that kind is answered with the
+ * n-th word, later ones with the last
  */
 #include <crpc/crpc.h>
 #include <stdio.h>
@@ -58,12 +58,20 @@ static void call(const char *method, const ProtobufCMessage *request)
     crpc_message_free(reply);
 }
 
-static void begin(const char *prefix, const char *count)
+static void begin(const char *prefix, const char *count, char **entry)
 {
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    Tercet__V1__Metadata metadata = TERCET__V1__METADATA__INIT;
+    Tercet__V1__Metadata *metadata_pointer = &metadata;
     char gid[65];
     options.deadline_ms = DEADLINE_MS;
+    if (entry != NULL) {
+        metadata.key = entry[0];
+        metadata.value = entry[1];
+        options.metadata = &metadata_pointer;
+        options.n_metadata = 1;
+    }
     request.options = &options;
     request.gid = gid;
     for (int i = 1; i <= atoi(count); i++) {
@@ -186,8 +194,8 @@ int main(int argc, char **argv)
     if (argc > 3 &&
         (crpc_loop_new(&loop, NULL) != 0 || crpc_channel_new(&channel, loop, argv[2], NULL) != 0))
         die("cannot make a channel");
-    if (strcmp(command, "begin") == 0 && argc == 5)
-        begin(argv[3], argv[4]);
+    if (strcmp(command, "begin") == 0 && (argc == 5 || argc == 7))
+        begin(argv[3], argv[4], argc == 7 ? &argv[5] : NULL);
     else if (strcmp(command, "enlist") == 0 && argc == 5)
         enlist(argv[3], argv[4]);
     else if (strcmp(command, "run") == 0 && argc >= 5)

@@ -164,6 +164,25 @@ case_empty() {
     ctl 1 pause nobody; err 'no such service is known'
 }
 
+case_metadata() {
+    start_coordinator
+    begin begin "$address" plain 1
+    begin begin "$address" a 2 customer anna
+    begin begin "$address" b 1 customer ben
+    ctl 0 ls --metadata customer=anna; out '^a-1 '; out '^a-2 '; no_out '^b-1 '; no_out '^plain-1 '
+    ctl 0 ls --metadata customer; out '^a-1 '; out '^b-1 '; no_out '^plain-1 '
+    ctl 0 ls --metadata customer=anna --metadata order; out 'no unresolved transactions match'
+    ctl 0 show b-1; out '^  metadata  customer=ben$'
+    ctl 0 show plain-1; no_out 'metadata'
+    ctl 0 show b-1 -o json
+    json 'j["metadata"] == [{"key": "customer", "value": "ben"}]'
+    ctl 0 cancel a-1 --reason over; out '^  metadata  customer=anna$'
+    eventually '^a-1 ' ls --resolved --metadata customer=anna; no_out '^a-2 '
+    ctl 0 ls --resolved --metadata customer=ben; out 'no resolved transactions match'
+    ctl 2 ls --metadata =x; err 'a key is wanted'
+    ctl 2 show a-1 --metadata x
+}
+
 case_unresolved() {
     local long
     long=$(printf 'g%.0s' {1..62})
