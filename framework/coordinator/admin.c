@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The methods of Participants.RegisterTarget and Admin: what operators see and settle.
+ * admin.h
  */
+#include "admin.h"
+
 #include "check.h"
-#include "owner.h"
-#include "plan.h"
+#include "coordinator.h"
+#include "dispatch.h"
+#include "effect.h"
+#include "find.h"
 #include "record.h"
+#include "restore.h"
 #include "snapshot.h"
+#include "step.h"
+#include "tell.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,25 +27,30 @@
 #define SCAN_MAX 100000
 #define SCAN_COLD 10 /* of them is one that has to be loaded */
 
-static void answer(struct coordinator *c, struct caller *caller, int error, const char *text,
-                   const ProtobufCMessage *message)
+static void answer(struct request *r, const ProtobufCMessage *message)
 {
-    struct reply reply = {error, text, message};
-    struct answer encoded = caller_encode(caller, &c->scratch, 0, &reply);
-    caller_deliver(caller, &encoded);
+    struct reply reply = {.message = message};
+    answer_give(r->c, r->caller, r->id, &reply);
 }
 
-static void answer_entry(struct coordinator *c, struct caller *caller, struct entry *entry,
-                         int error, const char *text)
+static void refuse(struct request *r, int error, const char *text)
 {
-    struct reply reply = {error, text, &snapshot_of_entry(c, &c->scratch, entry)->base};
-    batch_answer(c, caller, 0, &reply, entry);
+    answer_error(r->c, r->caller, r->id, error, text);
+}
+
+/* An answer about what has been forced so far in the shard that has the participants. */
+static void answer_when_durable(struct request *r, const ProtobufCMessage *message)
+{
+    struct reply reply = {.message = message};
+    effect_answer_forced(r->c, r->caller, &reply, coordinator_home(r->c));
 }
 
 /* -- Listing ----------------------------------------------------------------------------------- */
 
+/* The page is of one shard. */
 struct page {
     struct coordinator *c;
+    struct shard *shard;
     const Tercet__V1__ListRequest *request;
     Tercet__V1__Transaction **items;
     size_t count;
@@ -109,10 +121,10 @@ static bool page_look_at(struct page *page, struct entry *entry)
     page->last_number = entry->number;
     if (entry->is_lazy)
         /* what is shown, or left out, must not be taken back by a crash (S2, S10) */
-        batch_force(c, entry);
+        batch_force(entry);
     if (!has_state(page->request, entry->txn.state))
         return true;
-    if (!owner_warm(c, entry, WARM_AHEAD))
+    if (!restore_warm(c, entry, WARM_AHEAD))
         return false;
     if (!page->request->parked || entry->counted_parked > 0)
         page_add(page, snapshot_of_entry(c, &c->scratch, entry));
@@ -146,18 +158,20 @@ static int find_live(uint64_t number, uint32_t part, const void *value, size_t s
 }
 
 /* The store finds it; those whose commit has not been told yet, few, lie before what it finds. */
-struct entry *admin_entry_after(struct coordinator *c, uint64_t number)
+struct entry *admin_entry_after(struct coordinator *c, struct shard *shard, uint64_t number)
 {
-    struct find_live find = {.table = &c->table};
-    if (number == 0 || number == UINT64_MAX)
-        return number == 0 ? c->table.oldest : NULL;
-    int rc = store_scan(c->store, 0, number + 1, UINT64_MAX, find_live, &find);
+    struct find_live find = {.table = &shard->table};
+    if (number == 0)
+        return shard->table.oldest;
+    if (number == UINT64_MAX)
+        return NULL;
+    int rc = store_scan(shard->store, shard->number, number + 1, UINT64_MAX, find_live, &find);
     if (rc < 0) {
-        owner_fail(c, tercet_store_strerror(rc));
+        coordinator_fail(c, tercet_store_strerror(rc));
         return NULL;
     }
     struct entry *entry = find.entry;
-    struct entry *before = entry != NULL ? entry->older : c->table.newest;
+    struct entry *before = entry != NULL ? entry->older : shard->table.newest;
     for (; before != NULL && before->number > number; before = before->older)
         entry = before;
     return entry;
@@ -165,7 +179,7 @@ struct entry *admin_entry_after(struct coordinator *c, uint64_t number)
 
 static void list_unresolved(struct page *page, uint64_t after, char token[64])
 {
-    struct entry *entry = admin_entry_after(page->c, after);
+    struct entry *entry = admin_entry_after(page->c, page->shard, after);
     size_t scanned = 0;
     while (entry != NULL && page_has_room(page, scanned)) {
         scanned += entry->is_cold ? SCAN_COLD : 1;
@@ -204,7 +218,7 @@ static int list_resolved(struct page *page, struct tercet_store_cursor cursor, c
     size_t scanned = 0;
     int rc = 1;
     while (rc > 0 && page_has_room(page, scanned++))
-        rc = store_page(page->c->store, 0, &cursor, 1, add_resolved, page);
+        rc = store_page(page->shard->store, page->shard->number, &cursor, 1, add_resolved, page);
     if (rc > 0)
         snprintf(token, 64, "r%lld.%llu", (long long)cursor.bucket_ms,
                  (unsigned long long)cursor.number);
@@ -230,43 +244,59 @@ static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after,
     return false;
 }
 
-static void list(struct coordinator *c, struct caller *caller,
-                 const Tercet__V1__ListRequest *request)
+static int error_of_page(int rc)
+{
+    if (rc == 0)
+        return 0;
+    return rc == TERCET_STORE_CORRUPT ? TERCET_FORMAT : TERCET_STORE;
+}
+
+static void free_page(struct page *page)
+{
+    for (size_t i = 0; page->request->resolved && i < page->count; i++)
+        crpc_message_free(&page->items[i]->base);
+}
+
+static void answer_page(struct request *r, struct page *page, int rc, char token[64])
 {
     Tercet__V1__ListResponse response = TERCET__V1__LIST_RESPONSE__INIT;
-    struct page page = {.c = c,
+    struct reply reply = {error_of_page(rc), rc != 0 ? tercet_store_strerror(rc) : NULL,
+                          &response.base};
+    response.n_transactions = page->count;
+    response.transactions = page->items;
+    response.next_page_token = token;
+    if (!page->request->resolved && atomic_load(&r->c->has_failed))
+        refuse(r, TERCET_UNAVAILABLE, "the store has failed: the coordinator stops");
+    else
+        effect_answer_forced(r->c, r->caller, &reply, page->shard);
+}
+
+void admin_list(struct request *r, const ProtobufCMessage *message)
+{
+    const Tercet__V1__ListRequest *request = (const Tercet__V1__ListRequest *)message;
+    struct page page = {.c = r->c,
+                        .shard = coordinator_home(r->c),
                         .request = request,
                         .limit = request->page_size != 0 ? request->page_size : PAGE_DEFAULT};
     struct tercet_store_cursor cursor = {0};
     uint64_t after = 0;
     char token[64] = "";
     int rc = 0;
-    if (page.limit > PAGE_MAX || !parse_token(request, &after, &cursor)) {
-        answer(c, caller, TERCET_INVALID,
-               page.limit > PAGE_MAX ? "page_size is at most 1000"
-                                     : "page_token is not one of ours",
-               NULL);
+    if (page.limit > PAGE_MAX) {
+        refuse(r, TERCET_INVALID, "page_size is at most 1000");
         return;
     }
-    page.items = arena_alloc(&c->scratch, page.limit * sizeof(*page.items));
+    if (!parse_token(request, &after, &cursor)) {
+        refuse(r, TERCET_INVALID, "page_token is not one of ours");
+        return;
+    }
+    page.items = arena_alloc(&r->c->scratch, page.limit * sizeof(*page.items));
     if (request->resolved)
         rc = list_resolved(&page, cursor, token);
     else
         list_unresolved(&page, after, token);
-    if (!request->resolved && atomic_load(&c->has_failed)) {
-        answer(c, caller, TERCET_UNAVAILABLE, "the store has failed: the coordinator stops", NULL);
-        return;
-    }
-    response.n_transactions = page.count;
-    response.transactions = page.items;
-    response.next_page_token = token;
-    struct reply reply = {rc == 0                      ? 0
-                          : rc == TERCET_STORE_CORRUPT ? TERCET_FORMAT
-                                                       : TERCET_STORE,
-                          rc == 0 ? NULL : tercet_store_strerror(rc), &response.base};
-    batch_answer(c, caller, 0, &reply, NULL);
-    for (size_t i = 0; request->resolved && i < page.count; i++)
-        crpc_message_free(&page.items[i]->base);
+    answer_page(r, &page, rc, token);
+    free_page(&page);
 }
 
 /* -- Participants ------------------------------------------------------------------------------ */
@@ -334,14 +364,16 @@ static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena,
     return out;
 }
 
-static void list_participants(struct coordinator *c, struct caller *caller)
+void admin_list_participants(struct request *r, const ProtobufCMessage *message)
 {
     Tercet__V1__ListParticipantsResponse response = TERCET__V1__LIST_PARTICIPANTS_RESPONSE__INIT;
-    response.participants =
-        arena_alloc(&c->scratch, c->dispatch.service_count * sizeof(*response.participants));
-    for (struct service *service = c->dispatch.services; service != NULL; service = service->next)
-        response.participants[response.n_participants++] = participant_status(&c->scratch, service);
-    answer(c, caller, 0, NULL, &response.base);
+    struct services *services = &r->c->services;
+    struct arena *scratch = &r->c->scratch;
+    (void)message;
+    response.participants = arena_alloc(scratch, services->count * sizeof(*response.participants));
+    for (struct service *service = services->first; service != NULL; service = service->next)
+        response.participants[response.n_participants++] = participant_status(scratch, service);
+    answer(r, &response.base);
 }
 
 /* -- Writing a service down -------------------------------------------------------------------- */
@@ -349,10 +381,10 @@ static void list_participants(struct coordinator *c, struct caller *caller)
 static void write_service(struct coordinator *c, const char *name)
 {
     char key[TERCET_STORE_NAME_MAX];
-    const struct service *service = dispatch_find(c, name);
+    const struct service *service = service_find(&c->services, name);
     snprintf(key, sizeof(key), "participant/%s", name);
     if (service == NULL || (service->target == NULL && !service->is_paused)) {
-        batch_delete_meta(c, key);
+        batch_delete_meta(coordinator_home(c), key);
         return;
     }
     Tercet__Store__V1__Participant record = TERCET__STORE__V1__PARTICIPANT__INIT;
@@ -361,190 +393,171 @@ static void write_service(struct coordinator *c, const char *name)
     record.n_actions = service->action_count;
     record.target = service->target != NULL ? service->target : record.target;
     record.paused = service->is_paused;
-    batch_put_meta(c, key, record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
+    batch_put_meta(coordinator_home(c), key,
+                   record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
 }
 
-static void register_target(struct coordinator *c, struct caller *caller,
-                            const Tercet__V1__RegisterRequest *request)
+void admin_register(struct request *r, const ProtobufCMessage *message)
 {
+    const Tercet__V1__RegisterRequest *request = (const Tercet__V1__RegisterRequest *)message;
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
     const char *wrong = request->target[0] != '\0' ? check_target(request->target) : NULL;
     if (wrong == NULL)
-        wrong = dispatch_register(c, request->service, request->actions, request->n_actions,
+        wrong = dispatch_register(r->c, request->service, request->actions, request->n_actions,
                                   request->target);
     if (wrong != NULL) {
-        answer(c, caller, TERCET_INVALID, wrong, NULL);
+        refuse(r, TERCET_INVALID, wrong);
         return;
     }
-    write_service(c, request->service);
-    struct reply reply = {.message = &response.base};
-    batch_answer(c, caller, 0, &reply, NULL);
+    write_service(r->c, request->service);
+    answer_when_durable(r, &response.base);
 }
 
-static void pause_service(struct coordinator *c, struct caller *caller,
-                          const Tercet__V1__PauseRequest *request)
+void admin_pause(struct request *r, const ProtobufCMessage *message)
 {
+    const Tercet__V1__PauseRequest *request = (const Tercet__V1__PauseRequest *)message;
     Tercet__V1__PauseResponse response = TERCET__V1__PAUSE_RESPONSE__INIT;
-    struct service *service = dispatch_find(c, request->service);
+    struct service *service = service_find(&r->c->services, request->service);
     if (service == NULL) {
-        answer(c, caller, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants",
-               NULL);
+        refuse(r, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants");
         return;
     }
-    owner_log(c, TERCET_LOG_WARNING, "%s: %s by an operator", service->name,
-              request->paused ? "paused" : "resumed");
-    dispatch_pause(c, service, request->paused);
-    write_service(c, request->service);
-    struct reply reply = {.message = &response.base};
-    batch_answer(c, caller, 0, &reply, NULL);
+    coordinator_log(r->c, TERCET_LOG_WARNING, "%s: %s by an operator", service->name,
+                    request->paused ? "paused" : "resumed");
+    dispatch_pause(r->c, service, request->paused);
+    write_service(r->c, request->service);
+    answer_when_durable(r, &response.base);
 }
 
 /* -- Settling ---------------------------------------------------------------------------------- */
 
 /* The unresolved transaction, or NULL after having answered: a resolved one as it is, but one that
  * ended in the state `refused` (0: none) is told that it was decided otherwise. */
-static struct entry *find_open(struct coordinator *c, struct caller *caller, const char *gid,
-                               unsigned refused)
+static struct entry *find_open(struct request *r, const char *gid, unsigned refused)
 {
     struct found found;
     const char *text = NULL;
-    int error = plan_find(c, gid, &found, &text);
+    int error = find_gid(r->c, gid, &found, &text);
     if (error == 0 && found.resolved != NULL && found.resolved->state->state == refused)
         error = TERCET_DECIDED;
-    if (error == 0 && found.resolved != NULL) {
-        struct reply reply = {
-            0, NULL, &snapshot_of_resolved(&c->scratch, found.number, found.resolved)->base};
-        struct answer encoded = caller_encode(caller, &c->scratch, 0, &reply);
-        caller_deliver(caller, &encoded);
-    } else if (error != 0) {
-        answer(c, caller, error, text, NULL);
-    }
+    if (error != 0)
+        refuse(r, error, text);
+    else if (found.resolved != NULL)
+        tell_resolved(r->c, r->caller, r->id, found.number, found.resolved, 0, NULL);
     struct entry *entry = found.entry;
-    found_clear(&found);
+    find_clear(&found);
     return entry;
 }
 
 static const char no_branch[] = "the transaction has no branch with this number";
 
-static void retry(struct coordinator *c, struct caller *caller,
-                  const Tercet__V1__RetryRequest *request)
+void admin_retry(struct request *r, const ProtobufCMessage *message)
 {
-    struct entry *entry = find_open(c, caller, request->gid, 0);
+    const Tercet__V1__RetryRequest *request = (const Tercet__V1__RetryRequest *)message;
+    struct txn_event event = {.kind = TXN_RETRY, .number = request->branch};
+    struct entry *entry = find_open(r, request->gid, 0);
     if (entry == NULL)
         return;
-    int error = plan_error_of_core(
-        owner_step(c, entry, (struct txn_event){.kind = TXN_RETRY, .number = request->branch}));
-    answer_entry(c, caller, entry, error, error == 0 ? NULL : no_branch);
+    int error = step_error(step_event(r->c, entry, event));
+    tell_entry(r->c, r->caller, r->id, entry, error, no_branch);
 }
 
-static void settle(struct coordinator *c, struct caller *caller,
-                   const Tercet__V1__SettleRequest *request)
+/* Why a parked branch is settled is kept with it. */
+static void keep_settlement(struct coordinator *c, struct entry *entry, uint32_t number,
+                            const char *reason)
 {
+    const struct txn_branch *branch = txn_find(&entry->txn, number);
+    if (branch == NULL || !branch->is_parked)
+        return;
+    struct branch_info *info = entry_info(entry, branch);
+    free(info->reason);
+    info->reason = must_strdup(reason);
+    coordinator_log(c, TERCET_LOG_WARNING, "settled by an operator: transaction %s branch %u: %s",
+                    entry->gid, branch->number, reason);
+}
+
+void admin_settle(struct request *r, const ProtobufCMessage *message)
+{
+    const Tercet__V1__SettleRequest *request = (const Tercet__V1__SettleRequest *)message;
+    struct txn_event event = {.kind = TXN_SETTLE, .number = request->branch};
     const char *wrong = request->reason[0] == '\0'
                             ? "say why: the reason is kept with the transaction"
                             : check_text(request->reason);
     if (wrong != NULL) {
-        answer(c, caller, TERCET_INVALID, wrong, NULL);
+        refuse(r, TERCET_INVALID, wrong);
         return;
     }
-    struct entry *entry = find_open(c, caller, request->gid, 0);
+    struct entry *entry = find_open(r, request->gid, 0);
     if (entry == NULL)
         return;
-    struct txn_branch *branch = txn_find(&entry->txn, request->branch);
-    if (branch != NULL && branch->is_parked) {
-        struct branch_info *info = entry_info(entry, branch);
-        free(info->reason);
-        info->reason = must_strdup(request->reason);
-        owner_log(c, TERCET_LOG_WARNING, "settled by an operator: transaction %s branch %u: %s",
-                  entry->gid, branch->number, request->reason);
-    }
-    int error = plan_error_of_core(
-        owner_step(c, entry, (struct txn_event){.kind = TXN_SETTLE, .number = request->branch}));
-    answer_entry(c, caller, entry, error,
-                 error == TERCET_NOT_READY ? "only a parked branch can be settled by hand"
-                                           : no_branch);
+    keep_settlement(r->c, entry, request->branch, request->reason);
+    int error = step_error(step_event(r->c, entry, event));
+    tell_entry(r->c, r->caller, r->id, entry, error,
+               error == TERCET_NOT_READY ? "only a parked branch can be settled by hand"
+                                         : no_branch);
 }
 
-static void decide(struct coordinator *c, struct caller *caller,
-                   const Tercet__V1__DecideRequest *request)
+void admin_decide(struct request *r, const ProtobufCMessage *message)
 {
+    const Tercet__V1__DecideRequest *request = (const Tercet__V1__DecideRequest *)message;
+    struct txn_event event = {.kind = request->confirm ? TXN_CONFIRM : TXN_CANCEL,
+                              .cause = TXN_CAUSE_OPERATOR};
     const char *wrong = check_text(request->reason);
     if (wrong != NULL) {
-        answer(c, caller, TERCET_INVALID, wrong, NULL);
+        refuse(r, TERCET_INVALID, wrong);
         return;
     }
     struct entry *entry =
-        find_open(c, caller, request->gid, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
+        find_open(r, request->gid, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
     if (entry == NULL)
         return;
     if (!request->confirm)
-        plan_keep_reason(entry, request->reason);
-    struct txn_event event = {.kind = request->confirm ? TXN_CONFIRM : TXN_CANCEL,
-                              .cause = TXN_CAUSE_OPERATOR};
-    int error = plan_error_of_core(owner_step(c, entry, event));
-    owner_log(c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
-              request->confirm ? "confirm" : "cancel", entry->gid,
-              request->reason[0] != '\0' ? request->reason : "no reason given",
-              tercet_strerror(error));
-    answer_entry(c, caller, entry, error, NULL);
+        step_keep_reason(entry, request->reason);
+    int error = step_error(step_event(r->c, entry, event));
+    coordinator_log(r->c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
+                    request->confirm ? "confirm" : "cancel", entry->gid,
+                    request->reason[0] != '\0' ? request->reason : "no reason given",
+                    tercet_strerror(error));
+    tell_entry(r->c, r->caller, r->id, entry, error, NULL);
 }
 
 /* -- Statistics -------------------------------------------------------------------------------- */
 
-static void statistics(struct coordinator *c, struct caller *caller)
+/* What is counted in one shard, added to what the others have. */
+static void add_shard(Tercet__V1__Statistics *out, struct shard *shard)
+{
+    const struct table_counts *counts = &shard->table.counts;
+    struct tercet_store_stats stats = {0};
+    store_stats(shard->store, &stats);
+    out->trying += counts->in_state[TXN_TRYING];
+    out->confirming += counts->in_state[TXN_CONFIRMING];
+    out->cancelling += counts->in_state[TXN_CANCELLING];
+    out->parked_branches += counts->parked_branches;
+    out->commits_total += stats.commits;
+    out->store_bytes_used += stats.bytes_used;
+    out->store_bytes_max += stats.bytes_max;
+    out->disk_free_bytes = stats.disk_free_bytes;
+    out->resolved_records += stats.resolved_records;
+    out->low_water = shard_low_water(shard);
+    out->accepting = out->accepting && shard->headroom.refuses == NULL;
+    if (shard->headroom.refuses != NULL)
+        out->accepting_text = (char *)shard->headroom.refuses;
+}
+
+void admin_statistics(struct request *r, const ProtobufCMessage *message)
 {
     Tercet__V1__Statistics out = TERCET__V1__STATISTICS__INIT;
-    const struct table_counts *counts = &c->table.counts;
-    struct tercet_store_stats stats = {0};
-    store_stats(c->store, &stats);
-    out.trying = counts->in_state[TXN_TRYING];
-    out.confirming = counts->in_state[TXN_CONFIRMING];
-    out.cancelling = counts->in_state[TXN_CANCELLING];
-    out.parked_branches = counts->parked_branches;
+    struct coordinator *c = r->c;
+    (void)message;
+    out.accepting = true;
+    for (size_t i = 0; i < c->shard_count; i++)
+        add_shard(&out, &c->shards[i]);
     out.confirmed_total = c->totals.confirmed;
     out.cancelled_total = c->totals.cancelled;
     out.begun_total = c->totals.begun;
-    out.commits_total = stats.commits;
-    out.calls_total = c->dispatch.calls_total;
-    out.store_bytes_used = stats.bytes_used;
-    out.store_bytes_max = stats.bytes_max;
-    out.disk_free_bytes = stats.disk_free_bytes;
-    out.resolved_records = stats.resolved_records;
-    out.low_water = owner_low_water(c);
-    out.accepting = c->refuses == NULL;
-    out.accepting_text = c->refuses != NULL ? (char *)c->refuses : out.accepting_text;
+    out.calls_total = c->outcalls.calls_total;
     out.version = (char *)TERCET_VERSION;
     out.started_ms = c->started_ms;
-    out.source = c->source;
-    answer(c, caller, 0, NULL, &out.base);
-}
-
-void admin_handle(struct coordinator *c, struct caller *caller, enum method method,
-                  const ProtobufCMessage *message)
-{
-    switch (method) {
-    case METHOD_REGISTER:
-        register_target(c, caller, (const Tercet__V1__RegisterRequest *)message);
-        break;
-    case METHOD_LIST:
-        list(c, caller, (const Tercet__V1__ListRequest *)message);
-        break;
-    case METHOD_LIST_PARTICIPANTS:
-        list_participants(c, caller);
-        break;
-    case METHOD_RETRY:
-        retry(c, caller, (const Tercet__V1__RetryRequest *)message);
-        break;
-    case METHOD_SETTLE:
-        settle(c, caller, (const Tercet__V1__SettleRequest *)message);
-        break;
-    case METHOD_DECIDE:
-        decide(c, caller, (const Tercet__V1__DecideRequest *)message);
-        break;
-    case METHOD_PAUSE:
-        pause_service(c, caller, (const Tercet__V1__PauseRequest *)message);
-        break;
-    default:
-        statistics(c, caller);
-    }
+    out.source = coordinator_home(c)->source;
+    answer(r, &out.base);
 }

@@ -5,8 +5,9 @@
 #include "batch.h"
 
 #include "failpoint.h"
-#include "owner.h"
+#include "queue.h"
 #include "record.h"
+#include "shard.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -25,24 +26,25 @@ static struct batch *next_submitted(struct batcher *batcher)
     return batch;
 }
 
-int batch_commit(struct coordinator *c, const struct batch *batch)
+int batch_commit(struct shard *shard, const struct batch *batch)
 {
     int rc;
-    FAILPOINT_AROUND("commit",
-                     rc = store_commit(c->store, 0, c->epoch, batch->ops, batch->op_count));
+    FAILPOINT_AROUND("commit", rc = store_commit(shard->store, shard->number, shard->epoch,
+                                                 batch->ops, batch->op_count));
     return rc;
 }
 
 static void *run_committer(void *ctx)
 {
-    struct coordinator *c = ctx;
+    struct shard *shard = ctx;
     struct batch *batch;
-    while ((batch = next_submitted(&c->batcher)) != NULL) {
+    while ((batch = next_submitted(&shard->batcher)) != NULL) {
         struct event *event = event_new(EVENT_COMMITTED);
         if (event == NULL)
             abort();
-        event->code = batch_commit(c, batch);
-        queue_post(&c->queue, event);
+        event->shard = shard;
+        event->code = batch_commit(shard, batch);
+        queue_post(shard->batcher.queue, event);
     }
     return NULL;
 }
@@ -50,12 +52,11 @@ static void *run_committer(void *ctx)
 static void init_batch(struct batch *batch)
 {
     memset(batch, 0, sizeof(*batch));
-    batch->last_next = &batch->first;
+    batch->effects_end = &batch->first_effect;
 }
 
-void batcher_init(struct coordinator *c)
+void batcher_init(struct batcher *batcher)
 {
-    struct batcher *batcher = &c->batcher;
     init_batch(&batcher->batches[0]);
     init_batch(&batcher->batches[1]);
     batcher->filling = &batcher->batches[0];
@@ -64,47 +65,36 @@ void batcher_init(struct coordinator *c)
     pthread_cond_init(&batcher->changed, NULL);
 }
 
-int batcher_start(struct coordinator *c)
+void batcher_free(struct batcher *batcher)
 {
-    struct batcher *batcher = &c->batcher;
-    batcher_init(c);
-    if (pthread_create(&batcher->thread, NULL, run_committer, c) != 0)
-        return TERCET_NOMEM;
-    pthread_setname_np(batcher->thread, "tercet-commit");
-    return 0;
-}
-
-static void drop_effects(struct batch *batch)
-{
-    while (batch->first != NULL) {
-        struct effect *effect = batch->first;
-        batch->first = effect->next;
-        caller_unref(effect->caller);
-    }
-    batch->last_next = &batch->first;
-}
-
-void batcher_stop(struct coordinator *c)
-{
-    struct batcher *batcher = &c->batcher;
-    pthread_mutex_lock(&batcher->lock);
-    batcher->is_stopping = true;
-    pthread_cond_signal(&batcher->changed);
-    pthread_mutex_unlock(&batcher->lock);
-    pthread_join(batcher->thread, NULL);
-    batcher_free(c);
-}
-
-void batcher_free(struct coordinator *c)
-{
-    struct batcher *batcher = &c->batcher;
     for (int i = 0; i < 2; i++) {
-        drop_effects(&batcher->batches[i]);
+        assert(batcher->batches[i].first_effect == NULL);
         arena_free(&batcher->batches[i].arena);
         free(batcher->batches[i].ops);
     }
     pthread_cond_destroy(&batcher->changed);
     pthread_mutex_destroy(&batcher->lock);
+}
+
+int batcher_start(struct shard *shard, struct queue *queue)
+{
+    struct batcher *batcher = &shard->batcher;
+    batcher->queue = queue;
+    if (pthread_create(&batcher->thread, NULL, run_committer, shard) != 0)
+        return TERCET_NOMEM;
+    pthread_setname_np(batcher->thread, "tercet-commit");
+    return 0;
+}
+
+void batcher_stop(struct shard *shard)
+{
+    struct batcher *batcher = &shard->batcher;
+    assert(batcher->in_flight == NULL);
+    pthread_mutex_lock(&batcher->lock);
+    batcher->is_stopping = true;
+    pthread_cond_signal(&batcher->changed);
+    pthread_mutex_unlock(&batcher->lock);
+    pthread_join(batcher->thread, NULL);
 }
 
 /* -- Writes ------------------------------------------------------------------------------------ */
@@ -121,10 +111,23 @@ static struct tercet_store_op *add_op(struct batch *batch, enum tercet_store_op_
     return op;
 }
 
-static void leave_lazy(struct batcher *batcher, struct entry *entry)
+static void lazy_add(struct batcher *batcher, struct entry *entry, int64_t now_ms)
 {
-    if (!entry->is_lazy)
-        return;
+    assert(!entry->is_lazy && !entry->is_dirty);
+    if (batcher->lazy == NULL)
+        batcher->lazy_since_ms = now_ms;
+    entry->is_lazy = true;
+    entry->lazy_prev = NULL;
+    entry->lazy_next = batcher->lazy;
+    if (batcher->lazy != NULL)
+        batcher->lazy->lazy_prev = entry;
+    batcher->lazy = entry;
+    batcher->lazy_count++;
+}
+
+static void lazy_remove(struct batcher *batcher, struct entry *entry)
+{
+    assert(entry->is_lazy && batcher->lazy_count > 0);
     if (entry->lazy_prev != NULL)
         entry->lazy_prev->lazy_next = entry->lazy_next;
     else
@@ -135,43 +138,35 @@ static void leave_lazy(struct batcher *batcher, struct entry *entry)
     batcher->lazy_count--;
 }
 
+/* To be written with the batch being filled. */
 static void add_dirty(struct batcher *batcher, struct entry *entry)
 {
     if (entry->is_dirty)
         return;
-    leave_lazy(batcher, entry);
+    if (entry->is_lazy)
+        lazy_remove(batcher, entry);
     entry->is_dirty = true;
     entry->write_seq = batcher->filling->seq;
     entry->dirty_next = batcher->filling->dirty;
     batcher->filling->dirty = entry;
 }
 
-void batch_force(struct coordinator *c, struct entry *entry)
+void batch_force(struct entry *entry)
 {
-    add_dirty(&c->batcher, entry);
-    c->batcher.filling->is_forced = true;
+    struct batcher *batcher = &entry->shard->batcher;
+    add_dirty(batcher, entry);
+    batcher->filling->is_forced = true;
 }
 
-void batch_lazy(struct coordinator *c, struct entry *entry)
+void batch_lazy(struct entry *entry)
 {
-    struct batcher *batcher = &c->batcher;
-    if (entry->is_dirty || entry->is_lazy)
-        return;
-    if (batcher->lazy == NULL)
-        batcher->lazy_since_ms = c->now_ms;
-    entry->is_lazy = true;
-    entry->lazy_prev = NULL;
-    entry->lazy_next = batcher->lazy;
-    if (batcher->lazy != NULL)
-        batcher->lazy->lazy_prev = entry;
-    batcher->lazy = entry;
-    batcher->lazy_count++;
+    if (!entry->is_dirty && !entry->is_lazy)
+        lazy_add(&entry->shard->batcher, entry, entry->shard->clock->now_ms);
 }
 
-void batch_put_branch(struct coordinator *c, const struct entry *entry,
-                      const struct txn_branch *branch)
+void batch_put_branch(const struct entry *entry, const struct txn_branch *branch)
 {
-    struct batch *batch = c->batcher.filling;
+    struct batch *batch = entry->shard->batcher.filling;
     struct crpc_bytes record = record_of_branch(&batch->arena, entry, branch);
     struct tercet_store_op *op = add_op(batch, TERCET_STORE_PUT);
     op->number = entry->number;
@@ -180,7 +175,7 @@ void batch_put_branch(struct coordinator *c, const struct entry *entry,
     op->size = record.size;
 }
 
-/* One write a name and batch: a later one takes the place of an earlier. */
+/* Within a batch there is one write for a name: a later one takes the place of an earlier. */
 static struct tercet_store_op *meta_op(struct batch *batch, enum tercet_store_op_kind kind,
                                        const char *name)
 {
@@ -196,39 +191,41 @@ static struct tercet_store_op *meta_op(struct batch *batch, enum tercet_store_op
     return op;
 }
 
-void batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value)
+void batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value)
 {
-    struct batch *batch = c->batcher.filling;
+    struct batch *batch = shard->batcher.filling;
     struct tercet_store_op *op = meta_op(batch, TERCET_STORE_META_PUT, name);
     op->value = arena_copy(&batch->arena, value.data, value.size);
     op->size = value.size;
     batch->is_forced = true;
 }
 
-void batch_delete_meta(struct coordinator *c, const char *name)
+void batch_delete_meta(struct shard *shard, const char *name)
 {
-    meta_op(c->batcher.filling, TERCET_STORE_META_DELETE, name);
-    c->batcher.filling->is_forced = true;
+    meta_op(shard->batcher.filling, TERCET_STORE_META_DELETE, name);
+    shard->batcher.filling->is_forced = true;
 }
 
-void batch_drop_resolved(struct coordinator *c, int64_t before_ms)
+void batch_drop_resolved(struct shard *shard, int64_t before_ms)
 {
-    add_op(c->batcher.filling, TERCET_STORE_DROP)->time_ms = before_ms;
-    c->batcher.filling->is_forced = true;
+    add_op(shard->batcher.filling, TERCET_STORE_DROP)->time_ms = before_ms;
+    shard->batcher.filling->is_forced = true;
 }
 
 /* One write for all that has become of the entry in this batch. */
-static void encode_entry(struct coordinator *c, struct batch *batch, struct entry *entry)
+static void encode_entry(struct shard *shard, struct batch *batch, struct entry *entry)
 {
+    int64_t offset_ms = clock_offset_ms(shard->clock);
     bool is_over = txn_is_resolved(&entry->txn);
-    struct crpc_bytes record = is_over ? record_of_resolved(&batch->arena, entry, wall_offset_ms(c))
-                                       : record_of_state(&batch->arena, entry, wall_offset_ms(c));
+    struct crpc_bytes record = is_over ? record_of_resolved(&batch->arena, entry, offset_ms)
+                                       : record_of_state(&batch->arena, entry, offset_ms);
     struct tercet_store_op *op = add_op(batch, is_over ? TERCET_STORE_RESOLVE : TERCET_STORE_PUT);
+    assert(entry->is_dirty && entry->write_seq == batch->seq);
     op->number = entry->number;
     op->value = record.data;
     op->size = record.size;
     op->gid = entry->gid;
-    op->time_ms = retention_now_ms(c);
+    op->time_ms = retention_now_ms(&shard->retention, shard->clock->now_ms);
     entry->is_dirty = false;
     if (is_over) {
         entry->dirty_next = batch->over;
@@ -249,73 +246,77 @@ static int compare_ops(const void *left, const void *right)
 
 /* Growing keys are what the store is fast with. The kinds are in an order that makes sorting safe:
  * a number is put before it is resolved, and a meta record is written once a batch. */
-static void close_batch(struct coordinator *c, struct batch *batch)
+static void close_batch(struct shard *shard, struct batch *batch)
 {
     struct entry *entry = batch->dirty;
     while (entry != NULL) {
         struct entry *next = entry->dirty_next;
-        encode_entry(c, batch, entry);
+        encode_entry(shard, batch, entry);
         entry = next;
     }
     batch->dirty = NULL;
     qsort(batch->ops, batch->op_count, sizeof(*batch->ops), compare_ops);
 }
 
-bool batch_is_idle(const struct coordinator *c)
+bool batch_is_idle(const struct shard *shard)
 {
-    const struct batcher *batcher = &c->batcher;
+    const struct batcher *batcher = &shard->batcher;
     return batcher->in_flight == NULL && !batcher->filling->is_forced && batcher->lazy == NULL;
 }
 
-int64_t batch_due_ms(const struct coordinator *c)
+int64_t batch_due_ms(const struct shard *shard)
 {
-    const struct batcher *batcher = &c->batcher;
+    const struct batcher *batcher = &shard->batcher;
     if (batcher->in_flight != NULL || batcher->lazy == NULL)
         return INT64_MAX;
     return batcher->lazy_since_ms + LAZY_MAX_MS;
 }
 
 /* Whether what is lazy is as much as `count`, or as old as `ms`. */
-static bool lazy_has_come_to(const struct coordinator *c, size_t count, int64_t ms)
+static bool lazy_has_come_to(const struct shard *shard, size_t count, int64_t ms)
 {
-    const struct batcher *batcher = &c->batcher;
-    return batcher->lazy != NULL && (c->is_stopping || batcher->lazy_count >= count ||
-                                     c->now_ms >= batcher->lazy_since_ms + ms);
+    const struct batcher *batcher = &shard->batcher;
+    return batcher->lazy != NULL &&
+           (batcher->lazy_count >= count || shard->clock->now_ms >= batcher->lazy_since_ms + ms);
 }
 
-void batch_submit(struct coordinator *c)
+/* The filled batch goes in flight, and the other one is filled from here on. */
+static void swap_batches(struct batcher *batcher)
 {
-    struct batcher *batcher = &c->batcher;
     struct batch *batch = batcher->filling;
-    bool is_needed = batch->is_forced || lazy_has_come_to(c, LAZY_MAX_COUNT, LAZY_MAX_MS);
-    if (batcher->in_flight != NULL || atomic_load(&c->has_failed) || !is_needed)
-        return;
-    if (lazy_has_come_to(c, LAZY_RIDE_COUNT, LAZY_RIDE_MS))
-        while (batcher->lazy != NULL)
-            add_dirty(batcher, batcher->lazy);
-    batch->bytes_taken = c->bytes_taken;
-    close_batch(c, batch);
+    assert(batcher->in_flight == NULL);
     batcher->in_flight = batch;
     batcher->filling = batch == &batcher->batches[0] ? &batcher->batches[1] : &batcher->batches[0];
     batcher->filling->seq = batch->seq + 1;
+    assert(batcher->filling->op_count == 0 && batcher->filling->dirty == NULL);
+}
+
+void batch_submit(struct shard *shard, bool is_stopping)
+{
+    struct batcher *batcher = &shard->batcher;
+    struct batch *batch = batcher->filling;
+    bool ends_lazy = is_stopping && batcher->lazy != NULL;
+    bool is_needed =
+        batch->is_forced || ends_lazy || lazy_has_come_to(shard, LAZY_MAX_COUNT, LAZY_MAX_MS);
+    if (batcher->in_flight != NULL || !is_needed)
+        return;
+    if (ends_lazy || lazy_has_come_to(shard, LAZY_RIDE_COUNT, LAZY_RIDE_MS))
+        while (batcher->lazy != NULL)
+            add_dirty(batcher, batcher->lazy);
+    batch->taken_bytes = shard->headroom.taken_bytes;
+    close_batch(shard, batch);
+    swap_batches(batcher);
     pthread_mutex_lock(&batcher->lock);
     batcher->submitted = batch;
     pthread_mutex_unlock(&batcher->lock);
     pthread_cond_signal(&batcher->changed);
 }
 
-/* -- Effects ----------------------------------------------------------------------------------- */
+/* -- What depends on a batch ------------------------------------------------------------------- */
 
-/* The batch that must be durable before anything is said of the entry; NULL: nothing of it is
- * pending. What is lazily pending is forced now, so that nobody is told what a crash could take
- * back (S10). */
-static struct batch *holding_batch(struct coordinator *c, struct entry *entry)
+struct batch *batch_pending(const struct entry *entry)
 {
-    struct batcher *batcher = &c->batcher;
-    if (entry == NULL)
-        return batcher->filling->is_forced ? batcher->filling : batcher->in_flight;
-    if (entry->is_lazy)
-        batch_force(c, entry);
+    const struct batcher *batcher = &entry->shard->batcher;
     if (entry->write_seq <= batcher->durable_seq)
         return NULL;
     if (batcher->in_flight != NULL && entry->write_seq == batcher->in_flight->seq)
@@ -324,110 +325,47 @@ static struct batch *holding_batch(struct coordinator *c, struct entry *entry)
     return batcher->filling;
 }
 
-static struct effect *add_effect(struct batch *batch, enum effect_kind kind)
+/* What is lazy is forced now, so that nobody is told what a crash could take back (S10). */
+struct batch *batch_holding(struct entry *entry)
 {
-    struct effect *effect = arena_alloc(&batch->arena, sizeof(*effect));
-    memset(effect, 0, sizeof(*effect));
-    effect->kind = kind;
-    *batch->last_next = effect;
-    batch->last_next = &effect->next;
-    return effect;
+    if (entry->is_lazy)
+        batch_force(entry);
+    return batch_pending(entry);
 }
 
-void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
-                  const struct reply *reply, struct entry *entry)
+struct batch *batch_of_all(struct shard *shard)
 {
-    if (!caller_takes(caller))
-        return; /* an answer may have a megabyte */
-    struct batch *batch = holding_batch(c, entry);
-    if (batch == NULL) {
-        struct answer answer = caller_encode(caller, &c->scratch, id, reply);
-        caller_deliver(caller, &answer);
-        owner_touch(c, caller);
-        return;
-    }
-    struct effect *effect = add_effect(batch, EFFECT_ANSWER);
-    caller_ref(caller);
-    owner_owes(c, caller);
-    effect->caller = caller;
-    effect->answer = caller_encode(caller, &batch->arena, id, reply);
-    caller->held_bytes += effect->answer.bytes.size;
-    if (caller->kind == CALLER_SESSION && caller->held_bytes > SESSION_OUTBOX_MAX)
-        caller_refuse(caller);
+    struct batcher *batcher = &shard->batcher;
+    return batcher->filling->is_forced ? batcher->filling : batcher->in_flight;
 }
 
-void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot,
-                 bool is_last, struct entry *entry)
+struct batch *batch_finish(struct shard *shard)
 {
-    struct batch *batch = holding_batch(c, entry);
-    struct crpc_bytes bytes = arena_pack(batch != NULL ? &batch->arena : &c->scratch, 0, snapshot);
-    if (batch == NULL) {
-        caller_watch_push(caller, bytes, is_last);
-        return;
-    }
-    struct effect *effect = add_effect(batch, EFFECT_WATCH);
-    caller_ref(caller);
-    effect->caller = caller;
-    effect->answer.bytes = bytes;
-    effect->is_last = is_last;
+    struct batch *batch = shard->batcher.in_flight;
+    assert(batch != NULL && batch->seq > shard->batcher.durable_seq);
+    shard->batcher.durable_seq = batch->seq;
+    shard->batcher.in_flight = NULL;
+    shard->headroom.durable_bytes = batch->taken_bytes;
+    return batch;
 }
 
-void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind,
-                uint32_t attempt)
+struct entry *batch_take_over(struct batch *batch)
 {
-    struct batcher *batcher = &c->batcher;
-    if (entry->write_seq <= batcher->durable_seq) {
-        dispatch_call(c, entry, branch, kind, attempt);
-        return;
-    }
-    bool is_in_flight = batcher->in_flight != NULL && entry->write_seq == batcher->in_flight->seq;
-    struct effect *effect =
-        add_effect(is_in_flight ? batcher->in_flight : batcher->filling, EFFECT_CALL);
-    effect->entry = entry;
-    effect->branch = branch;
-    effect->attempt = attempt;
-    effect->call_kind = kind;
-}
-
-static void release(struct coordinator *c, struct effect *effect)
-{
-    switch (effect->kind) {
-    case EFFECT_ANSWER:
-        effect->caller->held_bytes -= effect->answer.bytes.size;
-        caller_deliver(effect->caller, &effect->answer);
-        owner_touch(c, effect->caller);
-        owner_has_answered(c, effect->caller);
-        break;
-    case EFFECT_WATCH:
-        caller_watch_push(effect->caller, effect->answer.bytes, effect->is_last);
-        break;
-    case EFFECT_CALL:
-        dispatch_call(c, effect->entry, effect->branch, effect->call_kind, effect->attempt);
-        break;
-    }
-    caller_unref(effect->caller);
-}
-
-void batch_is_durable(struct coordinator *c)
-{
-    struct batch *batch = c->batcher.in_flight;
-    assert(batch != NULL);
-    c->batcher.durable_seq = batch->seq;
-    c->bytes_durable = batch->bytes_taken;
-    c->batcher.in_flight = NULL;
-    FAILPOINT("release.before");
-    for (struct effect *effect = batch->first; effect != NULL; effect = effect->next) {
-        release(c, effect);
-        FAILPOINT("release.each");
-    }
-    batch->first = NULL;
-    batch->last_next = &batch->first;
-    while (batch->over != NULL) {
-        struct entry *entry = batch->over;
+    struct entry *entry = batch->over;
+    if (entry != NULL)
         batch->over = entry->dirty_next;
-        owner_forget(c, entry);
-    }
+    return entry;
+}
+
+void batch_reuse(struct batch *batch)
+{
+    assert(batch->first_effect == NULL && batch->over == NULL);
     batch->op_count = 0;
     batch->is_forced = false;
     arena_reset(&batch->arena);
+}
+
+void batch_abandon(struct shard *shard)
+{
+    shard->batcher.in_flight = NULL;
 }

@@ -2,20 +2,19 @@
  *
  * Group commit. What one turn after another wants written is collected in the batch being filled,
  * while the committer makes the batch before it durable with one sync. What depends on a batch,
- * answers and calls, is held with it and released when it is durable. Several states of one
- * transaction within a batch collapse into one write.
+ * answers and calls, is held with it (effect.h) until it is durable. Several states of one
+ * transaction within a batch collapse into one write. A write is
  *
- *   forced   the transaction is written with this batch, and a batch with something forced is
- * committed at once lazy     written with a later batch that is there anyway, when there are
- * LAZY_RIDE_COUNT or they are LAZY_RIDE_MS old: each batch that ends transactions writes more
- * pages, as many for one as for thirty. With a batch of its own at the latest LAZY_MAX_MS later.
- * Losing it costs one repeated call
+ *   forced  with this batch, and a batch with something forced in it is committed at once; or
+ *   lazy    with a later batch that is committed anyway, once LAZY_RIDE_COUNT wait or they are
+ *           LAZY_RIDE_MS old: each batch that ends transactions writes more pages, as many for one
+ *           as for thirty. A batch of their own comes LAZY_MAX_MS later at the latest. Losing such
+ *           a write costs one repeated call.
  */
 #ifndef TERCET_BATCH_H
 #define TERCET_BATCH_H
 
 #include "arena.h"
-#include "caller.h"
 #include "table.h"
 
 #include <pthread.h>
@@ -26,36 +25,23 @@
 #define LAZY_MAX_MS 50
 #define LAZY_MAX_COUNT 4096
 
-struct coordinator;
-
-enum effect_kind { EFFECT_ANSWER, EFFECT_WATCH, EFFECT_CALL };
-
-/* Something that leaves the process once its batch is durable. */
-struct effect {
-    struct effect *next;
-    enum effect_kind kind;
-    struct caller *caller; /* a reference */
-    struct answer answer;
-    bool is_last;        /* EFFECT_WATCH */
-    struct entry *entry; /* EFFECT_CALL */
-    uint32_t branch;
-    uint32_t attempt;
-    enum tercet_kind call_kind;
-};
+struct effect; /* effect.h */
+struct queue;  /* queue.h */
+struct shard;  /* shard.h */
 
 struct batch {
     uint64_t seq;
-    struct arena arena;
+    struct arena arena; /* of what it writes, and of its effects */
     struct tercet_store_op *ops;
     size_t op_count;
     size_t op_capacity;
     struct entry *dirty; /* to be encoded when the batch is closed */
     /* resolved with this batch: forgotten when it is durable (linked by dirty_next) */
     struct entry *over;
-    struct effect *first;
-    struct effect **last_next;
+    struct effect *first_effect;
+    struct effect **effects_end;
     bool is_forced;
-    uint64_t bytes_taken; /* the coordinator's, when the batch was closed */
+    uint64_t taken_bytes; /* headroom.taken_bytes when the batch was closed */
 };
 
 struct batcher {
@@ -71,45 +57,57 @@ struct batcher {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct batch *submitted; /* for the committer */
+    struct queue *queue;     /* the committer's: where it posts EVENT_COMMITTED */
     bool is_stopping;
 };
 
-/* With the committer's thread, or without it: then who has called batcher_init takes what
- * batch_submit leaves in `submitted`, commits it, and posts EVENT_COMMITTED with what batch_commit
- * returns. */
-void batcher_init(struct coordinator *c);
-void batcher_free(struct coordinator *c);
-int batcher_start(struct coordinator *c);
-int batch_commit(struct coordinator *c, const struct batch *batch);
-/* Nothing may be in flight. */
-void batcher_stop(struct coordinator *c);
+/* An empty batcher, without a thread: whoever has called it takes what batch_submit leaves in
+ * `submitted`, commits it, and posts EVENT_COMMITTED with what batch_commit returns. */
+void batcher_init(struct batcher *batcher);
+/* There are no effects any more, and no thread. */
+void batcher_free(struct batcher *batcher);
 
-/* Writes of a transaction's state. */
-void batch_force(struct coordinator *c, struct entry *entry);
-void batch_lazy(struct coordinator *c, struct entry *entry);
+/* Starts the committer's thread, which does that and posts to `queue`. TERCET_NOMEM. */
+int batcher_start(struct shard *shard, struct queue *queue);
+/* Ends the thread. Nothing may be in flight. */
+void batcher_stop(struct shard *shard);
+
+/* Writes the batch. A code of the store. The committer's. */
+int batch_commit(struct shard *shard, const struct batch *batch);
+
+/* Writes of a transaction's state, forced and lazy. */
+void batch_force(struct entry *entry);
+void batch_lazy(struct entry *entry);
 /* A new branch's record; the state is to be forced besides. */
-void batch_put_branch(struct coordinator *c, const struct entry *entry,
-                      const struct txn_branch *branch);
-void batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
-void batch_delete_meta(struct coordinator *c, const char *name);
-void batch_drop_resolved(struct coordinator *c, int64_t before_ms);
+void batch_put_branch(const struct entry *entry, const struct txn_branch *branch);
+void batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value);
+void batch_delete_meta(struct shard *shard, const char *name);
+void batch_drop_resolved(struct shard *shard, int64_t before_ms);
 
-/* Holds an answer about `entry` (NULL: about anything that has been forced so far) until what it
- * tells is durable. */
-void batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
-                  const struct reply *reply, struct entry *entry);
-void batch_watch(struct coordinator *c, struct caller *caller, const ProtobufCMessage *snapshot,
-                 bool is_last, struct entry *entry);
-void batch_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind,
-                uint32_t attempt);
+/* The batch that has the entry's last write and is not durable yet; NULL: nothing is pending. */
+struct batch *batch_pending(const struct entry *entry);
+/* The batch that must be durable before anything is told of the entry; NULL: nothing is pending.
+ * What is lazily pending is forced. */
+struct batch *batch_holding(struct entry *entry);
+/* The batch that must be durable before anything is told of what has been forced so far, or NULL.
+ */
+struct batch *batch_of_all(struct shard *shard);
 
-/* Hands the batch to the committer when it is idle and something is to be written. */
-void batch_submit(struct coordinator *c);
-/* The batch in flight is durable: releases what it holds. */
-void batch_is_durable(struct coordinator *c);
+/* Hands the batch to the committer when that is idle and something is to be written. `is_stopping`:
+ * what is lazy is to be written, too. */
+void batch_submit(struct shard *shard, bool is_stopping);
+/* The batch in flight is durable. It is the caller's until batch_reuse: its effects are to be
+ * released, then what is over is to be forgotten. */
+struct batch *batch_finish(struct shard *shard);
+/* The next entry that is over with the batch, taken off its list; NULL: there is none. */
+struct entry *batch_take_over(struct batch *batch);
+void batch_reuse(struct batch *batch);
+/* The batch in flight has failed: nothing is known of it, and nothing of it is told. */
+void batch_abandon(struct shard *shard);
+
 /* When a lazy write is due; INT64_MAX: none. */
-int64_t batch_due_ms(const struct coordinator *c);
+int64_t batch_due_ms(const struct shard *shard);
 /* Nothing waits to be written and nothing is in flight. */
-bool batch_is_idle(const struct coordinator *c);
+bool batch_is_idle(const struct shard *shard);
 
 #endif

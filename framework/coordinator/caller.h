@@ -34,8 +34,8 @@ struct caller {
     size_t held_bytes;
     /* the owner's: requests that wait for a state, or for what they are told to be durable */
     uint32_t open_count;
-    /* the owner's: with too much open, who waits in vain is looked for, not before this */
-    int64_t vain_drop_ms;
+    /* the owner's: with too much open, its expired waiters are looked for, not before this */
+    int64_t expired_drop_ms;
     bool is_half_closed; /* the owner's: a session that will send nothing more */
     bool is_touched;     /* the owner's: has answers to flush */
     struct caller *touched_next;

@@ -1,159 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dispatch.h: services, their instances and targets. outcall.c has the calls.
+ * dispatch.h
  */
 #include "dispatch.h"
 
 #include "check.h"
+#include "coordinator.h"
 #include "outcall.h"
-#include "owner.h"
 #include "reach.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIELD_ACCEPTED 2 /* of AttachResponse */
 
-/* -- Services ---------------------------------------------------------------------------------- */
-
-static struct service *find_service(const struct coordinator *c, const char *name, size_t size)
-{
-    struct service *service = c->dispatch.services;
-    while (service != NULL &&
-           (strlen(service->name) != size || memcmp(service->name, name, size) != 0))
-        service = service->next;
-    return service;
-}
-
-struct service *dispatch_find(const struct coordinator *c, const char *name)
-{
-    return find_service(c, name, strlen(name));
-}
-
-struct service *dispatch_service(struct coordinator *c, const char *name, size_t name_size)
-{
-    struct service *service = find_service(c, name, name_size);
-    if (service != NULL || c->dispatch.service_count >= SERVICES_MAX)
-        return service;
-    return dispatch_service_restored(c, name, name_size);
-}
-
-struct service *dispatch_service_restored(struct coordinator *c, const char *name, size_t name_size)
-{
-    struct service *service = find_service(c, name, name_size);
-    if (service != NULL)
-        return service;
-    service = must_alloc(sizeof(*service));
-    memcpy(service->name, name, name_size);
-    service->next = c->dispatch.services;
-    c->dispatch.services = service;
-    c->dispatch.service_count++;
-    return service;
-}
-
-static void free_actions(char **actions, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(actions[i]);
-    free(actions);
-}
-
-static void free_service(struct service *service)
-{
-    free_actions(service->actions, service->action_count);
-    free(service->target);
-    crpc_channel_free(service->channel);
-    free(service);
-}
-
-void dispatch_service_release(struct coordinator *c, struct service *service)
-{
-    if (service->branch_count > 0 || service->instances != NULL || service->target != NULL ||
-        service->call_count > 0 || service->is_paused)
-        return;
-    struct service **link = &c->dispatch.services;
-    while (*link != service)
-        link = &(*link)->next;
-    *link = service->next;
-    c->dispatch.service_count--;
-    free_service(service);
-}
-
-void dispatch_sweep(struct coordinator *c)
-{
-    struct service *service = c->dispatch.services;
-    while (service != NULL) {
-        struct service *next = service->next;
-        dispatch_service_release(c, service);
-        service = next;
-    }
-}
-
-static bool offers(char *const *actions, size_t count, const char *action)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(actions[i], action) == 0)
-            return true;
-    return false;
-}
-
-const char *dispatch_check_action(const struct service *service, const char *action,
-                                  char text[TERCET_TEXT_MAX])
-{
-    if (service->target == NULL && service->instances == NULL)
-        return NULL;
-    if (service->target != NULL &&
-        (service->action_count == 0 || offers(service->actions, service->action_count, action)))
-        return NULL;
-    for (const struct instance *instance = service->instances; instance != NULL;
-         instance = instance->next)
-        if (offers(instance->actions, instance->action_count, action))
-            return NULL;
-    snprintf(text, TERCET_TEXT_MAX,
-             "service %s does not offer the action \"%s\": see tercetctl participants",
-             service->name, action);
-    return text;
-}
-
 /* -- Instances --------------------------------------------------------------------------------- */
-
-struct instance *instance_new(struct crpc_call *call)
-{
-    struct instance *instance = calloc(1, sizeof(*instance));
-    if (instance == NULL || outbox_new(&instance->outbox, call, INSTANCE_OUTBOX_MAX) != 0) {
-        free(instance);
-        return NULL;
-    }
-    instance->references = 1;
-    crpc_call_ref(call);
-    instance->call = call;
-    return instance;
-}
-
-void instance_ref(struct instance *instance)
-{
-    atomic_fetch_add(&instance->references, 1);
-}
-
-void instance_unref(struct instance *instance)
-{
-    if (instance == NULL || atomic_fetch_sub(&instance->references, 1) > 1)
-        return;
-    outbox_free(instance->outbox);
-    crpc_call_unref(instance->call);
-    free_actions(instance->actions, instance->action_count);
-    free(instance->name);
-    free(instance);
-}
-
-static char **copy_actions(char **actions, size_t count)
-{
-    char **copy = must_alloc((count + 1) * sizeof(char *));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = must_strdup(actions[i]);
-    return copy;
-}
 
 static const char *check_actions(char **actions, size_t count)
 {
@@ -163,8 +25,7 @@ static const char *check_actions(char **actions, size_t count)
     return wrong;
 }
 
-const char *dispatch_attach(struct coordinator *c, struct instance *instance,
-                            const Tercet__V1__Hello *hello)
+static const char *check_hello(const struct instance *instance, const Tercet__V1__Hello *hello)
 {
     const char *wrong = check_service(hello->service);
     if (wrong == NULL)
@@ -175,12 +36,13 @@ const char *dispatch_attach(struct coordinator *c, struct instance *instance,
         wrong = check_text(hello->instance);
     if (wrong == NULL && instance->service != NULL)
         wrong = "this stream has said hello already";
-    if (wrong != NULL)
-        return wrong;
-    struct service *service = dispatch_service(c, hello->service, strlen(hello->service));
-    if (service == NULL)
-        return "too many services are known (4096)";
-    instance->actions = copy_actions(hello->actions, hello->n_actions);
+    return wrong;
+}
+
+/* The service has the instance from here on. */
+static void join(struct service *service, struct instance *instance, const Tercet__V1__Hello *hello)
+{
+    instance->actions = service_actions_copy(hello->actions, hello->n_actions);
     instance->action_count = hello->n_actions;
     instance->name = must_strdup(hello->instance);
     instance->window = hello->window == 0 ? INSTANCE_WINDOW_DEFAULT : hello->window;
@@ -190,15 +52,65 @@ const char *dispatch_attach(struct coordinator *c, struct instance *instance,
     instance->service = service;
     instance->next = service->instances;
     service->instances = instance;
-    owner_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name,
-              instance->name, crpc_call_peer(instance->call));
+}
+
+static void leave(struct service *service, struct instance *instance)
+{
+    struct instance **link = &service->instances;
+    while (*link != NULL && *link != instance)
+        link = &(*link)->next;
+    assert(*link == instance);
+    *link = instance->next;
+    instance->service = NULL;
+}
+
+/* An error text, or NULL when the instance is accepted. */
+static const char *attach(struct coordinator *c, struct instance *instance,
+                          const Tercet__V1__Hello *hello)
+{
+    const char *wrong = check_hello(instance, hello);
+    if (wrong != NULL)
+        return wrong;
+    struct service *service = service_get(&c->services, hello->service, strlen(hello->service));
+    if (service == NULL)
+        return "too many services are known (4096)";
+    join(service, instance, hello);
+    coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name,
+                    instance->name, crpc_call_peer(instance->call));
     if (outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0}) ==
         CRPC_ENOMEM)
         crpc_call_fail(instance->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: attach again");
-    outcall_touch(c, instance);
+    outcall_touch(&c->outcalls, instance);
     outcall_close_breaker(c, service);
     outcall_pump(c, service);
     return NULL;
+}
+
+/* The service stays: it has the instance. */
+static void take_results(struct coordinator *c, struct instance *instance,
+                         const Tercet__V1__AttachRequest *message)
+{
+    bool has_room = false;
+    for (size_t i = 0; i < message->n_results; i++) {
+        const Tercet__V1__CallResult *result = message->results[i];
+        has_room |= outcall_answer(c, instance, result->id, result, result->reason) != NULL;
+    }
+    if (has_room)
+        outcall_pump(c, instance->service);
+}
+
+bool dispatch_message(struct coordinator *c, struct instance *instance,
+                      const Tercet__V1__AttachRequest *message)
+{
+    const char *wrong = message->hello != NULL ? attach(c, instance, message->hello) : NULL;
+    if (wrong != NULL)
+        crpc_call_fail(instance->call, CRPC_INVALID_ARGUMENT, "%s", wrong);
+    else if (instance->service == NULL)
+        crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
+                       "the first message of Attach must carry a hello");
+    else
+        take_results(c, instance, message);
+    return wrong == NULL && instance->service != NULL;
 }
 
 void dispatch_detach(struct coordinator *c, struct instance *instance)
@@ -207,15 +119,13 @@ void dispatch_detach(struct coordinator *c, struct instance *instance)
     outbox_close(instance->outbox);
     if (service == NULL)
         return;
-    struct instance **link = &service->instances;
-    while (*link != instance)
-        link = &(*link)->next;
-    *link = instance->next;
-    instance->service = NULL;
-    owner_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" is gone", service->name, instance->name);
-    outcall_instance_lost(c, service, instance);
+    leave(service, instance);
+    coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" is gone", service->name,
+                    instance->name);
+    breaker_lose_probe(&service->breaker);
+    outcall_lose_instance(c, instance);
     outcall_pump(c, service);
-    dispatch_service_release(c, service);
+    service_release(&c->services, service);
     instance_unref(instance);
 }
 
@@ -230,8 +140,8 @@ static const char *open_target(struct coordinator *c, struct service *service, c
                                                                                   : NULL};
     struct crpc_channel *channel = NULL;
     if (!c->calls_with_tls && !reach_is_local(target))
-        owner_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca",
-                  service->name, target);
+        coordinator_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca",
+                        service->name, target);
     if (crpc_channel_new(&channel, c->loop, target, &options) != 0)
         return "the target is not a gRPC address: use dns:///host:port, host:port or unix:/path";
     crpc_channel_free(service->channel);
@@ -257,7 +167,7 @@ const char *dispatch_register(struct coordinator *c, const char *name, char **ac
         wrong = check_actions(actions, action_count);
     if (wrong != NULL)
         return wrong;
-    struct service *service = dispatch_service(c, name, strlen(name));
+    struct service *service = service_get(&c->services, name, strlen(name));
     if (service == NULL)
         return "too many services are known (4096)";
     if (target == NULL || target[0] == '\0')
@@ -265,45 +175,55 @@ const char *dispatch_register(struct coordinator *c, const char *name, char **ac
     else if (service->target == NULL || strcmp(service->target, target) != 0)
         wrong = open_target(c, service, target);
     if (wrong == NULL) {
-        free_actions(service->actions, service->action_count);
-        service->actions = copy_actions(actions, action_count);
+        service_actions_free(service->actions, service->action_count);
+        service->actions = service_actions_copy(actions, action_count);
         service->action_count = action_count;
         outcall_close_breaker(c, service);
         outcall_pump(c, service);
     }
-    dispatch_service_release(c, service);
+    service_release(&c->services, service);
     return wrong;
+}
+
+/* A status that a called participant gave in place of a result, in the arena. NULL: it says nothing
+ * of the participant but that it cannot be reached. */
+static const Tercet__V1__CallResult *result_of_status(struct arena *arena,
+                                                      const struct event *event)
+{
+    Tercet__V1__CallResult *out = arena_alloc(arena, sizeof(*out));
+    tercet__v1__call_result__init(out);
+    out->reason = (char *)event->text;
+    switch (event->code) {
+    case CRPC_UNAVAILABLE:
+    case CRPC_DEADLINE_EXCEEDED:
+    case CRPC_CANCELLED:
+        return NULL;
+    case CRPC_ABORTED:
+        out->outcome = TERCET__V1__OUTCOME__REFUSAL;
+        break;
+    case CRPC_FAILED_PRECONDITION:
+        out->outcome = TERCET__V1__OUTCOME__BROKEN;
+        break;
+    default:
+        out->outcome = TERCET__V1__OUTCOME__AGAIN;
+    }
+    return out;
+}
+
+void dispatch_target_answer(struct coordinator *c, const struct event *event)
+{
+    const Tercet__V1__CallResult *result = (const Tercet__V1__CallResult *)event->message;
+    if (result == NULL)
+        result = result_of_status(&c->scratch, event);
+    struct service *service = outcall_answer(c, NULL, event->call_id, result, event->text);
+    if (service == NULL)
+        return;
+    outcall_pump(c, service);
+    service_release(&c->services, service);
 }
 
 void dispatch_pause(struct coordinator *c, struct service *service, bool is_paused)
 {
     service->is_paused = is_paused;
     outcall_pump(c, service);
-}
-
-void dispatch_flush(struct coordinator *c)
-{
-    while (c->dispatch.touched != NULL) {
-        struct instance *instance = c->dispatch.touched;
-        c->dispatch.touched = instance->touched_next;
-        instance->is_touched = false;
-        outbox_flush(instance->outbox);
-        instance_unref(instance);
-    }
-}
-
-void dispatch_free(struct coordinator *c)
-{
-    dispatch_flush(c);
-    outcall_free_all(c);
-    while (c->dispatch.services != NULL) {
-        struct service *service = c->dispatch.services;
-        c->dispatch.services = service->next;
-        while (service->instances != NULL) {
-            struct instance *instance = service->instances;
-            service->instances = instance->next;
-            instance_unref(instance);
-        }
-        free_service(service);
-    }
 }

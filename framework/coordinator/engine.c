@@ -4,6 +4,10 @@
  */
 #include "engine.h"
 
+#include "effect.h"
+#include "step.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 #define RETENTION_MS_DEFAULT (7LL * 24 * 3600 * 1000)
@@ -34,35 +38,33 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     take_options(c, options);
     c->restore_warm_max = RESTORE_WARM_MAX;
     c->payload_bytes_max = PAYLOADS_BYTES_MAX;
-    c->now_ms = now_ms;
-    c->wall_ms = c->started_ms = wall_ms;
-    table_init(&c->table, now_ms);
+    c->clock = (struct clock){.now_ms = now_ms, .wall_ms = wall_ms};
+    c->started_ms = wall_ms;
+    c->shard_count = 1;
+    c->shards = must_alloc(c->shard_count * sizeof(*c->shards));
+    for (size_t i = 0; i < c->shard_count; i++)
+        shard_init(&c->shards[i], (uint32_t)i, &c->clock);
+    waiter_init(&c->waiting);
     queue_init(&c->queue);
     sem_init(&c->drained, 0, 0);
 }
 
-/* A store that is made anew, or restored from a backup, goes on above the numbers that were given
- * without it: participants keep the highest mark they saw, and would refuse what is at or below it.
- * A second of wall clock is worth 2^20 numbers; the sum stays below 2^53. */
-int engine_acquire(struct coordinator *c)
+static void clear_shard(struct coordinator *c, struct shard *shard)
 {
-    uint64_t by_clock = (uint64_t)(c->started_ms / 1000) << 20;
-    struct tercet_store_lease lease;
-    int rc = store_acquire(c->store, 0, &lease);
-    if (rc != 0)
-        return rc;
-    c->epoch = lease.epoch;
-    c->source = lease.source;
-    c->next_number = lease.next_number > by_clock ? lease.next_number : by_clock;
-    return 0;
+    effect_drop(&shard->batcher.batches[0]);
+    effect_drop(&shard->batcher.batches[1]);
+    while (shard->table.oldest != NULL)
+        step_forget(c, shard->table.oldest);
+    shard_clear(shard);
 }
 
 void engine_clear(struct coordinator *c)
 {
-    while (c->table.oldest != NULL)
-        owner_forget(c, c->table.oldest);
-    table_free(&c->table);
-    dispatch_free(c);
+    for (size_t i = 0; i < c->shard_count; i++)
+        clear_shard(c, &c->shards[i]);
+    free(c->shards);
+    outcall_free_all(&c->outcalls);
+    service_free_all(&c->services);
     queue_destroy(&c->queue);
     sem_destroy(&c->drained);
     arena_free(&c->scratch);

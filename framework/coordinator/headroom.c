@@ -4,47 +4,46 @@
  */
 #include "headroom.h"
 
-#include "owner.h"
+#include <assert.h>
+#include <stddef.h>
 
 #define CHECK_MS 200 /* between two looks at the store's size */
 
-/* Why there is no room for so many bytes more; NULL: there is. A store that has not said yet how
- * much it has gets no new work. */
-static const char *no_room(const struct coordinator *c, uint64_t more)
+static const char *text_of(const struct headroom *headroom)
 {
-    if (c->store_stats.room_bytes > 0 && more <= c->store_stats.room_bytes)
-        return NULL;
-    return c->store_stats.room_text[0] != '\0'
-               ? c->store_stats.room_text
+    return headroom->stats.room_text[0] != '\0'
+               ? headroom->stats.room_text
                : "the store does not say how much room it has: try again";
 }
 
-void headroom_check(struct coordinator *c)
+/* Why there is no room for so many bytes more; NULL: there is. A store that has not said yet how
+ * much it has gets no new work. */
+static const char *no_room(const struct headroom *headroom, uint64_t more)
 {
-    if (c->now_ms < c->headroom_check_ms)
-        return;
-    c->headroom_check_ms = c->now_ms + CHECK_MS;
-    uint64_t durable = c->bytes_durable;
-    if (store_stats(c->store, &c->store_stats) != 0)
-        return;
-    c->bytes_seen = durable;
-    bool was_refusing = c->refuses != NULL;
-    c->refuses = no_room(c, c->bytes_taken - c->bytes_seen);
-    if (was_refusing != (c->refuses != NULL))
-        owner_log(c, TERCET_LOG_WARNING, "%s",
-                  c->refuses != NULL ? c->refuses : "there is room again: new work is taken");
+    const struct tercet_store_stats *stats = &headroom->stats;
+    assert(headroom->seen_bytes <= headroom->taken_bytes);
+    more += headroom->taken_bytes - headroom->seen_bytes;
+    return more > stats->room_bytes || stats->room_bytes == 0 ? text_of(headroom) : NULL;
 }
 
-uint64_t headroom_of(struct coordinator *c, uint64_t size)
+bool headroom_check(struct headroom *headroom, struct store *store, int64_t now_ms)
 {
-    return store_room_of(c->store, size);
+    if (now_ms < headroom->check_ms)
+        return false;
+    headroom->check_ms = now_ms + CHECK_MS;
+    uint64_t durable_bytes = headroom->durable_bytes;
+    if (store_stats(store, &headroom->stats) != 0)
+        return false;
+    headroom->seen_bytes = durable_bytes;
+    bool was_refusing = headroom->refuses != NULL;
+    headroom->refuses = no_room(headroom, 0);
+    return was_refusing != (headroom->refuses != NULL);
 }
 
-const char *headroom_take(struct coordinator *c, uint64_t room)
+const char *headroom_take(struct headroom *headroom, uint64_t bytes)
 {
-    const char *text =
-        c->refuses != NULL ? c->refuses : no_room(c, c->bytes_taken - c->bytes_seen + room);
+    const char *text = headroom->refuses != NULL ? headroom->refuses : no_room(headroom, bytes);
     if (text == NULL)
-        c->bytes_taken += room;
+        headroom->taken_bytes += bytes;
     return text;
 }

@@ -7,17 +7,25 @@
 #ifndef TERCET_HEADROOM_H
 #define TERCET_HEADROOM_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <store.h>
 
-struct coordinator;
+struct headroom {
+    struct tercet_store_stats stats; /* as of the last look */
+    const char *refuses;             /* why new work is refused; NULL: it is not */
+    uint64_t taken_bytes;            /* by new work since the start, at most; of these */
+    uint64_t durable_bytes;          /* so many are written, and */
+    uint64_t seen_bytes;             /* so many were when the store was last asked for its size */
+    int64_t check_ms;                /* when the next look is due */
+};
 
-/* Looks at the store's size when it is time to. */
-void headroom_check(struct coordinator *c);
+/* Looks at the store's size when it is time to. Whether new work is refused from now on, or taken
+ * again, where it was the other way before. */
+bool headroom_check(struct headroom *headroom, struct store *store, int64_t now_ms);
 
-/* The bytes of the store that a record with a value of `size` bytes takes at most. */
-uint64_t headroom_of(struct coordinator *c, uint64_t size);
-
-/* Why new work that takes so much cannot be taken; NULL: it can, and is counted. */
-const char *headroom_take(struct coordinator *c, uint64_t room);
+/* Why new work that takes so many bytes (store_room_of) cannot be taken; NULL: it can, and is
+ * counted. */
+const char *headroom_take(struct headroom *headroom, uint64_t bytes);
 
 #endif

@@ -5,7 +5,10 @@
  */
 #include "access.h"
 #include "engine.h"
+#include "loop.h"
 #include "reach.h"
+#include "restore.h"
+#include "rpc.h"
 #include "status.h"
 
 #include <stdio.h>
@@ -71,8 +74,10 @@ static int error_of_store(int rc)
     }
 }
 
+/* One shard in one store: nothing else knows that there are no more. */
 static int open_store(struct coordinator *c, char *text)
 {
+    struct shard *shard = &c->shards[0];
     int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
     struct tercet_store_options options = {.size = sizeof(options),
                                            .size_max = c->options.store_size_max,
@@ -80,15 +85,27 @@ static int open_store(struct coordinator *c, char *text)
                                                                                   : BUCKET_MS_MIN,
                                            .on_log = c->options.on_log,
                                            .log_ctx = c->options.log_ctx};
-    int rc = store_open(&c->store, c->options.data, c->options.store_drivers, &options, text);
+    int rc = store_open(&shard->store, c->options.data, c->options.store_drivers, &options, text);
     if (rc != 0)
         return error_of_store(rc);
-    rc = engine_acquire(c);
+    rc = shard_acquire(shard);
     if (rc == 0)
         return 0;
-    store_close(c->store);
-    c->store = NULL;
+    store_close(shard->store);
+    shard->store = NULL;
     return fail(text, error_of_store(rc), tercet_store_strerror(rc));
+}
+
+static void close_stores(struct coordinator *c)
+{
+    for (size_t i = 0; i < c->shard_count; i++) {
+        struct shard *shard = &c->shards[i];
+        if (shard->store == NULL)
+            continue;
+        store_release(shard->store, shard->number, shard->epoch);
+        store_close(shard->store);
+        shard->store = NULL;
+    }
 }
 
 /* -- The door ---------------------------------------------------------------------------------- */
@@ -196,14 +213,11 @@ static void tear_down(struct tercet_coordinator *coordinator)
     struct coordinator *c = &coordinator->c;
     crpc_server_free(c->server);
     streams_destroy(&c->streams);
+    close_stores(c);
     engine_clear(c);
     crpc_loop_free(c->loop);
     access_free(c->access);
     free_call_tls(c);
-    if (c->store != NULL) {
-        store_release(c->store, 0, c->epoch);
-        store_close(c->store);
-    }
     for (size_t i = 0; i < c->address_count; i++)
         free(c->addresses[i]);
     free(c->addresses);
@@ -230,23 +244,48 @@ static int open_parts(struct coordinator *c, char *text)
     return rc;
 }
 
+static void stop_committers(struct coordinator *c, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        batcher_stop(&c->shards[i]);
+}
+
+static int start_committers(struct coordinator *c)
+{
+    int rc = 0;
+    for (size_t i = 0; i < c->shard_count && rc == 0; i++) {
+        rc = batcher_start(&c->shards[i], &c->queue);
+        if (rc != 0)
+            stop_committers(c, i);
+    }
+    return rc;
+}
+
 /* The committer, then the owner, then the door. */
 static int start_parts(struct coordinator *c, char *text)
 {
-    int rc = batcher_start(c);
+    int rc = start_committers(c);
     if (rc != 0)
         return fail(text, rc, "cannot start the committer's thread");
-    rc = owner_start(c);
+    rc = loop_start(c);
     if (rc != 0) {
-        batcher_stop(c);
+        stop_committers(c, c->shard_count);
         return fail(text, rc, "cannot start the owner's thread");
     }
     rc = crpc_server_start(c->server);
     if (rc == 0)
         return 0;
-    owner_stop(c);
-    batcher_stop(c);
+    loop_stop(c);
+    stop_committers(c, c->shard_count);
     return fail(text, error_of_crpc(rc), crpc_strerror(rc));
+}
+
+static size_t open_count(const struct coordinator *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->shard_count; i++)
+        count += c->shards[i].table.count;
+    return count;
 }
 
 int tercet_coordinator_open(struct tercet_coordinator **out,
@@ -257,7 +296,7 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
     text = text != NULL ? text : unread;
     text[0] = '\0';
     if (options == NULL || options->data == NULL)
-        return fail(text, TERCET_INVALID, "options.data is needed: the store, such as lmdb:DIR");
+        return fail(text, TERCET_INVALID, "options.data is needed: the directory of the store");
     struct tercet_coordinator *coordinator = calloc(1, sizeof(*coordinator));
     if (coordinator == NULL)
         return TERCET_NOMEM;
@@ -270,8 +309,8 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
     }
     int rc = open_parts(c, text);
     if (rc == 0) {
-        owner_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store",
-                  c->table.count);
+        coordinator_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store",
+                        open_count(c));
         rc = start_parts(c, text);
     }
     if (rc != 0) {
@@ -303,11 +342,11 @@ void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t g
     struct coordinator *c = &coordinator->c;
     int64_t until_ms = clock_monotonic_ms() + grace_ms;
     crpc_server_health_set(c->server, "", false);
-    owner_drain(c, until_ms);
+    loop_drain(c, until_ms);
     streams_end(&c->streams);
     int64_t left_ms = atomic_load(&c->has_failed) ? 0 : until_ms - clock_monotonic_ms();
     crpc_server_stop(c->server, left_ms > 0 ? (uint32_t)left_ms : 0);
-    owner_stop(c);
-    batcher_stop(c);
+    loop_stop(c);
+    stop_committers(c, c->shard_count);
     tear_down(coordinator);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The calls of dispatch.h: waiting, under way, answered, late.
+ * outcall.h
  */
 #include "outcall.h"
 
 #include "check.h"
+#include "coordinator.h"
 #include "failpoint.h"
-#include "owner.h"
+#include "payload.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,42 +18,44 @@
 
 /* -- Ids --------------------------------------------------------------------------------------- */
 
-static void give_id(struct dispatch *d, struct outcall *call)
+static void give_id(struct outcalls *calls, struct outcall *call)
 {
-    if (d->free_count == 0) {
-        uint32_t old = d->place_count;
-        d->place_count = old == 0 ? 256 : old * 2;
-        d->calls = must_realloc(d->calls, d->place_count * sizeof(*d->calls));
-        d->free_places = must_realloc(d->free_places, d->place_count * sizeof(*d->free_places));
-        for (uint32_t place = d->place_count; place > old; place--) {
-            d->calls[place - 1] = NULL;
-            d->free_places[d->free_count++] = place - 1;
+    if (calls->free_count == 0) {
+        uint32_t old = calls->place_count;
+        calls->place_count = old == 0 ? 256 : old * 2;
+        calls->calls = must_realloc(calls->calls, calls->place_count * sizeof(*calls->calls));
+        calls->free_places =
+            must_realloc(calls->free_places, calls->place_count * sizeof(*calls->free_places));
+        for (uint32_t place = calls->place_count; place > old; place--) {
+            calls->calls[place - 1] = NULL;
+            calls->free_places[calls->free_count++] = place - 1;
         }
     }
-    uint32_t place = d->free_places[--d->free_count];
-    d->calls[place] = call;
-    call->id = (uint64_t)++d->generation << 32 | place;
+    uint32_t place = calls->free_places[--calls->free_count];
+    calls->calls[place] = call;
+    call->id = (uint64_t)++calls->generation << 32 | place;
 }
 
-static struct outcall *find_call(const struct dispatch *d, uint64_t id)
+static struct outcall *find_call(const struct outcalls *calls, uint64_t id)
 {
     uint32_t place = (uint32_t)id;
-    if (place >= d->place_count || d->calls[place] == NULL || d->calls[place]->id != id)
+    if (place >= calls->place_count || calls->calls[place] == NULL || calls->calls[place]->id != id)
         return NULL;
-    return d->calls[place];
+    return calls->calls[place];
 }
 
-static void take_id(struct dispatch *d, struct outcall *call)
+static void take_id(struct outcalls *calls, struct outcall *call)
 {
     uint32_t place = (uint32_t)call->id;
-    d->calls[place] = NULL;
-    d->free_places[d->free_count++] = place;
+    calls->calls[place] = NULL;
+    calls->free_places[calls->free_count++] = place;
 }
 
 /* -- Lists ------------------------------------------------------------------------------------- */
 
 static void wait_append(struct service *service, struct outcall *call)
 {
+    assert(!call->is_sent && !call->is_finished);
     call->next = NULL;
     call->prev = service->waiting_last;
     if (service->waiting_last != NULL)
@@ -64,6 +68,8 @@ static void wait_append(struct service *service, struct outcall *call)
 
 static void wait_remove(struct service *service, struct outcall *call)
 {
+    assert(!call->is_sent && !call->is_finished && service->waiting_count > 0);
+    assert(call->prev != NULL ? call->prev->next == call : service->waiting_first == call);
     if (call->prev != NULL)
         call->prev->next = call->next;
     else
@@ -75,7 +81,32 @@ static void wait_remove(struct service *service, struct outcall *call)
     service->waiting_count--;
 }
 
-static void instance_add(struct dispatch *d, struct instance *instance, struct outcall *call)
+static void sent_add(struct outcalls *calls, struct outcall *call)
+{
+    call->sent_next = NULL;
+    call->sent_prev = calls->sent_last;
+    if (calls->sent_last != NULL)
+        calls->sent_last->sent_next = call;
+    else
+        calls->sent_first = call;
+    calls->sent_last = call;
+}
+
+static void sent_remove(struct outcalls *calls, struct outcall *call)
+{
+    assert(call->sent_prev != NULL ? call->sent_prev->sent_next == call
+                                   : calls->sent_first == call);
+    if (call->sent_prev != NULL)
+        call->sent_prev->sent_next = call->sent_next;
+    else
+        calls->sent_first = call->sent_next;
+    if (call->sent_next != NULL)
+        call->sent_next->sent_prev = call->sent_prev;
+    else
+        calls->sent_last = call->sent_prev;
+}
+
+static void instance_add(struct outcalls *calls, struct instance *instance, struct outcall *call)
 {
     call->instance = instance;
     call->prev = NULL;
@@ -84,18 +115,14 @@ static void instance_add(struct dispatch *d, struct instance *instance, struct o
         instance->sent->prev = call;
     instance->sent = call;
     instance->call_count++;
-    call->sent_next = NULL;
-    call->sent_prev = d->sent_last;
-    if (d->sent_last != NULL)
-        d->sent_last->sent_next = call;
-    else
-        d->sent_first = call;
-    d->sent_last = call;
+    sent_add(calls, call);
 }
 
-static void instance_remove(struct dispatch *d, struct outcall *call)
+static void instance_remove(struct outcalls *calls, struct outcall *call)
 {
     struct instance *instance = call->instance;
+    assert(instance->call_count > 0);
+    assert(call->prev != NULL ? call->prev->next == call : instance->sent == call);
     if (call->prev != NULL)
         call->prev->next = call->next;
     else
@@ -103,45 +130,107 @@ static void instance_remove(struct dispatch *d, struct outcall *call)
     if (call->next != NULL)
         call->next->prev = call->prev;
     instance->call_count--;
-    if (call->sent_prev != NULL)
-        call->sent_prev->sent_next = call->sent_next;
-    else
-        d->sent_first = call->sent_next;
-    if (call->sent_next != NULL)
-        call->sent_next->sent_prev = call->sent_prev;
-    else
-        d->sent_last = call->sent_prev;
+    sent_remove(calls, call);
 }
 
-/* Out of every list, and gone. */
-static void free_call(struct coordinator *c, struct outcall *call)
+/* Off the lists of those that wait and are under way, and no longer found by its id. */
+static void unlink_call(struct outcalls *calls, struct outcall *call)
 {
     struct service *service = call->service;
+    assert(!call->is_finished);
     if (!call->is_sent)
         wait_remove(service, call);
     else if (call->instance != NULL)
-        instance_remove(&c->dispatch, call);
+        instance_remove(calls, call);
     else
         service->target_calls--;
-    if (call->is_sent)
+    if (call->is_sent) {
+        assert(service->call_count > 0);
         service->call_count--;
-    take_id(&c->dispatch, call);
+    }
+    take_id(calls, call);
+}
+
+/* -- Finishing --------------------------------------------------------------------------------- */
+
+/* What has become of the call is to be told. One that is late stays on its other lists, too. */
+static void finish(struct outcalls *calls, struct outcall *call,
+                   const Tercet__V1__CallResult *result, const char *text)
+{
+    assert(call->entry != NULL && !call->is_finished);
+    call->is_finished = true;
+    call->result = result;
+    call->text = text;
+    call->finished_next = NULL;
+    if (calls->finished_last != NULL)
+        calls->finished_last->finished_next = call;
+    else
+        calls->finished_first = call;
+    calls->finished_last = call;
+}
+
+/* It is over: told to its transaction, unless nobody wants to know. */
+static void end_call(struct outcalls *calls, struct outcall *call,
+                     const Tercet__V1__CallResult *result, const char *text)
+{
+    unlink_call(calls, call);
+    if (call->entry != NULL)
+        finish(calls, call, result, text);
+    else
+        free(call);
+}
+
+/* Nobody wants the answer any more. A call under way keeps its place in the window until it comes,
+ * a finished one its place on the list. */
+static void abandon(struct outcalls *calls, struct outcall *call)
+{
+    call->entry = NULL;
+    if (call->is_sent || call->is_finished)
+        return;
+    unlink_call(calls, call);
     free(call);
 }
 
-/* Nobody wants the answer any more. A call under way keeps its place in the window until it
- * comes. */
-static void abandon(struct coordinator *c, struct outcall *call)
+static struct outcall *pop_finished(struct outcalls *calls)
+{
+    struct outcall *call = calls->finished_first;
+    if (call == NULL)
+        return NULL;
+    calls->finished_first = call->finished_next;
+    if (calls->finished_first == NULL)
+        calls->finished_last = NULL;
+    assert(call->is_finished);
+    call->is_finished = false;
+    return call;
+}
+
+struct outcall *outcall_take_finished(struct coordinator *c)
+{
+    struct outcall *call;
+    while ((call = pop_finished(&c->outcalls)) != NULL) {
+        struct entry *entry = call->entry;
+        if (entry != NULL) {
+            struct branch_info *info = entry_info(entry, txn_find(&entry->txn, call->branch));
+            assert(info->call == call);
+            info->call = NULL;
+            return call;
+        }
+        outcall_let_go(call);
+    }
+    return NULL;
+}
+
+void outcall_let_go(struct outcall *call)
 {
     call->entry = NULL;
-    if (!call->is_sent)
-        free_call(c, call);
+    if (!call->is_late)
+        free(call);
 }
 
 static void tick_soon(struct coordinator *c)
 {
-    if (c->dispatch.tick_ms > c->now_ms + TICK_MS)
-        c->dispatch.tick_ms = c->now_ms + TICK_MS;
+    if (c->outcalls.tick_ms > c->clock.now_ms + TICK_MS)
+        c->outcalls.tick_ms = c->clock.now_ms + TICK_MS;
 }
 
 /* -- The breaker ------------------------------------------------------------------------------- */
@@ -149,67 +238,28 @@ static void tick_soon(struct coordinator *c)
 void outcall_close_breaker(struct coordinator *c, struct service *service)
 {
     if (breaker_close(&service->breaker))
-        owner_log(c, TERCET_LOG_INFO, "%s answers again; %llu calls wait for it", service->name,
-                  (unsigned long long)service->waiting_count);
+        coordinator_log(c, TERCET_LOG_INFO, "%s answers again; %llu calls wait for it",
+                        service->name, (unsigned long long)service->waiting_count);
 }
 
 /* A call got no answer: `text` says why. */
 static void count_failure(struct coordinator *c, struct service *service, const char *text)
 {
     copy_text(service->last_error, text);
-    if (breaker_fail(&service->breaker, c->now_ms))
-        owner_log(c, TERCET_LOG_WARNING, "%s does not answer (%s): one probe at a time from now on",
-                  service->name, text);
+    if (breaker_fail(&service->breaker, c->clock.now_ms))
+        coordinator_log(c, TERCET_LOG_WARNING,
+                        "%s does not answer (%s): one probe at a time from now on", service->name,
+                        text);
     if (service->breaker.is_open)
         tick_soon(c);
 }
 
 static bool may_send(const struct coordinator *c, const struct service *service)
 {
-    return !service->is_paused && breaker_lets_through(&service->breaker, c->now_ms);
-}
-
-/* -- Failing ----------------------------------------------------------------------------------- */
-
-/* Takes the call from its branch, so that what it leads to may begin the next. */
-static struct entry *detach_from_branch(struct outcall *call)
-{
-    struct entry *entry = call->entry;
-    if (entry != NULL)
-        entry_info(entry, txn_find(&entry->txn, call->branch))->call = NULL;
-    call->entry = NULL;
-    return entry;
-}
-
-static void note_error(struct entry *entry, uint32_t branch, const char *text)
-{
-    struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
-    char cut[TERCET_TEXT_MAX];
-    copy_text(cut, text);
-    free(info->last_error);
-    info->last_error = must_strdup(cut);
-}
-
-static void step_failed(struct coordinator *c, struct entry *entry, const struct outcall *call,
-                        const char *text)
-{
-    bool is_try = call->kind == TERCET_TRY;
-    note_error(entry, call->branch, text);
-    owner_step(c, entry,
-               (struct txn_event){.kind = is_try ? TXN_TRY_HAS_FAILED : TXN_END_HAS_FAILED,
-                                  .number = call->branch,
-                                  .is_confirm = call->kind == TERCET_CONFIRM});
+    return !service->is_paused && breaker_lets_through(&service->breaker, c->clock.now_ms);
 }
 
 /* -- Sending ----------------------------------------------------------------------------------- */
-
-static bool offers(const struct instance *instance, const char *action)
-{
-    for (size_t i = 0; i < instance->action_count; i++)
-        if (strcmp(instance->actions[i], action) == 0)
-            return true;
-    return false;
-}
 
 /* The instance with the most room that offers the action; NULL: none has any. *is_offered: some
  * instance offers it. */
@@ -219,7 +269,7 @@ static struct instance *choose_instance(const struct service *service, const cha
     struct instance *best = NULL;
     for (struct instance *instance = service->instances; instance != NULL;
          instance = instance->next) {
-        if (!offers(instance, action))
+        if (!service_actions_have(instance->actions, instance->action_count, action))
             continue;
         *is_offered = true;
         if (instance->call_count >= instance->window)
@@ -250,7 +300,7 @@ static bool fill_call(struct coordinator *c, const struct outcall *call, Tercet_
 {
     struct entry *entry = call->entry;
     struct txn_branch *branch = txn_find(&entry->txn, call->branch);
-    if (!owner_load_payload(c, entry, branch))
+    if (!payload_load(c, entry, branch))
         return false;
     const struct branch_info *info = entry_info(entry, branch);
     size_t action_size = strlen(call->service->name) + strlen(info->action) + 2;
@@ -267,8 +317,8 @@ static bool fill_call(struct coordinator *c, const struct outcall *call, Tercet_
     out->attempt = call->attempt;
     out->timeout_ms = c->options.call_timeout_ms;
     out->number = entry->number;
-    out->low_water = owner_low_water(c);
-    out->source = c->source;
+    out->low_water = shard_low_water(entry->shard);
+    out->source = entry->shard->source;
     out->metadata = call_metadata(c, entry);
     out->n_metadata = entry->metadata_count;
     return true;
@@ -319,23 +369,13 @@ static bool send_to_target(struct coordinator *c, struct outcall *call,
     return false;
 }
 
-void outcall_touch(struct coordinator *c, struct instance *instance)
-{
-    if (instance->is_touched)
-        return;
-    instance_ref(instance);
-    instance->is_touched = true;
-    instance->touched_next = c->dispatch.touched;
-    c->dispatch.touched = instance;
-}
-
 static bool send_to_instance(struct coordinator *c, struct instance *instance, struct outcall *call,
                              const Tercet__V1__Call *message)
 {
     if (outbox_put(instance->outbox, FIELD_CALLS, &message->base) != 0)
         return false;
-    instance_add(&c->dispatch, instance, call);
-    outcall_touch(c, instance);
+    instance_add(&c->outcalls, instance, call);
+    outcall_touch(&c->outcalls, instance);
     return true;
 }
 
@@ -357,22 +397,12 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
         return false;
     }
     call->is_sent = true;
-    call->sent_ms = c->now_ms;
+    call->sent_ms = c->clock.now_ms;
     service->call_count++;
     breaker_note_sent(&service->breaker);
-    c->dispatch.calls_total++;
+    c->outcalls.calls_total++;
     tick_soon(c);
     return true;
-}
-
-/* Instances are there, but of a version that does not know this action: it does not stand in the
- * others' way. */
-static void give_back(struct coordinator *c, struct outcall *call)
-{
-    struct outcall copy = *call;
-    struct entry *entry = detach_from_branch(call);
-    free_call(c, call);
-    step_failed(c, entry, &copy, "no instance of the service offers this action");
 }
 
 /* false: nothing more can go now. */
@@ -383,7 +413,9 @@ static bool pump_one(struct coordinator *c, struct service *service)
     bool is_offered = service->channel != NULL;
     struct instance *instance = choose_instance(service, action, &is_offered);
     if (instance == NULL && !is_offered && service->instances != NULL) {
-        give_back(c, call);
+        /* Instances are there, but of a version that does not know this action: the call does not
+         * stand in the others' way. */
+        end_call(&c->outcalls, call, NULL, "no instance of the service offers this action");
         return true;
     }
     if (instance == NULL && (service->channel == NULL || service->target_calls >= TARGET_WINDOW))
@@ -398,209 +430,112 @@ void outcall_pump(struct coordinator *c, struct service *service)
             break;
 }
 
-void dispatch_call(struct coordinator *c, struct entry *entry, uint32_t branch,
+/* Whether the core still waits for an answer of this kind: what it has asked for may have been held
+ * for a while. */
+static bool is_wanted(const struct txn *txn, const struct txn_branch *branch, enum tercet_kind kind)
+{
+    if (kind == TERCET_TRY)
+        return txn->state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING;
+    return branch->end_state == TXN_END_CALLING;
+}
+
+void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
                    enum tercet_kind kind, uint32_t attempt)
 {
-    struct txn_branch *of = txn_find(&entry->txn, branch);
+    const struct txn_branch *of = txn_find(&entry->txn, branch);
     struct branch_info *info = entry_info(entry, of);
-    bool is_wanted = kind == TERCET_TRY
-                         ? entry->txn.state == TXN_TRYING && of->try_state == TXN_TRY_CALLING
-                         : of->end_state == TXN_END_CALLING;
-    if (!is_wanted)
+    if (!is_wanted(&entry->txn, of, kind))
         return;
     if (info->call != NULL)
-        abandon(c, info->call);
+        abandon(&c->outcalls, info->call);
     struct outcall *call = must_alloc(sizeof(*call));
     call->service = info->service;
     call->entry = entry;
     call->branch = branch;
     call->kind = (uint8_t)kind;
     call->attempt = attempt;
-    give_id(&c->dispatch, call);
+    give_id(&c->outcalls, call);
     info->call = call;
     wait_append(info->service, call);
     outcall_pump(c, info->service);
-    if (c->table.payload_bytes > c->payload_bytes_max)
-        entry_drop_payload(&c->table, entry_info(entry, txn_find(&entry->txn, branch)));
+    if (entry->shard->table.payload_bytes > c->payload_bytes_max)
+        entry_drop_payload(&entry->shard->table, info);
 }
 
-void dispatch_forget(struct coordinator *c, struct entry *entry)
+void outcall_forget(struct coordinator *c, struct entry *entry)
 {
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
         struct branch_info *info = &entry->infos[i];
         if (info->service == NULL)
             continue; /* not restored yet */
         if (info->call != NULL)
-            abandon(c, info->call);
+            abandon(&c->outcalls, info->call);
+        info->call = NULL;
+        assert(info->service->branch_count > 0);
         info->service->branch_count--;
-        dispatch_service_release(c, info->service);
+        service_release(&c->services, info->service);
     }
 }
 
 /* -- Answers ----------------------------------------------------------------------------------- */
 
-/* NULL, or why the reply cannot be kept: a transaction is one message and one record, with all its
- * replies. */
-static const char *check_reply(const struct entry *entry, uint32_t branch, size_t size)
+struct service *outcall_answer(struct coordinator *c, const struct instance *instance, uint64_t id,
+                               const Tercet__V1__CallResult *result, const char *text)
 {
-    size_t sum = size;
-    if (size > TERCET_REPLY_MAX)
-        return "the try's reply is larger than 16384 bytes";
-    for (size_t i = 0; i < entry->txn.branch_count; i++)
-        sum += entry->txn.branches[i].number != branch ? entry->infos[i].reply_size : 0;
-    return sum > TERCET_REPLIES_MAX
-               ? "the replies of the transaction's tries have more than 1048576 bytes together"
-               : NULL;
-}
-
-static void save_reply(struct entry *entry, uint32_t branch, const Tercet__V1__CallResult *result)
-{
-    struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
-    free(info->reply);
-    info->reply = NULL;
-    info->reply_size = (uint32_t)result->reply.len;
-    if (result->reply.len > 0) {
-        info->reply = must_alloc(result->reply.len);
-        memcpy(info->reply, result->reply.data, result->reply.len);
-    }
-}
-
-static void save_reason(struct entry *entry, uint32_t branch, const char *reason)
-{
-    struct branch_info *info = entry_info(entry, txn_find(&entry->txn, branch));
-    char cut[TERCET_TEXT_MAX];
-    copy_text(cut, check_text(reason) == NULL
-                       ? reason
-                       : "refused (the reason is longer than 256 bytes or not UTF-8)");
-    free(info->reason);
-    info->reason = cut[0] != '\0' ? must_strdup(cut) : NULL;
-}
-
-static void step_try_answer(struct coordinator *c, struct entry *entry, const struct outcall *call,
-                            const Tercet__V1__CallResult *result)
-{
-    struct txn_event event = {.number = call->branch};
-    const char *wrong = check_reply(entry, call->branch, result->reply.len);
-    switch (result->outcome) {
-    case TERCET__V1__OUTCOME__DONE:
-    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
-        if (wrong != NULL) {
-            step_failed(c, entry, call, wrong);
-            return;
-        }
-        save_reply(entry, call->branch, result);
-        event.kind = TXN_TRY_IS_DONE;
-        break;
-    case TERCET__V1__OUTCOME__REFUSAL:
-        save_reason(entry, call->branch, result->reason);
-        event.kind = TXN_TRY_IS_REFUSED;
-        break;
-    default:
-        step_failed(c, entry, call, result->reason);
-        return;
-    }
-    owner_step(c, entry, event);
-}
-
-static void step_end_answer(struct coordinator *c, struct entry *entry, const struct outcall *call,
-                            const Tercet__V1__CallResult *result)
-{
-    struct txn_event event = {.number = call->branch, .is_confirm = call->kind == TERCET_CONFIRM};
-    switch (result->outcome) {
-    case TERCET__V1__OUTCOME__DONE:
-    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
-        event.kind = TXN_END_IS_DONE;
-        break;
-    case TERCET__V1__OUTCOME__BROKEN:
-        note_error(entry, call->branch,
-                   result->reason[0] != '\0' ? result->reason : "broken promise");
-        event.kind = TXN_END_IS_BROKEN;
-        break;
-    default:
-        step_failed(c, entry, call, result->reason);
-        return;
-    }
-    owner_step(c, entry, event);
-}
-
-void dispatch_result(struct coordinator *c, const struct instance *instance, uint64_t call_id,
-                     const Tercet__V1__CallResult *message, const char *text)
-{
-    struct outcall *call = find_call(&c->dispatch, call_id);
+    struct outcall *call = find_call(&c->outcalls, id);
     if (call == NULL || !call->is_sent || call->instance != instance)
-        return;
+        return NULL;
     FAILPOINT("result");
     struct service *service = call->service;
-    struct outcall copy = *call;
-    struct entry *entry = detach_from_branch(call);
-    free_call(c, call);
-    if (message != NULL)
+    call->is_late = false;
+    end_call(&c->outcalls, call, result, text);
+    if (result != NULL)
         outcall_close_breaker(c, service);
     else
         count_failure(c, service, text);
-    if (entry != NULL && message == NULL)
-        step_failed(c, entry, &copy, text);
-    else if (entry != NULL && copy.kind == TERCET_TRY)
-        step_try_answer(c, entry, &copy, message);
-    else if (entry != NULL)
-        step_end_answer(c, entry, &copy, message);
-    outcall_pump(c, service);
-    dispatch_service_release(c, service);
+    return service;
 }
 
-void outcall_instance_lost(struct coordinator *c, struct service *service,
-                           struct instance *instance)
+void outcall_lose_instance(struct coordinator *c, struct instance *instance)
 {
-    breaker_lose_probe(&service->breaker);
-    service->call_count++; /* keeps the service while its calls are told */
     while (instance->sent != NULL) {
-        struct outcall *call = instance->sent;
-        struct outcall copy = *call;
-        struct entry *entry = detach_from_branch(call);
-        free_call(c, call);
-        if (entry != NULL)
-            step_failed(c, entry, &copy, "the participant's instance was lost");
+        instance->sent->is_late = false;
+        end_call(&c->outcalls, instance->sent, NULL, "the participant's instance was lost");
     }
-    service->call_count--;
 }
 
 /* -- Time -------------------------------------------------------------------------------------- */
 
-/* The answer did not come in time. The call keeps its place in the window: the instance may still
- * work on it. */
+/* The answer did not come in time. */
 static void expire(struct coordinator *c, struct outcall *call)
 {
-    struct outcall copy = *call;
-    struct service *service = call->service;
+    static const char text[] = "no answer within the call timeout";
     call->is_late = true;
-    struct entry *entry = detach_from_branch(call);
-    count_failure(c, service, "no answer within the call timeout");
-    if (entry != NULL)
-        step_failed(c, entry, &copy, "no answer within the call timeout");
+    count_failure(c, call->service, text);
+    if (call->entry != NULL)
+        finish(&c->outcalls, call, NULL, text);
 }
 
 static void tick_sent(struct coordinator *c)
 {
     int64_t timeout_ms = c->options.call_timeout_ms;
-    struct outcall *call = c->dispatch.sent_first;
-    while (call != NULL && c->now_ms - call->sent_ms >= timeout_ms) {
-        struct outcall *next = call->sent_next;
-        if (c->now_ms - call->sent_ms >= SILENCE_FACTOR * timeout_ms)
+    struct outcall *call = c->outcalls.sent_first;
+    for (; call != NULL && c->clock.now_ms - call->sent_ms >= timeout_ms; call = call->sent_next)
+        if (c->clock.now_ms - call->sent_ms >= SILENCE_FACTOR * timeout_ms)
             crpc_call_cancel(call->instance->call);
         else if (!call->is_late)
             expire(c, call);
-        call = next;
-    }
 }
 
-void dispatch_tick(struct coordinator *c)
+void outcall_tick(struct coordinator *c)
 {
-    if (c->now_ms < c->dispatch.tick_ms)
+    struct outcalls *calls = &c->outcalls;
+    if (c->clock.now_ms < calls->tick_ms)
         return;
-    c->dispatch.tick_ms = c->now_ms + TICK_MS;
-    bool is_needed = c->dispatch.sent_first != NULL;
+    calls->tick_ms = c->clock.now_ms + TICK_MS;
+    bool is_needed = calls->sent_first != NULL;
     tick_sent(c);
-    for (struct service *service = c->dispatch.services; service != NULL; service = service->next) {
+    for (struct service *service = c->services.first; service != NULL; service = service->next) {
         bool is_due = service->breaker.is_open || service->was_not_sent;
         is_needed = is_needed || (is_due && service->waiting_first != NULL);
         service->was_not_sent = false;
@@ -608,14 +543,40 @@ void dispatch_tick(struct coordinator *c)
             outcall_pump(c, service);
     }
     if (!is_needed)
-        c->dispatch.tick_ms = c->now_ms + 50 * TICK_MS;
+        calls->tick_ms = c->clock.now_ms + 50 * TICK_MS;
 }
 
-void outcall_free_all(struct coordinator *c)
+/* -- All of them ------------------------------------------------------------------------------- */
+
+void outcall_touch(struct outcalls *calls, struct instance *instance)
 {
-    struct dispatch *d = &c->dispatch;
-    for (uint32_t place = 0; place < d->place_count; place++)
-        free(d->calls[place]);
-    free(d->calls);
-    free(d->free_places);
+    if (instance->is_touched)
+        return;
+    instance_ref(instance);
+    instance->is_touched = true;
+    instance->touched_next = calls->touched;
+    calls->touched = instance;
+}
+
+void outcall_flush(struct outcalls *calls)
+{
+    while (calls->touched != NULL) {
+        struct instance *instance = calls->touched;
+        calls->touched = instance->touched_next;
+        instance->is_touched = false;
+        outbox_flush(instance->outbox);
+        instance_unref(instance);
+    }
+}
+
+void outcall_free_all(struct outcalls *calls)
+{
+    struct outcall *call;
+    outcall_flush(calls);
+    while ((call = pop_finished(calls)) != NULL)
+        outcall_let_go(call);
+    for (uint32_t place = 0; place < calls->place_count; place++)
+        free(calls->calls[place]);
+    free(calls->calls);
+    free(calls->free_places);
 }

@@ -1,25 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The calls of dispatch.h, between its two files.
+ * Calls of hooks: waiting, under way, finished. The owner's.
+ *
+ * A call waits in its service's queue until somebody has room for it: attached instances first,
+ * else the registered target. A service that does not answer opens its breaker: then one probe goes
+ * out at a time, not one call a transaction; when it answers, everything that waits goes, as fast
+ * as the windows allow. What waits has not failed: the core's parking clock runs on all the same.
+ *
+ * A call that is finished, answered or not, is its own outcome: it is taken off every other list
+ * and put on the list of the finished, which the loop empties (outcome.h). Nothing here knows what
+ * an outcome means to the transaction.
  */
 #ifndef TERCET_OUTCALL_H
 #define TERCET_OUTCALL_H
 
-#include "dispatch.h"
+#include "service.h"
+#include "table.h"
+
+#include <tercet/v1/tercet.pb-c.h>
+
+#define TARGET_WINDOW 64 /* calls a registered target has at once */
+/* an instance that owes an answer for so many call timeouts is disconnected */
+#define SILENCE_FACTOR 3
+
+struct coordinator;
+
+struct outcall {
+    struct outcall *next; /* of the service's queue, of the instance's calls, or of the finished */
+    struct outcall *prev;
+    struct outcall *sent_next; /* of all calls sent to instances, oldest first */
+    struct outcall *sent_prev;
+    struct service *service;
+    struct instance *instance; /* under way there; NULL: waiting, or at the target */
+    struct entry *entry;       /* NULL: nobody wants the answer any more */
+    uint64_t id;
+    int64_t sent_ms;
+    uint32_t branch;
+    uint32_t attempt;
+    uint8_t kind; /* enum tercet_kind */
+    bool is_sent;
+    /* Its time is over, and its transaction is told so; it keeps its place in the window until the
+     * answer comes, since the instance may still work on it. */
+    bool is_late;
+
+    /* Once it is finished; views, of what lives until the list has been emptied. */
+    bool is_finished;
+    struct outcall *finished_next;
+    const Tercet__V1__CallResult *result; /* NULL: no answer, */
+    const char *text;                     /* for this reason */
+};
+
+/* All of them. A call is found by its id: the low half is its place, the high half changes with
+ * each use of the place. */
+struct outcalls {
+    struct outcall **calls;
+    uint32_t *free_places;
+    uint32_t free_count;
+    uint32_t place_count;
+    uint32_t generation;
+    struct outcall *sent_first;
+    struct outcall *sent_last;
+    struct outcall *finished_first;
+    struct outcall *finished_last;
+    struct instance *touched; /* with calls to flush */
+    uint64_t calls_total;
+    int64_t tick_ms; /* when outcall_tick is due */
+};
+
+/* Begins the call that the core has asked for, unless the core wants it no more. It leaves now, or
+ * when there is room for it. */
+void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
+                   enum tercet_kind kind, uint32_t attempt);
+/* The entry goes: its calls go on, for nobody. */
+void outcall_forget(struct coordinator *c, struct entry *entry);
+
+/* An answer from the instance (NULL: from a target): the call is finished. NULL `result`: there is
+ * none, `text` says why. Both live until the finished calls have been taken. The call's service, in
+ * which there may be room now; NULL: no such call was given to it. */
+struct service *outcall_answer(struct coordinator *c, const struct instance *instance, uint64_t id,
+                               const Tercet__V1__CallResult *result, const char *text);
+/* Finishes every call under way at the instance, without an answer. */
+void outcall_lose_instance(struct coordinator *c, struct instance *instance);
+
+/* The call that finished first, or NULL. It is the caller's until outcall_let_go; its branch may
+ * have the next one. */
+struct outcall *outcall_take_finished(struct coordinator *c);
+void outcall_let_go(struct outcall *call);
 
 /* Sends what waits for the service, as far as windows, breaker and pause allow. */
 void outcall_pump(struct coordinator *c, struct service *service);
-
 /* The service has shown that it is there. */
 void outcall_close_breaker(struct coordinator *c, struct service *service);
 
-/* Tells every call under way at the instance as failed. */
-void outcall_instance_lost(struct coordinator *c, struct service *service,
-                           struct instance *instance);
+/* Timeouts and probes that are due. */
+void outcall_tick(struct coordinator *c);
 
-/* The instance's outbox is to be flushed at the end of the turn. */
-void outcall_touch(struct coordinator *c, struct instance *instance);
+/* The instance's outbox is to be flushed at the end of the turn; flushes them. */
+void outcall_touch(struct outcalls *calls, struct instance *instance);
+void outcall_flush(struct outcalls *calls);
 
-void outcall_free_all(struct coordinator *c);
+void outcall_free_all(struct outcalls *calls);
 
 #endif

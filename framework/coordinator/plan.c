@@ -5,7 +5,7 @@
 #include "plan.h"
 
 #include "check.h"
-#include "headroom.h"
+#include "coordinator.h"
 #include "record.h"
 
 #include <stdlib.h>
@@ -14,94 +14,10 @@
 
 #define RETRY_MS_MAX (3600u * 1000) /* longest pause that a request may ask for */
 
-int plan_error_of_core(int txn_result)
-{
-    switch (txn_result) {
-    case 0:
-        return 0;
-    case TXN_EXISTS:
-        return TERCET_EXISTS;
-    case TXN_DECIDED_ALREADY:
-        return TERCET_DECIDED;
-    case TXN_NOT_READY:
-    case TXN_NOT_PARKED:
-        return TERCET_NOT_READY;
-    case TXN_NO_BRANCH:
-        return TERCET_NOT_FOUND;
-    default:
-        return TERCET_INVALID;
-    }
-}
-
 static int invalid(const char *wrong, const char **text)
 {
     *text = wrong;
     return wrong == NULL ? 0 : TERCET_INVALID;
-}
-
-/* -- Finding ----------------------------------------------------------------------------------- */
-
-void found_clear(struct found *found)
-{
-    if (found->resolved != NULL)
-        crpc_message_free(&found->resolved->base);
-    memset(found, 0, sizeof(*found));
-}
-
-static bool is_whole(const Tercet__Store__V1__Resolved *resolved)
-{
-    return resolved != NULL && resolved->state != NULL &&
-           resolved->n_actions == resolved->state->n_branches &&
-           resolved->n_digests == resolved->state->n_branches;
-}
-
-static int find_resolved(struct coordinator *c, const char *gid, struct found *found,
-                         const char **text)
-{
-    struct store_value value;
-    int rc = store_find_wait(c->store, 0, gid, &found->number, &value);
-    if (rc == TERCET_STORE_NOT_FOUND)
-        return TERCET_NOT_FOUND;
-    if (rc != 0) {
-        owner_fail(c, tercet_store_strerror(rc));
-        return TERCET_UNAVAILABLE;
-    }
-    found->resolved =
-        (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value.data, value.size);
-    store_value_free(&value);
-    if (is_whole(found->resolved))
-        return 0;
-    /* The others' outcomes are known: it is no reason to stop. But what is not known is not told as
-     * "unknown gid". */
-    found_clear(found);
-    owner_log(c, TERCET_LOG_ERROR,
-              "the record of transaction %s, which has ended, is damaged: restore a backup", gid);
-    *text = "the record of this transaction, which has ended, is damaged: restore a backup of the "
-            "store, or ask the participants";
-    return TERCET_FORMAT;
-}
-
-int plan_find(struct coordinator *c, const char *gid, struct found *found, const char **text)
-{
-    memset(found, 0, sizeof(*found));
-    int error = invalid(check_gid(gid), text);
-    if (error != 0)
-        return error;
-    found->entry = table_find(&c->table, gid);
-    if (found->entry == NULL)
-        return find_resolved(c, gid, found, text);
-    if (owner_warm(c, found->entry, 0))
-        return 0;
-    found->entry = NULL;
-    return TERCET_UNAVAILABLE;
-}
-
-int plan_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number)
-{
-    for (size_t i = 0; i < resolved->state->n_branches; i++)
-        if (resolved->state->branches[i]->number == number)
-            return (int)i;
-    return -1;
 }
 
 /* -- Options ----------------------------------------------------------------------------------- */
@@ -156,7 +72,7 @@ static uint64_t digest_options(struct arena *arena, const Tercet__V1__Options *o
 static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bool decides_itself,
                      struct found *found, const char **text)
 {
-    int error = plan_find(c, gid, found, text);
+    int error = find_gid(c, gid, found, text);
     if (error != 0)
         return error;
     bool is_same = found->entry != NULL
@@ -177,32 +93,53 @@ static size_t unresolved(const struct table *table)
            table->counts.in_state[TXN_CANCELLED];
 }
 
-static int may_add(struct coordinator *c, uint64_t room, const char **text)
+static int may_add(struct coordinator *c, struct shard *shard, uint64_t room, const char **text)
 {
     if (c->is_closing) {
         *text = COORDINATOR_STOPPING;
         return TERCET_UNAVAILABLE;
     }
-    if (unresolved(&c->table) >= c->options.open_max) {
+    if (unresolved(&shard->table) >= c->options.open_max) {
         *text = "too many transactions are unresolved (--open-max): see tercetctl ls";
         return TERCET_EXHAUSTED;
     }
-    *text = headroom_take(c, room);
+    *text = headroom_take(&shard->headroom, room);
     return *text == NULL ? 0 : TERCET_EXHAUSTED;
 }
 
-static struct entry *add(struct coordinator *c, const char *gid, const Tercet__V1__Options *options,
-                         uint64_t digest)
+static uint64_t room_of_options(struct shard *shard, const Tercet__V1__Options *options)
 {
-    struct entry *entry = owner_add(c, gid);
+    return store_room_of(shard->store, protobuf_c_message_get_packed_size(&options->base));
+}
+
+/* TRYING, with the coordinator's defaults; its deadline is to be set. */
+static struct entry *add_entry(struct coordinator *c, struct shard *shard, const char *gid)
+{
+    struct entry *entry = shard_add(shard, gid, shard->next_number++);
+    struct txn_options options;
+    txn_options_default(&options);
+    options.retry_base_ms = c->options.retry_base_ms;
+    options.retry_cap_ms = c->options.retry_cap_ms;
+    options.park_attempts = c->options.park_after_failures;
+    options.park_after_ms = c->options.park_after_ms;
+    txn_init(&entry->txn, NULL, 0, &options, c->clock.now_ms, entry->number);
+    entry->created_ms = c->clock.wall_ms;
+    table_recount(&shard->table, entry);
+    return entry;
+}
+
+static struct entry *add(struct coordinator *c, struct shard *shard, const char *gid,
+                         const Tercet__V1__Options *options, uint64_t digest)
+{
+    struct entry *entry = add_entry(c, shard, gid);
     int64_t deadline_ms =
         options->deadline_ms != 0 ? options->deadline_ms : TERCET_DEADLINE_MS_DEFAULT;
     entry->plan_digest = digest;
-    entry->txn.deadline_ms = c->now_ms + deadline_ms;
-    entry->deadline_wall_ms = c->wall_ms + deadline_ms;
+    entry->txn.deadline_ms = c->clock.now_ms + deadline_ms;
+    entry->deadline_wall_ms = c->clock.wall_ms + deadline_ms;
     apply_options(entry, options);
-    table_set_wake(&c->table, entry, txn_wake_ms(&entry->txn));
-    batch_force(c, entry);
+    table_set_wake(&entry->shard->table, entry, txn_wake_ms(&entry->txn));
+    batch_force(entry);
     c->totals.begun++;
     return entry;
 }
@@ -223,30 +160,19 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     int error = invalid(check_options(options), text);
     if (error != 0)
         return error;
+    struct shard *shard = coordinator_shard_of(c, gid);
     uint64_t digest = digest_options(&c->scratch, options);
     error = find_same(c, gid, digest, false, found, text);
     if (error == TERCET_NOT_FOUND)
-        error =
-            may_add(c, headroom_of(c, protobuf_c_message_get_packed_size(&options->base)), text);
+        error = may_add(c, shard, room_of_options(shard, options), text);
     else
         return error;
     if (error == 0)
-        found->entry = add(c, gid, options, digest);
+        found->entry = add(c, shard, gid, options, digest);
     return error;
 }
 
 /* -- Branches ---------------------------------------------------------------------------------- */
-
-int plan_check_reason(const char *reason, const char **text)
-{
-    return invalid(check_text(reason), text);
-}
-
-void plan_keep_reason(struct entry *entry, const char *reason)
-{
-    if (entry->txn.state == TXN_TRYING && entry->reason == NULL && reason[0] != '\0')
-        entry->reason = must_strdup(reason);
-}
 
 static const char *check_branch(const Tercet__V1__Branch *branch)
 {
@@ -292,14 +218,14 @@ int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_
                 char made[TERCET_TEXT_MAX])
 {
     const char *slash = strchr(branch->action, '/');
-    plan->service = dispatch_service(c, branch->action, (size_t)(slash - branch->action));
+    plan->service = service_get(&c->services, branch->action, (size_t)(slash - branch->action));
     if (plan->service == NULL) {
         *text = "too many services are known (4096)";
         return TERCET_EXHAUSTED;
     }
-    int error = invalid(dispatch_check_action(plan->service, slash + 1, made), text);
+    int error = invalid(service_check_action(plan->service, slash + 1, made), text);
     if (error != 0) {
-        dispatch_sweep(c);
+        service_sweep(&c->services);
         return error;
     }
     plan->number = number;
@@ -350,27 +276,31 @@ static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *me
     return XXH3_64bits(digests, (message->n_branches + 1) * sizeof(*digests));
 }
 
-/* Every branch is prepared before anything is made, so a plan that cannot be taken leaves
- * nothing. */
-static int prepare_branches(struct coordinator *c, const Tercet__V1__RunRequest *message,
-                            struct branch_plan *plans, const char **text,
+/* One Run on its way. */
+struct run {
+    struct coordinator *c;
+    struct shard *shard;
+    const Tercet__V1__RunRequest *message;
+    const Tercet__V1__Options *options;
+    const char *gid;
+    uint64_t digest; /* of the whole plan */
+};
+
+static int prepare_branches(const struct run *run, struct branch_plan *plans, const char **text,
                             char made[TERCET_TEXT_MAX])
 {
-    for (size_t i = 0; i < message->n_branches; i++) {
-        int error = plan_branch(c, message->branches[i], run_number(message, i), TXN_MODE_ROUTED,
-                                &plans[i], text, made);
-        if (error != 0)
-            return error;
-    }
-    return 0;
+    int error = 0;
+    for (size_t i = 0; i < run->message->n_branches && error == 0; i++)
+        error = plan_branch(run->c, run->message->branches[i], run_number(run->message, i),
+                            TXN_MODE_ROUTED, &plans[i], text, made);
+    return error;
 }
 
-static uint64_t room_of_run(struct coordinator *c, const Tercet__V1__RunRequest *message,
-                            const Tercet__V1__Options *options)
+static uint64_t room_of(const struct run *run)
 {
-    uint64_t room = headroom_of(c, protobuf_c_message_get_packed_size(&options->base));
-    for (size_t i = 0; i < message->n_branches; i++)
-        room += headroom_of(c, message->branches[i]->payload.len);
+    uint64_t room = room_of_options(run->shard, run->options);
+    for (size_t i = 0; i < run->message->n_branches; i++)
+        room += store_room_of(run->shard->store, run->message->branches[i]->payload.len);
     return room;
 }
 
@@ -381,45 +311,53 @@ static int compare_plans(const void *left, const void *right)
     return a->number < b->number ? -1 : a->number > b->number;
 }
 
-static int make_run(struct coordinator *c, const Tercet__V1__RunRequest *message, const char *gid,
-                    const Tercet__V1__Options *options, uint64_t digest, struct found *found,
-                    const char **text, char made[TERCET_TEXT_MAX])
+static struct entry *begin_run(const struct run *run, struct branch_plan *plans)
 {
-    struct branch_plan *plans = arena_alloc(&c->scratch, message->n_branches * sizeof(*plans));
-    int error = may_add(c, room_of_run(c, message, options), text);
-    if (error == 0)
-        error = prepare_branches(c, message, plans, text, made);
-    if (error != 0)
-        return error;
-    found->entry = add(c, gid, options, digest);
-    found->entry->txn.options.decides_itself = true;
-    found->entry->txn.options.keeps_on_refusal = false;
+    struct entry *entry = add(run->c, run->shard, run->gid, run->options, run->digest);
+    entry->txn.options.decides_itself = true;
+    entry->txn.options.keeps_on_refusal = false;
     /* The first enlisted is tried first, and an ordered plan is tried by number. */
-    qsort(plans, message->n_branches, sizeof(*plans), compare_plans);
-    for (size_t i = 0; i < message->n_branches; i++)
-        owner_enlist(c, found->entry, &plans[i]);
-    return 0;
+    qsort(plans, run->message->n_branches, sizeof(*plans), compare_plans);
+    for (size_t i = 0; i < run->message->n_branches; i++)
+        step_enlist(run->c, entry, &plans[i]);
+    return entry;
+}
+
+/* Every branch is prepared before anything is made, so a plan that cannot be taken leaves
+ * nothing. */
+static int make_run(const struct run *run, struct found *found, const char **text,
+                    char made[TERCET_TEXT_MAX])
+{
+    size_t count = run->message->n_branches;
+    struct branch_plan *plans = arena_alloc(&run->c->scratch, count * sizeof(*plans));
+    int error = may_add(run->c, run->shard, room_of(run), text);
+    if (error == 0)
+        error = prepare_branches(run, plans, text, made);
+    if (error == 0)
+        found->entry = begin_run(run, plans);
+    return error;
 }
 
 int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,
              const char **text, char made[TERCET_TEXT_MAX])
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
-    const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;
-    const char *gid = message->gid;
+    struct run run = {.c = c,
+                      .message = message,
+                      .options = message->options != NULL ? message->options : &none,
+                      .gid = message->gid};
     struct tercet_gid own;
     memset(found, 0, sizeof(*found));
-    if (gid[0] == '\0') {
+    if (run.gid[0] == '\0') {
         tercet_gid_make(&own);
-        gid = own.text;
+        run.gid = own.text;
     }
     const char *wrong = check_run(message);
-    int error = invalid(wrong != NULL ? wrong : check_options(options), text);
+    int error = invalid(wrong != NULL ? wrong : check_options(run.options), text);
     if (error != 0)
         return error;
-    uint64_t digest = digest_run(&c->scratch, message, options);
-    error = find_same(c, gid, digest, true, found, text);
-    if (error != TERCET_NOT_FOUND)
-        return error;
-    return make_run(c, message, gid, options, digest, found, text, made);
+    run.shard = coordinator_shard_of(c, run.gid);
+    run.digest = digest_run(&c->scratch, message, run.options);
+    error = find_same(c, run.gid, run.digest, true, found, text);
+    return error == TERCET_NOT_FOUND ? make_run(&run, found, text, made) : error;
 }

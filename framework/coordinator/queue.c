@@ -5,7 +5,7 @@
 #include "queue.h"
 
 #include "caller.h"
-#include "dispatch.h"
+#include "service.h"
 
 #include <stdlib.h>
 #include <time.h>

@@ -15,6 +15,7 @@
 
 struct caller;
 struct instance;
+struct shard;
 
 enum event_kind {
     EVENT_REQUEST,  /* caller, method, message: one unary request */
@@ -23,9 +24,9 @@ enum event_kind {
     EVENT_DETACHED, /* instance: its stream has ended */
     /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
     EVENT_RESULT,
-    EVENT_COMMITTED, /* code: the store's result for the batch in flight */
-    /* takes no new transactions from here on; with a caller: that one was lost since */
-    EVENT_CLOSE,
+    EVENT_COMMITTED,   /* shard, code: the store's result for its batch in flight */
+    EVENT_CALLER_LOST, /* caller: its call has ended, while the coordinator stops */
+    EVENT_CLOSE,       /* takes no new transactions from here on */
     EVENT_STOP,
 };
 
@@ -58,6 +59,7 @@ struct event {
     enum method method;
     struct caller *caller;     /* a reference */
     struct instance *instance; /* a reference */
+    struct shard *shard;
     ProtobufCMessage *message; /* the event's own */
     uint64_t call_id;
     int code;

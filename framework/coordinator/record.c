@@ -4,7 +4,7 @@
  */
 #include "record.h"
 
-#include "dispatch.h"
+#include "service.h"
 
 #include <assert.h>
 #include <stdlib.h>

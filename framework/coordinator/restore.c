@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the store holds, into memory. At the start every record's checksum is looked at, and each
- * transaction becomes an entry that is cold: its gid, number and state are known, and it is due at
- * once. The rest is loaded when the entry is touched, at the latest when it is woken, so that new
- * work does not wait for a million old ones; for the first ones (restore_warm_max) at the start, so
- * that what contradicts itself is most likely found before anything is served. Everything else is
- * an ordinary wake-up.
+ * restore.h
  */
-#include "owner.h"
+#include "restore.h"
+
+#include "coordinator.h"
+#include "dispatch.h"
 #include "record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* All records, or those of some entries. */
+/* All records of a shard, or those of some entries. */
 struct restore {
     struct coordinator *c;
+    struct shard *shard;
     struct entry *entry; /* the one whose branches come next; NULL: none has come */
-    struct entry *next;  /* restore_warm: the one after it */
+    struct entry *next;  /* warm: the one after it */
     size_t branches_seen;
     const char *wrong;
 };
@@ -39,12 +38,13 @@ static int64_t bounded_left(int64_t left_ms, int64_t total_ms)
 static void restore_times(struct coordinator *c, struct entry *entry)
 {
     int64_t total_ms = entry->deadline_wall_ms - entry->created_ms;
-    entry->txn.deadline_ms = c->now_ms + bounded_left(entry->txn.deadline_ms - c->now_ms, total_ms);
+    entry->txn.deadline_ms =
+        c->clock.now_ms + bounded_left(entry->txn.deadline_ms - c->clock.now_ms, total_ms);
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
         struct txn_branch *branch = &entry->txn.branches[i];
         if (branch->try_until_ms != TXN_NEVER)
             branch->try_until_ms =
-                c->now_ms + bounded_left(branch->try_until_ms - c->now_ms, total_ms);
+                c->clock.now_ms + bounded_left(branch->try_until_ms - c->clock.now_ms, total_ms);
     }
 }
 
@@ -55,7 +55,7 @@ static bool load_state(struct restore *r, const void *value, size_t size)
     struct coordinator *c = r->c;
     Tercet__Store__V1__State *state =
         (Tercet__Store__V1__State *)record_decode(RECORD_STATE, value, size);
-    bool is_good = state != NULL && record_load_state(r->entry, state, wall_offset_ms(c));
+    bool is_good = state != NULL && record_load_state(r->entry, state, clock_offset_ms(&c->clock));
     if (is_good)
         restore_times(c, r->entry);
     else
@@ -67,13 +67,14 @@ static bool load_state(struct restore *r, const void *value, size_t size)
 
 /* A branch that is to be called needs its payload soon; the others' stay in the store, and all do
  * when there are many. */
-static void load_payload(struct coordinator *c, const struct txn_branch *branch,
+static void load_payload(struct restore *r, const struct txn_branch *branch,
                          struct branch_info *info, const ProtobufCBinaryData *payload)
 {
+    struct table *table = &r->shard->table;
     info->payload_size = (uint32_t)payload->len;
     if (branch->end_state != TXN_END_DONE &&
-        c->table.payload_bytes + payload->len <= c->payload_bytes_max)
-        entry_keep_payload(&c->table, info, payload->data, payload->len);
+        table->payload_bytes + payload->len <= r->c->payload_bytes_max)
+        entry_keep_payload(table, info, payload->data, payload->len);
 }
 
 static bool load_branch(struct restore *r, uint32_t part, const void *value, size_t size)
@@ -90,10 +91,10 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     }
     struct branch_info *info = entry_info(r->entry, branch);
     info->service =
-        dispatch_service_restored(r->c, record->action, (size_t)(slash - record->action));
+        service_get_restored(&r->c->services, record->action, (size_t)(slash - record->action));
     info->service->branch_count++;
     info->action = must_strdup(slash + 1);
-    load_payload(r->c, branch, info, &record->payload);
+    load_payload(r, branch, info, &record->payload);
     info->try_timeout_ms = record->try_timeout_ms;
     branch->try_timeout_ms = record->try_timeout_ms;
     branch->mode = record->own_call ? TXN_MODE_OWN : TXN_MODE_ROUTED;
@@ -109,13 +110,14 @@ static bool end_entry(struct restore *r)
     struct entry *entry = r->entry;
     if (entry == NULL)
         return true;
-    if (r->branches_seen != entry->txn.branch_count || !txn_restore(&entry->txn, r->c->now_ms)) {
+    if (r->branches_seen != entry->txn.branch_count ||
+        !txn_restore(&entry->txn, r->c->clock.now_ms)) {
         r->wrong = "a transaction's record contradicts its branches";
         return false;
     }
     entry->is_cold = false;
     entry->was_restored = true;
-    table_recount(&r->c->table, entry);
+    table_recount(&r->shard->table, entry);
     return true;
 }
 
@@ -143,15 +145,17 @@ static int load_record(uint64_t number, uint32_t part, const void *value, size_t
     return is_good ? 0 : 1;
 }
 
-int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const char **wrong)
+/* 0, a code of the store, or 1 when records contradict each other; then *wrong is a text. */
+static int warm(struct coordinator *c, struct entry *entry, size_t ahead, const char **wrong)
 {
-    struct restore r = {.c = c, .next = entry};
+    struct restore r = {.c = c, .shard = entry->shard, .next = entry};
     struct entry *last = entry;
     if (!entry->is_cold)
         return 0;
     for (; ahead > 0 && last->newer != NULL && last->newer->is_cold; ahead--)
         last = last->newer;
-    int rc = store_scan(c->store, 0, entry->number, last->number, load_record, &r);
+    int rc =
+        store_scan(r.shard->store, r.shard->number, entry->number, last->number, load_record, &r);
     if (rc == 0)
         rc = end_entry(&r) ? 0 : 1;
     if (rc == 0 && last->is_cold) {
@@ -162,11 +166,22 @@ int restore_warm(struct coordinator *c, struct entry *entry, size_t ahead, const
     return rc;
 }
 
+bool restore_warm(struct coordinator *c, struct entry *entry, size_t ahead)
+{
+    const char *wrong = NULL;
+    if (entry->is_cold && atomic_load(&c->has_failed))
+        return false; /* what an earlier attempt has loaded of it is not whole */
+    int rc = warm(c, entry, ahead, &wrong);
+    if (rc != 0)
+        coordinator_fail(c, wrong);
+    return rc == 0;
+}
+
 /* -- All of them ------------------------------------------------------------------------------- */
 
 static bool add_cold(struct restore *r, uint64_t number, const void *value, size_t size)
 {
-    struct table *table = &r->c->table;
+    struct table *table = &r->shard->table;
     char gid[TERCET_GID_MAX + 1];
     uint8_t state;
     if (!record_is_whole(RECORD_STATE, value, size) ||
@@ -174,11 +189,11 @@ static bool add_cold(struct restore *r, uint64_t number, const void *value, size
         r->wrong = damaged_state;
         return false;
     }
-    r->entry = table_add(table, gid, number);
+    r->entry = shard_add(r->shard, gid, number);
     r->entry->txn.state = state;
     r->entry->is_cold = true;
     table_recount(table, r->entry);
-    table_set_wake(table, r->entry, r->c->now_ms);
+    table_set_wake(table, r->entry, r->c->clock.now_ms);
     return true;
 }
 
@@ -202,9 +217,9 @@ static int warm_first(struct restore *r)
 {
     size_t left = r->c->restore_warm_max;
     int rc = 0;
-    for (struct entry *entry = r->c->table.oldest; entry != NULL && left > 0 && rc == 0;
+    for (struct entry *entry = r->shard->table.oldest; entry != NULL && left > 0 && rc == 0;
          entry = entry->newer, left--)
-        rc = restore_warm(r->c, entry, left <= WARM_AHEAD ? left - 1 : WARM_AHEAD, &r->wrong);
+        rc = warm(r->c, entry, left <= WARM_AHEAD ? left - 1 : WARM_AHEAD, &r->wrong);
     return rc;
 }
 
@@ -216,7 +231,7 @@ static int restore_clock(struct restore *r, const void *value, size_t size)
         r->wrong = "the record of the retention clock is damaged";
         return 1;
     }
-    r->c->retention_offset_ms = clock->time_ms - r->c->now_ms;
+    r->shard->retention.offset_ms = clock->time_ms - r->c->clock.now_ms;
     crpc_message_free(&clock->base);
     return 0;
 }
@@ -234,7 +249,8 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
         r->wrong = "a registered participant's record is damaged";
         return 1;
     }
-    struct service *service = dispatch_service(r->c, record->service, strlen(record->service));
+    struct service *service =
+        service_get(&r->c->services, record->service, strlen(record->service));
     if (service != NULL)
         service->is_paused = record->paused;
     if (record->target[0] != '\0')
@@ -244,15 +260,24 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
     return 0;
 }
 
+static int restore_shard(struct restore *r)
+{
+    struct shard *shard = r->shard;
+    shard->retention.offset_ms = clock_offset_ms(shard->clock);
+    int rc = store_meta_scan(shard->store, shard->number, restore_meta, r);
+    if (rc == 0)
+        rc = store_scan(shard->store, shard->number, 1, UINT64_MAX, add_record, r);
+    return rc == 0 ? warm_first(r) : rc;
+}
+
 int restore_all(struct coordinator *c, char *text)
 {
     struct restore r = {.c = c};
-    c->retention_offset_ms = wall_offset_ms(c);
-    int rc = store_meta_scan(c->store, 0, restore_meta, &r);
-    if (rc == 0)
-        rc = store_scan(c->store, 0, 1, UINT64_MAX, add_record, &r);
-    if (rc == 0)
-        rc = warm_first(&r);
+    int rc = 0;
+    for (size_t i = 0; i < c->shard_count && rc == 0; i++) {
+        r = (struct restore){.c = c, .shard = &c->shards[i]};
+        rc = restore_shard(&r);
+    }
     if (rc == 0)
         return 0;
     if (rc > 0 || rc == TERCET_STORE_CORRUPT)

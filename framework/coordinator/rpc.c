@@ -4,7 +4,9 @@
  * stream's next message is asked for when the owner has worked on the last one, which is what holds
  * a fast sender back.
  */
-#include "owner.h"
+#include "rpc.h"
+
+#include "coordinator.h"
 
 #include <salvage.h>
 #include <wire_descriptors.h>
@@ -49,7 +51,7 @@ static void lose_caller(struct caller *caller)
     atomic_store(&caller->is_gone, true);
     if (caller->outbox != NULL)
         outbox_close(caller->outbox);
-    struct event *event = atomic_load(&c->is_draining) ? event_new(EVENT_CLOSE) : NULL;
+    struct event *event = atomic_load(&c->is_draining) ? event_new(EVENT_CALLER_LOST) : NULL;
     if (event == NULL) {
         caller_unref(caller);
         return;

@@ -4,8 +4,7 @@
  */
 #include "snapshot.h"
 
-#include "dispatch.h"
-#include "owner.h"
+#include "coordinator.h"
 
 #include <string.h>
 
@@ -19,9 +18,9 @@ static char *join_action(struct arena *arena, const char *service, const char *a
 static uint32_t pause_left(const struct coordinator *c, const struct txn_branch *branch)
 {
     bool waits = branch->end_state == TXN_END_WAITING || branch->try_state == TXN_TRY_WAITING;
-    if (!waits || branch->next_ms <= c->now_ms || branch->next_ms == TXN_NEVER)
+    if (!waits || branch->next_ms <= c->clock.now_ms || branch->next_ms == TXN_NEVER)
         return 0;
-    return (uint32_t)(branch->next_ms - c->now_ms);
+    return (uint32_t)(branch->next_ms - c->clock.now_ms);
 }
 
 static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__BranchStatus *out,

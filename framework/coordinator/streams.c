@@ -4,7 +4,7 @@
  */
 #include "streams.h"
 
-#include "owner.h"
+#include "coordinator.h"
 
 #include <assert.h>
 

@@ -64,8 +64,9 @@ static void hash_grow(struct table *table)
 static void hash_remove(struct table *table, struct entry *entry)
 {
     struct entry **link = &table->buckets[bucket_index(table, entry->gid)];
-    while (*link != entry)
+    while (*link != NULL && *link != entry)
         link = &(*link)->hash_next;
+    assert(*link == entry);
     *link = entry->hash_next;
 }
 
@@ -118,12 +119,17 @@ struct entry *table_add(struct table *table, const char *gid, uint64_t number)
     return entry;
 }
 
+/* State 0 is that of an entry that is not counted: new, or about to go. Nobody reads its count,
+ * which goes below zero and comes back. */
 static void count_as(struct table *table, struct entry *entry, unsigned state, size_t parked)
 {
     struct table_counts *counts = &table->counts;
+    assert(entry->counted_state == 0 || counts->in_state[entry->counted_state] > 0);
+    assert(counts->parked_branches >= entry->counted_parked);
     counts->in_state[entry->counted_state]--;
     counts->in_state[state]++;
-    counts->parked_branches += parked - entry->counted_parked;
+    counts->parked_branches += parked;
+    counts->parked_branches -= entry->counted_parked;
     entry->counted_state = (uint8_t)state;
     entry->counted_parked = (uint16_t)parked;
 }
@@ -136,6 +142,7 @@ void table_recount(struct table *table, struct entry *entry)
 void entry_keep_payload(struct table *table, struct branch_info *info, const void *data,
                         size_t size)
 {
+    assert(!info->has_payload);
     info->payload = must_alloc(size);
     if (size > 0)
         memcpy(info->payload, data, size);
@@ -148,6 +155,7 @@ void entry_drop_payload(struct table *table, struct branch_info *info)
 {
     if (!info->has_payload)
         return;
+    assert(table->payload_bytes >= info->payload_size);
     free(info->payload);
     info->payload = NULL;
     info->has_payload = false;
@@ -176,6 +184,7 @@ static void free_entry(struct table *table, struct entry *entry)
 
 void table_remove(struct table *table, struct entry *entry)
 {
+    assert(table->count > 0 && entry->waiters == NULL);
     table_set_wake(table, entry, TXN_NEVER);
     count_as(table, entry, 0, 0);
     hash_remove(table, entry);
@@ -224,7 +233,9 @@ void entry_reserve_branch(struct entry *entry)
 
 struct branch_info *entry_insert_info(struct entry *entry, uint32_t number)
 {
-    size_t at = (size_t)(txn_find(&entry->txn, number) - entry->txn.branches);
+    const struct txn_branch *branch = txn_find(&entry->txn, number);
+    assert(branch != NULL);
+    size_t at = (size_t)(branch - entry->txn.branches);
     size_t behind = entry->txn.branch_count - 1u - at;
     memmove(&entry->infos[at + 1], &entry->infos[at], behind * sizeof(*entry->infos));
     memset(&entry->infos[at], 0, sizeof(*entry->infos));
@@ -233,5 +244,6 @@ struct branch_info *entry_insert_info(struct entry *entry, uint32_t number)
 
 struct branch_info *entry_info(const struct entry *entry, const struct txn_branch *branch)
 {
+    assert(branch >= entry->txn.branches && branch < entry->txn.branches + entry->txn.branch_count);
     return &entry->infos[branch - entry->txn.branches];
 }

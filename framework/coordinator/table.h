@@ -14,9 +14,10 @@
 #include <stdint.h>
 #include <tercet/types.h>
 
-struct service;
-struct outcall;
-struct caller;
+struct service; /* service.h */
+struct outcall; /* outcall.h */
+struct shard;   /* shard.h */
+struct waiter;  /* waiter.h */
 
 /* What the coordinator keeps of a branch beside the core's struct txn_branch, in the same order. */
 struct branch_info {
@@ -33,21 +34,10 @@ struct branch_info {
     bool has_payload;
 };
 
-/* Somebody who waits for a transaction. */
-struct waiter {
-    struct waiter *next;
-    struct caller *caller;
-    uint64_t id;     /* of the request in its session */
-    uint32_t branch; /* WAITER_TRY */
-    int wait;        /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
-    enum { WAITER_TRY, WAITER_CONFIRM, WAITER_DECIDED, WAITER_RESOLVED, WAITER_WATCH } kind;
-    bool only_awaits; /* what others do: it does not keep a coordinator that stops */
-    int64_t until_ms; /* monotonic; nobody waits after that */
-};
-
 struct entry {
     struct txn txn;
     struct branch_info *infos; /* txn.branch_capacity of them */
+    struct shard *shard;
     uint64_t number;
     int64_t created_ms; /* wall clock, as all below */
     int64_t deadline_wall_ms;
@@ -58,11 +48,12 @@ struct entry {
     struct tercet_metadata *metadata; /* one block, with its strings */
     struct waiter *waiters;
     uint32_t waiter_count;
-    uint32_t waiter_sweep;      /* at so many those who wait in vain are looked for */
-    struct entry *changed_next; /* those whose watchers are to be told at the end of the turn */
-    bool has_changed;
+    uint32_t waiter_sweep;      /* when so many wait, the expired ones are dropped */
+    struct entry *changed_next; /* of those whose watchers are told at the end of the turn */
+    bool has_changed;           /* it is one of these */
     uint32_t metadata_count;
-    /* what was known of its tries may have been lost, and is asked for again */
+    /* Loaded from the store: tries that were done may be WAITING again, because that they were done
+     * is written lazily. */
     bool was_restored;
     /* only gid, number and txn.state are here: the rest is in the store (restore.c) */
     bool is_cold;

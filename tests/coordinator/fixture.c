@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "plan.h"
+#include "restore.h"
 
 struct coordinator *fixture_start(struct store *store, size_t warm_max)
 {
@@ -17,29 +18,27 @@ struct coordinator *fixture_start(struct store *store, size_t warm_max)
     char text[TERCET_TEXT_MAX] = "";
     struct coordinator *c = calloc(1, sizeof(*c));
     engine_init(c, &options, 1000, 1700000001000);
-    c->store = store;
+    c->shards->store = store;
     c->restore_warm_max = warm_max;
-    c->store_stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
-    cr_assert_eq(engine_acquire(c), 0);
-    batcher_init(c);
+    c->shards->headroom.stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
+    cr_assert_eq(shard_acquire(c->shards), 0);
     cr_assert_eq(restore_all(c, text), 0, "%s", text);
     return c;
 }
 
 void fixture_stop(struct coordinator *c)
 {
-    store_release(c->store, 0, c->epoch);
+    store_release(c->shards->store, 0, c->shards->epoch);
     engine_clear(c);
-    batcher_free(c);
     free(c);
 }
 
 void fixture_commit(struct coordinator *c)
 {
-    batch_submit(c);
-    cr_assert_not_null(c->batcher.submitted);
-    cr_assert_eq(batch_commit(c, c->batcher.submitted), 0);
-    batch_is_durable(c);
+    batch_submit(c->shards, false);
+    cr_assert_not_null(c->shards->batcher.submitted);
+    cr_assert_eq(batch_commit(c->shards, c->shards->batcher.submitted), 0);
+    loop_committed(c, c->shards, 0);
 }
 
 void fixture_begin(struct coordinator *c, int i)
@@ -59,5 +58,5 @@ void fixture_begin(struct coordinator *c, int i)
     request.branches = views;
     request.n_branches = 2;
     cr_assert_eq(plan_run(c, &request, &found, &text, made), 0, "%s", text);
-    found_clear(&found);
+    find_clear(&found);
 }

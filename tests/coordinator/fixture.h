@@ -6,7 +6,7 @@
 #ifndef TEST_COORDINATOR_FIXTURE_H
 #define TEST_COORDINATOR_FIXTURE_H
 
-#include "owner.h"
+#include "loop.h"
 
 /* Restored from the store; more than `warm_max` transactions stay cold. */
 struct coordinator *fixture_start(struct store *store, size_t warm_max);

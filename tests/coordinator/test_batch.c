@@ -21,7 +21,7 @@ static void init(void)
         fixture_begin(c, i);
     fixture_commit(c);
     int count = 0;
-    for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer)
+    for (struct entry *entry = c->shards->table.oldest; entry != NULL; entry = entry->newer)
         entries[count++] = entry;
     cr_assert_eq(count, TXNS);
 }
@@ -37,17 +37,17 @@ TestSuite(batch, .init = init, .fini = fini);
 static void mark(int count)
 {
     for (int i = 0; i < count; i++)
-        batch_lazy(c, entries[i]);
+        batch_lazy(entries[i]);
 }
 
 /* Forces another transaction's write; how many writes its batch has. */
 static size_t force_and_commit(void)
 {
-    batch_force(c, entries[TXNS - 1]);
-    batch_submit(c);
-    size_t count = c->batcher.in_flight->op_count;
-    cr_assert_eq(batch_commit(c, c->batcher.in_flight), 0);
-    batch_is_durable(c);
+    batch_force(entries[TXNS - 1]);
+    batch_submit(c->shards, false);
+    size_t count = c->shards->batcher.in_flight->op_count;
+    cr_assert_eq(batch_commit(c->shards, c->shards->batcher.in_flight), 0);
+    loop_committed(c, c->shards, 0);
     return count;
 }
 
@@ -55,56 +55,56 @@ Test(batch, few_marks_let_a_batch_go_by)
 {
     mark(LAZY_RIDE_COUNT - 1);
     cr_expect_eq(force_and_commit(), 1);
-    cr_expect_eq(c->batcher.lazy_count, LAZY_RIDE_COUNT - 1);
-    cr_expect_not(batch_is_idle(c));
+    cr_expect_eq(c->shards->batcher.lazy_count, LAZY_RIDE_COUNT - 1);
+    cr_expect_not(batch_is_idle(c->shards));
 }
 
 Test(batch, many_marks_ride_along)
 {
     mark(LAZY_RIDE_COUNT);
     cr_expect_eq(force_and_commit(), LAZY_RIDE_COUNT + 1);
-    cr_expect_eq(c->batcher.lazy_count, 0);
-    cr_expect(batch_is_idle(c));
+    cr_expect_eq(c->shards->batcher.lazy_count, 0);
+    cr_expect(batch_is_idle(c->shards));
 }
 
 Test(batch, old_marks_ride_along)
 {
     mark(1);
-    c->now_ms += LAZY_RIDE_MS - 1;
+    c->clock.now_ms += LAZY_RIDE_MS - 1;
     cr_expect_eq(force_and_commit(), 1);
-    c->now_ms += 1;
+    c->clock.now_ms += 1;
     cr_expect_eq(force_and_commit(), 2);
-    cr_expect(batch_is_idle(c));
+    cr_expect(batch_is_idle(c->shards));
 }
 
 Test(batch, marks_get_a_batch_of_their_own_in_the_end)
 {
     mark(2);
-    cr_expect_eq(batch_due_ms(c), c->now_ms + LAZY_MAX_MS);
-    c->now_ms += LAZY_MAX_MS - 1;
-    batch_submit(c);
-    cr_expect_null(c->batcher.in_flight);
-    c->now_ms += 1;
-    batch_submit(c);
-    cr_assert_not_null(c->batcher.in_flight);
-    cr_expect_eq(c->batcher.in_flight->op_count, 2);
+    cr_expect_eq(batch_due_ms(c->shards), c->clock.now_ms + LAZY_MAX_MS);
+    c->clock.now_ms += LAZY_MAX_MS - 1;
+    batch_submit(c->shards, false);
+    cr_expect_null(c->shards->batcher.in_flight);
+    c->clock.now_ms += 1;
+    batch_submit(c->shards, false);
+    cr_assert_not_null(c->shards->batcher.in_flight);
+    cr_expect_eq(c->shards->batcher.in_flight->op_count, 2);
 }
 
 Test(batch, a_mark_that_is_told_of_is_forced)
 {
     mark(2);
-    batch_force(c, entries[0]);
-    batch_submit(c);
-    cr_assert_not_null(c->batcher.in_flight);
-    cr_expect_eq(c->batcher.in_flight->op_count, 1);
-    cr_expect_eq(c->batcher.lazy_count, 1);
+    batch_force(entries[0]);
+    batch_submit(c->shards, false);
+    cr_assert_not_null(c->shards->batcher.in_flight);
+    cr_expect_eq(c->shards->batcher.in_flight->op_count, 1);
+    cr_expect_eq(c->shards->batcher.lazy_count, 1);
 }
 
 Test(batch, what_has_ended_and_waits_is_not_unresolved)
 {
     c->options.open_max = TXNS;
     entries[0]->txn.state = TXN_CONFIRMED;
-    table_recount(&c->table, entries[0]);
+    table_recount(&c->shards->table, entries[0]);
     mark(1);
     fixture_begin(c, TXNS); /* there is room for one */
 }
@@ -112,9 +112,8 @@ Test(batch, what_has_ended_and_waits_is_not_unresolved)
 Test(batch, a_stop_takes_all_marks)
 {
     mark(1);
-    c->is_stopping = true;
-    batch_submit(c);
-    cr_assert_not_null(c->batcher.in_flight);
-    cr_expect_eq(c->batcher.in_flight->op_count, 1);
-    cr_expect_eq(c->batcher.lazy_count, 0);
+    batch_submit(c->shards, true);
+    cr_assert_not_null(c->shards->batcher.in_flight);
+    cr_expect_eq(c->shards->batcher.in_flight->op_count, 1);
+    cr_expect_eq(c->shards->batcher.lazy_count, 0);
 }

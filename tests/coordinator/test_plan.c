@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator.h"
 #include "engine.h"
 #include "record.h"
 
@@ -51,18 +52,16 @@ static void bench_open(struct bench *bench)
                                                        .park_after_failures = 4,
                                                        .park_after_ms = 8000};
     engine_init(c, &options, 1000, 1700000001000);
-    c->store = &bench->store;
-    c->store_stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
-    c->next_number = 1;
-    batcher_init(c);
+    c->shards->store = &bench->store;
+    c->shards->headroom.stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
+    c->shards->next_number = 1;
 }
 
 static void bench_close(struct bench *bench)
 {
     struct coordinator *c = bench->c;
-    found_clear(&bench->found);
+    find_clear(&bench->found);
     engine_clear(c);
-    batcher_free(c);
     free(c);
 }
 
@@ -72,7 +71,7 @@ static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options 
 {
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     request.options = options;
-    found_clear(&bench->found);
+    find_clear(&bench->found);
     bench->text = NULL;
     return plan_begin(bench->c, &request, gid, &bench->found, &bench->text);
 }
@@ -88,7 +87,7 @@ static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *br
     request.gid = (char *)(uintptr_t)gid;
     request.branches = views;
     request.n_branches = count;
-    found_clear(&bench->found);
+    find_clear(&bench->found);
     bench->text = NULL;
     return plan_run(bench->c, &request, &bench->found, &bench->text, made);
 }
@@ -203,7 +202,7 @@ Test(plan, options_out_of_range_are_refused)
     metadata[0] =
         (Tercet__V1__Metadata){.base = metadata[0].base, .key = metadata[1].key, .value = large};
     check(&bench, begin_with(&bench, "g", &options), TERCET_INVALID, "4096");
-    cr_assert_eq(bench.c->table.count, 0);
+    cr_assert_eq(bench.c->shards->table.count, 0);
     bench_close(&bench);
 }
 
@@ -226,10 +225,10 @@ Test(plan, new_work_may_be_refused)
     Tercet__V1__Branch branch;
     bench_open(&bench);
     init_branches(&branch, 1);
-    bench.c->refuses = "no room";
+    bench.c->shards->headroom.refuses = "no room";
     check(&bench, begin_with(&bench, "g1", NULL), TERCET_EXHAUSTED, "no room");
     check(&bench, run_with(&bench, "g1", &branch, 1), TERCET_EXHAUSTED, "no room");
-    bench.c->refuses = NULL;
+    bench.c->shards->headroom.refuses = NULL;
     for (int i = 1; i <= OPEN_MAX; i++) {
         char gid[8] = {'g', (char)('0' + i), '\0'};
         check(&bench, begin_with(&bench, gid, NULL), 0, NULL);
@@ -267,25 +266,25 @@ static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_sta
     bench->resolved = record_encode(&bench->c->scratch, RECORD_RESOLVED, &resolved.base);
 }
 
-static int find_gid(struct bench *bench)
+static int find_ended(struct bench *bench)
 {
-    found_clear(&bench->found);
+    find_clear(&bench->found);
     bench->text = NULL;
-    return plan_find(bench->c, "ended", &bench->found, &bench->text);
+    return find_gid(bench->c, "ended", &bench->found, &bench->text);
 }
 
 Test(plan, what_has_ended_is_found)
 {
     struct bench bench;
     bench_open(&bench);
-    check(&bench, find_gid(&bench), TERCET_NOT_FOUND, NULL);
+    check(&bench, find_ended(&bench), TERCET_NOT_FOUND, NULL);
     set_resolved(&bench, 5, true, 2, 2);
-    check(&bench, find_gid(&bench), 0, NULL);
+    check(&bench, find_ended(&bench), 0, NULL);
     cr_assert_null(bench.found.entry);
     cr_assert_eq(bench.found.number, 7);
-    cr_assert_eq(plan_resolved_branch(bench.found.resolved, 3), 0);
-    cr_assert_eq(plan_resolved_branch(bench.found.resolved, 8), 1);
-    cr_assert_eq(plan_resolved_branch(bench.found.resolved, 1), -1);
+    cr_assert_eq(find_resolved_branch(bench.found.resolved, 3), 0);
+    cr_assert_eq(find_resolved_branch(bench.found.resolved, 8), 1);
+    cr_assert_eq(find_resolved_branch(bench.found.resolved, 1), -1);
     bench_close(&bench);
 }
 
@@ -295,13 +294,13 @@ Test(plan, a_repeat_of_what_has_ended_is_known_by_its_digest)
     bench_open(&bench);
     check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
     uint64_t digest = bench.found.entry->plan_digest;
-    owner_forget(bench.c, bench.found.entry);
+    step_forget(bench.c, bench.found.entry);
     set_resolved(&bench, digest, true, 2, 2);
     check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
     cr_assert_not_null(bench.found.resolved);
     set_resolved(&bench, digest + 1, true, 2, 2);
     check(&bench, begin_with(&bench, "ended", NULL), TERCET_EXISTS, "choose a new gid");
-    cr_assert_eq(bench.c->table.count, 0);
+    cr_assert_eq(bench.c->shards->table.count, 0);
     bench_close(&bench);
 }
 
@@ -311,14 +310,14 @@ Test(plan, a_damaged_record_of_what_has_ended_is_told)
     struct bench bench;
     bench_open(&bench);
     set_resolved(&bench, 5, false, 0, 0);
-    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
     set_resolved(&bench, 5, true, 1, 2);
-    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
     set_resolved(&bench, 5, true, 2, 1);
-    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
     set_resolved(&bench, 5, true, 2, 2);
     bench.resolved.size--;
-    check(&bench, find_gid(&bench), TERCET_FORMAT, "damaged");
+    check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
     cr_assert_not(atomic_load(&bench.c->has_failed), "the others go on");
     cr_assert_null(bench.found.resolved);
     bench_close(&bench);
@@ -329,7 +328,7 @@ Test(plan, a_store_that_cannot_be_read_stops_the_coordinator)
     struct bench bench;
     bench_open(&bench);
     bench.find_result = TERCET_STORE_IO;
-    check(&bench, find_gid(&bench), TERCET_UNAVAILABLE, NULL);
+    check(&bench, find_ended(&bench), TERCET_UNAVAILABLE, NULL);
     cr_assert(atomic_load(&bench.c->has_failed));
     bench_close(&bench);
 }
@@ -354,7 +353,7 @@ Test(plan, an_entry_that_cannot_be_read_stops_the_coordinator)
     struct entry *entry = bench.found.entry;
     bench.store.driver.scan = scan;
     entry->is_cold = true;
-    check(&bench, find_gid(&bench), TERCET_UNAVAILABLE, NULL);
+    check(&bench, find_ended(&bench), TERCET_UNAVAILABLE, NULL);
     cr_assert_null(bench.found.entry);
     cr_assert(atomic_load(&bench.c->has_failed));
     entry->is_cold = false;
@@ -409,7 +408,7 @@ Test(plan, runs_are_checked_as_a_whole)
     branches[1].number = 2;
     branches[1].action = (char *)(uintptr_t) "reserve";
     check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "service/name");
-    cr_assert_eq(bench.c->table.count, 0);
+    cr_assert_eq(bench.c->shards->table.count, 0);
     bench_close(&bench);
 }
 
@@ -442,10 +441,10 @@ Test(plan, too_many_services_are_told)
     Tercet__V1__Branch branch;
     bench_open(&bench);
     init_branches(&branch, 1);
-    bench.c->dispatch.service_count = SERVICES_MAX;
+    bench.c->services.count = SERVICES_MAX;
     check(&bench, run_with(&bench, "g", &branch, 1), TERCET_EXHAUSTED, "4096");
-    cr_assert_eq(bench.c->table.count, 0);
-    bench.c->dispatch.service_count = 0;
+    cr_assert_eq(bench.c->shards->table.count, 0);
+    bench.c->services.count = 0;
     bench_close(&bench);
 }
 
@@ -457,17 +456,15 @@ Test(plan, the_first_reason_is_kept_while_it_is_undecided)
     bench_open(&bench);
     check(&bench, begin_with(&bench, "g", NULL), 0, NULL);
     struct entry *entry = bench.found.entry;
-    plan_keep_reason(entry, "");
+    step_keep_reason(entry, "");
     cr_assert_null(entry->reason);
     entry->txn.state = TXN_CANCELLING;
-    plan_keep_reason(entry, "too late");
+    step_keep_reason(entry, "too late");
     cr_assert_null(entry->reason);
     entry->txn.state = TXN_TRYING;
-    plan_keep_reason(entry, "first");
-    plan_keep_reason(entry, "second");
+    step_keep_reason(entry, "first");
+    step_keep_reason(entry, "second");
     cr_assert_str_eq(entry->reason, "first");
-    check(&bench, plan_check_reason("\xff", &bench.text), TERCET_INVALID, "UTF-8");
-    check(&bench, plan_check_reason("because", &bench.text), 0, NULL);
     bench_close(&bench);
 }
 
@@ -481,5 +478,5 @@ Test(plan, results_of_the_core)
                                    {TXN_NO_BRANCH, TERCET_NOT_FOUND},
                                    {TXN_LIMIT, TERCET_INVALID}};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-        cr_assert_eq(plan_error_of_core(pairs[i][0]), pairs[i][1], "%d", pairs[i][0]);
+        cr_assert_eq(step_error(pairs[i][0]), pairs[i][1], "%d", pairs[i][0]);
 }

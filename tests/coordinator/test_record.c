@@ -89,8 +89,8 @@ static char *copy_of(const char *text)
     return text != NULL ? must_strdup(text) : NULL;
 }
 
-static void add_branch(struct entry *entry, struct service *service, struct txn_branch branch,
-                       const char *reply, const char *reason)
+static void add_branch(struct table *table, struct entry *entry, struct service *service,
+                       struct txn_branch branch, const char *reply, const char *reason)
 {
     entry_reserve_branch(entry);
     size_t i = entry->txn.branch_count++;
@@ -101,10 +101,8 @@ static void add_branch(struct entry *entry, struct service *service, struct txn_
                              .reply = copy_of(reply),
                              .reply_size = reply != NULL ? (uint32_t)strlen(reply) : 0,
                              .reason = copy_of(reason),
-                             .payload = copy_of("payload"),
-                             .payload_size = 7,
-                             .has_payload = true,
                              .try_timeout_ms = 900};
+    entry_keep_payload(table, &entry->infos[i], "payload", 7);
 }
 
 /* An entry with every field set: three branches, one of them done, one broken and parked, one
@@ -126,7 +124,7 @@ static struct entry *make_entry(struct table *table, struct service *service)
     entry->plan_digest = 0x123456789abcdef;
     entry->reason = must_strdup("sold out");
     entry_set_metadata(entry, metadata, 2);
-    add_branch(entry, service,
+    add_branch(table, entry, service,
                (struct txn_branch){.number = 1,
                                    .digest = 11,
                                    .mode = TXN_MODE_ROUTED,
@@ -134,7 +132,7 @@ static struct entry *make_entry(struct table *table, struct service *service)
                                    .end_state = TXN_END_WAITING,
                                    .try_until_ms = 5000},
                "seat 17", NULL);
-    add_branch(entry, service,
+    add_branch(table, entry, service,
                (struct txn_branch){.number = 2,
                                    .digest = 12,
                                    .mode = TXN_MODE_ROUTED,
@@ -145,7 +143,7 @@ static struct entry *make_entry(struct table *table, struct service *service)
                                    .is_parked = true,
                                    .is_broken = true},
                NULL, "no seats");
-    add_branch(entry, service,
+    add_branch(table, entry, service,
                (struct txn_branch){.number = 9,
                                    .digest = 13,
                                    .mode = TXN_MODE_OWN,

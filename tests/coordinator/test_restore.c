@@ -11,6 +11,7 @@
 
 #include "plan.h"
 #include "record.h"
+#include "restore.h"
 
 #define TXNS 3
 
@@ -19,9 +20,9 @@ static void fill_services(struct coordinator *c)
     char name[32];
     for (int i = 0; i < SERVICES_MAX; i++) {
         int size = snprintf(name, sizeof(name), "new-%d", i);
-        cr_assert_not_null(dispatch_service(c, name, (size_t)size));
+        cr_assert_not_null(service_get(&c->services, name, (size_t)size));
     }
-    cr_assert_null(dispatch_service(c, "another", 7));
+    cr_assert_null(service_get(&c->services, "another", 7));
 }
 
 Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
@@ -36,10 +37,10 @@ Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
 
     c = fixture_start(store, 0);
     fill_services(c);
-    for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+    for (struct entry *entry = c->shards->table.oldest; entry != NULL; entry = entry->newer) {
         char name[32];
         cr_assert(entry->is_cold);
-        cr_assert(owner_warm(c, entry, 0));
+        cr_assert(restore_warm(c, entry, 0));
         cr_assert_not(entry->is_cold);
         for (int b = 0; b < 2; b++) {
             snprintf(name, sizeof(name), "old-%s-%d", entry->gid + strlen("order:"), b);
@@ -47,7 +48,7 @@ Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
             cr_expect_str_eq(entry->infos[b].action, "do");
         }
     }
-    cr_expect_eq(c->dispatch.service_count, SERVICES_MAX + 2 * TXNS);
+    cr_expect_eq(c->services.count, SERVICES_MAX + 2 * TXNS);
     fixture_stop(c);
     store_close(store);
 }
@@ -62,7 +63,7 @@ static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, 
     const char *text = NULL;
     branch.action = action;
     cr_assert_eq(plan_branch(c, &branch, number, mode, &plan, &text, made), 0, "%s", text);
-    cr_assert_eq(owner_enlist(c, entry, &plan), 0);
+    cr_assert_eq(step_enlist(c, entry, &plan), 0);
 }
 
 /* Branch 1 is called by the initiator, branch 2 by the coordinator. */
@@ -77,7 +78,7 @@ static struct store *store_with_modes(void)
     cr_assert_eq(plan_begin(c, &request, "g", &found, &text), 0, "%s", text);
     enlist(c, found.entry, 1, TXN_MODE_OWN);
     enlist(c, found.entry, 2, TXN_MODE_ROUTED);
-    found_clear(&found);
+    find_clear(&found);
     fixture_commit(c);
     fixture_stop(c);
     return store;
@@ -87,7 +88,7 @@ Test(restore, a_branch_has_its_mode)
 {
     struct store *store = store_with_modes();
     struct coordinator *c = fixture_start(store, 1);
-    const struct txn *txn = &table_find(&c->table, "g")->txn;
+    const struct txn *txn = &table_find(&c->shards->table, "g")->txn;
     cr_expect_eq(txn->branches[0].mode, TXN_MODE_OWN);
     cr_expect_eq(txn->branches[1].mode, TXN_MODE_ROUTED);
     fixture_stop(c);
@@ -124,7 +125,7 @@ Test(restore, a_mode_that_contradicts_the_state_is_damage)
     struct store *store = store_with_modes();
     change_mode(store);
     struct coordinator *c = fixture_start(store, 0);
-    cr_expect_not(owner_warm(c, c->table.oldest, 0));
+    cr_expect_not(restore_warm(c, c->shards->table.oldest, 0));
     cr_expect(atomic_load(&c->has_failed));
     fixture_stop(c);
     store_close(store);

@@ -4,7 +4,7 @@
  */
 #include "fixture.h"
 
-#include <owner.h>
+#include <loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -116,7 +116,7 @@ Test(embedded, after_a_failed_commit_nothing_is_acknowledged)
     atomic_store(&stock.is_held, true);
     cr_assert_eq(RUN("failing", TERCET_WAIT_NOT, &result, "stock"), 0);
     AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
-    store_memory_fail(inside->store, 1, true);
+    store_memory_fail(inside->shards->store, 1, true);
     party_release(&stock);
     AWAIT(atomic_load(&failure.count) == 1);
     cr_assert_not_null(strstr(failure.text, "outcome is not known"), "%s", failure.text);

@@ -106,11 +106,11 @@ void check_call(const struct coordinator *c, const struct packet *packet)
         violated("%s/%u: called although its service is paused", gid_text(gid), branch);
     if (order->is_quiet)
         return;
-    int state = durable_state(c->store, gid, packet->call.number);
+    int state = durable_state(c->shards->store, gid, packet->call.number);
     if (state >= 0 && promise_decision(state) != decision)
         violated("%s/%u: its %s leaves while the store has %s", gid_text(gid), branch,
                  tercet_kind_name(kind), state == 0 ? "nothing" : tercet_state_name(state));
-    if (state > 0 && !has_branch(c->store, packet->call.number, branch))
+    if (state > 0 && !has_branch(c->shards->store, packet->call.number, branch))
         violated("%s/%u: called, and the store does not have it", gid_text(gid), branch);
 }
 
@@ -120,7 +120,7 @@ void check_answer(const struct coordinator *c, const struct packet *packet)
     if (order->is_quiet)
         return;
     int told = packet->answer.state;
-    int state = durable_state(c->store, packet->gid, packet->answer.number);
+    int state = durable_state(c->shards->store, packet->gid, packet->answer.number);
     if (state == 0)
         violated("%s is told as %s, and the store has nothing", gid_text(packet->gid),
                  tercet_state_name(told));

@@ -9,6 +9,7 @@
 
 #include <engine.h>
 #include <failpoint.h>
+#include <restore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,9 +106,9 @@ static void open_store(struct coordinator *c)
                                                  .source = 1,
                                                  .bucket_ms = c->options.retention_ms / 7};
     char text[TERCET_STORE_TEXT_MAX] = "";
-    if (store_open(&c->store, order->dir, NULL, &store_options, text) != 0)
+    if (store_open(&c->shards->store, order->dir, NULL, &store_options, text) != 0)
         refuse_start(text);
-    int rc = engine_acquire(c);
+    int rc = shard_acquire(c->shards);
     if (rc != 0)
         refuse_start(tercet_store_strerror(rc));
 }
@@ -127,24 +128,20 @@ static void start(void)
     if (restore_all(c, text) != 0)
         refuse_start(text);
     mutate_restored(c);
-    if (!world->scenario->has_committer)
-        batcher_init(c);
-    else if (batcher_start(c) != 0)
+    if (world->scenario->has_committer && batcher_start(c->shards, &c->queue) != 0)
         refuse_start("cannot start the committer's thread");
-    c->retention_check_ms = c->now_ms;
+    c->shards->retention.check_ms = c->clock.now_ms;
 }
 
 static void tear_down(void)
 {
     struct coordinator *c = life.c;
     if (world->scenario->has_committer)
-        batcher_stop(c);
-    else
-        batcher_free(c);
+        batcher_stop(c->shards);
     fake_crash();
+    store_release(c->shards->store, 0, c->shards->epoch);
+    store_close(c->shards->store);
     engine_clear(c);
-    store_release(c->store, 0, c->epoch);
-    store_close(c->store);
     free(c);
 }
 
@@ -175,7 +172,8 @@ static struct event *commit_here(struct coordinator *c, struct batch *batch)
 {
     struct event *event = fake_event(EVENT_COMMITTED);
     calls_outside--;
-    event->code = batch_commit(c, batch);
+    event->shard = c->shards;
+    event->code = batch_commit(c->shards, batch);
     calls_outside++;
     if (event->code != 0 && order->mutant == MUTANT_FAILED_COMMIT_GOES_ON)
         event->code = 0;
@@ -186,13 +184,13 @@ static struct event *commit_here(struct coordinator *c, struct batch *batch)
  * on. */
 static void work_on_batch(struct coordinator *c)
 {
-    if (c->batcher.in_flight != NULL && life.held == NULL && life.committed == NULL) {
+    if (c->shards->batcher.in_flight != NULL && life.held == NULL && life.committed == NULL) {
         life.turns_held = world->scenario->overlap;
         if (world->scenario->has_committer)
             life.committed = await_committer(c);
         else
-            life.held = c->batcher.submitted;
-        c->batcher.submitted = NULL;
+            life.held = c->shards->batcher.submitted;
+        c->shards->batcher.submitted = NULL;
     }
     if ((life.held == NULL && life.committed == NULL) || life.turns_held-- > 0)
         return;
@@ -209,7 +207,7 @@ static void turn(struct coordinator *c)
 {
     struct event *events = queue_take(&c->queue, 0);
     calls_outside--;
-    owner_turn(c, events, world->now_ms, WALL_MS + world->now_ms);
+    loop_turn(c, events, world->now_ms, WALL_MS + world->now_ms);
     calls_outside++;
     mutant_catch_up();
     work_on_batch(c);
@@ -236,19 +234,19 @@ static bool is_waiting(const struct coordinator *c)
 {
     return c->queue.first == NULL && world->packet_count == 0 && life.held == NULL &&
            life.committed == NULL && initiators_next_ms() > world->now_ms &&
-           owner_next_turn_ms(c) > world->now_ms;
+           loop_next_turn_ms(c) > world->now_ms;
 }
 
 static bool is_at_rest(const struct coordinator *c)
 {
-    return wire_all_accepted() && c->table.count == 0 && batch_is_idle(c) &&
+    return wire_all_accepted() && c->shards->table.count == 0 && batch_is_idle(c->shards) &&
            c->queue.first == NULL && world->packet_count == 0;
 }
 
 static void pass_time(const struct coordinator *c)
 {
     int64_t next_ms =
-        owner_next_turn_ms(c) < initiators_next_ms() ? owner_next_turn_ms(c) : initiators_next_ms();
+        loop_next_turn_ms(c) < initiators_next_ms() ? loop_next_turn_ms(c) : initiators_next_ms();
     world->now_ms = next_ms != INT64_MAX ? next_ms : world->now_ms + 1;
 }
 
@@ -282,7 +280,7 @@ static void stop(struct coordinator *c)
     for (int i = 0; i < TURNS_MAX; i++) {
         turn(c);
         deliver();
-        if (c->is_stopping && batch_is_idle(c)) {
+        if (c->is_stopping && batch_is_idle(c->shards)) {
             calls_outside--;
             tear_down();
             calls_outside++;
@@ -320,7 +318,7 @@ static void audit(void)
     begin();
     initiators_ask_again();
     run_turns(life.c);
-    check_store_at_rest(life.c->store);
+    check_store_at_rest(life.c->shards->store);
     stop(life.c);
     check_rest();
 }

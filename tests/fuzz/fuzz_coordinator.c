@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "frame.h"
 #include "fuzz.h"
+#include "restore.h"
 #include "store.h"
 
 #define OPERATIONS_MAX 400
@@ -126,14 +127,13 @@ static bool start(struct world *world)
                                                        .park_after_failures = 4,
                                                        .park_after_ms = 8000};
     engine_init(c, &options, world->now_ms, world->now_ms + world->wall_offset_ms);
-    c->store = world->store;
+    c->shards->store = world->store;
     c->restore_warm_max = SIZE_MAX;
     c->payload_bytes_max = 0; /* each payload comes from the store */
-    batcher_init(c);
-    MUST(engine_acquire(c) == 0);
+    MUST(shard_acquire(c->shards) == 0);
     int rc = restore_all(c, text);
     MUST(rc == 0 || (world->is_foreign && rc == TERCET_FORMAT && text[0] != '\0'));
-    c->retention_check_ms = c->now_ms + 10000;
+    c->shards->retention.check_ms = c->clock.now_ms + 10000;
     return rc == 0;
 }
 
@@ -142,7 +142,6 @@ static void stop(struct world *world)
     struct coordinator *c = world->c;
     fake_crash();
     engine_clear(c);
-    batcher_free(c);
     free(c);
 }
 
@@ -155,12 +154,14 @@ static void post(struct world *world, struct event *event)
 
 static void commit(struct world *world)
 {
-    struct batch *batch = world->c->batcher.submitted;
+    struct batch *batch = world->c->shards->batcher.submitted;
     if (batch == NULL || world->holds_commits)
         return;
-    world->c->batcher.submitted = NULL;
+    world->c->shards->batcher.submitted = NULL;
     struct event *event = fake_event(EVENT_COMMITTED);
-    event->code = store_commit(world->store, 0, world->c->epoch, batch->ops, batch->op_count);
+    event->shard = world->c->shards;
+    event->code =
+        store_commit(world->store, 0, world->c->shards->epoch, batch->ops, batch->op_count);
     MUST(event->code == 0);
     post(world, event);
 }
@@ -173,9 +174,10 @@ static void settle(struct world *world)
         struct event *events = c->queue.first;
         c->queue.first = NULL;
         c->queue.last_next = &c->queue.first;
-        owner_turn(c, events, world->now_ms, world->now_ms + world->wall_offset_ms);
+        loop_turn(c, events, world->now_ms, world->now_ms + world->wall_offset_ms);
         MUST(!atomic_load(&c->has_failed));
-        MUST(c->table.oldest == NULL || owner_low_water(c) < c->table.oldest->number);
+        MUST(c->shards->table.oldest == NULL ||
+             shard_low_water(c->shards) < c->shards->table.oldest->number);
         commit(world);
         fake_tell_all_sent();
         fake_end_over();

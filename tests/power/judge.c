@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "record.h"
+#include "restore.h"
 #include "store.h"
 
 #include <stdarg.h>
@@ -63,7 +64,7 @@ static struct truth_txn *meet(struct judge *judge, const char *gid, uint32_t sta
 
 static bool meet_live(struct judge *judge, const struct coordinator *c)
 {
-    for (const struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+    for (const struct entry *entry = c->shards->table.oldest; entry != NULL; entry = entry->newer) {
         struct truth_txn *txn = meet(judge, entry->gid, entry->txn.state);
         if (txn == NULL)
             return false;
@@ -194,26 +195,26 @@ static bool look_up(struct paging *paging)
 static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool reads_all)
 {
     char text[TERCET_TEXT_MAX] = "";
-    struct paging paging = {.judge = judge, .store = c->store, .cut = cut, .reads_all = reads_all};
-    /* not engine_acquire: what the store itself says is judged */
+    struct paging paging = {
+        .judge = judge, .store = c->shards->store, .cut = cut, .reads_all = reads_all};
+    /* not shard_acquire: what the store itself says is judged */
     struct tercet_store_lease lease;
-    int rc = store_acquire(c->store, 0, &lease);
+    int rc = store_acquire(c->shards->store, 0, &lease);
     if (rc != 0)
         return fail(judge, "the store cannot be acquired: %s", tercet_store_strerror(rc));
-    c->epoch = lease.epoch;
-    c->next_number = lease.next_number;
+    c->shards->epoch = lease.epoch;
+    c->shards->next_number = lease.next_number;
     if (restore_all(c, text) != 0)
         return fail(judge, "the coordinator does not restore: %s", text);
     return meet_live(judge, c) && page_resolved(&paging) && look_up(&paging) &&
-           check_told(judge, cut, c->next_number);
+           check_told(judge, cut, c->shards->next_number);
 }
 
 static void tear_down(struct coordinator *c)
 {
+    store_release(c->shards->store, 0, c->shards->epoch);
+    store_close(c->shards->store);
     engine_clear(c);
-    batcher_free(c);
-    store_release(c->store, 0, c->epoch);
-    store_close(c->store);
     free(c);
 }
 
@@ -230,9 +231,8 @@ bool judge_image(struct judge *judge, const char *folder, size_t cut, bool reads
     const struct tercet_coordinator_options options = {.size = sizeof(options),
                                                        .retention_ms = judge->retention_ms};
     engine_init(c, &options, clock_monotonic_ms(), clock_wall_ms());
-    c->store = store;
+    c->shards->store = store;
     c->restore_warm_max = SIZE_MAX;
-    batcher_init(c);
     judge->stamp++;
     bool is_right = look_at(judge, c, cut, reads_all);
     tear_down(c);

@@ -8,7 +8,7 @@
 #define TERCET_TESTS_CRPC_FAKE_H
 
 #include <crpc/crpc.h>
-#include <owner.h>
+#include <loop.h>
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -9,25 +9,23 @@
 
 int __real_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
-uint64_t __real_owner_low_water(const struct coordinator *c);
-uint64_t __wrap_owner_low_water(const struct coordinator *c);
-void __real_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
-                         const struct reply *reply, struct entry *entry);
-void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
-                         const struct reply *reply, struct entry *entry);
+uint64_t __real_shard_low_water(const struct shard *shard);
+uint64_t __wrap_shard_low_water(const struct shard *shard);
+void __real_effect_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                          const struct reply *reply, struct entry *entry);
+void __wrap_effect_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                          const struct reply *reply, struct entry *entry);
 
-void __real_batch_lazy(struct coordinator *c, struct entry *entry);
-void __wrap_batch_lazy(struct coordinator *c, struct entry *entry);
-void __real_batch_put_branch(struct coordinator *c, const struct entry *entry,
-                             const struct txn_branch *branch);
-void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
-                             const struct txn_branch *branch);
+void __real_batch_lazy(struct entry *entry);
+void __wrap_batch_lazy(struct entry *entry);
+void __real_batch_put_branch(const struct entry *entry, const struct txn_branch *branch);
+void __wrap_batch_put_branch(const struct entry *entry, const struct txn_branch *branch);
 
-void __real_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
-void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms);
+void __real_batch_drop_resolved(struct shard *shard, int64_t before_ms);
+void __wrap_batch_drop_resolved(struct shard *shard, int64_t before_ms);
 
-void __real_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
-void __wrap_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value);
+void __real_batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value);
+void __wrap_batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value);
 
 const struct mutant_info mutants[] = {
 #define MUTANT_INFO(name, text, is_simulated, scenario)                                            \
@@ -90,33 +88,31 @@ int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_a
 }
 
 /* What is only in memory counts as over. */
-uint64_t __wrap_owner_low_water(const struct coordinator *c)
+uint64_t __wrap_shard_low_water(const struct shard *shard)
 {
-    return mutant_now() == MUTANT_HIGH_MARK ? c->next_number - 1 : __real_owner_low_water(c);
+    return mutant_now() == MUTANT_HIGH_MARK ? shard->next_number - 1
+                                            : __real_shard_low_water(shard);
 }
 
-void __wrap_batch_answer(struct coordinator *c, struct caller *caller, uint64_t id,
-                         const struct reply *reply, struct entry *entry)
+void __wrap_effect_answer(struct coordinator *c, struct caller *caller, uint64_t id,
+                          const struct reply *reply, struct entry *entry)
 {
-    bool is_lazy =
-        entry != NULL && (entry->is_lazy || (entry->is_dirty && !c->batcher.filling->is_forced));
+    bool is_lazy = entry->is_lazy || (entry->is_dirty && !entry->shard->batcher.filling->is_forced);
     if (mutant_now() != MUTANT_EARLY_ANSWERS && (mutant_now() != MUTANT_LAZY_SHOWN || !is_lazy)) {
-        __real_batch_answer(c, caller, id, reply, entry);
+        __real_effect_answer(c, caller, id, reply, entry);
         return;
     }
     struct answer answer = caller_encode(caller, &c->scratch, id, reply);
-    caller_deliver(caller, &answer);
-    owner_touch(c, caller);
+    answer_deliver(&c->answers, caller, &answer);
 }
 
-void __wrap_batch_lazy(struct coordinator *c, struct entry *entry)
+void __wrap_batch_lazy(struct entry *entry)
 {
     if (mutant_now() != MUTANT_LOST_MARK)
-        __real_batch_lazy(c, entry);
+        __real_batch_lazy(entry);
 }
 
-void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
-                             const struct txn_branch *branch)
+void __wrap_batch_put_branch(const struct entry *entry, const struct txn_branch *branch)
 {
     struct branch_info *info = entry_info(entry, branch);
     uint32_t size = info->payload_size;
@@ -124,16 +120,19 @@ void __wrap_batch_put_branch(struct coordinator *c, const struct entry *entry,
         return;
     if (mutant_now() == MUTANT_LOST_PAYLOAD)
         info->payload_size = 0;
-    __real_batch_put_branch(c, entry, branch);
+    __real_batch_put_branch(entry, branch);
     info->payload_size = size;
 }
 
-void __wrap_batch_drop_resolved(struct coordinator *c, int64_t before_ms)
+void __wrap_batch_drop_resolved(struct shard *shard, int64_t before_ms)
 {
     bool is_wall = mutant_now() == MUTANT_WALL_RETENTION;
     if (mutant_now() == MUTANT_KEPT_FOR_EVER)
         return;
-    __real_batch_drop_resolved(c, is_wall ? c->wall_ms - c->options.retention_ms : before_ms);
+    __real_batch_drop_resolved(
+        shard, is_wall ? before_ms - retention_now_ms(&shard->retention, shard->clock->now_ms) +
+                             shard->clock->wall_ms
+                       : before_ms);
 }
 
 static void forget_reply(struct entry *entry)
@@ -157,17 +156,17 @@ static void forget_decision(struct txn *txn)
 }
 
 /* A pause or a registration that is acknowledged and not written. */
-void __wrap_batch_put_meta(struct coordinator *c, const char *name, struct crpc_bytes value)
+void __wrap_batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value)
 {
     bool is_participant = strncmp(name, "participant/", 12) == 0;
     if (mutant_now() != MUTANT_LOST_META || !is_participant)
-        __real_batch_put_meta(c, name, value);
+        __real_batch_put_meta(shard, name, value);
 }
 
 /* A restart that does not go by what was decided. */
 void mutate_restored(struct coordinator *c)
 {
-    for (struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+    for (struct entry *entry = c->shards->table.oldest; entry != NULL; entry = entry->newer) {
         if (mutant_now() == MUTANT_CONFIRM_DOES_NOT_WAIT)
             entry->was_restored = false;
         if (mutant_now() == MUTANT_LOST_REPLY)

@@ -7,7 +7,7 @@
 #ifndef TERCET_TESTS_MUTANTS_H
 #define TERCET_TESTS_MUTANTS_H
 
-#include <owner.h>
+#include <loop.h>
 #include <stdbool.h>
 
 /* Name, text, whether the simulator looks for it, and the scenario in which the fault engine looks

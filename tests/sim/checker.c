@@ -7,6 +7,9 @@
  */
 #include "sim.h"
 
+#include <admin.h>
+#include <restore.h>
+
 #include <record.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,26 +133,27 @@ void check_restored(const struct coordinator *c)
     size_t open = 0;
     for (int job = 0; job < sim->job_count; job++) {
         const struct gid_seen *seen = &sim->seen[job];
-        const struct entry *entry = table_find(&c->table, gid_of(job));
+        const struct entry *entry = table_find(&c->shards->table, gid_of(job));
         open += seen->number != 0 && !seen->is_resolved;
         if (seen->number == 0 || seen->is_resolved)
             continue;
         if (entry == NULL || entry->number != seen->number || entry->txn.state != seen->state)
             violation("S12", "%s is not as it was written after a restart", gid_of(job));
     }
-    if (open != c->table.count)
-        violation("S11", "%zu transactions after a restart, %zu were open", c->table.count, open);
+    if (open != c->shards->table.count)
+        violation("S11", "%zu transactions after a restart, %zu were open", c->shards->table.count,
+                  open);
 }
 
 /* A page of a list begins where looking at every transaction in turn would find that it begins. */
 static void check_page(struct coordinator *c)
 {
-    const struct entry *expected = c->table.oldest;
+    const struct entry *expected = c->shards->table.oldest;
     uint64_t first = expected != NULL ? expected->number - 1 : 0;
-    uint64_t number = first + (uint64_t)sim->now_us % (c->next_number - first + 1);
+    uint64_t number = first + (uint64_t)sim->now_us % (c->shards->next_number - first + 1);
     while (expected != NULL && expected->number <= number)
         expected = expected->newer;
-    if (admin_entry_after(c, number) != expected)
+    if (admin_entry_after(c, c->shards, number) != expected)
         violation("counts", "the page behind number %llu does not begin with the next transaction",
                   (unsigned long long)number);
 }
@@ -170,19 +174,19 @@ void check_counts(struct coordinator *c)
 {
     check_page(c);
     struct table_counts counts = {.parked_branches = 0};
-    for (const struct entry *entry = c->table.oldest; entry != NULL; entry = entry->newer) {
+    for (const struct entry *entry = c->shards->table.oldest; entry != NULL; entry = entry->newer) {
         counts.in_state[entry->txn.state]++;
         check_waiters(entry);
         for (size_t i = 0; i < entry->txn.branch_count; i++)
             counts.parked_branches += entry->txn.branches[i].is_parked;
     }
     for (unsigned state = TXN_TRYING; state <= TXN_CANCELLED; state++)
-        if (counts.in_state[state] != c->table.counts.in_state[state])
+        if (counts.in_state[state] != c->shards->table.counts.in_state[state])
             violation("counts", "%zu transactions are in state %u, %zu are counted",
-                      counts.in_state[state], state, c->table.counts.in_state[state]);
-    if (counts.parked_branches != c->table.counts.parked_branches)
+                      counts.in_state[state], state, c->shards->table.counts.in_state[state]);
+    if (counts.parked_branches != c->shards->table.counts.parked_branches)
         violation("counts", "%zu branches are parked, %zu are counted", counts.parked_branches,
-                  c->table.counts.parked_branches);
+                  c->shards->table.counts.parked_branches);
 }
 
 /* What the hooks answer: a reply that was lost would be another, or empty. */

@@ -8,6 +8,7 @@
 #include "sim.h"
 
 #include <engine.h>
+#include <restore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,7 +125,7 @@ static void crash(struct coordinator_actor *a, const char *why);
 
 static void submit(struct coordinator_actor *a)
 {
-    if (a->c->batcher.submitted == NULL || a->is_committing)
+    if (a->c->shards->batcher.submitted == NULL || a->is_committing)
         return;
     a->is_committing = true;
     happen(random_between(50, 3000), commit)->life = a->life;
@@ -136,7 +137,7 @@ static void run_turn(struct coordinator_actor *a)
     jump_clock(sim->faults.clock / 50);
     a->sends_left = chance(sim->faults.crash_send) ? (int)random_below(4) : -1;
     sim->acting = a;
-    owner_turn(c, take_events(c), mono_ms(a), wall_now_ms(a));
+    loop_turn(c, take_events(c), mono_ms(a), wall_now_ms(a));
     sim->acting = NULL;
     a->sends_left = -1;
     if (a->is_dead) {
@@ -150,7 +151,7 @@ static void run_turn(struct coordinator_actor *a)
     check_counts(c);
     network_check_read(a->life);
     submit(a);
-    int64_t next_ms = owner_next_turn_ms(c);
+    int64_t next_ms = loop_next_turn_ms(c);
     if (next_ms != INT64_MAX)
         turn_at(a, when_mono_is(a, next_ms));
 }
@@ -185,18 +186,19 @@ static void check_size(void)
 static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_applied)
 {
     struct coordinator *c = a->c;
-    struct batch *batch = c->batcher.submitted;
-    bool is_fenced = c->epoch < sim->epoch;
-    c->batcher.submitted = NULL;
+    struct batch *batch = c->shards->batcher.submitted;
+    bool is_fenced = c->shards->epoch < sim->epoch;
+    c->shards->batcher.submitted = NULL;
     if (fails)
         store_memory_fail(sim->store, 1, is_applied);
-    int rc = store_commit(c->store, 0, mutant_now() == MUTANT_NO_FENCE ? sim->epoch : c->epoch,
+    int rc = store_commit(c->shards->store, 0,
+                          mutant_now() == MUTANT_NO_FENCE ? sim->epoch : c->shards->epoch,
                           batch->ops, batch->op_count);
     trace("commit of %zu writes: %d%s", batch->op_count, rc,
           fails && is_applied ? ", but applied" : "");
     if (is_fenced && rc != TERCET_STORE_FENCED && batch->op_count > 0)
         violation("S13", "a commit under epoch %llu is taken, the shard's is %llu",
-                  (unsigned long long)c->epoch, (unsigned long long)sim->epoch);
+                  (unsigned long long)c->shards->epoch, (unsigned long long)sim->epoch);
     if (is_fenced)
         count_fault(FAULT_FENCED);
     else if (rc == 0 || (fails && is_applied))
@@ -208,6 +210,7 @@ static int commit_batch(const struct coordinator_actor *a, bool fails, bool is_a
 static void tell_committed(struct coordinator_actor *a, int rc)
 {
     struct event *event = event_new(EVENT_COMMITTED);
+    event->shard = a->c->shards;
     event->code = rc;
     a->is_committing = false;
     coordinator_post(a->life, event);
@@ -218,7 +221,7 @@ static void tell_committed(struct coordinator_actor *a, int rc)
 static void commit_early(struct coordinator_actor *a)
 {
     if (chance(500)) {
-        a->c->batcher.submitted = NULL;
+        a->c->shards->batcher.submitted = NULL;
         tell_committed(a, 0);
     } else {
         tell_committed(a, commit_batch(a, false, false));
@@ -251,7 +254,7 @@ static void commit(struct happening *happening)
 {
     struct coordinator_actor *a = coordinator_of(happening->life);
     happening_free(happening);
-    if (a == NULL || a->c->batcher.submitted == NULL)
+    if (a == NULL || a->c->shards->batcher.submitted == NULL)
         return;
     if (mutant_now() == MUTANT_EARLY_EFFECTS)
         commit_early(a);
@@ -285,22 +288,21 @@ static struct coordinator *new_coordinator(const struct coordinator_actor *a)
     memset(c, 0, sizeof(*c));
     const struct tercet_coordinator_options chosen = options();
     engine_init(c, &chosen, mono_ms(a), wall_now_ms(a));
-    c->store = sim->store;
+    c->shards->store = sim->store;
     c->restore_warm_max =
         mutant_now() != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
     c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
-    batcher_init(c);
     return c;
 }
 
 static void acquire(struct coordinator *c)
 {
-    if (engine_acquire(c) != 0)
+    if (shard_acquire(c->shards) != 0)
         violation("harness", "the store cannot be acquired");
-    if (c->epoch <= sim->epoch)
-        violation("S13", "the epoch is %llu after %llu", (unsigned long long)c->epoch,
+    if (c->shards->epoch <= sim->epoch)
+        violation("S13", "the epoch is %llu after %llu", (unsigned long long)c->shards->epoch,
                   (unsigned long long)sim->epoch);
-    sim->epoch = c->epoch;
+    sim->epoch = c->shards->epoch;
 }
 
 /* As tercet_coordinator_open does, without the door. */
@@ -320,10 +322,10 @@ void coordinator_start(void)
     if (restore_all(a->c, text) != 0)
         violation("S15", "a restart is refused: %s", text);
     sim->acting = NULL;
-    a->c->retention_check_ms = a->c->now_ms;
+    a->c->shards->retention.check_ms = a->c->clock.now_ms;
     check_restored(a->c);
     mutate_restored(a->c);
-    trace("the coordinator starts with %zu unresolved transactions", a->c->table.count);
+    trace("the coordinator starts with %zu unresolved transactions", a->c->shards->table.count);
     turn_at(a, sim->now_us + 10);
 }
 
@@ -367,7 +369,6 @@ static void tear_down(struct coordinator_actor *a)
     sim->acting = a;
     network_crash(a->life);
     engine_clear(c);
-    batcher_free(c);
     free(c);
     sim->acting = NULL;
     a->c = NULL;
@@ -379,7 +380,7 @@ static void crash(struct coordinator_actor *a, const char *why)
     if (a->c == NULL)
         return;
     trace("the %s crashes %s", a == &sim->zombie ? "zombie" : "coordinator", why);
-    if (a->c->batcher.submitted != NULL && !a->is_dead && chance(3000)) {
+    if (a->c->shards->batcher.submitted != NULL && !a->is_dead && chance(3000)) {
         count_fault(FAULT_CRASH_AFTER_COMMIT);
         commit_batch(a, false, false);
     }
@@ -437,5 +438,6 @@ void coordinator_close(void)
 bool coordinator_is_idle(void)
 {
     const struct coordinator *c = current()->c;
-    return c != NULL && c->table.count == 0 && batch_is_idle(c) && c->open_count == 0;
+    return c != NULL && c->shards->table.count == 0 && batch_is_idle(c->shards) &&
+           c->answers.owed_count == 0;
 }

@@ -98,7 +98,7 @@ void operator_start(void)
 static void resume_all(const struct coordinator *c)
 {
     for (int service = 0; service < sim->service_count; service++) {
-        const struct service *known = dispatch_find(c, service_name(service));
+        const struct service *known = service_find(&c->services, service_name(service));
         if (known != NULL && known->is_paused)
             pause_service(service, false);
     }
@@ -110,7 +110,7 @@ void operator_tidy(struct happening *happening)
     const struct coordinator *c = sim->coordinator.c;
     if (c != NULL)
         resume_all(c);
-    for (const struct entry *entry = c != NULL ? c->table.oldest : NULL; entry != NULL;
+    for (const struct entry *entry = c != NULL ? c->shards->table.oldest : NULL; entry != NULL;
          entry = entry->newer) {
         for (size_t i = 0; i < entry->txn.branch_count; i++) {
             const struct txn_branch *branch = &entry->txn.branches[i];

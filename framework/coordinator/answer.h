@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What callers are owed, and given. An answer that may be given at once is given here; one that
+ * must wait until its state is durable goes through effect.h. The owner's.
+ */
+#ifndef TERCET_ANSWER_H
+#define TERCET_ANSWER_H
+
+#include "caller.h"
+
+struct coordinator;
+
+struct answers {
+    struct caller *touched; /* sessions with answers to flush */
+    uint64_t owed_count;    /* watchers' not counted */
+};
+
+/* An answer is owed to the caller from here on, and no longer. */
+void answer_owe(struct answers *answers, struct caller *caller);
+void answer_settle(struct answers *answers, struct caller *caller);
+/* The session sends nothing more: it ends when it has all its answers. */
+void answer_half_close(struct caller *caller);
+
+/* Hands an encoded answer over; it leaves at the end of the turn. */
+void answer_deliver(struct answers *answers, struct caller *caller, const struct answer *answer);
+/* Encodes an answer, or an error, and hands it over. `id` is the request's in its session. */
+void answer_give(struct coordinator *c, struct caller *caller, uint64_t id,
+                 const struct reply *reply);
+void answer_error(struct coordinator *c, struct caller *caller, uint64_t id, int error,
+                  const char *text);
+/* Sends what the turn has handed over. */
+void answer_flush(struct answers *answers);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * coordinator.h
+ */
+#include "coordinator.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* With one shard there is nothing to choose; with several, the gid's hash is to say. */
+struct shard *coordinator_shard_of(const struct coordinator *c, const char *gid)
+{
+    (void)gid;
+    assert(c->shard_count == 1);
+    return &c->shards[0];
+}
+
+struct shard *coordinator_home(const struct coordinator *c)
+{
+    assert(c->shard_count > 0);
+    return &c->shards[0];
+}
+
+void coordinator_fail(struct coordinator *c, const char *text)
+{
+    if (atomic_exchange(&c->has_failed, true))
+        return;
+    coordinator_log(c, TERCET_LOG_ERROR, "the coordinator stops: %s", text);
+    if (c->options.on_failed != NULL)
+        c->options.on_failed(text, c->options.failed_ctx);
+}
+
+void coordinator_log(const struct coordinator *c, enum tercet_log_level level, const char *format,
+                     ...)
+{
+    char text[512];
+    va_list args;
+    if (c->options.on_log == NULL)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    for (char *at = text; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            /* a participant's or operator's words must not forge a line, nor steer a terminal */
+            *at = '?';
+    c->options.on_log(level, text, c->options.log_ctx);
+}

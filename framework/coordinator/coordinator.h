@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The coordinator's state, with a struct for each part that has some: the ground on which the other
+ * files stand. Here is also what any of them may do: log, and fail.
+ */
+#ifndef TERCET_COORDINATOR_STATE_H
+#define TERCET_COORDINATOR_STATE_H
+
+#include "alarm.h"
+#include "answer.h"
+#include "arena.h"
+#include "outcall.h"
+#include "queue.h"
+#include "service.h"
+#include "shard.h"
+#include "streams.h"
+#include "waiter.h"
+
+#include <crpc/crpc.h>
+#include <semaphore.h>
+#include <tercet/coordinator.h>
+
+#ifndef TERCET_VERSION
+#define TERCET_VERSION "unversioned"
+#endif
+
+#define COORDINATOR_STOPPING "the coordinator is stopping: try again soon"
+
+/* transactions that are loaded whole before anything is served */
+#define RESTORE_WARM_MAX 20000
+/* past it, payloads of branches that wait are left to the store */
+#define PAYLOADS_BYTES_MAX (64u * 1024 * 1024)
+
+struct totals {
+    uint64_t begun;
+    uint64_t confirmed;
+    uint64_t cancelled;
+};
+
+struct access; /* access.h */
+
+struct coordinator {
+    /* its strings are not kept; the log and numbers are */
+    struct tercet_coordinator_options options;
+    int64_t started_ms; /* wall clock */
+    size_t restore_warm_max;
+    size_t payload_bytes_max;
+
+    /* The owner's, like everything that these hold. */
+    struct clock clock;
+    struct shard *shards; /* shard_count of them */
+    size_t shard_count;
+    struct services services;
+    struct outcalls outcalls;
+    struct answers answers;
+    struct waiting waiting;
+    struct arena scratch;  /* emptied after each event and at the end of the turn */
+    struct event *reading; /* of streams whose next message is to be asked for */
+    struct alarm parked_alarm;
+    struct totals totals;
+    bool is_closing;  /* takes no new transactions */
+    bool has_drained; /* takes no requests, and has told so: */
+    /* nothing is owed any more, or will be answered; for the thread that closes */
+    sem_t drained;
+    atomic_bool is_draining; /* whoever loses a caller posts EVENT_CALLER_LOST */
+    bool is_stopping;
+
+    struct queue queue;
+    pthread_t thread;
+    atomic_bool has_failed;
+
+    struct crpc_loop *loop;
+    struct crpc_server *server;
+    struct streams streams;
+    struct access *access;
+    /* for targets, when calls_with_tls; its strings are the coordinator's */
+    struct crpc_tls call_tls;
+    bool calls_with_tls;
+    char **addresses;
+    size_t address_count;
+};
+
+/* The shard that a transaction with this gid belongs to. */
+struct shard *coordinator_shard_of(const struct coordinator *c, const char *gid);
+/* The shard that keeps what belongs to the process: registered participants. */
+struct shard *coordinator_home(const struct coordinator *c);
+
+/* Fail-stop: nothing more is written, sent or acknowledged. */
+void coordinator_fail(struct coordinator *c, const char *text);
+
+void coordinator_log(const struct coordinator *c, enum tercet_log_level level, const char *format,
+                     ...) __attribute__((format(printf, 3, 4)));
+
+#endif

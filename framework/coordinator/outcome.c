@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outcome.h
+ */
+#include "outcome.h"
+
+#include "check.h"
+#include "coordinator.h"
+#include "step.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct branch_info *info_of(const struct outcall *call)
+{
+    return entry_info(call->entry, txn_find(&call->entry->txn, call->branch));
+}
+
+/* -- Failures ---------------------------------------------------------------------------------- */
+
+static void note_error(const struct outcall *call, const char *text)
+{
+    struct branch_info *info = info_of(call);
+    char cut[TERCET_TEXT_MAX];
+    copy_text(cut, text);
+    free(info->last_error);
+    info->last_error = must_strdup(cut);
+}
+
+static struct txn_event failure(const struct outcall *call, const char *text)
+{
+    note_error(call, text);
+    return (struct txn_event){.kind = call->kind == TERCET_TRY ? TXN_TRY_HAS_FAILED
+                                                               : TXN_END_HAS_FAILED};
+}
+
+/* -- Tries ------------------------------------------------------------------------------------- */
+
+/* NULL, or why the reply cannot be kept: a transaction is one message and one record, with all its
+ * replies. */
+static const char *check_reply(const struct entry *entry, uint32_t branch, size_t size)
+{
+    size_t sum = size;
+    if (size > TERCET_REPLY_MAX)
+        return "the try's reply is larger than 16384 bytes";
+    for (size_t i = 0; i < entry->txn.branch_count; i++)
+        sum += entry->txn.branches[i].number != branch ? entry->infos[i].reply_size : 0;
+    return sum > TERCET_REPLIES_MAX
+               ? "the replies of the transaction's tries have more than 1048576 bytes together"
+               : NULL;
+}
+
+static void save_reply(const struct outcall *call)
+{
+    struct branch_info *info = info_of(call);
+    const ProtobufCBinaryData *reply = &call->result->reply;
+    free(info->reply);
+    info->reply = NULL;
+    info->reply_size = (uint32_t)reply->len;
+    if (reply->len > 0) {
+        info->reply = must_alloc(reply->len);
+        memcpy(info->reply, reply->data, reply->len);
+    }
+}
+
+/* It is the transaction's reason, too, before the core decides to cancel: so that it is written
+ * with the decision. */
+static void save_reason(const struct outcall *call)
+{
+    struct branch_info *info = info_of(call);
+    char cut[TERCET_TEXT_MAX];
+    copy_text(cut, check_text(call->result->reason) == NULL
+                       ? call->result->reason
+                       : "refused (the reason is longer than 256 bytes or not UTF-8)");
+    free(info->reason);
+    info->reason = cut[0] != '\0' ? must_strdup(cut) : NULL;
+    step_keep_reason(call->entry, cut);
+}
+
+static struct txn_event try_is_done(const struct outcall *call)
+{
+    const char *wrong = check_reply(call->entry, call->branch, call->result->reply.len);
+    if (wrong != NULL)
+        return failure(call, wrong);
+    save_reply(call);
+    return (struct txn_event){.kind = TXN_TRY_IS_DONE};
+}
+
+static struct txn_event try_answer(const struct outcall *call)
+{
+    switch (call->result->outcome) {
+    case TERCET__V1__OUTCOME__DONE:
+    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
+        return try_is_done(call);
+    case TERCET__V1__OUTCOME__REFUSAL:
+        save_reason(call);
+        return (struct txn_event){.kind = TXN_TRY_IS_REFUSED};
+    default:
+        return failure(call, call->result->reason);
+    }
+}
+
+/* -- Confirms and cancels ---------------------------------------------------------------------- */
+
+static struct txn_event end_answer(const struct outcall *call)
+{
+    const char *reason = call->result->reason;
+    switch (call->result->outcome) {
+    case TERCET__V1__OUTCOME__DONE:
+    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
+        return (struct txn_event){.kind = TXN_END_IS_DONE};
+    case TERCET__V1__OUTCOME__BROKEN:
+        note_error(call, reason[0] != '\0' ? reason : "broken promise");
+        return (struct txn_event){.kind = TXN_END_IS_BROKEN};
+    default:
+        return failure(call, reason);
+    }
+}
+
+static struct txn_event event_of(const struct outcall *call)
+{
+    if (call->result == NULL)
+        return failure(call, call->text);
+    return call->kind == TERCET_TRY ? try_answer(call) : end_answer(call);
+}
+
+void outcome_apply(struct coordinator *c, const struct outcall *call)
+{
+    assert(call->entry != NULL);
+    struct txn_event event = event_of(call);
+    event.number = call->branch;
+    event.is_confirm = call->kind == TERCET_CONFIRM;
+    step_event(c, call->entry, event);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the outcome of a call means to its transaction: the event of the core that it is, and what
+ * is kept of it.
+ */
+#ifndef TERCET_OUTCOME_H
+#define TERCET_OUTCOME_H
+
+#include "outcall.h"
+
+struct coordinator;
+
+/* Feeds the transaction what a finished call (outcall_take_finished) has come to. */
+void outcome_apply(struct coordinator *c, const struct outcall *call);
+
+#endif

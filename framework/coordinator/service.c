@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * service.h
+ */
+#include "service.h"
+
+#include "arena.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- Actions ----------------------------------------------------------------------------------- */
+
+bool service_actions_have(char *const *actions, size_t count, const char *action)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(actions[i], action) == 0)
+            return true;
+    return false;
+}
+
+char **service_actions_copy(char *const *actions, size_t count)
+{
+    char **copy = must_alloc((count + 1) * sizeof(char *));
+    for (size_t i = 0; i < count; i++)
+        copy[i] = must_strdup(actions[i]);
+    return copy;
+}
+
+void service_actions_free(char **actions, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(actions[i]);
+    free(actions);
+}
+
+const char *service_check_action(const struct service *service, const char *action,
+                                 char text[TERCET_TEXT_MAX])
+{
+    if (service->target == NULL && service->instances == NULL)
+        return NULL;
+    if (service->target != NULL &&
+        (service->action_count == 0 ||
+         service_actions_have(service->actions, service->action_count, action)))
+        return NULL;
+    for (const struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next)
+        if (service_actions_have(instance->actions, instance->action_count, action))
+            return NULL;
+    snprintf(text, TERCET_TEXT_MAX,
+             "service %s does not offer the action \"%s\": see tercetctl participants",
+             service->name, action);
+    return text;
+}
+
+/* -- Services ---------------------------------------------------------------------------------- */
+
+static struct service *find(const struct services *services, const char *name, size_t size)
+{
+    struct service *service = services->first;
+    while (service != NULL &&
+           (strlen(service->name) != size || memcmp(service->name, name, size) != 0))
+        service = service->next;
+    return service;
+}
+
+struct service *service_find(const struct services *services, const char *name)
+{
+    return find(services, name, strlen(name));
+}
+
+struct service *service_get(struct services *services, const char *name, size_t name_size)
+{
+    struct service *service = find(services, name, name_size);
+    if (service != NULL || services->count >= SERVICES_MAX)
+        return service;
+    return service_get_restored(services, name, name_size);
+}
+
+struct service *service_get_restored(struct services *services, const char *name, size_t name_size)
+{
+    struct service *service = find(services, name, name_size);
+    if (service != NULL)
+        return service;
+    assert(name_size <= TERCET_SERVICE_MAX);
+    service = must_alloc(sizeof(*service));
+    memcpy(service->name, name, name_size);
+    service->next = services->first;
+    services->first = service;
+    services->count++;
+    return service;
+}
+
+static void free_service(struct service *service)
+{
+    service_actions_free(service->actions, service->action_count);
+    free(service->target);
+    crpc_channel_free(service->channel);
+    free(service);
+}
+
+static bool is_wanted(const struct service *service)
+{
+    return service->branch_count > 0 || service->instances != NULL || service->target != NULL ||
+           service->call_count > 0 || service->is_paused;
+}
+
+void service_release(struct services *services, struct service *service)
+{
+    struct service **link = &services->first;
+    if (is_wanted(service))
+        return;
+    assert(services->count > 0 && service->waiting_first == NULL);
+    while (*link != service)
+        link = &(*link)->next;
+    *link = service->next;
+    services->count--;
+    free_service(service);
+}
+
+void service_sweep(struct services *services)
+{
+    struct service *service = services->first;
+    while (service != NULL) {
+        struct service *next = service->next;
+        service_release(services, service);
+        service = next;
+    }
+}
+
+void service_free_all(struct services *services)
+{
+    while (services->first != NULL) {
+        struct service *service = services->first;
+        services->first = service->next;
+        while (service->instances != NULL) {
+            struct instance *instance = service->instances;
+            service->instances = instance->next;
+            instance_unref(instance);
+        }
+        free_service(service);
+    }
+}
+
+/* -- Instances --------------------------------------------------------------------------------- */
+
+struct instance *instance_new(struct crpc_call *call)
+{
+    struct instance *instance = calloc(1, sizeof(*instance));
+    if (instance == NULL || outbox_new(&instance->outbox, call, INSTANCE_OUTBOX_MAX) != 0) {
+        free(instance);
+        return NULL;
+    }
+    instance->references = 1;
+    crpc_call_ref(call);
+    instance->call = call;
+    return instance;
+}
+
+void instance_ref(struct instance *instance)
+{
+    atomic_fetch_add(&instance->references, 1);
+}
+
+void instance_unref(struct instance *instance)
+{
+    if (instance == NULL || atomic_fetch_sub(&instance->references, 1) > 1)
+        return;
+    outbox_free(instance->outbox);
+    crpc_call_unref(instance->call);
+    service_actions_free(instance->actions, instance->action_count);
+    free(instance->name);
+    free(instance);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The services that are known, and who serves them: instances that are attached, or a registered
+ * target. The owner's, but for what struct instance says.
+ */
+#ifndef TERCET_SERVICE_H
+#define TERCET_SERVICE_H
+
+#include "breaker.h"
+
+#include <crpc/crpc.h>
+#include <outbox.h>
+#include <stdatomic.h>
+#include <tercet/types.h>
+
+#define SERVICES_MAX 4096           /* services known at once, with or without a participant */
+#define SERVICE_ACTIONS_MAX 256     /* actions an instance or a target may offer */
+#define INSTANCE_WINDOW_DEFAULT 256 /* calls an instance has at once, unless it says less */
+#define INSTANCE_WINDOW_MAX 4096
+#define INSTANCE_OUTBOX_MAX (64u * 1024 * 1024)
+
+struct outcall; /* outcall.h */
+
+/* An attached stream. Made on an RPC thread; all but references, call and outbox are the
+ * owner's. */
+struct instance {
+    atomic_uint references;
+    struct crpc_call *call;
+    struct outbox *outbox;
+    struct service *service; /* NULL before the hello and after the end */
+    struct instance *next;   /* of the service */
+    struct outcall *sent;    /* calls under way */
+    char **actions;
+    size_t action_count;
+    char *name;
+    uint32_t window;
+    uint32_t call_count;
+    bool is_touched; /* has calls to flush */
+    struct instance *touched_next;
+};
+
+struct service {
+    char name[TERCET_SERVICE_MAX + 1];
+    struct service *next;
+    uint64_t branch_count; /* unresolved branches that name it */
+    struct instance *instances;
+    char **actions; /* of the registered target */
+    size_t action_count;
+    char *target;
+    struct crpc_channel *channel;
+    uint32_t target_calls; /* under way there */
+    uint64_t call_count;   /* under way in all */
+    struct outcall *waiting_first;
+    struct outcall *waiting_last;
+    uint64_t waiting_count;
+    bool is_paused;
+    /* the transport did not take a call, for want of memory or room: the tick tries again */
+    bool was_not_sent;
+    struct breaker breaker;
+    char last_error[TERCET_TEXT_MAX];
+};
+
+struct services {
+    struct service *first;
+    size_t count;
+};
+
+/* The service with this name, made when missing; NULL when there are SERVICES_MAX. */
+struct service *service_get(struct services *services, const char *name, size_t name_size);
+/* The same without the limit: what is in the store is served whatever came first. */
+struct service *service_get_restored(struct services *services, const char *name, size_t name_size);
+/* The service with this name, or NULL. */
+struct service *service_find(const struct services *services, const char *name);
+
+/* Forgets it when nothing speaks of it any more. */
+void service_release(struct services *services, struct service *service);
+/* The same for all services: after a request that named some came to nothing. */
+void service_sweep(struct services *services);
+/* Frees all of them, with their instances. */
+void service_free_all(struct services *services);
+
+/* NULL when the service offers the action or nobody serves it yet; else an error text (in
+ * `text`). */
+const char *service_check_action(const struct service *service, const char *action,
+                                 char text[TERCET_TEXT_MAX]);
+
+/* A list of actions: whether it has this one; a copy; and its end. */
+bool service_actions_have(char *const *actions, size_t count, const char *action);
+char **service_actions_copy(char *const *actions, size_t count);
+void service_actions_free(char **actions, size_t count);
+
+/* An instance at this stream, with one reference. NULL when memory is short. Any thread, as the two
+ * below. */
+struct instance *instance_new(struct crpc_call *call);
+void instance_ref(struct instance *instance);
+void instance_unref(struct instance *instance);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * step.h
+ */
+#include "step.h"
+
+#include "coordinator.h"
+#include "effect.h"
+#include "failpoint.h"
+
+#include <assert.h>
+
+/* -- Actions ----------------------------------------------------------------------------------- */
+
+/* A line for each, but not for a million at once: the rest is counted. */
+static void tell_parked(struct coordinator *c, const struct entry *entry, uint32_t number)
+{
+    const struct txn_branch *branch = txn_find(&entry->txn, number);
+    const struct branch_info *info = entry_info(entry, branch);
+    if (!alarm_is_told(&c->parked_alarm, c->clock.now_ms))
+        return;
+    coordinator_log(c, TERCET_LOG_WARNING,
+                    "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s",
+                    entry->gid, number, info->service->name, info->action,
+                    tercet_state_name(entry->txn.state), branch->attempts,
+                    info->last_error != NULL ? info->last_error : "no answer");
+}
+
+static void decided(struct coordinator *c, struct entry *entry)
+{
+    entry->decided_ms = c->clock.wall_ms;
+    if (entry->txn.state == TXN_CONFIRMING || entry->txn.state == TXN_CONFIRMED)
+        c->totals.confirmed++;
+    else
+        c->totals.cancelled++;
+    waiter_decided(c, entry);
+}
+
+static void resolved(struct coordinator *c, struct entry *entry)
+{
+    entry->resolved_ms = c->clock.wall_ms;
+    waiter_resolved(c, entry);
+}
+
+static void carry_out(struct coordinator *c, struct entry *entry, const struct txn_action *action)
+{
+    switch (action->kind) {
+    case TXN_PERSIST:
+        batch_force(entry);
+        break;
+    case TXN_MARK:
+        batch_lazy(entry);
+        break;
+    case TXN_CALL_TRY:
+        effect_call(c, entry, action->number, TERCET_TRY, action->attempt);
+        break;
+    case TXN_CALL_CONFIRM:
+        effect_call(c, entry, action->number, TERCET_CONFIRM, action->attempt);
+        break;
+    case TXN_CALL_CANCEL:
+        effect_call(c, entry, action->number, TERCET_CANCEL, action->attempt);
+        break;
+    case TXN_TRIED:
+        waiter_tried(c, entry, action->number);
+        break;
+    case TXN_DECIDED:
+        decided(c, entry);
+        break;
+    case TXN_PARKED:
+        tell_parked(c, entry, action->number);
+        break;
+    case TXN_RESOLVED:
+        resolved(c, entry);
+        break;
+    }
+}
+
+static void carry_out_all(struct coordinator *c, struct entry *entry,
+                          const struct txn_actions *actions)
+{
+    for (size_t i = 0; i < actions->count; i++)
+        carry_out(c, entry, &actions->items[i]);
+}
+
+/* -- Events ------------------------------------------------------------------------------------ */
+
+/* One step of the core; the actions are in the scratch arena. */
+static int step(struct coordinator *c, struct entry *entry, struct txn_event event,
+                struct txn_actions *actions)
+{
+    struct table *table = &entry->shard->table;
+    assert(!entry->is_cold);
+    actions->count = 0;
+    actions->capacity = 2u * (entry->txn.branch_count + 2u) + 8u;
+    actions->items = arena_alloc(&c->scratch, actions->capacity * sizeof(*actions->items));
+    event.now_ms = c->clock.now_ms;
+    int rc = txn_step(&entry->txn, &event, actions);
+    table_set_wake(table, entry, txn_wake_ms(&entry->txn));
+    table_recount(table, entry);
+    return rc;
+}
+
+int step_event(struct coordinator *c, struct entry *entry, struct txn_event event)
+{
+    struct txn_actions actions;
+    int rc = step(c, entry, event, &actions);
+    carry_out_all(c, entry, &actions);
+    return rc;
+}
+
+/* What the coordinator keeps of a branch that the core has just taken. */
+static void keep_branch(struct entry *entry, const struct branch_plan *plan)
+{
+    struct branch_info *info = entry_insert_info(entry, plan->number);
+    info->service = plan->service;
+    info->service->branch_count++;
+    info->action = must_strdup(plan->action);
+    info->try_timeout_ms = (uint32_t)plan->try_timeout_ms;
+    entry_keep_payload(&entry->shard->table, info, plan->payload.data, plan->payload.size);
+    batch_put_branch(entry, txn_find(&entry->txn, plan->number));
+    FAILPOINT("enlist");
+}
+
+int step_enlist(struct coordinator *c, struct entry *entry, const struct branch_plan *plan)
+{
+    struct txn_actions actions;
+    struct txn_event event = {.kind = TXN_ENLIST,
+                              .number = plan->number,
+                              .digest = plan->digest,
+                              .mode = plan->mode,
+                              .try_timeout_ms = plan->try_timeout_ms};
+    size_t count = entry->txn.branch_count;
+    entry_reserve_branch(entry);
+    int rc = step(c, entry, event, &actions);
+    if (entry->txn.branch_count > count)
+        keep_branch(entry, plan);
+    carry_out_all(c, entry, &actions);
+    return rc;
+}
+
+void step_forget(struct coordinator *c, struct entry *entry)
+{
+    outcall_forget(c, entry);
+    waiter_forget(c, entry);
+    table_remove(&entry->shard->table, entry);
+}
+
+void step_keep_reason(struct entry *entry, const char *reason)
+{
+    if (entry->txn.state == TXN_TRYING && entry->reason == NULL && reason[0] != '\0')
+        entry->reason = must_strdup(reason);
+}
+
+int step_error(int txn_result)
+{
+    switch (txn_result) {
+    case 0:
+        return 0;
+    case TXN_EXISTS:
+        return TERCET_EXISTS;
+    case TXN_DECIDED_ALREADY:
+        return TERCET_DECIDED;
+    case TXN_NOT_READY:
+    case TXN_NOT_PARKED:
+        return TERCET_NOT_READY;
+    case TXN_NO_BRANCH:
+        return TERCET_NOT_FOUND;
+    default:
+        return TERCET_INVALID;
+    }
+}
