@@ -4,6 +4,7 @@
  * first, then what it holds, then the door; and the door first when closing.
  */
 #include "access.h"
+#include "check.h"
 #include "engine.h"
 #include "loop.h"
 #include "reach.h"
@@ -45,6 +46,12 @@ static int check_addresses(const struct tercet_coordinator_options *options, cha
             return TERCET_ADDRESS;
         }
     return 0;
+}
+
+static int check_server_tls(const struct tercet_coordinator_options *options, char *text)
+{
+    const char *why = check_tls_server(options->tls_ca, options->tls_cert, options->tls_key);
+    return why != NULL ? fail(text, TERCET_TLS, why) : 0;
 }
 
 /* Less holds nothing but the tables themselves. */
@@ -135,11 +142,12 @@ static int take_call_tls(struct coordinator *c, char *text)
     struct crpc_channel_options channel_options = {.size = sizeof(channel_options),
                                                    .tls = &c->call_tls};
     struct crpc_channel *channel = NULL;
-    if ((options->call_tls_cert == NULL) != (options->call_tls_key == NULL) ||
-        (options->call_tls_ca == NULL && options->call_tls_cert != NULL))
-        return fail(text, TERCET_TLS,
-                    "call_tls_cert and call_tls_key belong together, and need call_tls_ca (\"\": "
-                    "the system's roots)");
+    const char *why =
+        check_tls_client(options->call_tls_ca, options->call_tls_cert, options->call_tls_key);
+    if (why != NULL) {
+        snprintf(text, TERCET_TEXT_MAX, "calls (call_tls_...): %s", why);
+        return TERCET_TLS;
+    }
     if (options->call_tls_ca == NULL)
         return 0;
     c->calls_with_tls = true;
@@ -227,6 +235,8 @@ static void tear_down(struct tercet_coordinator *coordinator)
 static int open_parts(struct coordinator *c, char *text)
 {
     int rc = check_addresses(&c->options, text);
+    if (rc == 0)
+        rc = check_server_tls(&c->options, text);
     if (rc == 0)
         rc = check_store_size(&c->options, text);
     if (rc == 0)

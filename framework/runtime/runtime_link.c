@@ -33,12 +33,10 @@ static int check_coordinator(const char *coordinator, char *text)
 
 static int check_credentials(const struct runtime_credentials *given, char *text)
 {
-    if (given->tls_ca == NULL && (given->tls_cert != NULL || given->tls_key != NULL))
-        runtime_text(text, "tls_cert and tls_key need tls_ca (\"\" means the system's roots)");
-    else if ((given->tls_cert == NULL) != (given->tls_key == NULL))
-        runtime_text(text, "tls_cert and tls_key go together");
-    else
+    const char *why = check_tls_client(given->tls_ca, given->tls_cert, given->tls_key);
+    if (why == NULL)
         return 0;
+    runtime_text(text, "%s", why);
     return TERCET_TLS;
 }
 

@@ -146,3 +146,24 @@ const char *check_text(const char *text)
         return "a text is UTF-8";
     return NULL;
 }
+
+/* -- TLS --------------------------------------------------------------------------------------- */
+
+static const char *check_pair(const char *cert, const char *key)
+{
+    return (cert == NULL) != (key == NULL) ? "tls_cert and tls_key belong together" : NULL;
+}
+
+const char *check_tls_server(const char *ca, const char *cert, const char *key)
+{
+    const char *why = check_pair(cert, key);
+    return why == NULL && ca != NULL && cert == NULL ? "tls_ca needs tls_cert and tls_key" : why;
+}
+
+const char *check_tls_client(const char *ca, const char *cert, const char *key)
+{
+    const char *why = check_pair(cert, key);
+    return why == NULL && ca == NULL && cert != NULL
+               ? "tls_cert and tls_key need tls_ca (\"\" means the system's roots)"
+               : why;
+}

@@ -30,4 +30,10 @@ const char *check_branch_number(uint32_t number);
 const char *check_metadata_entry(const char *key, const char *value);
 const char *check_metadata_size(size_t entry_count, size_t byte_count);
 
+/* The PEM texts of one end's options: a certificate and its key belong together; a server needs
+ * them to ask for its clients' (`ca`), a client needs `ca` ("" where the system's roots will do) to
+ * show its own. */
+const char *check_tls_server(const char *ca, const char *cert, const char *key);
+const char *check_tls_client(const char *ca, const char *cert, const char *key);
+
 #endif

@@ -160,3 +160,18 @@ Test(check, texts_are_cut_at_a_character)
     copy_text(out, many('\x80', TERCET_TEXT_MAX));
     cr_assert_str_empty(out, "there is no character to cut at");
 }
+
+Test(check, certificates_and_keys_belong_together)
+{
+    cr_assert_null(check_tls_server(NULL, NULL, NULL));
+    cr_assert_null(check_tls_server(NULL, "cert", "key"));
+    cr_assert_null(check_tls_server("ca", "cert", "key"));
+    check_says(check_tls_server(NULL, "cert", NULL), "belong together");
+    check_says(check_tls_server(NULL, NULL, "key"), "belong together");
+    check_says(check_tls_server("ca", NULL, NULL), "tls_ca needs tls_cert");
+    cr_assert_null(check_tls_client(NULL, NULL, NULL));
+    cr_assert_null(check_tls_client("", NULL, NULL));
+    cr_assert_null(check_tls_client("ca", "cert", "key"));
+    check_says(check_tls_client("ca", "cert", NULL), "belong together");
+    check_says(check_tls_client(NULL, "cert", "key"), "need tls_ca");
+}
