@@ -6,7 +6,10 @@
  */
 #include <criterion/criterion.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +25,11 @@ static struct script {
     size_t row_reply_size;
     uint64_t mark;
     int release_result; /* of the next one */
-    int commit_result;
-    bool is_closed; /* by a hook */
+    int commit_result, read_result, mark_read_result, mark_store_result;
+    uint32_t mark_store_rows;
+    enum tercet_barrier_failure failure;
+    atomic_int connects; /* that failed */
+    bool is_closed;      /* by a hook */
     char error[TERCET_TEXT_MAX];
     char logged[LOG_MAX];
     int log_count;
@@ -116,14 +122,16 @@ static int take_read(void *state, const struct tercet_barrier_key *key,
         row->reply = calloc(1, script.row_reply_size);
         row->reply_size = script.row_reply_size;
     }
-    return note("read");
+    note("read");
+    return script.read_result;
 }
 
 static int take_mark_read(void *state, uint64_t *mark)
 {
     (void)state;
     *mark = script.mark;
-    return note("mark_read");
+    note("mark_read");
+    return script.mark_read_result;
 }
 
 static int take_mark_raise(void *state, uint64_t mark)
@@ -503,4 +511,179 @@ Test(driver, a_hook_that_asks_its_own_barrier_is_told, .signal = SIGABRT)
 {
     struct tercet_barrier_call call = call_of(TERCET_TRY, hook_that_asks_its_own_barrier);
     run_one(&call);
+}
+
+/* -- A database on which several connections work at once -------------------------------------- */
+
+static int take_connect(void *state, void **out)
+{
+    (void)state, (void)out;
+    atomic_fetch_add(&script.connects, 1);
+    return TERCET_STORE;
+}
+
+static enum tercet_barrier_failure tell_failure(void *state)
+{
+    (void)state;
+    return script.failure;
+}
+
+static int take_mark_store(void *state, uint64_t mark, uint32_t rows_max)
+{
+    (void)state, (void)mark;
+    script.mark_store_rows = rows_max;
+    note("mark_store");
+    return script.mark_store_result;
+}
+
+static struct tercet_barrier_driver server_driver(void)
+{
+    struct tercet_barrier_driver server = driver;
+    server.connect = take_connect;
+    server.failure = tell_failure;
+    server.mark_store = take_mark_store;
+    return server;
+}
+
+static void open_server(void)
+{
+    const struct tercet_barrier_driver server = server_driver();
+    const struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_log, .collect_rows_max = 20000};
+    memset(&script, 0, sizeof(script));
+    script.inserts = script.moves = true;
+    cr_assert_eq(tercet_barrier_new(&barrier, &server, &script, &options), 0);
+}
+
+TestSuite(server, .init = open_server, .fini = close_barrier, .timeout = 60);
+
+Test(server, the_mark_is_stored_after_the_batch_and_read_after_the_row)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    call.low_water = 2;
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin insert mark_read commit mark_store");
+    cr_expect_eq(script.mark_store_rows, 16384, "no more at a time, whatever was asked for");
+}
+
+/* It is not tried again at once, however many batches there are. */
+Test(server, a_mark_that_is_not_stored_is_told_of)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    call.low_water = 2;
+    script.mark_store_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), 0, "the call has been done");
+    cr_expect_eq(script.log_count, 1);
+    cr_expect_not_null(strstr(script.logged, "will be tried again"), "%s", script.logged);
+    for (int i = 0; i < 20000; i++) {
+        script.asked[0] = '\0';
+        cr_assert_eq(run_one(&call), 0);
+    }
+}
+
+Test(server, a_mark_that_cannot_be_read_costs_the_batch)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.mark_read_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    expect_asked("begin insert mark_read rollback");
+}
+
+/* The insert met with a row that is not there any more when it is read. */
+Test(server, a_try_whose_row_has_vanished)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.inserts = false;
+    script.mark_read_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    script.mark_read_result = 0;
+    script.mark = call.number - 1;
+    cr_expect_eq(run_one(&call), TERCET_STORE, "nobody knows: it is asked again");
+    script.mark = call.number;
+    cr_expect_eq(run_one(&call), TERCET_REFUSED, "its transaction has ended");
+}
+
+Test(server, a_row_that_cannot_be_read_costs_the_batch)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    script.moves = false;
+    script.read_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+}
+
+Test(server, one_call_that_fails_is_not_run_apart)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    script.failure = TERCET_BARRIER_APART;
+    script.commit_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    expect_asked("begin move commit rollback");
+}
+
+static int wait_for_connect(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)call, (void)db, (void)ctx;
+    while (atomic_load(&script.connects) == 0)
+        sched_yield();
+    return 0;
+}
+
+static void *run_another(void *ctx)
+{
+    struct tercet_barrier_call *call = ctx;
+    tercet_barrier_run(barrier, call, 1);
+    return NULL;
+}
+
+/* Who finds the one connection busy tries to open another; without it he waits. */
+Test(server, without_more_connections_one_does)
+{
+    struct tercet_barrier_call first = call_of(TERCET_TRY, wait_for_connect);
+    struct tercet_barrier_call second = call_of(TERCET_TRY, wait_for_connect);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, run_another, &second), 0);
+    cr_expect_eq(run_one(&first), 0);
+    pthread_join(thread, NULL);
+    cr_expect_eq(second.result, 0);
+    cr_expect_eq(atomic_load(&script.connects), 1);
+    cr_expect_eq(tercet_barrier_connections(barrier), 4);
+}
+
+/* -- Time, and tables of another size ---------------------------------------------------------- */
+
+Test(driver, no_call_begins_when_the_time_is_over)
+{
+    struct tercet_barrier_call calls[3];
+    for (int i = 0; i < 3; i++)
+        calls[i] = call_of(TERCET_CONFIRM, NULL);
+    cr_expect_eq(tercet_barrier_run_for(barrier, calls, 3, 0), 1);
+    cr_expect_eq(tercet_barrier_run_for(barrier, calls, 3, 60000), 3);
+    for (int i = 0; i < 3; i++)
+        calls[i].alone = true;
+    cr_expect_eq(tercet_barrier_run_for(barrier, calls, 3, 0), 1);
+    cr_expect_eq(tercet_barrier_run_for(barrier, calls, 3, 60000), 3);
+}
+
+Test(driver, a_table_may_be_as_old_as_the_first)
+{
+    struct tercet_barrier_driver table = driver;
+    const struct tercet_barrier_options too_many = {.size = sizeof(too_many),
+                                                    .connections_max = 257};
+    struct tercet_barrier *other = NULL;
+    table.size = offsetof(struct tercet_barrier_driver, connect);
+    cr_expect_eq(tercet_barrier_new(&other, &table, &script, NULL), 0);
+    cr_expect_eq(tercet_barrier_connections(other), 1);
+    tercet_barrier_close(other);
+    cr_expect_eq(tercet_barrier_new(&other, &driver, &script, &too_many), TERCET_INVALID);
+    table.size--;
+    cr_expect_eq(tercet_barrier_new(&other, &table, &script, NULL), TERCET_INVALID);
+}
+
+Test(driver, each_broken_promise_has_a_text)
+{
+    static const int broken[] = {TERCET_BROKEN_NO_TRY, TERCET_BROKEN_CANCELLED,
+                                 TERCET_BROKEN_CONFIRMED};
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+        cr_expect_str_neq(tercet_broken_text(broken[i]), tercet_strerror(TERCET_BROKEN));
+    cr_expect_str_eq(tercet_broken_text(-1), tercet_strerror(TERCET_BROKEN));
 }

@@ -7,6 +7,7 @@
 
 #include "bench.h"
 #include "location.h"
+#include "scarce.h"
 
 #define SECRET "s3cr3t"
 
@@ -84,9 +85,11 @@ Test(barrier_url, is_taken_apart)
 
 Test(barrier_url, what_cannot_be_taken_apart_is_said_without_showing_it)
 {
-    static const char *const urls[] = {"mysql:x",        "mysql://h:0/d",   "mysql://h:65536/d",
-                                       "mysql://h:1x/d", "mysql://u:%zz@h", "mysql://u:%4@h",
-                                       "mysql://h%00/d", "mysql://h/%"};
+    static const char *const urls[] = {"mysql:x",        "mysql://h:0/d",      "mysql://h:65536/d",
+                                       "mysql://h:1x/d", "mysql://u:%zz@h",    "mysql://u:%4@h",
+                                       "mysql://h:/d",   "mysql://h:123456/d", "mysql://h:1-/d",
+                                       "mysql://%zz@h",  "mysql://[::/d",      "mysql://h%00/d",
+                                       "mysql://h/%"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct location location;
         cr_assert_not_null(location_parse(&location, urls[i]), "%s", urls[i]);
@@ -108,6 +111,37 @@ Test(barrier_url, options)
     cr_assert_not(location_option(&location, "b", value, sizeof(value)));
     cr_assert_str_eq(location_unknown_option(&location, known, name, sizeof(name)), "ab");
     location_free(&location);
+    cr_assert_null(location_parse(&location, "mysql://h/d?ab=%zz&socket=x&a=%zz"));
+    cr_assert_not(location_option(&location, "a", value, sizeof(value)), "badly encoded");
+    location_free(&location);
+    cr_assert_null(location_parse(&location, "mysql://h/d?a=1&&socket=x"));
+    cr_assert_null(location_unknown_option(&location, known, name, sizeof(name)));
+    location_free(&location);
+}
+
+Test(barrier_url, memory_that_is_short_is_told)
+{
+    bool has_failed = true;
+    for (int at = 1; has_failed; at++) {
+        struct location location;
+        cr_assert_lt(at, 100);
+        scarce_fail_at(at);
+        const char *why = location_parse(&location, "mysql://u:p@h/d?a=1");
+        has_failed = scarce_has_failed();
+        scarce_fail_at(0);
+        cr_assert_eq(why != NULL, has_failed, "%d", at);
+        location_free(&location);
+    }
+}
+
+Test(barrier_url, options_that_are_wrong_are_told)
+{
+    const struct tercet_barrier_options wrong = {.size = 1};
+    struct tercet_barrier *barrier = NULL;
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(tercet_barrier_open(&barrier, "memory:", &wrong, text), TERCET_INVALID);
+    cr_assert_not_null(strstr(text, "memory: "), "%s", text);
+    cr_assert_not(location_has_bare("memory:"));
 }
 
 Test(barrier_url, secrets_are_hidden_wherever_they_stand)
