@@ -90,6 +90,9 @@ static const char *check_options(const struct tercet_participant_options *option
         return "a window is at most 65536 calls";
     if (options->batch_max > PARTICIPANT_BATCH_MAX)
         return "a batch is at most 1024 calls";
+    if (options->workers > tercet_barrier_connections(options->barrier))
+        return "more workers than the barrier has connections: each needs one (connections_max; a "
+               "database with one writer, as SQLite, has one)";
     return NULL;
 }
 
@@ -108,7 +111,12 @@ static struct tercet_participant *new_participant(const char *service,
         options->batch_max != 0 ? options->batch_max : PARTICIPANT_BATCH_DEFAULT;
     participant->reconnect = (struct runtime_pause){.first_ms = PARTICIPANT_RECONNECT_MS_FIRST,
                                                     .longest_ms = PARTICIPANT_RECONNECT_MS_LONGEST};
-    participant->last_next = &participant->first;
+    participant->batch_time_ms =
+        options->batch_time_ms != 0 ? options->batch_time_ms : PARTICIPANT_BATCH_TIME_MS_DEFAULT;
+    participant->worker_count =
+        options->workers != 0 ? options->workers : tercet_barrier_connections(options->barrier);
+    for (int i = 0; i < PARTICIPANT_QUEUES; i++)
+        participant->queues[i].last_next = &participant->queues[i].first;
     pthread_mutex_init(&participant->lock, NULL);
     runtime_condition_init(&participant->work);
     runtime_condition_init(&participant->changed);
@@ -119,27 +127,41 @@ static int copy_actions(struct tercet_participant *participant, const struct ter
                         size_t count)
 {
     participant->actions = calloc(count, sizeof(*participant->actions));
-    participant->jobs = calloc(participant->batch_max, sizeof(*participant->jobs));
-    participant->barrier_calls =
-        calloc(participant->batch_max, sizeof(*participant->barrier_calls));
-    if (participant->actions == NULL || participant->jobs == NULL ||
-        participant->barrier_calls == NULL)
+    participant->workers = calloc(participant->worker_count, sizeof(*participant->workers));
+    if (participant->actions == NULL || participant->workers == NULL)
         return TERCET_NOMEM;
+    for (uint32_t i = 0; i < participant->worker_count; i++) {
+        struct participant_worker *worker = &participant->workers[i];
+        worker->participant = participant;
+        worker->jobs = calloc(participant->batch_max, sizeof(*worker->jobs));
+        worker->calls = calloc(participant->batch_max, sizeof(*worker->calls));
+        if (worker->jobs == NULL || worker->calls == NULL)
+            return TERCET_NOMEM;
+    }
     memcpy(participant->actions, actions, count * sizeof(*actions));
     participant->action_count = count;
     return 0;
 }
 
+static int start_worker(struct participant_worker *worker)
+{
+    worker->is_started = pthread_create(&worker->thread, NULL, participant_work, worker) == 0;
+    if (!worker->is_started)
+        return TERCET_NOMEM;
+    pthread_setname_np(worker->thread, "tercet-worker");
+    return 0;
+}
+
 static int start_threads(struct tercet_participant *participant)
 {
-    participant->is_worker_started =
-        pthread_create(&participant->worker, NULL, participant_work, participant) == 0;
-    if (participant->is_worker_started)
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < participant->worker_count; i++)
+        rc = start_worker(&participant->workers[i]);
+    if (rc == 0)
         participant->is_keeper_started =
             pthread_create(&participant->keeper, NULL, keep, participant) == 0;
     if (!participant->is_keeper_started)
         return TERCET_NOMEM;
-    pthread_setname_np(participant->worker, "tercet-worker");
     pthread_setname_np(participant->keeper, "tercet-keeper");
     return 0;
 }
@@ -217,8 +239,9 @@ static void stop_threads(struct tercet_participant *participant)
     pthread_cond_broadcast(&participant->work);
     pthread_cond_broadcast(&participant->changed);
     pthread_mutex_unlock(&participant->lock);
-    if (participant->is_worker_started)
-        pthread_join(participant->worker, NULL);
+    for (uint32_t i = 0; participant->workers != NULL && i < participant->worker_count; i++)
+        if (participant->workers[i].is_started)
+            pthread_join(participant->workers[i].thread, NULL);
     if (participant->is_keeper_started)
         pthread_join(participant->keeper, NULL);
 }
@@ -228,7 +251,7 @@ static void drop_tasks(struct tercet_participant *participant)
 {
     struct participant_task *task;
     pthread_mutex_lock(&participant->lock);
-    while ((task = participant_pop(participant)) != NULL) {
+    while ((task = participant_pop(participant, NULL)) != NULL) {
         if (task->execute != NULL)
             crpc_call_fail(task->execute, CRPC_UNAVAILABLE, "this instance is closing");
         participant_task_free(task);
@@ -236,11 +259,30 @@ static void drop_tasks(struct tercet_participant *participant)
     pthread_mutex_unlock(&participant->lock);
 }
 
+static void check_closer(const struct tercet_participant *participant)
+{
+    for (uint32_t i = 0; participant->workers != NULL && i < participant->worker_count; i++) {
+        const struct participant_worker *worker = &participant->workers[i];
+        assert(!(worker->is_started && pthread_equal(pthread_self(), worker->thread)) &&
+               "a hook must not close its participant");
+        (void)worker;
+    }
+}
+
+static void free_workers(struct tercet_participant *participant)
+{
+    for (uint32_t i = 0; participant->workers != NULL && i < participant->worker_count; i++) {
+        free(participant->workers[i].jobs);
+        free(participant->workers[i].calls);
+    }
+    free(participant->workers);
+}
+
 void tercet_participant_close(struct tercet_participant *participant)
 {
     if (participant == NULL)
         return;
-    assert(!participant->is_worker_started || !pthread_equal(pthread_self(), participant->worker));
+    check_closer(participant);
     stop_threads(participant);
     drop_tasks(participant);
     participant_detach(participant);
@@ -249,8 +291,7 @@ void tercet_participant_close(struct tercet_participant *participant)
     crpc_server_free(participant->server);
     runtime_link_close(&participant->link);
     free(participant->actions);
-    free(participant->jobs);
-    free(participant->barrier_calls);
+    free_workers(participant);
     free(participant->target);
     pthread_cond_destroy(&participant->work);
     pthread_cond_destroy(&participant->changed);

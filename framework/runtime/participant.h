@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Inside a participant. Calls come from an attached stream or from the participant's own server,
- * wait in one bounded queue, and are worked on by one thread, many in one local transaction. A
- * second thread keeps the way to the coordinator: it attaches, or registers, again and again.
+ * wait in one bounded queue, and are worked on by a few threads, many in one local transaction. One
+ * more keeps the way to the coordinator: it attaches, or registers, again and again.
  *
  *   attach: on_message ─┐                                            ┌─▶ the stream's outbox
  *                       ├─▶ queue ─▶ worker: barrier, hooks, commit ─┤
@@ -22,6 +22,8 @@
 #define PARTICIPANT_WINDOW_MAX 65536u
 #define PARTICIPANT_BATCH_DEFAULT 64u
 #define PARTICIPANT_BATCH_MAX 1024u
+#define PARTICIPANT_BATCH_TIME_MS_DEFAULT 50u
+#define PARTICIPANT_WORKERS_MAX 256u
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
 #define PARTICIPANT_RECONNECT_MS_LONGEST 250u
@@ -56,6 +58,7 @@ struct participant_task {
     struct participant_stream *stream; /* where the result goes: this, */
     struct crpc_call *execute;         /* or this */
     int64_t received_ms;
+    uint64_t branch_key; /* of gid and branch: calls of one are never worked on at once */
 };
 
 /* What a hook says beside its code. */
@@ -75,14 +78,38 @@ int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind);
 const char *answer_reason(const struct tercet_answer *answer, int hook_code,
                           const struct tercet_barrier_call *call);
 
+enum participant_job_state {
+    PARTICIPANT_JOB_WAITING,    /* not begun */
+    PARTICIPANT_JOB_RUN,        /* through the barrier, with a result */
+    PARTICIPANT_JOB_NOT_SERVED, /* there is no such action here */
+    PARTICIPANT_JOB_LATE,       /* a try for which nobody waits any more */
+};
+
 /* One call being worked on. */
 struct participant_job {
     struct tercet_participant *participant;
-    struct participant_task *task;
+    struct participant_task *task;      /* NULL: put back */
     const struct tercet_action *action; /* NULL: not served here */
     struct tercet_answer answer;
+    enum participant_job_state state;
     int hook_code; /* what the hook said; 0 when it did not run */
 };
+
+/* One thread that works on calls. */
+struct participant_worker {
+    struct tercet_participant *participant;
+    pthread_t thread;
+    bool is_started;
+    struct participant_job *jobs; /* batch_max of them; so many are taken: guarded by the lock */
+    size_t job_count;
+    struct tercet_barrier_call *calls; /* of the jobs, one each */
+};
+
+struct participant_queue {
+    struct participant_task *first, **last_next;
+};
+/* Ends before tries: they free what tries wait for. */
+enum { PARTICIPANT_ENDS, PARTICIPANT_TRIES, PARTICIPANT_QUEUES };
 
 struct tercet_participant {
     struct runtime_link link;
@@ -92,20 +119,20 @@ struct tercet_participant {
     size_t action_count;
     struct tercet_barrier *barrier;
     void *ctx;
-    uint32_t window, batch_max;
+    uint32_t window, batch_max, batch_time_ms;
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
 
-    pthread_t worker, keeper;
-    bool is_worker_started, is_keeper_started;
-    struct participant_job *jobs; /* the worker's, batch_max of them */
-    struct tercet_barrier_call *barrier_calls;
+    pthread_t keeper;
+    bool is_keeper_started;
+    struct participant_worker *workers;
+    uint32_t worker_count;
 
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* the worker waits */
+    pthread_cond_t work;    /* workers wait */
     pthread_cond_t changed; /* the keeper, and those who wait or close */
-    struct participant_task *first, **last_next;
-    uint32_t task_count; /* in the queue */
+    struct participant_queue queues[PARTICIPANT_QUEUES];
+    uint32_t task_count; /* in the queues */
     bool is_closing;
     struct participant_stream *stream; /* attach mode; NULL: none */
     bool is_registering;               /* listen mode: a registration is under way */
@@ -127,12 +154,15 @@ struct participant_task *participant_task_new(const Tercet__V1__Call *call,
                                               struct participant_message *message);
 void participant_task_free(struct participant_task *task);
 
-/* With the lock held, which participant_unlock gives back. Only then does it wake the worker, which
+/* With the lock held, which participant_unlock gives back. Only then does it wake a worker, which
  * would wait for the lock. */
 void participant_push(struct tercet_participant *participant, struct participant_task *task);
 void participant_unlock(struct tercet_participant *participant);
-/* The first task, or NULL. */
-struct participant_task *participant_pop(struct tercet_participant *participant);
+/* Puts a task that was not begun where it was; with the lock held. */
+void participant_put_back(struct tercet_participant *participant, struct participant_task *task);
+/* The first task of a branch that no other worker works on, or NULL; with the lock held. */
+struct participant_task *participant_pop(struct tercet_participant *participant,
+                                         const struct participant_worker *worker);
 
 struct participant_stream *participant_stream_ref(struct participant_stream *stream);
 void participant_stream_unref(struct participant_stream *stream);
@@ -160,7 +190,10 @@ void participant_register(struct tercet_participant *participant);
 
 /* -- participant_batch.c, participant_hook.c --------------------------------------------------- */
 
-/* The worker thread's function; ctx is the participant. */
+/* Milliseconds until nobody waits for the call's answer any more; 0: nobody does. */
+int64_t participant_time_left_ms(const struct participant_task *task);
+
+/* A worker thread's function; ctx is its struct participant_worker. */
 void *participant_work(void *ctx);
 
 /* The barrier's hook; ctx is a struct participant_job. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * participant.h: the worker. Takes what waits, runs it through the barrier in one go, and sends the
+ * participant.h: a worker. Takes what waits, runs it through the barrier in one go, and sends the
  * results.
  */
 #include "participant.h"
@@ -26,28 +26,55 @@ static const struct tercet_action *find_action(const struct tercet_participant *
     return NULL;
 }
 
+/* Takes the task, unless nobody waits for it any more. */
+static void add_job(struct participant_worker *worker, struct participant_task *task)
+{
+    if (task->stream != NULL && atomic_load(&task->stream->is_over)) {
+        participant_task_free(task);
+        return;
+    }
+    worker->jobs[worker->job_count++] =
+        (struct participant_job){.participant = worker->participant, .task = task};
+}
+
 /* Waits for calls. Those of a stream that is gone are dropped: the coordinator asks again. Returns
  * how many, 0 when closing. */
-static size_t take_jobs(struct tercet_participant *participant)
+static size_t take_jobs(struct participant_worker *worker)
 {
-    size_t count = 0;
+    struct tercet_participant *participant = worker->participant;
+    struct participant_task *task = NULL;
     pthread_mutex_lock(&participant->lock);
-    while (participant->task_count == 0 && !participant->is_closing)
+    while (!participant->is_closing && (task = participant_pop(participant, worker)) == NULL)
         pthread_cond_wait(&participant->work, &participant->lock);
-    while (!participant->is_closing && count < participant->batch_max &&
-           participant->task_count > 0) {
-        struct participant_task *task = participant_pop(participant);
-        participant->jobs[count] =
-            (struct participant_job){.participant = participant, .task = task};
-        if (task->stream != NULL && atomic_load(&task->stream->is_over))
-            participant_task_free(task);
-        else
-            count++;
+    while (task != NULL) {
+        add_job(worker, task);
+        bool may_more = !participant->is_closing && worker->job_count < participant->batch_max;
+        task = may_more ? participant_pop(participant, worker) : NULL;
     }
+    size_t count = worker->job_count;
     struct participant_stream *held = participant_take_held(participant);
     pthread_mutex_unlock(&participant->lock);
     participant_read_on(held);
     return count;
+}
+
+/* Gives up the branches, and the jobs that were not begun for want of time: to whoever is free. */
+static void release_jobs(struct participant_worker *worker)
+{
+    struct tercet_participant *participant = worker->participant;
+    pthread_mutex_lock(&participant->lock);
+    for (size_t i = worker->job_count; i-- > 0;) {
+        struct participant_job *job = &worker->jobs[i];
+        if (job->state != PARTICIPANT_JOB_WAITING)
+            continue;
+        participant_put_back(participant, job->task);
+        job->task = NULL;
+    }
+    worker->job_count = 0;
+    bool has_work = participant->task_count > 0;
+    pthread_mutex_unlock(&participant->lock);
+    if (has_work)
+        pthread_cond_broadcast(&participant->work);
 }
 
 static bool is_closing(struct tercet_participant *participant)
@@ -76,20 +103,37 @@ static struct tercet_barrier_call barrier_call_of(struct participant_job *job)
     };
 }
 
-/* Jobs whose action is not served here stay out of the barrier. */
-static void run_jobs(struct tercet_participant *participant, size_t count)
+static enum participant_job_state state_of(const struct participant_job *job)
 {
-    struct tercet_barrier_call *calls = participant->barrier_calls;
-    size_t n = 0;
+    bool is_try = job->task->call->kind == TERCET__V1__KIND__TRY;
+    if (job->action == NULL)
+        return PARTICIPANT_JOB_NOT_SERVED;
+    return is_try && participant_time_left_ms(job->task) == 0 ? PARTICIPANT_JOB_LATE
+                                                              : PARTICIPANT_JOB_WAITING;
+}
+
+/* Jobs whose action is not served here, or whose time is over, stay out of the barrier. Those that
+ * it gets, but does not come to before the time of a batch is over, go on waiting. */
+static void run_jobs(struct participant_worker *worker, size_t count)
+{
+    const struct tercet_participant *participant = worker->participant;
+    size_t n = 0, done = 0;
     for (size_t i = 0; i < count; i++) {
-        struct participant_job *job = &participant->jobs[i];
+        struct participant_job *job = &worker->jobs[i];
         job->answer.kind = (enum tercet_kind)job->task->call->kind;
         job->action = find_action(participant, job->task->call->action);
-        if (job->action != NULL)
-            calls[n++] = barrier_call_of(job);
+        job->state = state_of(job);
+        if (job->state == PARTICIPANT_JOB_WAITING)
+            worker->calls[n++] = barrier_call_of(job);
     }
     if (n > 0)
-        tercet_barrier_run(participant->barrier, calls, n);
+        done = tercet_barrier_run_for(participant->barrier, worker->calls, n,
+                                      participant->batch_time_ms);
+    for (size_t i = 0; i < count && done > 0; i++)
+        if (worker->jobs[i].state == PARTICIPANT_JOB_WAITING) {
+            worker->jobs[i].state = PARTICIPANT_JOB_RUN;
+            done--;
+        }
 }
 
 /* -- Telling ----------------------------------------------------------------------------------- */
@@ -130,20 +174,19 @@ static void tell(struct participant_job *job, const struct tercet_barrier_call *
     deliver(job->task, &result);
 }
 
-static void tell_not_served(const struct participant_job *job)
+static void tell_again(const struct participant_job *job)
 {
     char text[TERCET_TEXT_MAX];
     Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
-    runtime_text(text, "this instance does not serve action %s", job->task->call->action);
+    if (job->state == PARTICIPANT_JOB_NOT_SERVED)
+        runtime_text(text, "this instance does not serve action %s", job->task->call->action);
+    else
+        runtime_text(text, "%s",
+                     "the try waited until its time was over, and was not begun: the service has "
+                     "more to do than it can");
     result.outcome = TERCET__V1__OUTCOME__AGAIN;
     result.reason = text;
     deliver(job->task, &result);
-}
-
-static void finish_job(struct participant_job *job)
-{
-    free(job->answer.reply);
-    participant_task_free(job->task);
 }
 
 /* One flush serves all results of a stream; two streams in a batch are rare. */
@@ -151,6 +194,8 @@ static void flush_streams(const struct participant_job *jobs, size_t count)
 {
     const struct participant_stream *flushed = NULL;
     for (size_t i = 0; i < count; i++) {
+        if (jobs[i].task == NULL)
+            continue;
         struct participant_stream *stream = jobs[i].task->stream;
         if (stream != NULL && stream != flushed)
             outbox_flush(stream->outbox);
@@ -158,34 +203,46 @@ static void flush_streams(const struct participant_job *jobs, size_t count)
     }
 }
 
-static void tell_all(struct tercet_participant *participant, size_t count)
+static void finish_jobs(struct participant_job *jobs, size_t count)
 {
-    struct tercet_barrier_call *call = participant->barrier_calls;
     for (size_t i = 0; i < count; i++) {
-        if (participant->jobs[i].action == NULL) {
-            tell_not_served(&participant->jobs[i]);
+        free(jobs[i].answer.reply);
+        if (jobs[i].task != NULL)
+            participant_task_free(jobs[i].task);
+    }
+}
+
+static void tell_all(struct participant_worker *worker, size_t count)
+{
+    struct tercet_barrier_call *call = worker->calls;
+    for (size_t i = 0; i < count; i++) {
+        struct participant_job *job = &worker->jobs[i];
+        if (job->task == NULL)
+            continue;
+        if (job->state != PARTICIPANT_JOB_RUN) {
+            tell_again(job);
             continue;
         }
-        tell(&participant->jobs[i], call);
+        tell(job, call);
         free(call->reply);
         call++;
     }
-    flush_streams(participant->jobs, count);
-    for (size_t i = 0; i < count; i++)
-        finish_job(&participant->jobs[i]);
+    flush_streams(worker->jobs, count);
+    finish_jobs(worker->jobs, count);
 }
 
 void *participant_work(void *ctx)
 {
-    struct tercet_participant *participant = ctx;
-    while (!is_closing(participant)) {
-        size_t count = take_jobs(participant);
+    struct participant_worker *worker = ctx;
+    while (!is_closing(worker->participant)) {
+        size_t count = take_jobs(worker);
         if (count == 0)
             continue;
         FAILPOINT("participant.call");
-        run_jobs(participant, count);
+        run_jobs(worker, count);
         FAILPOINT("participant.after_commit");
-        tell_all(participant, count);
+        release_jobs(worker);
+        tell_all(worker, count);
         FAILPOINT("participant.sent");
     }
     return NULL;

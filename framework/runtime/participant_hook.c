@@ -115,7 +115,7 @@ static struct tercet_metadata *view_metadata(const Tercet__V1__Call *call)
     return entries;
 }
 
-static int64_t time_left_ms(const struct participant_task *task)
+int64_t participant_time_left_ms(const struct participant_task *task)
 {
     int64_t left_ms = task->received_ms + task->call->timeout_ms - clock_monotonic_ms();
     if (task->call->timeout_ms == 0)
@@ -158,9 +158,19 @@ static int run_hook(struct participant_job *job, const struct tercet_call *call)
     return code;
 }
 
+/* Forgets what an earlier run said, which the database has rolled back. */
+static void begin_answer(struct participant_job *job)
+{
+    enum tercet_kind kind = job->answer.kind;
+    free(job->answer.reply);
+    job->answer = (struct tercet_answer){.kind = kind};
+    job->hook_code = 0;
+}
+
 int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, void *ctx)
 {
     struct participant_job *job = ctx;
+    begin_answer(job);
     const Tercet__V1__Call *wire = job->task->call;
     ProtobufCMessage *request = NULL;
     struct tercet_metadata *metadata = view_metadata(wire);
@@ -171,7 +181,7 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
         .action = job->action->name,
         .attempt = wire->attempt,
         .source = wire->source,
-        .deadline_ms = time_left_ms(job->task),
+        .deadline_ms = participant_time_left_ms(job->task),
         .payload = {.data = wire->payload.data, .size = wire->payload.len},
         .metadata = metadata,
         .metadata_count = metadata != NULL ? wire->n_metadata : 0,
@@ -181,6 +191,8 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
     int code = metadata == NULL && wire->n_metadata > 0 ? TERCET_NOMEM
                                                         : decode_request(&request, job, &call);
     call.request = request;
+    if (code == 0 && call.kind == TERCET_TRY && call.deadline_ms == 0)
+        code = tercet_again(&call, "the try's time was over before its hook could begin");
     if (code == 0)
         code = run_hook(job, &call);
     FAILPOINT("participant.before_commit");

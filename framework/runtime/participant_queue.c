@@ -41,6 +41,15 @@ void participant_stream_unref(struct participant_stream *stream)
     free(stream);
 }
 
+/* FNV-1a. Two branches with the same key wait for each other, no more. */
+static uint64_t branch_key(const Tercet__V1__Call *call)
+{
+    uint64_t key = 14695981039346656037u ^ call->branch;
+    for (const char *c = call->gid; *c != '\0'; c++)
+        key = (key ^ (unsigned char)*c) * 1099511628211u;
+    return key;
+}
+
 struct participant_task *participant_task_new(const Tercet__V1__Call *call,
                                               struct participant_message *message)
 {
@@ -51,6 +60,7 @@ struct participant_task *participant_task_new(const Tercet__V1__Call *call,
     task->message = message;
     task->call = call;
     task->received_ms = clock_monotonic_ms();
+    task->branch_key = branch_key(call);
     return task;
 }
 
@@ -62,11 +72,29 @@ void participant_task_free(struct participant_task *task)
     free(task);
 }
 
+static struct participant_queue *queue_of(struct tercet_participant *participant,
+                                          const struct participant_task *task)
+{
+    bool is_try = task->call->kind == TERCET__V1__KIND__TRY;
+    return &participant->queues[is_try ? PARTICIPANT_TRIES : PARTICIPANT_ENDS];
+}
+
 void participant_push(struct tercet_participant *participant, struct participant_task *task)
 {
+    struct participant_queue *queue = queue_of(participant, task);
     task->next = NULL;
-    *participant->last_next = task;
-    participant->last_next = &task->next;
+    *queue->last_next = task;
+    queue->last_next = &task->next;
+    participant->task_count++;
+}
+
+void participant_put_back(struct tercet_participant *participant, struct participant_task *task)
+{
+    struct participant_queue *queue = queue_of(participant, task);
+    task->next = queue->first;
+    queue->first = task;
+    if (task->next == NULL)
+        queue->last_next = &task->next;
     participant->task_count++;
 }
 
@@ -78,14 +106,40 @@ void participant_unlock(struct tercet_participant *participant)
         pthread_cond_signal(&participant->work);
 }
 
-struct participant_task *participant_pop(struct tercet_participant *participant)
+static bool is_worked_on(const struct tercet_participant *participant,
+                         const struct participant_worker *but, uint64_t key)
 {
-    struct participant_task *task = participant->first;
+    for (uint32_t i = 0; i < participant->worker_count; i++) {
+        const struct participant_worker *worker = &participant->workers[i];
+        for (size_t j = 0; worker != but && j < worker->job_count; j++)
+            if (worker->jobs[j].task->branch_key == key)
+                return true;
+    }
+    return false;
+}
+
+static struct participant_task *pop_from(struct tercet_participant *participant,
+                                         struct participant_queue *queue,
+                                         const struct participant_worker *worker)
+{
+    struct participant_task **at = &queue->first;
+    while (*at != NULL && is_worked_on(participant, worker, (*at)->branch_key))
+        at = &(*at)->next;
+    struct participant_task *task = *at;
     if (task == NULL)
         return NULL;
-    participant->first = task->next;
-    if (participant->first == NULL)
-        participant->last_next = &participant->first;
+    *at = task->next;
+    if (*at == NULL)
+        queue->last_next = at;
     participant->task_count--;
+    return task;
+}
+
+struct participant_task *participant_pop(struct tercet_participant *participant,
+                                         const struct participant_worker *worker)
+{
+    struct participant_task *task = NULL;
+    for (int i = 0; task == NULL && i < PARTICIPANT_QUEUES; i++)
+        task = pop_from(participant, &participant->queues[i], worker);
     return task;
 }

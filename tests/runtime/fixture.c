@@ -137,6 +137,14 @@ void recorder_wait_entered(struct recorder *recorder, unsigned count)
     cr_assert_eq(rc, 0, "the hook was not called");
 }
 
+void recorder_permit(struct recorder *recorder)
+{
+    pthread_mutex_lock(&recorder->lock);
+    recorder->permits++;
+    pthread_cond_broadcast(&recorder->changed);
+    pthread_mutex_unlock(&recorder->lock);
+}
+
 void recorder_open_gate(struct recorder *recorder)
 {
     pthread_mutex_lock(&recorder->lock);
@@ -213,8 +221,9 @@ static int gate(const struct tercet_call *call, void *ctx)
     pthread_mutex_lock(&recorder->lock);
     recorder->entered++;
     pthread_cond_broadcast(&recorder->changed);
-    while (!recorder->is_open && rc == 0)
+    while (!recorder->is_open && recorder->permits == 0 && rc == 0)
         rc = pthread_cond_timedwait(&recorder->changed, &recorder->lock, &until);
+    recorder->permits -= !recorder->is_open && rc == 0;
     pthread_mutex_unlock(&recorder->lock);
     record(recorder, call);
     return call->kind == TERCET_TRY

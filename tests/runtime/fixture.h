@@ -78,6 +78,8 @@ unsigned recorder_calls(struct recorder *recorder, enum tercet_kind kind);
 /* Waits until so many gated hooks have begun. */
 void recorder_wait_entered(struct recorder *recorder, unsigned count);
 void recorder_open_gate(struct recorder *recorder);
+/* Lets one gated hook through. */
+void recorder_permit(struct recorder *recorder);
 
 /* Service "inventory": "reserve" records (its request is a tercet.v1.Metadata, for want of a
  * simpler message; the reply is the key), "bytes" records and takes bytes, "refuse", "again",

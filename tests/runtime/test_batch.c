@@ -34,7 +34,7 @@ static int watch_commits(tercet_db db, void *ctx)
 
 static void open_on_sqlite(void)
 {
-    struct tercet_participant_options options = {.size = sizeof(options)};
+    struct tercet_participant_options options = {.size = sizeof(options), .batch_time_ms = 60000};
     char text[TERCET_TEXT_MAX];
     int file = mkstemp(path);
     cr_assert_geq(file, 0);

@@ -89,14 +89,22 @@ struct tercet_participant_options {
     const char *tls_ca, *tls_cert, *tls_key;
     tercet_log_fn on_log;
     void *log_ctx;
+    /* threads that run hooks, each with a connection of the barrier's; 0: as many as it has
+     * (tercet_barrier_connections: 1 where the database has one writer) */
+    uint32_t workers;
+    /* a local transaction takes no further call after so long, and its results are sent: slow hooks
+     * do not hold up each other's; default 50 */
+    uint32_t batch_time_ms;
 };
 
 struct tercet_participant;
 
 /* Offers `service`'s actions at the coordinator and keeps doing so: it connects by itself, again
- * after every loss, in the background. The hooks run on one worker thread of the participant.
- * `actions` is copied, not its strings. On an error `text` (may be NULL, TERCET_TEXT_MAX bytes)
- * says what is wrong. Errors: TERCET_INVALID, TERCET_ADDRESS, TERCET_TLS. */
+ * after every loss, in the background. The hooks run on the participant's worker threads,
+ * never two calls of one branch at once; confirms and cancels before tries, and a try whose time is
+ * over before it began is not begun. `actions` is copied, not its strings. On an error `text` (may
+ * be NULL, TERCET_TEXT_MAX bytes) says what is wrong. Errors: TERCET_INVALID, TERCET_ADDRESS,
+ * TERCET_TLS. */
 int tercet_participant_open(struct tercet_participant **out, const char *coordinator,
                             const char *service, const struct tercet_action *actions,
                             size_t action_count, const struct tercet_participant_options *options,
