@@ -4,6 +4,7 @@
 include(CMakeDependentOption)
 option(TERCET_SQLITE "Build the SQLite barrier" ON)
 set(TERCET_POSTGRES AUTO CACHE STRING "Build the PostgreSQL barrier: ON, OFF, or AUTO: where libpq is")
+set(TERCET_MYSQL AUTO CACHE STRING "Build the barrier for MariaDB and MySQL: ON, OFF, or AUTO: where libmariadb is")
 option(TERCET_TESTS "Build the tests (needs Criterion)" ${PROJECT_IS_TOP_LEVEL})
 option(TERCET_BENCH "Build tercet-bench, the load generator" ${PROJECT_IS_TOP_LEVEL})
 cmake_dependent_option(TERCET_SAMPLES "Build the sample applications (needs SQLite)" ${PROJECT_IS_TOP_LEVEL} TERCET_SQLITE OFF)

@@ -3,6 +3,7 @@
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/framework/include/tercet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h")
 install(FILES ${PROJECT_SOURCE_DIR}/framework/proto/tercet/v1/tercet.proto DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet/tercet/v1)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/framework/barrier/sql/ DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet FILES_MATCHING PATTERN "*.sql")
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tercet)
 configure_package_config_file(${TERCET_CMAKE_DIR}/tercet-config.cmake.in ${PROJECT_BINARY_DIR}/tercet-config.cmake

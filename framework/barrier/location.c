@@ -98,7 +98,7 @@ static const char *parse_user(struct location *out, const char *text, size_t siz
 const char *location_parse(struct location *out, const char *url)
 {
     const char *start = strstr(url, "://");
-    *out = (struct location){.port = 0};
+    *out = (struct location){.url = strdup(url)};
     if (start == NULL)
         return "a URL begins with scheme://";
     start += 3;
@@ -126,6 +126,9 @@ void location_free(struct location *location)
 {
     if (location->password != NULL)
         explicit_bzero(location->password, strlen(location->password));
+    if (location->url != NULL)
+        explicit_bzero(location->url, strlen(location->url));
+    free(location->url);
     free(location->user);
     free(location->password);
     free(location->host);

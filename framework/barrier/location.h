@@ -17,6 +17,7 @@ struct location {
     char *host;
     char *path;
     char *query;
+    char *url; /* as it was given */
     uint16_t port;
 };
 

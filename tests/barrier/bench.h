@@ -40,9 +40,9 @@ struct bench_server {
     /* Connects `outside` anew. */
     void (*look_again)(struct bench *bench);
     /* Ends every other connection of the bench's. */
-    const char *sql_end_connections;
-    /* For a barrier's setup_sql: its transactions see the database as it was when they began. */
-    const char *sql_snapshots;
+    void (*end_connections)(struct bench *bench);
+    /* Added to a URL: transactions see the database as it was when they began. */
+    const char *url_snapshots;
 };
 
 struct bench {

@@ -64,6 +64,13 @@ static int execute(tercet_db db, const char *sql)
     return ok ? 0 : TERCET_AGAIN;
 }
 
+static void end_connections(struct bench *bench)
+{
+    query(bench, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+                 "current_setting('application_name') AND pid <> pg_backend_pid()");
+}
+
+/* The options, which end the URL, go on. */
 const struct bench_server bench_postgres = {
     .variable = "TERCET_TEST_POSTGRES",
     .make = make,
@@ -73,7 +80,5 @@ const struct bench_server bench_postgres = {
     .execute = execute,
     .query = query,
     .look_again = look_again,
-    .sql_end_connections =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-        "application_name = current_setting('application_name') AND pid <> pg_backend_pid()",
-    .sql_snapshots = "SET default_transaction_isolation = 'repeatable read'"};
+    .end_connections = end_connections,
+    .url_snapshots = "%20-cdefault_transaction_isolation%3Drepeatable%5C%20read"};

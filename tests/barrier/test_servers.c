@@ -133,7 +133,7 @@ static void check_once_each(struct bench *bench, int branches)
     cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), branches);
     cr_assert_eq(bench_effects(bench, NULL, TERCET_CONFIRM), branches);
     cr_assert_eq(bench_query(bench, "SELECT count(*) FROM (SELECT DISTINCT branch, kind FROM "
-                                    "ledger) AS lines"),
+                                    "ledger) AS seen"),
                  2 * branches);
 }
 
@@ -158,7 +158,7 @@ EACH_DRIVER(barrier_server, many_connections_that_see_snapshots)
 {
     struct bench *bench = bench_open(*driver, NULL);
     if (bench_server(*driver) != NULL) {
-        bench->options.setup_sql = bench_server(*driver)->sql_snapshots;
+        strcat(bench->url, bench_server(*driver)->url_snapshots);
         race_on_branches(bench);
     }
     bench_close(bench);
@@ -227,7 +227,7 @@ EACH_DRIVER(barrier_server, hooks_that_lock_each_other_out_and_see_snapshots)
 {
     struct bench *bench = bench_open(*driver, NULL);
     if (bench_server(*driver) != NULL) {
-        bench->options.setup_sql = bench_server(*driver)->sql_snapshots;
+        strcat(bench->url, bench_server(*driver)->url_snapshots);
         lock_each_other_out(bench);
     }
     bench_close(bench);
@@ -326,7 +326,7 @@ static void *make_trouble(void *ctx)
             control("--start");
             bench_server(trouble->bench->driver)->look_again(trouble->bench);
         } else {
-            bench_sql(trouble->bench, bench_server(trouble->bench->driver)->sql_end_connections);
+            bench_server(trouble->bench->driver)->end_connections(trouble->bench);
         }
         trouble->rounds++;
     }

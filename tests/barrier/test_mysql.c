@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What only MariaDB and MySQL do: statements that end a transaction by the way, tables that cannot
+ * be rolled back, settings that lose what was committed, and all that can be wrong with a server.
+ */
+#include <mysql.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* Runs its text, and says done whatever comes of it. */
+static int run_blindly(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)call;
+    if (ctx != NULL)
+        mysql_query(db, ctx);
+    return 0;
+}
+
+/* Runs five tries, the third with this statement, and checks the results of the others. */
+static int run_five(struct bench *bench, const char *sql)
+{
+    struct part part = {.bench = bench, .reply = "kept"};
+    struct tercet_barrier_call calls[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        calls[i] = bench_call(&part, TERCET_TRY);
+        calls[i].branch = i + 1;
+    }
+    calls[2].hook = run_blindly;
+    calls[2].ctx = (void *)(uintptr_t)sql;
+    tercet_barrier_run(bench->barrier, calls, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        free(calls[i].reply);
+        cr_assert(i == 2 || calls[i].result == 0, "call %u: %d", i, calls[i].result);
+    }
+    cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 4);
+    return calls[2].result;
+}
+
+Test(mysql, a_result_that_a_hook_leaves_unread)
+{
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    cr_assert_eq(run_five(bench, "SELECT * FROM ledger"), TERCET_STORE);
+    cr_assert_eq(bench_rows(bench), 4);
+    bench_close(bench);
+}
+
+/* DDL commits by the way, and what was done before it stays: that is why it is forbidden. The batch
+ * is told to be asked again, and the rows see to it that nothing is done twice. */
+Test(mysql, a_hook_that_commits_by_the_way_is_noticed)
+{
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call calls[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        calls[i] = bench_call(&part, TERCET_TRY);
+        calls[i].branch = i + 1;
+    }
+    calls[1].hook = run_blindly;
+    calls[1].ctx = (void *)(uintptr_t) "CREATE TABLE other (x integer)";
+    tercet_barrier_run(bench->barrier, calls, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_eq(calls[i].result, TERCET_STORE);
+    tercet_barrier_run(bench->barrier, calls, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_eq(calls[i].result, 0, "call %u: %d", i, calls[i].result);
+    cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 2);
+    cr_assert_eq(bench_rows(bench), 3);
+    bench_close(bench);
+}
+
+/* -- What can be wrong with a server ----------------------------------------------------------- */
+
+static int open_url(const char *url, const struct tercet_barrier_options *options, char *text)
+{
+    struct tercet_barrier *barrier = NULL;
+    int rc = tercet_barrier_open(&barrier, url, options, text);
+    tercet_barrier_close(barrier);
+    return rc;
+}
+
+Test(mysql, opening_says_what_is_wrong)
+{
+    static const struct {
+        const char *url, *text;
+        int rc;
+    } cases[] = {
+        {"mysql://u:s3cr3t@127.0.0.1:1/db", "cannot connect", TERCET_STORE},
+        {"mysql://u:s3cr3t@%2Fno%2Fsuch%2Fsocket/db", "cannot connect", TERCET_STORE},
+        {"mariadb://u:s3cr3t@h/db?nonsense=1", "options are", TERCET_INVALID},
+        {"mysql://u:s3cr3t@h/db?ssl=perhaps", "ssl is", TERCET_INVALID},
+        {"mysql://u:s3cr3t@h/db?isolation=none", "isolation is", TERCET_INVALID},
+        {"mysql://u:s3cr3t@h:port/db", "port", TERCET_INVALID},
+        {"mysql://u:s3cr3t@h", "a database is named", TERCET_INVALID},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[TERCET_TEXT_MAX] = "";
+        cr_assert_eq(open_url(cases[i].url, NULL, text), cases[i].rc, "%s", cases[i].url);
+        cr_assert_not_null(strstr(text, cases[i].text), "%s", text);
+        cr_assert_null(strstr(text, "s3cr3t"), "%s", text);
+    }
+    cr_assert_eq(tercet_barrier_mysql_open(NULL, "mysql://h/d", NULL, NULL), TERCET_INVALID);
+}
+
+static void check_text(const char *url, const struct tercet_barrier_options *options, int rc,
+                       const char *part_of_text)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(open_url(url, options, text), rc, "%s", text);
+    cr_assert_not_null(strstr(text, part_of_text), "%s", text);
+}
+
+Test(mysql, a_role_that_is_not_let_in)
+{
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    char url[400], *at = strstr(bench->url, "root@");
+    snprintf(url, sizeof(url), "mysql://nobody:s3cr3t@%s", at + 5);
+    check_text(url, NULL, TERCET_STORE, "Access denied");
+    bench_close(bench);
+}
+
+Test(mysql, tables_by_hand_of_a_newer_version_and_of_another_engine)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 2");
+    check_text(bench->url, NULL, TERCET_FORMAT, "newer version");
+    bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 1");
+    bench_sql(bench, "ALTER TABLE tercet_barrier ENGINE = MyISAM");
+    check_text(bench->url, NULL, TERCET_STORE, "InnoDB");
+    bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
+    check_text(bench->url, &options, TERCET_STORE, "barrier-mysql.sql");
+    bench_sql(bench, "CREATE TABLE tercet_barrier (gid int) ENGINE = InnoDB");
+    check_text(bench->url, NULL, TERCET_STORE, "branch");
+    bench_close(bench);
+}
+
+/* The file that a DBA runs makes what the barrier would have made. */
+Test(mysql, tables_of_the_file_that_is_shipped)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    static const char *const shape =
+        "SELECT CRC32(GROUP_CONCAT(table_name, column_name, column_type, is_nullable, column_key, "
+        "COALESCE(collation_name, '') ORDER BY table_name, ordinal_position)) FROM "
+        "information_schema.columns WHERE table_schema = DATABASE() AND table_name LIKE 'tercet%'";
+    int64_t made = bench_query(bench, shape);
+    char command[512];
+    bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
+    snprintf(command, sizeof(command), "mariadb --no-defaults -u root --socket='%s' '%.*s' < '%s'",
+             getenv("TERCET_TEST_MYSQL"), (int)strcspn(strstr(bench->url, "@/") + 2, "?"),
+             strstr(bench->url, "@/") + 2, BARRIER_SQL_FOLDER "/barrier-mysql.sql");
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(bench_query(bench, shape), made);
+    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    bench_close(bench);
+}
