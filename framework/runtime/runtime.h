@@ -102,6 +102,12 @@ int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescript
                        const char *method, const ProtobufCMessage *request, int64_t timeout_ms,
                        crpc_unary_fn done, void *ctx);
 
+/* A unary call that blocks. 0 with *reply the caller's (crpc_message_free), or a TERCET_ code with
+ * what the coordinator said in `text`. */
+int runtime_link_ask(ProtobufCMessage **reply, struct runtime_link *link,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, int64_t timeout_ms, char *text);
+
 /* Whether a status says that asking again at once is useless: credentials, or content. */
 bool runtime_is_denial(enum crpc_code code);
 

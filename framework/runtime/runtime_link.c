@@ -144,6 +144,24 @@ int runtime_link_unary(struct runtime_link *link, const ProtobufCServiceDescript
     return crpc_unary_start(NULL, link->channel, service, method, request, &options, done, ctx);
 }
 
+int runtime_link_ask(ProtobufCMessage **reply, struct runtime_link *link,
+                     const ProtobufCServiceDescriptor *service, const char *method,
+                     const ProtobufCMessage *request, int64_t timeout_ms, char *text)
+{
+    struct crpc_metadata entry;
+    struct crpc_result result = {.code = CRPC_OK};
+    struct crpc_call_options options = call_options(link, &entry);
+    options.timeout_ms = timeout_ms;
+    int rc = crpc_unary(reply, link->channel, service, method, request, &options, &result);
+    int error = rc == CRPC_ESTATUS ? error_of_status(result.code) : error_of_crpc(rc);
+    if (rc == CRPC_ESTATUS)
+        runtime_text(text, "%s (%s)", result.message, crpc_code_name(result.code));
+    else if (rc != 0)
+        runtime_text(text, "%s", crpc_strerror(rc));
+    crpc_result_clear(&result);
+    return error;
+}
+
 bool runtime_is_denial(enum crpc_code code)
 {
     return code == CRPC_UNAUTHENTICATED || code == CRPC_PERMISSION_DENIED ||
