@@ -111,6 +111,8 @@ static const struct cli_option options[] = {
      .help = "how long resolved transactions are kept (default 7d)"},
     {"store-size", CLI_SIZE, FIELD(options.store_size_max), "SIZE",
      .help = "the most the store may hold (default 64G; the file grows as needed)"},
+    {"new", CLI_FLAG, FIELD(options.store_begins_anew), NULL,
+     .help = "make a new store although DIR has held one, whose data are gone"},
     {"open-max", CLI_COUNT, FIELD(options.open_max), "N",
      .help = "unresolved transactions at most (default 1000000)"},
 

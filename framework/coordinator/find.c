@@ -18,9 +18,10 @@ void find_clear(struct found *found)
     memset(found, 0, sizeof(*found));
 }
 
-static bool is_whole(const Tercet__Store__V1__Resolved *resolved)
+/* An index that is damaged may lead to another transaction's record. */
+static bool is_whole(const Tercet__Store__V1__Resolved *resolved, const char *gid)
 {
-    return resolved != NULL && resolved->state != NULL &&
+    return resolved != NULL && resolved->state != NULL && strcmp(resolved->state->gid, gid) == 0 &&
            resolved->n_actions == resolved->state->n_branches &&
            resolved->n_digests == resolved->state->n_branches;
 }
@@ -32,7 +33,7 @@ static int take_record(struct coordinator *c, const char *gid, const struct stor
 {
     found->resolved =
         (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value->data, value->size);
-    if (is_whole(found->resolved))
+    if (is_whole(found->resolved, gid))
         return 0;
     find_clear(found);
     coordinator_log(c, TERCET_LOG_ERROR,

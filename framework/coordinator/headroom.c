@@ -32,7 +32,8 @@ bool headroom_check(struct headroom *headroom, struct store *store, int64_t now_
         return false;
     headroom->check_ms = now_ms + CHECK_MS;
     uint64_t durable_bytes = headroom->durable_bytes;
-    if (store_stats(store, &headroom->stats) != 0)
+    headroom->rc = store_stats(store, &headroom->stats);
+    if (headroom->rc != 0)
         return false;
     headroom->seen_bytes = durable_bytes;
     bool was_refusing = headroom->refuses != NULL;

@@ -18,6 +18,7 @@ struct headroom {
     uint64_t durable_bytes;          /* so many are written, and */
     uint64_t seen_bytes;             /* so many were when the store was last asked for its size */
     int64_t check_ms;                /* when the next look is due */
+    int rc;                          /* of the last look: a code of the store */
 };
 
 /* Looks at the store's size when it is time to. Whether new work is refused from now on, or taken

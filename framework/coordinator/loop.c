@@ -199,6 +199,9 @@ static void check_headroom(struct coordinator *c, struct shard *shard)
         coordinator_log(c, TERCET_LOG_WARNING, "%s",
                         headroom->refuses != NULL ? headroom->refuses
                                                   : "there is room again: new work is taken");
+    /* Its file is gone, say: what is decided from here on would be lost. */
+    if (headroom->rc == TERCET_STORE_CORRUPT && !atomic_load(&c->has_failed))
+        coordinator_fail(c, tercet_store_strerror(headroom->rc));
 }
 
 static void wake_due(struct coordinator *c, struct shard *shard)

@@ -90,6 +90,7 @@ static int open_store(struct coordinator *c, char *text)
                                            .size_max = c->options.store_size_max,
                                            .bucket_ms = bucket_ms > BUCKET_MS_MIN ? bucket_ms
                                                                                   : BUCKET_MS_MIN,
+                                           .begins_anew = c->options.store_begins_anew,
                                            .on_log = c->options.on_log,
                                            .log_ctx = c->options.log_ctx};
     int rc = store_open(&shard->store, c->options.data, c->options.store_drivers, &options, text);

@@ -246,7 +246,11 @@ int lmdb_store_write(struct lmdb_store *store, uint64_t epoch, const struct terc
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = apply(&batch, &ops[i]);
     rc = end(&batch, rc);
-    if (rc == 0 || rc == TERCET_STORE_FENCED)
+    if (rc == TERCET_STORE_FENCED)
         return rc;
-    return TERCET_STORE_UNKNOWN;
+    if (rc != 0)
+        lmdb_store_log(store, TERCET_LOG_ERROR, "the store cannot write: %s",
+                       lmdb_store_reason(rc));
+    /* What is in a file that no name leads to any more is not durable. */
+    return rc == 0 && lmdb_store_file_is_there(store) ? 0 : TERCET_STORE_UNKNOWN;
 }

@@ -24,6 +24,7 @@
 #define LOCK_NAME "tercet.lock"
 #define DATA_NAME "data.mdb"
 #define NEW_NAME "data.mdb.new"
+#define USED_NAME "lock.mdb"
 
 int lmdb_store_fail(char *text, int code, const char *format, ...)
 {
@@ -59,7 +60,7 @@ static int make_dir(const char *dir, char *text)
     bool is_new = mkdir(dir, 0700) == 0;
     if (!is_new && errno != EEXIST)
         return lmdb_store_fail(text, TERCET_STORE_IO, "cannot make the directory %s: %s", dir,
-                               strerror(errno));
+                               lmdb_store_reason(errno));
     if (!lmdb_store_path(parent, dir, ".."))
         return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
     /* Also when it exists: the run that made it may have ended before this line. Then the parent
@@ -98,7 +99,7 @@ static int check_file_system(const char *dir, char *text)
     struct statfs fs;
     if (statfs(dir, &fs) != 0)
         return lmdb_store_fail(text, TERCET_STORE_IO, "cannot look at %s: %s", dir,
-                               strerror(errno));
+                               lmdb_store_reason(errno));
     if (lmdb_store_is_network((uint64_t)fs.f_type))
         return lmdb_store_fail(text, TERCET_STORE_IO,
                                "%s is on a network file system; put the store on a local disk",
@@ -139,7 +140,7 @@ static int take_lock(int fd, const char *dir, char *text)
     if (errno == EWOULDBLOCK)
         return tell_holder(fd, dir, text);
     return lmdb_store_fail(text, TERCET_STORE_IO, "cannot lock %s/" LOCK_NAME ": %s", dir,
-                           strerror(errno));
+                           lmdb_store_reason(errno));
 }
 
 int lmdb_store_lock(const char *dir, int *fd, char *text)
@@ -154,7 +155,8 @@ int lmdb_store_lock(const char *dir, int *fd, char *text)
         return result;
     int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened < 0)
-        return lmdb_store_fail(text, TERCET_STORE_IO, "cannot open %s: %s", path, strerror(errno));
+        return lmdb_store_fail(text, TERCET_STORE_IO, "cannot open %s: %s", path,
+                               lmdb_store_reason(errno));
     result = take_lock(opened, dir, text);
     if (result != 0) {
         close(opened);
@@ -234,17 +236,26 @@ static int make_file(const char *data, const char *new, const struct tercet_stor
     return rc;
 }
 
-int lmdb_store_create(const char *dir, const struct tercet_store_options *options, char *text)
+int lmdb_store_create(const char *dir, const struct tercet_store_options *options, bool *is_new,
+                      char *text)
 {
-    char data[PATH_MAX], new[PATH_MAX];
-    if (!lmdb_store_path(data, dir, DATA_NAME) || !lmdb_store_path(new, dir, NEW_NAME))
+    char data[PATH_MAX], new[PATH_MAX], used[PATH_MAX];
+    if (!lmdb_store_path(data, dir, DATA_NAME) || !lmdb_store_path(new, dir, NEW_NAME) ||
+        !lmdb_store_path(used, dir, USED_NAME))
         return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
-    int rc = access(data, F_OK) == 0 ? 0 : make_file(data, new, options);
+    *is_new = access(data, F_OK) != 0;
+    /* It is made when a store is opened: never without one. */
+    if (*is_new && !options->begins_anew && access(used, F_OK) == 0)
+        return lmdb_store_fail(text, TERCET_STORE_CORRUPT,
+                               "%s has held a store, and " DATA_NAME " is gone: restore it from a "
+                               "backup, or begin anew with --new",
+                               dir);
+    int rc = *is_new ? make_file(data, new, options) : 0;
     if (rc == 0)
         rc = sync_dir(dir);
     return rc == 0 ? 0
                    : lmdb_store_fail(text, TERCET_STORE_IO, "cannot make a store in %s: %s", dir,
-                                     mdb_strerror(rc));
+                                     lmdb_store_reason(rc));
 }
 
 /* -- A file that is too short ------------------------------------------------------------------ */
@@ -256,7 +267,7 @@ static int count_missing(MDB_env *env, uint64_t present, uint64_t pages, uint64_
     int rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return rc;
-    rc = lmdb_store_free_pages(txn, present, &free_pages);
+    rc = lmdb_store_free_pages(txn, present, UINT64_MAX, &free_pages);
     mdb_txn_abort(txn);
     if (rc == 0)
         *missing = pages - present > free_pages ? pages - present - free_pages : 0;
@@ -298,7 +309,7 @@ int lmdb_store_check_length(MDB_env *env, const char *dir, char *text)
         rc = errno;
     if (rc != 0)
         return lmdb_store_fail(text, lmdb_store_error(rc), "cannot look at %s: %s", path,
-                               mdb_strerror(rc));
+                               lmdb_store_reason(rc));
     uint64_t present = (uint64_t)file.st_size / stat_of_env.ms_psize;
     uint64_t pages = info.me_last_pgno + 1;
     return present >= pages ? 0 : check_short_file(env, path, present, pages, text);

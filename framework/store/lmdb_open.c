@@ -66,7 +66,7 @@ static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max
                                "%s/data.mdb is of another version of LMDB than this program's",
                                dir);
     return lmdb_store_fail(text, lmdb_store_error(rc), "cannot open %s/data.mdb: %s", dir,
-                           mdb_strerror(rc));
+                           lmdb_store_reason(rc));
 }
 
 /* LMDB takes an empty file for a new database; ours is never empty, so it has been cut. */
@@ -82,9 +82,9 @@ static int check_not_empty(const char *dir, char *text)
     if (stat(path, &file) != 0 || !S_ISREG(file.st_mode))
         return lmdb_store_fail(text, TERCET_STORE_IO, "%s is not a file", path);
     if (file.st_size == 0)
-        return lmdb_store_fail(text, TERCET_STORE_CORRUPT,
-                               "%s is empty; restore it from a backup, or remove it to begin anew",
-                               path);
+        return lmdb_store_fail(
+            text, TERCET_STORE_CORRUPT,
+            "%s is empty; restore it from a backup, or remove it and begin anew with --new", path);
     return 0;
 }
 
@@ -130,7 +130,7 @@ static int open_databases(struct lmdb_store *store, MDB_txn *txn, const char *di
         rc = MDB_CORRUPTED;
     return rc == 0 ? 0
                    : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
-                                     mdb_strerror(rc));
+                                     lmdb_store_reason(rc));
 }
 
 static int open_main(struct lmdb_store *store, const char *dir, char *text)
@@ -139,7 +139,7 @@ static int open_main(struct lmdb_store *store, const char *dir, char *text)
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
-                               mdb_strerror(rc));
+                               lmdb_store_reason(rc));
     int result = open_databases(store, txn, dir, text);
     if (result != 0) {
         mdb_txn_abort(txn);
@@ -148,13 +148,14 @@ static int open_main(struct lmdb_store *store, const char *dir, char *text)
     rc = mdb_txn_commit(txn);
     return rc == 0 ? 0
                    : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
-                                     mdb_strerror(rc));
+                                     lmdb_store_reason(rc));
 }
 
 static int open_all(struct lmdb_store *store, const char *dir,
                     const struct tercet_store_options *options, char *text)
 {
-    int result = lmdb_store_create(dir, options, text);
+    bool is_new = false;
+    int result = lmdb_store_create(dir, options, &is_new, text);
     if (result == 0)
         result = check_not_empty(dir, text);
     if (result == 0)
@@ -165,10 +166,14 @@ static int open_all(struct lmdb_store *store, const char *dir,
         result = open_main(store, dir, text);
     if (result != 0)
         return result;
-    int rc = lmdb_store_load(store);
+    if (is_new)
+        lmdb_store_log(store, TERCET_LOG_INFO, "a new store has been made in %s", dir);
+    int rc = lmdb_store_watch(store);
+    if (rc == 0)
+        rc = lmdb_store_load(store);
     return rc == 0 ? 0
                    : lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
-                                     mdb_strerror(rc));
+                                     lmdb_store_reason(rc));
 }
 
 static int check_options(const char *dir, const struct tercet_store_options *options, char *text)
@@ -199,6 +204,10 @@ int lmdb_store_open(void **out, const char *dir, const struct tercet_store_optio
     pthread_mutex_init(&store->layout, NULL);
     pthread_mutex_init(&store->gids, NULL);
     buckets_init(&store->buckets, options->bucket_ms);
+    store->pin.txnid = UINT64_MAX;
+    store->on_log = options->on_log;
+    store->log_ctx = options->log_ctx;
+    (void)lmdb_store_path(store->path, dir, "data.mdb"); /* it fits: so did longer ones */
     result = open_all(store, dir, options, text);
     if (result != 0) {
         lmdb_store_close(store);

@@ -45,8 +45,9 @@ static void tell(struct lmdb_store *store, MDB_txn *txn, int rc, uint64_t number
 static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, tercet_store_scan_fn each,
                      void *ctx)
 {
-    unsigned char first[KEY_LIVE_SIZE];
+    unsigned char first[KEY_LIVE_SIZE], last[KEY_LIVE_SIZE];
     key_encode_live(first, from, 0);
+    memcpy(last, first, sizeof(last));
     MDB_val key = {.mv_size = sizeof(first), .mv_data = first};
     MDB_val value;
     int rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
@@ -54,8 +55,11 @@ static int scan_live(MDB_cursor *cursor, uint64_t from, uint64_t to, tercet_stor
         if (key.mv_size != KEY_LIVE_SIZE)
             return TERCET_STORE_CORRUPT;
         uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
+        if (memcmp(key.mv_data, last, KEY_LIVE_SIZE) < 0 || number == 0)
+            return TERCET_STORE_CORRUPT; /* LMDB has them in order: unless a key has changed */
         if (number > to)
             return 0;
+        memcpy(last, key.mv_data, KEY_LIVE_SIZE);
         int stopped = each(number, key_decode_part(key.mv_data), value.mv_data, value.mv_size, ctx);
         if (stopped != 0)
             return stopped;
@@ -190,6 +194,9 @@ static int page_records(struct page *page, MDB_cursor *records, int64_t bucket_m
         if (key.mv_size != KEY_NUMBER_SIZE)
             return TERCET_STORE_CORRUPT;
         uint64_t number = key_decode(key.mv_data, KEY_NUMBER_SIZE);
+        if (number >= below)
+            return TERCET_STORE_CORRUPT;
+        below = number;
         int stopped = page->each(number, value.mv_data, value.mv_size, page->ctx);
         if (stopped != 0)
             return stopped;

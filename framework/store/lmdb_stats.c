@@ -14,7 +14,8 @@
 /* LMDB's own number of the free list (mdb_stat reads it in the same way). */
 #define FREE_LIST_DBI 0
 
-#define FULL_PERCENT 80                          /* of the map, */
+#define READER_LOOKS 5  /* the readers are looked at every so often that stats are asked for */
+#define FULL_PERCENT 80 /* of the map, */
 #define DISK_RESERVE_BYTES (64ull * 1024 * 1024) /* and free on the disk: then no new work */
 
 /* A record of the free list is a count and so many page numbers, size_t each and not aligned. */
@@ -37,7 +38,17 @@ static int count_pages(const MDB_val *record, uint64_t from, uint64_t *count)
     return 0;
 }
 
-int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count)
+/* The key of such a record is the transaction that freed them, a size_t. */
+static bool is_freed_before(const MDB_val *key, uint64_t before)
+{
+    size_t txnid;
+    if (key->mv_size != sizeof(txnid))
+        return false;
+    memcpy(&txnid, key->mv_data, sizeof(txnid));
+    return txnid < before;
+}
+
+int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t before, uint64_t *count)
 {
     MDB_cursor *cursor;
     MDB_val key, record;
@@ -47,7 +58,8 @@ int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count)
     *count = 0;
     rc = mdb_cursor_get(cursor, &key, &record, MDB_FIRST);
     while (rc == 0) {
-        rc = count_pages(&record, from, count);
+        if (is_freed_before(&key, before))
+            rc = count_pages(&record, from, count);
         if (rc == 0)
             rc = mdb_cursor_get(cursor, &key, &record, MDB_NEXT);
     }
@@ -76,8 +88,10 @@ static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct tercet_sto
 {
     MDB_envinfo info;
     MDB_stat stat;
-    uint64_t free_pages;
-    int rc = lmdb_store_free_pages(txn, 0, &free_pages);
+    uint64_t free_pages, all_free_pages = 0;
+    int rc = lmdb_store_free_pages(txn, 0, store->pin.txnid, &free_pages);
+    if (rc == 0 && store->pin.pid != 0)
+        rc = lmdb_store_free_pages(txn, 0, UINT64_MAX, &all_free_pages);
     if (rc == 0)
         rc = mdb_env_info(store->env, &info);
     if (rc == 0)
@@ -88,6 +102,8 @@ static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct tercet_sto
     uint64_t pages = info.me_last_pgno + 1;
     out->bytes_used = pages > free_pages ? (pages - free_pages) * stat.ms_psize : 0;
     out->bytes_max = info.me_mapsize;
+    if (store->pin.pid != 0)
+        lmdb_store_tell_pin(store, &store->pin, (all_free_pages - free_pages) * stat.ms_psize);
     return 0;
 }
 
@@ -102,7 +118,7 @@ static int ask_disk(struct lmdb_store *store, struct tercet_store_stats *out)
 
 /* A full map refuses deletes, too, so new work is refused while there is still room to end what is
  * open. */
-static void measure_room(struct tercet_store_stats *out)
+static void measure_room(const struct lmdb_pin *pin, struct tercet_store_stats *out)
 {
     static_assert(FULL_PERCENT == 80 && DISK_RESERVE_BYTES == 64 << 20, "the texts say so");
     uint64_t full = out->bytes_max / 100 * FULL_PERCENT;
@@ -115,6 +131,11 @@ static void measure_room(struct tercet_store_stats *out)
              is_map ? "the store is 80 % full: new work waits until resolved transactions are "
                       "dropped, or give it more with --store-size"
                     : "the disk has less than 64 MiB free: new work waits until there is more");
+    size_t used = strlen(out->room_text);
+    if (pin->pid != 0)
+        snprintf(out->room_text + used, sizeof(out->room_text) - used,
+                 "; process %d (%s) reads the store and keeps its pages: stop it", pin->pid,
+                 pin->name);
 }
 
 /* A large value has pages of its own; the rest is for its key, its action, and its part of the
@@ -130,9 +151,14 @@ int lmdb_store_stats(void *state, struct tercet_store_stats *out)
     struct lmdb_store *store = state;
     struct tercet_store_stats stats = {.commits = atomic_load(&store->commits)};
     MDB_txn *txn;
+    if (!lmdb_store_file_is_there(store))
+        return TERCET_STORE_CORRUPT;
     int result = lmdb_store_read_begin(store, &txn);
     if (result != 0)
         return result;
+    if (store->looks++ % READER_LOOKS == 0)
+        lmdb_store_look_at_readers(store, &store->pin);
+    struct lmdb_pin pin = store->pin;
     int rc = count_records(store, txn, &stats);
     if (rc == 0)
         rc = count_bytes(store, txn, &stats);
@@ -140,7 +166,7 @@ int lmdb_store_stats(void *state, struct tercet_store_stats *out)
         rc = ask_disk(store, &stats);
     lmdb_store_read_end(store, txn);
     if (rc == 0)
-        measure_room(&stats);
+        measure_room(&pin, &stats);
     if (rc == 0)
         *out = stats;
     return lmdb_store_error(rc);

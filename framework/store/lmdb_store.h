@@ -20,9 +20,11 @@
 #ifndef TERCET_LMDB_STORE_H
 #define TERCET_LMDB_STORE_H
 
+#include <limits.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "bucket.h"
 #include "key.h"
@@ -39,10 +41,22 @@ struct lmdb_bucket {
     char gid_max[TERCET_STORE_GID_MAX + 1]; /* at least the last gid of the index; under `gids` */
 };
 
+/* The process that keeps pages from being reused. */
+struct lmdb_pin {
+    int pid;        /* 0: none does */
+    uint64_t txnid; /* what later transactions have freed is not free yet */
+    char name[32];
+};
+
 struct lmdb_store {
     MDB_env *env;
     int lock_fd;
     MDB_dbi system, live, meta;
+    char path[PATH_MAX]; /* of data.mdb */
+    struct stat file;    /* of the file that is open */
+    atomic_bool is_gone; /* it is not the one at `path` any more */
+    tercet_log_fn on_log;
+    void *log_ctx;
 
     pthread_mutex_t writer; /* acquire, release, commit; guards what follows */
     uint64_t epoch;
@@ -58,6 +72,11 @@ struct lmdb_store {
 
     pthread_mutex_t gids;
     _Atomic uint64_t commits;
+    _Atomic uint64_t bytes_known; /* the file was as long as this at least */
+
+    struct lmdb_pin pin; /* under `layout`, as what follows */
+    unsigned looks;      /* how often stats has been asked for */
+    int warned_pid;
 };
 
 /* -- lmdb.c ------------------------------------------------------------------------------------ */
@@ -116,8 +135,9 @@ int lmdb_store_meta_scan(void *state, uint32_t shard, tercet_store_meta_fn each,
 int lmdb_store_stats(void *state, struct tercet_store_stats *out);
 uint64_t lmdb_store_room_of(void *state, uint64_t size);
 
-/* How many pages of number `from` and above the free list holds. */
-int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t *count);
+/* How many pages of number `from` and above the free list holds that were freed before the
+ * transaction `before`. */
+int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t before, uint64_t *count);
 
 /* -- lmdb_open.c ------------------------------------------------------------------------------- */
 /* The size of the map that the options ask for, in whole pages. */
@@ -125,6 +145,26 @@ uint64_t lmdb_store_map_size(const struct tercet_store_options *options);
 
 int lmdb_store_open(void **out, const char *dir, const struct tercet_store_options *options,
                     char *text);
+
+/* -- lmdb_watch.c ------------------------------------------------------------------------------ */
+void lmdb_store_log(const struct lmdb_store *store, enum tercet_log_level level, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+
+/* Remembers which file is open. Returns an LMDB code or an errno. */
+int lmdb_store_watch(struct lmdb_store *store);
+
+/* Is it still the one at its path, and as long as it was? The first time that it is not is
+ * logged. */
+bool lmdb_store_file_is_there(struct lmdb_store *store);
+
+/* Clears the slots of readers that have died, and finds who pins pages. */
+void lmdb_store_look_at_readers(struct lmdb_store *store, struct lmdb_pin *pin);
+
+/* Warns once of a process that pins much. */
+void lmdb_store_tell_pin(struct lmdb_store *store, const struct lmdb_pin *pin, uint64_t bytes);
+
+/* What an LMDB code or errno means, and what to do. */
+const char *lmdb_store_reason(int rc);
 
 /* -- lmdb_file.c: the directory and the file. These return STORE_ codes and fill `text`. ------- */
 
@@ -134,9 +174,10 @@ int lmdb_store_lock(const char *dir, int *fd, char *text);
 /* Is this file system type (statfs) one whose files live on another machine? */
 bool lmdb_store_is_network(uint64_t type);
 
-/* Makes data.mdb when there is none; all at once, by renaming, so that a crash leaves none or a
- * whole one. */
-int lmdb_store_create(const char *dir, const struct tercet_store_options *options, char *text);
+/* Makes data.mdb when there is none (*is_new), and there has not been one or options->begins_anew;
+ * all at once, by renaming, so that a crash leaves none or a whole one. */
+int lmdb_store_create(const char *dir, const struct tercet_store_options *options, bool *is_new,
+                      char *text);
 
 /* Is the file as long as its last used page? Reading past the end would be a SIGBUS. */
 int lmdb_store_check_length(MDB_env *env, const char *dir, char *text);

@@ -242,8 +242,8 @@ Test(plan, new_work_may_be_refused)
 
 /* -- What has ended ---------------------------------------------------------------------------- */
 
-static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_state, size_t actions,
-                         size_t digests)
+static void set_resolved_of(struct bench *bench, const char *gid, uint64_t plan_digest,
+                            bool has_state, size_t actions, size_t digests)
 {
     static char *names[] = {(char *)(uintptr_t) "stock/reserve", (char *)(uintptr_t) "pay/reserve"};
     static uint64_t numbers[] = {1, 2};
@@ -254,6 +254,7 @@ static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_sta
     Tercet__Store__V1__BranchState *views[] = {&branches[0], &branches[1]};
     branches[0].number = 3;
     branches[1].number = 8;
+    state.gid = (char *)(uintptr_t)gid;
     state.plan_digest = plan_digest;
     state.branches = views;
     state.n_branches = 2;
@@ -264,6 +265,12 @@ static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_sta
     resolved.n_digests = digests;
     bench->find_result = 0;
     bench->resolved = record_encode(&bench->c->scratch, RECORD_RESOLVED, &resolved.base);
+}
+
+static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_state, size_t actions,
+                         size_t digests)
+{
+    set_resolved_of(bench, "ended", plan_digest, has_state, actions, digests);
 }
 
 static int find_ended(struct bench *bench)
@@ -317,6 +324,8 @@ Test(plan, a_damaged_record_of_what_has_ended_is_told)
     check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
     set_resolved(&bench, 5, true, 2, 2);
     bench.resolved.size--;
+    check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
+    set_resolved_of(&bench, "endee", 5, true, 2, 2);
     check(&bench, find_ended(&bench), TERCET_FORMAT, "damaged");
     cr_assert_not(atomic_load(&bench.c->has_failed), "the others go on");
     cr_assert_null(bench.found.resolved);

@@ -219,6 +219,7 @@ Test(SUITE, a_file_that_is_no_database_is_refused, TIMEOUT)
     write_file(path, 'x', 0);
     expect_refused(&fixture, TERCET_STORE_CORRUPT, "empty");
     cr_assert_eq(unlink(path), 0);
+    fixture.options.begins_anew = true;
     fixture_reopen(&fixture);
     fixture_close(&fixture);
 }

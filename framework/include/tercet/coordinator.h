@@ -54,6 +54,9 @@ struct tercet_coordinator_options {
      * is chosen by its scheme in `data`, before one of ours of the same scheme. The array is read
      * while opening only; what the drivers are made of outlives the coordinator. */
     const struct tercet_store_driver *const *store_drivers;
+    /* Makes a new store in a directory that has held one whose data are gone; else that is refused:
+     * what was decided would be forgotten. */
+    bool store_begins_anew;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

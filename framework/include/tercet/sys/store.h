@@ -75,6 +75,8 @@ struct tercet_store_options {
     uint32_t shard_count;
     /* the identity of a store that is made anew; 0: a random one. For tests that repeat exactly */
     uint64_t source;
+    /* makes a new store where there has been one whose data are gone; else that is refused */
+    bool begins_anew;
     /* lines for the operator, such as that a new store has been made; NULL: none */
     tercet_log_fn on_log;
     void *log_ctx;
