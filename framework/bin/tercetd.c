@@ -2,7 +2,6 @@
  *
  * tercetd: the coordinator as a daemon. Options in, a coordinator open, signals out.
  */
-#include "accept_guard.h"
 #include "log.h"
 #include "tercetd_options.h"
 #include "tercetd_warn.h"
@@ -70,7 +69,7 @@ static void exit_failed(const char *text, void *ctx)
     _exit(EXIT_STORE_FAILED);
 }
 
-/* Each client and participant needs one: take all that are permitted. */
+/* Each client and participant needs two: take all that are permitted. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -178,7 +177,6 @@ int main(int argc, char **argv)
         fputs("tercetd: no thread can be started\n", stderr);
         return EXIT_NOT_STARTED;
     }
-    accept_guard_open(log_line, NULL);
     args.options.on_log = log_line;
     args.options.on_failed = exit_failed;
     int status = serve(&args, &signals);

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 
+#include <crpc/crpc.h>
 #include <failpoint.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,6 +86,20 @@ static const struct cli_option options[] = {
     {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key, PEM", .needs = {"tls-cert"}},
     {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",
      .help = "clients must show a certificate signed by this CA", .needs = {"tls-cert"}},
+
+    {NULL, CLI_HEADING, .help = "Connections"},
+    {"connections-max", CLI_COUNT, FIELD(options.connections_max), "N",
+     .help = "in all (default: as many as there are file descriptors, two for each)"},
+    {"connections-per-peer", CLI_COUNT, FIELD(options.connections_per_peer_max), "N",
+     .help = "of one address (default 1024)"},
+    {"connection-rate", CLI_COUNT, FIELD(options.connection_rate_per_peer), "N",
+     .help = "new ones a second of one address (default 500)"},
+    {"first-request", CLI_SHORT_DURATION, FIELD(options.first_request_ms), "DURATION",
+     .help = "one that makes no call for so long is cut (default 60s)"},
+    {"connection-idle", CLI_SHORT_DURATION, FIELD(options.connection_idle_ms), "DURATION",
+     .help = "one that has no call open for so long is ended (default 5m)"},
+    {"connection-age", CLI_SHORT_DURATION, FIELD(options.connection_age_max_ms), "DURATION",
+     .help = "one is ended so long after its begin, and made again by its client (default never)"},
 
     {NULL, CLI_HEADING, .help = "Calls to participants"},
     {"call-tls-ca", CLI_TEXT, FIELD(call_ca_file), "FILE",
@@ -175,7 +190,7 @@ void arguments_parse(struct arguments *args, int argc, char **argv)
     if (args->wants_help)
         print_help(&cli);
     if (args->wants_version)
-        puts("tercetd " TERCET_VERSION);
+        printf("tercetd " TERCET_VERSION " (gRPC core %s)\n", crpc_core_version());
     if (args->wants_failpoints)
         list_failpoints();
     if (args->wants_help || args->wants_version || args->wants_failpoints)

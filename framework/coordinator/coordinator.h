@@ -76,8 +76,6 @@ struct coordinator {
     /* for targets, when calls_with_tls; its strings are the coordinator's */
     struct crpc_tls call_tls;
     bool calls_with_tls;
-    char **addresses;
-    size_t address_count;
 };
 
 /* The shard that a transaction with this gid belongs to. */

@@ -171,44 +171,44 @@ static void free_call_tls(struct coordinator *c)
     free((void *)c->call_tls.key);
 }
 
-/* The address with the port that it got in place of 0. */
-static char *actual_address(const char *address, int port)
-{
-    const char *colon = strrchr(address, ':');
-    char *actual = NULL;
-    if (port == 0 || colon == NULL)
-        return must_strdup(address);
-    if (asprintf(&actual, "%.*s:%d", (int)(colon - address), address, port) < 0)
-        return NULL;
-    return actual;
-}
-
 static int listen_at(struct coordinator *c, const char *address, char *text)
 {
     struct crpc_tls tls;
-    int port = 0;
-    int rc = crpc_server_listen(c->server, address, tls_of(&c->options, &tls), &port);
+    int rc = crpc_server_listen(c->server, address, tls_of(&c->options, &tls), NULL);
     if (rc != 0) {
         snprintf(text, TERCET_TEXT_MAX, "cannot listen on %s: %s", address, crpc_strerror(rc));
         return error_of_crpc(rc);
     }
-    c->addresses[c->address_count++] = actual_address(address, port);
     return 0;
+}
+
+/* Connections were refused or cut. */
+static void on_notice(const char *text, void *ctx)
+{
+    coordinator_log(ctx, TERCET_LOG_WARNING, "%s", text);
 }
 
 static int open_server(struct coordinator *c, char *text)
 {
-    struct crpc_server_options options = {.size = sizeof(options),
-                                          .message_size_max = TERCET_MESSAGE_MAX,
-                                          .concurrent_streams_max = CONCURRENT_CALLS_MAX,
-                                          .authorize = access_authorize,
-                                          .authorize_ctx = c->access};
+    struct crpc_server_options options = {
+        .size = sizeof(options),
+        .message_size_max = TERCET_MESSAGE_MAX,
+        .concurrent_streams_max = CONCURRENT_CALLS_MAX,
+        .authorize = access_authorize,
+        .authorize_ctx = c->access,
+        .connections_max = c->options.connections_max,
+        .connections_per_peer_max = c->options.connections_per_peer_max,
+        .connection_rate_per_peer = c->options.connection_rate_per_peer,
+        .first_request_ms = c->options.first_request_ms,
+        .idle_ms = c->options.connection_idle_ms,
+        .age_max_ms = c->options.connection_age_max_ms,
+        .on_notice = on_notice,
+        .notice_ctx = c};
     int rc = crpc_server_new(&c->server, c->loop, &options);
     if (rc == 0)
         rc = rpc_add_services(c);
     if (rc != 0)
         return fail(text, error_of_crpc(rc), crpc_strerror(rc));
-    c->addresses = must_alloc((c->options.listen_count + 1) * sizeof(char *));
     for (size_t i = 0; i < c->options.listen_count && rc == 0; i++)
         rc = listen_at(c, c->options.listen[i], text);
     return rc;
@@ -227,9 +227,6 @@ static void tear_down(struct tercet_coordinator *coordinator)
     crpc_loop_free(c->loop);
     access_free(c->access);
     free_call_tls(c);
-    for (size_t i = 0; i < c->address_count; i++)
-        free(c->addresses[i]);
-    free(c->addresses);
     free(coordinator);
 }
 
@@ -343,7 +340,7 @@ int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const 
 
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)
 {
-    return i < coordinator->c.address_count ? coordinator->c.addresses[i] : NULL;
+    return crpc_server_address(coordinator->c.server, i);
 }
 
 void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t grace_ms)

@@ -27,6 +27,14 @@ void args_add_text(struct args *args, const char *key, const char *text)
     args_next(args, key, GRPC_ARG_STRING)->value.string = (char *)(uintptr_t)text;
 }
 
+void args_add_pointer(struct args *args, const char *key, void *pointer,
+                      const grpc_arg_pointer_vtable *table)
+{
+    grpc_arg *arg = args_next(args, key, GRPC_ARG_POINTER);
+    arg->value.pointer.p = pointer;
+    arg->value.pointer.vtable = table;
+}
+
 void args_add_common(struct args *args, size_t message_size_max, size_t metadata_size_max,
                      size_t stream_window_size)
 {

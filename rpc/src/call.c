@@ -166,10 +166,12 @@ static void call_end(struct crpc_call *call)
         call->events.on_end(call, &status, call->ctx);
     call_handler_unref(call);
     call_detach(call);
-    if (call->is_server)
+    if (call->is_server) {
+        server_call_account(call);
         server_call_gone(call->server);
-    else
+    } else {
         channel_call_gone(call->channel, call);
+    }
     refs_drop(call);
 }
 

@@ -23,12 +23,16 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 
+struct connection;
 struct method_entry;
 
 struct crpc_call {
     atomic_uint refs, users;
     struct crpc_server *server; /* exactly one of these two until the call has ended */
     struct crpc_channel *channel;
+    struct connection *connection; /* server, until the end; NULL when it is not known */
+    int64_t began_ms;
+    bool was_refused, has_read;
     struct crpc_call *next, *prev; /* the channel's list, under its lock */
     bool is_server;
     bool is_handler_ref_held; /* poller only: the reference that a handler is called with */
@@ -132,6 +136,8 @@ int message_copy(grpc_slice *out, struct crpc_bytes bytes);
 
 /* The owners are told when a call of theirs has ended, its last callback included. */
 void server_call_gone(struct crpc_server *server);
+/* Tells the connection of a server call what the call was worth; once, at the end. */
+void server_call_account(struct crpc_call *call);
 void channel_call_gone(struct crpc_channel *channel, struct crpc_call *call);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "call.h"
 
+#include "gate.h"
+
 #include <assert.h>
 #include <grpc/byte_buffer_reader.h>
 
@@ -66,6 +68,8 @@ int crpc_call_read(struct crpc_call *call)
 static void message_deliver(struct crpc_call *call, grpc_byte_buffer *buffer)
 {
     call_message_take(call, buffer);
+    call->has_read = true;
+    connection_earned(call->connection, GRPC_SLICE_LENGTH(call->message) + CONNECTION_FRAMES_SIZE);
     if (call->on_request_read != NULL) {
         void (*on_request_read)(struct crpc_call *) = call->on_request_read;
         call->on_request_read = NULL;

@@ -18,13 +18,48 @@
 #define KEEPALIVE_MS_DEFAULT 30000
 #define KEEPALIVE_TIMEOUT_MS_DEFAULT 10000
 #define PING_INTERVAL_MS_DEFAULT 5000
+#define HANDSHAKE_MS_DEFAULT 10000
+#define FIRST_REQUEST_MS_DEFAULT 60000
+#define IDLE_MS_DEFAULT 300000
+#define AGE_GRACE_MS_DEFAULT 30000
+#define PER_PEER_DEFAULT 1024
+#define RATE_DEFAULT 500
 
 static size_t or_default(size_t value, size_t otherwise)
 {
     return value > 0 ? value : otherwise;
 }
 
-static grpc_server *core_new(const struct crpc_server_options *options)
+/* How long a connection may take to become one, be without calls, and last. */
+static void add_lifetime_args(struct args *args, const struct crpc_server_options *options)
+{
+    args_add(args, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+             (size_t)interval_ms(options->handshake_ms, HANDSHAKE_MS_DEFAULT));
+    args_add(args, GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+             (size_t)interval_ms(options->idle_ms, IDLE_MS_DEFAULT));
+    if (options->age_max_ms == 0)
+        return;
+    args_add(args, GRPC_ARG_MAX_CONNECTION_AGE_MS, (size_t)interval_ms(options->age_max_ms, 0));
+    args_add(args, GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+             (size_t)interval_ms(options->age_grace_ms, AGE_GRACE_MS_DEFAULT));
+}
+
+static int make_gate(struct crpc_server *server, const struct crpc_server_options *options)
+{
+    const struct gate_options gate_options = {
+        .connections_max = options->connections_max,
+        .per_peer_max = (uint32_t)or_default(options->connections_per_peer_max, PER_PEER_DEFAULT),
+        .per_peer_rate = (uint32_t)or_default(options->connection_rate_per_peer, RATE_DEFAULT),
+        .first_request_ms =
+            (uint32_t)or_default(options->first_request_ms, FIRST_REQUEST_MS_DEFAULT),
+        .unread_max = options->stream_window_size,
+        .on_notice = options->on_notice,
+        .notice_ctx = options->notice_ctx};
+    return core_can_adopt() ? gate_new(&server->gate, &gate_options) : 0;
+}
+
+static grpc_server *core_new(const struct crpc_server_options *options,
+                             struct adopter adopters[ADOPTERS_MAX])
 {
     struct args args = {.count = 0};
 
@@ -42,6 +77,8 @@ static grpc_server *core_new(const struct crpc_server_options *options)
     args_add(&args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     args_add(&args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
              (size_t)interval_ms(options->ping_interval_min_ms, PING_INTERVAL_MS_DEFAULT));
+    add_lifetime_args(&args, options);
+    adopters_add_args(&args, adopters);
     grpc_channel_args core_args = {args.count, args.list};
     return grpc_server_create(&core_args, NULL);
 }
@@ -79,10 +116,13 @@ int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
     server->with_reflection = !options.without_reflection;
     pthread_mutex_init(&server->lock, NULL);
     condition_init(&server->changed);
-    server->core = core_new(&options);
+    server->metadata_size_max = or_default(options.metadata_size_max, METADATA_SIZE_DEFAULT);
+    server->core = core_new(&options, server->adopters);
     for (unsigned i = 0; i < loop->poller_count; i++)
         grpc_server_register_completion_queue(server->core, loop->pollers[i].queue, NULL);
-    int result = builtins_add(server);
+    int result = make_gate(server, &options);
+    if (result == 0)
+        result = builtins_add(server);
     if (result != 0) {
         crpc_server_free(server);
         return result;
@@ -164,7 +204,8 @@ int crpc_server_start(struct crpc_server *server)
         return CRPC_EINVAL;
     grpc_server_start(server->core);
     server->is_started = true;
-    return server_accept_start(server);
+    int result = server_accept_start(server);
+    return result == 0 && server->gate != NULL ? gate_start(server->gate) : result;
 }
 
 int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving)
@@ -172,6 +213,19 @@ int crpc_server_health_set(struct crpc_server *server, const char *service, bool
     if (service == NULL || server->health == NULL)
         return CRPC_EINVAL;
     return health_set(server->health, service, is_serving);
+}
+
+int crpc_server_connection_counts(struct crpc_server *server, struct crpc_connection_counts *out)
+{
+    struct crpc_connection_counts counts = {.size = sizeof counts};
+    if (out == NULL || out->size < sizeof out->size)
+        return CRPC_EINVAL;
+    size_t size = out->size < sizeof counts ? out->size : sizeof counts;
+    if (server->gate != NULL)
+        gate_counts(server->gate, &counts);
+    counts.size = out->size;
+    memcpy(out, &counts, size);
+    return 0;
 }
 
 static void shutdown_done(struct tag *tag, bool is_ok)
@@ -186,6 +240,8 @@ static void shutdown_done(struct tag *tag, bool is_ok)
 
 static void stop_begin(struct crpc_server *server)
 {
+    if (server->gate != NULL)
+        gate_stop(server->gate);
     if (server->health != NULL)
         health_stop(server->health);
     if (server->reflection != NULL)
@@ -258,9 +314,8 @@ void crpc_server_free(struct crpc_server *server)
     methods_clear(&server->methods);
     catalog_clear(&server->catalog);
     free(server->services);
-    for (size_t i = 0; i < server->unix_lock_count; i++)
-        close(server->unix_locks[i]);
-    free(server->unix_locks);
+    gate_free(server->gate);
+    server_addresses_clear(server);
     atomic_fetch_sub(&server->loop->owners, 1);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);

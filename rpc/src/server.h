@@ -7,6 +7,7 @@
 #define CRPC_SERVER_H
 
 #include "catalog.h"
+#include "gate.h"
 #include "health.h"
 #include "loop.h"
 #include "methods.h"
@@ -25,6 +26,12 @@ struct request_slot {
     grpc_call_details details;
 };
 
+/* One that the server listens at. */
+struct server_address {
+    char text[sizeof "unix:" + 108];
+    int lock; /* of a unix path; else -1 */
+};
+
 struct crpc_server {
     struct crpc_loop *loop;
     grpc_server *core;
@@ -37,9 +44,12 @@ struct crpc_server {
     size_t service_count;
     struct health *health;
     struct reflection *reflection;
-    int *unix_locks; /* file descriptors */
-    size_t unix_lock_count;
-    size_t listener_count;
+    struct gate *gate; /* NULL when gRPC's own listeners are used */
+    struct adopter adopters[ADOPTERS_MAX];
+    struct server_address *addresses;
+    size_t address_count;
+    size_t listener_count; /* calls of crpc_server_listen */
+    size_t metadata_size_max;
     struct request_slot *slots;
     struct tag shutdown_tag;
 
@@ -51,6 +61,9 @@ struct crpc_server {
     size_t slots_posted;
     size_t call_count;
 };
+
+/* Removes the sockets of unix paths and gives up their locks. */
+void server_addresses_clear(struct crpc_server *server);
 
 /* Posts the requests; called once, by start. Errors: CRPC_ENOMEM, CRPC_EINTERNAL. */
 int server_accept_start(struct crpc_server *server);

@@ -7,8 +7,15 @@
 #include "server.h"
 
 #include <assert.h>
+#include <grpc/support/alloc.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Bytes that a client may have sent for a call and that nobody reads: one that was refused, and any
+ * other, whose window may be wider. */
+#define REFUSED_CREDIT (64 * 1024)
+#define UNREAD_CREDIT (1024 * 1024)
+#define BLINK_MS 100 /* a call that is given up sooner was not meant to be answered */
 
 static void request_post(struct request_slot *slot)
 {
@@ -47,6 +54,7 @@ static bool is_authorized(struct crpc_call *call, struct crpc_server *server)
 
     if (server->authorize == NULL || server->authorize(call, &why, server->authorize_ctx))
         return true;
+    call->was_refused = true;
     if (why.code == CRPC_OK)
         why.code = CRPC_PERMISSION_DENIED;
     if (crpc_call_finish(call, &why) == CRPC_EINVAL)
@@ -100,6 +108,18 @@ static void call_accept(struct crpc_call *call)
     }
 }
 
+/* Finds the connection that the call came by. */
+static void call_attribute(struct crpc_call *call)
+{
+    if (call->server->gate == NULL)
+        return;
+    char *peer = grpc_call_get_peer(call->core);
+    call->connection = gate_find(call->server->gate, peer);
+    gpr_free(peer);
+    call->began_ms = gate_now_ms();
+    connection_call_began(call->connection);
+}
+
 static struct crpc_call *call_from_slot(struct request_slot *slot)
 {
     grpc_slice path = slot->details.method;
@@ -111,6 +131,7 @@ static struct crpc_call *call_from_slot(struct request_slot *slot)
     call->server = slot->server;
     call->core = slot->core;
     call->deadline = slot->details.deadline;
+    call_attribute(call);
     call->is_headers_in = true;
     call->method =
         methods_find(&slot->server->methods, GRPC_SLICE_START_PTR(path), GRPC_SLICE_LENGTH(path));
@@ -187,6 +208,26 @@ int server_accept_start(struct crpc_server *server)
         request_post(slot);
     }
     return 0;
+}
+
+/* What its client may have sent for the call, besides the messages that were read. */
+static size_t call_credit(const struct crpc_call *call, const struct crpc_server *server)
+{
+    bool takes_messages = call->method != NULL && !takes_request(call->method->handler);
+    size_t unread = call->was_refused                   ? REFUSED_CREDIT
+                    : call->has_read && !takes_messages ? 0
+                                                        : UNREAD_CREDIT;
+    return server->metadata_size_max + unread + CONNECTION_FRAMES_SIZE;
+}
+
+void server_call_account(struct crpc_call *call)
+{
+    if (call->connection == NULL)
+        return;
+    bool was_reset =
+        call->is_cancelled && !call->is_status_sent && gate_now_ms() - call->began_ms < BLINK_MS;
+    connection_call_ended(call->connection, call_credit(call, call->server), was_reset);
+    call->connection = NULL;
 }
 
 void server_call_gone(struct crpc_server *server)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ports and unix sockets of a server.
+ * Ports and unix sockets of a server: bound here, and served by the gate; or by gRPC's own
+ * listeners, when this version of it cannot be handed connections.
  */
 #include "address.h"
 #include "server.h"
+#include "socket.h"
 #include "tls.h"
 
 #include <stdio.h>
@@ -11,48 +13,103 @@
 #include <string.h>
 #include <unistd.h>
 
-static int unix_lock_keep(struct crpc_server *server, int lock)
+static int remember(struct crpc_server *server, const char *text, int lock)
 {
-    int *locks = realloc(server->unix_locks, (server->unix_lock_count + 1) * sizeof *locks);
-    if (locks == NULL)
+    struct server_address *addresses =
+        realloc(server->addresses, (server->address_count + 1) * sizeof *addresses);
+    if (addresses == NULL)
         return CRPC_ENOMEM;
-    server->unix_locks = locks;
-    locks[server->unix_lock_count++] = lock;
+    server->addresses = addresses;
+    struct server_address *address = &addresses[server->address_count];
+    if (snprintf(address->text, sizeof address->text, "%s", text) >= (int)sizeof address->text)
+        return CRPC_EADDRESS;
+    address->lock = lock;
+    server->address_count++;
     return 0;
 }
 
-static int listen_unix(struct crpc_server *server, const char *path,
+static void address_clear(struct server_address *address)
+{
+    const char *path = address_unix_path(address->text);
+    if (path != NULL)
+        unlink(path);
+    if (address->lock >= 0)
+        close(address->lock);
+}
+
+void server_addresses_clear(struct crpc_server *server)
+{
+    for (size_t i = 0; i < server->address_count; i++)
+        address_clear(&server->addresses[i]);
+    free(server->addresses);
+    server->addresses = NULL;
+    server->address_count = 0;
+}
+
+const char *crpc_server_address(const struct crpc_server *server, size_t i)
+{
+    return i < server->address_count ? server->addresses[i].text : NULL;
+}
+
+/* Serves a bound socket, which is closed when that fails. */
+static int serve(struct crpc_server *server, int fd, const char *text,
+                 const struct adopter *adopter, grpc_server_credentials *credentials)
+{
+    int result = 0;
+    if (adopter != NULL)
+        result = gate_add_listener(server->gate, fd, adopter);
+    if (adopter == NULL || result != 0)
+        close(fd);
+    if (adopter == NULL && grpc_server_add_http2_port(server->core, text, credentials) == 0)
+        result = CRPC_EADDRESS;
+    return result;
+}
+
+static int listen_unix(struct crpc_server *server, const char *path, const struct adopter *adopter,
                        grpc_server_credentials *credentials)
 {
-    char address[128 + sizeof "unix:"];
+    char text[sizeof server->addresses->text];
     int lock;
 
     int result = address_unix_lock(&lock, path);
     if (result != 0)
         return result;
-    snprintf(address, sizeof address, "unix:%s", path);
-    result = unix_lock_keep(server, lock);
+    snprintf(text, sizeof text, "unix:%s", path);
+    int fd = socket_listen_unix(path);
+    result = fd >= 0 ? remember(server, text, lock) : fd;
     if (result != 0) {
+        if (fd >= 0)
+            close(fd);
         close(lock);
         return result;
     }
-    if (grpc_server_add_http2_port(server->core, address, credentials) != 0)
-        return 0;
-    close(lock);
-    server->unix_lock_count--;
-    return CRPC_EADDRESS;
+    if (adopter == NULL)
+        unlink(path); /* gRPC binds it again; the lock is ours */
+    result = serve(server, fd, text, adopter, credentials);
+    if (result != 0)
+        address_clear(&server->addresses[--server->address_count]);
+    return result;
 }
 
 static int listen_port(int *port_out, struct crpc_server *server, const char *address,
-                       grpc_server_credentials *credentials)
+                       const struct adopter *adopter, grpc_server_credentials *credentials)
 {
+    struct listening sockets[SOCKETS_PER_ADDRESS_MAX];
     const char *host_port = address_host_port(address);
     if (host_port == NULL)
         return CRPC_EADDRESS;
-    int port = grpc_server_add_http2_port(server->core, host_port, credentials);
-    if (port <= 0)
-        return CRPC_EADDRESS;
-    *port_out = port;
+    int count = sockets_listen(sockets, host_port), result = 0;
+    for (int i = 0; i < count; i++) {
+        if (result == 0)
+            result = remember(server, sockets[i].address, -1);
+        if (result == 0)
+            result = serve(server, sockets[i].fd, sockets[i].address, adopter, credentials);
+        else
+            close(sockets[i].fd);
+    }
+    if (count < 0 || result != 0)
+        return count < 0 ? count : result;
+    *port_out = atoi(strrchr(sockets[0].address, ':') + 1);
     return 0;
 }
 
@@ -60,6 +117,7 @@ int crpc_server_listen(struct crpc_server *server, const char *address, const st
                        int *port_out)
 {
     grpc_server_credentials *credentials;
+    struct adopter *adopter = NULL;
     int port = 0;
 
     if (address == NULL || server->is_started)
@@ -67,11 +125,18 @@ int crpc_server_listen(struct crpc_server *server, const char *address, const st
     int result = tls_server_credentials(&credentials, tls);
     if (result != 0)
         return result;
+    if (server->gate != NULL && server->listener_count < ADOPTERS_MAX)
+        adopter = &server->adopters[server->listener_count];
     const char *path = address_unix_path(address);
-    result = path != NULL ? listen_unix(server, path, credentials)
-                          : listen_port(&port, server, address, credentials);
-    if (result == CRPC_EADDRESS && tls != NULL && !tls_server_usable(credentials))
+    if (tls != NULL && !tls_server_usable(credentials))
         result = CRPC_ETLS;
+    else if (server->gate != NULL && adopter == NULL)
+        result = CRPC_EADDRESS;
+    else
+        result = path != NULL ? listen_unix(server, path, adopter, credentials)
+                              : listen_port(&port, server, address, adopter, credentials);
+    if (result == 0 && adopter != NULL && !adopter_open(adopter, server->core, credentials))
+        result = CRPC_EINTERNAL;
     grpc_server_credentials_release(credentials);
     if (result != 0)
         return result;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The coordinator as a library: what tercetd is made of, inside any process. One thing is tercetd's
- * own: when the process runs out of file descriptors, gRPC 1.51 stops listening for good
- * (CVE-2023-4785), which a library cannot prevent. Give the process enough of them, or an accept4
- * of its own that never fails with EMFILE, as tercetd has.
+ * The coordinator as a library: what tercetd is made of, inside any process.
  */
 #ifndef TERCET_COORDINATOR_H
 #define TERCET_COORDINATOR_H
@@ -57,6 +54,14 @@ struct tercet_coordinator_options {
     /* Makes a new store in a directory that has held one whose data are gone; else that is refused:
      * what was decided would be forgotten. */
     bool store_begins_anew;
+    /* Connections; what is over a limit is closed at once and the log says so. Each takes two file
+     * descriptors of the process; 32 are left to the rest of it. UINT32_MAX: no limit */
+    uint32_t connections_max;          /* default: as many as there are descriptors */
+    uint32_t connections_per_peer_max; /* at once, an address (IPv6: a /64); default 1024 */
+    uint32_t connection_rate_per_peer; /* new ones a second, an address; default 500 */
+    uint32_t first_request_ms;         /* one without a first call is cut; default 60,000 */
+    uint32_t connection_idle_ms;       /* one without calls is ended gently; default 300,000 */
+    uint32_t connection_age_max_ms;    /* one this old is ended gently; default never */
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX
@@ -71,8 +76,8 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
 int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const char *access,
                                   char *text);
 
-/* The i-th address it got, such as "127.0.0.1:41234"; NULL past the last. Lives as long as the
- * coordinator. */
+/* The i-th address it listens at, such as "127.0.0.1:41234"; a name may stand for several. NULL
+ * past the last. Lives as long as the coordinator. */
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i);
 
 /* Refuses new transactions, answers what was asked before (an Await: UNAVAILABLE), for up to

@@ -56,6 +56,10 @@ enum crpc_error {
 /* A constant text for a result code; "unknown error" for one that is none. */
 const char *crpc_strerror(int error);
 
+/* The version of the gRPC core that the process runs with, such as "29.0.0" (which is in gRPC
+ * 1.51). */
+const char *crpc_core_version(void);
+
 /* gRPC status codes, https://grpc.io/docs/guides/status-codes/. */
 #define CRPC_CODE_MAP(X)                                                                           \
     X(CRPC_OK, 0, "OK")                                                                            \
@@ -288,6 +292,10 @@ struct crpc_handler {
  * PERMISSION_DENIED when it is left alone). Methods that nobody serves are asked about as well. */
 typedef bool (*crpc_authorize_fn)(struct crpc_call *call, struct crpc_status *why, void *ctx);
 
+/* One line about connections that were refused or cut, and why: each kind at most once in ten
+ * seconds, with how many. On a thread that accepts connections, so be quick. */
+typedef void (*crpc_notice_fn)(const char *text, void *ctx);
+
 struct crpc_server_options {
     size_t size;
     /* received, bytes; default 1 MiB, checked before the message is allocated */
@@ -303,6 +311,24 @@ struct crpc_server_options {
     void *authorize_ctx;
     bool without_reflection;
     bool without_health;
+    /* Connections. A limit of UINT32_MAX is none. What is over a limit is closed as soon as it is
+     * accepted, and counted (crpc_server_connection_counts). Each connection takes two file
+     * descriptors; 32 are left to the rest of the process.
+     * A connection that costs much and is good for nothing is cut: headers without an end, frames
+     * that belong to no call, calls given up within a blink by the thousand. Its address may make
+     * few connections then, for ten seconds. Unix sockets know the first limit only. */
+    uint32_t connections_max;          /* in all; default: as many as there are descriptors */
+    uint32_t connections_per_peer_max; /* at once, an address (IPv6: a /64); default 1024 */
+    /* new ones a second, an address; a burst may be as large as connections_per_peer_max; default
+     * 500 */
+    uint32_t connection_rate_per_peer;
+    uint32_t handshake_ms;     /* from the connection to its first HTTP/2 frame; default 10 s */
+    uint32_t first_request_ms; /* without a first call it is cut then; default 60 s */
+    uint32_t idle_ms;          /* without calls it is ended gently then; default 5 min */
+    uint32_t age_max_ms;       /* ended gently so long after its begin; default never */
+    uint32_t age_grace_ms;     /* calls still open have so long to end then; default 30 s */
+    crpc_notice_fn on_notice;  /* default: nobody is told */
+    void *notice_ctx;
 };
 
 int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
@@ -322,12 +348,33 @@ int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDe
 
 /* Listens at "host:port", "dns:...", "ipv4:...", "[::1]:port" or "unix:/path"; before start,
  * several times for several addresses. Port 0 picks one: *port_out (may be NULL) has it, 0 for a
- * unix socket. `tls` NULL: plaintext. A unix path is guarded by a lock file beside it, so that no
- * second server steals it, and a stale socket is removed. The socket's mode follows the umask: set
- * that, or a directory, to keep other users out. A host name that has several addresses counts as
- * bound when one of them is. Errors: CRPC_EADDRESS, CRPC_ETLS. */
+ * unix socket. `tls` NULL: plaintext. A host name is bound at all its addresses on this machine, or
+ * at none ("localhost": 127.0.0.1 and ::1, where there is IPv6): crpc_server_address tells which.
+ * 0.0.0.0 is every IPv4 address, [::] every address of both kinds. A unix path is guarded by a lock
+ * file beside it, so that no second server steals it, and a stale socket is removed. The socket's
+ * mode follows the umask: set that, or a directory, to keep other users out. At most 16 calls a
+ * server. Errors: CRPC_EADDRESS, CRPC_ETLS. */
 int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls,
                        int *port_out);
+
+/* The i-th address that the server listens at, such as "127.0.0.1:7420", "[::1]:7420" or
+ * "unix:/path"; NULL past the last. Lives as long as the server. */
+const char *crpc_server_address(const struct crpc_server *server, size_t i);
+
+/* Connections of a server since its start; all but `open` only grow. */
+struct crpc_connection_counts {
+    size_t size;
+    uint64_t open;
+    uint64_t refused_descriptors; /* for want of file descriptors or memory */
+    uint64_t refused_max, refused_peer_max, refused_peer_rate; /* by the limits of these names */
+    uint64_t cut_silent;                                       /* no call within first_request_ms */
+    uint64_t cut_waste;                                        /* bytes that belong to no call */
+    uint64_t cut_resets;                                       /* calls given up at once */
+};
+
+/* Fills *out as far as out->size says. All 0 with a version of gRPC that accepts by itself
+ * (rpc/README.md). Errors: CRPC_EINVAL. */
+int crpc_server_connection_counts(struct crpc_server *server, struct crpc_connection_counts *out);
 
 /* Errors: CRPC_EINVAL when it listens nowhere or was started before. */
 int crpc_server_start(struct crpc_server *server);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The door of a server: a thread accepts connections, counts them by where they come from, has them
+ * handed to gRPC, and goes on watching what each costs.
+ *
+ * gRPC owns the socket that it is given; we keep a duplicate. When gRPC is through with a
+ * connection it shuts the socket down, which the duplicate sees; shutting it down ourselves is how
+ * a connection is cut. So each takes two descriptors.
+ */
+#ifndef CRPC_GATE_H
+#define CRPC_GATE_H
+
+#include "core_version.h"
+#include "origin.h"
+
+#include <crpc/crpc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CONNECTION_BUCKETS 4096
+#define HANDOVERS_MAX 256
+#define HAND_THREADS_MAX 16
+#define GATE_RESETS_BURST 5000 /* as RESETS_RATE_MS counts: a thousand calls */
+
+struct gate_options {
+    uint32_t connections_max; /* 0: as many as there are descriptors */
+    uint32_t per_peer_max, per_peer_rate;
+    uint32_t first_request_ms; /* UINT32_MAX: never */
+    size_t unread_max;         /* bytes that open calls may have unread; a guess when 0 */
+    crpc_notice_fn on_notice;
+    void *notice_ctx;
+};
+
+/* One that was accepted. The gate has a reference while the socket is there, each call another. */
+struct connection {
+    struct connection *next; /* in its bucket */
+    struct connection *newer, *older;
+    struct connection *next_active;
+    struct origin *origin;
+    struct peer peer;
+    atomic_uint refs;
+    int fd; /* the duplicate; -1 when it is closed */
+    bool is_active, is_waiting;
+    bool is_in_hand; /* under the hand's lock */
+    int64_t opened_ms, checked_ms;
+    int64_t spent, debt; /* bytes, connection_check */
+    /* what calls tell of it */
+    atomic_bool has_called;
+    atomic_uint open_calls;
+    atomic_llong earned; /* bytes that were of use */
+    atomic_uint resets;  /* calls given up at once, since the last check */
+    int64_t reset_tokens;
+};
+
+enum gate_reason {
+    REFUSED_DESCRIPTORS,
+    REFUSED_MAX,
+    REFUSED_PEER_MAX,
+    REFUSED_PEER_RATE,
+    CUT_SILENT,
+    CUT_WASTE,
+    CUT_RESETS,
+    GATE_REASONS
+};
+
+struct gate_listener {
+    int fd;
+    const struct adopter *adopter;
+};
+
+/* An accepted socket on its way to gRPC. */
+struct handover {
+    const struct gate_listener *listener;
+    struct connection *connection; /* a reference */
+    int fd;
+};
+
+struct gate_hand {
+    pthread_mutex_t lock; /* over all of this, and is_in_hand of connections */
+    pthread_cond_t changed;
+    struct handover queue[HANDOVERS_MAX]; /* a ring */
+    size_t first, count;
+    pthread_t threads[HAND_THREADS_MAX];
+    unsigned thread_count, idle_count;
+    bool is_over;
+};
+
+struct gate {
+    struct gate_options options;
+    struct gate_hand hand;
+    struct gate_listener listeners[ADOPTERS_MAX * 4];
+    size_t listener_count;
+    int epoll, wake, spare; /* the spare is given up to refuse who waits when none is left */
+    bool is_running, are_listeners_paused, must_pause;
+    pthread_t thread;
+    struct connection *active; /* has had something to read since it was checked last */
+    struct connection *newest, *oldest;
+    int64_t next_check_ms, next_sweep_ms;
+
+    pthread_mutex_t lock; /* over what follows, and the buckets' chains */
+    struct connection *buckets[CONNECTION_BUCKETS];
+    struct origins origins;
+    size_t connection_count;
+    uint64_t counts[GATE_REASONS];
+    int64_t next_notice_ms[GATE_REASONS];
+    uint64_t untold[GATE_REASONS];
+    struct peer noted[GATE_REASONS]; /* the last one */
+};
+
+int gate_new(struct gate **out, const struct gate_options *options);
+/* The gate owns the socket from here on. Before start. */
+int gate_add_listener(struct gate *gate, int fd, const struct adopter *adopter);
+int gate_start(struct gate *gate);
+/* Closes the listeners and lets the connections go their way; may be called twice. */
+void gate_stop(struct gate *gate);
+void gate_free(struct gate *gate);
+
+void gate_counts(struct gate *gate, struct crpc_connection_counts *out);
+
+/* The connection that a call came by, from its peer's text; a reference, or NULL. */
+struct connection *gate_find(struct gate *gate, const char *peer);
+void connection_unref(struct connection *connection);
+
+void connection_call_began(struct connection *connection);
+/* `credit` bytes are what the call may have cost; was_reset: its client gave it up at once. */
+void connection_call_ended(struct connection *connection, size_t credit, bool was_reset);
+#define CONNECTION_FRAMES_SIZE 128 /* the frames and TLS records around a message */
+void connection_earned(struct connection *connection, size_t size);
+/* What a peer may send for a message that it gets: it opens the window again, bit by bit. */
+size_t connection_answer_size(size_t message_size);
+
+/* -- Between the gate's files ------------------------------------------------------------------ */
+
+int64_t gate_now_ms(void);
+/* Counts, and tells of it at most once in ten seconds; lock held. */
+void gate_note(struct gate *gate, enum gate_reason reason, const struct peer *peer);
+/* Accepts what waits there. */
+void gate_accept(struct gate *gate, const struct gate_listener *listener);
+/* Adds a connection and watches it; NULL without memory. Takes over the descriptor on success. */
+struct connection *gate_add(struct gate *gate, const struct peer *peer, struct origin *origin,
+                            int fd);
+bool gate_hand_start(struct gate *gate);
+/* Whether nothing more can be handed over now. */
+bool gate_hand_is_full(struct gate *gate);
+/* Gives a connection to gRPC, soon; takes the descriptor over. */
+void gate_hand_over(struct gate *gate, const struct gate_listener *listener,
+                    struct connection *connection, int fd);
+void gate_hand_stop(struct gate *gate);
+/* It need not be cut for being silent any more. */
+void gate_wait_no_more(struct gate *gate, struct connection *connection);
+/* The socket is gone. */
+void gate_remove(struct gate *gate, struct connection *connection);
+/* Looks at those that had something to read, and at those that never called. */
+void gate_check(struct gate *gate);
+/* It is time for gate_check in so many ms; -1: never. */
+int gate_wait_ms(const struct gate *gate);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a connection costs, and when it is cut.
+ *
+ * The kernel counts the bytes that came; calls tell how many were of use. What is left over
+ * (headers without an end, frames that mean nothing, calls reset before anybody saw them) is a debt
+ * that is forgiven at GATE_WASTE_RATE. Calls that their client gives up within a blink are counted
+ * besides: each is little to send and much to undo.
+ */
+#include "gate.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define WASTE_MAX (256 * 1024) /* bytes of debt without a call open */
+#define WASTE_RATE 16          /* bytes forgiven a millisecond */
+#define UNREAD_MAX_DEFAULT (16 * 1024 * 1024)
+#define RESETS_RATE_MS 5 /* one is forgiven in so many milliseconds */
+#define SUSPECT_PAUSE_MS 10
+#define PAUSE_MS 100
+#define SWEEP_PAUSE_MS 500
+#define DRAINS_MAX 64
+
+static void cut(struct gate *gate, struct connection *connection, enum gate_reason reason)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate_note(gate, reason, &connection->peer);
+    if (reason != CUT_SILENT)
+        origin_punish(connection->origin, gate_now_ms());
+    pthread_mutex_unlock(&gate->lock);
+    /* Its end is told with a reset, or a peer that writes on would hang in a full window; and what
+     * lies in the socket already would still be read. */
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    shutdown(connection->fd, SHUT_RDWR);
+    for (int i = 0; i < DRAINS_MAX; i++)
+        if (recv(connection->fd, NULL, 1 << 30, MSG_TRUNC | MSG_DONTWAIT) <= 0)
+            break;
+    struct epoll_event event = {.events = 0, .data.ptr = connection};
+    epoll_ctl(gate->epoll, EPOLL_CTL_MOD, connection->fd, &event);
+}
+
+static int64_t bytes_received(const struct connection *connection)
+{
+    struct tcp_info info = {.tcpi_bytes_received = 0};
+    socklen_t size = sizeof info;
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return 0;
+    return (int64_t)info.tcpi_bytes_received;
+}
+
+static int64_t waste_max(const struct gate *gate, const struct connection *connection)
+{
+    unsigned open_calls = atomic_load(&connection->open_calls);
+    if (open_calls == 0)
+        return WASTE_MAX;
+    if (gate->options.unread_max == 0)
+        return WASTE_MAX + UNREAD_MAX_DEFAULT;
+    return WASTE_MAX + (int64_t)gate->options.unread_max * open_calls;
+}
+
+/* False when it has been cut. */
+static bool check(struct gate *gate, struct connection *connection, int64_t now_ms)
+{
+    int64_t passed_ms = now_ms - connection->checked_ms;
+    int64_t spent = bytes_received(connection) - (int64_t)atomic_load(&connection->earned);
+
+    connection->checked_ms = now_ms;
+    connection->debt += spent - connection->spent - passed_ms * WASTE_RATE;
+    connection->spent = spent;
+    if (connection->debt < 0)
+        connection->debt = 0;
+    connection->reset_tokens +=
+        passed_ms - (int64_t)atomic_exchange(&connection->resets, 0) * RESETS_RATE_MS;
+    if (connection->reset_tokens > GATE_RESETS_BURST)
+        connection->reset_tokens = GATE_RESETS_BURST;
+    bool is_waste = connection->debt > waste_max(gate, connection);
+    if (!is_waste && connection->reset_tokens >= 0)
+        return true;
+    cut(gate, connection, is_waste ? CUT_WASTE : CUT_RESETS);
+    return false;
+}
+
+/* Those that have shown nothing yet, or nothing good lately, are looked at more often. */
+static int64_t pause_ms(const struct connection *connection)
+{
+    bool is_suspect = !atomic_load(&connection->has_called) || connection->debt > WASTE_MAX / 4 ||
+                      atomic_load(&connection->resets) > 0 ||
+                      connection->reset_tokens < GATE_RESETS_BURST / 2;
+    return is_suspect ? SUSPECT_PAUSE_MS : PAUSE_MS;
+}
+
+static void check_active(struct gate *gate, int64_t now_ms)
+{
+    struct connection **link = &gate->active;
+    struct connection *connection;
+
+    gate->next_check_ms = INT64_MAX;
+    while ((connection = *link) != NULL) {
+        int64_t due_ms = connection->checked_ms + pause_ms(connection);
+        if (now_ms < due_ms) {
+            if (due_ms < gate->next_check_ms)
+                gate->next_check_ms = due_ms;
+            link = &connection->next_active;
+            continue;
+        }
+        *link = connection->next_active;
+        connection->is_active = false;
+        struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = connection};
+        if (check(gate, connection, now_ms))
+            epoll_ctl(gate->epoll, EPOLL_CTL_MOD, connection->fd, &event);
+    }
+}
+
+static void check_silent(struct gate *gate, int64_t now_ms)
+{
+    while (gate->oldest != NULL) {
+        struct connection *connection = gate->oldest;
+        bool has_called = atomic_load(&connection->has_called);
+        if (!has_called && now_ms < connection->opened_ms + gate->options.first_request_ms)
+            return;
+        gate_wait_no_more(gate, connection);
+        if (!has_called)
+            cut(gate, connection, CUT_SILENT);
+    }
+}
+
+void gate_check(struct gate *gate)
+{
+    int64_t now_ms = gate_now_ms();
+    if (gate->active != NULL)
+        check_active(gate, now_ms);
+    if (now_ms < gate->next_sweep_ms)
+        return;
+    gate->next_sweep_ms = now_ms + SWEEP_PAUSE_MS;
+    check_silent(gate, now_ms);
+    pthread_mutex_lock(&gate->lock);
+    origins_sweep(&gate->origins, gate->options.per_peer_max, gate->options.per_peer_rate, now_ms);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+int gate_wait_ms(const struct gate *gate)
+{
+    int64_t next_ms = gate->active != NULL ? gate->next_check_ms : INT64_MAX;
+    if ((gate->oldest != NULL || gate->origins.count > 0) && gate->next_sweep_ms < next_ms)
+        next_ms = gate->next_sweep_ms;
+    if (next_ms == INT64_MAX)
+        return -1;
+    int64_t wait_ms = next_ms - gate_now_ms();
+    return wait_ms < 0 ? 0 : (int)(wait_ms < 60000 ? wait_ms : 60000);
+}
+
+void connection_call_began(struct connection *connection)
+{
+    if (connection == NULL)
+        return;
+    atomic_fetch_add(&connection->open_calls, 1);
+    atomic_store_explicit(&connection->has_called, true, memory_order_relaxed);
+}
+
+void connection_call_ended(struct connection *connection, size_t credit, bool was_reset)
+{
+    if (connection == NULL)
+        return;
+    if (was_reset)
+        atomic_fetch_add(&connection->resets, 1);
+    else
+        connection_earned(connection, credit);
+    atomic_fetch_sub(&connection->open_calls, 1);
+    connection_unref(connection);
+}
+
+void connection_earned(struct connection *connection, size_t size)
+{
+    if (connection != NULL)
+        atomic_fetch_add_explicit(&connection->earned, (long long)size, memory_order_relaxed);
+}
+
+size_t connection_answer_size(size_t message_size)
+{
+    return CONNECTION_FRAMES_SIZE + message_size / 32;
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who gets in, who stays, and who is cut: limits on connections, and what is no misuse.
+ */
+#include "echo.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CROWD 300
+
+static struct echo echo;
+
+TestSuite(gate, .timeout = 240);
+
+static struct crpc_connection_counts counts(void)
+{
+    struct crpc_connection_counts counts = {.size = sizeof counts};
+    cr_assert_eq(crpc_server_connection_counts(echo.server, &counts), 0);
+    return counts;
+}
+
+/* Waits until a count is at least so much; there is nothing to wait on but the count itself. */
+#define AWAIT_COUNT(member, least)                                                                 \
+    do {                                                                                           \
+        int tries_left = WAIT_S * 200;                                                             \
+        while (counts().member < (uint64_t)(least) && tries_left-- > 0)                            \
+            usleep(5000);                                                                          \
+        cr_assert_geq(counts().member, (uint64_t)(least));                                         \
+    } while (0)
+
+static void expect_echo(void)
+{
+    char reply[16];
+    cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof reply, NULL, NULL), 0);
+    cr_assert_str_eq(reply, "hello");
+}
+
+/* -- Raw connections --------------------------------------------------------------------------- */
+
+static int connect_from(const char *address, int port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_geq(fd, 0);
+    name.sin_addr.s_addr = inet_addr(address);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    name.sin_port = htons((uint16_t)port);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+    return fd;
+}
+
+static const char greeting[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+#define GREETING_SIZE (sizeof greeting - 1)
+
+/* Whether the other side closes, in reasonable time; what it says before is thrown away. */
+static bool is_closed(int fd)
+{
+    char data[4096];
+    for (;;) {
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        if (poll(&waiting, 1, WAIT_S * 1000) != 1)
+            return false;
+        if (recv(fd, data, sizeof data, 0) <= 0)
+            return true;
+    }
+}
+
+/* Sends `pattern` again and again until the connection is cut; false after 256 MiB. */
+static bool flood(int fd, const void *pattern, size_t size)
+{
+    static char data[64 * 1024];
+    size_t filled = 0, sent = 0;
+    while (filled + size <= sizeof data) {
+        memcpy(data + filled, pattern, size);
+        filled += size;
+    }
+    while (sent < 256u << 20) {
+        char answers[4096];
+        ssize_t written = send(fd, data, filled, MSG_NOSIGNAL);
+        if (written < 0)
+            return true;
+        if ((size_t)written < filled) /* stay on a frame's boundary */
+            if (send(fd, data + written, filled - (size_t)written, MSG_NOSIGNAL) < 0)
+                return true;
+        sent += filled;
+        while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+            continue;
+    }
+    return false;
+}
+
+static int connect_greeted(void)
+{
+    int fd = connect_from("127.0.0.2", echo.port);
+    cr_assert_eq(send(fd, greeting, GREETING_SIZE, MSG_NOSIGNAL), (ssize_t)GREETING_SIZE);
+    return fd;
+}
+
+/* -- Limits ------------------------------------------------------------------------------------ */
+
+Test(gate, an_address_has_so_many_connections)
+{
+    struct crpc_server_options options = {.size = sizeof options, .connections_per_peer_max = 4};
+    int fds[10];
+    echo_start(&echo, &options, NULL);
+    for (int i = 0; i < 10; i++)
+        fds[i] = connect_from("127.0.0.2", echo.port);
+    AWAIT_COUNT(refused_peer_max, 6);
+    for (int i = 4; i < 10; i++)
+        cr_assert(is_closed(fds[i]), "%d", i);
+    expect_echo(); /* of another address */
+    for (int i = 0; i < 10; i++)
+        close(fds[i]);
+    echo_stop(&echo);
+}
+
+Test(gate, an_address_makes_so_many_connections_a_second)
+{
+    struct crpc_server_options options = {
+        .size = sizeof options, .connections_per_peer_max = 4, .connection_rate_per_peer = 1};
+    echo_start(&echo, &options, NULL);
+    for (int i = 0; i < 1000 && counts().refused_peer_rate == 0; i++) {
+        close(connect_from("127.0.0.2", echo.port));
+        for (int tries_left = WAIT_S * 1000; counts().open >= 4 && tries_left > 0; tries_left--)
+            usleep(1000);
+    }
+    AWAIT_COUNT(refused_peer_rate, 1);
+    expect_echo();
+    echo_stop(&echo);
+}
+
+Test(gate, there_are_so_many_connections_in_all)
+{
+    struct crpc_server_options options = {.size = sizeof options, .connections_max = 3};
+    int fds[8];
+    echo_start(&echo, &options, NULL);
+    expect_echo();
+    for (int i = 0; i < 8; i++)
+        fds[i] = connect_from("127.0.0.2", echo.port);
+    AWAIT_COUNT(refused_max, 6);
+    cr_assert_leq(counts().open, 3);
+    expect_echo();
+    for (int i = 0; i < 8; i++)
+        close(fds[i]);
+    echo_stop(&echo);
+}
+
+Test(gate, who_never_calls_is_cut)
+{
+    struct crpc_server_options options = {.size = sizeof options, .first_request_ms = 200};
+    echo_start(&echo, &options, NULL);
+    expect_echo();
+    int fd = connect_greeted();
+    cr_assert(is_closed(fd));
+    AWAIT_COUNT(cut_silent, 1);
+    close(fd);
+    expect_echo();
+    cr_assert_eq(counts().cut_silent, 1, "who has called may be silent");
+    echo_stop(&echo);
+}
+
+Test(gate, who_sends_no_frame_is_cut)
+{
+    struct crpc_server_options options = {.size = sizeof options, .handshake_ms = 200};
+    echo_start(&echo, &options, NULL);
+    int fd = connect_from("127.0.0.2", echo.port);
+    cr_assert(is_closed(fd));
+    close(fd);
+    expect_echo();
+    echo_stop(&echo);
+}
+
+/* Gently: the next call connects anew. */
+Test(gate, who_is_idle_or_old_is_let_go)
+{
+    struct crpc_server_options options = {
+        .size = sizeof options, .idle_ms = 1000, .age_max_ms = 3600000};
+    echo_start(&echo, &options, NULL);
+    expect_echo();
+    cr_assert_geq(counts().open, 1);
+    for (int i = 0; i < WAIT_S * 200 && counts().open > 0; i++)
+        usleep(5000);
+    cr_assert_eq(counts().open, 0);
+    expect_echo();
+    echo_stop(&echo);
+}
+
+/* -- Descriptors ------------------------------------------------------------------------------- */
+
+/* A crowd of peers in a process of its own: connects when it is told the port, leaves when told. */
+static pid_t crowd_start(int *control)
+{
+    int pair[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    *control = pair[0];
+    if (pid > 0) {
+        close(pair[1]);
+        return pid;
+    }
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int port;
+    char done = 1;
+    close(pair[0]);
+    if (read(pair[1], &port, sizeof port) != sizeof port)
+        _exit(1);
+    name.sin_port = htons((uint16_t)port);
+    for (int i = 0; i < CROWD; i++)
+        if (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&name, sizeof name) != 0)
+            _exit(2);
+    if (write(pair[1], &done, 1) != 1 || read(pair[1], &done, 1) < 0)
+        _exit(3);
+    _exit(0);
+}
+
+Test(gate, survives_running_out_of_descriptors)
+{
+    struct rlimit limit = {64, 64};
+    int control, status;
+    char done;
+    pid_t pid = crowd_start(&control);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    echo_start(&echo, NULL, NULL);
+    expect_echo();
+    cr_assert_eq(write(control, &echo.port, sizeof echo.port), (ssize_t)sizeof echo.port);
+    cr_assert_eq(read(control, &done, 1), 1);
+    AWAIT_COUNT(refused_descriptors, CROWD - 64);
+    expect_echo();
+    close(control);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+
+    struct crpc_channel_options own = {.size = sizeof own, .own_connection = true};
+    struct crpc_call_options patient = {
+        .size = sizeof patient, .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
+    struct crpc_channel *channel;
+    cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, &own), 0);
+    cr_assert_eq(echo_unary(channel, "hello", NULL, 0, NULL, &patient), 0);
+    crpc_channel_free(channel);
+    echo_stop(&echo);
+}
+
+/* -- Misuse ------------------------------------------------------------------------------------ */
+
+Test(gate, bytes_that_belong_to_no_call_end_in_a_cut)
+{
+    static const char window_update[] = "\0\0\4\10\0\0\0\0\0\0\0\0\1";
+    static const char settings[] = "\0\0\0\4\0\0\0\0\0";
+    static const char priority[] = "\0\0\5\2\0\0\0\0\1\0\0\0\0\0";
+    echo_start(&echo, NULL, NULL);
+    const struct {
+        const char *frame;
+        size_t size;
+    } kinds[] = {{window_update, sizeof window_update - 1},
+                 {settings, sizeof settings - 1},
+                 {priority, sizeof priority - 1}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        int fd = connect_greeted();
+        cr_assert(flood(fd, kinds[i].frame, kinds[i].size), "%zu: open %llu waste %llu", i,
+                  (unsigned long long)counts().open, (unsigned long long)counts().cut_waste);
+        close(fd);
+        expect_echo();
+    }
+    echo_stop(&echo);
+}
+
+/* -- What is none ------------------------------------------------------------------------------ */
+
+static void expect_no_cut(void)
+{
+    struct crpc_connection_counts now = counts();
+    cr_assert_eq(now.cut_waste + now.cut_resets + now.cut_silent, 0);
+    cr_assert_eq(now.refused_peer_max + now.refused_peer_rate + now.refused_max, 0);
+}
+
+Test(gate, many_calls_are_no_misuse)
+{
+    struct crpc_call_options none = {.size = sizeof none, .timeout_ms = 1};
+    echo_start(&echo, NULL, NULL);
+    for (int i = 0; i < 3000; i++)
+        expect_echo();
+    for (int i = 0; i < 300; i++) /* some end by their deadline, which is theirs to choose */
+        echo_unary(echo.channel, "hello", NULL, 0, NULL, &none);
+    expect_no_cut();
+    echo_stop(&echo);
+}
+
+/* Each way, much and little at a time. */
+Test(gate, much_data_is_no_misuse)
+{
+    static const int sizes[] = {1, 1000, 900000}, times[] = {5000, 2000, 100};
+    echo_start(&echo, NULL, NULL);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = 100000};
+        Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
+        struct crpc_stream *stream;
+        item.text = "data";
+        item.data.data = calloc(1, (size_t)sizes[i]);
+        item.data.len = (size_t)sizes[i];
+        cr_assert_eq(crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Both",
+                                      &bounded),
+                     0);
+        for (int n = 0; n < times[i]; n++) {
+            ProtobufCMessage *reply = NULL;
+            cr_assert_eq(crpc_stream_write(stream, &item.base), 0);
+            cr_assert_eq(crpc_stream_read(&reply, stream), 0);
+            crpc_message_free(reply);
+        }
+        cr_assert_eq(crpc_stream_finish(stream, NULL), 0);
+        free(item.data.data);
+    }
+    expect_no_cut();
+    echo_stop(&echo);
+}
+
+/* -- Names ------------------------------------------------------------------------------------- */
+
+/* Whoever holds one of a name's addresses, the name is not half taken. */
+Test(gate, a_name_is_bound_at_all_its_addresses_or_at_none)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    struct crpc_server *server;
+    char where[64];
+    int port;
+    echo_start(&echo, NULL, NULL);
+    cr_assert_eq(crpc_server_new(&server, echo.loop, NULL), 0);
+    cr_assert_eq(crpc_server_listen(server, "localhost:0", NULL, &port), 0);
+    snprintf(where, sizeof where, "localhost:%d", port);
+    cr_assert_eq(getaddrinfo("localhost", NULL, &hints, &found), 0);
+    size_t count = 0;
+    for (struct addrinfo *info = found; info != NULL; info = info->ai_next) {
+        const char *address = crpc_server_address(server, count++);
+        cr_assert_not_null(address);
+        struct crpc_server *second;
+        cr_assert_eq(crpc_server_new(&second, echo.loop, NULL), 0);
+        cr_assert_eq(crpc_server_listen(second, address, NULL, NULL), CRPC_EADDRESS);
+        cr_assert_eq(crpc_server_listen(second, where, NULL, NULL), CRPC_EADDRESS);
+        crpc_server_free(second);
+    }
+    cr_assert_null(crpc_server_address(server, count));
+    freeaddrinfo(found);
+    crpc_server_free(server);
+    echo_stop(&echo);
+}
