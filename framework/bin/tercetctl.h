@@ -58,9 +58,6 @@ struct ctl {
 
 /* -- How it ends (tercetctl_base.c) ------------------------------------------------------------ */
 
-/* Says what is wrong with the command line, and ends the program with EXIT_MISUSE. */
-void ctl_misuse(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
 /* Ends the program at once with EXIT_REFUSED: no memory, or no output. */
 void ctl_die(const char *what) __attribute__((noreturn));
 
@@ -118,6 +115,9 @@ void term_print_wrapped(size_t indent, const char *text);
 
 /* Escapes "format..." and prints it to standard error as one line behind "tercetctl: ". */
 void term_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Says what is wrong with the command line, and ends the program with EXIT_MISUSE. */
+void ctl_misuse(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* Small texts by value: figure_duration(ms).text. */
 struct figure {

@@ -6,19 +6,6 @@
 
 #include <stdlib.h>
 
-void ctl_misuse(const char *format, ...)
-{
-    va_list values;
-    char *text = NULL;
-    va_start(values, format);
-    if (vasprintf(&text, format, values) < 0)
-        ctl_die("out of memory");
-    va_end(values);
-    term_complain("%s", text);
-    free(text);
-    exit(EXIT_MISUSE);
-}
-
 void ctl_die(const char *what)
 {
     fprintf(stderr, "tercetctl: %s\n", what);

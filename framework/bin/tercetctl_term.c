@@ -155,3 +155,16 @@ struct figure figure_size(uint64_t bytes)
     snprintf(out.text, sizeof(out.text), "%.*f %s", unit == 0 ? 0 : 1, amount, units[unit]);
     return out;
 }
+
+void ctl_misuse(const char *format, ...)
+{
+    va_list values;
+    char *text = NULL;
+    va_start(values, format);
+    if (vasprintf(&text, format, values) < 0)
+        ctl_die("out of memory");
+    va_end(values);
+    term_complain("%s", text);
+    free(text);
+    exit(EXIT_MISUSE);
+}
