@@ -183,6 +183,16 @@ static int ask(struct tercet_client *client, const char *gid_text, struct questi
     return client_waiter_end(&waiter, rc, &gid, why);
 }
 
+/* Why no sign of life came. */
+static void say_unreachable(struct tercet_client *client, char *text)
+{
+    pthread_mutex_lock(&client->lock);
+    runtime_text(text, "%s",
+                 client->last_error[0] != '\0' ? client->last_error
+                                               : "no answer, and no error, in this time");
+    pthread_mutex_unlock(&client->lock);
+}
+
 /* Any answer is a sign of life; that this gid is not known is the usual one. */
 int tercet_client_wait(struct tercet_client *client, int64_t timeout_ms, char *text)
 {
@@ -193,8 +203,10 @@ int tercet_client_wait(struct tercet_client *client, int64_t timeout_ms, char *t
     int rc = ask(client, gid.text, &question, &result);
     if (rc == TERCET_NOT_FOUND)
         rc = 0;
-    if (rc == TERCET_UNKNOWN)
-        rc = TERCET_UNAVAILABLE;
+    if (rc == TERCET_UNKNOWN) {
+        say_unreachable(client, text);
+        return TERCET_UNAVAILABLE;
+    }
     runtime_text(text, "%s", rc == 0 ? "" : result.text);
     return rc;
 }

@@ -57,7 +57,7 @@ Test(reach, wait_says_that_nobody_is_there)
     struct tercet_client *client = open_at(nowhere(), &options);
     char text[TERCET_TEXT_MAX];
     cr_assert_eq(tercet_client_wait(client, 100, text), TERCET_UNAVAILABLE);
-    cr_assert(strstr(text, "UNAVAILABLE") != NULL, "%s", text);
+    cr_assert_eq(strncmp(text, "UNAVAILABLE: ", 13), 0, "%s", text);
     cr_assert_eq(tercet_client_wait(client, -1, text), TERCET_INVALID);
     tercet_client_close(client);
 }
