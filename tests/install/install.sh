@@ -120,6 +120,7 @@ optional() {
   fi
 }
 optional postgres pq
+optional mysql mariadb
 
 # All together: no name is global twice, and none is global that does not begin with tercet_ or crpc_.
 libraries=$(find "$libdir" -maxdepth 1 \( -name '*.a' -o -name '*.so' \))
