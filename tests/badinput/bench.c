@@ -179,7 +179,7 @@ void bench_check_serving(struct bench *b)
 
 void bench_prepare(void)
 {
-    cr_assert(daemon_prepare(&bench.daemon, TERCETD, NULL));
+    cr_assert(daemon_prepare_in_memory(&bench.daemon, TERCETD, NULL));
 }
 
 void bench_launch(const char *const *options)

@@ -81,6 +81,7 @@ Test(barrier_url, is_taken_apart)
     check_parts("mysql://u@[::1]", "u", "", "::1", 0, "");
     check_parts("mysql://a%40b:p%2Fw%25@%2Frun/d%20e?x", "a@b", "p/w%", "/run", 0, "d e");
     check_parts("mysql:///d", "", "", "", 0, "d");
+    check_parts("mysql://[a/d", "", "", "[a", 0, "d");
 }
 
 Test(barrier_url, what_cannot_be_taken_apart_is_said_without_showing_it)
@@ -116,6 +117,9 @@ Test(barrier_url, options)
     location_free(&location);
     cr_assert_null(location_parse(&location, "mysql://h/d?a=1&&socket=x"));
     cr_assert_null(location_unknown_option(&location, known, name, sizeof(name)));
+    location_free(&location);
+    cr_assert_null(location_parse(&location, "mysql://h/d?b=1"));
+    cr_assert_str_eq(location_unknown_option(&location, known, name, sizeof(name)), "b");
     location_free(&location);
 }
 

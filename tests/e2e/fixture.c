@@ -72,7 +72,8 @@ void world_open(const char *const *options)
         all[count++] = *options;
     struct tercet_client_options client_options = {.size = sizeof(client_options),
                                                    .timeout_ms = WAIT_MS};
-    cr_assert(daemon_prepare(&world.daemon, TERCETD, all) && daemon_start(&world.daemon, NULL),
+    cr_assert(daemon_prepare_in_memory(&world.daemon, TERCETD, all) &&
+                  daemon_start(&world.daemon, NULL),
               "tercetd did not start: see %s/tercetd.log", world.daemon.dir);
     cr_assert_eq(tercet_client_open(&world.client, world.daemon.address, &client_options, NULL), 0);
     cr_assert_eq(crpc_loop_new(&world.loop, NULL), 0);

@@ -48,7 +48,7 @@ static void open_coordinator(const char *calls)
     const char *list[] = {
         options[0], options[1], options[2], "--retry-base=10ms", "--retry-cap=100ms", NULL,
         NULL,       NULL,       NULL};
-    cr_assert(daemon_prepare(&coordinator, TERCETD, NULL));
+    cr_assert(daemon_prepare_in_memory(&coordinator, TERCETD, NULL));
     make_certificate("all");
     make_certificate("other");
     for (size_t i = 0; i < 5; i++)

@@ -9,12 +9,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#define MEMORY_FOLDER "/dev/shm"
+#define MEMORY_ROOM_MIN (UINT64_C(1) << 30)
 
 static const char *temporary_folder(void)
 {
     const char *folder = getenv("TMPDIR");
     return folder != NULL && folder[0] != '\0' ? folder : "/tmp";
+}
+
+static const char *memory_folder(void)
+{
+    struct statvfs stats;
+    bool has_room = statvfs(MEMORY_FOLDER, &stats) == 0 &&
+                    (uint64_t)stats.f_bavail * stats.f_frsize >= MEMORY_ROOM_MIN;
+    return has_room ? MEMORY_FOLDER : temporary_folder();
 }
 
 void daemon_options(struct daemon *daemon, const char *const *options)
@@ -28,18 +40,30 @@ void daemon_options(struct daemon *daemon, const char *const *options)
     }
 }
 
-bool daemon_prepare(struct daemon *daemon, const char *program, const char *const *options)
+static bool prepare_in(const char *folder, struct daemon *daemon, const char *program,
+                       const char *const *options)
 {
     memset(daemon, 0, sizeof(*daemon));
     daemon->program = program;
     daemon_options(daemon, options);
-    snprintf(daemon->dir, sizeof(daemon->dir), "%.80s/tercet-test-XXXXXX", temporary_folder());
+    snprintf(daemon->dir, sizeof(daemon->dir), "%.80s/tercet-test-XXXXXX", folder);
     if (mkdtemp(daemon->dir) == NULL) {
         perror(daemon->dir);
         return false;
     }
     process_pick_address(daemon->address);
     return true;
+}
+
+bool daemon_prepare(struct daemon *daemon, const char *program, const char *const *options)
+{
+    return prepare_in(temporary_folder(), daemon, program, options);
+}
+
+bool daemon_prepare_in_memory(struct daemon *daemon, const char *program,
+                              const char *const *options)
+{
+    return prepare_in(memory_folder(), daemon, program, options);
 }
 
 const char *daemon_path(const struct daemon *daemon, const char *name)

@@ -23,6 +23,10 @@ struct daemon {
 /* Makes the directory, under TMPDIR or /tmp. `options`: further ones, NULL at the end; may be NULL.
  * false: there can be none. */
 bool daemon_prepare(struct daemon *daemon, const char *program, const char *const *options);
+/* The same where forced writes cost nothing, if there is such a place: for tests that do not kill
+ * it in the middle of one by chance. */
+bool daemon_prepare_in_memory(struct daemon *daemon, const char *program,
+                              const char *const *options);
 
 /* The further options of the next start; may be NULL. */
 void daemon_options(struct daemon *daemon, const char *const *options);
