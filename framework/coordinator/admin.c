@@ -8,7 +8,6 @@
 #include "coordinator.h"
 #include "dispatch.h"
 #include "effect.h"
-#include "find.h"
 #include "record.h"
 #include "restore.h"
 #include "snapshot.h"
@@ -433,20 +432,17 @@ void admin_pause(struct request *r, const ProtobufCMessage *message)
 
 /* The unresolved transaction, or NULL after having answered: a resolved one as it is, but one that
  * ended in the state `refused` (0: none) is told that it was decided otherwise. */
-static struct entry *find_open(struct request *r, const char *gid, unsigned refused)
+static struct entry *find_open(struct request *r, unsigned refused)
 {
-    struct found found;
-    const char *text = NULL;
-    int error = find_gid(r->c, gid, &found, &text);
-    if (error == 0 && found.resolved != NULL && found.resolved->state->state == refused)
-        error = TERCET_DECIDED;
-    if (error != 0)
-        refuse(r, error, text);
-    else if (found.resolved != NULL)
-        tell_resolved(r->c, r->caller, r->id, found.number, found.resolved, 0, NULL);
-    struct entry *entry = found.entry;
-    find_clear(&found);
-    return entry;
+    const struct found *found = &r->found;
+    bool is_refused = found->resolved != NULL && found->resolved->state->state == refused;
+    if (found->error != 0)
+        refuse(r, found->error, found->text);
+    else if (is_refused)
+        refuse(r, TERCET_DECIDED, NULL);
+    else if (found->resolved != NULL)
+        tell_resolved(r->c, r->caller, r->id, found->number, found->resolved, 0, NULL);
+    return found->entry;
 }
 
 static const char no_branch[] = "the transaction has no branch with this number";
@@ -455,7 +451,7 @@ void admin_retry(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RetryRequest *request = (const Tercet__V1__RetryRequest *)message;
     struct txn_event event = {.kind = TXN_RETRY, .number = request->branch};
-    struct entry *entry = find_open(r, request->gid, 0);
+    struct entry *entry = find_open(r, 0);
     if (entry == NULL)
         return;
     int error = step_error(step_event(r->c, entry, event));
@@ -487,7 +483,7 @@ void admin_settle(struct request *r, const ProtobufCMessage *message)
         refuse(r, TERCET_INVALID, wrong);
         return;
     }
-    struct entry *entry = find_open(r, request->gid, 0);
+    struct entry *entry = find_open(r, 0);
     if (entry == NULL)
         return;
     keep_settlement(r->c, entry, request->branch, request->reason);
@@ -507,8 +503,7 @@ void admin_decide(struct request *r, const ProtobufCMessage *message)
         refuse(r, TERCET_INVALID, wrong);
         return;
     }
-    struct entry *entry =
-        find_open(r, request->gid, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
+    struct entry *entry = find_open(r, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
     if (entry == NULL)
         return;
     if (!request->confirm)

@@ -9,6 +9,7 @@
 #include "alarm.h"
 #include "answer.h"
 #include "arena.h"
+#include "find.h"
 #include "outcall.h"
 #include "queue.h"
 #include "service.h"
@@ -54,6 +55,7 @@ struct coordinator {
     struct outcalls outcalls;
     struct answers answers;
     struct waiting waiting;
+    struct finds finds;
     struct arena scratch;  /* emptied after each event and at the end of the turn */
     struct event *reading; /* of streams whose next message is to be asked for */
     struct alarm parked_alarm;

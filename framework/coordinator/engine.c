@@ -63,6 +63,7 @@ void engine_clear(struct coordinator *c)
     for (size_t i = 0; i < c->shard_count; i++)
         clear_shard(c, &c->shards[i]);
     free(c->shards);
+    find_free_all(&c->finds);
     outcall_free_all(&c->outcalls);
     service_free_all(&c->services);
     queue_destroy(&c->queue);

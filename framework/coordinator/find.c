@@ -9,14 +9,84 @@
 #include "record.h"
 #include "restore.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+/* Whoever comes second, the owner who stops waiting or the store that answers, goes on with it. */
+enum find_state { FIND_ASKED, FIND_ANSWERED, FIND_LEFT };
 
 void find_clear(struct found *found)
 {
     if (found->resolved != NULL)
         crpc_message_free(&found->resolved->base);
-    memset(found, 0, sizeof(*found));
+    *found = (struct found){.entry = NULL};
 }
+
+int find_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number)
+{
+    for (size_t i = 0; i < resolved->state->n_branches; i++)
+        if (resolved->state->branches[i]->number == number)
+            return (int)i;
+    return -1;
+}
+
+/* -- Questions that are not answered yet ------------------------------------------------------- */
+
+static struct find **bucket_of(struct finds *finds, const char *gid)
+{
+    return &finds->buckets[XXH3_64bits(gid, strlen(gid)) % FIND_BUCKETS];
+}
+
+static struct find *find_open(struct finds *finds, const char *gid)
+{
+    struct find *find = finds->count > 0 ? *bucket_of(finds, gid) : NULL;
+    while (find != NULL && strcmp(find->gid, gid) != 0)
+        find = find->next;
+    return find;
+}
+
+static void open_add(struct finds *finds, struct find *find)
+{
+    struct find **bucket = bucket_of(finds, find->gid);
+    find->next = *bucket;
+    *bucket = find;
+    finds->count++;
+}
+
+static void open_remove(struct finds *finds, struct find *find)
+{
+    struct find **link = bucket_of(finds, find->gid);
+    while (*link != NULL && *link != find)
+        link = &(*link)->next;
+    assert(*link == find && finds->count > 0);
+    *link = find->next;
+    finds->count--;
+}
+
+static struct find *new_find(void)
+{
+    struct find *find = must_alloc(sizeof(*find));
+    find->event = or_die(event_new(EVENT_FOUND));
+    find->event->find = find;
+    return find;
+}
+
+/* A question that is not asked yet. */
+static struct find *take_spare(struct coordinator *c, const char *gid)
+{
+    struct find *find = c->finds.spare != NULL ? c->finds.spare : new_find();
+    assert(find->first == NULL && find->resolved == NULL && find->event != NULL);
+    c->finds.spare = NULL;
+    find->c = c;
+    find->end = &find->first;
+    atomic_store(&find->state, FIND_ASKED);
+    memcpy(find->gid, gid, strlen(gid) + 1);
+    return find;
+}
+
+/* -- The answer -------------------------------------------------------------------------------- */
 
 /* An index that is damaged may lead to another transaction's record. */
 static bool is_whole(const Tercet__Store__V1__Resolved *resolved, const char *gid)
@@ -26,60 +96,170 @@ static bool is_whole(const Tercet__Store__V1__Resolved *resolved, const char *gi
            resolved->n_digests == resolved->state->n_branches;
 }
 
+/* NULL: it is damaged. */
+static Tercet__Store__V1__Resolved *decode(const char *gid, struct tercet_bytes value)
+{
+    ProtobufCMessage *message = record_decode(RECORD_RESOLVED, value.data, value.size);
+    if (is_whole((Tercet__Store__V1__Resolved *)message, gid))
+        return (Tercet__Store__V1__Resolved *)message;
+    crpc_message_free(message);
+    return NULL;
+}
+
+/* From the store: any thread. */
+static void on_found(int rc, uint64_t number, struct tercet_bytes value, void *ctx)
+{
+    struct find *find = ctx;
+    find->rc = rc;
+    find->number = number;
+    find->resolved = rc == 0 ? decode(find->gid, value) : NULL;
+    struct event *event = find->event;
+    struct queue *queue = &find->c->queue;
+    if (atomic_exchange(&find->state, FIND_ANSWERED) == FIND_LEFT)
+        queue_post(queue, event);
+}
+
 /* The others' outcomes are known: one damaged record is no reason to stop. But what is not known is
  * not told as "unknown gid". */
-static int take_record(struct coordinator *c, const char *gid, const struct store_value *value,
-                       struct found *found, const char **text)
+static void tell_damaged(struct coordinator *c, const char *gid, struct found *found)
 {
-    found->resolved =
-        (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value->data, value->size);
-    if (is_whole(found->resolved, gid))
-        return 0;
-    find_clear(found);
     coordinator_log(c, TERCET_LOG_ERROR,
                     "the record of transaction %s, which has ended, is damaged: restore a backup",
                     gid);
-    *text = "the record of this transaction, which has ended, is damaged: restore a backup of the "
-            "store, or ask the participants";
-    return TERCET_FORMAT;
+    found->error = TERCET_FORMAT;
+    found->text = "the record of this transaction, which has ended, is damaged: restore a backup "
+                  "of the store, or ask the participants";
 }
 
-static int find_resolved(struct coordinator *c, struct shard *shard, const char *gid,
-                         struct found *found, const char **text)
+static struct found found_of(struct coordinator *c, struct find *find)
 {
-    struct store_value value;
-    int rc = store_find_wait(shard->store, shard->number, gid, &found->number, &value);
-    if (rc == TERCET_STORE_NOT_FOUND)
-        return TERCET_NOT_FOUND;
-    if (rc != 0) {
-        coordinator_fail(c, tercet_store_strerror(rc));
-        return TERCET_UNAVAILABLE;
+    struct found found = {.resolved = find->resolved, .number = find->number};
+    find->resolved = NULL;
+    if (find->rc == TERCET_STORE_NOT_FOUND) {
+        found.error = TERCET_NOT_FOUND;
+    } else if (find->rc != 0) {
+        coordinator_fail(c, tercet_store_strerror(find->rc));
+        found.error = TERCET_UNAVAILABLE;
+    } else if (found.resolved == NULL) {
+        tell_damaged(c, find->gid, &found);
     }
-    rc = take_record(c, gid, &value, found, text);
-    store_value_free(&value);
-    return rc;
+    return found;
 }
 
-int find_gid(struct coordinator *c, const char *gid, struct found *found, const char **text)
+/* -- Asking ------------------------------------------------------------------------------------ */
+
+/* What is not in memory. */
+static struct find *ask(struct coordinator *c, struct shard *shard, const char *gid,
+                        struct found *found)
 {
-    memset(found, 0, sizeof(*found));
-    *text = check_gid(gid);
-    if (*text != NULL)
-        return TERCET_INVALID;
+    struct find *find = take_spare(c, gid);
+    store_find(shard->store, shard->number, gid, 0, on_found, find);
+    if (atomic_exchange(&find->state, FIND_LEFT) == FIND_ANSWERED) {
+        *found = found_of(c, find);
+        c->finds.spare = find;
+        return NULL;
+    }
+    open_add(&c->finds, find);
+    return find;
+}
+
+struct find *find_gid(struct coordinator *c, const char *gid, struct found *found)
+{
+    *found = (struct found){.text = check_gid(gid)};
+    if (found->text != NULL) {
+        found->error = TERCET_INVALID;
+        return NULL;
+    }
+    struct find *find = find_open(&c->finds, gid);
+    if (find != NULL)
+        return find;
     struct shard *shard = coordinator_shard_of(c, gid);
-    struct entry *entry = table_find(&shard->table, gid);
-    if (entry == NULL)
-        return find_resolved(c, shard, gid, found, text);
-    if (!restore_warm(c, entry, 0))
-        return TERCET_UNAVAILABLE;
-    found->entry = entry;
-    return 0;
+    found->entry = table_find(&shard->table, gid);
+    if (found->entry == NULL)
+        return ask(c, shard, gid, found);
+    if (!restore_warm(c, found->entry, 0))
+        *found = (struct found){.error = TERCET_UNAVAILABLE};
+    return NULL;
 }
 
-int find_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number)
+/* -- Holding ----------------------------------------------------------------------------------- */
+
+bool find_hold(struct coordinator *c, struct find *find, struct caller *caller, uint64_t id,
+               enum method method, const ProtobufCMessage *message)
 {
-    for (size_t i = 0; i < resolved->state->n_branches; i++)
-        if (resolved->state->branches[i]->number == number)
-            return (int)i;
-    return -1;
+    struct finds *finds = &c->finds;
+    size_t size = protobuf_c_message_get_packed_size(message);
+    ProtobufCMessage *copy = NULL;
+    if (finds->held_count >= FIND_HELD_MAX || finds->held_bytes + size > FIND_HELD_BYTES_MAX ||
+        crpc_message_copy(&copy, message) != 0)
+        return false;
+    struct held *held = must_alloc(sizeof(*held));
+    caller_ref(caller);
+    answer_owe(&c->answers, caller);
+    *held =
+        (struct held){.caller = caller, .id = id, .method = method, .message = copy, .size = size};
+    *find->end = held;
+    find->end = &held->next;
+    finds->held_count++;
+    finds->held_bytes += size;
+    return true;
+}
+
+struct found find_take(struct coordinator *c, struct find *find)
+{
+    assert(atomic_load(&find->state) == FIND_ANSWERED);
+    open_remove(&c->finds, find);
+    find->event = NULL; /* it was posted */
+    return found_of(c, find);
+}
+
+struct held *find_take_held(struct coordinator *c, struct find *find)
+{
+    struct held *held = find->first;
+    if (held == NULL)
+        return NULL;
+    assert(c->finds.held_count > 0 && c->finds.held_bytes >= held->size);
+    find->first = held->next;
+    c->finds.held_count--;
+    c->finds.held_bytes -= held->size;
+    answer_settle(&c->answers, held->caller);
+    return held;
+}
+
+void find_free_held(struct held *held)
+{
+    caller_unref(held->caller);
+    crpc_message_free(held->message);
+    free(held);
+}
+
+/* -- The end ----------------------------------------------------------------------------------- */
+
+void find_free(struct find *find)
+{
+    if (find == NULL)
+        return;
+    if (find->event != NULL)
+        event_free(find->event);
+    if (find->resolved != NULL)
+        crpc_message_free(&find->resolved->base);
+    while (find->first != NULL) {
+        struct held *held = find->first;
+        find->first = held->next;
+        find_free_held(held);
+    }
+    free(find);
+}
+
+void find_free_all(struct finds *finds)
+{
+    find_free(finds->spare);
+    for (size_t i = 0; i < FIND_BUCKETS; i++)
+        while (finds->buckets[i] != NULL) {
+            struct find *find = finds->buckets[i];
+            finds->buckets[i] = find->next;
+            if (atomic_load(&find->state) == FIND_ANSWERED)
+                find->event = NULL; /* the queue's */
+            find_free(find);
+        }
 }

@@ -120,6 +120,9 @@ static void handle(struct coordinator *c, struct event *event)
     case EVENT_COMMITTED:
         loop_committed(c, event->shard, event->code);
         break;
+    case EVENT_FOUND:
+        method_continue(c, event->find);
+        break;
     case EVENT_CALLER_LOST:
         c->waiting.has_expired |= event->caller->open_count > 0;
         break;
@@ -136,11 +139,14 @@ static void handle(struct coordinator *c, struct event *event)
  * coordinator, all else is dropped. */
 static void refuse(struct coordinator *c, struct event *event)
 {
+    static const char text[] = "the coordinator has stopped because its store failed";
     switch (event->kind) {
     case EVENT_REQUEST:
     case EVENT_SESSION:
-        crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE,
-                       "the coordinator has stopped because its store failed");
+        crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE, "%s", text);
+        break;
+    case EVENT_FOUND:
+        method_refuse(c, event->find, text);
         break;
     case EVENT_COMMITTED:
         batch_abandon(event->shard);
@@ -303,7 +309,7 @@ static bool may_end(const struct coordinator *c)
         if (has_failed ? shard->batcher.in_flight != NULL : !batch_is_idle(shard))
             return false;
     }
-    return c->is_stopping;
+    return c->is_stopping && c->finds.count == 0;
 }
 
 static void *run(void *ctx)

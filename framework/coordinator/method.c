@@ -45,12 +45,116 @@ static const struct {
     {TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE, METHOD_AWAIT},
 };
 
+/* -- The gid that a request names -------------------------------------------------------------- */
+
+/* NULL: none, or one that is to be made. */
+static const char *unless_empty(const char *gid)
+{
+    return gid[0] != '\0' ? gid : NULL;
+}
+
+static const char *gid_of_branch(const char *gid, const Tercet__V1__BeginRequest *to_begin)
+{
+    return to_begin != NULL ? unless_empty(gid) : gid;
+}
+
+static const char *gid_of(enum method method, const ProtobufCMessage *message)
+{
+    switch (method) {
+    case METHOD_BEGIN:
+        return unless_empty(((const Tercet__V1__BeginRequest *)message)->gid);
+    case METHOD_RUN:
+        return unless_empty(((const Tercet__V1__RunRequest *)message)->gid);
+    case METHOD_ENLIST:
+        return gid_of_branch(((const Tercet__V1__EnlistRequest *)message)->gid,
+                             ((const Tercet__V1__EnlistRequest *)message)->begin);
+    case METHOD_TRY:
+        return gid_of_branch(((const Tercet__V1__TryRequest *)message)->gid,
+                             ((const Tercet__V1__TryRequest *)message)->begin);
+    case METHOD_CONFIRM:
+        return ((const Tercet__V1__ConfirmRequest *)message)->gid;
+    case METHOD_CANCEL:
+        return ((const Tercet__V1__CancelRequest *)message)->gid;
+    case METHOD_GET:
+        return ((const Tercet__V1__GetRequest *)message)->gid;
+    case METHOD_AWAIT:
+        return ((const Tercet__V1__AwaitRequest *)message)->gid;
+    case METHOD_WATCH:
+        return ((const Tercet__V1__WatchRequest *)message)->gid;
+    case METHOD_RETRY:
+        return ((const Tercet__V1__RetryRequest *)message)->gid;
+    case METHOD_SETTLE:
+        return ((const Tercet__V1__SettleRequest *)message)->gid;
+    case METHOD_DECIDE:
+        return ((const Tercet__V1__DecideRequest *)message)->gid;
+    case METHOD_REGISTER:
+    case METHOD_LIST:
+    case METHOD_LIST_PARTICIPANTS:
+    case METHOD_PAUSE:
+    case METHOD_STATISTICS:
+        break;
+    }
+    return NULL;
+}
+
+/* -- Handling ---------------------------------------------------------------------------------- */
+
+/* Handles the request now, or holds it until the store has said what it knows of its gid. */
+static void handle(struct request *r, enum method method, const ProtobufCMessage *message)
+{
+    const char *gid = gid_of(method, message);
+    struct found found = FOUND_NOTHING;
+    struct find *find = gid != NULL ? find_gid(r->c, gid, &found) : NULL;
+    if (find == NULL) {
+        r->found = found;
+        handlers[method](r, message);
+        find_clear(&found);
+    } else if (!find_hold(r->c, find, r->caller, r->id, method, message)) {
+        answer_error(r->c, r->caller, r->id, TERCET_EXHAUSTED,
+                     "too many requests wait for the store to look for their transactions: ask "
+                     "again");
+    }
+}
+
 void method_handle(struct coordinator *c, struct caller *caller, enum method method,
                    const ProtobufCMessage *message)
 {
-    struct request r = {c, caller, 0};
-    handlers[method](&r, message);
+    struct request r = {.c = c, .caller = caller};
+    handle(&r, method, message);
 }
+
+/* The first to be handled may begin what was not found: the others find it in memory. */
+void method_continue(struct coordinator *c, struct find *find)
+{
+    struct found found = find_take(c, find);
+    struct table *table = &coordinator_shard_of(c, find->gid)->table;
+    struct held *held;
+    while ((held = find_take_held(c, find)) != NULL) {
+        struct request r = {.c = c, .caller = held->caller, .id = held->id, .found = found};
+        struct entry *entry = table_find(table, find->gid);
+        if (entry != NULL)
+            r.found = (struct found){.entry = entry};
+        handlers[held->method](&r, held->message);
+        find_free_held(held);
+        arena_reset(&c->scratch);
+    }
+    find_clear(&found);
+    find_free(find);
+}
+
+void method_refuse(struct coordinator *c, struct find *find, const char *text)
+{
+    struct found found = find_take(c, find);
+    struct held *held;
+    while ((held = find_take_held(c, find)) != NULL) {
+        crpc_call_fail(held->caller->call, CRPC_UNAVAILABLE, "%s", text);
+        find_free_held(held);
+    }
+    find_clear(&found);
+    find_free(find);
+}
+
+/* -- Sessions ---------------------------------------------------------------------------------- */
 
 /* Too much is open in the session, and looking for what has expired did not help. */
 static bool is_full(struct coordinator *c, struct caller *caller)
@@ -71,7 +175,7 @@ static const ProtobufCMessage *message_of(const Tercet__V1__SessionRequest *requ
 static void handle_one(struct coordinator *c, struct caller *caller,
                        const Tercet__V1__SessionRequest *request)
 {
-    struct request r = {c, caller, request->id};
+    struct request r = {.c = c, .caller = caller, .id = request->id};
     if (is_full(c, caller)) {
         answer_error(c, caller, request->id, TERCET_EXHAUSTED,
                      "this session has 65536 requests without an answer: wait for some");
@@ -79,7 +183,7 @@ static void handle_one(struct coordinator *c, struct caller *caller,
     }
     for (size_t i = 0; i < sizeof(session_methods) / sizeof(session_methods[0]); i++)
         if (session_methods[i].request_case == request->request_case) {
-            handlers[session_methods[i].method](&r, message_of(request));
+            handle(&r, session_methods[i].method, message_of(request));
             return;
         }
     answer_error(

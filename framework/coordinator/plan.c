@@ -67,18 +67,24 @@ static uint64_t digest_options(struct arena *arena, const Tercet__V1__Options *o
 
 /* -- Beginning --------------------------------------------------------------------------------- */
 
-/* The transaction that is there already, when its plan is the same. TERCET_NOT_FOUND: there is
- * none. */
-static int find_same(struct coordinator *c, const char *gid, uint64_t digest, bool decides_itself,
-                     struct found *found, const char **text)
+/* What was found is not looked at, and not told. */
+static int malformed(const char *wrong, struct found *found, const char **text)
 {
-    int error = find_gid(c, gid, found, text);
-    if (error != 0)
-        return error;
-    bool is_same = found->entry != NULL
-                       ? found->entry->plan_digest == digest &&
-                             found->entry->txn.options.decides_itself == decides_itself
-                       : found->resolved->state->plan_digest == digest;
+    *found = (struct found){.error = TERCET_INVALID};
+    return invalid(wrong, text);
+}
+
+/* Whether the transaction that was found has the same plan. TERCET_NOT_FOUND: there is none. */
+static int check_same(const struct found *found, uint64_t digest, bool decides_itself,
+                      const char **text)
+{
+    *text = found->text;
+    if (found->error != 0)
+        return found->error;
+    const struct entry *entry = found->entry;
+    bool is_same = entry != NULL ? entry->plan_digest == digest &&
+                                       entry->txn.options.decides_itself == decides_itself
+                                 : found->resolved->state->plan_digest == digest;
     if (is_same)
         return 0;
     *text =
@@ -150,23 +156,21 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
     const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;
     struct tercet_gid made;
-    memset(found, 0, sizeof(*found));
     if (message->gid[0] != '\0' && strcmp(message->gid, gid) != 0)
-        return invalid("the gid of the request and of its begin differ", text);
+        return malformed("the gid of the request and of its begin differ", found, text);
     if (gid[0] == '\0') {
         tercet_gid_make(&made);
         gid = made.text;
     }
-    int error = invalid(check_options(options), text);
-    if (error != 0)
-        return error;
+    const char *wrong = check_options(options);
+    if (wrong != NULL)
+        return malformed(wrong, found, text);
     struct shard *shard = coordinator_shard_of(c, gid);
     uint64_t digest = digest_options(&c->scratch, options);
-    error = find_same(c, gid, digest, false, found, text);
-    if (error == TERCET_NOT_FOUND)
-        error = may_add(c, shard, room_of_options(shard, options), text);
-    else
+    int error = check_same(found, digest, false, text);
+    if (error != TERCET_NOT_FOUND)
         return error;
+    error = may_add(c, shard, room_of_options(shard, options), text);
     if (error == 0)
         found->entry = add(c, shard, gid, options, digest);
     return error;
@@ -347,17 +351,17 @@ int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struc
                       .options = message->options != NULL ? message->options : &none,
                       .gid = message->gid};
     struct tercet_gid own;
-    memset(found, 0, sizeof(*found));
     if (run.gid[0] == '\0') {
         tercet_gid_make(&own);
         run.gid = own.text;
     }
     const char *wrong = check_run(message);
-    int error = invalid(wrong != NULL ? wrong : check_options(run.options), text);
-    if (error != 0)
-        return error;
+    if (wrong == NULL)
+        wrong = check_options(run.options);
+    if (wrong != NULL)
+        return malformed(wrong, found, text);
     run.shard = coordinator_shard_of(c, run.gid);
     run.digest = digest_run(&c->scratch, message, run.options);
-    error = find_same(c, run.gid, run.digest, true, found, text);
+    int error = check_same(found, run.digest, true, text);
     return error == TERCET_NOT_FOUND ? make_run(&run, found, text, made) : error;
 }

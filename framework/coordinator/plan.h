@@ -14,7 +14,9 @@
 
 #define TRY_TIMEOUT_MS_DEFAULT 10000
 
-/* The same request again finds what it made; other options are TERCET_EXISTS. */
+/* `found` is what was found of the request's gid; one that is empty finds nothing, and is made.
+ * What is begun becomes the entry that was found. The same request again finds what it made; other
+ * options are TERCET_EXISTS. */
 int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
                struct found *found, const char **text);
 int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,

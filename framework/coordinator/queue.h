@@ -14,6 +14,7 @@
 #include <tercet/types.h>
 
 struct caller;
+struct find;
 struct instance;
 struct shard;
 
@@ -25,6 +26,7 @@ enum event_kind {
     /* call_id, message (a CallResult) or NULL with code and text: a called participant's answer */
     EVENT_RESULT,
     EVENT_COMMITTED,   /* shard, code: the store's result for its batch in flight */
+    EVENT_FOUND,       /* find: the store has answered a question that was left to it */
     EVENT_CALLER_LOST, /* caller: its call has ended, while the coordinator stops */
     EVENT_CLOSE,       /* takes no new transactions from here on */
     EVENT_STOP,
@@ -60,6 +62,7 @@ struct event {
     struct caller *caller;     /* a reference */
     struct instance *instance; /* a reference */
     struct shard *shard;
+    struct find *find;
     ProtobufCMessage *message; /* the event's own */
     uint64_t call_id;
     int code;

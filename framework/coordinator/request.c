@@ -25,17 +25,17 @@ static void answer_entry(struct request *r, struct entry *entry, int error, cons
     tell_entry(r->c, r->caller, r->id, entry, error, text);
 }
 
-static void answer_over(struct request *r, const struct found *found, int error, const char *text)
+static void answer_over(struct request *r, int error, const char *text)
 {
-    tell_resolved(r->c, r->caller, r->id, found->number, found->resolved, error, text);
+    tell_resolved(r->c, r->caller, r->id, r->found.number, r->found.resolved, error, text);
 }
 
-static void answer_found(struct request *r, const struct found *found, int error, const char *text)
+static void answer_found(struct request *r, int error, const char *text)
 {
-    if (found->entry != NULL)
-        answer_entry(r, found->entry, error, text);
-    else if (found->resolved != NULL)
-        answer_over(r, found, error, text);
+    if (r->found.entry != NULL)
+        answer_entry(r, r->found.entry, error, text);
+    else if (r->found.resolved != NULL)
+        answer_over(r, error, text);
     else
         refuse(r, error != 0 ? error : TERCET_NOT_FOUND, text);
 }
@@ -58,12 +58,12 @@ static struct waiter *answer_when(struct request *r, struct entry *entry, Tercet
 }
 
 /* The same of what was found; an error, and what is over, is told at once. */
-static struct waiter *answer_found_when(struct request *r, const struct found *found, int error,
-                                        const char *text, Tercet__V1__Wait wait)
+static struct waiter *answer_found_when(struct request *r, int error, const char *text,
+                                        Tercet__V1__Wait wait)
 {
-    if (error == 0 && found->entry != NULL)
-        return answer_when(r, found->entry, wait);
-    answer_found(r, found, error, text);
+    if (error == 0 && r->found.entry != NULL)
+        return answer_when(r, r->found.entry, wait);
+    answer_found(r, error, text);
     return NULL;
 }
 
@@ -72,35 +72,33 @@ static struct waiter *answer_found_when(struct request *r, const struct found *f
 void request_begin(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__BeginRequest *begin = (const Tercet__V1__BeginRequest *)message;
-    struct found found;
     const char *text = NULL;
-    int error = plan_begin(r->c, begin, begin->gid, &found, &text);
-    answer_found(r, &found, error, text);
-    find_clear(&found);
+    int error = plan_begin(r->c, begin, begin->gid, &r->found, &text);
+    answer_found(r, error, text);
 }
 
 /* The transaction of a try or an enlistment, begun with it when it says so. */
 static int find_or_begin(struct request *r, const char *gid,
-                         const Tercet__V1__BeginRequest *to_begin, struct found *found,
-                         const char **text)
+                         const Tercet__V1__BeginRequest *to_begin, const char **text)
 {
     if (to_begin != NULL)
-        return plan_begin(r->c, to_begin, gid, found, text);
-    return find_gid(r->c, gid, found, text);
+        return plan_begin(r->c, to_begin, gid, &r->found, text);
+    *text = r->found.text;
+    return r->found.error;
 }
 
 /* A transaction that is over takes no branch; one it has already is told as it is. */
-static void enlist_in_resolved(struct request *r, const struct found *found,
-                               const struct branch_plan *plan)
+static void enlist_in_resolved(struct request *r, const struct branch_plan *plan)
 {
-    int index = find_resolved_branch(found->resolved, plan->number);
-    bool is_same = index >= 0 && found->resolved->digests[index] == plan->digest;
+    const Tercet__Store__V1__Resolved *resolved = r->found.resolved;
+    int index = find_resolved_branch(resolved, plan->number);
+    bool is_same = index >= 0 && resolved->digests[index] == plan->digest;
     if (is_same && !txn_mode_is_routed(plan->mode))
-        answer_over(r, found, 0, NULL);
+        answer_over(r, 0, NULL);
     else if (is_same)
-        answer_over(r, found, TERCET_DECIDED, "the transaction is over already");
+        answer_over(r, TERCET_DECIDED, "the transaction is over already");
     else
-        answer_over(r, found, index >= 0 ? TERCET_EXISTS : TERCET_DECIDED, NULL);
+        answer_over(r, index >= 0 ? TERCET_EXISTS : TERCET_DECIDED, NULL);
 }
 
 /* A try is answered with its outcome, when that is known. */
@@ -137,24 +135,25 @@ static void enlist_in_entry(struct request *r, struct entry *entry, const struct
 static void enlist(struct request *r, const char *gid, const Tercet__V1__Branch *branch,
                    const Tercet__V1__BeginRequest *to_begin, enum txn_mode mode)
 {
-    struct found found = {0};
     struct branch_plan plan;
     const char *text = NULL;
     char made[TERCET_TEXT_MAX];
     int error = plan_check_branch(branch, &text);
-    if (error == 0)
-        error = find_or_begin(r, gid, to_begin, &found, &text);
+    if (error != 0) {
+        refuse(r, error, text);
+        return;
+    }
+    error = find_or_begin(r, gid, to_begin, &text);
     if (error == 0)
         error = plan_branch(r->c, branch, branch->number, mode, &plan, &text, made);
     if (error != 0)
-        answer_found(r, &found, error, text);
-    else if (found.entry != NULL)
-        enlist_in_entry(r, found.entry, &plan);
+        answer_found(r, error, text);
+    else if (r->found.entry != NULL)
+        enlist_in_entry(r, r->found.entry, &plan);
     else
-        enlist_in_resolved(r, &found, &plan);
+        enlist_in_resolved(r, &plan);
     if (error == 0)
         service_release(&r->c->services, plan.service);
-    find_clear(&found);
 }
 
 void request_enlist(struct request *r, const ProtobufCMessage *message)
@@ -172,12 +171,10 @@ void request_try(struct request *r, const ProtobufCMessage *message)
 void request_run(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RunRequest *run = (const Tercet__V1__RunRequest *)message;
-    struct found found;
     const char *text = NULL;
     char made[TERCET_TEXT_MAX];
-    int error = plan_run(r->c, run, &found, &text, made);
-    answer_found_when(r, &found, error, text, run->wait);
-    find_clear(&found);
+    int error = plan_run(r->c, run, &r->found, &text, made);
+    answer_found_when(r, error, text, run->wait);
 }
 
 /* -- Decisions --------------------------------------------------------------------------------- */
@@ -218,7 +215,7 @@ bool request_confirm_ready(struct coordinator *c)
     struct waiter *waiter;
     bool had_any = false;
     while ((waiter = waiter_take_ready(&c->waiting)) != NULL) {
-        struct request r = {c, waiter->caller, waiter->id};
+        struct request r = {.c = c, .caller = waiter->caller, .id = waiter->id};
         confirm_entry(&r, waiter->entry, waiter->wait, false);
         waiter_free(c, waiter);
         had_any = true;
@@ -229,16 +226,14 @@ bool request_confirm_ready(struct coordinator *c)
 void request_confirm(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__ConfirmRequest *confirm = (const Tercet__V1__ConfirmRequest *)message;
-    struct found found;
-    const char *text = NULL;
-    int error = find_gid(r->c, confirm->gid, &found, &text);
-    if (error == 0 && found.resolved != NULL)
-        error = decision_conflict(found.resolved->state->state, true);
-    if (error == 0 && found.entry != NULL)
-        confirm_entry(r, found.entry, (int)confirm->wait, confirm->force);
+    const struct found *found = &r->found;
+    int error = found->error;
+    if (error == 0 && found->resolved != NULL)
+        error = decision_conflict(found->resolved->state->state, true);
+    if (error == 0 && found->entry != NULL)
+        confirm_entry(r, found->entry, (int)confirm->wait, confirm->force);
     else
-        answer_found(r, &found, error, text);
-    find_clear(&found);
+        answer_found(r, error, found->text);
 }
 
 static int cancel_entry(struct request *r, struct entry *entry, const char *reason)
@@ -251,47 +246,43 @@ static int cancel_entry(struct request *r, struct entry *entry, const char *reas
 void request_cancel(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__CancelRequest *cancel = (const Tercet__V1__CancelRequest *)message;
-    struct found found;
-    const char *text = check_text(cancel->reason);
-    if (text != NULL) {
-        refuse(r, TERCET_INVALID, text);
+    const struct found *found = &r->found;
+    const char *wrong = check_text(cancel->reason);
+    if (wrong != NULL) {
+        refuse(r, TERCET_INVALID, wrong);
         return;
     }
-    int error = find_gid(r->c, cancel->gid, &found, &text);
-    if (error == 0 && found.resolved != NULL)
-        error = decision_conflict(found.resolved->state->state, false);
-    if (error == 0 && found.entry != NULL)
-        error = cancel_entry(r, found.entry, cancel->reason);
-    answer_found_when(r, &found, error, text, cancel->wait);
-    find_clear(&found);
+    int error = found->error;
+    if (error == 0 && found->resolved != NULL)
+        error = decision_conflict(found->resolved->state->state, false);
+    if (error == 0 && found->entry != NULL)
+        error = cancel_entry(r, found->entry, cancel->reason);
+    answer_found_when(r, error, found->text, cancel->wait);
 }
 
 /* -- Looking on -------------------------------------------------------------------------------- */
 
-static void await(struct request *r, const char *gid, Tercet__V1__Wait wait, uint32_t timeout_ms)
+static void await(struct request *r, Tercet__V1__Wait wait, uint32_t timeout_ms)
 {
-    struct found found;
-    const char *text = NULL;
-    int error = find_gid(r->c, gid, &found, &text);
-    struct waiter *waiter = answer_found_when(r, &found, error, text, wait);
-    if (waiter != NULL) {
-        waiter->is_await = true;
-        waiter->until_ms = timeout_ms > 0 ? r->c->clock.now_ms + timeout_ms : INT64_MAX;
-        if (r->c->is_closing)
-            waiter_drop_expired(r->c, found.entry);
-    }
-    find_clear(&found);
+    struct waiter *waiter = answer_found_when(r, r->found.error, r->found.text, wait);
+    if (waiter == NULL)
+        return;
+    waiter->is_await = true;
+    waiter->until_ms = timeout_ms > 0 ? r->c->clock.now_ms + timeout_ms : INT64_MAX;
+    if (r->c->is_closing)
+        waiter_drop_expired(r->c, r->found.entry);
 }
 
 void request_get(struct request *r, const ProtobufCMessage *message)
 {
-    await(r, ((const Tercet__V1__GetRequest *)message)->gid, TERCET__V1__WAIT__WAIT_NOT, 0);
+    (void)message;
+    await(r, TERCET__V1__WAIT__WAIT_NOT, 0);
 }
 
 void request_await(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__AwaitRequest *request = (const Tercet__V1__AwaitRequest *)message;
-    await(r, request->gid, request->wait, request->timeout_ms);
+    await(r, request->wait, request->timeout_ms);
 }
 
 static void watch_entry(struct request *r, struct entry *entry)
@@ -313,14 +304,11 @@ static void watch_over(struct request *r, const struct found *found)
 
 void request_watch(struct request *r, const ProtobufCMessage *message)
 {
-    struct found found;
-    const char *text = NULL;
-    int error = find_gid(r->c, ((const Tercet__V1__WatchRequest *)message)->gid, &found, &text);
-    if (error != 0)
-        refuse(r, error, text);
-    else if (found.entry != NULL)
-        watch_entry(r, found.entry);
+    (void)message;
+    if (r->found.error != 0)
+        refuse(r, r->found.error, r->found.text);
+    else if (r->found.entry != NULL)
+        watch_entry(r, r->found.entry);
     else
-        watch_over(r, &found);
-    find_clear(&found);
+        watch_over(r, &r->found);
 }

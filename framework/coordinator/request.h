@@ -7,6 +7,7 @@
 #define TERCET_REQUEST_H
 
 #include "caller.h"
+#include "find.h"
 
 struct coordinator;
 
@@ -14,10 +15,11 @@ struct coordinator;
 struct request {
     struct coordinator *c;
     struct caller *caller;
-    uint64_t id; /* in its session */
+    uint64_t id;        /* in its session */
+    struct found found; /* of the gid that it names, a view; of one that is to be made: nothing */
 };
 
-/* Each takes its own request's message. */
+/* Each takes its own request's message, and what was found. */
 void request_begin(struct request *r, const ProtobufCMessage *message);
 void request_enlist(struct request *r, const ProtobufCMessage *message);
 void request_try(struct request *r, const ProtobufCMessage *message);

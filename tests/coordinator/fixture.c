@@ -45,7 +45,7 @@ void fixture_begin(struct coordinator *c, int i)
 {
     char gid[16], actions[2][32], made[TERCET_TEXT_MAX];
     const char *text = NULL;
-    struct found found = {.entry = NULL};
+    struct found found = FOUND_NOTHING;
     Tercet__V1__Branch branches[2] = {TERCET__V1__BRANCH__INIT, TERCET__V1__BRANCH__INIT};
     Tercet__V1__Branch *views[2] = {&branches[0], &branches[1]};
     Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;

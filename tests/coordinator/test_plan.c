@@ -67,12 +67,21 @@ static void bench_close(struct bench *bench)
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 
+/* As method.c does. */
+static void look_for(struct bench *bench, const char *gid)
+{
+    bench->found = FOUND_NOTHING;
+    if (gid[0] != '\0')
+        cr_assert_null(find_gid(bench->c, gid, &bench->found));
+}
+
 static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options *options)
 {
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     request.options = options;
     find_clear(&bench->found);
     bench->text = NULL;
+    look_for(bench, gid);
     return plan_begin(bench->c, &request, gid, &bench->found, &bench->text);
 }
 
@@ -89,6 +98,7 @@ static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *br
     request.n_branches = count;
     find_clear(&bench->found);
     bench->text = NULL;
+    look_for(bench, gid);
     return plan_run(bench->c, &request, &bench->found, &bench->text, made);
 }
 
@@ -215,6 +225,7 @@ Test(plan, gids_are_checked)
     request.gid = (char *)(uintptr_t) "one";
     int result = plan_begin(bench.c, &request, "another", &bench.found, &bench.text);
     check(&bench, result, TERCET_INVALID, "differ");
+    look_for(&bench, "one");
     check(&bench, plan_begin(bench.c, &request, "one", &bench.found, &bench.text), 0, NULL);
     bench_close(&bench);
 }
@@ -277,7 +288,9 @@ static int find_ended(struct bench *bench)
 {
     find_clear(&bench->found);
     bench->text = NULL;
-    return find_gid(bench->c, "ended", &bench->found, &bench->text);
+    look_for(bench, "ended");
+    bench->text = bench->found.text;
+    return bench->found.error;
 }
 
 Test(plan, what_has_ended_is_found)

@@ -70,7 +70,7 @@ static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, 
 static struct store *store_with_modes(void)
 {
     struct store *store = NULL;
-    struct found found;
+    struct found found = FOUND_NOTHING;
     const char *text = NULL;
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);

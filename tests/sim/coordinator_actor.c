@@ -288,7 +288,7 @@ static struct coordinator *new_coordinator(const struct coordinator_actor *a)
     memset(c, 0, sizeof(*c));
     const struct tercet_coordinator_options chosen = options();
     engine_init(c, &chosen, mono_ms(a), wall_now_ms(a));
-    c->shards->store = sim->store;
+    c->shards->store = sim->plan.has_late_store ? late_store() : sim->store;
     c->restore_warm_max =
         mutant_now() != MUTANT_NONE || chance(5000) ? SIZE_MAX : (size_t)random_below(3);
     c->payload_bytes_max = chance(5000) ? SIZE_MAX : 0;
@@ -368,6 +368,7 @@ static void tear_down(struct coordinator_actor *a)
     a->is_dead = true;
     sim->acting = a;
     network_crash(a->life);
+    late_store_answer_all(a->life);
     engine_clear(c);
     free(c);
     sim->acting = NULL;

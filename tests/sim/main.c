@@ -38,6 +38,7 @@ static const char usage[] =
     "crash at every place (or two)\n"
     "       tercet-sim --mutants [--runs M]                    every mutant must be found within M "
     "seeds\n"
+    "       --late-finds                                       a store that answers later\n"
     "       --mutant NAME                                      puts a fault into the product\n"
     "       --crash-at N[,M]                                   with --seed: a calm run that "
     "crashes at these places\n";
@@ -112,6 +113,9 @@ static void take(struct arguments *a, int option, const char *value)
     case 'q':
         a->points = a->pairs = a->plan.is_calm = true;
         break;
+    case 'l':
+        a->plan.has_late_store = true;
+        break;
     default:
         fputs(usage, stderr);
         exit(2);
@@ -120,17 +124,13 @@ static void take(struct arguments *a, int option, const char *value)
 
 static struct arguments parse(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"first-seed", required_argument, NULL, 'f'},
-                                            {"runs", required_argument, NULL, 'r'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"mutant", required_argument, NULL, 'm'},
-                                            {"mutants", no_argument, NULL, 'a'},
-                                            {"seeds", required_argument, NULL, 'k'},
-                                            {"crash-at", required_argument, NULL, 'c'},
-                                            {"crash-points", no_argument, NULL, 'p'},
-                                            {"crash-pairs", no_argument, NULL, 'q'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},   {"first-seed", required_argument, NULL, 'f'},
+        {"runs", required_argument, NULL, 'r'},   {"jobs", required_argument, NULL, 'j'},
+        {"mutant", required_argument, NULL, 'm'}, {"mutants", no_argument, NULL, 'a'},
+        {"seeds", required_argument, NULL, 'k'},  {"crash-at", required_argument, NULL, 'c'},
+        {"crash-points", no_argument, NULL, 'p'}, {"crash-pairs", no_argument, NULL, 'q'},
+        {"late-finds", no_argument, NULL, 'l'},   {NULL, 0, NULL, 0}};
     struct arguments a = {.first_seed = 1, .runs = 1000, .jobs = 1};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         take(&a, option, optarg);

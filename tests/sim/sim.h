@@ -52,6 +52,7 @@ enum node {
     X(CLOCK, "jumps of the wall clock")                                                            \
     X(CLOCK_FAR, "jumps of the wall clock by years")                                               \
     X(CLOSE, "orderly stops of the coordinator")                                                   \
+    X(LATE_FIND, "questions that the store answered later")                                        \
     X(FULL, "requests refused by a full store, or for too many transactions")                      \
     X(PAUSE, "pauses of the coordinator")                                                          \
     X(SKEW, "runs with clocks that are slow or fast")                                              \
@@ -108,6 +109,7 @@ struct run_plan {
     uint64_t seed;
     enum mutant mutant;
     enum { TRACE_NONE, TRACE_TAIL, TRACE_ALL } trace;
+    bool has_late_store;  /* --late-finds */
     bool is_calm;         /* nothing goes wrong, */
     uint64_t crash_at[2]; /* but crashes at the n-th place of all where one may be; 0: none */
 };
@@ -215,6 +217,13 @@ void network_target_answer(uint64_t id, const Tercet__V1__CallResult *result, in
 bool network_owes_answer(void);
 /* How a Call has come to a participant (happening.method), and the way its result goes. */
 enum route { ROUTE_ATTACH, ROUTE_TARGET, ROUTE_OWN };
+
+/* -- late_store.c ------------------------------------------------------------------------------ */
+
+/* sim->store, but that its answers to finds may come later. */
+struct store *late_store(void);
+/* Whoever has asked dies. */
+void late_store_answer_all(uint32_t life);
 
 /* -- coordinator_actor.c ----------------------------------------------------------------------- */
 
@@ -360,6 +369,8 @@ struct world {
     bool is_outlived; /* the retention time is over */
     struct faults faults;
     struct store *store;
+    struct store late_store; /* the same with late answers */
+    struct late_find *late_finds;
     uint64_t epoch; /* the highest that was acquired */
     struct coordinator_actor coordinator;
     struct coordinator_actor zombie;  /* one that has been replaced and does not know */

@@ -257,6 +257,8 @@ void world_print_replay(const struct run_plan *plan)
     printf("tercet-sim --seed %llu", (unsigned long long)plan->seed);
     if (plan->mutant != MUTANT_NONE)
         printf(" --mutant %s", mutants[plan->mutant].name);
+    if (plan->has_late_store)
+        printf(" --late-finds");
     if (plan->is_calm)
         printf(" --crash-at %llu,%llu", (unsigned long long)plan->crash_at[0],
                (unsigned long long)plan->crash_at[1]);
