@@ -100,24 +100,57 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* SIGHUP: what can be read anew while it runs. */
-static void reload(struct tercet_coordinator *coordinator, const struct arguments *args)
+/* A file's text, NULL when it cannot be read, which is logged. The caller frees it. */
+static char *read_again(const char *path)
+{
+    char *text = NULL;
+    if (crpc_file_read(&text, path) == 0)
+        return text;
+    log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old one stays", path, strerror(errno));
+    return NULL;
+}
+
+static void reload_access(struct tercet_coordinator *coordinator, const struct arguments *args)
 {
     char text[TERCET_TEXT_MAX];
-    char *access = NULL;
-    if (args->access_file == NULL) {
-        log_say(TERCET_LOG_INFO, "SIGHUP: there is no access file to be read anew");
+    char *access = read_again(args->access_file);
+    if (access == NULL)
         return;
-    }
-    if (crpc_file_read(&access, args->access_file) != 0)
-        log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old rules stay", args->access_file,
-                strerror(errno));
-    else if (tercet_coordinator_set_access(coordinator, access, text) != 0)
+    if (tercet_coordinator_set_access(coordinator, access, text) != 0)
         log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old rules stay", args->access_file, text);
     else
         log_say(TERCET_LOG_INFO,
                 "SIGHUP: the access rules were read anew; streams that are open stay");
     free(access);
+}
+
+static void reload_tls(struct tercet_coordinator *coordinator, const struct arguments *args)
+{
+    char text[TERCET_TEXT_MAX];
+    char *cert = read_again(args->cert_file);
+    char *key = read_again(args->key_file);
+    char *ca = args->ca_file != NULL ? read_again(args->ca_file) : NULL;
+    const bool is_read = cert != NULL && key != NULL && (ca != NULL || args->ca_file == NULL);
+    if (is_read && tercet_coordinator_set_tls(coordinator, ca, cert, key, text) != 0)
+        log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old certificate stays", args->cert_file,
+                text);
+    else if (is_read)
+        log_say(TERCET_LOG_INFO,
+                "SIGHUP: certificate, key and CA were read anew; connections that are open stay");
+    free(ca);
+    free(key);
+    free(cert);
+}
+
+/* SIGHUP: what can be read anew while it runs. */
+static void reload(struct tercet_coordinator *coordinator, const struct arguments *args)
+{
+    if (args->access_file != NULL)
+        reload_access(coordinator, args);
+    if (args->cert_file != NULL)
+        reload_tls(coordinator, args);
+    if (args->access_file == NULL && args->cert_file == NULL)
+        log_say(TERCET_LOG_INFO, "SIGHUP: there is no access file and no certificate to read anew");
 }
 
 static void wait_for_end(struct tercet_coordinator *coordinator, const struct arguments *args,

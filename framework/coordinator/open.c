@@ -338,6 +338,25 @@ int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const 
     return access_replace(coordinator->c.access, access, text);
 }
 
+int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const char *tls_ca,
+                               const char *tls_cert, const char *tls_key, char *text)
+{
+    char unread[TERCET_TEXT_MAX];
+    const struct crpc_tls tls = {
+        .size = sizeof(tls), .ca = tls_ca, .cert = tls_cert, .key = tls_key};
+    text = text != NULL ? text : unread;
+    text[0] = '\0';
+    const char *why = check_tls_server(tls_ca, tls_cert, tls_key);
+    if (why != NULL)
+        return fail(text, TERCET_TLS, why);
+    int rc = crpc_server_set_tls(coordinator->c.server, &tls);
+    if (rc == 0)
+        return 0;
+    return fail(text, rc == CRPC_ENOMEM ? TERCET_NOMEM : TERCET_TLS,
+                rc == CRPC_EINVAL ? "TLS, or the CA for clients, cannot come or go while it runs"
+                                  : crpc_strerror(rc));
+}
+
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)
 {
     return crpc_server_address(coordinator->c.server, i);

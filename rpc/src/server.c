@@ -3,6 +3,7 @@
  * A server's life: options, services, start, stop.
  */
 #include "server.h"
+#include "tls.h"
 
 #include "args.h"
 #include "builtin_descriptors.h"
@@ -315,6 +316,8 @@ void crpc_server_free(struct crpc_server *server)
     catalog_clear(&server->catalog);
     free(server->services);
     gate_free(server->gate);
+    for (size_t i = 0; i < ADOPTERS_MAX; i++)
+        tls_feed_free(server->feeds[i]);
     server_addresses_clear(server);
     atomic_fetch_sub(&server->loop->owners, 1);
     pthread_cond_destroy(&server->changed);

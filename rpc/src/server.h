@@ -46,6 +46,7 @@ struct crpc_server {
     struct reflection *reflection;
     struct gate *gate; /* NULL when gRPC's own listeners are used */
     struct adopter adopters[ADOPTERS_MAX];
+    struct tls_feed *feeds[ADOPTERS_MAX]; /* NULL: that listener has none */
     struct server_address *addresses;
     size_t address_count;
     size_t listener_count; /* calls of crpc_server_listen */

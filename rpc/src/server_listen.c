@@ -113,6 +113,43 @@ static int listen_port(int *port_out, struct crpc_server *server, const char *ad
     return 0;
 }
 
+/* The adopter's own credentials: those of a TLS address may change later. */
+static int open_adopter(struct crpc_server *server, struct adopter *adopter,
+                        const struct crpc_tls *tls)
+{
+    struct tls_feed **feed = &server->feeds[server->listener_count];
+    grpc_server_credentials *credentials;
+    int result = tls != NULL ? tls_feed_new(feed, tls) : 0;
+    if (result == 0)
+        result = tls != NULL ? tls_feed_credentials(&credentials, *feed)
+                             : tls_server_credentials(&credentials, NULL);
+    if (result != 0)
+        return result;
+    if (!adopter_open(adopter, server->core, credentials))
+        result = CRPC_EINTERNAL;
+    grpc_server_credentials_release(credentials);
+    return result;
+}
+
+int crpc_server_set_tls(struct crpc_server *server, const struct crpc_tls *tls)
+{
+    grpc_server_credentials *credentials;
+    int result = tls != NULL ? tls_server_credentials(&credentials, tls) : CRPC_EINVAL;
+    if (result != 0)
+        return result;
+    if (!tls_server_usable(credentials))
+        result = CRPC_ETLS;
+    grpc_server_credentials_release(credentials);
+    size_t count = 0;
+    for (size_t i = 0; i < ADOPTERS_MAX && result == 0; i++) {
+        if (server->feeds[i] == NULL)
+            continue;
+        result = tls_feed_set(server->feeds[i], tls);
+        count++;
+    }
+    return result == 0 && count == 0 ? CRPC_EINVAL : result;
+}
+
 int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls,
                        int *port_out)
 {
@@ -135,8 +172,8 @@ int crpc_server_listen(struct crpc_server *server, const char *address, const st
     else
         result = path != NULL ? listen_unix(server, path, adopter, credentials)
                               : listen_port(&port, server, address, adopter, credentials);
-    if (result == 0 && adopter != NULL && !adopter_open(adopter, server->core, credentials))
-        result = CRPC_EINTERNAL;
+    if (result == 0 && adopter != NULL)
+        result = open_adopter(server, adopter, tls);
     grpc_server_credentials_release(credentials);
     if (result != 0)
         return result;

@@ -7,6 +7,8 @@
 #include "util.h"
 
 #include <grpc/support/time.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_certificate(const char *pem)
@@ -86,4 +88,125 @@ int tls_channel_credentials(grpc_channel_credentials **out, const struct crpc_tl
     grpc_ssl_pem_key_cert_pair pair = {tls.key, tls.cert};
     *out = grpc_ssl_credentials_create_ex(tls.ca, tls.cert != NULL ? &pair : NULL, NULL, NULL);
     return *out != NULL ? 0 : CRPC_ETLS;
+}
+
+/* -- Feeds ------------------------------------------------------------------------------------- */
+
+/* gRPC asks at each handshake and does not say when it has asked for the last time, which may be
+ * after the server was freed. So a feed is never given back to the system, but used again. */
+struct tls_feed {
+    struct tls_feed *next; /* of those that are not in use */
+    char *ca, *cert, *key; /* cert NULL: not in use */
+    bool has_news;
+};
+
+static struct {
+    pthread_mutex_t lock; /* over this and all feeds */
+    struct tls_feed *unused;
+} feeds = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static grpc_ssl_certificate_config_reload_status
+feed_fetch(void *feed_given, grpc_ssl_server_certificate_config **config)
+{
+    struct tls_feed *feed = feed_given;
+    grpc_ssl_certificate_config_reload_status status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    pthread_mutex_lock(&feeds.lock);
+    if (feed->has_news && feed->cert != NULL) {
+        grpc_ssl_pem_key_cert_pair pair = {feed->key, feed->cert};
+        /* gRPC wants roots even where no client is asked for a certificate. */
+        const char *roots = feed->ca != NULL ? feed->ca : feed->cert;
+        *config = grpc_ssl_server_certificate_config_create(roots, &pair, 1);
+        feed->has_news = false;
+        status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+    }
+    pthread_mutex_unlock(&feeds.lock);
+    return status;
+}
+
+static void texts_free(char *ca, char *cert, char *key)
+{
+    free(ca);
+    free(cert);
+    free(key);
+}
+
+/* Under no lock. */
+static int feed_fill(struct tls_feed *feed, const struct crpc_tls *tls)
+{
+    char *ca = tls->ca != NULL ? strdup(tls->ca) : NULL;
+    char *cert = strdup(tls->cert);
+    char *key = strdup(tls->key);
+    if (cert == NULL || key == NULL || (ca == NULL && tls->ca != NULL)) {
+        texts_free(ca, cert, key);
+        return CRPC_ENOMEM;
+    }
+    pthread_mutex_lock(&feeds.lock);
+    struct tls_feed old = *feed;
+    feed->ca = ca;
+    feed->cert = cert;
+    feed->key = key;
+    feed->has_news = true;
+    pthread_mutex_unlock(&feeds.lock);
+    texts_free(old.ca, old.cert, old.key);
+    return 0;
+}
+
+static struct tls_feed *feed_take(void)
+{
+    pthread_mutex_lock(&feeds.lock);
+    struct tls_feed *feed = feeds.unused;
+    if (feed != NULL)
+        feeds.unused = feed->next;
+    pthread_mutex_unlock(&feeds.lock);
+    return feed != NULL ? feed : calloc(1, sizeof *feed);
+}
+
+int tls_feed_new(struct tls_feed **out, const struct crpc_tls *given)
+{
+    struct crpc_tls tls;
+    int result = tls_read(&tls, given);
+    if (result != 0 || tls.cert == NULL)
+        return result != 0 ? result : CRPC_ETLS;
+    struct tls_feed *feed = feed_take();
+    if (feed == NULL)
+        return CRPC_ENOMEM;
+    result = feed_fill(feed, &tls);
+    if (result != 0) {
+        tls_feed_free(feed);
+        return result;
+    }
+    *out = feed;
+    return 0;
+}
+
+void tls_feed_free(struct tls_feed *feed)
+{
+    if (feed == NULL)
+        return;
+    pthread_mutex_lock(&feeds.lock);
+    texts_free(feed->ca, feed->cert, feed->key);
+    *feed = (struct tls_feed){.next = feeds.unused};
+    feeds.unused = feed;
+    pthread_mutex_unlock(&feeds.lock);
+}
+
+int tls_feed_credentials(grpc_server_credentials **out, struct tls_feed *feed)
+{
+    *out = grpc_ssl_server_credentials_create_with_options(
+        grpc_ssl_server_credentials_create_options_using_config_fetcher(
+            feed->ca != NULL ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
+                             : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
+            feed_fetch, feed));
+    return *out != NULL ? 0 : CRPC_ETLS;
+}
+
+int tls_feed_set(struct tls_feed *feed, const struct crpc_tls *given)
+{
+    struct crpc_tls tls;
+    int result = tls_read(&tls, given);
+    if (result != 0 || tls.cert == NULL)
+        return result != 0 ? result : CRPC_ETLS;
+    if ((tls.ca == NULL) != (feed->ca == NULL))
+        return CRPC_EINVAL;
+    return feed_fill(feed, &tls);
 }

@@ -234,6 +234,68 @@ Test(tls, the_client_sees_the_server)
     free(ca);
 }
 
+/* What crpc_server_set_tls says to this certificate, key and CA. */
+static int change_to(const char *name, const char *ca)
+{
+    char file[64];
+    snprintf(file, sizeof file, "%s.pem", name);
+    char *cert = pem(file);
+    snprintf(file, sizeof file, "%s.key", name);
+    char *key = pem(file);
+    char *authority = ca != NULL ? pem(ca) : NULL;
+    struct crpc_tls tls = {.size = sizeof tls, .cert = cert, .key = key, .ca = authority};
+    int result = crpc_server_set_tls(server, &tls);
+    free(cert);
+    free(key);
+    free(authority);
+    return result;
+}
+
+Test(tls, a_certificate_may_change_while_it_serves)
+{
+    char *ca;
+    struct crpc_channel *channel;
+    struct crpc_tls tls = {.size = sizeof tls};
+    struct crpc_channel_options options = {
+        .size = sizeof options, .tls = &tls, .own_connection = true};
+    run(MAKE_CA("next"));
+    run(MAKE_CERT("renewed", "next", "subjectAltName=DNS:localhost,IP:127.0.0.1"));
+    serve(NULL);
+    tls.ca = ca = pem("ca.pem");
+    cr_assert_eq(crpc_channel_new(&channel, loop, target, &options), 0);
+    cr_assert_eq(echo_unary(channel, "before", NULL, 0, NULL, NULL), 0);
+    cr_assert_eq(change_to("renewed", NULL), 0);
+    cr_assert_eq(call_as("next.pem", NULL, NULL, NULL, 0), CRPC_OK);
+    cr_assert_eq(call_as("next.pem", NULL, NULL, NULL, 0), CRPC_OK, "and again");
+    cr_assert_eq(call_as("ca.pem", NULL, NULL, NULL, 0), CRPC_UNAVAILABLE);
+    cr_assert_eq(echo_unary(channel, "after", NULL, 0, NULL, NULL), 0, "who is there stays");
+    cr_assert_eq(change_to("server", NULL), 0);
+    cr_assert_eq(call_as("ca.pem", NULL, NULL, NULL, 0), CRPC_OK, "and back");
+    crpc_channel_free(channel);
+    free(ca);
+}
+
+Test(tls, what_cannot_be_used_changes_nothing)
+{
+    run(MAKE_CA("next"));
+    run("cp ca.pem mixed.pem && cp server.key mixed.key");
+    serve(NULL);
+    cr_assert_eq(change_to("mixed", NULL), CRPC_ETLS, "a key of another certificate");
+    cr_assert_eq(change_to("server", "ca.pem"), CRPC_EINVAL, "a CA that comes");
+    cr_assert_eq(crpc_server_set_tls(server, NULL), CRPC_EINVAL);
+    cr_assert_eq(call_as("ca.pem", NULL, NULL, NULL, 0), CRPC_OK);
+}
+
+Test(tls, clients_of_another_authority_may_be_let_in)
+{
+    run(MAKE_CA("next"));
+    run(MAKE_CERT("client", "next", "subjectAltName=DNS:alice"));
+    serve("ca.pem");
+    cr_assert_eq(call_as("ca.pem", "client", NULL, NULL, 0), CRPC_UNAVAILABLE);
+    cr_assert_eq(change_to("server", "next.pem"), 0);
+    cr_assert_eq(call_as("ca.pem", "client", NULL, NULL, 0), CRPC_OK);
+}
+
 Test(tls, texts_that_cannot_be_used)
 {
     struct crpc_channel *channel = NULL;

@@ -53,7 +53,7 @@ Test(reload, without_a_file_nothing_happens)
 {
     bench_open(&bench, NULL);
     hang_up();
-    await_log("SIGHUP: there is no access file", 1);
+    await_log("SIGHUP: there is no access file and no certificate", 1);
     bench_close(&bench);
 }
 
@@ -82,9 +82,74 @@ Test(reload, rules_change_while_it_runs)
     cr_assert(is_let_in(TOKEN_B));
     remove(daemon_path(&bench.daemon, "rules"));
     hang_up();
-    await_log("No such file or directory; the old rules stay", 1);
+    await_log("No such file or directory; the old one stays", 1);
     cr_assert(is_let_in(TOKEN_B));
     cr_assert_eq(bench_end(SIGTERM), 0);
+    bench_stop(&bench);
+}
+
+/* -- Certificates ------------------------------------------------------------------------------ */
+
+static void make_certificate(const char *name)
+{
+    char command[512];
+    snprintf(command, sizeof(command),
+             "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=%s -addext "
+             "subjectAltName=IP:127.0.0.1 -keyout server.key -out server.pem 2>/dev/null && cp "
+             "server.pem %s.pem",
+             bench.daemon.dir, name, name);
+    cr_assert_eq(system(command), 0);
+}
+
+/* Whether tercetd shows the certificate of this name. */
+static bool shows(const char *name)
+{
+    Tercet__V1__GetRequest get = get_of("nobody-has-this");
+    struct crpc_tls tls = {.size = sizeof(tls)};
+    struct crpc_channel_options options = {
+        .size = sizeof(options), .tls = &tls, .own_connection = true};
+    struct crpc_result result = {.code = CRPC_OK};
+    ProtobufCMessage *reply = NULL;
+    char file[64];
+    char *ca = NULL;
+    snprintf(file, sizeof(file), "%s.pem", name);
+    cr_assert_eq(crpc_file_read(&ca, daemon_path(&bench.daemon, file)), 0);
+    tls.ca = ca;
+    cr_assert_eq(crpc_channel_new(&bench.channel, bench.loop, bench.daemon.address, &options), 0);
+    crpc_unary(&reply, bench.channel, COORDINATOR, "Get", &get.base, NULL, &result);
+    bool is_shown = result.code == CRPC_NOT_FOUND;
+    crpc_result_clear(&result);
+    crpc_channel_free(bench.channel);
+    bench.channel = NULL;
+    free(ca);
+    return is_shown;
+}
+
+Test(reload, a_certificate_changes_while_it_runs)
+{
+    char cert[256], key[256];
+    const char *options[] = {cert, key, NULL};
+    bench_prepare();
+    make_certificate("first");
+    snprintf(cert, sizeof(cert), "--tls-cert=%s", daemon_path(&bench.daemon, "server.pem"));
+    snprintf(key, sizeof(key), "--tls-key=%s", daemon_path(&bench.daemon, "server.key"));
+    bench_launch(options);
+    cr_assert_eq(crpc_loop_new(&bench.loop, NULL), 0);
+    cr_assert(shows("first"));
+    make_certificate("second");
+    cr_assert(shows("first"), "not before it is told");
+    hang_up();
+    await_log("certificate, key and CA were read anew", 1);
+    cr_assert(shows("second"));
+    cr_assert_not(shows("first"));
+    bench_write_file("server.pem", "no certificate at all\n");
+    hang_up();
+    await_log("the old certificate stays", 1);
+    cr_assert(shows("second"));
+    cr_assert_eq(bench_end(SIGTERM), 0);
+    char *log = daemon_log(&bench.daemon);
+    cr_assert_not_null(strstr(log, "without --access everybody may do everything; TLS alone"));
+    free(log);
     bench_stop(&bench);
 }
 

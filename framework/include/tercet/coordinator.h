@@ -76,6 +76,13 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
 int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const char *access,
                                   char *text);
 
+/* New PEM texts in place of tls_ca, tls_cert and tls_key, for connections that begin from now on;
+ * those that are there stay. TERCET_TLS with `text` (may be NULL): they cannot be used, and the old
+ * ones stay; so for a coordinator that was opened without TLS, and where tls_ca would come or go.
+ * Any thread. */
+int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const char *tls_ca,
+                               const char *tls_cert, const char *tls_key, char *text);
+
 /* The i-th address it listens at, such as "127.0.0.1:41234"; a name may stand for several. NULL
  * past the last. Lives as long as the coordinator. */
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i);

@@ -357,6 +357,12 @@ int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDe
 int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls,
                        int *port_out);
 
+/* New certificate, key and CA for all TLS addresses of the server: handshakes that begin from now
+ * on use them, connections that are there stay. A CA cannot come or go. Any thread. Errors:
+ * CRPC_ETLS (they cannot be used; the old ones stay), CRPC_EINVAL (there is no TLS address, the CA
+ * has come or gone, or gRPC's own listeners are in use), CRPC_ENOMEM. */
+int crpc_server_set_tls(struct crpc_server *server, const struct crpc_tls *tls);
+
 /* The i-th address that the server listens at, such as "127.0.0.1:7420", "[::1]:7420" or
  * "unix:/path"; NULL past the last. Lives as long as the server. */
 const char *crpc_server_address(const struct crpc_server *server, size_t i);
