@@ -50,6 +50,22 @@ int main(void)
     return puts(gid.text) < 0 || tercet_error_name(0) == NULL;
 }
 C
+cat >"$dir/suite.c" <<'C'
+#include <stdio.h>
+#include <tercet/coordinator.h>
+#include <tercet/sys/store_conformance.h>
+/* A driver's author links the suite and the coordinator. */
+int main(void)
+{
+    struct tercet_coordinator *coordinator = 0;
+    struct tercet_coordinator_options options = {sizeof(options), 0};
+    size_t count = 0;
+    while (tercet_store_conformance_case(count) != NULL)
+        count++;
+    printf("%zu cases, %s\n", count, tercet_store_strerror(0));
+    return count < 20 || tercet_coordinator_open(&coordinator, &options, 0) == 0;
+}
+C
 cp "$dir/user.c" "$dir/user.cpp"
 # shellcheck disable=SC2046
 "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror $flags "$dir/user.c" -o "$dir/user_c" $(pkg-config --cflags --libs tercet)
@@ -57,6 +73,11 @@ cp "$dir/user.c" "$dir/user.cpp"
 "$cxx" -std=c++17 -Wall -Wextra -Wpedantic -Werror $flags "$dir/user.cpp" -o "$dir/user_cpp" $(pkg-config --cflags --libs tercet)
 LD_LIBRARY_PATH=$libdir "$dir/user_c" >/dev/null && LD_LIBRARY_PATH=$libdir "$dir/user_cpp" >/dev/null
 echo "ok C and C++ by pkg-config"
+# shellcheck disable=SC2046
+"$cc" -std=c11 -Wall -Wextra -Wpedantic -Wno-missing-field-initializers -Werror $flags "$dir/suite.c" -o "$dir/suite" \
+  $(pkg-config --cflags --libs tercet-conformance tercet-coordinator)
+LD_LIBRARY_PATH=$libdir "$dir/suite" >/dev/null
+echo "ok the suite for store drivers"
 
 # Each component alone: what it links, and that find_package and pkg-config name the same.
 # component NAME ALLOWED FUNCTION: ALLOWED is an extended regular expression of the libraries that a user of it may need.

@@ -9,7 +9,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "store.h"
+#include "contents.h"
 
 enum fixture_driver { FIXTURE_MEMORY, FIXTURE_LMDB };
 
@@ -22,7 +22,7 @@ struct fixture {
     uint64_t epoch;
     uint64_t next_number;
     uint64_t source;
-    char text[8192]; /* what the functions below return */
+    char text[CONTENTS_MAX]; /* what the functions below return */
 };
 
 /* Opens and acquires. Buckets are bucket_ms wide (0: a day). */
@@ -49,14 +49,6 @@ const char *fixture_meta(struct fixture *fixture);
 /* "2=b" or the text of the error. */
 const char *fixture_find(struct fixture *fixture, const char *gid);
 const char *fixture_find_number(struct fixture *fixture, uint64_t number);
-
-struct tercet_store_op op_put(uint64_t number, uint32_t part, const char *value);
-struct tercet_store_op op_delete(uint64_t number, uint32_t part);
-struct tercet_store_op op_resolve(uint64_t number, const char *gid, int64_t time_ms,
-                                  const char *value);
-struct tercet_store_op op_meta(const char *name, const char *value);
-struct tercet_store_op op_meta_delete(const char *name);
-struct tercet_store_op op_drop(int64_t time_ms);
 
 #define COMMIT(fixture, ...)                                                                       \
     store_commit((fixture)->store, 0, (fixture)->epoch, (struct tercet_store_op[]){__VA_ARGS__},   \
