@@ -94,6 +94,8 @@ static const struct cli_option options[] = {
      .help = "of one address (default 1024)"},
     {"connection-rate", CLI_COUNT, FIELD(options.connection_rate_per_peer), "N",
      .help = "new ones a second of one address (default 500)"},
+    {"rpc-threads", CLI_COUNT, FIELD(options.rpc_threads), "N",
+     .help = "threads that take and send messages (default 2, at most 256)"},
     {"first-request", CLI_SHORT_DURATION, FIELD(options.first_request_ms), "DURATION",
      .help = "one that makes no call for so long is cut (default 60s)"},
     {"connection-idle", CLI_SHORT_DURATION, FIELD(options.connection_idle_ms), "DURATION",

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define STORE_SIZE_MIN (1u << 20)
+#define RPC_THREADS_DEFAULT 2 /* what one peer sends must not hold up the others */
 #define LISTEN_DEFAULT "127.0.0.1:7420"
 #define BUCKETS_PER_RETENTION 7
 #define BUCKET_MS_MIN 1000
@@ -232,6 +233,9 @@ static void tear_down(struct tercet_coordinator *coordinator)
 
 static int open_parts(struct coordinator *c, char *text)
 {
+    const struct crpc_loop_options loop_options = {
+        .size = sizeof(loop_options),
+        .threads = c->options.rpc_threads > 0 ? c->options.rpc_threads : RPC_THREADS_DEFAULT};
     int rc = check_addresses(&c->options, text);
     if (rc == 0)
         rc = check_server_tls(&c->options, text);
@@ -239,7 +243,7 @@ static int open_parts(struct coordinator *c, char *text)
         rc = check_store_size(&c->options, text);
     if (rc == 0)
         rc = access_new(&c->access, c->options.access, text);
-    if (rc == 0 && crpc_loop_new(&c->loop, NULL) != 0)
+    if (rc == 0 && crpc_loop_new(&c->loop, &loop_options) != 0)
         rc = fail(text, TERCET_NOMEM, "cannot start the RPC threads");
     if (rc == 0)
         rc = take_call_tls(c, text);

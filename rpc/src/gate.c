@@ -102,7 +102,9 @@ static void notice_text(char *text, size_t size, enum gate_reason reason, uint64
         [CUT_WASTE] = "%" PRIu64 " connections were cut, one of %s: they sent much that belongs to "
                       "no call",
         [CUT_RESETS] = "%" PRIu64 " connections were cut, one of %s: they began calls and gave "
-                       "them up at once, again and again"};
+                       "them up at once, again and again",
+        [CUT_STREAMS] = "%" PRIu64 " connections were cut, one of %s: they had more calls open "
+                        "than concurrent_streams_max permits"};
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(text, size, formats[reason], count, peer);

@@ -26,6 +26,7 @@ struct gate_options {
     uint32_t connections_max; /* 0: as many as there are descriptors */
     uint32_t per_peer_max, per_peer_rate;
     uint32_t first_request_ms; /* UINT32_MAX: never */
+    uint32_t streams_max;      /* calls at once that a connection was told it may have */
     size_t unread_max;         /* bytes that open calls may have unread; a guess when 0 */
     crpc_notice_fn on_notice;
     void *notice_ctx;
@@ -60,6 +61,7 @@ enum gate_reason {
     CUT_SILENT,
     CUT_WASTE,
     CUT_RESETS,
+    CUT_STREAMS,
     GATE_REASONS
 };
 

@@ -141,5 +141,6 @@ void gate_counts(struct gate *gate, struct crpc_connection_counts *out)
     out->cut_silent = gate->counts[CUT_SILENT];
     out->cut_waste = gate->counts[CUT_WASTE];
     out->cut_resets = gate->counts[CUT_RESETS];
+    out->cut_streams = gate->counts[CUT_STREAMS];
     pthread_mutex_unlock(&gate->lock);
 }

@@ -22,6 +22,7 @@
 #define PAUSE_MS 100
 #define SWEEP_PAUSE_MS 500
 #define DRAINS_MAX 64
+#define STREAMS_SPARE 64
 
 static void cut(struct gate *gate, struct connection *connection, enum gate_reason reason)
 {
@@ -61,6 +62,18 @@ static int64_t waste_max(const struct gate *gate, const struct connection *conne
     return WASTE_MAX + (int64_t)gate->options.unread_max * open_calls;
 }
 
+/* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */
+static enum gate_reason judge(const struct gate *gate, const struct connection *connection)
+{
+    if (connection->debt > waste_max(gate, connection))
+        return CUT_WASTE;
+    if (connection->reset_tokens < 0)
+        return CUT_RESETS;
+    if (atomic_load(&connection->open_calls) > 2 * gate->options.streams_max + STREAMS_SPARE)
+        return CUT_STREAMS;
+    return GATE_REASONS;
+}
+
 /* False when it has been cut. */
 static bool check(struct gate *gate, struct connection *connection, int64_t now_ms)
 {
@@ -76,11 +89,10 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
         passed_ms - (int64_t)atomic_exchange(&connection->resets, 0) * RESETS_RATE_MS;
     if (connection->reset_tokens > GATE_RESETS_BURST)
         connection->reset_tokens = GATE_RESETS_BURST;
-    bool is_waste = connection->debt > waste_max(gate, connection);
-    if (!is_waste && connection->reset_tokens >= 0)
-        return true;
-    cut(gate, connection, is_waste ? CUT_WASTE : CUT_RESETS);
-    return false;
+    enum gate_reason reason = judge(gate, connection);
+    if (reason != GATE_REASONS)
+        cut(gate, connection, reason);
+    return reason == GATE_REASONS;
 }
 
 /* Those that have shown nothing yet, or nothing good lately, are looked at more often. */

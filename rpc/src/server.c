@@ -53,6 +53,7 @@ static int make_gate(struct crpc_server *server, const struct crpc_server_option
         .per_peer_rate = (uint32_t)or_default(options->connection_rate_per_peer, RATE_DEFAULT),
         .first_request_ms =
             (uint32_t)or_default(options->first_request_ms, FIRST_REQUEST_MS_DEFAULT),
+        .streams_max = (uint32_t)or_default(options->concurrent_streams_max, STREAMS_DEFAULT),
         .unread_max = options->stream_window_size,
         .on_notice = options->on_notice,
         .notice_ctx = options->notice_ctx};

@@ -62,6 +62,7 @@ struct tercet_coordinator_options {
     uint32_t first_request_ms;         /* one without a first call is cut; default 60,000 */
     uint32_t connection_idle_ms;       /* one without calls is ended gently; default 300,000 */
     uint32_t connection_age_max_ms;    /* one this old is ended gently; default never */
+    uint32_t rpc_threads;              /* that take and send messages; default 2, at most 256 */
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

@@ -376,6 +376,7 @@ struct crpc_connection_counts {
     uint64_t cut_silent;                                       /* no call within first_request_ms */
     uint64_t cut_waste;                                        /* bytes that belong to no call */
     uint64_t cut_resets;                                       /* calls given up at once */
+    uint64_t cut_streams; /* far more calls open than concurrent_streams_max */
 };
 
 /* Fills *out as far as out->size says. All 0 with a version of gRPC that accepts by itself
