@@ -28,8 +28,10 @@ static struct script {
     int commit_result, read_result, mark_read_result, mark_store_result;
     uint32_t mark_store_rows;
     enum tercet_barrier_failure failure;
-    atomic_int connects; /* that failed */
-    bool is_closed;      /* by a hook */
+    atomic_int connects;
+    bool has_connections;   /* there are more */
+    bool runs_during_store; /* another call runs while the mark is stored */
+    bool is_closed;         /* by a hook */
     char error[TERCET_TEXT_MAX];
     char logged[LOG_MAX];
     int log_count;
@@ -517,9 +519,11 @@ Test(driver, a_hook_that_asks_its_own_barrier_is_told, .signal = SIGABRT)
 
 static int take_connect(void *state, void **out)
 {
-    (void)state, (void)out;
+    static char another;
+    (void)state;
     atomic_fetch_add(&script.connects, 1);
-    return TERCET_STORE;
+    *out = &another;
+    return script.has_connections ? 0 : TERCET_STORE;
 }
 
 static enum tercet_barrier_failure tell_failure(void *state)
@@ -528,11 +532,26 @@ static enum tercet_barrier_failure tell_failure(void *state)
     return script.failure;
 }
 
+static void *run_another(void *ctx)
+{
+    struct tercet_barrier_call *call = ctx;
+    tercet_barrier_run(barrier, call, 1);
+    return NULL;
+}
+
 static int take_mark_store(void *state, uint64_t mark, uint32_t rows_max)
 {
     (void)state, (void)mark;
     script.mark_store_rows = rows_max;
     note("mark_store");
+    if (script.runs_during_store) {
+        struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+        pthread_t thread;
+        script.runs_during_store = false;
+        cr_assert_eq(pthread_create(&thread, NULL, run_another, &call), 0);
+        pthread_join(thread, NULL);
+        cr_assert_eq(call.result, 0);
+    }
     return script.mark_store_result;
 }
 
@@ -564,6 +583,16 @@ Test(server, the_mark_is_stored_after_the_batch_and_read_after_the_row)
     cr_expect_eq(run_one(&call), 0);
     expect_asked("begin insert mark_read commit mark_store");
     cr_expect_eq(script.mark_store_rows, 16384, "no more at a time, whatever was asked for");
+}
+
+Test(server, the_mark_is_stored_by_one_at_a_time)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.has_connections = script.runs_during_store = true;
+    call.low_water = 2;
+    cr_expect_eq(run_one(&call), 0);
+    cr_expect_eq(atomic_load(&script.connects), 1);
+    expect_asked("begin insert mark_read commit mark_store begin insert mark_read commit");
 }
 
 /* It is not tried again at once, however many batches there are. */
@@ -626,13 +655,6 @@ static int wait_for_connect(struct tercet_barrier_call *call, tercet_db db, void
     while (atomic_load(&script.connects) == 0)
         sched_yield();
     return 0;
-}
-
-static void *run_another(void *ctx)
-{
-    struct tercet_barrier_call *call = ctx;
-    tercet_barrier_run(barrier, call, 1);
-    return NULL;
 }
 
 /* Who finds the one connection busy tries to open another; without it he waits. */

@@ -87,7 +87,8 @@ def sources():
 def read_counts(build, found):
     """Asks gcov about every object of a file that is wanted; one that was never run has notes but no counts."""
     names = {pathlib.Path(path).name for path in found}
-    notes = [str(path) for path in build.rglob("*.gcno") if path.name.removesuffix(".gcno") in names]
+    notes = [str(path) for path in build.rglob("*.gcno")
+             if path.name.removesuffix(".gcno") in names and path.with_suffix(".o").exists()]
     answer = subprocess.run(["gcov", "--branch-counts", "--branch-probabilities", "--json-format", "--stdout", *notes],
                             cwd=build, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     for document in answer.splitlines():
