@@ -52,6 +52,7 @@ static uint64_t jitter(const struct txn *txn, const struct txn_branch *branch)
 /* How long to wait after a failure, the attempts-th of the branch's phase. */
 static int64_t retry_delay(const struct txn *txn, const struct txn_branch *branch)
 {
+    assert(branch->attempts > 0 && txn->options.retry_cap_ms > 0);
     uint32_t doublings = branch->attempts - 1;
     uint64_t range = txn->options.retry_cap_ms;
     if (doublings < 32) {
@@ -63,6 +64,7 @@ static int64_t retry_delay(const struct txn *txn, const struct txn_branch *branc
 
 static int64_t parked_delay(const struct txn *txn, const struct txn_branch *branch)
 {
+    assert(branch->is_parked && txn->options.parked_retry_ms > 0);
     uint64_t most = txn->options.parked_retry_ms;
     uint64_t least = (most + 1) / 2;
     return (int64_t)(least + jitter(txn, branch) % (most - least + 1));
@@ -201,6 +203,7 @@ static int64_t try_limit(const struct txn *txn, int64_t now_ms, int64_t timeout_
 static int enlist(struct step *step)
 {
     const struct txn_event *event = step->event;
+    assert(step->txn->state == TXN_TRYING);
     struct txn *txn = step->txn;
     if (step->branch != NULL || !number_is_valid(event->number))
         return enlist_late(step);
@@ -223,6 +226,7 @@ static int enlist(struct step *step)
 
 static int confirm(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING);
     bool is_operator = step->event->cause == TXN_CAUSE_OPERATOR;
     if (!step->event->is_forced && !routed_are_tried(step->txn))
         return TXN_NOT_READY;
@@ -240,6 +244,8 @@ static int cancel(struct step *step)
 
 static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try outcome)
 {
+    assert(step->txn->state == TXN_TRYING && txn_mode_is_routed(branch->mode));
+    assert(outcome == TXN_TRY_DONE || outcome == TXN_TRY_REFUSED || outcome == TXN_TRY_UNKNOWN);
     branch->try_state = (uint8_t)outcome;
     step->marks = true;
     act(step, TXN_TRIED, branch->number, 0);
@@ -293,6 +299,7 @@ static int end_is_done(struct step *step)
 
 static void park(struct step *step, struct txn_branch *branch)
 {
+    assert(is_ending(step->txn) && branch->end_state != TXN_END_DONE);
     if (!branch->is_parked) {
         branch->is_parked = true;
         step->marks = true;
@@ -302,6 +309,7 @@ static void park(struct step *step, struct txn_branch *branch)
 
 static void wait_for_end(struct step *step, struct txn_branch *branch)
 {
+    assert(is_ending(step->txn) && branch->end_state != TXN_END_DONE && branch->attempts > 0);
     int64_t delay_ms =
         branch->is_parked ? parked_delay(step->txn, branch) : retry_delay(step->txn, branch);
     branch->end_state = TXN_END_WAITING;
@@ -362,6 +370,7 @@ static int retry_ends(struct step *step)
 static int settle(struct step *step)
 {
     struct txn_branch *branch = step->branch;
+    assert(!branch->is_settled || branch->end_state == TXN_END_DONE);
     if (branch->is_settled)
         return 0;
     if (!branch->is_parked)
@@ -395,6 +404,7 @@ static int (*const rules[TXN_EVENT_COUNT][TXN_STATE_COUNT])(struct step *) = {
 /* Returns whether a try has become unknown. */
 static bool expire_tries(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING);
     bool any = false;
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
@@ -410,6 +420,7 @@ static bool expire_tries(struct step *step)
  * good. */
 static void release_next_try(struct txn *txn, int64_t now_ms)
 {
+    assert(txn->state == TXN_TRYING && txn->options.is_ordered);
     struct txn_branch *next = NULL;
     for (size_t i = 0; i < txn->branch_count; i++) {
         struct txn_branch *branch = &txn->branches[i];
@@ -442,6 +453,7 @@ static bool pass_turns(struct step *step)
 
 static void call_tries(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING);
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
         if (branch->try_state == TXN_TRY_WAITING && step->event->now_ms >= branch->next_ms) {
@@ -466,6 +478,7 @@ static void advance_trying(struct step *step)
 
 static void advance_end(struct step *step, struct txn_branch *branch)
 {
+    assert(is_ending(step->txn) && branch->end_state != TXN_END_NONE);
     int64_t now_ms = step->event->now_ms;
     if (branch->end_state == TXN_END_DONE)
         return;
@@ -579,11 +592,13 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
         put_write_first(&step, first);
         assert(txn_is_sound(txn));
     }
+    assert(result == 0 || actions->count == first);
     return result;
 }
 
 static int64_t branch_wake_ms(const struct txn *txn, const struct txn_branch *branch)
 {
+    assert((txn->state == TXN_TRYING) == (branch->end_state == TXN_END_NONE));
     int64_t wake_ms = TXN_NEVER;
     if (txn->state == TXN_TRYING) {
         if (txn_try_is_open(branch))
@@ -609,11 +624,13 @@ size_t txn_parked(const struct txn *txn)
     size_t count = 0;
     for (size_t i = 0; i < txn->branch_count; i++)
         count += txn->branches[i].is_parked;
+    assert(count == 0 || is_ending(txn));
     return count;
 }
 
 struct txn_branch *txn_find(const struct txn *txn, uint32_t number)
 {
+    assert(txn->branch_count <= txn->branch_capacity);
     size_t low = 0;
     size_t high = txn->branch_count;
     while (low < high) {
