@@ -68,6 +68,7 @@ int error_of_crpc(int crpc_error)
     case CRPC_ETOOBIG:
         return TERCET_EXHAUSTED;
     case CRPC_ECLOSED:
+    case CRPC_EFORKED:
         return TERCET_CLOSED;
     default:
         return TERCET_INTERNAL;

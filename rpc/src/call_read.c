@@ -49,6 +49,8 @@ void call_message_clear(struct crpc_call *call)
 
 int crpc_call_read(struct crpc_call *call)
 {
+    if (loop_is_forked())
+        return CRPC_EFORKED;
     pthread_mutex_lock(&call->lock);
     int result = call->is_over || call->is_read_out ? CRPC_ECLOSED
                  : call->is_reading                 ? CRPC_EBUSY

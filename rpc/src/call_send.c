@@ -45,6 +45,8 @@ int message_copy(grpc_slice *out, struct crpc_bytes bytes)
 
 int call_send_reserve(struct crpc_call *call)
 {
+    if (loop_is_forked())
+        return CRPC_EFORKED;
     pthread_mutex_lock(&call->lock);
     int result = call->is_over || call->is_closing ? CRPC_ECLOSED
                  : call->is_sending                ? CRPC_EBUSY

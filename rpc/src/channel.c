@@ -72,6 +72,8 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     if (loop == NULL || target == NULL || options_copy(&options, sizeof options, given) != 0 ||
         options_copy(&tls, sizeof tls, options.tls) != 0)
         return CRPC_EINVAL;
+    if (loop_is_forked())
+        return CRPC_EFORKED;
     int result = tls_channel_credentials(&credentials, options.tls);
     if (result != 0)
         return result;
@@ -91,7 +93,7 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
 
 void crpc_channel_free(struct crpc_channel *channel)
 {
-    if (channel == NULL)
+    if (channel == NULL || loop_is_forked())
         return;
     loop_assert_may_block();
     pthread_mutex_lock(&channel->lock);

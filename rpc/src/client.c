@@ -63,11 +63,13 @@ static struct crpc_call *call_alloc(const struct call_recipe *recipe,
 }
 
 /* A call that is not started, counted in its channel. Errors: CRPC_EINVAL, CRPC_ENOMEM,
- * CRPC_ECLOSED. */
+ * CRPC_ECLOSED, CRPC_EFORKED. */
 static int call_make(struct crpc_call **out, uint32_t *flags_out, const struct call_recipe *recipe)
 {
     struct crpc_call_options options;
 
+    if (loop_is_forked())
+        return CRPC_EFORKED;
     if (recipe->channel == NULL || recipe->service == NULL || recipe->method == NULL ||
         options_read(&options, recipe->options) != 0)
         return CRPC_EINVAL;

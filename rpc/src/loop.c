@@ -12,6 +12,23 @@
 #define POLLERS_MAX 256
 
 static _Thread_local bool is_poller;
+static atomic_bool is_forked;
+static pthread_once_t watching_forks = PTHREAD_ONCE_INIT;
+
+static void after_fork_in_child(void)
+{
+    atomic_store(&is_forked, true);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+bool loop_is_forked(void)
+{
+    return atomic_load_explicit(&is_forked, memory_order_relaxed);
+}
 
 static void *poll_run(void *arg)
 {
@@ -49,6 +66,9 @@ int crpc_loop_new(struct crpc_loop **out, const struct crpc_loop_options *given)
     struct crpc_loop_options options;
     if (options_copy(&options, sizeof options, given) != 0 || options.threads > POLLERS_MAX)
         return CRPC_EINVAL;
+    if (loop_is_forked())
+        return CRPC_EFORKED;
+    pthread_once(&watching_forks, watch_forks);
     unsigned count = options.threads > 0 ? options.threads : 1;
     struct crpc_loop *loop = calloc(1, sizeof *loop + count * sizeof loop->pollers[0]);
     if (loop == NULL)
@@ -67,7 +87,7 @@ int crpc_loop_new(struct crpc_loop **out, const struct crpc_loop_options *given)
 
 void crpc_loop_free(struct crpc_loop *loop)
 {
-    if (loop == NULL)
+    if (loop == NULL || loop_is_forked())
         return;
     loop_assert_may_block();
     assert(atomic_load(&loop->owners) == 0 && "a loop was freed before its servers and channels");

@@ -47,6 +47,9 @@ struct crpc_loop {
 /* The queue for a new client call. */
 grpc_completion_queue *loop_next_queue(struct crpc_loop *loop);
 
+/* True in a child of a process in which there was a loop already: its threads are not here. */
+bool loop_is_forked(void);
+
 /* Asserts that the caller is not a poller: it is about to wait for one. */
 void loop_assert_may_block(void);
 

@@ -107,6 +107,8 @@ int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
 
     if (loop == NULL || options_copy(&options, sizeof options, given) != 0)
         return CRPC_EINVAL;
+    if (loop_is_forked())
+        return CRPC_EFORKED;
     struct crpc_server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return CRPC_ENOMEM;
@@ -275,6 +277,8 @@ static bool wait_quiet(struct crpc_server *server, uint32_t grace_ms)
 
 void crpc_server_stop(struct crpc_server *server, uint32_t grace_ms)
 {
+    if (loop_is_forked())
+        return;
     loop_assert_may_block();
     pthread_mutex_lock(&server->lock);
     bool is_first = !server->is_stopping;
@@ -306,7 +310,7 @@ static void slots_free(struct crpc_server *server)
 
 void crpc_server_free(struct crpc_server *server)
 {
-    if (server == NULL)
+    if (server == NULL || loop_is_forked())
         return;
     crpc_server_stop(server, 0);
     grpc_server_destroy(server->core);

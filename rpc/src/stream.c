@@ -173,6 +173,8 @@ int crpc_stream_finish(struct crpc_stream *stream, struct crpc_result *result_ou
 {
     struct crpc_status status;
 
+    if (loop_is_forked())
+        return CRPC_EFORKED;
     loop_assert_may_block();
     drain(stream);
     call_status(stream->call, &status);

@@ -6,6 +6,8 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct lines {
     struct event written;
@@ -100,4 +102,55 @@ Test(callbacks, may_not_block, .timeout = 240, .signal = 6)
     snprintf(target, sizeof target, "127.0.0.1:%d", port);
     cr_assert_eq(crpc_channel_new(&channel, loop, target, NULL), 0);
     echo_unary(channel, "hello", NULL, 0, NULL, NULL);
+}
+
+/* In the child: nothing hangs, everything says why. The number of what went wrong, or 0. */
+static int use_after_fork(struct echo *echo, struct crpc_stream *stream)
+{
+    struct crpc_channel *channel;
+    struct crpc_server *server;
+    struct crpc_loop *loop;
+    ProtobufCMessage *reply;
+    Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
+    const int results[] = {
+        echo_unary(echo->channel, "hello", NULL, 0, NULL, NULL),
+        crpc_loop_new(&loop, NULL),
+        crpc_channel_new(&channel, echo->loop, echo->target, NULL),
+        crpc_server_new(&server, echo->loop, NULL),
+        crpc_stream_write(stream, &item.base),
+        crpc_stream_read(&reply, stream),
+        crpc_stream_finish(stream, NULL),
+    };
+    for (int i = 0; i < (int)(sizeof results / sizeof results[0]); i++)
+        if (results[i] != CRPC_EFORKED)
+            return i + 1;
+    crpc_channel_free(echo->channel);
+    crpc_server_stop(echo->server, 1000);
+    crpc_server_free(echo->server);
+    crpc_loop_free(echo->loop);
+    return 0;
+}
+
+Test(fork, a_child_is_told_and_does_not_hang, .timeout = 240)
+{
+    struct crpc_stream *stream;
+    struct echo echo;
+    int status;
+    echo_start(&echo, NULL, NULL);
+    cr_assert_eq(echo_unary(echo.channel, "hello", NULL, 0, NULL, NULL), 0);
+    cr_assert_eq(
+        crpc_stream_open(&stream, echo.channel, &crpc__test__echo__descriptor, "Both", NULL), 0);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        alarm(WAIT_S);
+        _exit(use_after_fork(&echo, stream));
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status), "the child hung or crashed: %d", status);
+    cr_assert_eq(WEXITSTATUS(status), 0, "use %d of crpc", WEXITSTATUS(status));
+    crpc_stream_cancel(stream);
+    cr_assert_eq(crpc_stream_finish(stream, NULL), CRPC_ESTATUS);
+    cr_assert_eq(echo_unary(echo.channel, "hello", NULL, 0, NULL, NULL), 0, "the parent goes on");
+    echo_stop(&echo);
 }

@@ -14,7 +14,9 @@
  *    failure. What goes in is copied unless the comment says otherwise. free(NULL) is fine.
  *  - Options structs begin with their own size (sizeof), zero means default, fields are only
  * appended. A NULL options pointer means all defaults.
- *  - gRPC must not be used across fork(): fork before the first crpc_loop_new, or fork and exec.
+ *  - gRPC must not be used across fork(): fork before the first crpc_loop_new, or fork and exec. In
+ *    a child whose parent had a loop, whatever would need its threads answers CRPC_EFORKED at once;
+ *    *_free and crpc_server_stop do nothing, and leave to the parent what is the parent's.
  */
 #ifndef CRPC_CRPC_H
 #define CRPC_CRPC_H
@@ -45,7 +47,9 @@ extern "C" {
     X(CRPC_EEXISTS, -10, "this service has been added already")                                    \
     X(CRPC_ESTATUS, -11, "the call ended with a status other than OK: look at the status")         \
     X(CRPC_END, -12, "the stream has no more messages")                                            \
-    X(CRPC_EINTERNAL, -13, "an internal failure of the gRPC library")
+    X(CRPC_EINTERNAL, -13, "an internal failure of the gRPC library")                              \
+    X(CRPC_EFORKED, -14,                                                                           \
+      "the process was forked after its RPC threads began: fork before, or fork and exec")
 
 enum crpc_error {
 #define CRPC_ERROR_ENUM(name, value, text) name = value,
