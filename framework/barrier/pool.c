@@ -5,9 +5,11 @@
 #include "pool.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #define BUSY_TIMEOUT_MS_DEFAULT 5000
@@ -44,15 +46,19 @@ int tercet_barrier_options_complete(struct tercet_barrier_options *out,
     return 0;
 }
 
-/* Takes the table as it is now, or as it was before several connections were known. */
+/* Takes the table as it is now, or as it was before it grew. */
 static int copy_driver(struct tercet_barrier_driver *out,
                        const struct tercet_barrier_driver *driver)
 {
-    if (driver == NULL || (driver->size != sizeof(*driver) &&
-                           driver->size != offsetof(struct tercet_barrier_driver, connect)))
-        return TERCET_INVALID;
-    memcpy(out, driver, driver->size);
-    return 0;
+    static const size_t sizes[] = {offsetof(struct tercet_barrier_driver, connect),
+                                   offsetof(struct tercet_barrier_driver, identity),
+                                   sizeof(struct tercet_barrier_driver)};
+    for (size_t i = 0; driver != NULL && i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (driver->size == sizes[i]) {
+            memcpy(out, driver, driver->size);
+            return 0;
+        }
+    return TERCET_INVALID;
 }
 
 int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_driver *driver,
@@ -97,6 +103,37 @@ void tercet_barrier_close(struct tercet_barrier *barrier)
 uint32_t tercet_barrier_connections(const struct tercet_barrier *barrier)
 {
     return barrier->connections_max;
+}
+
+/* 128 random bits, as hexadecimal digits. */
+static int make_identity(char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
+{
+    uint64_t random[2];
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return TERCET_INTERNAL;
+    snprintf(identity, TERCET_BARRIER_IDENTITY_MAX + 1, "%016" PRIx64 "%016" PRIx64, random[0],
+             random[1]);
+    return 0;
+}
+
+int tercet_barrier_identity(struct tercet_barrier *barrier,
+                            char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
+{
+    char proposed[TERCET_BARRIER_IDENTITY_MAX + 1] = "", kept[sizeof(proposed)] = "";
+    if (barrier->driver.identity == NULL) {
+        identity[0] = '\0';
+        return 0;
+    }
+    int rc = make_identity(proposed);
+    void *state = barrier_take(barrier);
+    if (rc == 0)
+        rc = barrier->driver.identity(state, proposed, kept);
+    if (rc != 0)
+        barrier_log(barrier, state, TERCET_LOG_ERROR, "the database's identity", rc);
+    barrier_give(barrier, state, rc != 0);
+    if (rc == 0)
+        memcpy(identity, kept, sizeof(kept));
+    return rc == 0 ? 0 : TERCET_STORE;
 }
 
 void barrier_log(struct tercet_barrier *barrier, void *state, enum tercet_log_level level,

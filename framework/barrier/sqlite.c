@@ -290,21 +290,6 @@ static int sqlite_rows_count(void *driver, uint64_t *rows)
     return read_number(driver, STATEMENT_ROWS_COUNT, rows);
 }
 
-static const char *sqlite_error_text(void *driver)
-{
-    const struct sqlite *sqlite = driver;
-    return sqlite->error;
-}
-
-static void sqlite_close(void *driver)
-{
-    struct sqlite *sqlite = driver;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(sqlite->statements[i]);
-    sqlite3_close_v2(sqlite->db);
-    free(sqlite);
-}
-
 /* Notes what failed, with advice, and finds the code for it. */
 static int fail_open(struct sqlite *sqlite, const char *what, const char *advice)
 {
@@ -319,6 +304,55 @@ static int fail_open(struct sqlite *sqlite, const char *what, const char *advice
     default:
         return TERCET_STORE;
     }
+}
+
+static int execute(struct sqlite *sqlite, const char *sql, const char *what)
+{
+    return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : fail_open(sqlite, what, "");
+}
+
+/* A table of its own, made when it is first asked for: older programs go on with the others. */
+static int sqlite_identity(void *driver, const char *proposed,
+                           char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
+{
+    struct sqlite *sqlite = driver;
+    sqlite3_stmt *statement = NULL;
+    char sql[512];
+    snprintf(sql, sizeof(sql),
+             "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tercet_barrier_identity"
+             " (id INTEGER PRIMARY KEY CHECK (id = 1), identity TEXT NOT NULL);"
+             "INSERT INTO tercet_barrier_identity VALUES (1, '%s') ON CONFLICT DO NOTHING",
+             proposed);
+    int rc = execute(sqlite, sql, "cannot keep an identity");
+    if (rc == 0 && sqlite3_prepare_v2(sqlite->db, "SELECT identity FROM tercet_barrier_identity",
+                                      -1, &statement, NULL) != SQLITE_OK)
+        rc = fail(sqlite);
+    if (rc == 0 && sqlite3_step(statement) == SQLITE_ROW)
+        snprintf(identity, TERCET_BARRIER_IDENTITY_MAX + 1, "%s",
+                 sqlite3_column_text(statement, 0));
+    sqlite3_finalize(statement);
+    if (rc == 0)
+        rc = sqlite_commit(sqlite);
+    if (rc != 0)
+        sqlite_rollback(sqlite);
+    return rc;
+}
+
+static const char *sqlite_error_text(void *driver)
+{
+    const struct sqlite *sqlite = driver;
+    return sqlite->error;
+}
+
+static void sqlite_close(void *driver)
+{
+    struct sqlite *sqlite = driver;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(sqlite->statements[i]);
+    sqlite3_close_v2(sqlite->db);
+    free(sqlite);
 }
 
 /* Whether the database is in WAL mode now, or SQLite's error code. */
@@ -354,13 +388,6 @@ static int enter_wal(struct sqlite *sqlite, uint32_t timeout_ms)
              "the database cannot be in WAL mode: name a file on a local disk, or use the barrier "
              "in memory");
     return TERCET_STORE;
-}
-
-static int execute(struct sqlite *sqlite, const char *sql, const char *what)
-{
-    return sqlite3_exec(sqlite->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? 0
-               : fail_open(sqlite, what, "");
 }
 
 /* *version is 0 when there are no tables yet. */
@@ -456,6 +483,7 @@ const struct tercet_barrier_driver sqlite_driver = {
     .rows_count = sqlite_rows_count,
     .error_text = sqlite_error_text,
     .close = sqlite_close,
+    .identity = sqlite_identity,
 };
 
 int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,

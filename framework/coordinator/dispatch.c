@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define FIELD_ACCEPTED 2 /* of AttachResponse */
+#define DATABASE_MAX 64  /* characters */
 
 /* -- Instances --------------------------------------------------------------------------------- */
 
@@ -34,6 +35,8 @@ static const char *check_hello(const struct instance *instance, const Tercet__V1
         wrong = "the hello names no actions: say what the service offers";
     if (wrong == NULL)
         wrong = check_text(hello->instance);
+    if (wrong == NULL && (strlen(hello->database) > DATABASE_MAX || check_text(hello->database)))
+        wrong = "a database is told in at most 64 characters of UTF-8";
     if (wrong == NULL && instance->service != NULL)
         wrong = "this stream has said hello already";
     return wrong;
@@ -45,6 +48,7 @@ static void join(struct service *service, struct instance *instance, const Terce
     instance->actions = service_actions_copy(hello->actions, hello->n_actions);
     instance->action_count = hello->n_actions;
     instance->name = must_strdup(hello->instance);
+    instance->database = must_strdup(hello->database);
     instance->window = hello->window == 0 ? INSTANCE_WINDOW_DEFAULT : hello->window;
     if (instance->window > INSTANCE_WINDOW_MAX)
         instance->window = INSTANCE_WINDOW_MAX;
@@ -64,12 +68,41 @@ static void leave(struct service *service, struct instance *instance)
     instance->service = NULL;
 }
 
-/* An error text, or NULL when the instance is accepted. */
+/* An instance of the service that has its rows elsewhere, or NULL: a branch tried there would be
+ * confirmed or cancelled here, where nobody knows it. */
+static const struct instance *find_stranger(const struct service *service, const char *database)
+{
+    const struct instance *other = service->instances;
+    while (other != NULL && (database[0] == '\0' || other->database[0] == '\0' ||
+                             strcmp(database, other->database) == 0))
+        other = other->next;
+    return other;
+}
+
+/* Whether the instance was refused for its database. */
+static bool refuse_stranger(struct coordinator *c, struct instance *instance,
+                            const Tercet__V1__Hello *hello)
+{
+    const struct service *service = service_find(&c->services, hello->service);
+    const struct instance *other = service != NULL ? find_stranger(service, hello->database) : NULL;
+    if (other == NULL)
+        return false;
+    crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
+                   "service %s is served from database %.8s by instance \"%s\"; this instance's is "
+                   "%.8s: all instances of a service share one database",
+                   service->name, other->database, other->name, hello->database);
+    coordinator_log(c, TERCET_LOG_WARNING,
+                    "%s: instance \"%s\" is refused: its database is %.8s, that of \"%s\" is %.8s",
+                    service->name, hello->instance, hello->database, other->name, other->database);
+    return true;
+}
+
+/* An error text, or NULL when the instance is accepted, or was refused already. */
 static const char *attach(struct coordinator *c, struct instance *instance,
                           const Tercet__V1__Hello *hello)
 {
     const char *wrong = check_hello(instance, hello);
-    if (wrong != NULL)
+    if (wrong != NULL || refuse_stranger(c, instance, hello))
         return wrong;
     struct service *service = service_get(&c->services, hello->service, strlen(hello->service));
     if (service == NULL)
@@ -105,11 +138,11 @@ bool dispatch_message(struct coordinator *c, struct instance *instance,
     const char *wrong = message->hello != NULL ? attach(c, instance, message->hello) : NULL;
     if (wrong != NULL)
         crpc_call_fail(instance->call, CRPC_INVALID_ARGUMENT, "%s", wrong);
-    else if (instance->service == NULL)
+    else if (instance->service != NULL)
+        take_results(c, instance, message);
+    else if (message->hello == NULL)
         crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
                        "the first message of Attach must carry a hello");
-    else
-        take_results(c, instance, message);
     return wrong == NULL && instance->service != NULL;
 }
 

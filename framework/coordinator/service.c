@@ -172,5 +172,6 @@ void instance_unref(struct instance *instance)
     crpc_call_unref(instance->call);
     service_actions_free(instance->actions, instance->action_count);
     free(instance->name);
+    free(instance->database);
     free(instance);
 }

@@ -33,6 +33,7 @@ struct instance {
     char **actions;
     size_t action_count;
     char *name;
+    char *database; /* as told in the hello; "" when not */
     uint32_t window;
     uint32_t call_count;
     bool is_touched; /* has calls to flush */

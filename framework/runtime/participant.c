@@ -172,7 +172,13 @@ static int start(struct tercet_participant *participant, const char *coordinator
 {
     struct runtime_credentials credentials = {options->token, options->tls_ca, options->tls_cert,
                                               options->tls_key};
-    int rc = runtime_link_open(&participant->link, coordinator, &credentials, text);
+    int rc = tercet_barrier_identity(participant->barrier, participant->database);
+    if (rc != 0) {
+        runtime_text(text, "the barrier cannot tell which database it is in: %s",
+                     tercet_strerror(rc));
+        return rc;
+    }
+    rc = runtime_link_open(&participant->link, coordinator, &credentials, text);
     if (rc == 0 && options->listen != NULL)
         rc = participant_listen(participant, options, text);
     if (rc == 0) {

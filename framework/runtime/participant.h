@@ -118,6 +118,7 @@ struct tercet_participant {
     struct tercet_action *actions;
     size_t action_count;
     struct tercet_barrier *barrier;
+    char database[TERCET_BARRIER_IDENTITY_MAX + 1];
     void *ctx;
     uint32_t window, batch_max, batch_time_ms;
     struct crpc_server *server; /* listen mode, else NULL */

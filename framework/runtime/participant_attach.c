@@ -115,6 +115,7 @@ static int say_hello(struct participant_stream *stream)
     hello.n_actions = participant->action_count;
     hello.instance = instance;
     hello.window = participant->window;
+    hello.database = (char *)(uintptr_t)participant->database;
     if (hello.actions == NULL)
         return CRPC_ENOMEM;
     int rc = outbox_put(stream->outbox, FIELD_HELLO, &hello.base);

@@ -327,6 +327,44 @@ BENCH_TEST(streams, attach_without_a_hello_and_with_two)
     cr_assert(attach_fails(twice, 2, CRPC_INVALID_ARGUMENT, "said hello already"));
 }
 
+/* A branch tried in one database and confirmed in another would be torn: while an instance is
+ * attached, those with another database are not. */
+BENCH_TEST(streams, two_databases_behind_one_service)
+{
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
+    const Tercet__V1__AttachRequest *messages[] = {&request};
+    struct crpc_stream *stream = NULL;
+    ProtobufCMessage *message = NULL;
+    struct crpc_result result;
+    char service[] = "later", action[] = "do", one[] = "0123456789", two[] = "fedcba9876",
+         text[256];
+    static char large[66];
+    char *actions[] = {action};
+    hello.service = service;
+    hello.actions = actions;
+    hello.n_actions = 1;
+    hello.database = one;
+    request.hello = &hello;
+    cr_assert_eq(crpc_stream_open(&stream, bench.channel, PARTICIPANTS, "Attach", NULL), 0);
+    cr_assert_eq(crpc_stream_write(stream, &request.base), 0);
+    cr_assert_eq(crpc_stream_read(&message, stream), 0, "it is accepted");
+    crpc_message_free(message);
+    hello.database = two;
+    cr_assert(attach_fails(messages, 1, CRPC_FAILED_PRECONDITION, "share one database"));
+    hello.database = one;
+    cr_assert_eq(attach(messages, 1, text), CRPC_OK, "%s", text);
+    hello.database = (char *)"";
+    cr_assert_eq(attach(messages, 1, text), CRPC_OK, "older participants do not tell: %s", text);
+    hello.database = memset(large, 'x', sizeof(large) - 1);
+    cr_assert(attach_fails(messages, 1, CRPC_INVALID_ARGUMENT, "at most 64 characters"));
+    crpc_stream_half_close(stream);
+    while (crpc_stream_read(&message, stream) == 0)
+        crpc_message_free(message);
+    crpc_stream_finish(stream, &result);
+    crpc_result_clear(&result);
+}
+
 /* Results for calls that nobody made, among them numbers that a table's index could be made of. */
 BENCH_TEST(streams, results_for_unknown_calls)
 {

@@ -220,3 +220,19 @@ EACH_DRIVER(barrier_stories, empty_replies_are_null_and_only_tries_have_any)
     }
     bench_close(bench);
 }
+
+/* Kept with the rows; another database has another. */
+EACH_DRIVER(barrier_stories, a_database_has_an_identity)
+{
+    struct bench *bench = bench_open(*driver, NULL), *other = bench_open(*driver, NULL);
+    char first[TERCET_BARRIER_IDENTITY_MAX + 1] = "x", again[sizeof(first)], others[sizeof(first)];
+    cr_assert_eq(tercet_barrier_identity(bench->barrier, first), 0);
+    bench_reopen(bench);
+    cr_assert_eq(tercet_barrier_identity(bench->barrier, again), 0);
+    cr_assert_eq(tercet_barrier_identity(other->barrier, others), 0);
+    cr_assert_str_eq(again, first);
+    cr_assert_eq(strlen(first), *driver == BENCH_MEMORY ? 0 : TERCET_BARRIER_IDENTITY_MAX);
+    cr_assert(*driver == BENCH_MEMORY || strcmp(first, others) != 0);
+    bench_close(bench);
+    bench_close(other);
+}

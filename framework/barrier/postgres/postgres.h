@@ -31,6 +31,9 @@
     X(COLLECT, "DELETE FROM tercet_barrier WHERE ctid = ANY (ARRAY("                               \
                "SELECT ctid FROM tercet_barrier WHERE number > 0 AND number <= $1 AND state > 2"   \
                " ORDER BY number LIMIT $2 FOR UPDATE SKIP LOCKED))")                               \
+    X(IDENTITY_KEEP,                                                                               \
+      "UPDATE tercet_barrier_mark SET identity = $1 WHERE id = 1 AND identity = ''")               \
+    X(IDENTITY_READ, "SELECT identity FROM tercet_barrier_mark WHERE id = 1")                      \
     X(ROWS_COUNT, "SELECT count(*) FROM tercet_barrier")
 
 enum postgres_statement {
@@ -57,7 +60,7 @@ struct postgres {
     bool is_committed;
     bool has_mark;
     uint64_t number; /* the mark, or a count */
-    PGresult *row;   /* of READ; NULL: none */
+    PGresult *row;   /* of READ or IDENTITY_READ; NULL: none */
 
     enum tercet_barrier_failure failure;
     bool is_committing; /* COMMIT was sent: what comes of it is not known until its result */

@@ -93,6 +93,7 @@ static void note_result(struct postgres *postgres, enum postgres_statement state
             postgres->number = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
         break;
     case POSTGRES_READ:
+    case POSTGRES_IDENTITY_READ:
         PQclear(postgres->row);
         postgres->row = has_row ? result : NULL;
         if (has_row)

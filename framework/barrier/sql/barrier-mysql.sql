@@ -16,7 +16,8 @@ CREATE TABLE tercet_barrier (
 CREATE TABLE tercet_barrier_mark (
   id INT PRIMARY KEY,          -- 1
   version INT NOT NULL,
-  mark BIGINT NOT NULL         -- the highest low-water mark seen
+  mark BIGINT NOT NULL,        -- the highest low-water mark seen
+  identity VARCHAR(32) NOT NULL DEFAULT ''  -- which database this is, made by the first to ask
 ) ENGINE=InnoDB;
 INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0);
 COMMIT;

@@ -16,6 +16,7 @@ CREATE INDEX tercet_barrier_ended ON tercet_barrier (number) WHERE number > 0 AN
 CREATE TABLE tercet_barrier_mark (
   id integer PRIMARY KEY CHECK (id = 1),
   version integer NOT NULL,
-  mark bigint NOT NULL         -- the highest low-water mark seen
+  mark bigint NOT NULL,        -- the highest low-water mark seen
+  identity varchar(32) NOT NULL DEFAULT ''  -- which database this is, made by the first to ask
 );
 INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0);

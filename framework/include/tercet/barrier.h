@@ -181,6 +181,14 @@ int tercet_barrier_redis_open(struct tercet_barrier **out, const char *url,
 int tercet_barrier_memory_open(struct tercet_barrier **out,
                                const struct tercet_barrier_options *options);
 
+/* Which database this is: made at random at the first call, kept in the database, and the same for
+ * all who open it; "" in memory. A copy of a file or a restored backup has the same. Participants
+ * tell it to the coordinator, which lets no two databases serve one service. TERCET_STORE on
+ * failure. */
+#define TERCET_BARRIER_IDENTITY_MAX 32
+int tercet_barrier_identity(struct tercet_barrier *barrier,
+                            char identity[TERCET_BARRIER_IDENTITY_MAX + 1]);
+
 /* How many rows there are now (they are counted one by one), and the mark; for tests and
  * statistics. Returns TERCET_STORE on failure. */
 int tercet_barrier_stats(struct tercet_barrier *barrier, uint64_t *rows, uint64_t *mark);

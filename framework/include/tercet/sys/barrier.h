@@ -133,6 +133,13 @@ struct tercet_barrier_driver {
      * committed when those were carried out, or a later one: whoever deletes a row has raised the
      * mark with it, so a try that finds the row missing finds the mark that shuts it out. */
     int (*mark_store)(void *driver, uint64_t mark, uint32_t rows_max);
+
+    /* -- For all that outlive the process; NULL for the others --------------------------------- */
+
+    /* The identity kept in the database; keeps `proposed` when there is none. Outside of a
+     * transaction. */
+    int (*identity)(void *driver, const char *proposed,
+                    char identity[TERCET_BARRIER_IDENTITY_MAX + 1]);
 };
 
 /* For open functions of drivers: copies `given` (may be NULL, may be of an older, smaller size),
