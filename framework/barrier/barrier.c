@@ -8,6 +8,7 @@
  * call.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,12 +25,18 @@ struct local {
     void *state;
     uint64_t mark; /* what calls of this transaction are judged by */
     uint64_t mark_stored;
+    uint64_t source; /* whose numbers and marks these are; 0: not known */
     /* The mark is stored in transactions of its own, and may rise while this one runs. */
     bool stores_apart;
     /* One call only: its work is undone with the whole transaction, without a savepoint. */
     bool is_single;
     bool is_over; /* rolled back for that */
 };
+
+/* Numbers begin at seconds since 1970 times 2^20 (or go on from where they were): a mark that is
+ * far ahead of the clock is a fault, or an attack, and would shut out every try for ever. */
+#define MARK_SHIFT 20
+#define MARK_AHEAD_S_MAX (10LL * 365 * 24 * 3600)
 
 /* -- The local transaction --------------------------------------------------------------------- */
 
@@ -307,8 +314,40 @@ static bool needs_row(const struct local *local, const struct tercet_barrier_cal
     return local->stores_apart && call->kind == TERCET_CANCEL && call->number > local->mark_stored;
 }
 
+static bool is_far_ahead(uint64_t mark)
+{
+    return (int64_t)(mark >> MARK_SHIFT) > (int64_t)time(NULL) + MARK_AHEAD_S_MAX;
+}
+
+/* Numbers and marks of another coordinator, or of its store made anew, say nothing here: its
+ * branches are told by their rows alone, which are kept. Nor does a mark that cannot be right. */
+static void take_own_only(struct local *local, struct tercet_barrier_call *call)
+{
+    struct tercet_barrier *barrier = local->barrier;
+    if (is_far_ahead(call->low_water)) {
+        barrier_warn_once(
+            barrier, &barrier->is_far_mark_told,
+            "barrier: a low-water mark of %" PRIu64
+            " is far ahead of the clock, and is not taken (a call of source %016" PRIx64
+            "): who sent it?",
+            call->low_water, call->source);
+        call->low_water = 0;
+    }
+    if (call->source == 0 || local->source == 0 || call->source == local->source)
+        return;
+    barrier_warn_once(
+        barrier, &barrier->is_stranger_told,
+        "barrier: this database goes by the numbers of the coordinator's store %016" PRIx64
+        ", and gets calls of %016" PRIx64
+        ": they are served, but their rows are never deleted; see docs/databases.md",
+        local->source, call->source);
+    call->number = 0;
+    call->low_water = 0;
+}
+
 static int run_call(struct local *local, struct tercet_barrier_call *call)
 {
+    take_own_only(local, call);
     if (call->low_water > local->mark)
         local->mark = call->low_water;
     if (call->number != 0 && call->number <= local->mark && !needs_row(local, call))
@@ -385,6 +424,16 @@ static int run_calls(struct local *local, struct batch *batch)
     return rc;
 }
 
+/* The database's source; that of the first call with one, when it has none. */
+static uint64_t source_of(const struct batch *batch)
+{
+    uint64_t proposed = 0;
+    for (size_t i = 0; proposed == 0 && i < batch->count; i++)
+        if (batch->calls[i].result != TERCET_INVALID)
+            proposed = batch->calls[i].source;
+    return barrier_source(batch->barrier, batch->state, proposed);
+}
+
 /* Not 0: the local transaction did not take place, as far as is known. */
 static int attempt(struct batch *batch)
 {
@@ -392,7 +441,9 @@ static int attempt(struct batch *batch)
     size_t valid_count = prepare(batch->calls, batch->count);
     if (valid_count == 0)
         return 0;
+    uint64_t source = source_of(batch);
     int rc = begin_local(&local, batch->barrier, batch->state);
+    local.source = source;
     local.is_single = local.stores_apart && valid_count == 1;
     if (rc == 0)
         rc = run_calls(&local, batch);

@@ -51,7 +51,7 @@ static int copy_driver(struct tercet_barrier_driver *out,
                        const struct tercet_barrier_driver *driver)
 {
     static const size_t sizes[] = {offsetof(struct tercet_barrier_driver, connect),
-                                   offsetof(struct tercet_barrier_driver, identity),
+                                   offsetof(struct tercet_barrier_driver, keep),
                                    sizeof(struct tercet_barrier_driver)};
     for (size_t i = 0; driver != NULL && i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (driver->size == sizes[i]) {
@@ -120,14 +120,14 @@ int tercet_barrier_identity(struct tercet_barrier *barrier,
                             char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
 {
     char proposed[TERCET_BARRIER_IDENTITY_MAX + 1] = "", kept[sizeof(proposed)] = "";
-    if (barrier->driver.identity == NULL) {
+    if (barrier->driver.keep == NULL) {
         identity[0] = '\0';
         return 0;
     }
     int rc = make_identity(proposed);
     void *state = barrier_take(barrier);
     if (rc == 0)
-        rc = barrier->driver.identity(state, proposed, kept);
+        rc = barrier->driver.keep(state, TERCET_BARRIER_FACT_IDENTITY, proposed, kept);
     if (rc != 0)
         barrier_log(barrier, state, TERCET_LOG_ERROR, "the database's identity", rc);
     barrier_give(barrier, state, rc != 0);
@@ -306,4 +306,44 @@ void barrier_mark_store(struct tercet_barrier *barrier, void *state)
     pthread_mutex_unlock(&barrier->lock);
     if (rc == 0)
         barrier_mark_learn(barrier, mark, 0);
+}
+
+/* -- Whose numbers and marks ------------------------------------------------------------------- */
+
+/* 0 when it cannot be told: the call's batch will fail, too. */
+static uint64_t ask_source(struct tercet_barrier *barrier, void *state, uint64_t proposed)
+{
+    char text[TERCET_BARRIER_IDENTITY_MAX + 1], kept[sizeof(text)] = "";
+    snprintf(text, sizeof(text), "%016" PRIx64, proposed);
+    if (barrier->driver.keep(state, TERCET_BARRIER_FACT_SOURCE, text, kept) != 0)
+        return 0;
+    return strtoull(kept, NULL, 16);
+}
+
+uint64_t barrier_source(struct tercet_barrier *barrier, void *state, uint64_t proposed)
+{
+    pthread_mutex_lock(&barrier->lock);
+    uint64_t source = barrier->source;
+    pthread_mutex_unlock(&barrier->lock);
+    if (source != 0 || proposed == 0)
+        return source;
+    source = barrier->driver.keep != NULL ? ask_source(barrier, state, proposed) : proposed;
+    pthread_mutex_lock(&barrier->lock);
+    barrier->source = source;
+    pthread_mutex_unlock(&barrier->lock);
+    return source;
+}
+
+void barrier_warn_once(struct tercet_barrier *barrier, bool *is_said, const char *format,
+                       uint64_t a, uint64_t b)
+{
+    char line[2 * TERCET_TEXT_MAX];
+    pthread_mutex_lock(&barrier->lock);
+    bool is_news = !*is_said;
+    *is_said = true;
+    pthread_mutex_unlock(&barrier->lock);
+    if (!is_news || barrier->on_log == NULL)
+        return;
+    snprintf(line, sizeof(line), format, a, b);
+    barrier->on_log(TERCET_LOG_ERROR, line, barrier->log_ctx);
 }

@@ -31,6 +31,9 @@ struct tercet_barrier {
     uint32_t connections_max;
     uint32_t next; /* where the search for one that has failed begins: each gets its turn */
 
+    uint64_t source; /* whose numbers and marks the database goes by; 0: not known yet */
+    bool is_stranger_told, is_far_mark_told;
+
     /* Only where several connections work at once (the driver has mark_store). */
     uint64_t mark_stored;    /* in the database, as far as known: it may be higher */
     uint64_t mark_seen;      /* the highest that a call has brought */
@@ -54,6 +57,14 @@ void barrier_mark_learn(struct tercet_barrier *barrier, uint64_t stored, uint64_
 /* Stores the mark and deletes rows below it when that is due, on a connection that the caller has
  * taken. */
 void barrier_mark_store(struct tercet_barrier *barrier, void *state);
+
+/* The coordinator's store whose numbers and marks the database goes by: the one that was proposed
+ * first. 0 when it cannot be told. Outside of a transaction. */
+uint64_t barrier_source(struct tercet_barrier *barrier, void *state, uint64_t proposed);
+
+/* Logs two numbers, once for each flag. */
+void barrier_warn_once(struct tercet_barrier *barrier, bool *is_said, const char *format,
+                       uint64_t a, uint64_t b) __attribute__((format(printf, 3, 0)));
 
 /* Logs what failed, with the driver's text while it still knows. */
 void barrier_log(struct tercet_barrier *barrier, void *state, enum tercet_log_level level,

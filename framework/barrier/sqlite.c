@@ -314,24 +314,24 @@ static int execute(struct sqlite *sqlite, const char *sql, const char *what)
 }
 
 /* A table of its own, made when it is first asked for: older programs go on with the others. */
-static int sqlite_identity(void *driver, const char *proposed,
-                           char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
+static int sqlite_keep(void *driver, enum tercet_barrier_fact fact, const char *proposed,
+                       char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
 {
     struct sqlite *sqlite = driver;
     sqlite3_stmt *statement = NULL;
     char sql[512];
+    const char *name = fact == TERCET_BARRIER_FACT_IDENTITY ? "identity" : "source";
     snprintf(sql, sizeof(sql),
-             "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tercet_barrier_identity"
-             " (id INTEGER PRIMARY KEY CHECK (id = 1), identity TEXT NOT NULL);"
-             "INSERT INTO tercet_barrier_identity VALUES (1, '%s') ON CONFLICT DO NOTHING",
-             proposed);
-    int rc = execute(sqlite, sql, "cannot keep an identity");
-    if (rc == 0 && sqlite3_prepare_v2(sqlite->db, "SELECT identity FROM tercet_barrier_identity",
-                                      -1, &statement, NULL) != SQLITE_OK)
+             "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS tercet_barrier_fact"
+             " (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+             "INSERT INTO tercet_barrier_fact VALUES ('%s', '%s') ON CONFLICT DO NOTHING",
+             name, proposed);
+    int rc = execute(sqlite, sql, "cannot keep a fact");
+    snprintf(sql, sizeof(sql), "SELECT value FROM tercet_barrier_fact WHERE name = '%s'", name);
+    if (rc == 0 && sqlite3_prepare_v2(sqlite->db, sql, -1, &statement, NULL) != SQLITE_OK)
         rc = fail(sqlite);
     if (rc == 0 && sqlite3_step(statement) == SQLITE_ROW)
-        snprintf(identity, TERCET_BARRIER_IDENTITY_MAX + 1, "%s",
-                 sqlite3_column_text(statement, 0));
+        snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", sqlite3_column_text(statement, 0));
     sqlite3_finalize(statement);
     if (rc == 0)
         rc = sqlite_commit(sqlite);
@@ -483,7 +483,7 @@ const struct tercet_barrier_driver sqlite_driver = {
     .rows_count = sqlite_rows_count,
     .error_text = sqlite_error_text,
     .close = sqlite_close,
-    .identity = sqlite_identity,
+    .keep = sqlite_keep,
 };
 
 int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,

@@ -233,3 +233,49 @@ EACH_DRIVER(barrier_mark, rows_stay_few_over_a_long_run)
     cr_assert_eq(part.runs, (int)transactions * 2);
     bench_close(bench);
 }
+
+/* -- Whose marks ------------------------------------------------------------------------------- */
+
+static int ask_as(struct part *part, uint64_t source, enum tercet_kind kind, uint64_t number,
+                  uint64_t low_water)
+{
+    struct tercet_barrier_call call = bench_call(part, kind);
+    char gid[48];
+    snprintf(gid, sizeof(gid), "s-%d-%d", (int)source, (int)number);
+    call.gid = gid;
+    call.source = source;
+    call.number = number;
+    call.low_water = low_water;
+    return bench_ask(part->bench, call);
+}
+
+/* The mark of one coordinator neither shuts out another's tries nor takes its rows, and the other's
+ * marks do nothing here. After the process has begun anew, too. */
+EACH_DRIVER(barrier_mark, another_coordinator_is_told_apart)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    struct part part = {.bench = bench};
+    cr_assert_eq(ask_as(&part, 7, TERCET_CANCEL, 1000, 900), 0);
+    if (*driver != BENCH_MEMORY)
+        bench_reopen(bench);
+    cr_assert_eq(ask_as(&part, 8, TERCET_TRY, 5, 3), 0, "not cancelled already");
+    cr_assert_eq(ask_as(&part, 8, TERCET_TRY, 5, 5000), 0, "its row answers");
+    cr_assert_eq(bench_mark(bench), 900);
+    cr_assert_eq(ask_as(&part, 8, TERCET_CONFIRM, 5, 5000), 0);
+    cr_assert_eq(ask_as(&part, 8, TERCET_CONFIRM, 6, 5000), TERCET_BROKEN);
+    cr_assert_eq(ask_as(&part, 7, TERCET_TRY, 899, 0), TERCET_REFUSED);
+    cr_assert_eq(ask_as(&part, 0, TERCET_TRY, 898, 0), TERCET_REFUSED, "an older coordinator");
+    cr_assert_eq(ask_as(&part, 7, TERCET_CANCEL, 2000, 1000), 0);
+    cr_assert_eq(bench_rows(bench), 2, "8's is kept");
+    bench_close(bench);
+}
+
+EACH_DRIVER(barrier_mark, one_that_is_far_ahead_is_not_taken)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    struct part part = {.bench = bench};
+    cr_assert_eq(ask(&part, TERCET_CANCEL, 5, (uint64_t)1 << 62), 0);
+    cr_assert_eq(bench_mark(bench), 0);
+    cr_assert_eq(ask(&part, TERCET_TRY, 6, 0), 0);
+    bench_close(bench);
+}

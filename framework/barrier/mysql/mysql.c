@@ -347,25 +347,25 @@ static int rows_count(void *state, uint64_t *rows)
     return rc;
 }
 
-static int identity_read(void *state, const char *proposed,
-                         char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
+static int keep(void *state, enum tercet_barrier_fact fact, const char *proposed,
+                char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
 {
     struct mysql_driver *driver = state;
+    const char *name = fact == TERCET_BARRIER_FACT_IDENTITY ? "identity" : "source";
     MYSQL_RES *result = NULL;
     int rc = begin(driver);
     if (rc == 0)
-        rc = run(driver,
-                 "UPDATE tercet_barrier_mark SET identity = '%s' WHERE id = 1 AND identity = ''",
-                 proposed);
+        rc = run(driver, "UPDATE tercet_barrier_mark SET %s = '%s' WHERE id = 1 AND %s = ''", name,
+                 proposed, name);
     if (rc == 0)
-        rc = run(driver, "SELECT identity FROM tercet_barrier_mark WHERE id = 1");
+        rc = run(driver, "SELECT %s FROM tercet_barrier_mark WHERE id = 1", name);
     if (rc == 0)
         result = mysql_store_result(driver->conn);
     MYSQL_ROW row = result != NULL ? mysql_fetch_row(result) : NULL;
     if (rc == 0 && row == NULL)
         rc = mysql_driver_fail(driver, "tercet_barrier_mark", "its row is missing");
     if (rc == 0)
-        snprintf(identity, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", row[0]);
+        snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", row[0]);
     mysql_free_result(result);
     if (rc == 0)
         rc = commit(driver);
@@ -414,7 +414,7 @@ const struct tercet_barrier_driver mysql_driver = {
     .connect = connect_another,
     .failure = failure,
     .mark_store = mark_store,
-    .identity = identity_read,
+    .keep = keep,
 };
 
 int mysql_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,

@@ -22,7 +22,8 @@ static const char *const schema[] = {
     " PRIMARY KEY (gid, branch), KEY tercet_barrier_ended (number)) ENGINE=InnoDB",
     "CREATE TABLE IF NOT EXISTS tercet_barrier_mark ("
     " id INT PRIMARY KEY, version INT NOT NULL, mark BIGINT NOT NULL,"
-    " identity VARCHAR(32) NOT NULL DEFAULT '') ENGINE=InnoDB",
+    " identity VARCHAR(32) NOT NULL DEFAULT '', source VARCHAR(32) NOT NULL DEFAULT '')"
+    " ENGINE=InnoDB",
     "INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0)"
     " ON DUPLICATE KEY UPDATE id = id",
     "COMMIT",

@@ -318,22 +318,24 @@ static int rows_count(void *driver, uint64_t *rows)
     return rc;
 }
 
-static int identity_read(void *driver, const char *proposed,
-                         char identity[TERCET_BARRIER_IDENTITY_MAX + 1])
+static int keep(void *driver, enum tercet_barrier_fact fact, const char *proposed,
+                char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
 {
     struct postgres *postgres = driver;
+    bool is_identity = fact == TERCET_BARRIER_FACT_IDENTITY;
     const char *const values[] = {proposed};
     int rc = begin(postgres);
     if (rc == 0)
-        rc = postgres_send(postgres, POSTGRES_IDENTITY_KEEP, 1, values, NULL, NULL);
+        rc = postgres_send(postgres, is_identity ? POSTGRES_IDENTITY_KEEP : POSTGRES_SOURCE_KEEP, 1,
+                           values, NULL, NULL);
     if (rc == 0)
-        rc = send_bare(postgres, POSTGRES_IDENTITY_READ);
+        rc = send_bare(postgres, is_identity ? POSTGRES_IDENTITY_READ : POSTGRES_SOURCE_READ);
     if (rc == 0)
         rc = commit(postgres);
     if (rc == 0 && postgres->row == NULL)
         rc = postgres_fail(postgres, "tercet_barrier_mark", "its row is missing");
     if (rc == 0)
-        snprintf(identity, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", PQgetvalue(postgres->row, 0, 0));
+        snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", PQgetvalue(postgres->row, 0, 0));
     else
         rollback(postgres);
     return rc;
@@ -387,7 +389,7 @@ const struct tercet_barrier_driver postgres_driver = {
     .connect = connect_another,
     .failure = failure,
     .mark_store = mark_store,
-    .identity = identity_read,
+    .keep = keep,
 };
 
 int postgres_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,

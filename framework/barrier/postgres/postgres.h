@@ -34,6 +34,8 @@
     X(IDENTITY_KEEP,                                                                               \
       "UPDATE tercet_barrier_mark SET identity = $1 WHERE id = 1 AND identity = ''")               \
     X(IDENTITY_READ, "SELECT identity FROM tercet_barrier_mark WHERE id = 1")                      \
+    X(SOURCE_KEEP, "UPDATE tercet_barrier_mark SET source = $1 WHERE id = 1 AND source = ''")      \
+    X(SOURCE_READ, "SELECT source FROM tercet_barrier_mark WHERE id = 1")                          \
     X(ROWS_COUNT, "SELECT count(*) FROM tercet_barrier")
 
 enum postgres_statement {
@@ -60,7 +62,7 @@ struct postgres {
     bool is_committed;
     bool has_mark;
     uint64_t number; /* the mark, or a count */
-    PGresult *row;   /* of READ or IDENTITY_READ; NULL: none */
+    PGresult *row;   /* of a READ but the mark's; NULL: none */
 
     enum tercet_barrier_failure failure;
     bool is_committing; /* COMMIT was sent: what comes of it is not known until its result */

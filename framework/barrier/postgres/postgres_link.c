@@ -28,7 +28,7 @@ static const char schema[] =
     " WHERE number > 0 AND state > 2;"
     "CREATE TABLE IF NOT EXISTS tercet_barrier_mark ("
     " id integer PRIMARY KEY CHECK (id = 1), version integer NOT NULL, mark bigint NOT NULL,"
-    " identity varchar(32) NOT NULL DEFAULT '');"
+    " identity varchar(32) NOT NULL DEFAULT '', source varchar(32) NOT NULL DEFAULT '');"
     "INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0) ON CONFLICT DO NOTHING;"
     "COMMIT";
 

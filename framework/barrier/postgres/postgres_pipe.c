@@ -94,6 +94,7 @@ static void note_result(struct postgres *postgres, enum postgres_statement state
         break;
     case POSTGRES_READ:
     case POSTGRES_IDENTITY_READ:
+    case POSTGRES_SOURCE_READ:
         PQclear(postgres->row);
         postgres->row = has_row ? result : NULL;
         if (has_row)

@@ -17,7 +17,8 @@ CREATE TABLE tercet_barrier_mark (
   id INT PRIMARY KEY,          -- 1
   version INT NOT NULL,
   mark BIGINT NOT NULL,        -- the highest low-water mark seen
-  identity VARCHAR(32) NOT NULL DEFAULT ''  -- which database this is, made by the first to ask
+  identity VARCHAR(32) NOT NULL DEFAULT '',  -- which database this is, made by the first to ask
+  source VARCHAR(32) NOT NULL DEFAULT ''     -- the coordinator's store that numbers and mark are from
 ) ENGINE=InnoDB;
 INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0);
 COMMIT;

@@ -17,6 +17,7 @@ CREATE TABLE tercet_barrier_mark (
   id integer PRIMARY KEY CHECK (id = 1),
   version integer NOT NULL,
   mark bigint NOT NULL,        -- the highest low-water mark seen
-  identity varchar(32) NOT NULL DEFAULT ''  -- which database this is, made by the first to ask
+  identity varchar(32) NOT NULL DEFAULT '',  -- which database this is, made by the first to ask
+  source varchar(32) NOT NULL DEFAULT ''     -- the coordinator's store that numbers and mark are from
 );
 INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0);

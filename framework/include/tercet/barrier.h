@@ -23,9 +23,9 @@
  * state tried there, work that nobody confirmed or cancelled (a branch resolved by hand), is kept,
  * and answered by the table. (Age-based cleaning, as in Seata's fence, lets a late try in again.)
  *
- * Numbers and marks of two coordinators have nothing to do with each other: one database's barrier
- * serves one coordinator (or one group that shares its numbers), and all calls of a branch carry
- * the same number, or all 0.
+ * Numbers and marks of two coordinators have nothing to do with each other: the database goes by
+ * those of one store (the first `source` that came), calls of others count as calls without number
+ * and mark, and all calls of a branch carry the same number, or all 0.
  */
 #ifndef TERCET_BARRIER_H
 #define TERCET_BARRIER_H

@@ -67,6 +67,12 @@ enum tercet_barrier_failure {
     TERCET_BARRIER_CONFLICT,
 };
 
+/* What a database keeps about itself. */
+enum tercet_barrier_fact {
+    TERCET_BARRIER_FACT_IDENTITY, /* which database it is */
+    TERCET_BARRIER_FACT_SOURCE,   /* whose numbers and marks it goes by */
+};
+
 struct tercet_barrier_driver {
     size_t size; /* sizeof(struct tercet_barrier_driver) */
 
@@ -136,10 +142,10 @@ struct tercet_barrier_driver {
 
     /* -- For all that outlive the process; NULL for the others --------------------------------- */
 
-    /* The identity kept in the database; keeps `proposed` when there is none. Outside of a
-     * transaction. */
-    int (*identity)(void *driver, const char *proposed,
-                    char identity[TERCET_BARRIER_IDENTITY_MAX + 1]);
+    /* The text that the database keeps under this fact's name; keeps `proposed`, which needs no
+     * quoting, when there is none. Outside of a transaction. */
+    int (*keep)(void *driver, enum tercet_barrier_fact fact, const char *proposed,
+                char kept[TERCET_BARRIER_IDENTITY_MAX + 1]);
 };
 
 /* For open functions of drivers: copies `given` (may be NULL, may be of an older, smaller size),
