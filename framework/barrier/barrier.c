@@ -461,6 +461,8 @@ static enum tercet_barrier_failure give_up(struct batch *batch, int error)
     barrier_log(batch->barrier, batch->state, is_repeated ? TERCET_LOG_DEBUG : TERCET_LOG_ERROR,
                 "a batch was rolled back", error);
     driver->rollback(batch->state);
+    for (size_t i = 0; i < batch->count; i++)
+        drop_reply(&batch->calls[i]); /* of calls that were through: they are run again, or fail */
     batch->is_lost = failure == TERCET_BARRIER_LOST;
     return failure;
 }
