@@ -7,6 +7,7 @@
  *   world.c       the generator, the heap of what is to happen, the trace
  *   faults.c      what a seed makes go wrong, and when
  *   network.c     packets, and what the coordinator sends (../shared/crpc_fake.h)
+ *   late_store.c  the store, when it answers later
  *   *_actor.c     who takes part
  *   checker.c     what was promised, looked at with every write, send, answer and effect
  */
