@@ -59,6 +59,16 @@ int lmdb_store_system_put(MDB_txn *txn, MDB_dbi system, const char *name, uint64
     return mdb_put(txn, system, &key, &data, 0);
 }
 
+/* From here on an older program is to refuse the store: it does not know what is written now. */
+static int keep_format(struct lmdb_store *store, MDB_txn *txn)
+{
+    unsigned char format[FORMAT_SIZE] = FORMAT_MAGIC;
+    key_encode(format + strlen(FORMAT_MAGIC), FORMAT_VERSION, 2);
+    MDB_val key = {.mv_size = strlen("format"), .mv_data = (void *)"format"};
+    MDB_val value = {.mv_size = sizeof(format), .mv_data = format};
+    return mdb_put(txn, store->system, &key, &value, 0);
+}
+
 /* A store that an older version made has none yet. */
 static int keep_source(struct lmdb_store *store, MDB_txn *txn, uint64_t *source)
 {
@@ -84,6 +94,8 @@ static int raise_epoch(struct lmdb_store *store, struct tercet_store_lease *leas
         rc = lmdb_store_system_put(txn, store->system, "epoch", last + 1);
     if (rc == 0)
         rc = keep_source(store, txn, &lease->source);
+    if (rc == 0)
+        rc = keep_format(store, txn);
     if (rc != 0) {
         mdb_txn_abort(txn);
         return rc;

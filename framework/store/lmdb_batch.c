@@ -136,8 +136,8 @@ static int put_resolved(struct batch *batch, struct lmdb_bucket *bucket,
 static int put_gid(struct batch *batch, struct lmdb_bucket *bucket,
                    const struct tercet_store_op *op)
 {
-    unsigned char bytes[KEY_NUMBER_SIZE];
-    key_encode(bytes, op->number, sizeof(bytes));
+    unsigned char bytes[INDEX_ENTRY_SIZE];
+    lmdb_index_encode(bytes, op->gid, op->number);
     MDB_val key = {.mv_size = strlen(op->gid), .mv_data = (void *)op->gid};
     MDB_val value = {.mv_size = sizeof(bytes), .mv_data = bytes};
     bool is_last = !lmdb_store_may_have_gid(batch->store, bucket, op->gid);

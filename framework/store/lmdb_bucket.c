@@ -66,14 +66,13 @@ static int open_pair(MDB_txn *txn, const struct bucket *span, unsigned flags,
 }
 
 /* The last key, or none: then key->mv_size is 0. */
-static int last_key(MDB_txn *txn, MDB_dbi dbi, MDB_val *key)
+static int last_entry(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
 {
     MDB_cursor *cursor;
-    MDB_val value;
     int rc = mdb_cursor_open(txn, dbi, &cursor);
     if (rc != 0)
         return rc;
-    rc = mdb_cursor_get(cursor, key, &value, MDB_LAST);
+    rc = mdb_cursor_get(cursor, key, value, MDB_LAST);
     mdb_cursor_close(cursor);
     if (rc == MDB_NOTFOUND)
         *key = (MDB_val){.mv_size = 0, .mv_data = (void *)""};
@@ -82,10 +81,13 @@ static int last_key(MDB_txn *txn, MDB_dbi dbi, MDB_val *key)
 
 static int load_maxima(MDB_txn *txn, struct lmdb_bucket *bucket)
 {
-    MDB_val number, gid;
-    int rc = last_key(txn, bucket->records, &number);
+    MDB_val number, gid, value;
+    uint64_t indexed;
+    int rc = last_entry(txn, bucket->records, &number, &value);
     if (rc == 0)
-        rc = last_key(txn, bucket->index, &gid);
+        rc = last_entry(txn, bucket->index, &gid, &value);
+    if (rc == 0 && gid.mv_size > 0)
+        rc = lmdb_index_decode(&gid, &value, &indexed);
     if (rc != 0)
         return rc;
     if ((number.mv_size != 0 && number.mv_size != KEY_NUMBER_SIZE) ||
@@ -187,9 +189,9 @@ static int load_names(struct lmdb_store *store, MDB_txn *txn)
 
 static int load_numbers(struct lmdb_store *store, MDB_txn *txn)
 {
-    MDB_val live;
+    MDB_val live, value;
     uint64_t next;
-    int rc = last_key(txn, store->live, &live);
+    int rc = last_entry(txn, store->live, &live, &value);
     if (rc == 0)
         rc = lmdb_store_system_get(txn, store->system, "next", &next);
     if (rc != 0)

@@ -120,13 +120,9 @@ static int get_resolved(MDB_txn *txn, const struct lmdb_bucket *bucket, uint64_t
 static int get_by_gid(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid,
                       uint64_t *number, MDB_val *value)
 {
-    MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
-    int rc = mdb_get(txn, bucket->index, &key, value);
+    int rc = lmdb_index_get(txn, bucket->index, gid, number);
     if (rc != 0)
         return rc;
-    if (value->mv_size != KEY_NUMBER_SIZE)
-        return MDB_CORRUPTED;
-    *number = key_decode(value->mv_data, KEY_NUMBER_SIZE);
     rc = get_resolved(txn, bucket, *number, value);
     return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
 }

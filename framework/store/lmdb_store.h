@@ -3,13 +3,14 @@
  * The LMDB driver's insides. Functions return 0, an LMDB code or an errno, unless they say "STORE_
  * code".
  *
- * The format, version 1. Named databases:
+ * The format, version 2. Named databases:
  *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8
  * bytes: the last epoch given out, and a number larger than every one that has been deleted or
  * dropped; "source" = 8 bytes: the store's identity (added later, so it may be missing)
  *   live, meta             records as in store.h; a meta key is the name
  *   records/<start>-<end>  a bucket (16 hexadecimal digits each): number -> value
- *   gids/<start>-<end>     its index: gid -> number
+ *   gids/<start>-<end>     its index: gid -> number (8), check (8): XXH3-64 of the gid, seeded by
+ *                          the number. Version 1 had no check: such entries stay
  * Keys and integers are as in key.h.
  *
  * Locks, in the order in which they are taken: writer, layout, gids. LMDB lets only one transaction
@@ -30,7 +31,7 @@
 #include "key.h"
 #include "store.h"
 
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
 #define FORMAT_MAGIC "tercet"
 #define FORMAT_SIZE 8u
 
@@ -113,6 +114,16 @@ int lmdb_store_drop_bucket(struct lmdb_store *store, MDB_txn *txn, size_t index)
 bool lmdb_store_may_have_gid(struct lmdb_store *store, const struct lmdb_bucket *bucket,
                              const char *gid);
 void lmdb_store_raise_gid(struct lmdb_store *store, struct lmdb_bucket *bucket, const char *gid);
+
+/* -- lmdb_index.c: the entries of the index by gid. Keys and values lie in pages that nothing
+ * guards against a flipped bit: so each entry says that it is whole, and what is not found is
+ * looked for between two whole ones. -- */
+#define INDEX_ENTRY_SIZE 16u
+void lmdb_index_encode(unsigned char *out, const char *gid, uint64_t number);
+/* 0, or MDB_CORRUPTED. */
+int lmdb_index_decode(const MDB_val *gid, const MDB_val *entry, uint64_t *number);
+/* 0, MDB_NOTFOUND or what is wrong. */
+int lmdb_index_get(MDB_txn *txn, MDB_dbi index, const char *gid, uint64_t *number);
 
 /* -- lmdb_read.c ------------------------------------------------------------------------------- */
 

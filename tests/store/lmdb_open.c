@@ -148,8 +148,8 @@ Test(SUITE, a_newer_format_is_refused, TIMEOUT)
     struct fixture fixture;
     fixture_open(&fixture, FIXTURE_LMDB, 0);
     leave(&fixture);
-    meddle(&fixture, "tercet", "format", "tercet\0\2", 8);
-    expect_refused(&fixture, TERCET_STORE_NEWER, "format 2");
+    meddle(&fixture, "tercet", "format", "tercet\0\3", 8);
+    expect_refused(&fixture, TERCET_STORE_NEWER, "format 3");
     meddle(&fixture, "tercet", "format", "tercet\0\1", 8);
     fixture_reopen(&fixture);
     fixture_close(&fixture);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lmdb_store.h: the index by gid, which tells when it is damaged.
+ */
+#include "lmdb_store.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+void lmdb_index_encode(unsigned char *out, const char *gid, uint64_t number)
+{
+    uint64_t check = XXH3_64bits_withSeed(gid, strlen(gid), number);
+    key_encode(out, number, KEY_NUMBER_SIZE);
+    key_encode(out + KEY_NUMBER_SIZE, check, INDEX_ENTRY_SIZE - KEY_NUMBER_SIZE);
+}
+
+int lmdb_index_decode(const MDB_val *gid, const MDB_val *entry, uint64_t *number)
+{
+    const unsigned char *bytes = entry->mv_data;
+    if (entry->mv_size != INDEX_ENTRY_SIZE && entry->mv_size != KEY_NUMBER_SIZE)
+        return MDB_CORRUPTED;
+    uint64_t found = key_decode(bytes, KEY_NUMBER_SIZE);
+    if (entry->mv_size == INDEX_ENTRY_SIZE &&
+        key_decode(bytes + KEY_NUMBER_SIZE, INDEX_ENTRY_SIZE - KEY_NUMBER_SIZE) !=
+            XXH3_64bits_withSeed(gid->mv_data, gid->mv_size, found))
+        return MDB_CORRUPTED;
+    *number = found;
+    return 0;
+}
+
+/* LMDB's order. */
+static int compare(const MDB_val *key, const char *gid)
+{
+    size_t size = strlen(gid);
+    int order = memcmp(key->mv_data, gid, key->mv_size < size ? key->mv_size : size);
+    return order != 0 ? order : (key->mv_size > size) - (key->mv_size < size);
+}
+
+/* A neighbour of where the gid would be: whole, and on its side. */
+static int check_neighbour(int rc, const MDB_val *key, const MDB_val *entry, const char *gid,
+                           int side)
+{
+    uint64_t number;
+    if (rc != 0)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    int order = compare(key, gid);
+    if (order == 0 || (order > 0 ? 1 : -1) != side)
+        return MDB_CORRUPTED;
+    return lmdb_index_decode(key, entry, &number);
+}
+
+/* A search that a damaged key leads astray ends beside that key, or where the order is broken. */
+static int check_absent(MDB_txn *txn, MDB_dbi index, const char *gid)
+{
+    MDB_cursor *cursor;
+    MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
+    MDB_val entry;
+    int rc = mdb_cursor_open(txn, index, &cursor);
+    if (rc != 0)
+        return rc;
+    rc = mdb_cursor_get(cursor, &key, &entry, MDB_SET_RANGE);
+    bool is_behind_all = rc == MDB_NOTFOUND;
+    rc = check_neighbour(rc, &key, &entry, gid, 1);
+    if (rc == 0) {
+        rc = mdb_cursor_get(cursor, &key, &entry, is_behind_all ? MDB_LAST : MDB_PREV);
+        rc = check_neighbour(rc, &key, &entry, gid, -1);
+    }
+    mdb_cursor_close(cursor);
+    return rc == 0 ? MDB_NOTFOUND : rc;
+}
+
+int lmdb_index_get(MDB_txn *txn, MDB_dbi index, const char *gid, uint64_t *number)
+{
+    MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
+    MDB_val entry;
+    int rc = mdb_get(txn, index, &key, &entry);
+    if (rc == MDB_NOTFOUND)
+        return check_absent(txn, index, gid);
+    return rc == 0 ? lmdb_index_decode(&key, &entry, number) : rc;
+}
