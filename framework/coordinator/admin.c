@@ -51,12 +51,39 @@ struct page {
     struct coordinator *c;
     struct shard *shard;
     const Tercet__V1__ListRequest *request;
+    bool is_resolved; /* of those that are over; else of the others */
     Tercet__V1__Transaction **items;
     size_t count;
     size_t limit;
     size_t bytes;
     uint64_t last_number;
 };
+
+static bool is_terminal(Tercet__V1__State state)
+{
+    return state == TERCET__V1__STATE__CONFIRMED || state == TERCET__V1__STATE__CANCELLED;
+}
+
+/* How many of the states that are asked for are terminal: transactions in one are in the store
+ * alone. */
+static size_t terminal_count(const Tercet__V1__ListRequest *request)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < request->n_states; i++)
+        count += is_terminal(request->states[i]);
+    return count;
+}
+
+static bool lists_resolved(const Tercet__V1__ListRequest *request)
+{
+    return request->resolved || terminal_count(request) > 0;
+}
+
+static bool lists_unresolved(const Tercet__V1__ListRequest *request)
+{
+    return !request->resolved &&
+           (request->n_states == 0 || terminal_count(request) < request->n_states);
+}
 
 static bool has_state(const Tercet__V1__ListRequest *request, Tercet__V1__State state)
 {
@@ -188,6 +215,8 @@ static void list_unresolved(struct page *page, uint64_t after, char token[64])
     }
     if (entry != NULL)
         snprintf(token, 64, "u%llu", (unsigned long long)page->last_number);
+    else if (lists_resolved(page->request))
+        strcpy(token, "r0.0"); /* their first page follows */
 }
 
 static int add_resolved(uint64_t number, const void *value, size_t size, void *ctx)
@@ -224,19 +253,21 @@ static int list_resolved(struct page *page, struct tercet_store_cursor cursor, c
     return rc < 0 ? rc : 0;
 }
 
-static bool parse_token(const Tercet__V1__ListRequest *request, uint64_t *after,
-                        struct tercet_store_cursor *cursor)
+/* Where the page begins, and of which transactions it is. */
+static bool parse_token(struct page *page, uint64_t *after, struct tercet_store_cursor *cursor)
 {
+    const Tercet__V1__ListRequest *request = page->request;
+    const char *token = request->page_token;
     long long bucket = 0;
     unsigned long long number = 0;
-    const char *token = request->page_token;
+    page->is_resolved = token[0] == '\0' ? !lists_unresolved(request) : token[0] == 'r';
     if (token[0] == '\0')
         return true;
-    if (!request->resolved && sscanf(token, "u%llu", &number) == 1) {
+    if (lists_unresolved(request) && sscanf(token, "u%llu", &number) == 1) {
         *after = number;
         return true;
     }
-    if (request->resolved && sscanf(token, "r%lld.%llu", &bucket, &number) == 2) {
+    if (lists_resolved(request) && sscanf(token, "r%lld.%llu", &bucket, &number) == 2) {
         *cursor = (struct tercet_store_cursor){bucket, number};
         return true;
     }
@@ -252,7 +283,7 @@ static int error_of_page(int rc)
 
 static void free_page(struct page *page)
 {
-    for (size_t i = 0; page->request->resolved && i < page->count; i++)
+    for (size_t i = 0; page->is_resolved && i < page->count; i++)
         crpc_message_free(&page->items[i]->base);
 }
 
@@ -264,7 +295,7 @@ static void answer_page(struct request *r, struct page *page, int rc, char token
     response.n_transactions = page->count;
     response.transactions = page->items;
     response.next_page_token = token;
-    if (!page->request->resolved && atomic_load(&r->c->has_failed))
+    if (!page->is_resolved && atomic_load(&r->c->has_failed))
         refuse(r, TERCET_UNAVAILABLE, "the store has failed: the coordinator stops");
     else
         effect_answer_forced(r->c, r->caller, &reply, page->shard);
@@ -285,12 +316,12 @@ void admin_list(struct request *r, const ProtobufCMessage *message)
         refuse(r, TERCET_INVALID, "page_size is at most 1000");
         return;
     }
-    if (!parse_token(request, &after, &cursor)) {
+    if (!parse_token(&page, &after, &cursor)) {
         refuse(r, TERCET_INVALID, "page_token is not one of ours");
         return;
     }
     page.items = arena_alloc(&r->c->scratch, page.limit * sizeof(*page.items));
-    if (request->resolved)
+    if (page.is_resolved)
         rc = list_resolved(&page, cursor, token);
     else
         list_unresolved(&page, after, token);
@@ -476,17 +507,16 @@ void admin_settle(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__SettleRequest *request = (const Tercet__V1__SettleRequest *)message;
     struct txn_event event = {.kind = TXN_SETTLE, .number = request->branch};
-    const char *wrong = request->reason[0] == '\0'
-                            ? "say why: the reason is kept with the transaction"
-                            : check_text(request->reason);
-    if (wrong != NULL) {
-        refuse(r, TERCET_INVALID, wrong);
+    char reason[TERCET_TEXT_MAX];
+    copy_text(reason, request->reason);
+    if (reason[0] == '\0') {
+        refuse(r, TERCET_INVALID, "say why: the reason is kept with the transaction");
         return;
     }
     struct entry *entry = find_open(r, 0);
     if (entry == NULL)
         return;
-    keep_settlement(r->c, entry, request->branch, request->reason);
+    keep_settlement(r->c, entry, request->branch, reason);
     int error = step_error(step_event(r->c, entry, event));
     tell_entry(r->c, r->caller, r->id, entry, error,
                error == TERCET_NOT_READY ? "only a parked branch can be settled by hand"
@@ -498,21 +528,17 @@ void admin_decide(struct request *r, const ProtobufCMessage *message)
     const Tercet__V1__DecideRequest *request = (const Tercet__V1__DecideRequest *)message;
     struct txn_event event = {.kind = request->confirm ? TXN_CONFIRM : TXN_CANCEL,
                               .cause = TXN_CAUSE_OPERATOR};
-    const char *wrong = check_text(request->reason);
-    if (wrong != NULL) {
-        refuse(r, TERCET_INVALID, wrong);
-        return;
-    }
+    char reason[TERCET_TEXT_MAX];
+    copy_text(reason, request->reason);
     struct entry *entry = find_open(r, request->confirm ? TXN_CANCELLED : TXN_CONFIRMED);
     if (entry == NULL)
         return;
     if (!request->confirm)
-        step_keep_reason(entry, request->reason);
+        step_keep_reason(entry, reason);
     int error = step_error(step_event(r->c, entry, event));
     coordinator_log(r->c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
                     request->confirm ? "confirm" : "cancel", entry->gid,
-                    request->reason[0] != '\0' ? request->reason : "no reason given",
-                    tercet_strerror(error));
+                    reason[0] != '\0' ? reason : "no reason given", tercet_strerror(error));
     tell_entry(r->c, r->caller, r->id, entry, error, NULL);
 }
 

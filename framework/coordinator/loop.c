@@ -249,6 +249,7 @@ static int64_t earliest(int64_t a, int64_t b)
 int64_t loop_next_turn_ms(const struct coordinator *c)
 {
     int64_t next_ms = earliest(c->outcalls.tick_ms, alarm_next_ms(&c->parked_alarm));
+    next_ms = earliest(next_ms, waiter_due_ms(&c->waiting));
     if (atomic_load(&c->has_failed))
         return INT64_MAX;
     for (size_t i = 0; i < c->shard_count; i++) {
@@ -264,6 +265,7 @@ int64_t loop_next_turn_ms(const struct coordinator *c)
 
 static void drop_expired(struct coordinator *c)
 {
+    waiter_drop_due(c);
     if (c->waiting.has_expired)
         waiter_drop_all_expired(c);
     c->waiting.has_expired = false;

@@ -9,6 +9,7 @@
 #include "step.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,9 +71,7 @@ static void save_reason(const struct outcall *call)
 {
     struct branch_info *info = info_of(call);
     char cut[TERCET_TEXT_MAX];
-    copy_text(cut, check_text(call->result->reason) == NULL
-                       ? call->result->reason
-                       : "refused (the reason is longer than 256 bytes or not UTF-8)");
+    copy_text(cut, call->result->reason);
     free(info->reason);
     info->reason = cut[0] != '\0' ? must_strdup(cut) : NULL;
     step_keep_reason(call->entry, cut);
@@ -87,17 +86,41 @@ static struct txn_event try_is_done(const struct outcall *call)
     return (struct txn_event){.kind = TXN_TRY_IS_DONE};
 }
 
+/* AGAIN, or what is no answer to this kind of call: neither done nor refused, so it is asked for
+ * again, and people are told why. */
+static struct txn_event not_done(const struct outcall *call)
+{
+    const Tercet__V1__CallResult *result = call->result;
+    char text[TERCET_TEXT_MAX + 64];
+    switch (result->outcome) {
+    case TERCET__V1__OUTCOME__AGAIN:
+        return failure(call, result->reason[0] != '\0' ? result->reason : "asked to call again");
+    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
+        return failure(call, "the participant's result has no outcome: DONE must be said");
+    case TERCET__V1__OUTCOME__REFUSAL:
+    case TERCET__V1__OUTCOME__BROKEN:
+        snprintf(text, sizeof(text), "the participant answered a %s with %s: %s",
+                 tercet_kind_name(call->kind),
+                 result->outcome == TERCET__V1__OUTCOME__REFUSAL ? "REFUSAL" : "BROKEN",
+                 result->reason);
+        return failure(call, text);
+    default:
+        snprintf(text, sizeof(text), "the participant's outcome %d is not known: %s",
+                 (int)result->outcome, result->reason);
+        return failure(call, text);
+    }
+}
+
 static struct txn_event try_answer(const struct outcall *call)
 {
     switch (call->result->outcome) {
     case TERCET__V1__OUTCOME__DONE:
-    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
         return try_is_done(call);
     case TERCET__V1__OUTCOME__REFUSAL:
         save_reason(call);
         return (struct txn_event){.kind = TXN_TRY_IS_REFUSED};
     default:
-        return failure(call, call->result->reason);
+        return not_done(call);
     }
 }
 
@@ -108,13 +131,12 @@ static struct txn_event end_answer(const struct outcall *call)
     const char *reason = call->result->reason;
     switch (call->result->outcome) {
     case TERCET__V1__OUTCOME__DONE:
-    case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
         return (struct txn_event){.kind = TXN_END_IS_DONE};
     case TERCET__V1__OUTCOME__BROKEN:
         note_error(call, reason[0] != '\0' ? reason : "broken promise");
         return (struct txn_event){.kind = TXN_END_IS_BROKEN};
     default:
-        return failure(call, reason);
+        return not_done(call);
     }
 }
 

@@ -244,40 +244,41 @@ int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_
 
 /* -- Run --------------------------------------------------------------------------------------- */
 
-static uint32_t run_number(const Tercet__V1__RunRequest *message, size_t i)
-{
-    return message->branches[i]->number != 0 ? message->branches[i]->number : (uint32_t)i + 1;
-}
-
-static const char *check_run(const Tercet__V1__RunRequest *message)
+/* Numbers for all branches: those that are given, and for the others the smallest that are free, in
+ * their order. */
+static const char *number_branches(const Tercet__V1__RunRequest *message, uint32_t *numbers)
 {
     bool is_taken[TERCET_BRANCHES_MAX + 1] = {false};
-    if (message->n_branches == 0)
-        return "the plan has no branches";
-    if (message->n_branches > TERCET_BRANCHES_MAX)
-        return "a transaction has at most 1024 branches";
+    uint32_t next = 1;
     for (size_t i = 0; i < message->n_branches; i++) {
-        uint32_t number = run_number(message, i);
-        const char *wrong = check_branch_number(number);
-        if (wrong == NULL)
-            wrong = check_branch(message->branches[i]);
-        if (wrong == NULL && is_taken[number])
+        uint32_t number = message->branches[i]->number;
+        const char *wrong = number != 0 ? check_branch_number(number) : NULL;
+        if (wrong == NULL && number != 0 && is_taken[number])
             wrong = "two branches of the plan have the same number";
         if (wrong != NULL)
             return wrong;
-        is_taken[number] = true;
+        numbers[i] = number;
+        is_taken[number] = number != 0;
+    }
+    for (size_t i = 0; i < message->n_branches; i++) {
+        while (numbers[i] == 0 && is_taken[next])
+            next++;
+        if (numbers[i] == 0)
+            numbers[i] = next++;
     }
     return NULL;
 }
 
-static uint64_t digest_run(struct arena *arena, const Tercet__V1__RunRequest *message,
-                           const Tercet__V1__Options *options)
+static const char *check_run(const Tercet__V1__RunRequest *message)
 {
-    uint64_t *digests = arena_alloc(arena, (message->n_branches + 1) * sizeof(*digests));
-    for (size_t i = 0; i < message->n_branches; i++)
-        digests[i] = digest_branch(message->branches[i], run_number(message, i), TXN_MODE_ROUTED);
-    digests[message->n_branches] = digest_options(arena, options);
-    return XXH3_64bits(digests, (message->n_branches + 1) * sizeof(*digests));
+    const char *wrong = NULL;
+    if (message->n_branches == 0)
+        return "the plan has no branches";
+    if (message->n_branches > TERCET_BRANCHES_MAX)
+        return "a transaction has at most 1024 branches";
+    for (size_t i = 0; i < message->n_branches && wrong == NULL; i++)
+        wrong = check_branch(message->branches[i]);
+    return wrong;
 }
 
 /* One Run on its way. */
@@ -287,16 +288,28 @@ struct run {
     const Tercet__V1__RunRequest *message;
     const Tercet__V1__Options *options;
     const char *gid;
-    uint64_t digest; /* of the whole plan */
+    uint32_t *numbers; /* of the message's branches */
+    uint64_t digest;   /* of the whole plan */
 };
+
+static uint64_t digest_run(const struct run *run)
+{
+    size_t count = run->message->n_branches;
+    struct arena *arena = &run->c->scratch;
+    uint64_t *digests = arena_alloc(arena, (count + 1) * sizeof(*digests));
+    for (size_t i = 0; i < count; i++)
+        digests[i] = digest_branch(run->message->branches[i], run->numbers[i], TXN_MODE_ROUTED);
+    digests[count] = digest_options(arena, run->options);
+    return XXH3_64bits(digests, (count + 1) * sizeof(*digests));
+}
 
 static int prepare_branches(const struct run *run, struct branch_plan *plans, const char **text,
                             char made[TERCET_TEXT_MAX])
 {
     int error = 0;
     for (size_t i = 0; i < run->message->n_branches && error == 0; i++)
-        error = plan_branch(run->c, run->message->branches[i], run_number(run->message, i),
-                            TXN_MODE_ROUTED, &plans[i], text, made);
+        error = plan_branch(run->c, run->message->branches[i], run->numbers[i], TXN_MODE_ROUTED,
+                            &plans[i], text, made);
     return error;
 }
 
@@ -358,10 +371,14 @@ int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struc
     const char *wrong = check_run(message);
     if (wrong == NULL)
         wrong = check_options(run.options);
+    if (wrong == NULL) {
+        run.numbers = arena_alloc(&c->scratch, message->n_branches * sizeof(*run.numbers));
+        wrong = number_branches(message, run.numbers);
+    }
     if (wrong != NULL)
         return malformed(wrong, found, text);
     run.shard = coordinator_shard_of(c, run.gid);
-    run.digest = digest_run(&c->scratch, message, run.options);
+    run.digest = digest_run(&run);
     int error = check_same(found, run.digest, true, text);
     return error == TERCET_NOT_FOUND ? make_run(&run, found, text, made) : error;
 }

@@ -67,6 +67,17 @@ static struct waiter *answer_found_when(struct request *r, int error, const char
     return NULL;
 }
 
+/* false: it has been refused. A newer client may know more ways to wait: what it would get is not
+ * what it asked for. */
+static bool takes_wait(struct request *r, Tercet__V1__Wait wait)
+{
+    bool is_known =
+        (int)wait >= TERCET__V1__WAIT__WAIT_DECIDED && (int)wait <= TERCET__V1__WAIT__WAIT_NOT;
+    if (!is_known)
+        refuse(r, TERCET_INVALID, "wait is 0 (WAIT_DECIDED), 1 (WAIT_RESOLVED) or 2 (WAIT_NOT)");
+    return is_known;
+}
+
 /* -- Begin and branches ------------------------------------------------------------------------ */
 
 void request_begin(struct request *r, const ProtobufCMessage *message)
@@ -173,6 +184,8 @@ void request_run(struct request *r, const ProtobufCMessage *message)
     const Tercet__V1__RunRequest *run = (const Tercet__V1__RunRequest *)message;
     const char *text = NULL;
     char made[TERCET_TEXT_MAX];
+    if (!takes_wait(r, run->wait))
+        return;
     int error = plan_run(r->c, run, &r->found, &text, made);
     answer_found_when(r, error, text, run->wait);
 }
@@ -228,6 +241,8 @@ void request_confirm(struct request *r, const ProtobufCMessage *message)
     const Tercet__V1__ConfirmRequest *confirm = (const Tercet__V1__ConfirmRequest *)message;
     const struct found *found = &r->found;
     int error = found->error;
+    if (!takes_wait(r, confirm->wait))
+        return;
     if (error == 0 && found->resolved != NULL)
         error = decision_conflict(found->resolved->state->state, true);
     if (error == 0 && found->entry != NULL)
@@ -239,7 +254,9 @@ void request_confirm(struct request *r, const ProtobufCMessage *message)
 static int cancel_entry(struct request *r, struct entry *entry, const char *reason)
 {
     struct txn_event event = {.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR};
-    step_keep_reason(entry, reason);
+    char cut[TERCET_TEXT_MAX];
+    copy_text(cut, reason);
+    step_keep_reason(entry, cut);
     return step_error(step_event(r->c, entry, event));
 }
 
@@ -247,11 +264,8 @@ void request_cancel(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__CancelRequest *cancel = (const Tercet__V1__CancelRequest *)message;
     const struct found *found = &r->found;
-    const char *wrong = check_text(cancel->reason);
-    if (wrong != NULL) {
-        refuse(r, TERCET_INVALID, wrong);
+    if (!takes_wait(r, cancel->wait))
         return;
-    }
     int error = found->error;
     if (error == 0 && found->resolved != NULL)
         error = decision_conflict(found->resolved->state->state, false);
@@ -267,10 +281,7 @@ static void await(struct request *r, Tercet__V1__Wait wait, uint32_t timeout_ms)
     struct waiter *waiter = answer_found_when(r, r->found.error, r->found.text, wait);
     if (waiter == NULL)
         return;
-    waiter->is_await = true;
-    waiter->until_ms = timeout_ms > 0 ? r->c->clock.now_ms + timeout_ms : INT64_MAX;
-    if (r->c->is_closing)
-        waiter_drop_expired(r->c, r->found.entry);
+    waiter_set_await(r->c, waiter, timeout_ms > 0 ? r->c->clock.now_ms + timeout_ms : INT64_MAX);
 }
 
 void request_get(struct request *r, const ProtobufCMessage *message)
@@ -282,7 +293,8 @@ void request_get(struct request *r, const ProtobufCMessage *message)
 void request_await(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__AwaitRequest *request = (const Tercet__V1__AwaitRequest *)message;
-    await(r, request->wait, request->timeout_ms);
+    if (takes_wait(r, request->wait))
+        await(r, request->wait, request->timeout_ms);
 }
 
 static void watch_entry(struct request *r, struct entry *entry)

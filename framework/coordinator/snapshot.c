@@ -171,6 +171,7 @@ Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->branch = branch->number;
+    out->gid = (char *)entry->gid;
     out->state = (Tercet__V1__State)entry->txn.state;
     if (info->reason != NULL)
         out->reason = info->reason;

@@ -10,13 +10,15 @@
 #include "tell.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #define WAITERS_FEW 8 /* expired ones among so many are looked for at each new one */
 
-void waiter_init(struct waiting *waiting)
+void waiter_init(struct waiting *waiting, int64_t now_ms)
 {
     *waiting = (struct waiting){.ready_end = &waiting->ready};
+    wheel_init(&waiting->wheel, now_ms);
 }
 
 static bool is_owed(const struct waiter *waiter)
@@ -44,8 +46,17 @@ struct waiter *waiter_add(struct coordinator *c, struct caller *caller, uint64_t
     return waiter;
 }
 
+void waiter_set_await(struct coordinator *c, struct waiter *waiter, int64_t until_ms)
+{
+    waiter->is_await = true;
+    wheel_set(&c->waiting.wheel, &waiter->end, until_ms);
+    if (c->is_closing)
+        waiter_drop_expired(c, waiter->entry);
+}
+
 void waiter_free(struct coordinator *c, struct waiter *waiter)
 {
+    wheel_set(&c->waiting.wheel, &waiter->end, WHEEL_NEVER);
     if (is_owed(waiter))
         answer_settle(&c->answers, waiter->caller);
     caller_unref(waiter->caller);
@@ -195,8 +206,9 @@ void waiter_resolved(struct coordinator *c, struct entry *entry)
 
 static bool has_expired(const struct coordinator *c, const struct waiter *waiter)
 {
+    bool is_late = waiter->end.link != NULL && c->clock.now_ms >= waiter->end.at_ms;
     return atomic_load(&waiter->caller->is_gone) ||
-           (waiter->is_await && (c->is_closing || c->clock.now_ms >= waiter->until_ms));
+           (waiter->is_await && (c->is_closing || is_late));
 }
 
 static void tell_expired(struct coordinator *c, const struct waiter *waiter)
@@ -231,6 +243,22 @@ void waiter_drop_all_expired(struct coordinator *c)
             waiter_drop_expired(c, entry);
 }
 
+void waiter_drop_due(struct coordinator *c)
+{
+    struct wheel_node *node;
+    wheel_advance(&c->waiting.wheel, c->clock.now_ms);
+    while ((node = wheel_due(&c->waiting.wheel)) != NULL) {
+        struct waiter *waiter = (struct waiter *)((char *)node - offsetof(struct waiter, end));
+        waiter_drop_expired(c, waiter->entry);
+        assert(wheel_due(&c->waiting.wheel) != node);
+    }
+}
+
+int64_t waiter_due_ms(const struct waiting *waiting)
+{
+    return wheel_next_ms(&waiting->wheel);
+}
+
 /* -- The end of an entry ----------------------------------------------------------------------- */
 
 static void unlist_changed(struct waiting *waiting, struct entry *entry)
@@ -253,6 +281,7 @@ void waiter_forget(struct coordinator *c, struct entry *entry)
     unlist_changed(&c->waiting, entry);
     while (entry->waiters != NULL) {
         struct waiter *waiter = take(entry, &entry->waiters);
+        wheel_set(&c->waiting.wheel, &waiter->end, WHEEL_NEVER);
         caller_unref(waiter->caller);
         free(waiter);
     }

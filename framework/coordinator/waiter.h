@@ -9,6 +9,7 @@
 
 #include "caller.h"
 #include "table.h"
+#include "wheel.h"
 
 struct coordinator;
 
@@ -28,22 +29,26 @@ struct waiter {
     uint32_t branch;       /* WAITER_TRY */
     int wait;              /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
     enum waiter_kind kind;
-    bool is_await;    /* an Await, which only looks on: does not delay a shutdown */
-    int64_t until_ms; /* is_await: monotonic; expired from then on */
+    bool is_await;         /* an Await, which only looks on: does not delay a shutdown */
+    struct wheel_node end; /* is_await: when it expires */
 };
 
 struct waiting {
     struct entry *changed; /* with watchers to be told */
     struct waiter *ready;  /* WAITER_CONFIRM: to be tried again */
     struct waiter **ready_end;
-    bool has_expired; /* some may have: they are looked for at the end of the turn */
+    bool has_expired;   /* some may have: they are looked for at the end of the turn */
+    struct wheel wheel; /* of every Await that has a timeout */
 };
 
-void waiter_init(struct waiting *waiting);
+void waiter_init(struct waiting *waiting, int64_t now_ms);
 
 /* The caller waits. The waiter is the entry's. */
 struct waiter *waiter_add(struct coordinator *c, struct caller *caller, uint64_t id,
                           struct entry *entry, enum waiter_kind kind);
+/* It is an Await's, which expires at `until_ms` (monotonic; WHEEL_NEVER: not), or at once when the
+ * coordinator is closing. */
+void waiter_set_await(struct coordinator *c, struct waiter *waiter, int64_t until_ms);
 void waiter_free(struct coordinator *c, struct waiter *waiter);
 /* The entry goes, and its waiters with it. */
 void waiter_forget(struct coordinator *c, struct entry *entry);
@@ -60,6 +65,10 @@ struct waiter *waiter_take_ready(struct waiting *waiting);
  * or which a shutdown would wait for. */
 void waiter_drop_expired(struct coordinator *c, struct entry *entry);
 void waiter_drop_all_expired(struct coordinator *c);
+/* Drops every Await whose time is over. */
+void waiter_drop_due(struct coordinator *c);
+/* When waiter_drop_due is to be called next; WHEEL_NEVER: not. */
+int64_t waiter_due_ms(const struct waiting *waiting);
 
 /* At the end of a turn: tells watchers what the turn has changed, all at once. Many branches change
  * in one turn, and each telling is the whole transaction. */

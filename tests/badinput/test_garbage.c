@@ -604,6 +604,7 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
     Tercet__V1__CallResult done = TERCET__V1__CALL_RESULT__INIT;
     struct crpc_status status = {.code = CRPC_UNKNOWN, .message = "caf\xe9"};
     (void)ctx;
+    done.outcome = TERCET__V1__OUTCOME__DONE;
     if (asked->kind == TERCET__V1__KIND__TRY)
         crpc_call_finish(call, &status);
     else

@@ -425,8 +425,9 @@ Test(plan, runs_are_checked_as_a_whole)
           "at most 1024");
     branches[1].number = TERCET_BRANCHES_MAX + 1;
     check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "1 to 1024");
-    branches[1].number = 1;
+    branches[0].number = branches[1].number = 1;
     check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "same number");
+    branches[0].number = 0;
     branches[1].number = 2;
     branches[1].action = (char *)(uintptr_t) "reserve";
     check(&bench, run_with(&bench, "g", branches, 2), TERCET_INVALID, "service/name");
@@ -454,6 +455,26 @@ Test(plan, the_branches_of_a_run_are_enlisted_by_number)
     cr_assert_eq(bench.found.entry, entry);
     branches[1].number = 3;
     check(&bench, run_with(&bench, "g", branches, 3), TERCET_EXISTS, "another plan");
+    bench_close(&bench);
+}
+
+Test(plan, branches_without_a_number_take_those_that_are_free)
+{
+    static const uint32_t given[] = {2, 0, 0, 1, 0, TERCET_BRANCHES_MAX};
+    static const uint32_t actual[] = {1, 2, 3, 4, 5, TERCET_BRANCHES_MAX};
+    struct bench bench;
+    Tercet__V1__Branch branches[6];
+    bench_open(&bench);
+    init_branches(branches, 6);
+    for (size_t i = 0; i < 6; i++)
+        branches[i].number = given[i];
+    branches[1].try_timeout_ms = 7000;
+    check(&bench, run_with(&bench, "g", branches, 6), 0, NULL);
+    const struct entry *entry = bench.found.entry;
+    for (size_t i = 0; i < 6; i++)
+        cr_assert_eq(entry->txn.branches[i].number, actual[i]);
+    cr_assert_eq(entry_info(entry, &entry->txn.branches[2])->try_timeout_ms, 7000,
+                 "the first without a number is 3");
     bench_close(&bench);
 }
 

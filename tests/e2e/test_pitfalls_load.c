@@ -63,6 +63,7 @@ static void on_execute(struct crpc_call *call, const ProtobufCMessage *request, 
 {
     struct patient *patient = ctx;
     Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
+    result.outcome = TERCET__V1__OUTCOME__DONE;
     (void)request;
     atomic_fetch_add(&patient->calls, 1);
     happened();
