@@ -15,19 +15,20 @@
 #define RETRY_MS_FIRST 100
 #define RETRY_MS_LONGEST 2000
 
-static const char *const schema[] = {
+static const char table[] =
     "CREATE TABLE IF NOT EXISTS tercet_barrier ("
     " gid VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, branch INT NOT NULL,"
     " number BIGINT NOT NULL, state TINYINT NOT NULL, changed_ms BIGINT NOT NULL, reply BLOB,"
-    " PRIMARY KEY (gid, branch), KEY tercet_barrier_ended (number)) ENGINE=InnoDB",
+    " PRIMARY KEY (gid, branch), KEY tercet_barrier_ended (number)) ENGINE=InnoDB";
+static const char mark_table[] =
     "CREATE TABLE IF NOT EXISTS tercet_barrier_mark ("
     " id INT PRIMARY KEY, version INT NOT NULL, mark BIGINT NOT NULL,"
     " identity VARCHAR(32) NOT NULL DEFAULT '', source VARCHAR(32) NOT NULL DEFAULT '')"
-    " ENGINE=InnoDB",
+    " ENGINE=InnoDB";
+static const char mark_row[] =
     "INSERT INTO tercet_barrier_mark (id, version, mark) VALUES (1, 1, 0)"
-    " ON DUPLICATE KEY UPDATE id = id",
-    "COMMIT",
-};
+    " ON DUPLICATE KEY UPDATE id = id";
+static const char *const schema[] = {table, mark_table, mark_row, "COMMIT"};
 
 /* -- Texts ------------------------------------------------------------------------------------- */
 
