@@ -87,8 +87,9 @@ static int check_same(const struct found *found, uint64_t digest, bool decides_i
                                  : found->resolved->state->plan_digest == digest;
     if (is_same)
         return 0;
-    *text =
-        "a transaction with this gid exists with other options or another plan: choose a new gid";
+    *text = "a transaction with this gid exists with other options or another plan: to learn its "
+            "outcome "
+            "send what was sent first; another gid makes another transaction";
     return TERCET_EXISTS;
 }
 

@@ -181,8 +181,8 @@ BENCH_TEST(states, same_content_again_and_other_content)
     cr_assert(begins(&bench, "again"));
     options.ordered = true;
     begin.options = &options;
-    cr_assert(
-        fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_ALREADY_EXISTS, "choose a new gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_ALREADY_EXISTS,
+                    "another gid makes another"));
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     branch.payload.len = 11;
@@ -211,8 +211,8 @@ BENCH_TEST(states, content_of_a_transaction_that_is_over)
     run.gid = gid;
     run.branches = branches;
     run.n_branches = 1;
-    cr_assert(
-        fails(&bench, COORDINATOR, "Run", &run.base, CRPC_ALREADY_EXISTS, "choose a new gid"));
+    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_ALREADY_EXISTS,
+                    "another gid makes another"));
     cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_FAILED_PRECONDITION,
                     "decided already"));
     Tercet__V1__BeginRequest begin = begin_of("kept-over");

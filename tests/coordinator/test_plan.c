@@ -319,7 +319,7 @@ Test(plan, a_repeat_of_what_has_ended_is_known_by_its_digest)
     check(&bench, begin_with(&bench, "ended", NULL), 0, NULL);
     cr_assert_not_null(bench.found.resolved);
     set_resolved(&bench, digest + 1, true, 2, 2);
-    check(&bench, begin_with(&bench, "ended", NULL), TERCET_EXISTS, "choose a new gid");
+    check(&bench, begin_with(&bench, "ended", NULL), TERCET_EXISTS, "another gid makes another");
     cr_assert_eq(bench.c->shards->table.count, 0);
     bench_close(&bench);
 }
