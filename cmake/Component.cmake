@@ -31,8 +31,14 @@ function(tercet_component)
   _tercet_link(${target} PUBLIC "${ARG_USES}" "${ARG_PUBLIC_MODULES}")
   _tercet_link(${target} PRIVATE "" "${ARG_MODULES}")
   if(ARG_ROOT)
-    target_link_options(${target} INTERFACE LINKER:-u,${ARG_ROOT})
-    set(root -Wl,-u,${ARG_ROOT})
+    # A static library's object is pulled out by name; a shared library is kept although a linker that is told --as-needed, as
+    # some are by default, sees nobody call it.
+    set(root -u,${ARG_ROOT})
+    if(BUILD_SHARED_LIBS)
+      set(root --no-as-needed)
+    endif()
+    target_link_options(${target} INTERFACE LINKER:${root})
+    set(root -Wl,${root})
   endif()
   if(TERCET_INSTALL)
     install(TARGETS ${target} EXPORT tercet-${ARG_NAME}

@@ -108,6 +108,7 @@ component barrier none tercet_barrier_memory_open
 component client grpc tercet_client_open
 component participant grpc tercet_participant_open
 component coordinator 'grpc|lmdb|xxhash' tercet_coordinator_open
+component conformance none tercet_store_conformance_case
 if [ -e "$pc_path/tercet-barrier-sqlite.pc" ]; then
   component barrier_sqlite sqlite3 tercet_barrier_sqlite_open
   # By its URL, too, with nothing that names it.
