@@ -38,12 +38,14 @@ static char *decode(const char *text, size_t size)
     for (size_t i = 0; ok && i < size; i++) {
         int high = text[i] == '%' && i + 2 < size ? hex_digit(text[i + 1]) : -1;
         int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-        if (text[i] != '%')
+        if (text[i] != '%') {
             out[n++] = text[i];
-        else if (low >= 0 && (high | low) != 0)
-            out[n++] = (char)(high << 4 | low), i += 2;
-        else
+        } else if (low >= 0 && (high | low) != 0) {
+            out[n++] = (char)(high << 4 | low);
+            i += 2;
+        } else {
             ok = false;
+        }
     }
     if (!ok) {
         free(out);
@@ -78,8 +80,10 @@ static const char *parse_host(struct location *out, const char *text, size_t siz
         if (!parse_port(&out->port, colon + 1, size - host_size - 1))
             return "the port is not a number from 1 to 65535";
     }
-    if (host_size > 1 && text[0] == '[' && text[host_size - 1] == ']')
-        text++, host_size -= 2;
+    if (host_size > 1 && text[0] == '[' && text[host_size - 1] == ']') {
+        text++;
+        host_size -= 2;
+    }
     out->host = decode(text, host_size);
     return out->host != NULL ? NULL : "the host is badly encoded";
 }
@@ -116,8 +120,8 @@ const char *location_parse(struct location *out, const char *url)
     out->path = decode(rest + (rest[0] == '/'), path_size);
     rest += path_size + (rest[0] == '/');
     out->query = strdup(rest[0] == '?' ? rest + 1 : "");
-    if (why == NULL &&
-        (out->path == NULL || out->query == NULL || out->user == NULL || out->password == NULL))
+    if (why == NULL && (out->url == NULL || out->path == NULL || out->query == NULL ||
+                        out->user == NULL || out->password == NULL))
         why = "the database's name is badly encoded";
     return why;
 }

@@ -11,8 +11,6 @@
 #pragma weak tercet_barrier_sqlite_open
 #pragma weak tercet_barrier_postgres_open
 #pragma weak tercet_barrier_mysql_open
-#pragma weak tercet_barrier_lmdb_open
-#pragma weak tercet_barrier_redis_open
 
 typedef int (*open_fn)(struct tercet_barrier **out, const char *name,
                        const struct tercet_barrier_options *options, char *text);
@@ -49,8 +47,6 @@ static struct scheme scheme_at(size_t i)
         {"postgresql://", "PostgreSQL", "postgres", "POSTGRES", tercet_barrier_postgres_open, true},
         {"mysql://", "MariaDB and MySQL", "mysql", "MYSQL", tercet_barrier_mysql_open, true},
         {"mariadb://", "MariaDB and MySQL", "mysql", "MYSQL", tercet_barrier_mysql_open, true},
-        {"lmdb:", "LMDB", "lmdb", "LMDB", tercet_barrier_lmdb_open, false},
-        {"redis://", "Redis", "redis", "REDIS", tercet_barrier_redis_open, true},
     };
     return i < sizeof(schemes) / sizeof(schemes[0]) ? schemes[i] : (struct scheme){.prefix = NULL};
 }
@@ -76,7 +72,7 @@ int tercet_barrier_open(struct tercet_barrier **out, const char *url,
     struct scheme scheme = find_scheme(url != NULL ? url : "");
     if (out == NULL || scheme.prefix == NULL) {
         barrier_text(text, "a database is named as sqlite:path, postgres://user@host/database, "
-                           "mysql://user@host/database, redis://host, lmdb:folder or memory:");
+                           "mysql://user@host/database or memory:");
         return TERCET_INVALID;
     }
     if (scheme.open == NULL) {

@@ -127,7 +127,7 @@ struct tercet_barrier_options {
     tercet_log_fn on_log;
     void *log_ctx;
     /* servers: connections opened at most, at most 256; each works on one batch at a time; default
-     * 4. SQLite, LMDB and memory have one writer, and one connection */
+     * 4. SQLite and memory have one writer, and one connection */
     uint32_t connections_max;
     uint32_t connect_timeout_ms; /* servers: default 5000 */
     /* servers: take one whose settings may lose what was committed, with a warning instead of an
@@ -143,8 +143,6 @@ struct tercet_barrier_options {
  *   memory:                              nothing outlives the process
  *   postgres://user:password@host:port/database?sslmode=verify-full, also postgresql://
  *   mysql://user:password@host:port/database?ssl=verify, also mariadb://
- *   lmdb:folder
- *   redis://user:password@host:port/number
  *
  * Special characters in a user's name or password are percent-encoded. A password is never logged
  * nor part of an error's text. The driver must be linked: each is a library of its own. Errors:
@@ -169,10 +167,6 @@ int tercet_barrier_sqlite_open(struct tercet_barrier **out, const char *path,
 int tercet_barrier_postgres_open(struct tercet_barrier **out, const char *url,
                                  const struct tercet_barrier_options *options, char *text);
 int tercet_barrier_mysql_open(struct tercet_barrier **out, const char *url,
-                              const struct tercet_barrier_options *options, char *text);
-int tercet_barrier_lmdb_open(struct tercet_barrier **out, const char *folder,
-                             const struct tercet_barrier_options *options, char *text);
-int tercet_barrier_redis_open(struct tercet_barrier **out, const char *url,
                               const struct tercet_barrier_options *options, char *text);
 
 /* A barrier in memory, for services whose effects live in the same process's memory and die with
