@@ -59,7 +59,7 @@ static const char *read_line(struct rule *rule, char *line)
     return NULL;
 }
 
-static int read_lines(struct access *access, char *lines, char text[TERCET_TEXT_MAX])
+static int read_lines(struct access *access, char *lines, struct refusal *no)
 {
     char *rest = lines;
     char *line;
@@ -71,32 +71,31 @@ static int read_lines(struct access *access, char *lines, char text[TERCET_TEXT_
         const char *wrong = access->count == ACCESS_LINES_MAX
                                 ? "at most 1000 lines"
                                 : read_line(&access->rules[access->count], line);
-        if (wrong != NULL) {
-            snprintf(text, TERCET_TEXT_MAX, "access rules, line %d: %s", number, wrong);
-            return TERCET_INVALID;
-        }
+        if (wrong != NULL)
+            return refusal_set(no, TERCET_INVALID, "access rules, line %d: %s", number, wrong);
         access->count++;
     }
     if (access->count > 0)
         return 0;
-    snprintf(text, TERCET_TEXT_MAX, "the access rules are empty: nobody could call anything");
-    return TERCET_INVALID;
+    return refusal_set(no, TERCET_INVALID,
+                       "the access rules are empty: nobody could call anything");
 }
 
-int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX])
+int access_new(struct access **out, const char *lines, struct refusal *no)
 {
     struct access *access = calloc(1, sizeof(*access));
     char *copy = lines != NULL ? strdup(lines) : NULL;
-    int rc = 0;
     if (access == NULL || (lines != NULL && copy == NULL)) {
         free(access);
-        return TERCET_NOMEM;
+        return refusal_set_plain(no, TERCET_NOMEM);
     }
     pthread_rwlock_init(&access->lock, NULL);
+    int rc = 0;
     access->is_open = lines == NULL;
     if (!access->is_open) {
         access->rules = calloc(ACCESS_LINES_MAX, sizeof(*access->rules));
-        rc = access->rules != NULL ? read_lines(access, copy, text) : TERCET_NOMEM;
+        rc = access->rules != NULL ? read_lines(access, copy, no)
+                                   : refusal_set_plain(no, TERCET_NOMEM);
     }
     free(copy);
     if (rc != 0) {
@@ -116,14 +115,12 @@ void access_free(struct access *access)
     free(access);
 }
 
-int access_replace(struct access *access, const char *lines, char text[TERCET_TEXT_MAX])
+int access_replace(struct access *access, const char *lines, struct refusal *no)
 {
     struct access *fresh = NULL;
-    if (access->is_open || lines == NULL) {
-        snprintf(text, TERCET_TEXT_MAX, "access rules cannot come or go while it runs");
-        return TERCET_INVALID;
-    }
-    int rc = access_new(&fresh, lines, text);
+    if (access->is_open || lines == NULL)
+        return refusal_set(no, TERCET_INVALID, "access rules cannot come or go while it runs");
+    int rc = access_new(&fresh, lines, no);
     if (rc != 0)
         return rc;
     pthread_rwlock_wrlock(&access->lock);

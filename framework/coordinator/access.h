@@ -8,19 +8,20 @@
 #define TERCET_ACCESS_H
 
 #include <crpc/crpc.h>
+#include <refusal.h>
 #include <tercet/types.h>
 
 #define ACCESS_LINES_MAX 1000
 
 struct access;
 
-/* Reads the lines of tercet_coordinator_options.access; NULL: everybody may do everything.
- * TERCET_INVALID with a text that names the line. */
-int access_new(struct access **out, const char *lines, char text[TERCET_TEXT_MAX]);
+/* Reads the lines of tercet_coordinator_options.access; NULL: everybody may do everything. 0,
+ * TERCET_INVALID with a text that names the line, or TERCET_NOMEM. */
+int access_new(struct access **out, const char *lines, struct refusal *no);
 void access_free(struct access *access);
 
 /* Takes these lines in place of its own, which stay when TERCET_INVALID is returned. Any thread. */
-int access_replace(struct access *access, const char *lines, char text[TERCET_TEXT_MAX]);
+int access_replace(struct access *access, const char *lines, struct refusal *no);
 
 /* For crpc_server_options.authorize, with the struct access as ctx. */
 bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx);

@@ -34,7 +34,9 @@ static void answer(struct request *r, const ProtobufCMessage *message)
 
 static void refuse(struct request *r, int error, const char *text)
 {
-    answer_error(r->c, r->caller, r->id, error, text);
+    struct refusal no;
+    refusal_set(&no, error, "%s", text);
+    answer_error(r->c, r->caller, r->id, &no);
 }
 
 /* An answer about what has been forced so far in the shard that has the participants. */
@@ -274,13 +276,6 @@ static bool parse_token(struct page *page, uint64_t *after, struct tercet_store_
     return false;
 }
 
-static int error_of_page(int rc)
-{
-    if (rc == 0)
-        return 0;
-    return rc == TERCET_STORE_CORRUPT ? TERCET_FORMAT : TERCET_STORE;
-}
-
 static void free_page(struct page *page)
 {
     for (size_t i = 0; page->is_resolved && i < page->count; i++)
@@ -290,8 +285,13 @@ static void free_page(struct page *page)
 static void answer_page(struct request *r, struct page *page, int rc, char token[64])
 {
     Tercet__V1__ListResponse response = TERCET__V1__LIST_RESPONSE__INIT;
-    struct reply reply = {error_of_page(rc), rc != 0 ? tercet_store_strerror(rc) : NULL,
-                          &response.base};
+    struct refusal no;
+    struct reply reply = {NULL, &response.base};
+    if (rc != 0)
+        refusal_set(&no, rc == TERCET_STORE_CORRUPT ? TERCET_FORMAT : TERCET_STORE, "%s",
+                    tercet_store_strerror(rc));
+    if (rc != 0)
+        reply.no = &no;
     response.n_transactions = page->count;
     response.transactions = page->items;
     response.next_page_token = token;
@@ -431,12 +431,15 @@ void admin_register(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RegisterRequest *request = (const Tercet__V1__RegisterRequest *)message;
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
-    const char *wrong = request->target[0] != '\0' ? check_target(request->target) : NULL;
-    if (wrong == NULL)
-        wrong = dispatch_register(r->c, request->service, request->actions, request->n_actions,
-                                  request->target);
-    if (wrong != NULL) {
-        refuse(r, TERCET_INVALID, wrong);
+    struct refusal no;
+    int rc = request->target[0] != '\0'
+                 ? refusal_if(&no, TERCET_INVALID, check_target(request->target))
+                 : 0;
+    if (rc == 0)
+        rc = dispatch_register(r->c, request->service, request->actions, request->n_actions,
+                               request->target, &no);
+    if (rc != 0) {
+        answer_error(r->c, r->caller, r->id, &no);
         return;
     }
     write_service(r->c, request->service);
@@ -466,17 +469,25 @@ void admin_pause(struct request *r, const ProtobufCMessage *message)
 static struct entry *find_open(struct request *r, unsigned refused)
 {
     const struct found *found = &r->found;
-    bool is_refused = found->resolved != NULL && found->resolved->state->state == refused;
-    if (found->error != 0)
-        refuse(r, found->error, found->text);
-    else if (is_refused)
-        refuse(r, TERCET_DECIDED, NULL);
+    struct refusal no;
+    int rc = find_check(found, &no);
+    if (rc == 0 && found->resolved != NULL && found->resolved->state->state == refused)
+        rc = find_decided_otherwise(found, &no);
+    if (rc != 0)
+        answer_error(r->c, r->caller, r->id, &no);
     else if (found->resolved != NULL)
-        tell_resolved(r->c, r->caller, r->id, found->number, found->resolved, 0, NULL);
+        tell_resolved(r->c, r->caller, r->id, found->number, found->resolved, NULL);
     return found->entry;
 }
 
-static const char no_branch[] = "the transaction has no branch with this number";
+/* What a step has come to, with the transaction as it stands. */
+static int tell_step(struct request *r, struct entry *entry, int txn_result)
+{
+    struct refusal no;
+    int rc = step_refusal(entry, txn_result, &no);
+    tell_entry(r->c, r->caller, r->id, entry, rc != 0 ? &no : NULL);
+    return rc;
+}
 
 void admin_retry(struct request *r, const ProtobufCMessage *message)
 {
@@ -485,8 +496,7 @@ void admin_retry(struct request *r, const ProtobufCMessage *message)
     struct entry *entry = find_open(r, 0);
     if (entry == NULL)
         return;
-    int error = step_error(step_event(r->c, entry, event));
-    tell_entry(r->c, r->caller, r->id, entry, error, no_branch);
+    tell_step(r, entry, step_event(r->c, entry, event));
 }
 
 /* Why a parked branch is settled is kept with it. */
@@ -517,10 +527,7 @@ void admin_settle(struct request *r, const ProtobufCMessage *message)
     if (entry == NULL)
         return;
     keep_settlement(r->c, entry, request->branch, reason);
-    int error = step_error(step_event(r->c, entry, event));
-    tell_entry(r->c, r->caller, r->id, entry, error,
-               error == TERCET_NOT_READY ? "only a parked branch can be settled by hand"
-                                         : no_branch);
+    tell_step(r, entry, step_event(r->c, entry, event));
 }
 
 void admin_decide(struct request *r, const ProtobufCMessage *message)
@@ -535,11 +542,10 @@ void admin_decide(struct request *r, const ProtobufCMessage *message)
         return;
     if (!request->confirm)
         step_keep_reason(entry, reason);
-    int error = step_error(step_event(r->c, entry, event));
+    int rc = tell_step(r, entry, step_event(r->c, entry, event));
     coordinator_log(r->c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
                     request->confirm ? "confirm" : "cancel", entry->gid,
-                    reason[0] != '\0' ? reason : "no reason given", tercet_strerror(error));
-    tell_entry(r->c, r->caller, r->id, entry, error, NULL);
+                    reason[0] != '\0' ? reason : "no reason given", tercet_strerror(rc));
 }
 
 /* -- Statistics -------------------------------------------------------------------------------- */

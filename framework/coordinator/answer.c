@@ -58,10 +58,10 @@ void answer_give(struct coordinator *c, struct caller *caller, uint64_t id,
     answer_deliver(&c->answers, caller, &answer);
 }
 
-void answer_error(struct coordinator *c, struct caller *caller, uint64_t id, int error,
-                  const char *text)
+void answer_error(struct coordinator *c, struct caller *caller, uint64_t id,
+                  const struct refusal *no)
 {
-    struct reply reply = {.error = error, .text = text};
+    struct reply reply = {.no = no};
     answer_give(c, caller, id, &reply);
 }
 

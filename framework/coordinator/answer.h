@@ -23,11 +23,11 @@ void answer_half_close(struct caller *caller);
 
 /* Hands an encoded answer over; it leaves at the end of the turn. */
 void answer_deliver(struct answers *answers, struct caller *caller, const struct answer *answer);
-/* Encodes an answer, or an error, and hands it over. `id` is the request's in its session. */
+/* Encodes an answer, or a refusal, and hands it over. `id` is the request's in its session. */
 void answer_give(struct coordinator *c, struct caller *caller, uint64_t id,
                  const struct reply *reply);
-void answer_error(struct coordinator *c, struct caller *caller, uint64_t id, int error,
-                  const char *text);
+void answer_error(struct coordinator *c, struct caller *caller, uint64_t id,
+                  const struct refusal *no);
 /* Sends what the turn has handed over. */
 void answer_flush(struct answers *answers);
 

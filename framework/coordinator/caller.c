@@ -4,6 +4,7 @@
  */
 #include "caller.h"
 
+#include "detail.h"
 #include "failpoint.h"
 #include "status.h"
 
@@ -66,19 +67,22 @@ static void set_response(Tercet__V1__SessionResponse *response, const ProtobufCM
 struct answer caller_encode(const struct caller *caller, struct arena *arena, uint64_t id,
                             const struct reply *reply)
 {
-    struct answer answer = {.code = status_of_error(reply->error)};
-    if (reply->error != 0) {
-        const char *text = reply->text != NULL ? reply->text : tercet_strerror(reply->error);
-        answer.text = arena_copy(arena, text, strlen(text) + 1);
+    struct answer answer = {.code = CRPC_OK};
+    if (reply->no != NULL) {
+        answer.code = status_of_error(reply->no->code);
+        answer.text = arena_copy(arena, reply->no->text, strlen(reply->no->text) + 1);
+        answer.details = detail_encode(arena, answer.code, reply->no, reply->message);
     }
     if (caller->kind == CALLER_SESSION) {
         Tercet__V1__SessionResponse response = TERCET__V1__SESSION_RESPONSE__INIT;
         response.id = id;
         response.code = (uint32_t)answer.code;
         response.message = answer.text != NULL ? (char *)answer.text : response.message;
+        response.details =
+            (ProtobufCBinaryData){answer.details.size, (uint8_t *)answer.details.data};
         set_response(&response, reply->message);
         answer.bytes = arena_pack(arena, 0, &response.base);
-    } else if (reply->error == 0) {
+    } else if (reply->no == NULL) {
         answer.bytes = arena_pack(arena, 0, reply->message);
     }
     return answer;
@@ -88,7 +92,8 @@ struct answer caller_encode(const struct caller *caller, struct arena *arena, ui
 
 static void deliver_status(struct caller *caller, const struct answer *answer)
 {
-    struct crpc_status status = {.code = answer->code, .message = answer->text};
+    struct crpc_status status = {
+        .code = answer->code, .message = answer->text, .details = answer->details};
     FAILPOINT_AROUND("send.status", crpc_call_finish(caller->call, &status));
 }
 

@@ -11,6 +11,7 @@
 #include <crpc/crpc.h>
 #include <outbox.h>
 #include <pthread.h>
+#include <refusal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -55,16 +56,15 @@ void caller_unref(struct caller *caller);
 /* An answer as it will go out. */
 struct answer {
     enum crpc_code code;
-    const char *text;        /* of an error; else NULL or "" */
-    struct crpc_bytes bytes; /* session: a SessionResponse; unary and watch: the response */
+    const char *text;          /* of an error; else NULL or "" */
+    struct crpc_bytes details; /* of an error: grpc-status-details-bin */
+    struct crpc_bytes bytes;   /* session: a SessionResponse; unary and watch: the response */
 };
 
-/* What an answer tells. `message` is a tercet.v1.Transaction, TryResponse or Admin's response; NULL
- * with an error that has none. */
+/* What an answer tells. Views. */
 struct reply {
-    int error; /* 0 or TERCET_ */
-    /* of an error: what is wrong and what to do; NULL: the code's own text */
-    const char *text;
+    const struct refusal *no; /* NULL: the request was done */
+    /* a tercet.v1.Transaction, TryResponse or response of Admin; with a refusal it may be NULL */
     const ProtobufCMessage *message;
 };
 

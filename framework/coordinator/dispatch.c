@@ -8,6 +8,7 @@
 #include "coordinator.h"
 #include "outcall.h"
 #include "reach.h"
+#include "status.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -97,16 +98,16 @@ static bool refuse_stranger(struct coordinator *c, struct instance *instance,
     return true;
 }
 
-/* An error text, or NULL when the instance is accepted, or was refused already. */
-static const char *attach(struct coordinator *c, struct instance *instance,
-                          const Tercet__V1__Hello *hello)
+/* 0 also when the instance was refused already. */
+static int attach(struct coordinator *c, struct instance *instance, const Tercet__V1__Hello *hello,
+                  struct refusal *no)
 {
-    const char *wrong = check_hello(instance, hello);
-    if (wrong != NULL || refuse_stranger(c, instance, hello))
-        return wrong;
-    struct service *service = service_get(&c->services, hello->service, strlen(hello->service));
+    int rc = refusal_if(no, TERCET_INVALID, check_hello(instance, hello));
+    if (rc != 0 || refuse_stranger(c, instance, hello))
+        return rc;
+    struct service *service = service_get(&c->services, hello->service, strlen(hello->service), no);
     if (service == NULL)
-        return "too many services are known (4096)";
+        return no->code;
     join(service, instance, hello);
     coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name,
                     instance->name, crpc_call_peer(instance->call));
@@ -116,7 +117,7 @@ static const char *attach(struct coordinator *c, struct instance *instance,
     outcall_touch(&c->outcalls, instance);
     outcall_close_breaker(c, service);
     outcall_pump(c, service);
-    return NULL;
+    return 0;
 }
 
 /* The service stays: it has the instance. */
@@ -135,15 +136,16 @@ static void take_results(struct coordinator *c, struct instance *instance,
 bool dispatch_message(struct coordinator *c, struct instance *instance,
                       const Tercet__V1__AttachRequest *message)
 {
-    const char *wrong = message->hello != NULL ? attach(c, instance, message->hello) : NULL;
-    if (wrong != NULL)
-        crpc_call_fail(instance->call, CRPC_INVALID_ARGUMENT, "%s", wrong);
+    struct refusal no;
+    int rc = message->hello != NULL ? attach(c, instance, message->hello, &no) : 0;
+    if (rc != 0)
+        crpc_call_fail(instance->call, status_of_error(rc), "%s", no.text);
     else if (instance->service != NULL)
         take_results(c, instance, message);
     else if (message->hello == NULL)
         crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
                        "the first message of Attach must carry a hello");
-    return wrong == NULL && instance->service != NULL;
+    return rc == 0 && instance->service != NULL;
 }
 
 void dispatch_detach(struct coordinator *c, struct instance *instance)
@@ -164,7 +166,8 @@ void dispatch_detach(struct coordinator *c, struct instance *instance)
 
 /* -- Targets ----------------------------------------------------------------------------------- */
 
-static const char *open_target(struct coordinator *c, struct service *service, const char *target)
+static int open_target(struct coordinator *c, struct service *service, const char *target,
+                       struct refusal *no)
 {
     bool is_socket = strncmp(target, "unix:", 5) == 0;
     struct crpc_channel_options options = {.size = sizeof(options),
@@ -176,12 +179,14 @@ static const char *open_target(struct coordinator *c, struct service *service, c
         coordinator_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca",
                         service->name, target);
     if (crpc_channel_new(&channel, c->loop, target, &options) != 0)
-        return "the target is not a gRPC address: use dns:///host:port, host:port or unix:/path";
+        return refusal_set(no, TERCET_INVALID,
+                           "the target is not a gRPC address: use dns:///host:port, host:port or "
+                           "unix:/path");
     crpc_channel_free(service->channel);
     free(service->target);
     service->channel = channel;
     service->target = must_strdup(target);
-    return NULL;
+    return 0;
 }
 
 static void close_target(struct service *service)
@@ -192,22 +197,23 @@ static void close_target(struct service *service)
     service->target = NULL;
 }
 
-const char *dispatch_register(struct coordinator *c, const char *name, char **actions,
-                              size_t action_count, const char *target)
+int dispatch_register(struct coordinator *c, const char *name, char **actions, size_t action_count,
+                      const char *target, struct refusal *no)
 {
     const char *wrong = check_service(name);
     if (wrong == NULL)
         wrong = check_actions(actions, action_count);
     if (wrong != NULL)
-        return wrong;
-    struct service *service = service_get(&c->services, name, strlen(name));
-    if (service == NULL)
-        return "too many services are known (4096)";
+        return refusal_if(no, TERCET_INVALID, wrong);
+    struct service *service = service_get(&c->services, name, strlen(name), no);
+    int rc = service != NULL ? 0 : no->code;
+    if (rc != 0)
+        return rc;
     if (target == NULL || target[0] == '\0')
         close_target(service);
     else if (service->target == NULL || strcmp(service->target, target) != 0)
-        wrong = open_target(c, service, target);
-    if (wrong == NULL) {
+        rc = open_target(c, service, target, no);
+    if (rc == 0) {
         service_actions_free(service->actions, service->action_count);
         service->actions = service_actions_copy(actions, action_count);
         service->action_count = action_count;
@@ -215,7 +221,7 @@ const char *dispatch_register(struct coordinator *c, const char *name, char **ac
         outcall_pump(c, service);
     }
     service_release(&c->services, service);
-    return wrong;
+    return rc;
 }
 
 /* A status that a called participant gave in place of a result, in the arena. NULL: it says nothing

@@ -22,9 +22,10 @@ void dispatch_detach(struct coordinator *c, struct instance *instance);
 /* What a registered target has answered (EVENT_RESULT), or that it has not. */
 void dispatch_target_answer(struct coordinator *c, const struct event *event);
 
-/* A service's target; NULL or "": none any more. An error text, or NULL. */
-const char *dispatch_register(struct coordinator *c, const char *name, char **actions,
-                              size_t action_count, const char *target);
+/* Sets a service's target; NULL or "": it has none any more. 0, TERCET_INVALID or
+ * TERCET_EXHAUSTED. */
+int dispatch_register(struct coordinator *c, const char *name, char **actions, size_t action_count,
+                      const char *target, struct refusal *no);
 void dispatch_pause(struct coordinator *c, struct service *service, bool is_paused);
 
 #endif

@@ -32,6 +32,21 @@ int find_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t n
     return -1;
 }
 
+int find_check(const struct found *found, struct refusal *no)
+{
+    if (found->error == 0)
+        return 0;
+    return refusal_set(no, found->error, "%s",
+                       found->text != NULL ? found->text : tercet_strerror(found->error));
+}
+
+int find_decided_otherwise(const struct found *found, struct refusal *no)
+{
+    const Tercet__Store__V1__State *state = found->resolved->state;
+    return refusal_set(no, TERCET_DECIDED, "the transaction has been decided already: %s, %s",
+                       tercet_state_name((int)state->state), tercet_cause_text((int)state->cause));
+}
+
 /* -- Questions that are not answered yet ------------------------------------------------------- */
 
 static struct find **bucket_of(struct finds *finds, const char *gid)

@@ -12,6 +12,7 @@
 #include "queue.h"
 #include "table.h"
 
+#include <refusal.h>
 #include <stdatomic.h>
 #include <tercet/store/v1/store.pb-c.h>
 
@@ -35,6 +36,11 @@ struct found {
 /* What is found of a gid that nobody can have: one that has just been made. */
 #define FOUND_NOTHING ((struct found){.error = TERCET_NOT_FOUND})
 void find_clear(struct found *found);
+
+/* 0 or the refusal's code: that of found->error, in words. */
+int find_check(const struct found *found, struct refusal *no);
+/* TERCET_DECIDED, of one that is over: how it was decided. */
+int find_decided_otherwise(const struct found *found, struct refusal *no);
 
 /* The index of a branch in a resolved record; -1: none. */
 int find_resolved_branch(const Tercet__Store__V1__Resolved *resolved, uint32_t number);

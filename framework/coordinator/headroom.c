@@ -41,10 +41,10 @@ bool headroom_check(struct headroom *headroom, struct store *store, int64_t now_
     return was_refusing != (headroom->refuses != NULL);
 }
 
-const char *headroom_take(struct headroom *headroom, uint64_t bytes)
+int headroom_take(struct headroom *headroom, uint64_t bytes, struct refusal *no)
 {
     const char *text = headroom->refuses != NULL ? headroom->refuses : no_room(headroom, bytes);
     if (text == NULL)
         headroom->taken_bytes += bytes;
-    return text;
+    return refusal_if(no, TERCET_EXHAUSTED, text);
 }

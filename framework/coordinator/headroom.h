@@ -7,6 +7,7 @@
 #ifndef TERCET_HEADROOM_H
 #define TERCET_HEADROOM_H
 
+#include <refusal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <store.h>
@@ -25,8 +26,8 @@ struct headroom {
  * again, where it was the other way before. */
 bool headroom_check(struct headroom *headroom, struct store *store, int64_t now_ms);
 
-/* Why new work that takes so many bytes (store_room_of) cannot be taken; NULL: it can, and is
- * counted. */
-const char *headroom_take(struct headroom *headroom, uint64_t bytes);
+/* 0: new work that takes so many bytes (store_room_of) can be taken, and is counted. Else
+ * TERCET_EXHAUSTED. */
+int headroom_take(struct headroom *headroom, uint64_t bytes, struct refusal *no);
 
 #endif

@@ -55,7 +55,9 @@ static const char *unless_empty(const char *gid)
 
 static const char *gid_of_branch(const char *gid, const Tercet__V1__BeginRequest *to_begin)
 {
-    return to_begin != NULL ? unless_empty(gid) : gid;
+    if (to_begin == NULL)
+        return gid;
+    return unless_empty(gid[0] != '\0' ? gid : to_begin->gid);
 }
 
 static const char *gid_of(enum method method, const ProtobufCMessage *message)
@@ -110,9 +112,11 @@ static void handle(struct request *r, enum method method, const ProtobufCMessage
         handlers[method](r, message);
         find_clear(&found);
     } else if (!find_hold(r->c, find, r->caller, r->id, method, message)) {
-        answer_error(r->c, r->caller, r->id, TERCET_EXHAUSTED,
-                     "too many requests wait for the store to look for their transactions: ask "
-                     "again");
+        struct refusal no;
+        refusal_set(&no, TERCET_EXHAUSTED,
+                    "too many requests wait for the store to look for their transactions: ask "
+                    "again");
+        answer_error(r->c, r->caller, r->id, &no);
     }
 }
 
@@ -176,9 +180,12 @@ static void handle_one(struct coordinator *c, struct caller *caller,
                        const Tercet__V1__SessionRequest *request)
 {
     struct request r = {.c = c, .caller = caller, .id = request->id};
+    struct refusal no;
     if (is_full(c, caller)) {
-        answer_error(c, caller, request->id, TERCET_EXHAUSTED,
-                     "this session has 65536 requests without an answer: wait for some");
+        refusal_set(&no, TERCET_EXHAUSTED,
+                    "this session has %u requests without an answer: wait for some",
+                    SESSION_OPEN_MAX);
+        answer_error(c, caller, request->id, &no);
         return;
     }
     for (size_t i = 0; i < sizeof(session_methods) / sizeof(session_methods[0]); i++)
@@ -186,10 +193,10 @@ static void handle_one(struct coordinator *c, struct caller *caller,
             handle(&r, session_methods[i].method, message_of(request));
             return;
         }
-    answer_error(
-        c, caller, request->id, TERCET_INVALID,
-        "the request is empty, of a kind that this coordinator does not know, or could not "
-        "be decoded: strings are UTF-8 without NUL");
+    refusal_set(&no, TERCET_INVALID,
+                "the request is empty, of a kind that this coordinator does not know, or could not "
+                "be decoded: strings are UTF-8 without NUL");
+    answer_error(c, caller, request->id, &no);
 }
 
 void method_handle_session(struct coordinator *c, struct caller *caller,

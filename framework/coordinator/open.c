@@ -27,40 +27,32 @@ struct tercet_coordinator {
     struct coordinator c;
 };
 
-static int fail(char *text, int error, const char *what)
-{
-    snprintf(text, TERCET_TEXT_MAX, "%s", what);
-    return error;
-}
-
 /* -- Options ----------------------------------------------------------------------------------- */
 
-static int check_addresses(const struct tercet_coordinator_options *options, char *text)
+static int check_addresses(const struct tercet_coordinator_options *options, struct refusal *no)
 {
     bool is_guarded = options->access != NULL || options->tls_ca != NULL;
     for (size_t i = 0; i < options->listen_count; i++)
-        if (!is_guarded && !reach_is_local(options->listen[i])) {
-            snprintf(text, TERCET_TEXT_MAX,
-                     "%s can be reached from other machines: give access rules (tokens) or a CA "
-                     "for client certificates, or listen on 127.0.0.1",
-                     options->listen[i]);
-            return TERCET_ADDRESS;
-        }
+        if (!is_guarded && !reach_is_local(options->listen[i]))
+            return refusal_set(no, TERCET_ADDRESS,
+                               "%s can be reached from other machines: give access rules (tokens) "
+                               "or a CA for client certificates, or listen on 127.0.0.1",
+                               options->listen[i]);
     return 0;
 }
 
-static int check_server_tls(const struct tercet_coordinator_options *options, char *text)
+static int check_server_tls(const struct tercet_coordinator_options *options, struct refusal *no)
 {
-    const char *why = check_tls_server(options->tls_ca, options->tls_cert, options->tls_key);
-    return why != NULL ? fail(text, TERCET_TLS, why) : 0;
+    return refusal_if(no, TERCET_TLS,
+                      check_tls_server(options->tls_ca, options->tls_cert, options->tls_key));
 }
 
 /* Less holds nothing but the tables themselves. */
-static int check_store_size(const struct tercet_coordinator_options *options, char *text)
+static int check_store_size(const struct tercet_coordinator_options *options, struct refusal *no)
 {
     if (options->store_size_max == 0 || options->store_size_max >= STORE_SIZE_MIN)
         return 0;
-    return fail(text, TERCET_INVALID, "the store's size (--store-size) is at least 1M");
+    return refusal_set(no, TERCET_INVALID, "the store's size (--store-size) is at least 1M");
 }
 
 /* -- The store --------------------------------------------------------------------------------- */
@@ -83,7 +75,7 @@ static int error_of_store(int rc)
 }
 
 /* One shard in one store: nothing else knows that there are no more. */
-static int open_store(struct coordinator *c, char *text)
+static int open_store(struct coordinator *c, struct refusal *no)
 {
     struct shard *shard = &c->shards[0];
     int64_t bucket_ms = c->options.retention_ms / BUCKETS_PER_RETENTION;
@@ -94,15 +86,17 @@ static int open_store(struct coordinator *c, char *text)
                                            .begins_anew = c->options.store_begins_anew,
                                            .on_log = c->options.on_log,
                                            .log_ctx = c->options.log_ctx};
+    char text[TERCET_TEXT_MAX] = "";
     int rc = store_open(&shard->store, c->options.data, c->options.store_drivers, &options, text);
     if (rc != 0)
-        return error_of_store(rc);
+        return refusal_set(no, error_of_store(rc), "%s",
+                           text[0] != '\0' ? text : tercet_store_strerror(rc));
     rc = shard_acquire(shard);
     if (rc == 0)
         return 0;
     store_close(shard->store);
     shard->store = NULL;
-    return fail(text, error_of_store(rc), tercet_store_strerror(rc));
+    return refusal_set(no, error_of_store(rc), "%s", tercet_store_strerror(rc));
 }
 
 static void close_stores(struct coordinator *c)
@@ -138,7 +132,7 @@ static char *copy_pem(const char *text)
 
 /* What targets are called with. That it is PEM is looked at now; a key of another certificate shows
  * with the first call. */
-static int take_call_tls(struct coordinator *c, char *text)
+static int take_call_tls(struct coordinator *c, struct refusal *no)
 {
     const struct tercet_coordinator_options *options = &c->options;
     struct crpc_channel_options channel_options = {.size = sizeof(channel_options),
@@ -146,10 +140,8 @@ static int take_call_tls(struct coordinator *c, char *text)
     struct crpc_channel *channel = NULL;
     const char *why =
         check_tls_client(options->call_tls_ca, options->call_tls_cert, options->call_tls_key);
-    if (why != NULL) {
-        snprintf(text, TERCET_TEXT_MAX, "calls (call_tls_...): %s", why);
-        return TERCET_TLS;
-    }
+    if (why != NULL)
+        return refusal_set(no, TERCET_TLS, "calls (call_tls_...): %s", why);
     if (options->call_tls_ca == NULL)
         return 0;
     c->calls_with_tls = true;
@@ -158,9 +150,10 @@ static int take_call_tls(struct coordinator *c, char *text)
                                     .cert = copy_pem(options->call_tls_cert),
                                     .key = copy_pem(options->call_tls_key)};
     if (crpc_channel_new(&channel, c->loop, "127.0.0.1:1", &channel_options) != 0)
-        return fail(text, TERCET_TLS,
-                    "the certificates or the key for calls (--call-tls-ca, -cert, -key) cannot be "
-                    "used: PEM is wanted");
+        return refusal_set(
+            no, TERCET_TLS,
+            "the certificates or the key for calls (--call-tls-ca, -cert, -key) cannot be "
+            "used: PEM is wanted");
     crpc_channel_free(channel);
     return 0;
 }
@@ -172,14 +165,13 @@ static void free_call_tls(struct coordinator *c)
     free((void *)c->call_tls.key);
 }
 
-static int listen_at(struct coordinator *c, const char *address, char *text)
+static int listen_at(struct coordinator *c, const char *address, struct refusal *no)
 {
     struct crpc_tls tls;
     int rc = crpc_server_listen(c->server, address, tls_of(&c->options, &tls), NULL);
-    if (rc != 0) {
-        snprintf(text, TERCET_TEXT_MAX, "cannot listen on %s: %s", address, crpc_strerror(rc));
-        return error_of_crpc(rc);
-    }
+    if (rc != 0)
+        return refusal_set(no, error_of_crpc(rc), "cannot listen on %s: %s", address,
+                           crpc_strerror(rc));
     return 0;
 }
 
@@ -189,7 +181,7 @@ static void on_notice(const char *text, void *ctx)
     coordinator_log(ctx, TERCET_LOG_WARNING, "%s", text);
 }
 
-static int open_server(struct coordinator *c, char *text)
+static int open_server(struct coordinator *c, struct refusal *no)
 {
     struct crpc_server_options options = {
         .size = sizeof(options),
@@ -209,9 +201,9 @@ static int open_server(struct coordinator *c, char *text)
     if (rc == 0)
         rc = rpc_add_services(c);
     if (rc != 0)
-        return fail(text, error_of_crpc(rc), crpc_strerror(rc));
+        return refusal_set(no, error_of_crpc(rc), "%s", crpc_strerror(rc));
     for (size_t i = 0; i < c->options.listen_count && rc == 0; i++)
-        rc = listen_at(c, c->options.listen[i], text);
+        rc = listen_at(c, c->options.listen[i], no);
     return rc;
 }
 
@@ -231,28 +223,28 @@ static void tear_down(struct tercet_coordinator *coordinator)
     free(coordinator);
 }
 
-static int open_parts(struct coordinator *c, char *text)
+static int open_parts(struct coordinator *c, struct refusal *no)
 {
     const struct crpc_loop_options loop_options = {
         .size = sizeof(loop_options),
         .threads = c->options.rpc_threads > 0 ? c->options.rpc_threads : RPC_THREADS_DEFAULT};
-    int rc = check_addresses(&c->options, text);
+    int rc = check_addresses(&c->options, no);
     if (rc == 0)
-        rc = check_server_tls(&c->options, text);
+        rc = check_server_tls(&c->options, no);
     if (rc == 0)
-        rc = check_store_size(&c->options, text);
+        rc = check_store_size(&c->options, no);
     if (rc == 0)
-        rc = access_new(&c->access, c->options.access, text);
+        rc = access_new(&c->access, c->options.access, no);
     if (rc == 0 && crpc_loop_new(&c->loop, &loop_options) != 0)
-        rc = fail(text, TERCET_NOMEM, "cannot start the RPC threads");
+        rc = refusal_set(no, TERCET_NOMEM, "cannot start the RPC threads");
     if (rc == 0)
-        rc = take_call_tls(c, text);
+        rc = take_call_tls(c, no);
     if (rc == 0)
-        rc = open_store(c, text);
+        rc = open_store(c, no);
     if (rc == 0)
-        rc = restore_all(c, text);
+        rc = restore_all(c, no);
     if (rc == 0)
-        rc = open_server(c, text);
+        rc = open_server(c, no);
     return rc;
 }
 
@@ -274,22 +266,22 @@ static int start_committers(struct coordinator *c)
 }
 
 /* The committer, then the owner, then the door. */
-static int start_parts(struct coordinator *c, char *text)
+static int start_parts(struct coordinator *c, struct refusal *no)
 {
     int rc = start_committers(c);
     if (rc != 0)
-        return fail(text, rc, "cannot start the committer's thread");
+        return refusal_set(no, rc, "cannot start the committer's thread");
     rc = loop_start(c);
     if (rc != 0) {
         stop_committers(c, c->shard_count);
-        return fail(text, rc, "cannot start the owner's thread");
+        return refusal_set(no, rc, "cannot start the owner's thread");
     }
     rc = crpc_server_start(c->server);
     if (rc == 0)
         return 0;
     loop_stop(c);
     stop_committers(c, c->shard_count);
-    return fail(text, error_of_crpc(rc), crpc_strerror(rc));
+    return refusal_set(no, error_of_crpc(rc), "%s", crpc_strerror(rc));
 }
 
 static size_t open_count(const struct coordinator *c)
@@ -304,14 +296,16 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
                             const struct tercet_coordinator_options *options, char *text)
 {
     static const char *const default_listen[] = {LISTEN_DEFAULT};
-    char unread[TERCET_TEXT_MAX];
-    text = text != NULL ? text : unread;
-    text[0] = '\0';
-    if (options == NULL || options->data == NULL)
-        return fail(text, TERCET_INVALID, "options.data is needed: the directory of the store");
+    struct refusal no;
+    if (options == NULL || options->data == NULL) {
+        refusal_set(&no, TERCET_INVALID, "options.data is needed: the directory of the store");
+        return refusal_tell(&no, text);
+    }
     struct tercet_coordinator *coordinator = calloc(1, sizeof(*coordinator));
-    if (coordinator == NULL)
-        return TERCET_NOMEM;
+    if (coordinator == NULL) {
+        refusal_set_plain(&no, TERCET_NOMEM);
+        return refusal_tell(&no, text);
+    }
     struct coordinator *c = &coordinator->c;
     streams_init(&c->streams);
     engine_init(c, options, clock_monotonic_ms(), clock_wall_ms());
@@ -319,15 +313,15 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
         c->options.listen = default_listen;
         c->options.listen_count = 1;
     }
-    int rc = open_parts(c, text);
+    int rc = open_parts(c, &no);
     if (rc == 0) {
         coordinator_log(c, TERCET_LOG_INFO, "%zu unresolved transactions were found in the store",
                         open_count(c));
-        rc = start_parts(c, text);
+        rc = start_parts(c, &no);
     }
     if (rc != 0) {
         tear_down(coordinator);
-        return rc;
+        return refusal_tell(&no, text);
     }
     *out = coordinator;
     return 0;
@@ -336,29 +330,27 @@ int tercet_coordinator_open(struct tercet_coordinator **out,
 int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const char *access,
                                   char *text)
 {
-    char unread[TERCET_TEXT_MAX];
-    text = text != NULL ? text : unread;
-    text[0] = '\0';
-    return access_replace(coordinator->c.access, access, text);
+    struct refusal no;
+    int rc = access_replace(coordinator->c.access, access, &no);
+    return rc == 0 ? 0 : refusal_tell(&no, text);
 }
 
 int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const char *tls_ca,
                                const char *tls_cert, const char *tls_key, char *text)
 {
-    char unread[TERCET_TEXT_MAX];
+    struct refusal no;
     const struct crpc_tls tls = {
         .size = sizeof(tls), .ca = tls_ca, .cert = tls_cert, .key = tls_key};
-    text = text != NULL ? text : unread;
-    text[0] = '\0';
-    const char *why = check_tls_server(tls_ca, tls_cert, tls_key);
-    if (why != NULL)
-        return fail(text, TERCET_TLS, why);
-    int rc = crpc_server_set_tls(coordinator->c.server, &tls);
+    int rc = refusal_if(&no, TERCET_TLS, check_tls_server(tls_ca, tls_cert, tls_key));
+    if (rc != 0)
+        return refusal_tell(&no, text);
+    rc = crpc_server_set_tls(coordinator->c.server, &tls);
     if (rc == 0)
         return 0;
-    return fail(text, rc == CRPC_ENOMEM ? TERCET_NOMEM : TERCET_TLS,
+    refusal_set(&no, rc == CRPC_ENOMEM ? TERCET_NOMEM : TERCET_TLS, "%s",
                 rc == CRPC_EINVAL ? "TLS, or the CA for clients, cannot come or go while it runs"
                                   : crpc_strerror(rc));
+    return refusal_tell(&no, text);
 }
 
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "coordinator.h"
+#include "differ.h"
 #include "record.h"
 
 #include <stdlib.h>
@@ -13,12 +14,6 @@
 #include <xxhash.h>
 
 #define RETRY_MS_MAX (3600u * 1000) /* longest pause that a request may ask for */
-
-static int invalid(const char *wrong, const char **text)
-{
-    *text = wrong;
-    return wrong == NULL ? 0 : TERCET_INVALID;
-}
 
 /* -- Options ----------------------------------------------------------------------------------- */
 
@@ -59,38 +54,118 @@ static void apply_options(struct entry *entry, const Tercet__V1__Options *option
     entry_set_metadata(entry, metadata, options->n_metadata);
 }
 
-static uint64_t digest_options(struct arena *arena, const Tercet__V1__Options *options)
+/* -- Digests ----------------------------------------------------------------------------------- */
+
+/* By their digests repeated requests are recognised. What means the same has the same: a default
+ * that is spelt out is as if it were not, and trace context does not count. Defaults that can be
+ * configured are no part of it: the same request must be known when they have changed. Earlier
+ * versions digested every field as it came: their digests are in the store, and are tried second.
+ */
+enum digest_form { DIGEST_MEANING, DIGEST_VERBATIM };
+
+static uint32_t unless_default(uint32_t value, int64_t default_value)
 {
-    struct crpc_bytes bytes = arena_pack(arena, 0, &options->base);
+    return value == default_value ? 0 : value;
+}
+
+static Tercet__V1__Options meaning_of_options(struct coordinator *c,
+                                              const Tercet__V1__Options *options)
+{
+    Tercet__V1__Options out = *options;
+    out.deadline_ms = unless_default(out.deadline_ms, TERCET_DEADLINE_MS_DEFAULT);
+    if (options->n_metadata == 0)
+        return out;
+    out.metadata = arena_alloc(&c->scratch, options->n_metadata * sizeof(*out.metadata));
+    out.n_metadata = 0;
+    for (size_t i = 0; i < options->n_metadata; i++)
+        if (!differ_is_trace(options->metadata[i]->key))
+            out.metadata[out.n_metadata++] = options->metadata[i];
+    return out;
+}
+
+static uint64_t digest_options(struct coordinator *c, const Tercet__V1__Options *options,
+                               enum digest_form form)
+{
+    Tercet__V1__Options meaning =
+        form == DIGEST_MEANING ? meaning_of_options(c, options) : *options;
+    struct crpc_bytes bytes = arena_pack(&c->scratch, 0, &meaning.base);
     return XXH3_64bits(bytes.data, bytes.size);
+}
+
+/* Digests are in the store and must not change: the values are those of a time when there were two
+ * modes and one bit for them. A further mode takes a bit above the number's. */
+static uint64_t digest_of_mode(enum txn_mode mode)
+{
+    switch (mode) {
+    case TXN_MODE_ROUTED:
+        return 1;
+    case TXN_MODE_OWN:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number, enum txn_mode mode,
+                              enum digest_form form)
+{
+    uint32_t timeout_ms = branch->try_timeout_ms;
+    if (form == DIGEST_MEANING)
+        timeout_ms = unless_default(timeout_ms, TRY_TIMEOUT_MS_DEFAULT);
+    uint64_t head[2] = {(uint64_t)number << 1 | digest_of_mode(mode), timeout_ms};
+    uint64_t digest = XXH3_64bits(head, sizeof(head));
+    digest = XXH3_64bits_withSeed(branch->action, strlen(branch->action), digest);
+    return XXH3_64bits_withSeed(branch->payload.data, branch->payload.len, digest);
+}
+
+/* Those of a run's branches, with room for one more. */
+static uint64_t *digest_branches(const struct asked *asked, enum digest_form form)
+{
+    const Tercet__V1__RunRequest *run = asked->run;
+    size_t count = run != NULL ? run->n_branches : 0;
+    uint64_t *digests = arena_alloc(&asked->c->scratch, (count + 1) * sizeof(*digests));
+    for (size_t i = 0; i < count; i++)
+        digests[i] = digest_branch(run->branches[i], asked->numbers[i], TXN_MODE_ROUTED, form);
+    return digests;
+}
+
+static uint64_t digest_asked(const struct asked *asked, enum digest_form form)
+{
+    uint64_t digest = digest_options(asked->c, asked->options, form);
+    if (asked->run == NULL)
+        return digest;
+    size_t count = asked->run->n_branches;
+    uint64_t *digests = digest_branches(asked, form);
+    digests[count] = digest;
+    return XXH3_64bits(digests, (count + 1) * sizeof(*digests));
 }
 
 /* -- Beginning --------------------------------------------------------------------------------- */
 
 /* What was found is not looked at, and not told. */
-static int malformed(const char *wrong, struct found *found, const char **text)
+static int malformed(const char *wrong, struct found *found, struct refusal *no)
 {
     *found = (struct found){.error = TERCET_INVALID};
-    return invalid(wrong, text);
+    return refusal_if(no, TERCET_INVALID, wrong);
 }
 
-/* Whether the transaction that was found has the same plan. TERCET_NOT_FOUND: there is none. */
-static int check_same(const struct found *found, uint64_t digest, bool decides_itself,
-                      const char **text)
+static bool is_same(const struct found *found, const struct asked *asked)
 {
-    *text = found->text;
-    if (found->error != 0)
-        return found->error;
     const struct entry *entry = found->entry;
-    bool is_same = entry != NULL ? entry->plan_digest == digest &&
-                                       entry->txn.options.decides_itself == decides_itself
-                                 : found->resolved->state->plan_digest == digest;
-    if (is_same)
+    uint64_t known = entry != NULL ? entry->plan_digest : found->resolved->state->plan_digest;
+    if (entry != NULL && entry->txn.options.decides_itself != (asked->run != NULL))
+        return false;
+    return known == asked->digest || known == digest_asked(asked, DIGEST_VERBATIM);
+}
+
+/* Whether the transaction that was found has the same plan. TERCET_NOT_FOUND, and no refusal: there
+ * is none. */
+static int check_same(const struct found *found, const struct asked *asked, struct refusal *no)
+{
+    if (found->error != 0)
+        return found->error == TERCET_NOT_FOUND ? TERCET_NOT_FOUND : find_check(found, no);
+    if (is_same(found, asked))
         return 0;
-    *text = "a transaction with this gid exists with other options or another plan: to learn its "
-            "outcome "
-            "send what was sent first; another gid makes another transaction";
-    return TERCET_EXISTS;
+    return differ_refusal(found, asked, digest_branches(asked, DIGEST_MEANING), no);
 }
 
 /* Those that have ended stay in the table until they are written. */
@@ -100,18 +175,14 @@ static size_t unresolved(const struct table *table)
            table->counts.in_state[TXN_CANCELLED];
 }
 
-static int may_add(struct coordinator *c, struct shard *shard, uint64_t room, const char **text)
+static int may_add(struct coordinator *c, struct shard *shard, uint64_t room, struct refusal *no)
 {
-    if (c->is_closing) {
-        *text = COORDINATOR_STOPPING;
-        return TERCET_UNAVAILABLE;
-    }
-    if (unresolved(&shard->table) >= c->options.open_max) {
-        *text = "too many transactions are unresolved (--open-max): see tercetctl ls";
-        return TERCET_EXHAUSTED;
-    }
-    *text = headroom_take(&shard->headroom, room);
-    return *text == NULL ? 0 : TERCET_EXHAUSTED;
+    if (c->is_closing)
+        return refusal_set(no, TERCET_UNAVAILABLE, "%s", COORDINATOR_STOPPING);
+    if (unresolved(&shard->table) >= c->options.open_max)
+        return refusal_set(no, TERCET_EXHAUSTED,
+                           "too many transactions are unresolved (--open-max): see tercetctl ls");
+    return headroom_take(&shard->headroom, room, no);
 }
 
 static uint64_t room_of_options(struct shard *shard, const Tercet__V1__Options *options)
@@ -135,13 +206,14 @@ static struct entry *add_entry(struct coordinator *c, struct shard *shard, const
     return entry;
 }
 
-static struct entry *add(struct coordinator *c, struct shard *shard, const char *gid,
-                         const Tercet__V1__Options *options, uint64_t digest)
+static struct entry *add(const struct asked *asked)
 {
-    struct entry *entry = add_entry(c, shard, gid);
+    struct coordinator *c = asked->c;
+    const Tercet__V1__Options *options = asked->options;
+    struct entry *entry = add_entry(c, asked->shard, asked->gid);
     int64_t deadline_ms =
         options->deadline_ms != 0 ? options->deadline_ms : TERCET_DEADLINE_MS_DEFAULT;
-    entry->plan_digest = digest;
+    entry->plan_digest = asked->digest;
     entry->txn.deadline_ms = c->clock.now_ms + deadline_ms;
     entry->deadline_wall_ms = c->clock.wall_ms + deadline_ms;
     apply_options(entry, options);
@@ -152,29 +224,30 @@ static struct entry *add(struct coordinator *c, struct shard *shard, const char 
 }
 
 int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
-               struct found *found, const char **text)
+               struct found *found, struct refusal *no)
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
-    const Tercet__V1__Options *options = message->options != NULL ? message->options : &none;
+    struct asked asked = {
+        .c = c, .options = message->options != NULL ? message->options : &none, .gid = gid};
     struct tercet_gid made;
     if (message->gid[0] != '\0' && strcmp(message->gid, gid) != 0)
-        return malformed("the gid of the request and of its begin differ", found, text);
+        return malformed("the gid of the request and of its begin differ", found, no);
     if (gid[0] == '\0') {
         tercet_gid_make(&made);
-        gid = made.text;
+        asked.gid = made.text;
     }
-    const char *wrong = check_options(options);
+    const char *wrong = check_options(asked.options);
     if (wrong != NULL)
-        return malformed(wrong, found, text);
-    struct shard *shard = coordinator_shard_of(c, gid);
-    uint64_t digest = digest_options(&c->scratch, options);
-    int error = check_same(found, digest, false, text);
-    if (error != TERCET_NOT_FOUND)
-        return error;
-    error = may_add(c, shard, room_of_options(shard, options), text);
-    if (error == 0)
-        found->entry = add(c, shard, gid, options, digest);
-    return error;
+        return malformed(wrong, found, no);
+    asked.shard = coordinator_shard_of(c, asked.gid);
+    asked.digest = digest_asked(&asked, DIGEST_MEANING);
+    int rc = check_same(found, &asked, no);
+    if (rc != TERCET_NOT_FOUND)
+        return rc;
+    rc = may_add(c, asked.shard, room_of_options(asked.shard, asked.options), no);
+    if (rc == 0)
+        *found = (struct found){.entry = add(&asked)};
+    return rc;
 }
 
 /* -- Branches ---------------------------------------------------------------------------------- */
@@ -189,52 +262,35 @@ static const char *check_branch(const Tercet__V1__Branch *branch)
     return wrong;
 }
 
-int plan_check_branch(const Tercet__V1__Branch *branch, const char **text)
+int plan_check_branch(const Tercet__V1__Branch *branch, struct refusal *no)
 {
     if (branch == NULL)
-        return invalid("the branch is missing", text);
+        return refusal_set(no, TERCET_INVALID, "the branch is missing");
     const char *wrong = check_branch_number(branch->number);
-    return invalid(wrong != NULL ? wrong : check_branch(branch), text);
+    return refusal_if(no, TERCET_INVALID, wrong != NULL ? wrong : check_branch(branch));
 }
 
-/* Digests are in the store and must not change: the values are those of a time when there were two
- * modes and one bit for them. A further mode takes a bit above the number's. */
-static uint64_t digest_of_mode(enum txn_mode mode)
+/* What is known of the branch by an earlier version's digest is the same content. */
+void plan_match(struct branch_plan *plan, const Tercet__V1__Branch *branch, uint64_t known)
 {
-    switch (mode) {
-    case TXN_MODE_ROUTED:
-        return 1;
-    case TXN_MODE_OWN:
-        break;
-    }
-    return 0;
-}
-
-static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number, enum txn_mode mode)
-{
-    uint64_t head[2] = {(uint64_t)number << 1 | digest_of_mode(mode), branch->try_timeout_ms};
-    uint64_t digest = XXH3_64bits(head, sizeof(head));
-    digest = XXH3_64bits_withSeed(branch->action, strlen(branch->action), digest);
-    return XXH3_64bits_withSeed(branch->payload.data, branch->payload.len, digest);
+    if (known == digest_branch(branch, plan->number, plan->mode, DIGEST_VERBATIM))
+        plan->digest = known;
 }
 
 int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
-                enum txn_mode mode, struct branch_plan *plan, const char **text,
-                char made[TERCET_TEXT_MAX])
+                enum txn_mode mode, struct branch_plan *plan, struct refusal *no)
 {
     const char *slash = strchr(branch->action, '/');
-    plan->service = service_get(&c->services, branch->action, (size_t)(slash - branch->action));
-    if (plan->service == NULL) {
-        *text = "too many services are known (4096)";
-        return TERCET_EXHAUSTED;
-    }
-    int error = invalid(service_check_action(plan->service, slash + 1, made), text);
-    if (error != 0) {
+    plan->service = service_get(&c->services, branch->action, (size_t)(slash - branch->action), no);
+    if (plan->service == NULL)
+        return no->code;
+    int rc = service_check_action(plan->service, slash + 1, no);
+    if (rc != 0) {
         service_sweep(&c->services);
-        return error;
+        return rc;
     }
     plan->number = number;
-    plan->digest = digest_branch(branch, number, mode);
+    plan->digest = digest_branch(branch, number, mode, DIGEST_MEANING);
     plan->action = slash + 1;
     plan->payload = (struct tercet_bytes){branch->payload.data, branch->payload.len};
     plan->try_timeout_ms =
@@ -282,43 +338,21 @@ static const char *check_run(const Tercet__V1__RunRequest *message)
     return wrong;
 }
 
-/* One Run on its way. */
-struct run {
-    struct coordinator *c;
-    struct shard *shard;
-    const Tercet__V1__RunRequest *message;
-    const Tercet__V1__Options *options;
-    const char *gid;
-    uint32_t *numbers; /* of the message's branches */
-    uint64_t digest;   /* of the whole plan */
-};
-
-static uint64_t digest_run(const struct run *run)
+static int prepare_branches(const struct asked *asked, struct branch_plan *plans,
+                            struct refusal *no)
 {
-    size_t count = run->message->n_branches;
-    struct arena *arena = &run->c->scratch;
-    uint64_t *digests = arena_alloc(arena, (count + 1) * sizeof(*digests));
-    for (size_t i = 0; i < count; i++)
-        digests[i] = digest_branch(run->message->branches[i], run->numbers[i], TXN_MODE_ROUTED);
-    digests[count] = digest_options(arena, run->options);
-    return XXH3_64bits(digests, (count + 1) * sizeof(*digests));
+    int rc = 0;
+    for (size_t i = 0; i < asked->run->n_branches && rc == 0; i++)
+        rc = plan_branch(asked->c, asked->run->branches[i], asked->numbers[i], TXN_MODE_ROUTED,
+                         &plans[i], no);
+    return rc;
 }
 
-static int prepare_branches(const struct run *run, struct branch_plan *plans, const char **text,
-                            char made[TERCET_TEXT_MAX])
+static uint64_t room_of(const struct asked *asked)
 {
-    int error = 0;
-    for (size_t i = 0; i < run->message->n_branches && error == 0; i++)
-        error = plan_branch(run->c, run->message->branches[i], run->numbers[i], TXN_MODE_ROUTED,
-                            &plans[i], text, made);
-    return error;
-}
-
-static uint64_t room_of(const struct run *run)
-{
-    uint64_t room = room_of_options(run->shard, run->options);
-    for (size_t i = 0; i < run->message->n_branches; i++)
-        room += store_room_of(run->shard->store, run->message->branches[i]->payload.len);
+    uint64_t room = room_of_options(asked->shard, asked->options);
+    for (size_t i = 0; i < asked->run->n_branches; i++)
+        room += store_room_of(asked->shard->store, asked->run->branches[i]->payload.len);
     return room;
 }
 
@@ -329,57 +363,56 @@ static int compare_plans(const void *left, const void *right)
     return a->number < b->number ? -1 : a->number > b->number;
 }
 
-static struct entry *begin_run(const struct run *run, struct branch_plan *plans)
+static struct entry *begin_run(const struct asked *asked, struct branch_plan *plans)
 {
-    struct entry *entry = add(run->c, run->shard, run->gid, run->options, run->digest);
+    struct entry *entry = add(asked);
     entry->txn.options.decides_itself = true;
     entry->txn.options.keeps_on_refusal = false;
     /* The first enlisted is tried first, and an ordered plan is tried by number. */
-    qsort(plans, run->message->n_branches, sizeof(*plans), compare_plans);
-    for (size_t i = 0; i < run->message->n_branches; i++)
-        step_enlist(run->c, entry, &plans[i]);
+    qsort(plans, asked->run->n_branches, sizeof(*plans), compare_plans);
+    for (size_t i = 0; i < asked->run->n_branches; i++)
+        step_enlist(asked->c, entry, &plans[i]);
     return entry;
 }
 
 /* Every branch is prepared before anything is made, so a plan that cannot be taken leaves
  * nothing. */
-static int make_run(const struct run *run, struct found *found, const char **text,
-                    char made[TERCET_TEXT_MAX])
+static int make_run(const struct asked *asked, struct found *found, struct refusal *no)
 {
-    size_t count = run->message->n_branches;
-    struct branch_plan *plans = arena_alloc(&run->c->scratch, count * sizeof(*plans));
-    int error = may_add(run->c, run->shard, room_of(run), text);
-    if (error == 0)
-        error = prepare_branches(run, plans, text, made);
-    if (error == 0)
-        found->entry = begin_run(run, plans);
-    return error;
+    size_t count = asked->run->n_branches;
+    struct branch_plan *plans = arena_alloc(&asked->c->scratch, count * sizeof(*plans));
+    int rc = may_add(asked->c, asked->shard, room_of(asked), no);
+    if (rc == 0)
+        rc = prepare_branches(asked, plans, no);
+    if (rc == 0)
+        *found = (struct found){.entry = begin_run(asked, plans)};
+    return rc;
 }
 
 int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,
-             const char **text, char made[TERCET_TEXT_MAX])
+             struct refusal *no)
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
-    struct run run = {.c = c,
-                      .message = message,
-                      .options = message->options != NULL ? message->options : &none,
-                      .gid = message->gid};
+    struct asked asked = {.c = c,
+                          .run = message,
+                          .options = message->options != NULL ? message->options : &none,
+                          .gid = message->gid};
     struct tercet_gid own;
-    if (run.gid[0] == '\0') {
+    if (asked.gid[0] == '\0') {
         tercet_gid_make(&own);
-        run.gid = own.text;
+        asked.gid = own.text;
     }
     const char *wrong = check_run(message);
     if (wrong == NULL)
-        wrong = check_options(run.options);
+        wrong = check_options(asked.options);
     if (wrong == NULL) {
-        run.numbers = arena_alloc(&c->scratch, message->n_branches * sizeof(*run.numbers));
-        wrong = number_branches(message, run.numbers);
+        asked.numbers = arena_alloc(&c->scratch, message->n_branches * sizeof(*asked.numbers));
+        wrong = number_branches(message, asked.numbers);
     }
     if (wrong != NULL)
-        return malformed(wrong, found, text);
-    run.shard = coordinator_shard_of(c, run.gid);
-    run.digest = digest_run(&run);
-    int error = check_same(found, run.digest, true, text);
-    return error == TERCET_NOT_FOUND ? make_run(&run, found, text, made) : error;
+        return malformed(wrong, found, no);
+    asked.shard = coordinator_shard_of(c, asked.gid);
+    asked.digest = digest_asked(&asked, DIGEST_MEANING);
+    int rc = check_same(found, &asked, no);
+    return rc == TERCET_NOT_FOUND ? make_run(&asked, found, no) : rc;
 }

@@ -16,7 +16,6 @@
 #define MEMORY_FACTOR 256
 #define MEMORY_MIN (64 * 1024)
 
-enum { FLAG_ORDERED = 1, FLAG_DECIDES_ITSELF = 2, FLAG_KEEPS_ON_REFUSAL = 4 };
 enum { FLAG_PARKED = 1, FLAG_BROKEN = 2, FLAG_SETTLED = 4 };
 
 /* -- The frame --------------------------------------------------------------------------------- */
@@ -118,9 +117,9 @@ static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_br
 
 static uint32_t option_flags(const struct txn_options *options)
 {
-    return (options->is_ordered ? FLAG_ORDERED : 0u) |
-           (options->decides_itself ? FLAG_DECIDES_ITSELF : 0u) |
-           (options->keeps_on_refusal ? FLAG_KEEPS_ON_REFUSAL : 0u);
+    return (options->is_ordered ? RECORD_FLAG_ORDERED : 0u) |
+           (options->decides_itself ? RECORD_FLAG_DECIDES_ITSELF : 0u) |
+           (options->keeps_on_refusal ? RECORD_FLAG_KEEPS_ON_REFUSAL : 0u);
 }
 
 static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out,
@@ -287,9 +286,9 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
 static void load_options(struct txn *txn, const Tercet__Store__V1__State *state)
 {
     txn_options_default(&txn->options);
-    txn->options.is_ordered = (state->flags & FLAG_ORDERED) != 0;
-    txn->options.decides_itself = (state->flags & FLAG_DECIDES_ITSELF) != 0;
-    txn->options.keeps_on_refusal = (state->flags & FLAG_KEEPS_ON_REFUSAL) != 0;
+    txn->options.is_ordered = (state->flags & RECORD_FLAG_ORDERED) != 0;
+    txn->options.decides_itself = (state->flags & RECORD_FLAG_DECIDES_ITSELF) != 0;
+    txn->options.keeps_on_refusal = (state->flags & RECORD_FLAG_KEEPS_ON_REFUSAL) != 0;
     txn->options.retry_base_ms = state->retry_base_ms;
     txn->options.retry_cap_ms = state->retry_cap_ms;
     txn->options.park_attempts = state->park_attempts;

@@ -30,6 +30,9 @@ enum record_type {
     RECORD_CLOCK = 'C'
 };
 
+/* Of State.flags. */
+enum { RECORD_FLAG_ORDERED = 1, RECORD_FLAG_DECIDES_ITSELF = 2, RECORD_FLAG_KEEPS_ON_REFUSAL = 4 };
+
 /* The message as a record, in the arena. */
 struct crpc_bytes record_encode(struct arena *arena, enum record_type type,
                                 const ProtobufCMessage *message);

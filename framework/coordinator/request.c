@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "coordinator.h"
+#include "differ.h"
 #include "effect.h"
 #include "plan.h"
 #include "snapshot.h"
@@ -15,29 +16,30 @@
 
 /* -- Answers ----------------------------------------------------------------------------------- */
 
-static void refuse(struct request *r, int error, const char *text)
+static void refuse(struct request *r, const struct refusal *no)
 {
-    answer_error(r->c, r->caller, r->id, error, text);
+    answer_error(r->c, r->caller, r->id, no);
 }
 
-static void answer_entry(struct request *r, struct entry *entry, int error, const char *text)
+/* NULL: no refusal. Below, too. */
+static void answer_entry(struct request *r, struct entry *entry, const struct refusal *no)
 {
-    tell_entry(r->c, r->caller, r->id, entry, error, text);
+    tell_entry(r->c, r->caller, r->id, entry, no);
 }
 
-static void answer_over(struct request *r, int error, const char *text)
+static void answer_over(struct request *r, const struct refusal *no)
 {
-    tell_resolved(r->c, r->caller, r->id, r->found.number, r->found.resolved, error, text);
+    tell_resolved(r->c, r->caller, r->id, r->found.number, r->found.resolved, no);
 }
 
-static void answer_found(struct request *r, int error, const char *text)
+static void answer_found(struct request *r, const struct refusal *no)
 {
     if (r->found.entry != NULL)
-        answer_entry(r, r->found.entry, error, text);
+        answer_entry(r, r->found.entry, no);
     else if (r->found.resolved != NULL)
-        answer_over(r, error, text);
+        answer_over(r, no);
     else
-        refuse(r, error != 0 ? error : TERCET_NOT_FOUND, text);
+        refuse(r, no);
 }
 
 static struct waiter *wait_for(struct request *r, struct entry *entry, enum waiter_kind kind)
@@ -53,17 +55,17 @@ static struct waiter *answer_when(struct request *r, struct entry *entry, Tercet
         return wait_for(r, entry, WAITER_DECIDED);
     if (wait == TERCET__V1__WAIT__WAIT_RESOLVED && !txn_is_resolved(&entry->txn))
         return wait_for(r, entry, WAITER_RESOLVED);
-    answer_entry(r, entry, 0, NULL);
+    answer_entry(r, entry, NULL);
     return NULL;
 }
 
 /* The same of what was found; an error, and what is over, is told at once. */
-static struct waiter *answer_found_when(struct request *r, int error, const char *text,
+static struct waiter *answer_found_when(struct request *r, const struct refusal *no,
                                         Tercet__V1__Wait wait)
 {
-    if (error == 0 && r->found.entry != NULL)
+    if (no == NULL && r->found.entry != NULL)
         return answer_when(r, r->found.entry, wait);
-    answer_found(r, error, text);
+    answer_found(r, no);
     return NULL;
 }
 
@@ -71,11 +73,15 @@ static struct waiter *answer_found_when(struct request *r, int error, const char
  * what it asked for. */
 static bool takes_wait(struct request *r, Tercet__V1__Wait wait)
 {
-    bool is_known =
-        (int)wait >= TERCET__V1__WAIT__WAIT_DECIDED && (int)wait <= TERCET__V1__WAIT__WAIT_NOT;
-    if (!is_known)
-        refuse(r, TERCET_INVALID, "wait is 0 (WAIT_DECIDED), 1 (WAIT_RESOLVED) or 2 (WAIT_NOT)");
-    return is_known;
+    struct refusal no;
+    if ((int)wait >= TERCET__V1__WAIT__WAIT_DECIDED && (int)wait <= TERCET__V1__WAIT__WAIT_NOT)
+        return true;
+    refusal_set(&no, TERCET_INVALID,
+                "wait is 0 (WAIT_DECIDED), 1 (WAIT_RESOLVED) or 2 (WAIT_NOT), and not %d",
+                (int)wait);
+    no.field = "wait";
+    refuse(r, &no);
+    return false;
 }
 
 /* -- Begin and branches ------------------------------------------------------------------------ */
@@ -83,33 +89,39 @@ static bool takes_wait(struct request *r, Tercet__V1__Wait wait)
 void request_begin(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__BeginRequest *begin = (const Tercet__V1__BeginRequest *)message;
-    const char *text = NULL;
-    int error = plan_begin(r->c, begin, begin->gid, &r->found, &text);
-    answer_found(r, error, text);
+    struct refusal no;
+    int rc = plan_begin(r->c, begin, begin->gid, &r->found, &no);
+    answer_found(r, rc != 0 ? &no : NULL);
 }
 
 /* The transaction of a try or an enlistment, begun with it when it says so. */
 static int find_or_begin(struct request *r, const char *gid,
-                         const Tercet__V1__BeginRequest *to_begin, const char **text)
+                         const Tercet__V1__BeginRequest *to_begin, struct refusal *no)
 {
     if (to_begin != NULL)
-        return plan_begin(r->c, to_begin, gid, &r->found, text);
-    *text = r->found.text;
-    return r->found.error;
+        return plan_begin(r->c, to_begin, gid[0] != '\0' ? gid : to_begin->gid, &r->found, no);
+    return find_check(&r->found, no);
 }
 
 /* A transaction that is over takes no branch; one it has already is told as it is. */
-static void enlist_in_resolved(struct request *r, const struct branch_plan *plan)
+static void enlist_in_resolved(struct request *r, const Tercet__V1__Branch *branch,
+                               struct branch_plan *plan)
 {
     const Tercet__Store__V1__Resolved *resolved = r->found.resolved;
     int index = find_resolved_branch(resolved, plan->number);
+    if (index >= 0)
+        plan_match(plan, branch, resolved->digests[index]);
     bool is_same = index >= 0 && resolved->digests[index] == plan->digest;
-    if (is_same && !txn_mode_is_routed(plan->mode))
-        answer_over(r, 0, NULL);
-    else if (is_same)
-        answer_over(r, TERCET_DECIDED, "the transaction is over already");
+    struct refusal no;
+    if (is_same && !txn_mode_is_routed(plan->mode)) {
+        answer_over(r, NULL);
+        return;
+    }
+    if (is_same || index < 0)
+        find_decided_otherwise(&r->found, &no);
     else
-        answer_over(r, index >= 0 ? TERCET_EXISTS : TERCET_DECIDED, NULL);
+        differ_branch(&r->found, plan, &no);
+    answer_over(r, &no);
 }
 
 /* A try is answered with its outcome, when that is known. */
@@ -118,27 +130,32 @@ static void answer_enlisted(struct request *r, struct entry *entry, const struct
     const struct txn_branch *branch = txn_find(&entry->txn, plan->number);
     bool is_open = entry->txn.state == TXN_TRYING && txn_try_is_open(branch);
     if (!txn_mode_is_routed(plan->mode))
-        answer_entry(r, entry, 0, NULL);
+        answer_entry(r, entry, NULL);
     else if (is_open)
         wait_for(r, entry, WAITER_TRY)->branch = plan->number;
     else
         tell_try(r->c, r->caller, r->id, entry, branch);
 }
 
-static void enlist_in_entry(struct request *r, struct entry *entry, const struct branch_plan *plan)
+static void enlist_in_entry(struct request *r, const Tercet__V1__Branch *branch,
+                            struct branch_plan *plan)
 {
-    bool is_new = entry->txn.state == TXN_TRYING && txn_find(&entry->txn, plan->number) == NULL;
+    struct entry *entry = r->found.entry;
+    const struct txn_branch *known = txn_find(&entry->txn, plan->number);
+    bool is_new = entry->txn.state == TXN_TRYING && known == NULL;
     struct shard *shard = entry->shard;
-    const char *full =
-        is_new ? headroom_take(&shard->headroom, store_room_of(shard->store, plan->payload.size))
-               : NULL;
-    if (full != NULL) {
-        answer_entry(r, entry, TERCET_EXHAUSTED, full);
-        return;
-    }
-    int rc = step_enlist(r->c, entry, plan);
+    struct refusal no;
+    if (known != NULL)
+        plan_match(plan, branch, known->digest);
+    int rc = is_new ? headroom_take(&shard->headroom,
+                                    store_room_of(shard->store, plan->payload.size), &no)
+                    : 0;
+    if (rc == 0)
+        rc = step_refusal(entry, step_enlist(r->c, entry, plan), &no);
+    if (rc == TERCET_EXISTS)
+        differ_branch(&r->found, plan, &no);
     if (rc != 0)
-        answer_entry(r, entry, step_error(rc), NULL);
+        answer_entry(r, entry, &no);
     else
         answer_enlisted(r, entry, plan);
 }
@@ -147,23 +164,22 @@ static void enlist(struct request *r, const char *gid, const Tercet__V1__Branch 
                    const Tercet__V1__BeginRequest *to_begin, enum txn_mode mode)
 {
     struct branch_plan plan;
-    const char *text = NULL;
-    char made[TERCET_TEXT_MAX];
-    int error = plan_check_branch(branch, &text);
-    if (error != 0) {
-        refuse(r, error, text);
+    struct refusal no;
+    int rc = plan_check_branch(branch, &no);
+    if (rc != 0) {
+        refuse(r, &no);
         return;
     }
-    error = find_or_begin(r, gid, to_begin, &text);
-    if (error == 0)
-        error = plan_branch(r->c, branch, branch->number, mode, &plan, &text, made);
-    if (error != 0)
-        answer_found(r, error, text);
+    rc = find_or_begin(r, gid, to_begin, &no);
+    if (rc == 0)
+        rc = plan_branch(r->c, branch, branch->number, mode, &plan, &no);
+    if (rc != 0)
+        answer_found(r, &no);
     else if (r->found.entry != NULL)
-        enlist_in_entry(r, r->found.entry, &plan);
+        enlist_in_entry(r, branch, &plan);
     else
-        enlist_in_resolved(r, &plan);
-    if (error == 0)
+        enlist_in_resolved(r, branch, &plan);
+    if (rc == 0)
         service_release(&r->c->services, plan.service);
 }
 
@@ -182,21 +198,21 @@ void request_try(struct request *r, const ProtobufCMessage *message)
 void request_run(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RunRequest *run = (const Tercet__V1__RunRequest *)message;
-    const char *text = NULL;
-    char made[TERCET_TEXT_MAX];
+    struct refusal no;
     if (!takes_wait(r, run->wait))
         return;
-    int error = plan_run(r->c, run, &r->found, &text, made);
-    answer_found_when(r, error, text, run->wait);
+    int rc = plan_run(r->c, run, &r->found, &no);
+    answer_found_when(r, rc != 0 ? &no : NULL, run->wait);
 }
 
 /* -- Decisions --------------------------------------------------------------------------------- */
 
-/* A decision that was asked for and the state it met: an error when it went the other way. */
-static int decision_conflict(unsigned state, bool is_confirm)
+/* A decision that was asked for of a transaction that is over: refused when it went the other way.
+ */
+static int check_decision(const struct found *found, bool is_confirm, struct refusal *no)
 {
-    bool is_confirmed = state == TXN_CONFIRMING || state == TXN_CONFIRMED;
-    return is_confirmed == is_confirm ? 0 : TERCET_DECIDED;
+    bool is_confirmed = found->resolved->state->state == TXN_CONFIRMED;
+    return is_confirmed == is_confirm ? 0 : find_decided_otherwise(found, no);
 }
 
 static bool has_open_try(const struct entry *entry)
@@ -214,13 +230,14 @@ static void confirm_entry(struct request *r, struct entry *entry, int wait, bool
 {
     struct txn_event event = {
         .kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = is_forced};
-    int error = step_error(step_event(r->c, entry, event));
-    if (error == TERCET_NOT_READY && entry->was_restored && has_open_try(entry))
+    struct refusal no;
+    int rc = step_refusal(entry, step_event(r->c, entry, event), &no);
+    if (rc == TERCET_NOT_READY && entry->was_restored && has_open_try(entry))
         wait_for(r, entry, WAITER_CONFIRM)->wait = wait;
-    else if (error == 0)
+    else if (rc == 0)
         answer_when(r, entry, (Tercet__V1__Wait)wait);
     else
-        answer_entry(r, entry, error, NULL);
+        answer_entry(r, entry, &no);
 }
 
 bool request_confirm_ready(struct coordinator *c)
@@ -239,46 +256,49 @@ bool request_confirm_ready(struct coordinator *c)
 void request_confirm(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__ConfirmRequest *confirm = (const Tercet__V1__ConfirmRequest *)message;
-    const struct found *found = &r->found;
-    int error = found->error;
+    struct refusal no;
     if (!takes_wait(r, confirm->wait))
         return;
-    if (error == 0 && found->resolved != NULL)
-        error = decision_conflict(found->resolved->state->state, true);
-    if (error == 0 && found->entry != NULL)
-        confirm_entry(r, found->entry, (int)confirm->wait, confirm->force);
+    int rc = find_check(&r->found, &no);
+    if (rc == 0 && r->found.resolved != NULL)
+        rc = check_decision(&r->found, true, &no);
+    if (rc == 0 && r->found.entry != NULL)
+        confirm_entry(r, r->found.entry, (int)confirm->wait, confirm->force);
     else
-        answer_found(r, error, found->text);
+        answer_found(r, rc != 0 ? &no : NULL);
 }
 
-static int cancel_entry(struct request *r, struct entry *entry, const char *reason)
+static int cancel_entry(struct request *r, struct entry *entry, const char *words,
+                        struct refusal *no)
 {
     struct txn_event event = {.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR};
-    char cut[TERCET_TEXT_MAX];
-    copy_text(cut, reason);
-    step_keep_reason(entry, cut);
-    return step_error(step_event(r->c, entry, event));
+    char reason[TERCET_TEXT_MAX];
+    copy_text(reason, words);
+    step_keep_reason(entry, reason);
+    return step_refusal(entry, step_event(r->c, entry, event), no);
 }
 
 void request_cancel(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__CancelRequest *cancel = (const Tercet__V1__CancelRequest *)message;
-    const struct found *found = &r->found;
+    struct refusal no;
     if (!takes_wait(r, cancel->wait))
         return;
-    int error = found->error;
-    if (error == 0 && found->resolved != NULL)
-        error = decision_conflict(found->resolved->state->state, false);
-    if (error == 0 && found->entry != NULL)
-        error = cancel_entry(r, found->entry, cancel->reason);
-    answer_found_when(r, error, found->text, cancel->wait);
+    int rc = find_check(&r->found, &no);
+    if (rc == 0 && r->found.resolved != NULL)
+        rc = check_decision(&r->found, false, &no);
+    if (rc == 0 && r->found.entry != NULL)
+        rc = cancel_entry(r, r->found.entry, cancel->reason, &no);
+    answer_found_when(r, rc != 0 ? &no : NULL, cancel->wait);
 }
 
 /* -- Looking on -------------------------------------------------------------------------------- */
 
 static void await(struct request *r, Tercet__V1__Wait wait, uint32_t timeout_ms)
 {
-    struct waiter *waiter = answer_found_when(r, r->found.error, r->found.text, wait);
+    struct refusal no;
+    int rc = find_check(&r->found, &no);
+    struct waiter *waiter = answer_found_when(r, rc != 0 ? &no : NULL, wait);
     if (waiter == NULL)
         return;
     waiter_set_await(r->c, waiter, timeout_ms > 0 ? r->c->clock.now_ms + timeout_ms : INT64_MAX);
@@ -317,8 +337,9 @@ static void watch_over(struct request *r, const struct found *found)
 void request_watch(struct request *r, const ProtobufCMessage *message)
 {
     (void)message;
-    if (r->found.error != 0)
-        refuse(r, r->found.error, r->found.text);
+    struct refusal no;
+    if (find_check(&r->found, &no) != 0)
+        refuse(r, &no);
     else if (r->found.entry != NULL)
         watch_entry(r, r->found.entry);
     else

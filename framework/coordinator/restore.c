@@ -249,13 +249,18 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
         r->wrong = "a registered participant's record is damaged";
         return 1;
     }
+    struct refusal no;
     struct service *service =
-        service_get(&r->c->services, record->service, strlen(record->service));
+        service_get(&r->c->services, record->service, strlen(record->service), &no);
     if (service != NULL)
         service->is_paused = record->paused;
-    if (record->target[0] != '\0')
-        dispatch_register(r->c, record->service, record->actions, record->n_actions,
-                          record->target);
+    if (service != NULL && record->target[0] != '\0' &&
+        dispatch_register(r->c, record->service, record->actions, record->n_actions, record->target,
+                          &no) != 0)
+        service = NULL;
+    if (service == NULL)
+        coordinator_log(r->c, TERCET_LOG_ERROR, "the registered participant %s is not served: %s",
+                        record->service, no.text);
     crpc_message_free(&record->base);
     return 0;
 }
@@ -270,7 +275,7 @@ static int restore_shard(struct restore *r)
     return rc == 0 ? warm_first(r) : rc;
 }
 
-int restore_all(struct coordinator *c, char *text)
+int restore_all(struct coordinator *c, struct refusal *no)
 {
     struct restore r = {.c = c};
     int rc = 0;
@@ -280,11 +285,9 @@ int restore_all(struct coordinator *c, char *text)
     }
     if (rc == 0)
         return 0;
+    const char *wrong = r.wrong != NULL ? r.wrong : tercet_store_strerror(rc);
+    int code = rc > 0 ? TERCET_FORMAT : TERCET_STORE;
     if (rc > 0 || rc == TERCET_STORE_CORRUPT)
-        snprintf(text, TERCET_TEXT_MAX, "%s: the coordinator does not guess; restore a backup",
-                 r.wrong != NULL ? r.wrong : tercet_store_strerror(rc));
-    else
-        snprintf(text, TERCET_TEXT_MAX, "the store cannot be read: %s; start again",
-                 tercet_store_strerror(rc));
-    return rc > 0 ? TERCET_FORMAT : TERCET_STORE;
+        return refusal_set(no, code, "%s: the coordinator does not guess; restore a backup", wrong);
+    return refusal_set(no, code, "the store cannot be read: %s; start again", wrong);
 }

@@ -12,6 +12,8 @@
 
 #include "table.h"
 
+#include <refusal.h>
+
 /* an undecided transaction gets at least this after a restart */
 #define RESTART_GRACE_MS 5000
 /* cold ones that are loaded with one that is woken: one look into the store for all */
@@ -19,8 +21,8 @@
 
 struct coordinator;
 
-/* Reads everything the stores hold. 0 or a TERCET_ code with a text (TERCET_TEXT_MAX bytes). */
-int restore_all(struct coordinator *c, char *text);
+/* Reads everything the stores hold. 0 or the refusal's code. */
+int restore_all(struct coordinator *c, struct refusal *no);
 
 /* The entry with everything that belongs to it, loaded when it is cold, and with it up to `ahead`
  * cold ones that follow it by number. false: the store cannot give them (the coordinator fails). */

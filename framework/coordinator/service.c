@@ -36,23 +36,21 @@ void service_actions_free(char **actions, size_t count)
     free(actions);
 }
 
-const char *service_check_action(const struct service *service, const char *action,
-                                 char text[TERCET_TEXT_MAX])
+int service_check_action(const struct service *service, const char *action, struct refusal *no)
 {
     if (service->target == NULL && service->instances == NULL)
-        return NULL;
+        return 0;
     if (service->target != NULL &&
         (service->action_count == 0 ||
          service_actions_have(service->actions, service->action_count, action)))
-        return NULL;
+        return 0;
     for (const struct instance *instance = service->instances; instance != NULL;
          instance = instance->next)
         if (service_actions_have(instance->actions, instance->action_count, action))
-            return NULL;
-    snprintf(text, TERCET_TEXT_MAX,
-             "service %s does not offer the action \"%s\": see tercetctl participants",
-             service->name, action);
-    return text;
+            return 0;
+    return refusal_set(no, TERCET_INVALID,
+                       "service %s does not offer the action \"%s\": see tercetctl participants",
+                       service->name, action);
 }
 
 /* -- Services ---------------------------------------------------------------------------------- */
@@ -71,12 +69,14 @@ struct service *service_find(const struct services *services, const char *name)
     return find(services, name, strlen(name));
 }
 
-struct service *service_get(struct services *services, const char *name, size_t name_size)
+struct service *service_get(struct services *services, const char *name, size_t name_size,
+                            struct refusal *no)
 {
     struct service *service = find(services, name, name_size);
-    if (service != NULL || services->count >= SERVICES_MAX)
-        return service;
-    return service_get_restored(services, name, name_size);
+    if (service != NULL || services->count < SERVICES_MAX)
+        return service != NULL ? service : service_get_restored(services, name, name_size);
+    refusal_set(no, TERCET_EXHAUSTED, "too many services are known (%d)", SERVICES_MAX);
+    return NULL;
 }
 
 struct service *service_get_restored(struct services *services, const char *name, size_t name_size)

@@ -10,6 +10,7 @@
 
 #include <crpc/crpc.h>
 #include <outbox.h>
+#include <refusal.h>
 #include <stdatomic.h>
 #include <tercet/types.h>
 
@@ -66,8 +67,10 @@ struct services {
     size_t count;
 };
 
-/* The service with this name, made when missing; NULL when there are SERVICES_MAX. */
-struct service *service_get(struct services *services, const char *name, size_t name_size);
+/* The service with this name, made when missing; NULL, with a refusal, when there are
+ * SERVICES_MAX. */
+struct service *service_get(struct services *services, const char *name, size_t name_size,
+                            struct refusal *no);
 /* The same without the limit: what is in the store is served whatever came first. */
 struct service *service_get_restored(struct services *services, const char *name, size_t name_size);
 /* The service with this name, or NULL. */
@@ -80,10 +83,8 @@ void service_sweep(struct services *services);
 /* Frees all of them, with their instances. */
 void service_free_all(struct services *services);
 
-/* NULL when the service offers the action or nobody serves it yet; else an error text (in
- * `text`). */
-const char *service_check_action(const struct service *service, const char *action,
-                                 char text[TERCET_TEXT_MAX]);
+/* 0 when the service offers the action or nobody serves it yet; else TERCET_INVALID. */
+int service_check_action(const struct service *service, const char *action, struct refusal *no);
 
 /* A list of actions: whether it has this one; a copy; and its end. */
 bool service_actions_have(char *const *actions, size_t count, const char *action);

@@ -151,21 +151,48 @@ void step_keep_reason(struct entry *entry, const char *reason)
         entry->reason = must_strdup(reason);
 }
 
-int step_error(int txn_result)
+/* The first branch whose try is not known to be done. */
+static int not_ready(const struct entry *entry, struct refusal *no)
+{
+    size_t i = 0;
+    while (i < entry->txn.branch_count && (entry->txn.branches[i].try_state == TXN_TRY_DONE ||
+                                           entry->txn.branches[i].try_state == TXN_TRY_OWN))
+        i++;
+    if (i == entry->txn.branch_count)
+        return refusal_set_plain(no, TERCET_NOT_READY);
+    const struct txn_branch *branch = &entry->txn.branches[i];
+    const struct branch_info *info = &entry->infos[i];
+    refusal_set(no, TERCET_NOT_READY,
+                "a try is not known to be done: branch %u, %s/%s, %s%u failed calls%s%s",
+                branch->number, info->service->name, info->action,
+                branch->try_state == TXN_TRY_REFUSED ? "has refused, " : "", branch->attempts,
+                info->last_error != NULL ? ", last: " : "",
+                info->last_error != NULL ? info->last_error : "");
+    no->branch = branch->number;
+    return no->code;
+}
+
+int step_refusal(const struct entry *entry, int txn_result, struct refusal *no)
 {
     switch (txn_result) {
     case 0:
         return 0;
     case TXN_EXISTS:
-        return TERCET_EXISTS;
+        return refusal_set_plain(no, TERCET_EXISTS);
     case TXN_DECIDED_ALREADY:
-        return TERCET_DECIDED;
+        return refusal_set(no, TERCET_DECIDED, "the transaction has been decided already: %s, %s",
+                           tercet_state_name(entry->txn.state),
+                           tercet_cause_text(entry->txn.cause));
     case TXN_NOT_READY:
+        return not_ready(entry, no);
     case TXN_NOT_PARKED:
-        return TERCET_NOT_READY;
+        return refusal_set(no, TERCET_NOT_READY, "only a parked branch can be settled by hand");
     case TXN_NO_BRANCH:
-        return TERCET_NOT_FOUND;
+        return refusal_set(no, TERCET_NOT_FOUND, "the transaction has no branch with this number");
+    case TXN_LIMIT:
+        return refusal_set(no, TERCET_INVALID, "a transaction has at most %d branches",
+                           TERCET_BRANCHES_MAX);
     default:
-        return TERCET_INVALID;
+        return refusal_set_plain(no, TERCET_INVALID);
     }
 }

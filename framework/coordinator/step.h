@@ -8,6 +8,10 @@
 
 #include "table.h"
 
+#include <refusal.h>
+
+#define TRY_TIMEOUT_MS_DEFAULT 10000
+
 struct coordinator;
 
 /* One event; its time is the turn's. The core's result, a TXN_ code or 0. */
@@ -34,7 +38,7 @@ void step_forget(struct coordinator *c, struct entry *entry);
 /* Why it is being cancelled, while it is undecided and no reason is known. "": no reason. */
 void step_keep_reason(struct entry *entry, const char *reason);
 
-/* The TERCET_ code for a result of the core. */
-int step_error(int txn_result);
+/* The TERCET_ code for a result of the core (0 for 0), with the reason in words. */
+int step_refusal(const struct entry *entry, int txn_result, struct refusal *no);
 
 #endif

@@ -9,9 +9,9 @@
 #include "snapshot.h"
 
 void tell_entry(struct coordinator *c, struct caller *caller, uint64_t id, struct entry *entry,
-                int error, const char *text)
+                const struct refusal *no)
 {
-    struct reply reply = {error, text, &snapshot_of_entry(c, &c->scratch, entry)->base};
+    struct reply reply = {no, &snapshot_of_entry(c, &c->scratch, entry)->base};
     effect_answer(c, caller, id, &reply, entry);
 }
 
@@ -30,9 +30,9 @@ void tell_try(struct coordinator *c, struct caller *caller, uint64_t id, struct 
 }
 
 void tell_resolved(struct coordinator *c, struct caller *caller, uint64_t id, uint64_t number,
-                   const Tercet__Store__V1__Resolved *resolved, int error, const char *text)
+                   const Tercet__Store__V1__Resolved *resolved, const struct refusal *no)
 {
     Tercet__V1__Transaction *snapshot = snapshot_of_resolved(&c->scratch, number, resolved);
-    struct reply reply = {error, text, &snapshot->base};
+    struct reply reply = {no, &snapshot->base};
     answer_give(c, caller, id, &reply);
 }

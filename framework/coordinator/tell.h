@@ -13,14 +13,15 @@
 
 struct coordinator;
 
-/* The transaction as it stands, with or without an error. `id` is the request's in its session. */
+/* The transaction as it stands, with a refusal or without (NULL). `id` is the request's in its
+ * session. */
 void tell_entry(struct coordinator *c, struct caller *caller, uint64_t id, struct entry *entry,
-                int error, const char *text);
+                const struct refusal *no);
 /* What a try has come to. */
 void tell_try(struct coordinator *c, struct caller *caller, uint64_t id, struct entry *entry,
               const struct txn_branch *branch);
-/* One that is over, with or without an error. */
+/* The same of one that is over. */
 void tell_resolved(struct coordinator *c, struct caller *caller, uint64_t id, uint64_t number,
-                   const Tercet__Store__V1__Resolved *resolved, int error, const char *text);
+                   const Tercet__Store__V1__Resolved *resolved, const struct refusal *no);
 
 #endif

@@ -109,7 +109,7 @@ static void answer_tries(struct coordinator *c, struct entry *entry, uint32_t br
 static void answer_all(struct coordinator *c, struct entry *entry, enum waiter_kind kind)
 {
     struct waiter *waiter = take_all(entry, kind, 0);
-    struct reply reply = {.error = 0};
+    struct reply reply = {.no = NULL};
     if (waiter != NULL)
         reply.message = &snapshot_of_entry(c, &c->scratch, entry)->base;
     while (waiter != NULL) {
@@ -213,11 +213,13 @@ static bool has_expired(const struct coordinator *c, const struct waiter *waiter
 
 static void tell_expired(struct coordinator *c, const struct waiter *waiter)
 {
+    struct refusal no;
     if (c->is_closing)
-        answer_error(c, waiter->caller, waiter->id, TERCET_UNAVAILABLE, COORDINATOR_STOPPING);
+        refusal_set(&no, TERCET_UNAVAILABLE, "%s", COORDINATOR_STOPPING);
     else
-        answer_error(c, waiter->caller, waiter->id, TERCET_UNKNOWN,
-                     "what is awaited has not come in the time that was given: ask again");
+        refusal_set(&no, TERCET_UNKNOWN,
+                    "what is awaited has not come in the time that was given: ask again");
+    answer_error(c, waiter->caller, waiter->id, &no);
 }
 
 void waiter_drop_expired(struct coordinator *c, struct entry *entry)

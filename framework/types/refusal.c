@@ -30,6 +30,8 @@ int refusal_set(struct refusal *out, int code, const char *format, ...)
     vsnprintf(whole, sizeof(whole), format, arguments);
     va_end(arguments);
     out->code = code;
+    out->branch = 0;
+    out->field = NULL;
     copy_text(out->text, whole);
     assert(out->text[0] != '\0');
     return code;
@@ -38,4 +40,16 @@ int refusal_set(struct refusal *out, int code, const char *format, ...)
 int refusal_set_plain(struct refusal *out, int code)
 {
     return refusal_set(out, code, "%s", tercet_strerror(code));
+}
+
+int refusal_if(struct refusal *out, int code, const char *wrong)
+{
+    return wrong == NULL ? 0 : refusal_set(out, code, "%s", wrong);
+}
+
+int refusal_tell(const struct refusal *refusal, char *text)
+{
+    if (text != NULL)
+        memcpy(text, refusal->text, strlen(refusal->text) + 1);
+    return refusal->code;
 }

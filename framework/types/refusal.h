@@ -12,6 +12,8 @@
  * refuses: nobody has to clear one before, and what succeeds pays nothing. Owns its text. */
 struct refusal {
     int code;                   /* negative, TERCET_ */
+    uint32_t branch;            /* number of the branch that is in the way; 0: none in particular */
+    const char *field;          /* constant: which field of the request is at fault; NULL: none */
     char text[TERCET_TEXT_MAX]; /* what is wrong and what to do; UTF-8, never empty */
 };
 
@@ -22,6 +24,13 @@ int refusal_set(struct refusal *out, int code, const char *format, ...)
 
 /* The same with the code's own text (tercet_strerror). */
 int refusal_set_plain(struct refusal *out, int code);
+
+/* For a check whose answer is NULL or a constant text: 0, or the text's refusal. */
+int refusal_if(struct refusal *out, int code, const char *wrong);
+
+/* For a public function that says why in `text` (may be NULL, TERCET_TEXT_MAX bytes): copies the
+ * text there, and returns the code. */
+int refusal_tell(const struct refusal *refusal, char *text);
 
 /* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
 void copy_text(char out[TERCET_TEXT_MAX], const char *text);

@@ -187,18 +187,28 @@ BENCH_TEST(states, same_content_again_and_other_content)
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     branch.payload.len = 11;
     cr_assert(
-        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
+        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "another payload"));
     branch = branch_of(1, "stock/other", 10);
-    cr_assert(
-        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "another"));
     branch = branch_of(1, "stock/reserve", 10);
     branch.try_timeout_ms = 1;
-    cr_assert(
-        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "another"));
     branch.try_timeout_ms = 0;
     Tercet__V1__TryRequest to_try = try_of("again", &branch);
-    cr_assert(
-        fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_ALREADY_EXISTS, "other content"));
+    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_ALREADY_EXISTS, "another"));
+}
+
+/* The gid may be the begin's alone: it finds and makes the same transaction. */
+BENCH_TEST(states, the_gid_of_the_begin_alone)
+{
+    Tercet__V1__Branch branch = branch_of(1, "stock/reserve", 10);
+    Tercet__V1__BeginRequest begin = begin_of("by-begin");
+    Tercet__V1__EnlistRequest enlist = enlist_of("", &branch);
+    enlist.begin = &begin;
+    cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
+    cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
+    Tercet__V1__CancelRequest cancel = cancel_of("by-begin", "");
+    cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLING));
 }
 
 BENCH_TEST(states, content_of_a_transaction_that_is_over)

@@ -15,14 +15,14 @@
 struct coordinator *fixture_start(struct store *store, size_t warm_max)
 {
     const struct tercet_coordinator_options options = {.size = sizeof(options)};
-    char text[TERCET_TEXT_MAX] = "";
+    struct refusal no;
     struct coordinator *c = calloc(1, sizeof(*c));
     engine_init(c, &options, 1000, 1700000001000);
     c->shards->store = store;
     c->restore_warm_max = warm_max;
     c->shards->headroom.stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
     cr_assert_eq(shard_acquire(c->shards), 0);
-    cr_assert_eq(restore_all(c, text), 0, "%s", text);
+    cr_assert_eq(restore_all(c, &no), 0, "%s", no.text);
     return c;
 }
 
@@ -43,8 +43,8 @@ void fixture_commit(struct coordinator *c)
 
 void fixture_begin(struct coordinator *c, int i)
 {
-    char gid[16], actions[2][32], made[TERCET_TEXT_MAX];
-    const char *text = NULL;
+    char gid[16], actions[2][32];
+    struct refusal no;
     struct found found = FOUND_NOTHING;
     Tercet__V1__Branch branches[2] = {TERCET__V1__BRANCH__INIT, TERCET__V1__BRANCH__INIT};
     Tercet__V1__Branch *views[2] = {&branches[0], &branches[1]};
@@ -57,6 +57,6 @@ void fixture_begin(struct coordinator *c, int i)
     request.gid = gid;
     request.branches = views;
     request.n_branches = 2;
-    cr_assert_eq(plan_run(c, &request, &found, &text, made), 0, "%s", text);
+    cr_assert_eq(plan_run(c, &request, &found, &no), 0, "%s", no.text);
     find_clear(&found);
 }

@@ -20,7 +20,7 @@ struct bench {
     struct coordinator *c;
     int find_result;
     struct crpc_bytes resolved; /* what is found */
-    const char *text;           /* of the last answer */
+    struct refusal no;          /* of the last answer, when it is a refusal */
     struct found found;
 };
 
@@ -80,15 +80,13 @@ static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options 
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     request.options = options;
     find_clear(&bench->found);
-    bench->text = NULL;
     look_for(bench, gid);
-    return plan_begin(bench->c, &request, gid, &bench->found, &bench->text);
+    return plan_begin(bench->c, &request, gid, &bench->found, &bench->no);
 }
 
 static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *branches,
                     size_t count)
 {
-    static char made[TERCET_TEXT_MAX];
     static Tercet__V1__Branch *views[TERCET_BRANCHES_MAX + 1];
     Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;
     for (size_t i = 0; i < count; i++)
@@ -97,9 +95,8 @@ static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *br
     request.branches = views;
     request.n_branches = count;
     find_clear(&bench->found);
-    bench->text = NULL;
     look_for(bench, gid);
-    return plan_run(bench->c, &request, &bench->found, &bench->text, made);
+    return plan_run(bench->c, &request, &bench->found, &bench->no);
 }
 
 static void init_branches(Tercet__V1__Branch *branches, size_t count)
@@ -112,10 +109,10 @@ static void init_branches(Tercet__V1__Branch *branches, size_t count)
 
 static void check(struct bench *bench, int result, int expected, const char *says)
 {
-    cr_assert_eq(result, expected, "%d: %s", result, bench->text != NULL ? bench->text : "");
+    cr_assert_eq(result, expected, "%d: %s", result, result != 0 ? bench->no.text : "");
+    cr_assert(result == 0 || bench->no.code == result);
     if (says != NULL)
-        cr_assert(bench->text != NULL && strstr(bench->text, says) != NULL, "%s",
-                  bench->text != NULL ? bench->text : "");
+        cr_assert_not_null(strstr(bench->no.text, says), "%s", bench->no.text);
 }
 
 /* -- Begin ------------------------------------------------------------------------------------- */
@@ -133,7 +130,7 @@ Test(plan, the_same_begin_again_finds_what_it_made)
     cr_assert_eq(bench.found.entry, entry);
     cr_assert_eq(bench.c->totals.begun, 1);
     options.retry_cap_ms = 701;
-    check(&bench, begin_with(&bench, "g", &options), TERCET_EXISTS, "other options");
+    check(&bench, begin_with(&bench, "g", &options), TERCET_EXISTS, "options.retry_cap_ms");
     options.retry_cap_ms = 700;
     entry->txn.options.decides_itself = true;
     check(&bench, begin_with(&bench, "g", &options), TERCET_EXISTS, "another plan");
@@ -223,10 +220,10 @@ Test(plan, gids_are_checked)
     bench_open(&bench);
     check(&bench, begin_with(&bench, "not a gid", NULL), TERCET_INVALID, "characters");
     request.gid = (char *)(uintptr_t) "one";
-    int result = plan_begin(bench.c, &request, "another", &bench.found, &bench.text);
+    int result = plan_begin(bench.c, &request, "another", &bench.found, &bench.no);
     check(&bench, result, TERCET_INVALID, "differ");
     look_for(&bench, "one");
-    check(&bench, plan_begin(bench.c, &request, "one", &bench.found, &bench.text), 0, NULL);
+    check(&bench, plan_begin(bench.c, &request, "one", &bench.found, &bench.no), 0, NULL);
     bench_close(&bench);
 }
 
@@ -287,10 +284,8 @@ static void set_resolved(struct bench *bench, uint64_t plan_digest, bool has_sta
 static int find_ended(struct bench *bench)
 {
     find_clear(&bench->found);
-    bench->text = NULL;
     look_for(bench, "ended");
-    bench->text = bench->found.text;
-    return bench->found.error;
+    return find_check(&bench->found, &bench->no);
 }
 
 Test(plan, what_has_ended_is_found)
@@ -386,8 +381,7 @@ Test(plan, an_entry_that_cannot_be_read_stops_the_coordinator)
 
 static int check_one(struct bench *bench, const Tercet__V1__Branch *branch)
 {
-    bench->text = NULL;
-    return plan_check_branch(branch, &bench->text);
+    return plan_check_branch(branch, &bench->no);
 }
 
 Test(plan, branches_are_checked)
@@ -478,6 +472,131 @@ Test(plan, branches_without_a_number_take_those_that_are_free)
     bench_close(&bench);
 }
 
+/* -- The same request, and another one --------------------------------------------------------- */
+
+static int run_as(struct bench *bench, Tercet__V1__Options *options, Tercet__V1__Branch *branches,
+                  size_t count)
+{
+    Tercet__V1__Branch *views[4];
+    Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;
+    for (size_t i = 0; i < count; i++)
+        views[i] = &branches[i];
+    request.gid = (char *)(uintptr_t) "g";
+    request.options = options;
+    request.branches = views;
+    request.n_branches = count;
+    find_clear(&bench->found);
+    look_for(bench, "g");
+    return plan_run(bench->c, &request, &bench->found, &bench->no);
+}
+
+Test(plan, trace_context_and_defaults_spelt_out_are_no_other_content)
+{
+    struct bench bench;
+    Tercet__V1__Branch branches[2];
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    Tercet__V1__Metadata trace = TERCET__V1__METADATA__INIT, order = TERCET__V1__METADATA__INIT;
+    Tercet__V1__Metadata *metadata[] = {&order, &trace};
+    bench_open(&bench);
+    init_branches(branches, 2);
+    order.key = (char *)(uintptr_t) "order", order.value = (char *)(uintptr_t) "17";
+    trace.key = (char *)(uintptr_t) "traceparent", trace.value = (char *)(uintptr_t) "00-1-1-01";
+    options.metadata = metadata, options.n_metadata = 1;
+    check(&bench, run_as(&bench, &options, branches, 2), 0, NULL);
+    const struct entry *entry = bench.found.entry;
+
+    options.n_metadata = 2;
+    options.deadline_ms = TERCET_DEADLINE_MS_DEFAULT;
+    branches[1].try_timeout_ms = TRY_TIMEOUT_MS_DEFAULT;
+    check(&bench, run_as(&bench, &options, branches, 2), 0, NULL);
+    cr_assert_eq(bench.found.entry, entry);
+    trace.value = (char *)(uintptr_t) "00-2-2-01";
+    check(&bench, run_as(&bench, &options, branches, 2), 0, NULL);
+    cr_assert_eq(bench.found.entry, entry);
+    bench_close(&bench);
+}
+
+Test(plan, which_field_is_another_one_is_told)
+{
+    struct bench bench;
+    Tercet__V1__Branch branches[3];
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    Tercet__V1__Metadata order = TERCET__V1__METADATA__INIT, *metadata[] = {&order};
+    uint8_t payload[] = {1};
+    bench_open(&bench);
+    init_branches(branches, 3);
+    order.key = (char *)(uintptr_t) "order", order.value = (char *)(uintptr_t) "17";
+    check(&bench, run_as(&bench, &options, branches, 2), 0, NULL);
+#define CHANGED(change, restore, name, number)                                                     \
+    do {                                                                                           \
+        change;                                                                                    \
+        check(&bench, run_as(&bench, &options, branches, 2), TERCET_EXISTS, "another plan");       \
+        cr_assert_str_eq(bench.no.field, name);                                                    \
+        cr_assert_eq(bench.no.branch, number);                                                     \
+        restore;                                                                                   \
+        check(&bench, run_as(&bench, &options, branches, 2), 0, NULL);                             \
+    } while (0)
+    CHANGED(options.deadline_ms = 5000, options.deadline_ms = 0, "options.deadline_ms", 0);
+    CHANGED(options.ordered = true, options.ordered = false, "options.ordered", 0);
+    CHANGED(options.retry_base_ms = 7, options.retry_base_ms = 0, "options.retry_base_ms", 0);
+    CHANGED(options.retry_cap_ms = 7, options.retry_cap_ms = 0, "options.retry_cap_ms", 0);
+    CHANGED(options.park_after_failures = 7, options.park_after_failures = 0,
+            "options.park_after_failures", 0);
+    CHANGED(options.park_after_ms = 7, options.park_after_ms = 0, "options.park_after_ms", 0);
+    CHANGED((options.metadata = metadata, options.n_metadata = 1), options.n_metadata = 0,
+            "options", 0);
+    CHANGED(branches[1].action = (char *)(uintptr_t) "stock/return",
+            branches[1].action = (char *)(uintptr_t) "stock/reserve", "branch.action", 2);
+    CHANGED((branches[1].payload = (ProtobufCBinaryData){1, payload}),
+            (branches[1].payload = (ProtobufCBinaryData){0, NULL}), "branch.payload", 2);
+    CHANGED(branches[0].try_timeout_ms = 7, branches[0].try_timeout_ms = 0, "branch.try_timeout_ms",
+            1);
+    CHANGED(branches[1].number = 9, branches[1].number = 0, "branches", 9);
+#undef CHANGED
+    check(&bench, run_as(&bench, &options, branches, 1), TERCET_EXISTS, "another plan");
+    cr_assert_str_eq(bench.no.field, "branches");
+    check(&bench, run_as(&bench, &options, branches, 3), TERCET_EXISTS, "branch 3");
+    check(&bench, begin_with(&bench, "g", &options), TERCET_EXISTS, "begun by Run");
+    bench_close(&bench);
+}
+
+/* What was sent first is known again after the coordinator was restarted with other defaults. */
+Test(plan, configured_defaults_are_no_part_of_the_content)
+{
+    struct bench bench;
+    Tercet__V1__Branch branches[1];
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    bench_open(&bench);
+    init_branches(branches, 1);
+    options.retry_base_ms = 50, options.park_after_failures = 7;
+    check(&bench, run_as(&bench, &options, branches, 1), 0, NULL);
+    const struct entry *entry = bench.found.entry;
+    bench.c->options.retry_base_ms = 60, bench.c->options.park_after_failures = 7;
+    check(&bench, run_as(&bench, &options, branches, 1), 0, NULL);
+    cr_assert_eq(bench.found.entry, entry);
+    options.retry_base_ms = 60;
+    check(&bench, run_as(&bench, &options, branches, 1), TERCET_EXISTS, "retry_base_ms");
+    bench_close(&bench);
+}
+
+/* Stores have digests that earlier versions made, which took every field as it came. */
+Test(plan, digests_of_earlier_versions_are_known)
+{
+    static const uint64_t plain = 0x159d638cadbe3019, spelt_out = 0xea536d7c35d1d332;
+    struct bench bench;
+    Tercet__V1__Branch branches[1];
+    Tercet__V1__Options options = TERCET__V1__OPTIONS__INIT;
+    bench_open(&bench);
+    init_branches(branches, 1);
+    check(&bench, run_as(&bench, &options, branches, 1), 0, NULL);
+    cr_assert_eq(bench.found.entry->plan_digest, plain);
+    bench.found.entry->plan_digest = spelt_out;
+    check(&bench, run_as(&bench, &options, branches, 1), TERCET_EXISTS, NULL);
+    options.deadline_ms = TERCET_DEADLINE_MS_DEFAULT;
+    check(&bench, run_as(&bench, &options, branches, 1), 0, NULL);
+    bench_close(&bench);
+}
+
 Test(plan, too_many_services_are_told)
 {
     struct bench bench;
@@ -520,6 +639,10 @@ Test(plan, results_of_the_core)
                                    {TXN_NOT_PARKED, TERCET_NOT_READY},
                                    {TXN_NO_BRANCH, TERCET_NOT_FOUND},
                                    {TXN_LIMIT, TERCET_INVALID}};
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-        cr_assert_eq(step_error(pairs[i][0]), pairs[i][1], "%d", pairs[i][0]);
+    struct entry entry = {.txn = {.state = TXN_TRYING}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        struct refusal no = {.code = 0};
+        cr_assert_eq(step_refusal(&entry, pairs[i][0], &no), pairs[i][1], "%d", pairs[i][0]);
+        cr_assert_eq(no.code, pairs[i][1]);
+    }
 }

@@ -18,11 +18,12 @@
 static void fill_services(struct coordinator *c)
 {
     char name[32];
+    struct refusal no;
     for (int i = 0; i < SERVICES_MAX; i++) {
         int size = snprintf(name, sizeof(name), "new-%d", i);
-        cr_assert_not_null(service_get(&c->services, name, (size_t)size));
+        cr_assert_not_null(service_get(&c->services, name, (size_t)size, &no));
     }
-    cr_assert_null(service_get(&c->services, "another", 7));
+    cr_assert_null(service_get(&c->services, "another", 7, &no));
 }
 
 Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
@@ -58,11 +59,11 @@ Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
 static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, enum txn_mode mode)
 {
     Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT;
-    char action[] = "stock/reserve", made[TERCET_TEXT_MAX];
+    char action[] = "stock/reserve";
     struct branch_plan plan;
-    const char *text = NULL;
+    struct refusal no;
     branch.action = action;
-    cr_assert_eq(plan_branch(c, &branch, number, mode, &plan, &text, made), 0, "%s", text);
+    cr_assert_eq(plan_branch(c, &branch, number, mode, &plan, &no), 0, "%s", no.text);
     cr_assert_eq(step_enlist(c, entry, &plan), 0);
 }
 
@@ -71,11 +72,11 @@ static struct store *store_with_modes(void)
 {
     struct store *store = NULL;
     struct found found = FOUND_NOTHING;
-    const char *text = NULL;
+    struct refusal no;
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);
     struct coordinator *c = fixture_start(store, 1);
-    cr_assert_eq(plan_begin(c, &request, "g", &found, &text), 0, "%s", text);
+    cr_assert_eq(plan_begin(c, &request, "g", &found, &no), 0, "%s", no.text);
     enlist(c, found.entry, 1, TXN_MODE_OWN);
     enlist(c, found.entry, 2, TXN_MODE_ROUTED);
     find_clear(&found);

@@ -117,7 +117,7 @@ static void open_store(struct coordinator *c)
 static void start(void)
 {
     struct coordinator *c = calloc(1, sizeof(*c));
-    char text[TERCET_TEXT_MAX] = "";
+    struct refusal no;
     if (c == NULL)
         refuse_start("out of memory");
     memset(&life, 0, sizeof(life));
@@ -125,8 +125,8 @@ static void start(void)
     const struct tercet_coordinator_options chosen = options();
     engine_init(c, &chosen, world->now_ms, WALL_MS + world->now_ms);
     open_store(c);
-    if (restore_all(c, text) != 0)
-        refuse_start(text);
+    if (restore_all(c, &no) != 0)
+        refuse_start(no.text);
     mutate_restored(c);
     if (world->scenario->has_committer && batcher_start(c->shards, &c->queue) != 0)
         refuse_start("cannot start the committer's thread");

@@ -114,7 +114,7 @@ static struct crpc_call *find_call(enum fake_kind kind, size_t i)
 
 static bool start(struct world *world)
 {
-    char text[TERCET_TEXT_MAX] = "";
+    struct refusal no;
     struct coordinator *c = calloc(1, sizeof(*c));
     MUST(c != NULL);
     world->c = c;
@@ -131,8 +131,8 @@ static bool start(struct world *world)
     c->restore_warm_max = SIZE_MAX;
     c->payload_bytes_max = 0; /* each payload comes from the store */
     MUST(shard_acquire(c->shards) == 0);
-    int rc = restore_all(c, text);
-    MUST(rc == 0 || (world->is_foreign && rc == TERCET_FORMAT && text[0] != '\0'));
+    int rc = restore_all(c, &no);
+    MUST(rc == 0 || (world->is_foreign && rc == TERCET_FORMAT && no.text[0] != '\0'));
     c->shards->retention.check_ms = c->clock.now_ms + 10000;
     return rc == 0;
 }

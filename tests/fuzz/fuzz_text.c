@@ -48,10 +48,10 @@ static void check_rule(const char *line)
 static void check_access(const char *text)
 {
     struct access *access = NULL;
-    char why[TERCET_TEXT_MAX] = "";
-    int error = access_new(&access, text, why);
+    struct refusal no;
+    int error = access_new(&access, text, &no);
     MUST((error == 0) == (access != NULL));
-    MUST(error == 0 || (error == TERCET_INVALID && why[0] != '\0'));
+    MUST(error == 0 || (error == TERCET_INVALID && no.text[0] != '\0'));
     access_free(access);
     while (error == 0 && *text != '\0') {
         size_t size = strcspn(text, "\n");

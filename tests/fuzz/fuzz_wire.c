@@ -77,13 +77,13 @@ static void check_field(const ProtobufCMessage *message, const ProtobufCFieldDes
 
 static void check_message(const ProtobufCMessage *message)
 {
-    const char *text = NULL;
+    struct refusal no;
     MUST(protobuf_c_message_check(message));
     for (unsigned i = 0; i < message->descriptor->n_fields; i++)
         check_field(message, &message->descriptor->fields[i]);
     if (message->descriptor == &tercet__v1__branch__descriptor)
-        MUST(plan_check_branch((const Tercet__V1__Branch *)(const void *)message, &text) == 0 ||
-             text != NULL);
+        MUST(plan_check_branch((const Tercet__V1__Branch *)(const void *)message, &no) == 0 ||
+             no.text[0] != '\0');
 }
 
 /* The message packed, malloc'ed. */

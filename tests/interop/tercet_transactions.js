@@ -63,7 +63,7 @@ async function runConfirms(c, stock) {
   }
   isIn(await c.ask('Run', plan), 'CONFIRMED');
   assert.strictEqual(stock.book.of('run-1').length, 4, 'the same plan again starts nothing');
-  fails(await c.ask('Run', { ...plan, branches: [branch('stock/reserve', 'other')] }), status.ALREADY_EXISTS, /new gid/);
+  fails(await c.ask('Run', { ...plan, branches: [branch('stock/reserve', 'other')] }), status.ALREADY_EXISTS, /branch 1 has another payload/);
 }
 
 async function runIsRefused(c, stock) {

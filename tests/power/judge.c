@@ -194,7 +194,7 @@ static bool look_up(struct paging *paging)
 
 static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool reads_all)
 {
-    char text[TERCET_TEXT_MAX] = "";
+    struct refusal no;
     struct paging paging = {
         .judge = judge, .store = c->shards->store, .cut = cut, .reads_all = reads_all};
     /* not shard_acquire: what the store itself says is judged */
@@ -204,8 +204,8 @@ static bool look_at(struct judge *judge, struct coordinator *c, size_t cut, bool
         return fail(judge, "the store cannot be acquired: %s", tercet_store_strerror(rc));
     c->shards->epoch = lease.epoch;
     c->shards->next_number = lease.next_number;
-    if (restore_all(c, text) != 0)
-        return fail(judge, "the coordinator does not restore: %s", text);
+    if (restore_all(c, &no) != 0)
+        return fail(judge, "the coordinator does not restore: %s", no.text);
     return meet_live(judge, c) && page_resolved(&paging) && look_up(&paging) &&
            check_told(judge, cut, c->shards->next_number);
 }

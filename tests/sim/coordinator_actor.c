@@ -309,7 +309,7 @@ static void acquire(struct coordinator *c)
 void coordinator_start(void)
 {
     struct coordinator_actor *a = current();
-    char text[TERCET_TEXT_MAX] = "";
+    struct refusal no;
     *a = (struct coordinator_actor){
         .life = ++sim->last_life, .sends_left = -1, .turn_us = INT64_MAX};
     a->boot_us = sim->now_us - random_below(10 * SECOND);
@@ -319,8 +319,8 @@ void coordinator_start(void)
     a->c = new_coordinator(a);
     sim->acting = a;
     acquire(a->c);
-    if (restore_all(a->c, text) != 0)
-        violation("S15", "a restart is refused: %s", text);
+    if (restore_all(a->c, &no) != 0)
+        violation("S15", "a restart is refused: %s", no.text);
     sim->acting = NULL;
     a->c->shards->retention.check_ms = a->c->clock.now_ms;
     check_restored(a->c);
