@@ -44,12 +44,15 @@ struct connection {
     bool is_active, is_waiting;
     bool is_in_hand; /* under the hand's lock */
     int64_t opened_ms, checked_ms;
-    int64_t spent, debt; /* bytes, connection_check */
+    int64_t spent, debt;   /* bytes, connection_check */
+    int64_t over_since_ms; /* the debt is over the limit since then; 0: it is not */
     /* what calls tell of it */
     atomic_bool has_called;
     atomic_uint open_calls;
     atomic_llong earned; /* bytes that were of use */
     atomic_uint resets;  /* calls given up at once, since the last check */
+    /* bytes that may still be on their way for calls that ended before all of them were read */
+    atomic_llong late;
     int64_t reset_tokens;
 };
 
@@ -126,6 +129,9 @@ void connection_unref(struct connection *connection);
 void connection_call_began(struct connection *connection);
 /* `credit` bytes are what the call may have cost; was_reset: its client gave it up at once. */
 void connection_call_ended(struct connection *connection, size_t credit, bool was_reset);
+/* Before it: not all that the client sends for the call was read (a message over the limit, say).
+ * What is on its way comes after the call's end; it is no debt. */
+void connection_call_unread(struct connection *connection);
 #define CONNECTION_FRAMES_SIZE 128 /* the frames and TLS records around a message */
 void connection_earned(struct connection *connection, size_t size);
 /* What a peer may send for a message that it gets: it opens the window again, bit by bit. */

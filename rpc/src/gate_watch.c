@@ -17,6 +17,9 @@
 #define WASTE_MAX (256 * 1024) /* bytes of debt without a call open */
 #define WASTE_RATE 16          /* bytes forgiven a millisecond */
 #define UNREAD_MAX_DEFAULT (16 * 1024 * 1024)
+/* A call's first bytes are here before the call is: so long a debt up to UNREAD_MAX_DEFAULT may be
+ * that of a call that is yet to be told. */
+#define CALL_DELAY_MS 100
 #define RESETS_RATE_MS 5 /* one is forgiven in so many milliseconds */
 #define SUSPECT_PAUSE_MS 10
 #define PAUSE_MS 100
@@ -52,9 +55,8 @@ static int64_t bytes_received(const struct connection *connection)
     return (int64_t)info.tcpi_bytes_received;
 }
 
-static int64_t waste_max(const struct gate *gate, const struct connection *connection)
+static int64_t waste_max(const struct gate *gate, unsigned open_calls)
 {
-    unsigned open_calls = atomic_load(&connection->open_calls);
     if (open_calls == 0)
         return WASTE_MAX;
     if (gate->options.unread_max == 0)
@@ -62,14 +64,39 @@ static int64_t waste_max(const struct gate *gate, const struct connection *conne
     return WASTE_MAX + (int64_t)gate->options.unread_max * open_calls;
 }
 
-/* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */
-static enum gate_reason judge(const struct gate *gate, const struct connection *connection)
+/* What calls that have ended left unread is no debt, whether it came before their end or after. */
+static void forgive_late(struct connection *connection)
 {
-    if (connection->debt > waste_max(gate, connection))
+    int64_t late = atomic_load(&connection->late);
+    int64_t forgiven = connection->debt < late ? connection->debt : late;
+    if (forgiven <= 0)
+        return;
+    atomic_fetch_sub(&connection->late, forgiven);
+    connection->debt -= forgiven;
+}
+
+static bool is_wasteful(const struct gate *gate, struct connection *connection, unsigned open_calls)
+{
+    int64_t over = connection->debt - waste_max(gate, open_calls);
+    if (over <= 0) {
+        connection->over_since_ms = 0;
+        return false;
+    }
+    if (connection->over_since_ms == 0)
+        connection->over_since_ms = connection->checked_ms;
+    return over > UNREAD_MAX_DEFAULT ||
+           connection->checked_ms - connection->over_since_ms >= CALL_DELAY_MS;
+}
+
+/* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */
+static enum gate_reason judge(const struct gate *gate, struct connection *connection,
+                              unsigned open_calls)
+{
+    if (is_wasteful(gate, connection, open_calls))
         return CUT_WASTE;
     if (connection->reset_tokens < 0)
         return CUT_RESETS;
-    if (atomic_load(&connection->open_calls) > 2 * gate->options.streams_max + STREAMS_SPARE)
+    if (open_calls > 2 * gate->options.streams_max + STREAMS_SPARE)
         return CUT_STREAMS;
     return GATE_REASONS;
 }
@@ -78,6 +105,8 @@ static enum gate_reason judge(const struct gate *gate, const struct connection *
 static bool check(struct gate *gate, struct connection *connection, int64_t now_ms)
 {
     int64_t passed_ms = now_ms - connection->checked_ms;
+    /* before what calls leave when they end is looked at: one may end meanwhile */
+    unsigned open_calls = atomic_load(&connection->open_calls);
     int64_t spent = bytes_received(connection) - (int64_t)atomic_load(&connection->earned);
 
     connection->checked_ms = now_ms;
@@ -85,11 +114,12 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
     connection->spent = spent;
     if (connection->debt < 0)
         connection->debt = 0;
+    forgive_late(connection);
     connection->reset_tokens +=
         passed_ms - (int64_t)atomic_exchange(&connection->resets, 0) * RESETS_RATE_MS;
     if (connection->reset_tokens > GATE_RESETS_BURST)
         connection->reset_tokens = GATE_RESETS_BURST;
-    enum gate_reason reason = judge(gate, connection);
+    enum gate_reason reason = judge(gate, connection, open_calls);
     if (reason != GATE_REASONS)
         cut(gate, connection, reason);
     return reason == GATE_REASONS;
@@ -182,6 +212,12 @@ void connection_call_ended(struct connection *connection, size_t credit, bool wa
         connection_earned(connection, credit);
     atomic_fetch_sub(&connection->open_calls, 1);
     connection_unref(connection);
+}
+
+void connection_call_unread(struct connection *connection)
+{
+    if (connection != NULL)
+        atomic_store(&connection->late, UNREAD_MAX_DEFAULT);
 }
 
 void connection_earned(struct connection *connection, size_t size)

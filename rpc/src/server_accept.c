@@ -11,10 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes that a client may have sent for a call and that nobody reads: one that was refused, and any
- * other, whose window may be wider. */
+/* bytes that a client may have sent for a call that was refused */
 #define REFUSED_CREDIT (64 * 1024)
-#define UNREAD_CREDIT (1024 * 1024)
 #define BLINK_MS 100 /* a call that is given up sooner was not meant to be answered */
 
 static void request_post(struct request_slot *slot)
@@ -210,14 +208,12 @@ int server_accept_start(struct crpc_server *server)
     return 0;
 }
 
-/* What its client may have sent for the call, besides the messages that were read. */
-static size_t call_credit(const struct crpc_call *call, const struct crpc_server *server)
+/* Whether the client may have sent, or send yet, messages that nobody reads: of one that is too
+ * large core says no more than that the call was cancelled. */
+static bool call_is_unread(const struct crpc_call *call)
 {
     bool takes_messages = call->method != NULL && !takes_request(call->method->handler);
-    size_t unread = call->was_refused                   ? REFUSED_CREDIT
-                    : call->has_read && !takes_messages ? 0
-                                                        : UNREAD_CREDIT;
-    return server->metadata_size_max + unread + CONNECTION_FRAMES_SIZE;
+    return !call->was_refused && (takes_messages || !call->has_read);
 }
 
 void server_call_account(struct crpc_call *call)
@@ -226,7 +222,12 @@ void server_call_account(struct crpc_call *call)
         return;
     bool was_reset =
         call->is_cancelled && !call->is_status_sent && gate_now_ms() - call->began_ms < BLINK_MS;
-    connection_call_ended(call->connection, call_credit(call, call->server), was_reset);
+    size_t refused = call->was_refused ? REFUSED_CREDIT : 0;
+    if (call_is_unread(call))
+        connection_call_unread(call->connection);
+    connection_call_ended(call->connection,
+                          call->server->metadata_size_max + refused + CONNECTION_FRAMES_SIZE,
+                          was_reset);
     call->connection = NULL;
 }
 

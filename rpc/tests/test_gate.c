@@ -327,6 +327,30 @@ Test(gate, much_data_is_no_misuse)
     echo_stop(&echo);
 }
 
+/* Its answer is an error; the other calls of the connection go on. */
+Test(gate, a_message_that_is_too_large_is_no_misuse)
+{
+    struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = 100000};
+    Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
+    echo_start(&echo, NULL, NULL);
+    item.text = "data";
+    item.data.len = 4u << 20;
+    item.data.data = calloc(1, item.data.len);
+    for (int i = 0; i < 8; i++) {
+        ProtobufCMessage *reply = NULL;
+        struct crpc_result result;
+        int rc = crpc_unary(&reply, echo.channel, &crpc__test__echo__descriptor, "Unary",
+                            &item.base, &bounded, &result);
+        cr_assert_eq(rc, CRPC_ESTATUS);
+        cr_assert_eq(result.code, CRPC_RESOURCE_EXHAUSTED, "%s", result.message);
+        crpc_result_clear(&result);
+        expect_echo();
+    }
+    free(item.data.data);
+    expect_no_cut();
+    echo_stop(&echo);
+}
+
 /* -- Names ------------------------------------------------------------------------------------- */
 
 /* Whoever holds one of a name's addresses, the name is not half taken. */
