@@ -414,7 +414,8 @@ static void failed(const struct happening *packet)
     int job = packet->job, method = packet->method, code = packet->code;
     const char *text = packet->text;
     struct job *j = self(job);
-    bool is_not_ready = strcmp(text, tercet_strerror(TERCET_NOT_READY)) == 0;
+    /* its text begins so, whichever branch it names */
+    bool is_not_ready = strstr(text, tercet_strerror(TERCET_NOT_READY)) == text;
     switch (code) {
     case CRPC_FAILED_PRECONDITION:
         if (is_not_ready && method == METHOD_CONFIRM && j->all_told && !j->keeps &&
