@@ -145,7 +145,7 @@ static const char *take_metadata(void *values, const char *value)
         return "at most 16 of them";
     Tercet__V1__Metadata *wanted = &ctl->metadata[ctl->metadata_count++];
     tercet__v1__metadata__init(wanted);
-    wanted->key = ctl_format("%.*s", (int)key_size, value); /* until the program ends */
+    wanted->key = ctl_format("%.*s", (int)key_size, value); /* freed with the link */
     wanted->value = (char *)(uintptr_t)(value[key_size] == '=' ? value + key_size + 1 : "");
     return NULL;
 }

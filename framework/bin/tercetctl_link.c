@@ -115,6 +115,8 @@ void ctl_close(struct ctl *ctl)
     crpc_loop_free(ctl->loop);
     free(ctl->authorization);
     free(ctl->address);
+    for (size_t i = 0; i < ctl->metadata_count; i++)
+        free(ctl->metadata[i].key);
 }
 
 /* -- Calling ----------------------------------------------------------------------------------- */
