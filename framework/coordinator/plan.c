@@ -328,14 +328,16 @@ static const char *number_branches(const Tercet__V1__RunRequest *message, uint32
 
 static const char *check_run(const Tercet__V1__RunRequest *message)
 {
-    const char *wrong = NULL;
     if (message->n_branches == 0)
         return "the plan has no branches";
     if (message->n_branches > TERCET_BRANCHES_MAX)
         return "a transaction has at most 1024 branches";
-    for (size_t i = 0; i < message->n_branches && wrong == NULL; i++)
-        wrong = check_branch(message->branches[i]);
-    return wrong;
+    for (size_t i = 0; i < message->n_branches; i++) {
+        const char *wrong = check_branch(message->branches[i]);
+        if (wrong != NULL)
+            return wrong;
+    }
+    return NULL;
 }
 
 static int prepare_branches(const struct asked *asked, struct branch_plan *plans,

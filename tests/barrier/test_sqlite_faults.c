@@ -363,6 +363,30 @@ Test(barrier_sqlite_faults, a_full_database_loses_nothing)
 
 /* -- Locks ------------------------------------------------------------------------------------- */
 
+Test(barrier_sqlite_faults, what_the_database_keeps_waits_for_a_lock_too)
+{
+    struct log log = {.lines = 0};
+    char identity[TERCET_BARRIER_IDENTITY_MAX + 1] = "as it was";
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .busy_timeout_ms = 30, .on_log = keep_line, .log_ctx = &log};
+    struct bench *bench = bench_open(BENCH_SQLITE, &options);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call call = bench_call(&part, TERCET_TRY);
+    sqlite3 *other = NULL;
+    call.source = 7;
+    cr_assert_eq(sqlite3_open(bench->path, &other), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(tercet_barrier_identity(bench->barrier, identity), TERCET_STORE);
+    cr_assert_str_eq(identity, "as it was");
+    cr_assert_not_null(strstr(log.last, "identity"), "%s", log.last);
+    cr_assert_eq(bench_ask(bench, call), TERCET_STORE);
+    cr_assert_eq(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    cr_assert_eq(tercet_barrier_identity(bench->barrier, identity), 0);
+    cr_assert_eq(bench_ask(bench, call), 0);
+    bench_close(bench);
+}
+
 Test(barrier_sqlite_faults, a_lock_held_by_another_is_waited_for_and_then_told)
 {
     struct log log = {.lines = 0};

@@ -597,6 +597,19 @@ Test(plan, digests_of_earlier_versions_are_known)
     bench_close(&bench);
 }
 
+Test(plan, a_branch_digest_of_an_earlier_version_is_known)
+{
+    static const uint64_t spelt_out = 0x562adce3468ba9df; /* of try_timeout_ms 10000 as it came */
+    struct branch_plan plan = {.number = 1, .mode = TXN_MODE_ROUTED, .digest = 5};
+    Tercet__V1__Branch branches[1];
+    init_branches(branches, 1);
+    branches[0].try_timeout_ms = TRY_TIMEOUT_MS_DEFAULT;
+    plan_match(&plan, branches, spelt_out + 1);
+    cr_assert_eq(plan.digest, 5, "other content");
+    plan_match(&plan, branches, spelt_out);
+    cr_assert_eq(plan.digest, spelt_out);
+}
+
 Test(plan, too_many_services_are_told)
 {
     struct bench bench;

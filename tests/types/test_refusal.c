@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <refusal.h>
 #include <string.h>
+#include <tercet/sys/store.h>
 
 Test(refusal, has_code_and_text)
 {
@@ -14,6 +15,28 @@ Test(refusal, has_code_and_text)
     cr_assert_str_eq(no.text, "at most 7");
     cr_assert_eq(refusal_set_plain(&no, TERCET_NOT_FOUND), TERCET_NOT_FOUND);
     cr_assert_str_eq(no.text, tercet_strerror(TERCET_NOT_FOUND));
+}
+
+Test(refusal, is_told_to_a_caller_with_or_without_room_for_the_text)
+{
+    struct refusal no;
+    char text[TERCET_TEXT_MAX] = "";
+    refusal_set(&no, TERCET_STORE, "the disk said no");
+    cr_assert_eq(refusal_tell(&no, text), TERCET_STORE);
+    cr_assert_str_eq(text, "the disk said no");
+    cr_assert_eq(refusal_tell(&no, NULL), TERCET_STORE);
+}
+
+Test(refusal, each_result_of_a_store_has_a_text_of_its_own)
+{
+    for (int i = 0; i > TERCET_STORE_INVALID; i--)
+        for (int k = i - 1; k >= TERCET_STORE_INVALID; k--) {
+            bool are_results =
+                (i == 0 || i <= TERCET_STORE_NOT_FOUND) && k <= TERCET_STORE_NOT_FOUND;
+            const char *text = tercet_store_strerror(i), *other = tercet_store_strerror(k);
+            cr_assert(!are_results || strcmp(text, other) != 0, "%d and %d: %s", i, k, text);
+        }
+    cr_assert_str_eq(tercet_store_strerror(-1), "not a result of the store");
 }
 
 Test(refusal, takes_words_around_its_text)
