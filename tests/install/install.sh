@@ -18,6 +18,10 @@ if grep -rIl "$dir/prefix" "$prefix"; then
   exit 1
 fi
 
+for file in tercet/v1/tercet.proto barrier-vectors.jsonl; do
+  [ -s "$prefix/share/tercet/$file" ] || { echo "share/tercet/$file is not installed"; exit 1; }
+done
+
 # Samples outside of the tree, so that nothing of it can be found by a relative path.
 cp -r "$source/samples" "$dir/samples"
 samples=()
