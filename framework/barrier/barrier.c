@@ -34,9 +34,10 @@ struct local {
 };
 
 /* Numbers begin at seconds since 1970 times 2^20 (or go on from where they were): a mark that is
- * far ahead of the clock is a fault, or an attack, and would shut out every try for ever. */
+ * far ahead of the clock is a fault, or an attack, and would shut out tries until the clock is
+ * there. Clocks may differ by a day. */
 #define MARK_SHIFT 20
-#define MARK_AHEAD_S_MAX (10LL * 365 * 24 * 3600)
+#define MARK_AHEAD_S_MAX (24LL * 3600)
 
 /* -- The local transaction --------------------------------------------------------------------- */
 

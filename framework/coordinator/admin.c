@@ -423,6 +423,8 @@ static void write_service(struct coordinator *c, const char *name)
     record.n_actions = service->action_count;
     record.target = service->target != NULL ? service->target : record.target;
     record.paused = service->is_paused;
+    if (service->target_authorization != NULL)
+        record.token = service->target_authorization + strlen("Bearer ");
     batch_put_meta(coordinator_home(c), key,
                    record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
 }
@@ -432,16 +434,16 @@ void admin_register(struct request *r, const ProtobufCMessage *message)
     const Tercet__V1__RegisterRequest *request = (const Tercet__V1__RegisterRequest *)message;
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
     struct refusal no;
-    int rc = request->target[0] != '\0'
-                 ? refusal_if(&no, TERCET_INVALID, check_target(request->target))
-                 : 0;
-    if (rc == 0)
-        rc = dispatch_register(r->c, request->service, request->actions, request->n_actions,
-                               request->target, &no);
-    if (rc != 0) {
+    const struct registration registration = {.service = request->service,
+                                              .actions = request->actions,
+                                              .action_count = request->n_actions,
+                                              .target = request->target,
+                                              .token = request->token};
+    if (dispatch_register(r->c, &registration, &no) != 0) {
         answer_error(r->c, r->caller, r->id, &no);
         return;
     }
+    response.keeps_token = request->token[0] != '\0';
     write_service(r->c, request->service);
     answer_when_durable(r, &response.base);
 }

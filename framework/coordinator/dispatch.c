@@ -11,6 +11,7 @@
 #include "status.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,26 +198,49 @@ static void close_target(struct service *service)
     service->target = NULL;
 }
 
-int dispatch_register(struct coordinator *c, const char *name, char **actions, size_t action_count,
-                      const char *target, struct refusal *no)
+static void set_token(struct service *service, const char *token)
 {
-    const char *wrong = check_service(name);
+    free(service->target_authorization);
+    service->target_authorization = NULL;
+    if (token[0] == '\0')
+        return;
+    size_t size = sizeof("Bearer ") + strlen(token);
+    service->target_authorization = must_alloc(size);
+    snprintf(service->target_authorization, size, "Bearer %s", token);
+}
+
+static const char *check_registration(const struct registration *registration)
+{
+    const char *wrong = check_service(registration->service);
     if (wrong == NULL)
-        wrong = check_actions(actions, action_count);
+        wrong = check_actions(registration->actions, registration->action_count);
+    if (wrong == NULL && registration->target[0] != '\0')
+        wrong = check_target(registration->target);
+    if (wrong == NULL)
+        wrong = check_token(registration->token);
+    return wrong;
+}
+
+int dispatch_register(struct coordinator *c, const struct registration *registration,
+                      struct refusal *no)
+{
+    const char *name = registration->service, *target = registration->target;
+    const char *wrong = check_registration(registration);
     if (wrong != NULL)
         return refusal_if(no, TERCET_INVALID, wrong);
     struct service *service = service_get(&c->services, name, strlen(name), no);
     int rc = service != NULL ? 0 : no->code;
     if (rc != 0)
         return rc;
-    if (target == NULL || target[0] == '\0')
+    if (target[0] == '\0')
         close_target(service);
     else if (service->target == NULL || strcmp(service->target, target) != 0)
         rc = open_target(c, service, target, no);
     if (rc == 0) {
         service_actions_free(service->actions, service->action_count);
-        service->actions = service_actions_copy(actions, action_count);
-        service->action_count = action_count;
+        service->actions = service_actions_copy(registration->actions, registration->action_count);
+        service->action_count = registration->action_count;
+        set_token(service, target[0] != '\0' ? registration->token : "");
         outcall_close_breaker(c, service);
         outcall_pump(c, service);
     }

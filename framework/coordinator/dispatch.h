@@ -22,10 +22,18 @@ void dispatch_detach(struct coordinator *c, struct instance *instance);
 /* What a registered target has answered (EVENT_RESULT), or that it has not. */
 void dispatch_target_answer(struct coordinator *c, const struct event *event);
 
-/* Sets a service's target; NULL or "": it has none any more. 0, TERCET_INVALID or
- * TERCET_EXHAUSTED. */
-int dispatch_register(struct coordinator *c, const char *name, char **actions, size_t action_count,
-                      const char *target, struct refusal *no);
+/* Where a service is called. */
+struct registration {
+    const char *service;
+    char **actions;
+    size_t action_count;
+    const char *target; /* "": it has none any more */
+    const char *token;  /* which calls there bring; "": none */
+};
+
+/* Sets a service's target, as it says. 0, TERCET_INVALID or TERCET_EXHAUSTED. */
+int dispatch_register(struct coordinator *c, const struct registration *registration,
+                      struct refusal *no);
 void dispatch_pause(struct coordinator *c, struct service *service, bool is_paused);
 
 #endif

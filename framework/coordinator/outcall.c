@@ -351,8 +351,13 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
 static bool send_to_target(struct coordinator *c, struct outcall *call,
                            const Tercet__V1__Call *message)
 {
+    const char *token = call->service->target_authorization;
+    const struct crpc_metadata authorization = {
+        .key = "authorization", .value = {token, token != NULL ? strlen(token) : 0}};
     struct crpc_call_options options = {.size = sizeof(options),
-                                        .timeout_ms = c->options.call_timeout_ms};
+                                        .timeout_ms = c->options.call_timeout_ms,
+                                        .metadata = &authorization,
+                                        .metadata_count = token != NULL};
     struct target_call *target_call = must_alloc(sizeof(*target_call));
     target_call->coordinator = c;
     target_call->id = call->id;

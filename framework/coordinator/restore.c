@@ -254,9 +254,13 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
         service_get(&r->c->services, record->service, strlen(record->service), &no);
     if (service != NULL)
         service->is_paused = record->paused;
+    const struct registration registration = {.service = record->service,
+                                              .actions = record->actions,
+                                              .action_count = record->n_actions,
+                                              .target = record->target,
+                                              .token = record->token};
     if (service != NULL && record->target[0] != '\0' &&
-        dispatch_register(r->c, record->service, record->actions, record->n_actions, record->target,
-                          &no) != 0)
+        dispatch_register(r->c, &registration, &no) != 0)
         service = NULL;
     if (service == NULL)
         coordinator_log(r->c, TERCET_LOG_ERROR, "the registered participant %s is not served: %s",

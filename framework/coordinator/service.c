@@ -97,6 +97,7 @@ static void free_service(struct service *service)
 {
     service_actions_free(service->actions, service->action_count);
     free(service->target);
+    free(service->target_authorization);
     crpc_channel_free(service->channel);
     free(service);
 }

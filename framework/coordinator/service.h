@@ -49,6 +49,7 @@ struct service {
     char **actions; /* of the registered target */
     size_t action_count;
     char *target;
+    char *target_authorization; /* "Bearer TOKEN", sent with calls to it; NULL: no token */
     struct crpc_channel *channel;
     uint32_t target_calls; /* under way there */
     uint64_t call_count;   /* under way in all */

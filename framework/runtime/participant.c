@@ -299,6 +299,7 @@ void tercet_participant_close(struct tercet_participant *participant)
     free(participant->actions);
     free_workers(participant);
     free(participant->target);
+    participant_door_close(&participant->door);
     pthread_cond_destroy(&participant->work);
     pthread_cond_destroy(&participant->changed);
     pthread_mutex_destroy(&participant->lock);

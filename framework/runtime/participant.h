@@ -105,6 +105,15 @@ struct participant_worker {
     struct tercet_barrier_call *calls; /* of the jobs, one each */
 };
 
+/* Who may call a participant that listens; participant_door.c. */
+struct participant_door {
+    char *token;            /* which callers bring and the coordinator is given; NULL: none */
+    char *identity;         /* that callers prove by their certificate; NULL: any */
+    bool is_own_token;      /* made here, for this start */
+    atomic_bool is_lenient; /* the coordinator is too old to bring a token */
+    atomic_llong told_ms;   /* when a refused caller was last told of */
+};
+
 struct participant_queue {
     struct participant_task *first, **last_next;
 };
@@ -123,6 +132,7 @@ struct tercet_participant {
     uint32_t window, batch_max, batch_time_ms;
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
+    struct participant_door door;
 
     pthread_t keeper;
     bool is_keeper_started;
@@ -188,6 +198,18 @@ int participant_listen(struct tercet_participant *participant,
                        const struct tercet_participant_options *options, char *text);
 /* Registers at the coordinator; with the lock held. */
 void participant_register(struct tercet_participant *participant);
+
+/* -- participant_door.c ------------------------------------------------------------------------ */
+
+/* What callers of a participant that listens have to show. Errors: TERCET_INVALID, TERCET_TLS,
+ * TERCET_NOMEM, with a text. */
+int participant_door_open(struct tercet_participant *participant,
+                          const struct tercet_participant_options *options, char *text);
+void participant_door_close(struct participant_door *door);
+/* For crpc_server_options.authorize, with the participant as ctx. */
+bool participant_door_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx);
+/* The coordinator has registered the participant, and says whether its calls bring the token. */
+void participant_door_registered(struct tercet_participant *participant, bool keeps_token);
 
 /* -- participant_batch.c, participant_hook.c --------------------------------------------------- */
 

@@ -97,7 +97,9 @@ static int start_server(struct tercet_participant *participant,
         {.method = "Execute", .kind = CRPC_UNARY, .on_request = on_execute}};
     struct crpc_server_options server_options = {
         .size = sizeof(server_options),
-        .concurrent_streams_max = participant->window + participant->batch_max + STREAMS_SPARE};
+        .concurrent_streams_max = participant->window + participant->batch_max + STREAMS_SPARE,
+        .authorize = participant_door_authorize,
+        .authorize_ctx = participant};
     bool has_ca = options->tls_ca != NULL && options->tls_ca[0] != '\0';
     struct crpc_tls tls = {.size = sizeof(tls),
                            .ca = has_ca ? options->tls_ca : NULL,
@@ -123,6 +125,8 @@ int participant_listen(struct tercet_participant *participant,
 {
     int port = 0;
     int rc = check_listen(options, text);
+    if (rc == 0)
+        rc = participant_door_open(participant, options, text);
     if (rc != 0)
         return rc;
     rc = start_server(participant, options, &port);
@@ -140,7 +144,9 @@ static void on_registered(const ProtobufCMessage *reply, const struct crpc_statu
 {
     struct tercet_participant *participant = ctx;
     bool is_news = false;
-    (void)reply;
+    if (reply != NULL)
+        participant_door_registered(participant,
+                                    ((const Tercet__V1__RegisterResponse *)reply)->keeps_token);
     pthread_mutex_lock(&participant->lock);
     participant->is_registering = false;
     if (status->code == CRPC_OK) {
@@ -163,6 +169,8 @@ void participant_register(struct tercet_participant *participant)
     request.actions = participant_action_names(participant);
     request.n_actions = participant->action_count;
     request.target = participant->target;
+    if (participant->door.token != NULL)
+        request.token = participant->door.token;
     participant->is_registering = true;
     int rc = request.actions == NULL
                  ? CRPC_ENOMEM

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Transaction ids: made as in the ULID specification (monotonic form), checked against types.h.
+ * Transaction ids: made as in the ULID specification (monotonic, by random steps), checked against
+ * types.h.
  */
 #include "clock.h"
 
@@ -12,6 +13,7 @@
 #include <tercet/types.h>
 
 #define RANDOM_SIZE 10u   /* 80 bits */
+#define STEP_SIZE 7u      /* 56 bits */
 #define TIME_DIGITS 10u   /* 48 bits */
 #define RANDOM_DIGITS 16u /* 80 bits */
 
@@ -46,36 +48,43 @@ static void watch_forks(void)
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-static void draw_random(uint8_t random[RANDOM_SIZE])
+static void draw_random(uint8_t *random, size_t size)
 {
     size_t have = 0;
-    while (have < RANDOM_SIZE) {
-        ssize_t n = getrandom(random + have, RANDOM_SIZE - have, 0);
+    while (have < size) {
+        ssize_t n = getrandom(random + have, size - have, 0);
         assert(n > 0 || errno == EINTR);
         if (n > 0)
             have += (size_t)n;
     }
 }
 
-/* Counts up; false when all bits were set, and now none is. */
-static bool increment(uint8_t random[RANDOM_SIZE])
+/* Adds a random number from 1 to 2^56, so that who knows one gid cannot guess the next; false when
+ * that was too much, and the sum has been cut. */
+static bool advance_random(uint8_t random[RANDOM_SIZE])
 {
-    for (size_t i = RANDOM_SIZE; i > 0; i--)
-        if (++random[i - 1] != 0)
-            return true;
-    return false;
+    uint8_t step[RANDOM_SIZE] = {0};
+    unsigned carry = 1;
+    draw_random(step + RANDOM_SIZE - STEP_SIZE, STEP_SIZE);
+    for (size_t i = RANDOM_SIZE; i > 0; i--) {
+        unsigned sum = (unsigned)random[i - 1] + step[i - 1] + carry;
+        random[i - 1] = (uint8_t)sum;
+        carry = sum >> 8;
+    }
+    return carry == 0;
 }
 
-/* Moves `last` on: to the present, or by one when the clock stands still or was set back. */
+/* Moves `last` on: to the present, or within its millisecond when the clock stands still or was set
+ * back. */
 static void advance_last(void)
 {
     uint64_t now = (uint64_t)clock_wall_ms();
     if (now > last.time_ms) {
         last.time_ms = now;
-        draw_random(last.random);
-    } else if (!increment(last.random)) {
+        draw_random(last.random, RANDOM_SIZE);
+    } else if (!advance_random(last.random)) {
         last.time_ms++;
-        draw_random(last.random);
+        draw_random(last.random, RANDOM_SIZE);
     }
 }
 

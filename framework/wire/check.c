@@ -128,6 +128,14 @@ const char *check_metadata_entry(const char *key, const char *value)
     return NULL;
 }
 
+const char *check_token(const char *token)
+{
+    for (size_t i = 0; token[i] != '\0'; i++)
+        if (i == CHECK_TOKEN_MAX || token[i] <= 0x20 || (unsigned char)token[i] > 0x7e)
+            return "a token is at most 255 printable ASCII characters without spaces";
+    return NULL;
+}
+
 const char *check_metadata_size(size_t entry_count, size_t byte_count)
 {
     if (entry_count > TERCET_METADATA_MAX)

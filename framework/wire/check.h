@@ -23,6 +23,10 @@ const char *check_action_name(const char *name);
  * "unix:/path". gRPC itself takes anything and finds out when it connects. */
 const char *check_target(const char *target);
 
+/* What a bearer of it may do: printable ASCII without spaces, at most CHECK_TOKEN_MAX; "": none. */
+#define CHECK_TOKEN_MAX 255
+const char *check_token(const char *token);
+
 /* A person's or a program's words: UTF-8, at most TERCET_TEXT_MAX bytes. */
 const char *check_text(const char *text);
 const char *check_payload_size(size_t size);

@@ -6,6 +6,7 @@
 #include "fixture.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define PATIENCE_MS 3000 /* of who goes step by step */
 
@@ -320,6 +321,62 @@ Test(recovery, branches_of_a_participant_that_is_away_wait_and_go_when_it_is_bac
     AWAIT(done(&money, TERCET_CONFIRM) == 50);
     cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "money"), 0, "and it serves new ones");
     close_all();
+}
+
+static void take_target(char target[128])
+{
+    Tercet__V1__ListParticipantsRequest request = TERCET__V1__LIST_PARTICIPANTS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    cr_assert_eq(
+        world_call(&tercet__v1__admin__descriptor, "ListParticipants", &request.base, &reply),
+        CRPC_OK);
+    const Tercet__V1__ListParticipantsResponse *list =
+        (const Tercet__V1__ListParticipantsResponse *)reply;
+    cr_assert_eq(list->n_participants, 1);
+    snprintf(target, 128, "%s", list->participants[0]->target);
+    crpc_message_free(reply);
+}
+
+/* A call that does not bring the token of the registration. */
+static enum crpc_code forge(const char *target)
+{
+    struct crpc_channel *channel = NULL;
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
+    struct crpc_result result = {0};
+    Tercet__V1__Call call = TERCET__V1__CALL__INIT;
+    call.kind = TERCET__V1__KIND__CANCEL;
+    call.gid = (char *)"forged";
+    call.branch = 1;
+    call.action = (char *)"stock/do";
+    call.number = 1;
+    call.low_water = (uint64_t)time(NULL) << 20;
+    cr_assert_eq(crpc_channel_new(&channel, world.loop, target, NULL), 0);
+    int rc = crpc_unary(NULL, channel, &tercet__v1__participant__descriptor, "Execute", &call.base,
+                        &options, &result);
+    cr_assert(rc == 0 || rc == CRPC_ESTATUS);
+    enum crpc_code code = result.code;
+    crpc_result_clear(&result);
+    crpc_channel_free(channel);
+    return code;
+}
+
+/* A forged low-water mark would shut out all later tries, after a restart too. */
+Test(recovery, a_registered_participant_takes_calls_of_its_coordinator_alone)
+{
+    struct tercet_result result;
+    char target[128];
+    world_open(NULL);
+    party_init(&stock, "stock");
+    party_listen(&stock);
+    take_target(target);
+    cr_assert_eq(forge(target), CRPC_UNAUTHENTICATED);
+    cr_assert_eq(RUN("before", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+    kill_and_restart(); /* the token is in the store */
+    cr_assert_eq(forge(target), CRPC_UNAUTHENTICATED);
+    cr_assert_eq(RUN("after", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+    cr_assert_eq(result.state, TERCET_CONFIRMED);
+    party_close(&stock);
+    world_close();
 }
 
 Test(recovery, two_instances_share_the_load)

@@ -208,6 +208,7 @@ static void on_register(struct crpc_call *call, const ProtobufCMessage *request,
     crpc_message_decode(&event->owned, request->descriptor, (struct crpc_bytes){bytes, size}, 0);
     event->registration = (const Tercet__V1__RegisterRequest *)event->owned;
     enum crpc_code refusal = fake->refusal;
+    reply.keeps_token = fake->keeps_token;
     pthread_mutex_unlock(&fake->lock);
     free(bytes);
     if (refusal != CRPC_OK)

@@ -58,6 +58,7 @@ struct fake {
     struct fake_stream *streams;
     unsigned message_count; /* of Session streams */
     bool is_holding;        /* Session streams are not read on */
+    bool keeps_token;       /* registrations are answered so */
     enum crpc_code refusal; /* new streams, and registrations, end with it; CRPC_OK: they do not */
 };
 

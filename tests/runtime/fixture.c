@@ -248,6 +248,8 @@ const size_t action_example_count = sizeof(actions_example) / sizeof(actions_exa
 
 /* -- The bench --------------------------------------------------------------------------------- */
 
+bool bench_keeps_token;
+
 void bench_open(struct bench *bench, const struct tercet_participant_options *given)
 {
     struct tercet_participant_options options = {.size = sizeof(options)};
@@ -256,6 +258,7 @@ void bench_open(struct bench *bench, const struct tercet_participant_options *gi
     if (given != NULL)
         options = *given;
     fake_start(&bench->fake);
+    bench->fake.keeps_token = bench_keeps_token;
     if (options.barrier == NULL)
         cr_assert_eq(tercet_barrier_memory_open(&bench->barrier, NULL), 0);
     else

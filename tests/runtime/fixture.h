@@ -96,6 +96,9 @@ struct bench {
     struct fake_stream *stream; /* attached */
 };
 
+/* Whether the fake coordinator of the next bench_open knows tokens of registrations. */
+extern bool bench_keeps_token;
+
 /* Opens a participant on a memory barrier and attaches it. */
 void bench_open(struct bench *bench, const struct tercet_participant_options *options);
 void bench_close(struct bench *bench);

@@ -19,7 +19,7 @@ struct caller {
     struct crpc_channel *channel;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned done, exhausted, ended;
+    unsigned done, exhausted, unauthenticated, ended;
     Tercet__V1__Outcome outcome;
     char reply[32];
 };
@@ -30,6 +30,7 @@ static void on_executed(const ProtobufCMessage *reply, const struct crpc_status 
     const Tercet__V1__CallResult *result = (const Tercet__V1__CallResult *)reply;
     pthread_mutex_lock(&caller->lock);
     caller->ended++;
+    caller->unauthenticated += status->code == CRPC_UNAUTHENTICATED;
     caller->exhausted += status->code == CRPC_RESOURCE_EXHAUSTED;
     if (status->code == CRPC_OK) {
         caller->done++;
@@ -55,12 +56,24 @@ static void close_caller(struct caller *caller)
     crpc_loop_free(caller->loop);
 }
 
-static void start(struct caller *caller, const struct call *call)
+/* With this token; "": with none. */
+static void start_with(struct caller *caller, const struct call *call, const char *token)
 {
-    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
+    char bearer[300];
+    snprintf(bearer, sizeof(bearer), "Bearer %s", token);
+    const struct crpc_metadata entry = {.key = "authorization", .value = {bearer, strlen(bearer)}};
+    struct crpc_call_options options = {.size = sizeof(options),
+                                        .timeout_ms = WAIT_MS,
+                                        .metadata = &entry,
+                                        .metadata_count = token[0] != '\0'};
     cr_assert_eq(crpc_unary_start(NULL, caller->channel, &tercet__v1__participant__descriptor,
                                   "Execute", &call->message.base, &options, on_executed, caller),
                  0);
+}
+
+static void start(struct caller *caller, const struct call *call)
+{
+    start_with(caller, call, "");
 }
 
 static void wait_ended(struct caller *caller, unsigned count)
@@ -113,6 +126,87 @@ Test(listen, registers_and_is_called)
     cr_assert_eq(caller.outcome, TERCET__V1__OUTCOME__REFUSAL);
     close_caller(&caller);
     bench_close(&bench);
+}
+
+/* One forged call with a huge low-water mark would otherwise shut out all later tries. */
+static void check_door(const struct tercet_participant_options *given, const char *wanted)
+{
+    struct caller caller;
+    struct call call;
+    char token[300];
+    struct tercet_participant_options options = *given;
+    bench_keeps_token = true;
+    bench_open(&bench, &options);
+    const Tercet__V1__RegisterRequest *registration =
+        fake_next(&bench.fake, FAKE_REGISTER)->registration;
+    snprintf(token, sizeof(token), "%s", registration->token);
+    if (wanted != NULL)
+        cr_assert_str_eq(token, wanted);
+    cr_assert_geq(strlen(token), 32);
+    open_caller(&caller, given->target != NULL ? given->listen : registration->target);
+    cr_assert_eq(tercet_participant_wait(bench.participant, WAIT_MS, NULL), 0);
+    call_fill(&call, TERCET_TRY, "order:1", "reserve");
+    call_set_key(&call, "bolt");
+    start(&caller, &call);
+    wait_ended(&caller, 1);
+    start_with(&caller, &call, "a-token-of-somebody-else-entirely");
+    wait_ended(&caller, 2);
+    token[3] ^= 1;
+    start_with(&caller, &call, token);
+    wait_ended(&caller, 3);
+    cr_assert_eq(caller.unauthenticated, 3);
+    cr_assert_eq(recorder_calls(&bench.recorder, TERCET_TRY), 0);
+    token[3] ^= 1;
+    start_with(&caller, &call, token);
+    wait_ended(&caller, 4);
+    cr_assert_eq(caller.done, 1);
+    close_caller(&caller);
+    bench_close(&bench);
+}
+
+Test(listen, who_is_not_the_coordinator_is_refused)
+{
+    static const struct tercet_participant_options options = {.size = sizeof(options),
+                                                              .listen = "127.0.0.1:0"};
+    check_door(&options, NULL);
+}
+
+Test(listen, a_token_of_ones_own_is_for_all_behind_one_target)
+{
+    char address[64];
+    snprintf(address, sizeof(address), "unix:/tmp/tercet-test-%ld.sock", (long)getpid());
+    const struct tercet_participant_options options = {.size = sizeof(options),
+                                                       .listen = address,
+                                                       .target = "dns:///inventory:7000",
+                                                       .caller_token =
+                                                           "0123456789abcdef0123456789abcdef"};
+    check_door(&options, options.caller_token);
+    unlink(address + 5);
+    strncat(address, ".lock", sizeof(address) - strlen(address) - 1);
+    unlink(address + 5);
+}
+
+Test(listen, what_cannot_be_checked_is_refused_at_the_start)
+{
+    struct tercet_participant *participant = NULL;
+    struct tercet_barrier *barrier = NULL;
+    char text[TERCET_TEXT_MAX];
+    cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
+    struct tercet_participant_options options = {.size = sizeof(options),
+                                                 .barrier = barrier,
+                                                 .listen = "127.0.0.1:0",
+                                                 .caller_token = "short"};
+    cr_assert_eq(tercet_participant_open(&participant, "127.0.0.1:1", "inventory", actions_example,
+                                         1, &options, text),
+                 TERCET_INVALID);
+    cr_assert_not_null(strstr(text, "16"), "%s", text);
+    options.caller_token = NULL;
+    options.caller_identity = "coordinator.example";
+    cr_assert_eq(tercet_participant_open(&participant, "127.0.0.1:1", "inventory", actions_example,
+                                         1, &options, text),
+                 TERCET_INVALID);
+    cr_assert_not_null(strstr(text, "tls_ca"), "%s", text);
+    tercet_barrier_close(barrier);
 }
 
 Test(listen, listens_at_a_unix_socket_and_names_another_target)

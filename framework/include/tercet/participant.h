@@ -95,6 +95,13 @@ struct tercet_participant_options {
     /* a local transaction takes no further call after so long, and its results are sent: slow hooks
      * do not hold up each other's; default 50 */
     uint32_t batch_time_ms;
+    /* With listen: who may call. By default the participant makes a token at each start and hands
+     * it to its coordinator, whose calls bring it; a coordinator that is too old for that is let in
+     * without one, with a warning. With a `target` of yours several instances may be behind it:
+     * give them one caller_token (16 to 255 printable ASCII characters without spaces), or a name
+     * in the coordinator's certificate (caller_identity, as crpc and access rules know it; needs
+     * tls_ca). Without either whoever reaches the address can call, of which the log warns. */
+    const char *caller_token, *caller_identity;
 };
 
 struct tercet_participant;
