@@ -32,7 +32,8 @@ struct crpc_call {
     struct crpc_channel *channel;
     struct connection *connection; /* server, until the end; NULL when it is not known */
     int64_t began_ms;
-    bool was_refused, has_read;
+    size_t headers_size; /* server: of those received */
+    bool was_admitted, has_read;
     struct crpc_call *next, *prev; /* the channel's list, under its lock */
     bool is_server;
     bool is_handler_ref_held; /* poller only: the reference that a handler is called with */

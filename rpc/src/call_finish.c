@@ -43,7 +43,7 @@ static void status_start(struct crpc_call *call)
     size_t count = call_headers_op(call, ops);
     if (call->has_reply) {
         reply = grpc_raw_byte_buffer_create(&call->reply, 1);
-        connection_earned(call->connection, connection_answer_size(GRPC_SLICE_LENGTH(call->reply)));
+        connection_earned(call->connection, connection_frames_size(GRPC_SLICE_LENGTH(call->reply)));
         ops[count].op = GRPC_OP_SEND_MESSAGE;
         ops[count++].data.send_message.send_message = reply;
     }

@@ -71,7 +71,8 @@ static void message_deliver(struct crpc_call *call, grpc_byte_buffer *buffer)
 {
     call_message_take(call, buffer);
     call->has_read = true;
-    connection_earned(call->connection, GRPC_SLICE_LENGTH(call->message) + CONNECTION_FRAMES_SIZE);
+    size_t size = GRPC_SLICE_LENGTH(call->message);
+    connection_earned(call->connection, size + connection_frames_size(size));
     if (call->on_request_read != NULL) {
         void (*on_request_read)(struct crpc_call *) = call->on_request_read;
         call->on_request_read = NULL;

@@ -80,7 +80,7 @@ void call_send_slice(struct crpc_call *call, grpc_slice slice)
     grpc_op ops[2];
     grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
 
-    connection_earned(call->connection, connection_answer_size(GRPC_SLICE_LENGTH(slice)));
+    connection_earned(call->connection, connection_frames_size(GRPC_SLICE_LENGTH(slice)));
     grpc_slice_unref(slice);
     memset(ops, 0, sizeof ops);
     size_t count = call_headers_op(call, ops);

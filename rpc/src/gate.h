@@ -21,6 +21,7 @@
 #define HANDOVERS_MAX 256
 #define HAND_THREADS_MAX 16
 #define GATE_RESETS_BURST 5000 /* as RESETS_RATE_MS counts: a thousand calls */
+#define GATE_UNREAD_BURST (64 * 1024 * 1024)
 
 struct gate_options {
     uint32_t connections_max; /* 0: as many as there are descriptors */
@@ -42,18 +43,19 @@ struct connection {
     atomic_uint refs;
     int fd; /* the duplicate; -1 when it is closed */
     bool is_active, is_waiting;
-    bool is_in_hand; /* under the hand's lock */
+    bool is_distrusted; /* another of its address was cut just before it came */
+    bool is_in_hand;    /* under the hand's lock */
     int64_t opened_ms, checked_ms;
-    int64_t spent, debt;   /* bytes, connection_check */
+    int64_t spent, debt;   /* bytes, as of checked_ms */
     int64_t over_since_ms; /* the debt is over the limit since then; 0: it is not */
+    int64_t reset_tokens, unread_tokens;
     /* what calls tell of it */
-    atomic_bool has_called;
-    atomic_uint open_calls;
+    atomic_bool has_called, was_admitted; /* made a call; made one that was permitted */
+    atomic_uint open_calls, admitted_calls;
     atomic_llong earned; /* bytes that were of use */
     atomic_uint resets;  /* calls given up at once, since the last check */
     /* bytes that may still be on their way for calls that ended before all of them were read */
-    atomic_llong late;
-    int64_t reset_tokens;
+    atomic_llong unread;
 };
 
 enum gate_reason {
@@ -126,16 +128,23 @@ void gate_counts(struct gate *gate, struct crpc_connection_counts *out);
 struct connection *gate_find(struct gate *gate, const char *peer);
 void connection_unref(struct connection *connection);
 
+/* How a call went. */
+struct call_account {
+    size_t headers_size;
+    bool was_admitted; /* its caller was permitted to make it */
+    bool was_reset;    /* its client gave it up at once */
+    /* not all that the client sends for it was read (a message over the limit, say), and what is on
+     * its way may come after the call's end */
+    bool is_unread;
+};
+
 void connection_call_began(struct connection *connection);
-/* `credit` bytes are what the call may have cost; was_reset: its client gave it up at once. */
-void connection_call_ended(struct connection *connection, size_t credit, bool was_reset);
-/* Before it: not all that the client sends for the call was read (a message over the limit, say).
- * What is on its way comes after the call's end; it is no debt. */
-void connection_call_unread(struct connection *connection);
-#define CONNECTION_FRAMES_SIZE 128 /* the frames and TLS records around a message */
+void connection_call_admitted(struct connection *connection);
+void connection_call_ended(struct connection *connection, const struct call_account *account);
 void connection_earned(struct connection *connection, size_t size);
-/* What a peer may send for a message that it gets: it opens the window again, bit by bit. */
-size_t connection_answer_size(size_t message_size);
+/* What comes with a message besides its bytes, whichever way it goes: frames, TLS records, and the
+ * window that is opened again, bit by bit. */
+size_t connection_frames_size(size_t message_size);
 
 /* -- Between the gate's files ------------------------------------------------------------------ */
 

@@ -65,7 +65,9 @@ struct connection *gate_add(struct gate *gate, const struct peer *peer, struct o
     connection->peer = *peer;
     connection->origin = origin;
     connection->opened_ms = connection->checked_ms = gate_now_ms();
+    connection->is_distrusted = origin_is_punished(origin, connection->opened_ms);
     connection->reset_tokens = GATE_RESETS_BURST;
+    connection->unread_tokens = GATE_UNREAD_BURST;
     atomic_init(&connection->refs, 1);
     if (!watch(gate, connection)) {
         close(fd);

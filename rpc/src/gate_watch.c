@@ -4,8 +4,8 @@
  *
  * The kernel counts the bytes that came; calls tell how many were of use. What is left over
  * (headers without an end, frames that mean nothing, calls reset before anybody saw them) is a debt
- * that is forgiven at GATE_WASTE_RATE. Calls that their client gives up within a blink are counted
- * besides: each is little to send and much to undo.
+ * that is forgiven at WASTE_RATE, and what calls left unread from a budget of its own. Calls that
+ * their client gives up within a blink are counted besides: little to send, much to undo.
  */
 #include "gate.h"
 
@@ -14,12 +14,18 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define WASTE_MAX (256 * 1024) /* bytes of debt without a call open */
+#define WASTE_MAX (256 * 1024) /* bytes of debt without a permitted call open */
 #define WASTE_RATE 16          /* bytes forgiven a millisecond */
+/* Bytes that permitted calls may leave unread, while they are open and when they have ended: gRPC
+ * opens a stream's window as wide for whoever sends fast. */
 #define UNREAD_MAX_DEFAULT (16 * 1024 * 1024)
-/* A call's first bytes are here before the call is: so long a debt up to UNREAD_MAX_DEFAULT may be
- * that of a call that is yet to be told. */
+#define REFUSED_UNREAD_MAX (64 * 1024) /* by a call that was refused: the window it begins with */
+#define UNREAD_RATE 1024               /* bytes forgiven a millisecond, past GATE_UNREAD_BURST */
+/* gRPC reads megabytes of a call's first message before it tells of the call: so long a debt up to
+ * UNREAD_MAX_DEFAULT may be that of a call that is yet to be told. */
 #define CALL_DELAY_MS 100
+/* headers that gRPC keeps for itself */
+#define HEADERS_SPARE 512
 #define RESETS_RATE_MS 5 /* one is forgiven in so many milliseconds */
 #define SUSPECT_PAUSE_MS 10
 #define PAUSE_MS 100
@@ -55,48 +61,61 @@ static int64_t bytes_received(const struct connection *connection)
     return (int64_t)info.tcpi_bytes_received;
 }
 
-static int64_t waste_max(const struct gate *gate, unsigned open_calls)
+static int64_t min(int64_t a, int64_t b)
 {
-    if (open_calls == 0)
-        return WASTE_MAX;
-    if (gate->options.unread_max == 0)
-        return WASTE_MAX + UNREAD_MAX_DEFAULT;
-    return WASTE_MAX + (int64_t)gate->options.unread_max * open_calls;
+    return a < b ? a : b;
 }
 
-/* What calls that have ended left unread is no debt, whether it came before their end or after. */
-static void forgive_late(struct connection *connection)
+static int64_t waste_max(const struct gate *gate, unsigned admitted_calls)
 {
-    int64_t late = atomic_load(&connection->late);
-    int64_t forgiven = connection->debt < late ? connection->debt : late;
+    /* the window that a connection's first call finds */
+    int64_t least = WASTE_MAX + (int64_t)gate->options.unread_max;
+    if (admitted_calls == 0)
+        return least;
+    if (gate->options.unread_max == 0)
+        return least + UNREAD_MAX_DEFAULT;
+    return least + (int64_t)gate->options.unread_max * admitted_calls;
+}
+
+/* What calls that have ended left unread is no debt, whether it came before their end or after: but
+ * within a budget, or whoever ends calls might send anything between them. */
+static void forgive_unread(struct connection *connection, int64_t passed_ms)
+{
+    connection->unread_tokens =
+        min(connection->unread_tokens + passed_ms * UNREAD_RATE, GATE_UNREAD_BURST);
+    int64_t unread = atomic_load(&connection->unread);
+    int64_t forgiven = min(min(connection->debt, unread), connection->unread_tokens);
     if (forgiven <= 0)
         return;
-    atomic_fetch_sub(&connection->late, forgiven);
+    atomic_fetch_sub(&connection->unread, forgiven);
+    connection->unread_tokens -= forgiven;
     connection->debt -= forgiven;
 }
 
-static bool is_wasteful(const struct gate *gate, struct connection *connection, unsigned open_calls)
+static bool is_wasteful(const struct gate *gate, struct connection *connection,
+                        unsigned admitted_calls)
 {
-    int64_t over = connection->debt - waste_max(gate, open_calls);
+    int64_t over = connection->debt - waste_max(gate, admitted_calls);
     if (over <= 0) {
         connection->over_since_ms = 0;
         return false;
     }
     if (connection->over_since_ms == 0)
         connection->over_since_ms = connection->checked_ms;
-    return over > UNREAD_MAX_DEFAULT ||
+    bool may_be_a_call = !connection->is_distrusted || atomic_load(&connection->was_admitted);
+    return !may_be_a_call || over > UNREAD_MAX_DEFAULT ||
            connection->checked_ms - connection->over_since_ms >= CALL_DELAY_MS;
 }
 
 /* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */
 static enum gate_reason judge(const struct gate *gate, struct connection *connection,
-                              unsigned open_calls)
+                              unsigned admitted_calls)
 {
-    if (is_wasteful(gate, connection, open_calls))
+    if (is_wasteful(gate, connection, admitted_calls))
         return CUT_WASTE;
     if (connection->reset_tokens < 0)
         return CUT_RESETS;
-    if (open_calls > 2 * gate->options.streams_max + STREAMS_SPARE)
+    if (atomic_load(&connection->open_calls) > 2 * gate->options.streams_max + STREAMS_SPARE)
         return CUT_STREAMS;
     return GATE_REASONS;
 }
@@ -106,7 +125,7 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
 {
     int64_t passed_ms = now_ms - connection->checked_ms;
     /* before what calls leave when they end is looked at: one may end meanwhile */
-    unsigned open_calls = atomic_load(&connection->open_calls);
+    unsigned admitted_calls = atomic_load(&connection->admitted_calls);
     int64_t spent = bytes_received(connection) - (int64_t)atomic_load(&connection->earned);
 
     connection->checked_ms = now_ms;
@@ -114,12 +133,11 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
     connection->spent = spent;
     if (connection->debt < 0)
         connection->debt = 0;
-    forgive_late(connection);
-    connection->reset_tokens +=
-        passed_ms - (int64_t)atomic_exchange(&connection->resets, 0) * RESETS_RATE_MS;
-    if (connection->reset_tokens > GATE_RESETS_BURST)
-        connection->reset_tokens = GATE_RESETS_BURST;
-    enum gate_reason reason = judge(gate, connection, open_calls);
+    forgive_unread(connection, passed_ms);
+    int64_t resets = (int64_t)atomic_exchange(&connection->resets, 0);
+    connection->reset_tokens =
+        min(connection->reset_tokens + passed_ms - resets * RESETS_RATE_MS, GATE_RESETS_BURST);
+    enum gate_reason reason = judge(gate, connection, admitted_calls);
     if (reason != GATE_REASONS)
         cut(gate, connection, reason);
     return reason == GATE_REASONS;
@@ -191,7 +209,7 @@ int gate_wait_ms(const struct gate *gate)
     if (next_ms == INT64_MAX)
         return -1;
     int64_t wait_ms = next_ms - gate_now_ms();
-    return wait_ms < 0 ? 0 : (int)(wait_ms < 60000 ? wait_ms : 60000);
+    return wait_ms < 0 ? 0 : (int)min(wait_ms, 60000);
 }
 
 void connection_call_began(struct connection *connection)
@@ -202,22 +220,30 @@ void connection_call_began(struct connection *connection)
     atomic_store_explicit(&connection->has_called, true, memory_order_relaxed);
 }
 
-void connection_call_ended(struct connection *connection, size_t credit, bool was_reset)
+void connection_call_admitted(struct connection *connection)
 {
     if (connection == NULL)
         return;
-    if (was_reset)
-        atomic_fetch_add(&connection->resets, 1);
-    else
-        connection_earned(connection, credit);
-    atomic_fetch_sub(&connection->open_calls, 1);
-    connection_unref(connection);
+    atomic_fetch_add(&connection->admitted_calls, 1);
+    atomic_store(&connection->was_admitted, true);
 }
 
-void connection_call_unread(struct connection *connection)
+void connection_call_ended(struct connection *connection, const struct call_account *account)
 {
-    if (connection != NULL)
-        atomic_store(&connection->late, UNREAD_MAX_DEFAULT);
+    if (connection == NULL)
+        return;
+    if (account->was_reset)
+        atomic_fetch_add(&connection->resets, 1);
+    else
+        connection_earned(connection, account->headers_size + HEADERS_SPARE);
+    if (account->is_unread && account->was_admitted)
+        atomic_store(&connection->unread, UNREAD_MAX_DEFAULT);
+    else if (account->is_unread && atomic_load(&connection->unread) < REFUSED_UNREAD_MAX)
+        atomic_store(&connection->unread, REFUSED_UNREAD_MAX);
+    if (account->was_admitted)
+        atomic_fetch_sub(&connection->admitted_calls, 1);
+    atomic_fetch_sub(&connection->open_calls, 1);
+    connection_unref(connection);
 }
 
 void connection_earned(struct connection *connection, size_t size)
@@ -226,7 +252,7 @@ void connection_earned(struct connection *connection, size_t size)
         atomic_fetch_add_explicit(&connection->earned, (long long)size, memory_order_relaxed);
 }
 
-size_t connection_answer_size(size_t message_size)
+size_t connection_frames_size(size_t message_size)
 {
-    return CONNECTION_FRAMES_SIZE + message_size / 32;
+    return 128 + message_size / 32;
 }

@@ -10,6 +10,7 @@
 
 #define KEY_SIZE_MAX 256
 #define VALUE_SIZE_MAX (64 * 1024)
+#define LENGTHS_SIZE 8 /* of an entry on the wire; room enough for two NULs, too */
 
 static bool entry_is_legal(grpc_slice key, grpc_slice value)
 {
@@ -79,12 +80,18 @@ static const void *put_slice(char **at, const grpc_slice *slice)
     return begin;
 }
 
+size_t metadata_size(const grpc_metadata_array *list)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < list->count; i++)
+        size += GRPC_SLICE_LENGTH(list->metadata[i].key) +
+                GRPC_SLICE_LENGTH(list->metadata[i].value) + LENGTHS_SIZE;
+    return size;
+}
+
 void metadata_in_copy(struct metadata_in *to, const grpc_metadata_array *from)
 {
-    size_t size = from->count * sizeof *to->entries;
-    for (size_t i = 0; i < from->count; i++)
-        size += GRPC_SLICE_LENGTH(from->metadata[i].key) +
-                GRPC_SLICE_LENGTH(from->metadata[i].value) + 2;
+    size_t size = from->count * sizeof *to->entries + metadata_size(from);
     struct crpc_metadata *entries = size > 0 ? malloc(size) : NULL;
     if (entries == NULL)
         return;

@@ -27,6 +27,8 @@ struct metadata_in {
     size_t count;
 };
 
+/* Of keys and values, and of what tells their lengths. */
+size_t metadata_size(const grpc_metadata_array *list);
 void metadata_in_copy(struct metadata_in *to, const grpc_metadata_array *from);
 bool metadata_in_get(const struct metadata_in *list, const char *key, struct crpc_bytes *out);
 void metadata_in_clear(struct metadata_in *list);

@@ -127,9 +127,14 @@ struct origin *origins_get(struct origins *origins, const struct peer *peer, uin
     return origin;
 }
 
+bool origin_is_punished(const struct origin *origin, int64_t now_ms)
+{
+    return now_ms < origin->punished_until_ms;
+}
+
 static void fill(struct origin *origin, uint32_t burst, uint32_t rate, int64_t now_ms)
 {
-    bool is_punished = now_ms < origin->punished_until_ms;
+    bool is_punished = origin_is_punished(origin, now_ms);
     int64_t most =
         (int64_t)(is_punished && burst > PUNISHED_BURST ? PUNISHED_BURST : burst) * TOKEN;
     int64_t a_second = is_punished && rate > PUNISHED_RATE ? PUNISHED_RATE : rate;

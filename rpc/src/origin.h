@@ -49,6 +49,7 @@ struct origin *origins_get(struct origins *origins, const struct peer *peer, uin
 bool origin_take(struct origin *origin, uint32_t burst, uint32_t rate, int64_t now_ms);
 /* For some time it may make few connections only. */
 void origin_punish(struct origin *origin, int64_t now_ms);
+bool origin_is_punished(const struct origin *origin, int64_t now_ms);
 /* Forgets those that are as if they were new. */
 void origins_sweep(struct origins *origins, uint32_t burst, uint32_t rate, int64_t now_ms);
 void origins_clear(struct origins *origins);

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* bytes that a client may have sent for a call that was refused */
-#define REFUSED_CREDIT (64 * 1024)
 #define BLINK_MS 100 /* a call that is given up sooner was not meant to be answered */
 
 static void request_post(struct request_slot *slot)
@@ -50,9 +48,11 @@ static bool is_authorized(struct crpc_call *call, struct crpc_server *server)
 {
     struct crpc_status why = {.code = CRPC_PERMISSION_DENIED, .message = "not permitted"};
 
-    if (server->authorize == NULL || server->authorize(call, &why, server->authorize_ctx))
+    if (server->authorize == NULL || server->authorize(call, &why, server->authorize_ctx)) {
+        call->was_admitted = true;
+        connection_call_admitted(call->connection);
         return true;
-    call->was_refused = true;
+    }
     if (why.code == CRPC_OK)
         why.code = CRPC_PERMISSION_DENIED;
     if (crpc_call_finish(call, &why) == CRPC_EINVAL)
@@ -139,6 +139,7 @@ static struct crpc_call *call_from_slot(struct request_slot *slot)
         call->is_stream = method_sends_stream(call->method);
     }
     metadata_in_copy(&call->headers_in, &slot->metadata);
+    call->headers_size = GRPC_SLICE_LENGTH(path) + metadata_size(&slot->metadata);
     return call;
 }
 
@@ -213,21 +214,19 @@ int server_accept_start(struct crpc_server *server)
 static bool call_is_unread(const struct crpc_call *call)
 {
     bool takes_messages = call->method != NULL && !takes_request(call->method->handler);
-    return !call->was_refused && (takes_messages || !call->has_read);
+    return takes_messages || !call->has_read;
 }
 
 void server_call_account(struct crpc_call *call)
 {
     if (call->connection == NULL)
         return;
-    bool was_reset =
-        call->is_cancelled && !call->is_status_sent && gate_now_ms() - call->began_ms < BLINK_MS;
-    size_t refused = call->was_refused ? REFUSED_CREDIT : 0;
-    if (call_is_unread(call))
-        connection_call_unread(call->connection);
-    connection_call_ended(call->connection,
-                          call->server->metadata_size_max + refused + CONNECTION_FRAMES_SIZE,
-                          was_reset);
+    const struct call_account account = {.headers_size = call->headers_size,
+                                         .was_admitted = call->was_admitted,
+                                         .was_reset = call->is_cancelled && !call->is_status_sent &&
+                                                      gate_now_ms() - call->began_ms < BLINK_MS,
+                                         .is_unread = call_is_unread(call)};
+    connection_call_ended(call->connection, &account);
     call->connection = NULL;
 }
 

@@ -78,26 +78,71 @@ static bool is_closed(int fd)
     }
 }
 
-/* Sends `pattern` again and again until the connection is cut; false after 256 MiB. */
+#define FLOOD_MAX (256u << 20)
+
+/* False when the connection has been cut. What is answered is thrown away. */
+static bool send_all(int fd, const void *data, size_t size)
+{
+    char answers[4096];
+    for (size_t sent = 0; sent < size;) {
+        ssize_t written = send(fd, (const char *)data + sent, size - sent, MSG_NOSIGNAL);
+        if (written < 0)
+            return false;
+        sent += (size_t)written;
+    }
+    while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+        continue;
+    return true;
+}
+
+static size_t fill(char *data, size_t size_max, const void *pattern, size_t size)
+{
+    size_t filled = 0;
+    for (; filled + size <= size_max; filled += size)
+        memcpy(data + filled, pattern, size);
+    return filled;
+}
+
+/* Sends `pattern` again and again until the connection is cut; false after FLOOD_MAX bytes. */
 static bool flood(int fd, const void *pattern, size_t size)
 {
     static char data[64 * 1024];
-    size_t filled = 0, sent = 0;
-    while (filled + size <= sizeof data) {
-        memcpy(data + filled, pattern, size);
-        filled += size;
-    }
-    while (sent < 256u << 20) {
-        char answers[4096];
-        ssize_t written = send(fd, data, filled, MSG_NOSIGNAL);
-        if (written < 0)
+    size_t filled = fill(data, sizeof data, pattern, size);
+    for (size_t sent = 0; sent < FLOOD_MAX; sent += filled)
+        if (!send_all(fd, data, filled))
             return true;
-        if ((size_t)written < filled) /* stay on a frame's boundary */
-            if (send(fd, data + written, filled - (size_t)written, MSG_NOSIGNAL) < 0)
-                return true;
-        sent += filled;
-        while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
-            continue;
+    return false;
+}
+
+static const char window_update[] = "\0\0\4\10\0\0\0\0\0\0\0\0\1";
+#define WINDOW_UPDATE_SIZE (sizeof window_update - 1)
+
+/* A frame's head. */
+static void put_head(char *at, size_t size, char type, char flags, uint32_t stream)
+{
+    const uint32_t number = htonl(stream);
+    memcpy(at, (char[]){(char)(size >> 16), (char)(size >> 8), (char)size, type, flags}, 5);
+    memcpy(at + 5, &number, sizeof number);
+}
+
+/* Calls that are answered, with junk of so many bytes behind each, until the connection is cut;
+ * false after FLOOD_MAX bytes. */
+static bool flood_calls(int fd, size_t junk_size)
+{
+    static const char headers[] = "\x83\x86\x04\x14/crpc.test.Echo/Both\x01\x01"
+                                  "a\0\x0c"
+                                  "content-type\x10"
+                                  "application/grpc\0\x02"
+                                  "te\x08trailers";
+    static char data[1 << 20];
+    size_t at = 9 + sizeof headers - 1;
+    memcpy(data + 9, headers, sizeof headers - 1);
+    at += fill(data + at, junk_size, window_update, WINDOW_UPDATE_SIZE);
+    for (uint32_t n = 0; n < FLOOD_MAX / junk_size; n++) {
+        char answer[4096];
+        put_head(data, sizeof headers - 1, 1, 5, 2 * n + 1);
+        if (!send_all(fd, data, at) || recv(fd, answer, sizeof answer, 0) <= 0)
+            return true;
     }
     return false;
 }
@@ -258,14 +303,13 @@ Test(gate, survives_running_out_of_descriptors)
 
 Test(gate, bytes_that_belong_to_no_call_end_in_a_cut)
 {
-    static const char window_update[] = "\0\0\4\10\0\0\0\0\0\0\0\0\1";
     static const char settings[] = "\0\0\0\4\0\0\0\0\0";
     static const char priority[] = "\0\0\5\2\0\0\0\0\1\0\0\0\0\0";
     echo_start(&echo, NULL, NULL);
     const struct {
         const char *frame;
         size_t size;
-    } kinds[] = {{window_update, sizeof window_update - 1},
+    } kinds[] = {{window_update, WINDOW_UPDATE_SIZE},
                  {settings, sizeof settings - 1},
                  {priority, sizeof priority - 1}};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -275,6 +319,40 @@ Test(gate, bytes_that_belong_to_no_call_end_in_a_cut)
         close(fd);
         expect_echo();
     }
+    echo_stop(&echo);
+}
+
+/* What a call leaves unread is forgiven, not what is sent under its cover. */
+Test(gate, calls_are_no_cover_for_other_bytes)
+{
+    echo_start(&echo, NULL, NULL);
+    int fd = connect_greeted();
+    cr_assert(flood_calls(fd, 900 * 1024));
+    close(fd);
+    AWAIT_COUNT(cut_waste, 1);
+    cr_assert_eq(counts().cut_resets, 0);
+    expect_echo();
+    echo_stop(&echo);
+}
+
+static bool permit_nothing(struct crpc_call *call, struct crpc_status *why, void *ctx)
+{
+    (void)call;
+    (void)why;
+    (void)ctx;
+    return false;
+}
+
+/* One who may do nothing is forgiven next to nothing. */
+Test(gate, refused_calls_are_no_cover_for_other_bytes)
+{
+    struct crpc_server_options options = {.size = sizeof options, .authorize = permit_nothing};
+    echo_start(&echo, &options, NULL);
+    int fd = connect_greeted();
+    cr_assert(flood_calls(fd, 120 * 1024));
+    close(fd);
+    AWAIT_COUNT(cut_waste, 1);
+    cr_assert_eq(counts().cut_resets, 0);
     echo_stop(&echo);
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What one peer without a token can do to the others: raw HTTP/2 against a real tercetd, over
-plaintext or TLS, from 127.0.0.2, with a well-behaved client beside it.
+plaintext or TLS, from 127.0.0.2, with a well-behaved client beside it. With --token the other
+client has one, and the peer may do nothing; without it nobody needs one.
 
-attack.py --tercetd FILE --witness FILE [--tls] [--seconds N] [--only NAME]... [tercetd's options]
+attack.py --tercetd FILE --witness FILE [--tls] [--token] [--seconds N] [--only NAME]... [tercetd's options]
 
 Fails when a call of the other client is not answered, or when memory grows by more than --memory.
 The times are printed, and judged by nobody: they are the machine's as well."""
@@ -11,6 +12,7 @@ import argparse, contextlib, os, shutil, socket, ssl, struct, subprocess, sys, t
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ATTACKER = "127.0.0.2"
+TOKEN = "0123456789abcdef0123456789"
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM, END_HEADERS = 1, 4
 
@@ -228,6 +230,8 @@ ATTACKS = {
     "priorities": repeated(frame(PRIORITY, 0, 1, b"\0\0\0\0\0")),
     "unknown frames": repeated(frame(0xbe, 0, 0, b"")),
     "empty data": repeated(frame(DATA, 0, 1)),
+    "pings under cover of calls": streams(
+        lambda n: call(n) + frame(PING, 0, 0, b"12345678") * 5000 + reset(n), 10),
     "goaways": repeated(frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0")),
     "connects": churn(b""),
     "connects and greets": churn(GREETING),
@@ -241,11 +245,11 @@ class Stage:
     until = 0
 
     def __init__(self, args, folder):
-        self.seconds, self.folder = args.seconds, folder
+        self.seconds, self.folder, self.has_token = args.seconds, folder, args.token
         self.context = None
         command = [args.tercetd, "--data", os.path.join(folder, "data"), "--listen", "127.0.0.1:0"]
         with open(os.path.join(folder, "access"), "w") as file:
-            file.write("all 0123456789abcdef0123456789\n")
+            file.write(f"all {TOKEN}\n")
         command += ["--access", os.path.join(folder, "access")] if args.token else []
         if args.tls:
             self.make_certificate()
@@ -278,7 +282,8 @@ class Stage:
             return next(int(line.split()[1]) for line in file if line.startswith(what)) // 1024
 
     def start_witness(self, program):
-        command = [program, self.address] + ([self.path("cert.pem")] if self.context else [])
+        command = [program, self.address, self.path("cert.pem") if self.context else "-"]
+        command += ["Bearer " + TOKEN] if self.has_token else []
         witness = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert witness.stdout.readline() == "ready\n", "the other client was not served"
         return witness

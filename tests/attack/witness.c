@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,9 +31,14 @@ static int compare(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+static struct crpc_metadata token = {.key = "authorization"};
+
 static bool ask(struct crpc_channel *channel)
 {
-    const struct crpc_call_options options = {.size = sizeof options, .timeout_ms = TIMEOUT_MS};
+    const struct crpc_call_options options = {.size = sizeof options,
+                                              .timeout_ms = TIMEOUT_MS,
+                                              .metadata = &token,
+                                              .metadata_count = token.value.size > 0};
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     ProtobufCMessage *reply;
     int rc = crpc_unary(&reply, channel, &grpc__health__v1__health__descriptor, "Check",
@@ -63,7 +69,7 @@ static void run(struct crpc_channel *channel, int64_t *times)
                (long long)times[count * 99 / 100], (long long)times[count - 1]);
 }
 
-/* witness TARGET [CA] */
+/* witness TARGET CA-FILE|- [AUTHORIZATION] */
 int main(int argc, char **argv)
 {
     struct crpc_tls tls = {.size = sizeof tls};
@@ -73,8 +79,11 @@ int main(int argc, char **argv)
     char *ca = NULL;
     int64_t *times = calloc(CALLS_MAX, sizeof *times);
 
-    if (argc < 2 || times == NULL || (argc > 2 && crpc_file_read(&ca, argv[2]) != 0))
+    if (argc < 3 || times == NULL ||
+        (strcmp(argv[2], "-") != 0 && crpc_file_read(&ca, argv[2]) != 0))
         return 2;
+    if (argc > 3)
+        token.value = (struct crpc_bytes){argv[3], strlen(argv[3])};
     tls.ca = ca;
     options.tls = ca != NULL ? &tls : NULL;
     if (crpc_loop_new(&loop, NULL) != 0 || crpc_channel_new(&channel, loop, argv[1], &options) != 0)
