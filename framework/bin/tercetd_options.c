@@ -113,7 +113,8 @@ static const struct cli_option options[] = {
     {"call-tls-key", CLI_TEXT, FIELD(call_key_file), "FILE", .help = "its key, PEM",
      .needs = {"call-tls-cert", "call-tls-ca"}},
     {"call-timeout", CLI_SHORT_DURATION, FIELD(options.call_timeout_ms), "DURATION",
-     .help = "how long a participant has for an answer (default 10s)"},
+     .help = "how long one call of a hook is waited for, unless initiator or participant "
+             "ask otherwise (default 10s)"},
     {"retry-base", CLI_SHORT_DURATION, FIELD(options.retry_base_ms), "DURATION",
      .help = "longest pause before the first retry (default 100ms)"},
     {"retry-cap", CLI_SHORT_DURATION, FIELD(options.retry_cap_ms), "DURATION",

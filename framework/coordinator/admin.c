@@ -4,7 +4,6 @@
  */
 #include "admin.h"
 
-#include "check.h"
 #include "coordinator.h"
 #include "dispatch.h"
 #include "effect.h"
@@ -353,26 +352,29 @@ static Tercet__V1__Instance **list_instances(struct arena *arena, const struct s
     return pointers;
 }
 
+static void add_actions(char **actions, size_t *count, const struct offer *offer)
+{
+    for (size_t i = 0; i < offer->count; i++) {
+        size_t k = 0;
+        while (k < *count && strcmp(actions[k], offer->actions[i].name) != 0)
+            k++;
+        if (k == *count)
+            actions[(*count)++] = offer->actions[i].name;
+    }
+}
+
 /* What the registered target and every instance offer, each once. */
 static char **union_of_actions(struct arena *arena, const struct service *service, size_t *count)
 {
-    size_t room = service->action_count;
-    for (const struct instance *instance = service->instances; instance != NULL;
-         instance = instance->next)
-        room += instance->action_count;
+    size_t room = service->offer.count;
+    const struct instance *instance;
+    for (instance = service->instances; instance != NULL; instance = instance->next)
+        room += instance->offer.count;
     char **actions = arena_alloc(arena, room * sizeof(char *));
     *count = 0;
-    for (size_t i = 0; i < service->action_count; i++)
-        actions[(*count)++] = service->actions[i];
-    for (const struct instance *instance = service->instances; instance != NULL;
-         instance = instance->next)
-        for (size_t i = 0; i < instance->action_count; i++) {
-            bool is_known = false;
-            for (size_t k = 0; k < *count && !is_known; k++)
-                is_known = strcmp(actions[k], instance->actions[i]) == 0;
-            if (!is_known)
-                actions[(*count)++] = instance->actions[i];
-        }
+    add_actions(actions, count, &service->offer);
+    for (instance = service->instances; instance != NULL; instance = instance->next)
+        add_actions(actions, count, &instance->offer);
     return actions;
 }
 
@@ -408,6 +410,34 @@ void admin_list_participants(struct request *r, const ProtobufCMessage *message)
 
 /* -- Writing a service down -------------------------------------------------------------------- */
 
+static char **names_of(struct arena *arena, const struct offer *offer)
+{
+    char **names = arena_alloc(arena, offer->count * sizeof(*names));
+    for (size_t i = 0; i < offer->count; i++)
+        names[i] = offer->actions[i].name;
+    return names;
+}
+
+/* Of the actions that ask for some. */
+static Tercet__Store__V1__ActionTimeouts **timeouts_of(struct arena *arena,
+                                                       const struct offer *offer, size_t *count)
+{
+    Tercet__Store__V1__ActionTimeouts **out = arena_alloc(arena, offer->count * sizeof(*out));
+    *count = 0;
+    for (size_t i = 0; i < offer->count; i++) {
+        const struct offered *action = &offer->actions[i];
+        if (action->timeouts.call_ms == 0 && action->timeouts.end_ms == 0)
+            continue;
+        Tercet__Store__V1__ActionTimeouts *one = arena_alloc(arena, sizeof(*one));
+        tercet__store__v1__action_timeouts__init(one);
+        one->action = action->name;
+        one->call_timeout_ms = action->timeouts.call_ms;
+        one->end_timeout_ms = action->timeouts.end_ms;
+        out[(*count)++] = one;
+    }
+    return out;
+}
+
 static void write_service(struct coordinator *c, const char *name)
 {
     char key[TERCET_STORE_NAME_MAX];
@@ -419,8 +449,9 @@ static void write_service(struct coordinator *c, const char *name)
     }
     Tercet__Store__V1__Participant record = TERCET__STORE__V1__PARTICIPANT__INIT;
     record.service = (char *)service->name;
-    record.actions = service->actions;
-    record.n_actions = service->action_count;
+    record.actions = names_of(&c->scratch, &service->offer);
+    record.n_actions = service->offer.count;
+    record.timeouts = timeouts_of(&c->scratch, &service->offer, &record.n_timeouts);
     record.target = service->target != NULL ? service->target : record.target;
     record.paused = service->is_paused;
     if (service->target_authorization != NULL)
@@ -434,12 +465,7 @@ void admin_register(struct request *r, const ProtobufCMessage *message)
     const Tercet__V1__RegisterRequest *request = (const Tercet__V1__RegisterRequest *)message;
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
     struct refusal no;
-    const struct registration registration = {.service = request->service,
-                                              .actions = request->actions,
-                                              .action_count = request->n_actions,
-                                              .target = request->target,
-                                              .token = request->token};
-    if (dispatch_register(r->c, &registration, &no) != 0) {
+    if (dispatch_register(r->c, request, &no) != 0) {
         answer_error(r->c, r->caller, r->id, &no);
         return;
     }

@@ -88,8 +88,17 @@ struct known_branch {
     int mode; /* an enum txn_mode; -1: not known any more */
     const char *service;
     const char *action;     /* NULL: the service's text has both, "service/name" */
-    int64_t try_timeout_ms; /* 0: not known any more */
+    int64_t try_timeout_ms; /* 0: not known any more, nor are */
+    struct call_timeouts timeouts;
     uint64_t digest;
+};
+
+/* What is asked of one. */
+struct asked_branch {
+    const char *action; /* "service/name" */
+    uint32_t number;
+    int64_t try_timeout_ms;
+    struct call_timeouts timeouts;
 };
 
 static bool find_branch(const struct found *found, uint32_t number, struct known_branch *out)
@@ -99,14 +108,15 @@ static bool find_branch(const struct found *found, uint32_t number, struct known
         if (branch == NULL)
             return false;
         const struct branch_info *info = entry_info(found->entry, branch);
-        *out = (struct known_branch){branch->mode, info->service->name, info->action,
-                                     info->try_timeout_ms, branch->digest};
+        *out = (struct known_branch){branch->mode,         info->service->name, info->action,
+                                     info->try_timeout_ms, info->timeouts,      branch->digest};
         return true;
     }
     int index = find_resolved_branch(found->resolved, number);
     if (index >= 0)
-        *out = (struct known_branch){-1, found->resolved->actions[index], NULL, 0,
-                                     found->resolved->digests[index]};
+        *out = (struct known_branch){.mode = -1,
+                                     .service = found->resolved->actions[index],
+                                     .digest = found->resolved->digests[index]};
     return index >= 0;
 }
 
@@ -129,13 +139,19 @@ static int refuse_branch(struct refusal *no, uint32_t number, const char *field,
 }
 
 /* The branch is there, and its content is another one. */
-static int refuse_content(const struct known_branch *known, const char *action, uint32_t number,
-                          int64_t try_timeout_ms, struct refusal *no)
+static int refuse_content(const struct known_branch *known, const struct asked_branch *asked,
+                          struct refusal *no)
 {
-    if (!is_action(known, action))
+    uint32_t number = asked->number;
+    bool has_timeouts = known->try_timeout_ms != 0;
+    if (!is_action(known, asked->action))
         return refuse_branch(no, number, "branch.action", "another action");
-    if (known->try_timeout_ms != 0 && known->try_timeout_ms != try_timeout_ms)
+    if (has_timeouts && known->try_timeout_ms != asked->try_timeout_ms)
         return refuse_branch(no, number, "branch.try_timeout_ms", "another try_timeout_ms");
+    if (has_timeouts && known->timeouts.call_ms != asked->timeouts.call_ms)
+        return refuse_branch(no, number, "branch.call_timeout_ms", "another call_timeout_ms");
+    if (has_timeouts && known->timeouts.end_ms != asked->timeouts.end_ms)
+        return refuse_branch(no, number, "branch.end_timeout_ms", "another end_timeout_ms");
     return refuse_branch(no, number, "branch.payload", "another payload");
 }
 
@@ -149,7 +165,8 @@ int differ_branch(const struct found *found, const struct branch_plan *plan, str
     if (known.mode >= 0 && known.mode != (int)plan->mode)
         return refuse_branch(no, plan->number, "method",
                              "another way to be tried (Enlist and Try are not the same)");
-    return refuse_content(&known, action, plan->number, plan->try_timeout_ms, no);
+    const struct asked_branch asked = {action, plan->number, plan->try_timeout_ms, plan->timeouts};
+    return refuse_content(&known, &asked, no);
 }
 
 /* 0: every branch that is asked for is there. Their digests are compared as a whole plan's; which
@@ -160,13 +177,17 @@ static int other_branch(const struct found *found, const struct asked *asked,
     const Tercet__V1__RunRequest *run = asked->run;
     for (size_t i = 0; i < run->n_branches; i++) {
         const Tercet__V1__Branch *branch = run->branches[i];
-        int64_t timeout_ms =
-            branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT;
+        const struct asked_branch content = {
+            .action = branch->action,
+            .number = asked->numbers[i],
+            .try_timeout_ms =
+                branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT,
+            .timeouts = {branch->call_timeout_ms, branch->end_timeout_ms}};
         struct known_branch known;
         if (!find_branch(found, asked->numbers[i], &known))
             return refuse_branch(no, asked->numbers[i], "branches", "no part in it");
         if (known.digest != digests[i])
-            return refuse_content(&known, branch->action, asked->numbers[i], timeout_ms, no);
+            return refuse_content(&known, &content, no);
     }
     return 0;
 }

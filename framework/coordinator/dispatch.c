@@ -20,19 +20,11 @@
 
 /* -- Instances --------------------------------------------------------------------------------- */
 
-static const char *check_actions(char **actions, size_t count)
-{
-    const char *wrong = count > SERVICE_ACTIONS_MAX ? "a service offers at most 256 actions" : NULL;
-    for (size_t i = 0; i < count && wrong == NULL; i++)
-        wrong = check_action_name(actions[i]);
-    return wrong;
-}
-
 static const char *check_hello(const struct instance *instance, const Tercet__V1__Hello *hello)
 {
     const char *wrong = check_service(hello->service);
     if (wrong == NULL)
-        wrong = check_actions(hello->actions, hello->n_actions);
+        wrong = offer_check(hello->actions, hello->n_actions, hello->timeouts, hello->n_timeouts);
     if (wrong == NULL && hello->n_actions == 0)
         wrong = "the hello names no actions: say what the service offers";
     if (wrong == NULL)
@@ -47,8 +39,8 @@ static const char *check_hello(const struct instance *instance, const Tercet__V1
 /* The service has the instance from here on. */
 static void join(struct service *service, struct instance *instance, const Tercet__V1__Hello *hello)
 {
-    instance->actions = service_actions_copy(hello->actions, hello->n_actions);
-    instance->action_count = hello->n_actions;
+    offer_set(&instance->offer, hello->actions, hello->n_actions, hello->timeouts,
+              hello->n_timeouts);
     instance->name = must_strdup(hello->instance);
     instance->database = must_strdup(hello->database);
     instance->window = hello->window == 0 ? INSTANCE_WINDOW_DEFAULT : hello->window;
@@ -126,6 +118,8 @@ static void take_results(struct coordinator *c, struct instance *instance,
                          const Tercet__V1__AttachRequest *message)
 {
     bool has_room = false;
+    if (message->n_results > 0)
+        instance->heard_ms = c->clock.now_ms;
     for (size_t i = 0; i < message->n_results; i++) {
         const Tercet__V1__CallResult *result = message->results[i];
         has_room |= outcall_answer(c, instance, result->id, result, result->reason) != NULL;
@@ -149,15 +143,15 @@ bool dispatch_message(struct coordinator *c, struct instance *instance,
     return rc == 0 && instance->service != NULL;
 }
 
-void dispatch_detach(struct coordinator *c, struct instance *instance)
+void dispatch_detach(struct coordinator *c, struct instance *instance, const char *why)
 {
     struct service *service = instance->service;
     outbox_close(instance->outbox);
     if (service == NULL)
         return;
     leave(service, instance);
-    coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" is gone", service->name,
-                    instance->name);
+    coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" is gone: %s", service->name,
+                    instance->name, why);
     breaker_lose_probe(&service->breaker);
     outcall_lose_instance(c, instance);
     outcall_pump(c, service);
@@ -209,23 +203,24 @@ static void set_token(struct service *service, const char *token)
     snprintf(service->target_authorization, size, "Bearer %s", token);
 }
 
-static const char *check_registration(const struct registration *registration)
+static const char *check_registration(const Tercet__V1__RegisterRequest *request)
 {
-    const char *wrong = check_service(registration->service);
+    const char *wrong = check_service(request->service);
     if (wrong == NULL)
-        wrong = check_actions(registration->actions, registration->action_count);
-    if (wrong == NULL && registration->target[0] != '\0')
-        wrong = check_target(registration->target);
+        wrong = offer_check(request->actions, request->n_actions, request->timeouts,
+                            request->n_timeouts);
+    if (wrong == NULL && request->target[0] != '\0')
+        wrong = check_target(request->target);
     if (wrong == NULL)
-        wrong = check_token(registration->token);
+        wrong = check_token(request->token);
     return wrong;
 }
 
-int dispatch_register(struct coordinator *c, const struct registration *registration,
+int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *request,
                       struct refusal *no)
 {
-    const char *name = registration->service, *target = registration->target;
-    const char *wrong = check_registration(registration);
+    const char *name = request->service, *target = request->target;
+    const char *wrong = check_registration(request);
     if (wrong != NULL)
         return refusal_if(no, TERCET_INVALID, wrong);
     struct service *service = service_get(&c->services, name, strlen(name), no);
@@ -237,10 +232,9 @@ int dispatch_register(struct coordinator *c, const struct registration *registra
     else if (service->target == NULL || strcmp(service->target, target) != 0)
         rc = open_target(c, service, target, no);
     if (rc == 0) {
-        service_actions_free(service->actions, service->action_count);
-        service->actions = service_actions_copy(registration->actions, registration->action_count);
-        service->action_count = registration->action_count;
-        set_token(service, target[0] != '\0' ? registration->token : "");
+        offer_set(&service->offer, request->actions, request->n_actions, request->timeouts,
+                  request->n_timeouts);
+        set_token(service, target[0] != '\0' ? request->token : "");
         outcall_close_breaker(c, service);
         outcall_pump(c, service);
     }

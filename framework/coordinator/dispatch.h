@@ -16,23 +16,14 @@ struct event;
  * stream is being ended. The message lives until the finished calls have been taken (outcall.h). */
 bool dispatch_message(struct coordinator *c, struct instance *instance,
                       const Tercet__V1__AttachRequest *message);
-/* The instance's stream has ended. */
-void dispatch_detach(struct coordinator *c, struct instance *instance);
+/* The instance's stream has ended; `why` is for people. */
+void dispatch_detach(struct coordinator *c, struct instance *instance, const char *why);
 
 /* What a registered target has answered (EVENT_RESULT), or that it has not. */
 void dispatch_target_answer(struct coordinator *c, const struct event *event);
 
-/* Where a service is called. */
-struct registration {
-    const char *service;
-    char **actions;
-    size_t action_count;
-    const char *target; /* "": it has none any more */
-    const char *token;  /* which calls there bring; "": none */
-};
-
-/* Sets a service's target, as it says. 0, TERCET_INVALID or TERCET_EXHAUSTED. */
-int dispatch_register(struct coordinator *c, const struct registration *registration,
+/* Sets a service's target; "": it has none any more. 0, TERCET_INVALID or TERCET_EXHAUSTED. */
+int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *request,
                       struct refusal *no);
 void dispatch_pause(struct coordinator *c, struct service *service, bool is_paused);
 

@@ -44,6 +44,7 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     c->shards = must_alloc(c->shard_count * sizeof(*c->shards));
     for (size_t i = 0; i < c->shard_count; i++)
         shard_init(&c->shards[i], (uint32_t)i, &c->clock);
+    wheel_init(&c->outcalls.wheel, now_ms);
     waiter_init(&c->waiting, now_ms);
     queue_init(&c->queue);
     sem_init(&c->drained, 0, 0);

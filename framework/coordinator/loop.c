@@ -112,7 +112,7 @@ static void handle(struct coordinator *c, struct event *event)
         instance_message(c, event);
         break;
     case EVENT_DETACHED:
-        dispatch_detach(c, event->instance);
+        dispatch_detach(c, event->instance, event->text);
         break;
     case EVENT_RESULT:
         dispatch_target_answer(c, event);

@@ -10,6 +10,8 @@
 #include "payload.h"
 
 #include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,31 +83,6 @@ static void wait_remove(struct service *service, struct outcall *call)
     service->waiting_count--;
 }
 
-static void sent_add(struct outcalls *calls, struct outcall *call)
-{
-    call->sent_next = NULL;
-    call->sent_prev = calls->sent_last;
-    if (calls->sent_last != NULL)
-        calls->sent_last->sent_next = call;
-    else
-        calls->sent_first = call;
-    calls->sent_last = call;
-}
-
-static void sent_remove(struct outcalls *calls, struct outcall *call)
-{
-    assert(call->sent_prev != NULL ? call->sent_prev->sent_next == call
-                                   : calls->sent_first == call);
-    if (call->sent_prev != NULL)
-        call->sent_prev->sent_next = call->sent_next;
-    else
-        calls->sent_first = call->sent_next;
-    if (call->sent_next != NULL)
-        call->sent_next->sent_prev = call->sent_prev;
-    else
-        calls->sent_last = call->sent_prev;
-}
-
 static void instance_add(struct outcalls *calls, struct instance *instance, struct outcall *call)
 {
     call->instance = instance;
@@ -115,7 +92,7 @@ static void instance_add(struct outcalls *calls, struct instance *instance, stru
         instance->sent->prev = call;
     instance->sent = call;
     instance->call_count++;
-    sent_add(calls, call);
+    wheel_set(&calls->wheel, &call->due, call->sent_ms + call->timeout_ms);
 }
 
 static void instance_remove(struct outcalls *calls, struct outcall *call)
@@ -130,7 +107,7 @@ static void instance_remove(struct outcalls *calls, struct outcall *call)
     if (call->next != NULL)
         call->next->prev = call->prev;
     instance->call_count--;
-    sent_remove(calls, call);
+    wheel_set(&calls->wheel, &call->due, WHEEL_NEVER);
 }
 
 /* Off the lists of those that wait and are under way, and no longer found by its id. */
@@ -152,6 +129,26 @@ static void unlink_call(struct outcalls *calls, struct outcall *call)
 }
 
 /* -- Finishing --------------------------------------------------------------------------------- */
+
+/* Says which call it is, before it loses its transaction. */
+static void name_call(struct outcall *call)
+{
+    const struct entry *entry = call->entry;
+    char name[TERCET_ACTION_MAX + TERCET_GID_MAX + 64];
+    if (call->name != NULL)
+        return;
+    snprintf(name, sizeof(name), "the %s of branch %u (%s/%s) of transaction %s",
+             tercet_kind_name(call->kind), call->branch, call->service->name,
+             entry_info(entry, txn_find(&entry->txn, call->branch))->action, entry->gid);
+    call->name = must_strdup(name);
+}
+
+static void free_call(struct outcall *call)
+{
+    if (call != NULL)
+        free(call->name);
+    free(call);
+}
 
 /* What has become of the call is to be told. One that is late stays on its other lists, too. */
 static void finish(struct outcalls *calls, struct outcall *call,
@@ -177,18 +174,20 @@ static void end_call(struct outcalls *calls, struct outcall *call,
     if (call->entry != NULL)
         finish(calls, call, result, text);
     else
-        free(call);
+        free_call(call);
 }
 
 /* Nobody wants the answer any more. A call under way keeps its place in the window until it comes,
  * a finished one its place on the list. */
 static void abandon(struct outcalls *calls, struct outcall *call)
 {
+    if (call->is_sent && call->instance != NULL && !call->is_finished)
+        name_call(call);
     call->entry = NULL;
     if (call->is_sent || call->is_finished)
         return;
     unlink_call(calls, call);
-    free(call);
+    free_call(call);
 }
 
 static struct outcall *pop_finished(struct outcalls *calls)
@@ -224,7 +223,7 @@ void outcall_let_go(struct outcall *call)
 {
     call->entry = NULL;
     if (!call->is_late)
-        free(call);
+        free_call(call);
 }
 
 static void tick_soon(struct coordinator *c)
@@ -269,7 +268,7 @@ static struct instance *choose_instance(const struct service *service, const cha
     struct instance *best = NULL;
     for (struct instance *instance = service->instances; instance != NULL;
          instance = instance->next) {
-        if (!service_actions_have(instance->actions, instance->action_count, action))
+        if (instance->is_ending || offer_find(&instance->offer, action) == NULL)
             continue;
         *is_offered = true;
         if (instance->call_count >= instance->window)
@@ -295,6 +294,43 @@ static Tercet__V1__Metadata **call_metadata(struct coordinator *c, const struct 
     return pointers;
 }
 
+static uint32_t first_given(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+    return a != 0 ? a : b != 0 ? b : c != 0 ? c : d;
+}
+
+/* A try for which nobody asks has the coordinator's time, or all of its own where that was given;
+ * none has more than its own. */
+static uint32_t try_timeout(const struct coordinator *c, const struct outcall *call,
+                            uint32_t asked_ms)
+{
+    const struct txn *txn = &call->entry->txn;
+    const struct txn_branch *branch = txn_find(txn, call->branch);
+    bool has_default = branch->try_timeout_ms == TRY_TIMEOUT_MS_DEFAULT;
+    int64_t until_ms =
+        branch->try_until_ms < txn->deadline_ms ? branch->try_until_ms : txn->deadline_ms;
+    int64_t left_ms = until_ms > c->clock.now_ms ? until_ms - c->clock.now_ms : 1;
+    if (asked_ms == 0 && has_default)
+        asked_ms = c->options.call_timeout_ms;
+    return asked_ms != 0 && asked_ms < left_ms ? asked_ms : (uint32_t)left_ms;
+}
+
+/* How long the call is waited for: as the initiator asks, else who serves it. */
+static uint32_t timeout_of(const struct coordinator *c, const struct outcall *call,
+                           const struct offer *offer)
+{
+    const struct branch_info *info =
+        entry_info(call->entry, txn_find(&call->entry->txn, call->branch));
+    const struct offered *offered = offer_find(offer, info->action);
+    const struct call_timeouts none = {0};
+    const struct call_timeouts *asked = &info->timeouts;
+    const struct call_timeouts *served = offered != NULL ? &offered->timeouts : &none;
+    if (call->kind == TERCET_TRY)
+        return try_timeout(c, call, asked->call_ms != 0 ? asked->call_ms : served->call_ms);
+    uint32_t given = first_given(asked->end_ms, asked->call_ms, served->end_ms, served->call_ms);
+    return given != 0 ? given : c->options.call_timeout_ms;
+}
+
 /* What the participant is told; views of the entry's memory. false: the payload cannot be read. */
 static bool fill_call(struct coordinator *c, const struct outcall *call, Tercet__V1__Call *out)
 {
@@ -315,7 +351,7 @@ static bool fill_call(struct coordinator *c, const struct outcall *call, Tercet_
     out->payload.data = info->payload;
     out->payload.len = info->payload_size;
     out->attempt = call->attempt;
-    out->timeout_ms = c->options.call_timeout_ms;
+    out->timeout_ms = call->timeout_ms;
     out->number = entry->number;
     out->low_water = shard_low_water(entry->shard);
     out->source = entry->shard->source;
@@ -348,19 +384,19 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
     free(target_call);
 }
 
-static bool send_to_target(struct coordinator *c, struct outcall *call,
-                           const Tercet__V1__Call *message)
+static bool send_to_target(struct coordinator *c, struct outcall *call, Tercet__V1__Call *message)
 {
     const char *token = call->service->target_authorization;
     const struct crpc_metadata authorization = {
         .key = "authorization", .value = {token, token != NULL ? strlen(token) : 0}};
     struct crpc_call_options options = {.size = sizeof(options),
-                                        .timeout_ms = c->options.call_timeout_ms,
+                                        .timeout_ms = call->timeout_ms,
                                         .metadata = &authorization,
                                         .metadata_count = token != NULL};
     struct target_call *target_call = must_alloc(sizeof(*target_call));
     target_call->coordinator = c;
     target_call->id = call->id;
+    message->id = 0; /* its answer needs none */
     call->service->target_calls++;
     int rc;
     FAILPOINT_AROUND("send.target", rc = crpc_unary_start(NULL, call->service->channel,
@@ -389,6 +425,8 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
                       struct instance *instance)
 {
     Tercet__V1__Call message;
+    call->sent_ms = c->clock.now_ms;
+    call->timeout_ms = timeout_of(c, call, instance != NULL ? &instance->offer : &service->offer);
     if (!fill_call(c, call, &message))
         return false;
     FAILPOINT("call.send");
@@ -402,7 +440,6 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
         return false;
     }
     call->is_sent = true;
-    call->sent_ms = c->clock.now_ms;
     service->call_count++;
     breaker_note_sent(&service->breaker);
     c->outcalls.calls_total++;
@@ -514,22 +551,94 @@ void outcall_lose_instance(struct coordinator *c, struct instance *instance)
 /* The answer did not come in time. */
 static void expire(struct coordinator *c, struct outcall *call)
 {
-    static const char text[] = "no answer within the call timeout";
+    char *text = arena_alloc(&c->scratch, TERCET_TEXT_MAX);
+    snprintf(text, TERCET_TEXT_MAX,
+             "no answer from instance \"%.100s\" within the call timeout, %u ms",
+             call->instance->name, call->timeout_ms);
     call->is_late = true;
+    wheel_set(&c->outcalls.wheel, &call->due,
+              call->sent_ms + SILENCE_FACTOR * (int64_t)call->timeout_ms);
     count_failure(c, call->service, text);
-    if (call->entry != NULL)
-        finish(&c->outcalls, call, NULL, text);
+    if (call->entry == NULL)
+        return;
+    name_call(call);
+    finish(&c->outcalls, call, NULL, text);
+}
+
+/* Whether the instance may still be at work on what it was given before: then it is not silent. */
+static bool is_behind_another(const struct outcall *call)
+{
+    const struct outcall *other = call->instance->sent;
+    while (other != NULL && (other->is_late || other->sent_ms > call->sent_ms))
+        other = other->next;
+    return other != NULL;
+}
+
+/* The instance has given no sign of life. One that does not even take the status is cut off. */
+static void end_silent(struct coordinator *c, struct outcall *call)
+{
+    struct instance *instance = call->instance;
+    long long silent_ms = (long long)(c->clock.now_ms - call->sent_ms);
+    wheel_set(&c->outcalls.wheel, &call->due, c->clock.now_ms + call->timeout_ms);
+    if (instance->is_ending) {
+        crpc_call_cancel(instance->call);
+        return;
+    }
+    instance->is_ending = true;
+    coordinator_log(c, TERCET_LOG_WARNING,
+                    "%s: instance \"%s\" is ended: it has answered nothing for %lld ms, since it "
+                    "was given %s",
+                    call->service->name, instance->name, silent_ms, call->name);
+    crpc_call_fail(instance->call, CRPC_DEADLINE_EXCEEDED,
+                   "nothing was answered for %lld ms, since this instance was given %s: attach "
+                   "again; slow hooks need a longer call timeout",
+                   silent_ms, call->name);
+}
+
+/* The instance answers others. Its place in the window is free again: what it answers to this one
+ * is nobody's any more. */
+static void give_up(struct coordinator *c, struct outcall *call)
+{
+    if (alarm_is_told(&c->outcalls.alarm, c->clock.now_ms))
+        coordinator_log(c, TERCET_LOG_WARNING,
+                        "%s: instance \"%s\" does not answer %s: given up after %lld ms",
+                        call->service->name, call->instance->name, call->name,
+                        (long long)(c->clock.now_ms - call->sent_ms));
+    unlink_call(&c->outcalls, call);
+    free_call(call);
+}
+
+/* It is late for so long that nobody believes in its answer any more. */
+static void despair_of(struct coordinator *c, struct outcall *call)
+{
+    struct service *service = call->service;
+    assert(call->is_late && call->name != NULL);
+    if (call->is_finished || is_behind_another(call))
+        wheel_set(&c->outcalls.wheel, &call->due, c->clock.now_ms + call->timeout_ms);
+    else if (call->instance->heard_ms <= call->sent_ms)
+        end_silent(c, call);
+    else {
+        give_up(c, call);
+        outcall_pump(c, service);
+    }
 }
 
 static void tick_sent(struct coordinator *c)
 {
-    int64_t timeout_ms = c->options.call_timeout_ms;
-    struct outcall *call = c->outcalls.sent_first;
-    for (; call != NULL && c->clock.now_ms - call->sent_ms >= timeout_ms; call = call->sent_next)
-        if (c->clock.now_ms - call->sent_ms >= SILENCE_FACTOR * timeout_ms)
-            crpc_call_cancel(call->instance->call);
-        else if (!call->is_late)
+    struct wheel *wheel = &c->outcalls.wheel;
+    struct wheel_node *node;
+    wheel_advance(wheel, c->clock.now_ms);
+    while ((node = wheel_due(wheel)) != NULL) {
+        struct outcall *call = (struct outcall *)((char *)node - offsetof(struct outcall, due));
+        if (call->is_late)
+            despair_of(c, call);
+        else
             expire(c, call);
+    }
+    uint64_t silent = alarm_take_silent(&c->outcalls.alarm, c->clock.now_ms);
+    if (silent > 0)
+        coordinator_log(c, TERCET_LOG_WARNING, "%llu more calls were given up without an answer",
+                        (unsigned long long)silent);
 }
 
 void outcall_tick(struct coordinator *c)
@@ -538,8 +647,8 @@ void outcall_tick(struct coordinator *c)
     if (c->clock.now_ms < calls->tick_ms)
         return;
     calls->tick_ms = c->clock.now_ms + TICK_MS;
-    bool is_needed = calls->sent_first != NULL;
     tick_sent(c);
+    bool is_needed = wheel_next_ms(&calls->wheel) != WHEEL_NEVER;
     for (struct service *service = c->services.first; service != NULL; service = service->next) {
         bool is_due = service->breaker.is_open || service->was_not_sent;
         is_needed = is_needed || (is_due && service->waiting_first != NULL);
@@ -581,7 +690,7 @@ void outcall_free_all(struct outcalls *calls)
     while ((call = pop_finished(calls)) != NULL)
         outcall_let_go(call);
     for (uint32_t place = 0; place < calls->place_count; place++)
-        free(calls->calls[place]);
+        free_call(calls->calls[place]);
     free(calls->calls);
     free(calls->free_places);
 }

@@ -14,13 +14,15 @@
 #ifndef TERCET_OUTCALL_H
 #define TERCET_OUTCALL_H
 
+#include "alarm.h"
 #include "service.h"
 #include "table.h"
 
 #include <tercet/v1/tercet.pb-c.h>
 
 #define TARGET_WINDOW 64 /* calls a registered target has at once */
-/* an instance that owes an answer for so many call timeouts is disconnected */
+/* a call that is not answered for so many times its timeout is given up; an instance that has
+ * answered nothing since then is disconnected */
 #define SILENCE_FACTOR 3
 
 struct coordinator;
@@ -28,13 +30,13 @@ struct coordinator;
 struct outcall {
     struct outcall *next; /* of the service's queue, of the instance's calls, or of the finished */
     struct outcall *prev;
-    struct outcall *sent_next; /* of all calls sent to instances, oldest first */
-    struct outcall *sent_prev;
+    struct wheel_node due; /* sent to an instance: when it is late, or given up */
     struct service *service;
     struct instance *instance; /* under way there; NULL: waiting, or at the target */
     struct entry *entry;       /* NULL: nobody wants the answer any more */
     uint64_t id;
     int64_t sent_ms;
+    uint32_t timeout_ms; /* how long it is waited for */
     uint32_t branch;
     uint32_t attempt;
     uint8_t kind; /* enum tercet_kind */
@@ -42,6 +44,7 @@ struct outcall {
     /* Its time is over, and its transaction is told so; it keeps its place in the window until the
      * answer comes, since the instance may still work on it. */
     bool is_late;
+    char *name; /* for people, once it has no transaction any more; NULL: not needed yet */
 
     /* Once it is finished; views, of what lives until the list has been emptied. */
     bool is_finished;
@@ -58,8 +61,8 @@ struct outcalls {
     uint32_t free_count;
     uint32_t place_count;
     uint32_t generation;
-    struct outcall *sent_first;
-    struct outcall *sent_last;
+    struct wheel wheel; /* of calls sent to instances */
+    struct alarm alarm; /* of those that are given up */
     struct outcall *finished_first;
     struct outcall *finished_last;
     struct instance *touched; /* with calls to flush */

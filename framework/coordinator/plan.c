@@ -113,6 +113,9 @@ static uint64_t digest_branch(const Tercet__V1__Branch *branch, uint32_t number,
         timeout_ms = unless_default(timeout_ms, TRY_TIMEOUT_MS_DEFAULT);
     uint64_t head[2] = {(uint64_t)number << 1 | digest_of_mode(mode), timeout_ms};
     uint64_t digest = XXH3_64bits(head, sizeof(head));
+    const uint32_t timeouts[2] = {branch->call_timeout_ms, branch->end_timeout_ms};
+    if (timeouts[0] != 0 || timeouts[1] != 0) /* digests of requests without them stay the same */
+        digest = XXH3_64bits_withSeed(timeouts, sizeof(timeouts), digest);
     digest = XXH3_64bits_withSeed(branch->action, strlen(branch->action), digest);
     return XXH3_64bits_withSeed(branch->payload.data, branch->payload.len, digest);
 }
@@ -259,6 +262,8 @@ static const char *check_branch(const Tercet__V1__Branch *branch)
         wrong = check_payload_size(branch->payload.len);
     if (wrong == NULL && branch->try_timeout_ms > TERCET_TIMEOUT_MS_MAX)
         wrong = "try_timeout_ms is at most 2592000000 (30 days)";
+    if (wrong == NULL)
+        wrong = offer_check_timeouts(branch->call_timeout_ms, branch->end_timeout_ms);
     return wrong;
 }
 
@@ -295,6 +300,7 @@ int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_
     plan->payload = (struct tercet_bytes){branch->payload.data, branch->payload.len};
     plan->try_timeout_ms =
         branch->try_timeout_ms != 0 ? branch->try_timeout_ms : TRY_TIMEOUT_MS_DEFAULT;
+    plan->timeouts = (struct call_timeouts){branch->call_timeout_ms, branch->end_timeout_ms};
     plan->mode = mode;
     return 0;
 }

@@ -203,6 +203,8 @@ struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entr
     message.payload.data = info->payload;
     message.payload.len = info->payload_size;
     message.try_timeout_ms = info->try_timeout_ms;
+    message.call_timeout_ms = info->timeouts.call_ms;
+    message.end_timeout_ms = info->timeouts.end_ms;
     message.own_call = branch->mode == TXN_MODE_OWN;
     message.digest = branch->digest;
     return record_encode(arena, RECORD_BRANCH, &message.base);

@@ -96,6 +96,7 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     info->action = must_strdup(slash + 1);
     load_payload(r, branch, info, &record->payload);
     info->try_timeout_ms = record->try_timeout_ms;
+    info->timeouts = (struct call_timeouts){record->call_timeout_ms, record->end_timeout_ms};
     branch->try_timeout_ms = record->try_timeout_ms;
     branch->mode = record->own_call ? TXN_MODE_OWN : TXN_MODE_ROUTED;
     branch->digest = record->digest;
@@ -236,6 +237,30 @@ static int restore_clock(struct restore *r, const void *value, size_t size)
     return 0;
 }
 
+/* What was registered, as it was asked for. */
+static int register_again(struct coordinator *c, const Tercet__Store__V1__Participant *record,
+                          struct refusal *no)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    size_t count = record->n_timeouts;
+    Tercet__V1__ActionTimeouts *items = arena_alloc(&c->scratch, count * sizeof(*items));
+    request.service = record->service;
+    request.actions = record->actions;
+    request.n_actions = record->n_actions;
+    request.target = record->target;
+    request.token = record->token;
+    request.timeouts = arena_alloc(&c->scratch, count * sizeof(*request.timeouts));
+    request.n_timeouts = count;
+    for (size_t i = 0; i < count; i++) {
+        tercet__v1__action_timeouts__init(&items[i]);
+        items[i].action = record->timeouts[i]->action;
+        items[i].call_timeout_ms = record->timeouts[i]->call_timeout_ms;
+        items[i].end_timeout_ms = record->timeouts[i]->end_timeout_ms;
+        request.timeouts[i] = &items[i];
+    }
+    return dispatch_register(c, &request, no);
+}
+
 static int restore_meta(const char *name, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
@@ -254,13 +279,7 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
         service_get(&r->c->services, record->service, strlen(record->service), &no);
     if (service != NULL)
         service->is_paused = record->paused;
-    const struct registration registration = {.service = record->service,
-                                              .actions = record->actions,
-                                              .action_count = record->n_actions,
-                                              .target = record->target,
-                                              .token = record->token};
-    if (service != NULL && record->target[0] != '\0' &&
-        dispatch_register(r->c, &registration, &no) != 0)
+    if (service != NULL && record->target[0] != '\0' && register_again(r->c, record, &no) != 0)
         service = NULL;
     if (service == NULL)
         coordinator_log(r->c, TERCET_LOG_ERROR, "the registered participant %s is not served: %s",

@@ -278,9 +278,9 @@ static void on_attach_end(struct crpc_call *call, const struct crpc_status *stat
     struct stream *stream = ctx;
     struct event *event = event_new(EVENT_DETACHED);
     (void)call;
-    (void)status;
     if (event == NULL)
         abort();
+    copy_text(event->text, status->code == CRPC_OK ? "its stream is over" : status->message);
     streams_remove(&stream->c->streams, stream);
     event->instance = stream->instance; /* the stream's reference */
     queue_post(&stream->c->queue, event);

@@ -13,40 +13,16 @@
 
 /* -- Actions ----------------------------------------------------------------------------------- */
 
-bool service_actions_have(char *const *actions, size_t count, const char *action)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(actions[i], action) == 0)
-            return true;
-    return false;
-}
-
-char **service_actions_copy(char *const *actions, size_t count)
-{
-    char **copy = must_alloc((count + 1) * sizeof(char *));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = must_strdup(actions[i]);
-    return copy;
-}
-
-void service_actions_free(char **actions, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(actions[i]);
-    free(actions);
-}
-
 int service_check_action(const struct service *service, const char *action, struct refusal *no)
 {
     if (service->target == NULL && service->instances == NULL)
         return 0;
     if (service->target != NULL &&
-        (service->action_count == 0 ||
-         service_actions_have(service->actions, service->action_count, action)))
+        (service->offer.count == 0 || offer_find(&service->offer, action) != NULL))
         return 0;
     for (const struct instance *instance = service->instances; instance != NULL;
          instance = instance->next)
-        if (service_actions_have(instance->actions, instance->action_count, action))
+        if (offer_find(&instance->offer, action) != NULL)
             return 0;
     return refusal_set(no, TERCET_INVALID,
                        "service %s does not offer the action \"%s\": see tercetctl participants",
@@ -95,7 +71,7 @@ struct service *service_get_restored(struct services *services, const char *name
 
 static void free_service(struct service *service)
 {
-    service_actions_free(service->actions, service->action_count);
+    offer_clear(&service->offer);
     free(service->target);
     free(service->target_authorization);
     crpc_channel_free(service->channel);
@@ -171,7 +147,7 @@ void instance_unref(struct instance *instance)
         return;
     outbox_free(instance->outbox);
     crpc_call_unref(instance->call);
-    service_actions_free(instance->actions, instance->action_count);
+    offer_clear(&instance->offer);
     free(instance->name);
     free(instance->database);
     free(instance);

@@ -7,6 +7,7 @@
 #define TERCET_SERVICE_H
 
 #include "breaker.h"
+#include "offer.h"
 
 #include <crpc/crpc.h>
 #include <outbox.h>
@@ -15,7 +16,6 @@
 #include <tercet/types.h>
 
 #define SERVICES_MAX 4096           /* services known at once, with or without a participant */
-#define SERVICE_ACTIONS_MAX 256     /* actions an instance or a target may offer */
 #define INSTANCE_WINDOW_DEFAULT 256 /* calls an instance has at once, unless it says less */
 #define INSTANCE_WINDOW_MAX 4096
 #define INSTANCE_OUTBOX_MAX (64u * 1024 * 1024)
@@ -31,13 +31,14 @@ struct instance {
     struct service *service; /* NULL before the hello and after the end */
     struct instance *next;   /* of the service */
     struct outcall *sent;    /* calls under way */
-    char **actions;
-    size_t action_count;
+    struct offer offer;
     char *name;
     char *database; /* as told in the hello; "" when not */
     uint32_t window;
     uint32_t call_count;
-    bool is_touched; /* has calls to flush */
+    int64_t heard_ms; /* when it last gave an answer */
+    bool is_touched;  /* has calls to flush */
+    bool is_ending;   /* its stream was ended for its silence */
     struct instance *touched_next;
 };
 
@@ -46,8 +47,7 @@ struct service {
     struct service *next;
     uint64_t branch_count; /* unresolved branches that name it */
     struct instance *instances;
-    char **actions; /* of the registered target */
-    size_t action_count;
+    struct offer offer; /* of the registered target */
     char *target;
     char *target_authorization; /* "Bearer TOKEN", sent with calls to it; NULL: no token */
     struct crpc_channel *channel;
@@ -86,11 +86,6 @@ void service_free_all(struct services *services);
 
 /* 0 when the service offers the action or nobody serves it yet; else TERCET_INVALID. */
 int service_check_action(const struct service *service, const char *action, struct refusal *no);
-
-/* A list of actions: whether it has this one; a copy; and its end. */
-bool service_actions_have(char *const *actions, size_t count, const char *action);
-char **service_actions_copy(char *const *actions, size_t count);
-void service_actions_free(char **actions, size_t count);
 
 /* An instance at this stream, with one reference. NULL when memory is short. Any thread, as the two
  * below. */

@@ -116,6 +116,7 @@ static void keep_branch(struct entry *entry, const struct branch_plan *plan)
     info->service->branch_count++;
     info->action = must_strdup(plan->action);
     info->try_timeout_ms = (uint32_t)plan->try_timeout_ms;
+    info->timeouts = plan->timeouts;
     entry_keep_payload(&entry->shard->table, info, plan->payload.data, plan->payload.size);
     batch_put_branch(entry, txn_find(&entry->txn, plan->number));
     FAILPOINT("enlist");

@@ -10,8 +10,6 @@
 
 #include <refusal.h>
 
-#define TRY_TIMEOUT_MS_DEFAULT 10000
-
 struct coordinator;
 
 /* One event; its time is the turn's. The core's result, a TXN_ code or 0. */
@@ -25,6 +23,7 @@ struct branch_plan {
     const char *action; /* without the service */
     struct tercet_bytes payload;
     int64_t try_timeout_ms;
+    struct call_timeouts timeouts;
     enum txn_mode mode;
 };
 

@@ -6,6 +6,7 @@
 #ifndef TERCET_TABLE_H
 #define TERCET_TABLE_H
 
+#include "offer.h"
 #include "txn.h"
 #include "wheel.h"
 
@@ -13,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <tercet/types.h>
+
+#define TRY_TIMEOUT_MS_DEFAULT 10000
 
 struct service; /* service.h */
 struct outcall; /* outcall.h */
@@ -31,6 +34,7 @@ struct branch_info {
     uint32_t payload_size;
     uint32_t reply_size;
     uint32_t try_timeout_ms;
+    struct call_timeouts timeouts; /* as the initiator asks */
     bool has_payload;
 };
 

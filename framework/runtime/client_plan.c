@@ -105,6 +105,9 @@ static const char *check_branch(const struct tercet_branch *branch)
         return check_payload_size(branch->payload.size);
     if (branch->try_timeout_ms > TERCET_TIMEOUT_MS_MAX)
         return "a try's timeout is at most 30 days";
+    if (branch->call_timeout_ms > TERCET_TIMEOUT_MS_MAX ||
+        branch->end_timeout_ms > TERCET_TIMEOUT_MS_MAX)
+        return "a call's timeout is at most 30 days";
     const char *why = check_action(branch->action);
     return why == NULL && is_own_service(branch->action)
                ? "a hook must not call its own service: the thread that would serve it waits here"
@@ -144,5 +147,7 @@ int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out,
     out->number = number;
     out->action = text_of(branch->action);
     out->try_timeout_ms = branch->try_timeout_ms;
+    out->call_timeout_ms = branch->call_timeout_ms;
+    out->end_timeout_ms = branch->end_timeout_ms;
     return fill_payload(out, payload_out, branch, why);
 }

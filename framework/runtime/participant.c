@@ -37,12 +37,39 @@ void participant_accepted(struct tercet_participant *participant)
     pthread_cond_broadcast(&participant->changed);
 }
 
-char **participant_action_names(const struct tercet_participant *participant)
+static void add_timeouts(struct participant_offer *offer, const struct tercet_action *action)
 {
-    char **names = calloc(participant->action_count, sizeof(*names));
-    for (size_t i = 0; names != NULL && i < participant->action_count; i++)
-        names[i] = (char *)(uintptr_t)participant->actions[i].name;
-    return names;
+    Tercet__V1__ActionTimeouts *item = &offer->items[offer->timeout_count];
+    if (action->call_timeout_ms == 0 && action->end_timeout_ms == 0)
+        return;
+    tercet__v1__action_timeouts__init(item);
+    item->action = (char *)(uintptr_t)action->name;
+    item->call_timeout_ms = action->call_timeout_ms;
+    item->end_timeout_ms = action->end_timeout_ms;
+    offer->timeouts[offer->timeout_count++] = item;
+}
+
+bool participant_offer_make(struct participant_offer *out,
+                            const struct tercet_participant *participant)
+{
+    size_t count = participant->action_count;
+    *out = (struct participant_offer){.names = calloc(count, sizeof(*out->names)),
+                                      .timeouts = calloc(count, sizeof(*out->timeouts)),
+                                      .items = calloc(count, sizeof(*out->items))};
+    if (out->names == NULL || out->timeouts == NULL || out->items == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        out->names[i] = (char *)(uintptr_t)participant->actions[i].name;
+        add_timeouts(out, &participant->actions[i]);
+    }
+    return true;
+}
+
+void participant_offer_clear(struct participant_offer *offer)
+{
+    free(offer->names);
+    free(offer->timeouts);
+    free(offer->items);
 }
 
 static void *keep(void *ctx)
@@ -72,6 +99,9 @@ static const char *check_actions(const struct tercet_action *actions, size_t cou
     for (size_t i = 0; i < count; i++) {
         const char *why =
             actions[i].name != NULL ? check_action_name(actions[i].name) : "an action needs a name";
+        if (why == NULL && (actions[i].call_timeout_ms > TERCET_TIMEOUT_MS_MAX ||
+                            actions[i].end_timeout_ms > TERCET_TIMEOUT_MS_MAX))
+            why = "a call's timeout is at most 30 days";
         if (why != NULL)
             return why;
         for (size_t j = 0; j < i; j++)

@@ -228,7 +228,16 @@ bool participant_lost(struct tercet_participant *participant, const struct crpc_
 /* The coordinator has taken us; with the lock held. */
 void participant_accepted(struct tercet_participant *participant);
 
-/* The actions' names, an array to be freed. NULL without memory. */
-char **participant_action_names(const struct tercet_participant *participant);
+/* What is offered, as a hello or a registration says it; views of the participant's actions. */
+struct participant_offer {
+    char **names; /* action_count of them */
+    Tercet__V1__ActionTimeouts **timeouts;
+    size_t timeout_count;
+    Tercet__V1__ActionTimeouts *items;
+};
+/* false without memory. To be cleared in any case. */
+bool participant_offer_make(struct participant_offer *out,
+                            const struct tercet_participant *participant);
+void participant_offer_clear(struct participant_offer *offer);
 
 #endif

@@ -108,18 +108,22 @@ static int say_hello(struct participant_stream *stream)
     const struct tercet_participant *participant = stream->participant;
     char instance[TERCET_TEXT_MAX] = "", host[128] = "";
     Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    struct participant_offer offer;
+    int rc = CRPC_ENOMEM;
     gethostname(host, sizeof(host) - 1);
     snprintf(instance, sizeof(instance), "%s:%ld", host, (long)getpid());
     hello.service = (char *)(uintptr_t)participant->service;
-    hello.actions = participant_action_names(participant);
-    hello.n_actions = participant->action_count;
     hello.instance = instance;
     hello.window = participant->window;
     hello.database = (char *)(uintptr_t)participant->database;
-    if (hello.actions == NULL)
-        return CRPC_ENOMEM;
-    int rc = outbox_put(stream->outbox, FIELD_HELLO, &hello.base);
-    free(hello.actions);
+    if (participant_offer_make(&offer, participant)) {
+        hello.actions = offer.names;
+        hello.n_actions = participant->action_count;
+        hello.timeouts = offer.timeouts;
+        hello.n_timeouts = offer.timeout_count;
+        rc = outbox_put(stream->outbox, FIELD_HELLO, &hello.base);
+    }
+    participant_offer_clear(&offer);
     return rc;
 }
 

@@ -116,8 +116,7 @@ static bool is_let_in(const struct participant_door *door, struct crpc_call *cal
 {
     if (door->identity != NULL && !crpc_call_has_identity(call, door->identity))
         return false;
-    return door->token == NULL || brings_token(call, door->token) ||
-           atomic_load(&door->is_lenient);
+    return door->token == NULL || brings_token(call, door->token) || atomic_load(&door->is_lenient);
 }
 
 static void tell_refused(struct tercet_participant *participant, struct crpc_call *call)
@@ -141,10 +140,11 @@ bool participant_door_authorize(struct crpc_call *call, struct crpc_status *why,
         is_let_in(&participant->door, call))
         return true;
     tell_refused(participant, call);
-    *why = (struct crpc_status){.code = CRPC_UNAUTHENTICATED,
-                                .message = "this participant takes calls from its coordinator alone: "
-                                           "the call brings no token of its registration, or "
-                                           "another certificate"};
+    *why =
+        (struct crpc_status){.code = CRPC_UNAUTHENTICATED,
+                             .message = "this participant takes calls from its coordinator alone: "
+                                        "the call brings no token of its registration, or "
+                                        "another certificate"};
     return false;
 }
 
@@ -156,9 +156,10 @@ void participant_door_registered(struct tercet_participant *participant, bool ke
     bool is_lenient = !keeps_token && door->is_own_token;
     bool was_lenient = atomic_exchange(&door->is_lenient, is_lenient);
     if (!keeps_token && (!is_lenient || !was_lenient))
-        runtime_log(&participant->log, TERCET_LOG_WARNING,
-                    "participant %s: the coordinator is too old to bring a token with its calls: %s",
-                    participant->service,
-                    is_lenient ? "whoever reaches this participant can call it"
-                               : "they are refused, until it is a newer one");
+        runtime_log(
+            &participant->log, TERCET_LOG_WARNING,
+            "participant %s: the coordinator is too old to bring a token with its calls: %s",
+            participant->service,
+            is_lenient ? "whoever reaches this participant can call it"
+                       : "they are refused, until it is a newer one");
 }

@@ -162,22 +162,30 @@ static void on_registered(const ProtobufCMessage *reply, const struct crpc_statu
                     participant->service, crpc_code_name((int)status->code), status->message);
 }
 
-void participant_register(struct tercet_participant *participant)
+static int send_registration(struct tercet_participant *participant,
+                             const struct participant_offer *offer)
 {
     Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
     request.service = participant->service;
-    request.actions = participant_action_names(participant);
+    request.actions = offer->names;
     request.n_actions = participant->action_count;
+    request.timeouts = offer->timeouts;
+    request.n_timeouts = offer->timeout_count;
     request.target = participant->target;
     if (participant->door.token != NULL)
         request.token = participant->door.token;
+    return runtime_link_unary(&participant->link, &tercet__v1__participants__descriptor,
+                              "RegisterTarget", &request.base, PARTICIPANT_REGISTER_TIMEOUT_MS,
+                              on_registered, participant);
+}
+
+void participant_register(struct tercet_participant *participant)
+{
+    struct participant_offer offer;
     participant->is_registering = true;
-    int rc = request.actions == NULL
-                 ? CRPC_ENOMEM
-                 : runtime_link_unary(&participant->link, &tercet__v1__participants__descriptor,
-                                      "RegisterTarget", &request.base,
-                                      PARTICIPANT_REGISTER_TIMEOUT_MS, on_registered, participant);
-    free(request.actions);
+    int rc = participant_offer_make(&offer, participant) ? send_registration(participant, &offer)
+                                                         : CRPC_ENOMEM;
+    participant_offer_clear(&offer);
     if (rc != 0) {
         const struct crpc_status status = {.code = CRPC_UNAVAILABLE, .message = crpc_strerror(rc)};
         participant->is_registering = false;

@@ -551,6 +551,10 @@ Test(plan, which_field_is_another_one_is_told)
             (branches[1].payload = (ProtobufCBinaryData){0, NULL}), "branch.payload", 2);
     CHANGED(branches[0].try_timeout_ms = 7, branches[0].try_timeout_ms = 0, "branch.try_timeout_ms",
             1);
+    CHANGED(branches[0].call_timeout_ms = 7, branches[0].call_timeout_ms = 0,
+            "branch.call_timeout_ms", 1);
+    CHANGED(branches[1].end_timeout_ms = 7, branches[1].end_timeout_ms = 0, "branch.end_timeout_ms",
+            2);
     CHANGED(branches[1].number = 9, branches[1].number = 0, "branches", 9);
 #undef CHANGED
     check(&bench, run_as(&bench, &options, branches, 1), TERCET_EXISTS, "another plan");

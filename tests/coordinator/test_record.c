@@ -101,7 +101,8 @@ static void add_branch(struct table *table, struct entry *entry, struct service 
                              .reply = copy_of(reply),
                              .reply_size = reply != NULL ? (uint32_t)strlen(reply) : 0,
                              .reason = copy_of(reason),
-                             .try_timeout_ms = 900};
+                             .try_timeout_ms = 900,
+                             .timeouts = {700, 800}};
     entry_keep_payload(table, &entry->infos[i], "payload", 7);
 }
 
@@ -317,6 +318,8 @@ Test(record, a_branch_keeps_what_is_needed_to_call_it)
         cr_assert_eq(branch->payload.len, 7);
         cr_assert_eq(memcmp(branch->payload.data, "payload", 7), 0);
         cr_assert_eq(branch->try_timeout_ms, 900);
+        cr_assert_eq(branch->call_timeout_ms, 700);
+        cr_assert_eq(branch->end_timeout_ms, 800);
         cr_assert_eq(branch->own_call, i == 2);
         cr_assert_eq(branch->digest, 11 + i);
         crpc_message_free(&branch->base);

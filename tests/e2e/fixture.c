@@ -399,15 +399,20 @@ void kill_and_restart(void)
 
 void puppet_attach(struct puppet *puppet, const char *service, uint32_t window)
 {
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    hello.service = (char *)(uintptr_t)service;
+    hello.window = window;
+    puppet_hello(puppet, &hello);
+}
+
+void puppet_hello(struct puppet *puppet, Tercet__V1__Hello *hello)
+{
     struct crpc_call_options options = {.size = sizeof(options), .wait_for_ready = true};
     Tercet__V1__AttachRequest request = TERCET__V1__ATTACH_REQUEST__INIT;
-    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
     char *actions[] = {"do"};
-    hello.service = (char *)(uintptr_t)service;
-    hello.actions = actions;
-    hello.n_actions = 1;
-    hello.window = window;
-    request.hello = &hello;
+    hello->actions = actions;
+    hello->n_actions = 1;
+    request.hello = hello;
     cr_assert_eq(crpc_stream_open(&puppet->stream, world.channel,
                                   &tercet__v1__participants__descriptor, "Attach", &options),
                  0);

@@ -147,6 +147,8 @@ struct puppet {
 };
 
 void puppet_attach(struct puppet *puppet, const char *service, uint32_t window);
+/* The same with whatever the hello says; its actions are set here. */
+void puppet_hello(struct puppet *puppet, Tercet__V1__Hello *hello);
 /* The next call, of which there must be one; crpc_message_free. */
 Tercet__V1__AttachResponse *puppet_calls(struct puppet *puppet);
 void puppet_answer(struct puppet *puppet, uint64_t call_id, Tercet__V1__Outcome outcome);

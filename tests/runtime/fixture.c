@@ -231,18 +231,23 @@ static int gate(const struct tercet_call *call, void *ctx)
                : 0;
 }
 
+#define ACTION(title, type, on_its_try, on_its_confirm, on_its_cancel, alone)                      \
+    {                                                                                              \
+        .name = title, .request = type, .on_try = on_its_try, .on_confirm = on_its_confirm,        \
+        .on_cancel = on_its_cancel, .is_alone = alone                                              \
+    }
 const struct tercet_action actions_example[] = {
-    {"reserve", &tercet__v1__metadata__descriptor, reserve, reserve, reserve, false},
-    {"bytes", NULL, take_bytes, take_bytes, take_bytes, false},
-    {"refuse", NULL, refuse, refuse, refuse, false},
-    {"silent", NULL, refuse_silently, NULL, NULL, false},
-    {"forgetful", NULL, refuse_without_return, NULL, NULL, false},
-    {"again", NULL, again, again, again, false},
-    {"broken", NULL, say_broken, NULL, NULL, false},
-    {"large", NULL, reply_too_large, NULL, NULL, false},
-    {"gate", NULL, gate, gate, gate, false},
-    {"alone", NULL, take_bytes, take_bytes, take_bytes, true},
-    {"empty", &tercet__v1__metadata__descriptor, NULL, NULL, NULL, false},
+    ACTION("reserve", &tercet__v1__metadata__descriptor, reserve, reserve, reserve, false),
+    ACTION("bytes", NULL, take_bytes, take_bytes, take_bytes, false),
+    ACTION("refuse", NULL, refuse, refuse, refuse, false),
+    ACTION("silent", NULL, refuse_silently, NULL, NULL, false),
+    ACTION("forgetful", NULL, refuse_without_return, NULL, NULL, false),
+    ACTION("again", NULL, again, again, again, false),
+    ACTION("broken", NULL, say_broken, NULL, NULL, false),
+    ACTION("large", NULL, reply_too_large, NULL, NULL, false),
+    ACTION("gate", NULL, gate, gate, gate, false),
+    ACTION("alone", NULL, take_bytes, take_bytes, take_bytes, true),
+    ACTION("empty", &tercet__v1__metadata__descriptor, NULL, NULL, NULL, false),
 };
 const size_t action_example_count = sizeof(actions_example) / sizeof(actions_example[0]);
 

@@ -37,8 +37,11 @@ Test(participant, says_hello)
     cr_assert_eq(tercet_barrier_memory_open(&barrier, NULL), 0);
     struct tercet_participant_options options = {
         .size = sizeof(options), .barrier = barrier, .window = 17, .token = "t"};
-    cr_assert_eq(tercet_participant_open(&participant, fake.address, "inventory", actions_example,
-                                         2, &options, NULL),
+    struct tercet_action actions[] = {actions_example[0], actions_example[1]};
+    actions[1].call_timeout_ms = 7000;
+    actions[1].end_timeout_ms = 8000;
+    cr_assert_eq(tercet_participant_open(&participant, fake.address, "inventory", actions, 2,
+                                         &options, NULL),
                  0);
     const struct fake_event *event = fake_next(&fake, FAKE_ATTACH);
     cr_assert_str_eq(event->hello->service, "inventory");
@@ -46,6 +49,10 @@ Test(participant, says_hello)
     cr_assert_str_eq(event->hello->actions[0], "reserve");
     cr_assert_str_eq(event->hello->actions[1], "bytes");
     cr_assert_eq(event->hello->window, 17);
+    cr_assert_eq(event->hello->n_timeouts, 1, "of an action that asks for none");
+    cr_assert_str_eq(event->hello->timeouts[0]->action, "bytes");
+    cr_assert_eq(event->hello->timeouts[0]->call_timeout_ms, 7000);
+    cr_assert_eq(event->hello->timeouts[0]->end_timeout_ms, 8000);
     cr_assert_not_null(strchr(event->hello->instance, ':'));
     cr_assert_str_eq(event->stream->authorization, "Bearer t");
     cr_assert_eq(tercet_participant_wait(participant, 0, NULL), TERCET_UNAVAILABLE,

@@ -93,6 +93,11 @@ struct tercet_branch {
     const ProtobufCMessage *request;
     struct tercet_bytes payload;
     uint32_t try_timeout_ms; /* 0: 10 s */
+    /* how long the coordinator waits for one call of a hook before it calls again; 0: as the
+     * participant asks, else a try for which try_timeout_ms was given as long as it has, and all
+     * others the coordinator's --call-timeout */
+    uint32_t call_timeout_ms;
+    uint32_t end_timeout_ms; /* the same of confirm and cancel; 0: as call_timeout_ms */
 };
 
 /* -- Run: the whole plan in one request -------------------------------------------------------- */

@@ -33,10 +33,12 @@ struct tercet_coordinator_options {
      * participant, admin, or all; # comments. NULL: everybody may do everything, which is permitted
      * on loopback and unix sockets only. */
     const char *access;
-    int64_t retention_ms;     /* resolved transactions are kept so long; default 7 days */
-    uint64_t store_size_max;  /* bytes, at least 1 MiB; default 64 GiB */
-    uint32_t open_max;        /* unresolved transactions; default 1,000,000 */
-    uint32_t call_timeout_ms; /* a participant's answer; default 10,000 */
+    int64_t retention_ms;    /* resolved transactions are kept so long; default 7 days */
+    uint64_t store_size_max; /* bytes, at least 1 MiB; default 64 GiB */
+    uint32_t open_max;       /* unresolved transactions; default 1,000,000 */
+    /* how long one call of a hook is waited for, unless initiator or participant ask otherwise;
+     * default 10,000 */
+    uint32_t call_timeout_ms;
     /* defaults 100; 60,000; 16; 600,000 */
     uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms;
     tercet_log_fn on_log;

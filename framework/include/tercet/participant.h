@@ -71,6 +71,11 @@ struct tercet_action {
     tercet_hook on_cancel;
     /* a local transaction of its own, not shared with other calls */
     bool is_alone;
+    /* how long the coordinator waits for one call before it calls again, at most
+     * TERCET_TIMEOUT_MS_MAX: for slow hooks; 0: its --call-timeout. An initiator may ask for less
+     * or more, and a try is never waited for longer than its own timeout */
+    uint32_t call_timeout_ms;
+    uint32_t end_timeout_ms; /* of confirm and cancel; 0: as call_timeout_ms */
 };
 
 struct tercet_participant_options {

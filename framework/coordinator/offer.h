@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What an instance or a registered target offers: actions, and how long it asks for to answer a
+ * call of each.
+ */
+#ifndef TERCET_OFFER_H
+#define TERCET_OFFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define OFFER_ACTIONS_MAX 256 /* actions an instance or a target may offer */
+
+/* How long one call is waited for; 0: not said. */
+struct call_timeouts {
+    uint32_t call_ms; /* of any hook, */
+    uint32_t end_ms;  /* but of confirm and cancel, when given, this */
+};
+
+struct offered {
+    char *name;
+    struct call_timeouts timeouts;
+};
+
+struct offer {
+    struct offered *actions;
+    size_t count;
+};
+
+/* NULL, or what is wrong with the lists of a hello or a registration. */
+const char *offer_check(char **names, size_t name_count, Tercet__V1__ActionTimeouts **timeouts,
+                        size_t timeout_count);
+/* NULL, or what is wrong with what one asks for. */
+const char *offer_check_timeouts(uint32_t call_ms, uint32_t end_ms);
+
+/* Copies lists that are in order, in place of what was there. */
+void offer_set(struct offer *offer, char **names, size_t name_count,
+               Tercet__V1__ActionTimeouts **timeouts, size_t timeout_count);
+void offer_clear(struct offer *offer);
+
+/* The action, or NULL. */
+const struct offered *offer_find(const struct offer *offer, const char *name);
+
+#endif
