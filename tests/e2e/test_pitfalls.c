@@ -214,7 +214,7 @@ Test(pitfalls, pitfall_06_a_timeout_never_becomes_a_cancel)
     options.timeout_ms = 2000;
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock"), 0);
-    kill(world.daemon.process.pid, SIGSTOP);
+    process_freeze(&world.daemon.process);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), TERCET_UNKNOWN);
     cr_assert_eq(result.state, 0, "nothing is known, and nothing is claimed");
     tercet_transaction_free(transaction);

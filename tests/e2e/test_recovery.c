@@ -351,10 +351,12 @@ static enum crpc_code forge(const char *target)
     call.number = 1;
     call.low_water = (uint64_t)time(NULL) << 20;
     cr_assert_eq(crpc_channel_new(&channel, world.loop, target, NULL), 0);
-    int rc = crpc_unary(NULL, channel, &tercet__v1__participant__descriptor, "Execute", &call.base,
-                        &options, &result);
+    ProtobufCMessage *reply = NULL;
+    int rc = crpc_unary(&reply, channel, &tercet__v1__participant__descriptor, "Execute",
+                        &call.base, &options, &result);
     cr_assert(rc == 0 || rc == CRPC_ESTATUS);
     enum crpc_code code = result.code;
+    crpc_message_free(reply);
     crpc_result_clear(&result);
     crpc_channel_free(channel);
     return code;

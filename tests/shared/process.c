@@ -231,6 +231,15 @@ bool process_wait(struct process *process, int64_t timeout_ms, int *status)
     return process->pid == 0;
 }
 
+void process_freeze(const struct process *process)
+{
+    siginfo_t told;
+    kill(process->pid, SIGSTOP);
+    while (waitid(P_PID, (id_t)process->pid, &told, WSTOPPED | WEXITED | WNOWAIT) != 0 &&
+           errno == EINTR)
+        continue;
+}
+
 int process_end(struct process *process, int signal)
 {
     int status = 0;

@@ -52,6 +52,10 @@ bool process_has_ended(struct process *process, int *status);
 /* Waits until it has ended by itself. false: it has not, in time. */
 bool process_wait(struct process *process, int64_t timeout_ms, int *status);
 
+/* Stops it (SIGSTOP) and waits until it has stopped: the signal alone lets it run on for a moment.
+ * SIGCONT goes on. */
+void process_freeze(const struct process *process);
+
 /* Sends the signal and waits for the end; SIGKILL follows when it takes more than a minute. The
  * status; fine when there is none. */
 int process_end(struct process *process, int signal);
