@@ -29,9 +29,14 @@ void client_stream_unref(struct client_stream *stream)
     free(stream);
 }
 
+/* The stream whose message this thread is handling. */
+static _Thread_local const struct client_stream *handling;
+
+/* What callbacks submit while a message is handled goes out together when it has been. Sent one by
+ * one, the first would go alone, and the coordinator would commit it alone. */
 void client_stream_flush(struct client_stream *stream)
 {
-    if (stream->outbox != NULL)
+    if (stream->outbox != NULL && stream != handling)
         outbox_flush(stream->outbox);
 }
 
@@ -81,8 +86,11 @@ static void on_message(struct crpc_call *call, struct crpc_bytes bytes, void *ct
     }
     const Tercet__V1__SessionResponses *responses = (const Tercet__V1__SessionResponses *)message;
     mark_answered(stream);
+    handling = stream;
     for (size_t i = 0; i < responses->n_responses; i++)
         handle_response(stream->client, responses->responses[i]);
+    handling = NULL;
+    client_stream_flush(stream);
     crpc_message_free(message);
     crpc_call_read(call);
 }

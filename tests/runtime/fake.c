@@ -291,10 +291,15 @@ void fake_drop(struct fake_stream *stream)
 
 /* -- Saying ------------------------------------------------------------------------------------ */
 
-void fake_answer(const struct fake_event *event, Tercet__V1__SessionResponse *response)
+static void put_answer(const struct fake_event *event, Tercet__V1__SessionResponse *response)
 {
     response->id = event->request->id;
     cr_assert_eq(outbox_put(event->stream->outbox, FIELD_RECORDS, &response->base), 0);
+}
+
+void fake_answer(const struct fake_event *event, Tercet__V1__SessionResponse *response)
+{
+    put_answer(event, response);
     outbox_flush(event->stream->outbox);
 }
 
@@ -306,7 +311,7 @@ void fake_answer_code(const struct fake_event *event, enum crpc_code code, const
     fake_answer(event, &response);
 }
 
-void fake_answer_state(const struct fake_event *event, enum crpc_code code, Tercet__V1__State state)
+static void put_state(const struct fake_event *event, enum crpc_code code, Tercet__V1__State state)
 {
     Tercet__V1__SessionResponse response = TERCET__V1__SESSION_RESPONSE__INIT;
     Tercet__V1__Transaction transaction = TERCET__V1__TRANSACTION__INIT;
@@ -315,7 +320,18 @@ void fake_answer_state(const struct fake_event *event, enum crpc_code code, Terc
     response.code = (uint32_t)code;
     response.response_case = TERCET__V1__SESSION_RESPONSE__RESPONSE_TRANSACTION;
     response.transaction = &transaction;
-    fake_answer(event, &response);
+    put_answer(event, &response);
+}
+
+void fake_answer_state(const struct fake_event *event, enum crpc_code code, Tercet__V1__State state)
+{
+    put_state(event, code, state);
+    outbox_flush(event->stream->outbox);
+}
+
+void fake_put_state(const struct fake_event *event, Tercet__V1__State state)
+{
+    put_state(event, CRPC_OK, state);
 }
 
 void fake_answer_tried(const struct fake_event *event, Tercet__V1__TryState outcome,

@@ -87,6 +87,8 @@ void fake_answer_code(const struct fake_event *event, enum crpc_code code, const
 /* Answers with a transaction in this state; with a code other than OK, too. */
 void fake_answer_state(const struct fake_event *event, enum crpc_code code,
                        Tercet__V1__State state);
+/* Adds such an answer to the stream's next message, for fake_flush. */
+void fake_put_state(const struct fake_event *event, Tercet__V1__State state);
 void fake_answer_tried(const struct fake_event *event, Tercet__V1__TryState outcome,
                        Tercet__V1__State state, const char *text);
 

@@ -119,6 +119,46 @@ Test(client, puts_many_requests_into_one_message)
     close_both(client);
 }
 
+/* A callback's next request. */
+struct follower {
+    struct tercet_client *client;
+    struct results results;
+};
+
+static void start_follower(const struct tercet_result *result, void *ctx)
+{
+    struct follower *follower = ctx;
+    (void)result;
+    cr_assert_eq(
+        tercet_run_start(follower->client, &branch_example, 1, NULL, on_result, &follower->results),
+        0);
+}
+
+Test(client, puts_what_callbacks_of_one_message_start_into_one_message)
+{
+    enum { COUNT = 50 };
+    struct follower follower = {.results = RESULTS_INIT};
+    const struct fake_event *events[COUNT];
+    fake_start(&fake);
+    struct tercet_client *client = follower.client = client_open(&fake, 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        cr_assert_eq(tercet_run_start(client, &branch_example, 1, NULL, start_follower, &follower),
+                     0);
+        events[i] = fake_next(&fake, FAKE_REQUEST);
+    }
+    unsigned before = fake_message_count(&fake);
+    for (unsigned i = 0; i < COUNT; i++)
+        fake_put_state(events[i], TERCET__V1__STATE__CONFIRMED);
+    fake_flush(events[0]->stream);
+    for (unsigned i = 0; i < COUNT; i++)
+        events[i] = fake_next(&fake, FAKE_REQUEST);
+    cr_assert_eq(fake_message_count(&fake), before + 1);
+    for (unsigned i = 0; i < COUNT; i++)
+        fake_answer_state(events[i], CRPC_OK, TERCET__V1__STATE__CONFIRMED);
+    results_wait(&follower.results, COUNT);
+    close_both(client);
+}
+
 /* Lost connections */
 
 Test(client, asks_again_after_a_lost_answer)
