@@ -132,6 +132,8 @@ bool dispatch_message(struct coordinator *c, struct instance *instance,
                       const Tercet__V1__AttachRequest *message)
 {
     struct refusal no;
+    if (instance->is_refused)
+        return false;
     int rc = message->hello != NULL ? attach(c, instance, message->hello, &no) : 0;
     if (rc != 0)
         crpc_call_fail(instance->call, status_of_error(rc), "%s", no.text);
@@ -140,7 +142,8 @@ bool dispatch_message(struct coordinator *c, struct instance *instance,
     else if (message->hello == NULL)
         crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
                        "the first message of Attach must carry a hello");
-    return rc == 0 && instance->service != NULL;
+    instance->is_refused = rc != 0 || instance->service == NULL;
+    return !instance->is_refused;
 }
 
 void dispatch_detach(struct coordinator *c, struct instance *instance, const char *why)

@@ -22,11 +22,13 @@
 
 /* -- Streams ----------------------------------------------------------------------------------- */
 
-/* The stream's next message is asked for at the end of the turn: gRPC tells the peer of the room
- * that this one has left, in a system call, and what the turn has to send is awaited. The event is
- * kept until then. */
+/* The stream's next message, unless it has been asked for, is at the end of the turn: gRPC tells
+ * the peer of the room that this one has left, in a system call, and what the turn has to send is
+ * awaited. The event is kept until then. */
 static void read_later(struct coordinator *c, struct event *event)
 {
+    if (event->is_read_ahead)
+        return;
     event->reads_on = true;
     event->read_next = c->reading;
     c->reading = event;

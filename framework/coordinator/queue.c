@@ -36,6 +36,7 @@ void queue_init(struct queue *queue)
     pthread_condattr_destroy(&attributes);
     queue->first = NULL;
     queue->last_next = &queue->first;
+    queue->count = 0;
 }
 
 void queue_destroy(struct queue *queue)
@@ -49,16 +50,36 @@ void queue_destroy(struct queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
-void queue_post(struct queue *queue, struct event *event)
+/* With the lock held. Returns whether the owner is to be woken. */
+static bool append(struct queue *queue, struct event *event)
 {
-    pthread_mutex_lock(&queue->lock);
     bool was_empty = queue->first == NULL;
     event->next = NULL;
     *queue->last_next = event;
     queue->last_next = &event->next;
+    queue->count++;
+    return was_empty;
+}
+
+void queue_post(struct queue *queue, struct event *event)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool was_empty = append(queue, event);
     pthread_mutex_unlock(&queue->lock);
     if (was_empty) /* not sooner: the owner would wait for the lock */
         pthread_cond_signal(&queue->changed);
+}
+
+bool queue_post_message(struct queue *queue, struct event *event, size_t size)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool reads_ahead = size <= READ_AHEAD_BYTES && queue->count < READ_AHEAD_EVENTS;
+    event->is_read_ahead = reads_ahead;
+    bool was_empty = append(queue, event);
+    pthread_mutex_unlock(&queue->lock);
+    if (was_empty)
+        pthread_cond_signal(&queue->changed);
+    return reads_ahead;
 }
 
 struct event *queue_take(struct queue *queue, int64_t until_ms)
@@ -72,6 +93,7 @@ struct event *queue_take(struct queue *queue, int64_t until_ms)
     struct event *events = queue->first;
     queue->first = NULL;
     queue->last_next = &queue->first;
+    queue->count = 0;
     pthread_mutex_unlock(&queue->lock);
     return events;
 }

@@ -66,7 +66,8 @@ struct event {
     ProtobufCMessage *message; /* the event's own */
     uint64_t call_id;
     int code;
-    bool reads_on;
+    bool is_read_ahead; /* its stream's next message has been asked for */
+    bool reads_on;      /* it is asked for at the end of the turn */
     char text[TERCET_TEXT_MAX];
 };
 
@@ -75,7 +76,13 @@ struct queue {
     pthread_cond_t changed;
     struct event *first;
     struct event **last_next;
+    size_t count;
 };
+
+/* Streams are read ahead while no more events than this wait, and by messages of at most this many
+ * bytes: together 256 KiB. */
+#define READ_AHEAD_EVENTS 64
+#define READ_AHEAD_BYTES 4096
 
 void queue_init(struct queue *queue);
 /* Frees the events that are left, with what they own. */
@@ -83,6 +90,12 @@ void queue_destroy(struct queue *queue);
 
 /* Takes the event over. */
 void queue_post(struct queue *queue, struct event *event);
+
+/* Posts a message of `size` bytes that came over a stream. True: the stream's next message is to be
+ * asked for at once, because this one is small and few wait: a backlog of small messages is handled
+ * in one turn then, where one a turn would each be committed and answered alone. False: the owner
+ * asks when it has handled this one. */
+bool queue_post_message(struct queue *queue, struct event *event, size_t size);
 
 /* All events at once, in order; NULL when none came until `until_ms` (monotonic; INT64_MAX: for
  * ever). */

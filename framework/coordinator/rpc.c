@@ -187,7 +187,8 @@ static void on_session_message(struct crpc_call *call, struct crpc_bytes message
     }
     caller_ref(stream->caller);
     event->caller = stream->caller;
-    queue_post(&stream->c->queue, event);
+    if (queue_post_message(&stream->c->queue, event, message.size))
+        crpc_call_read(call);
 }
 
 /* The client sends nothing more; what it waits for is still answered. */
@@ -256,7 +257,8 @@ static void on_attach_message(struct crpc_call *call, struct crpc_bytes message,
     }
     instance_ref(stream->instance);
     event->instance = stream->instance;
-    queue_post(&stream->c->queue, event);
+    if (queue_post_message(&stream->c->queue, event, message.size))
+        crpc_call_read(call);
 }
 
 static void on_attach_half_closed(struct crpc_call *call, void *ctx)

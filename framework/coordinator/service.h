@@ -39,6 +39,7 @@ struct instance {
     int64_t heard_ms; /* when it last gave an answer */
     bool is_touched;  /* has calls to flush */
     bool is_ending;   /* its stream was ended for its silence */
+    bool is_refused;  /* its call has been failed: what it sent after that is dropped */
     struct instance *touched_next;
 };
 
