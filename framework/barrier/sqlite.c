@@ -313,6 +313,22 @@ static int execute(struct sqlite *sqlite, const char *sql, const char *what)
                : fail_open(sqlite, what, "");
 }
 
+/* The row is there unless somebody else made the table. */
+static int read_fact(struct sqlite *sqlite, sqlite3_stmt *statement,
+                     char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
+{
+    int rc = sqlite3_step(statement);
+    const char *value = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    if (value != NULL) {
+        snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", value);
+        return 0;
+    }
+    snprintf(sqlite->error, sizeof(sqlite->error),
+             "tercet_barrier_fact is not as the barrier makes it: %s",
+             rc == SQLITE_ROW ? "a value is missing" : sqlite3_errmsg(sqlite->db));
+    return TERCET_STORE;
+}
+
 /* A table of its own, made when it is first asked for: older programs go on with the others. */
 static int sqlite_keep(void *driver, enum tercet_barrier_fact fact, const char *proposed,
                        char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
@@ -330,8 +346,8 @@ static int sqlite_keep(void *driver, enum tercet_barrier_fact fact, const char *
     snprintf(sql, sizeof(sql), "SELECT value FROM tercet_barrier_fact WHERE name = '%s'", name);
     if (rc == 0 && sqlite3_prepare_v2(sqlite->db, sql, -1, &statement, NULL) != SQLITE_OK)
         rc = fail(sqlite);
-    if (rc == 0 && sqlite3_step(statement) == SQLITE_ROW)
-        snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s", sqlite3_column_text(statement, 0));
+    if (rc == 0)
+        rc = read_fact(sqlite, statement, kept);
     sqlite3_finalize(statement);
     if (rc == 0)
         rc = sqlite_commit(sqlite);

@@ -25,7 +25,8 @@ static struct script {
     size_t row_reply_size;
     uint64_t mark;
     int release_result; /* of the next one */
-    int commit_result, read_result, mark_read_result, mark_store_result;
+    int commit_result, read_result, mark_read_result, mark_store_result, keep_result;
+    const char *kept; /* NULL: what is proposed */
     uint32_t mark_store_rows;
     enum tercet_barrier_failure failure;
     atomic_int connects;
@@ -146,6 +147,16 @@ static int take_collect(void *state, uint64_t mark, uint32_t rows_max)
 {
     (void)state, (void)mark, (void)rows_max;
     return note("collect");
+}
+
+static int take_keep(void *state, enum tercet_barrier_fact fact, const char *proposed,
+                     char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
+{
+    (void)state, (void)fact;
+    snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s",
+             script.kept != NULL ? script.kept : proposed);
+    note("keep");
+    return script.keep_result;
 }
 
 static tercet_db take_db(void *state)
@@ -708,4 +719,83 @@ Test(driver, each_broken_promise_has_a_text)
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
         cr_expect_str_neq(tercet_broken_text(broken[i]), tercet_strerror(TERCET_BROKEN));
     cr_expect_str_eq(tercet_broken_text(-1), tercet_strerror(TERCET_BROKEN));
+}
+
+/* -- What a database keeps --------------------------------------------------------------------- */
+
+static bool is_random_gone;
+
+ssize_t __real_getrandom(void *data, size_t size, unsigned flags);
+ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags);
+
+/* The linker puts it in the place of getrandom. */
+ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags)
+{
+    return is_random_gone ? -1 : __real_getrandom(data, size, flags);
+}
+
+static void open_keeping_barrier(void)
+{
+    const struct tercet_barrier_options options = {.size = sizeof(options), .on_log = keep_log};
+    struct tercet_barrier_driver table = driver;
+    memset(&script, 0, sizeof(script));
+    script.inserts = script.moves = true;
+    table.keep = take_keep;
+    cr_assert_eq(tercet_barrier_new(&barrier, &table, &script, &options), 0);
+}
+
+TestSuite(keeping, .init = open_keeping_barrier, .fini = close_barrier, .timeout = 60);
+
+Test(keeping, an_identity_is_proposed_once_it_is_random)
+{
+    char identity[TERCET_BARRIER_IDENTITY_MAX + 1] = "untouched";
+    is_random_gone = true;
+    cr_expect_eq(tercet_barrier_identity(barrier, identity), TERCET_STORE);
+    cr_expect_str_eq(identity, "untouched");
+    cr_expect_not_null(strstr(script.logged, "the database's identity"), "%s", script.logged);
+    expect_asked("");
+    is_random_gone = false;
+    cr_expect_eq(tercet_barrier_identity(barrier, identity), 0);
+    cr_expect_eq(strlen(identity), TERCET_BARRIER_IDENTITY_MAX);
+    expect_asked("keep");
+}
+
+/* A try of source 7 with a mark; the answer is the mark's: whether it was raised. */
+static bool takes_the_mark(void)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, reply_hook);
+    call.source = 7;
+    call.low_water = 3;
+    script.asked[0] = '\0';
+    cr_expect_eq(run_one(&call), 0);
+    free(call.reply);
+    return strstr(script.asked, "mark_raise") != NULL;
+}
+
+Test(keeping, the_first_source_is_kept_and_asked_for_once)
+{
+    cr_expect(takes_the_mark());
+    cr_expect_not_null(strstr(script.asked, "keep"), "%s", script.asked);
+    cr_expect(takes_the_mark());
+    cr_expect_null(strstr(script.asked, "keep"), "%s", script.asked);
+    cr_expect_str_eq(script.logged, "");
+}
+
+Test(keeping, another_source_moves_no_mark)
+{
+    script.kept = "0000000000000008";
+    cr_expect_not(takes_the_mark());
+    cr_expect_not_null(
+        strstr(script.logged, "0000000000000008, and gets calls of 0000000000000007"), "%s",
+        script.logged);
+}
+
+/* Whose numbers the database goes by is not known then, and asked again with the next batch. */
+Test(keeping, a_source_that_cannot_be_read_is_not_held_against_calls)
+{
+    script.keep_result = TERCET_STORE;
+    cr_expect(takes_the_mark());
+    script.keep_result = 0;
+    script.kept = "0000000000000008";
+    cr_expect_not(takes_the_mark());
 }

@@ -18,12 +18,11 @@
 #define TRIES 64 /* the driver in memory has room for as many changes at first */
 #define CALLS (TRIES + 2)
 
-/* strdup is the C library's, and keeps its memory. */
 static int hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     (void)db;
     (void)ctx;
-    call->reply = strdup("seat 17");
+    call->reply = scarce_dup("seat 17");
     call->reply_size = 7;
     return 0;
 }
@@ -295,6 +294,29 @@ Test(barrier_scarce, sqlite_batch, .timeout = 120)
     while (run_in_sqlite(bench, at))
         at++;
     cr_assert_gt(at, 100, "a batch takes more than %d allocations", at);
+    bench_close(bench);
+}
+
+/* An identity is whole, or there is none: half-read facts would be taken for another database. */
+Test(barrier_scarce, sqlite_identity, .timeout = 120)
+{
+    put_between();
+    struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+    char first[TERCET_BARRIER_IDENTITY_MAX + 1];
+    cr_assert_eq(tercet_barrier_identity(bench->barrier, first), 0);
+    bool failed = true;
+    int at = 1;
+    for (; failed; at++) {
+        char identity[sizeof(first)] = "untouched";
+        bench_reopen(bench);
+        fail_sqlite_at(at);
+        int rc = tercet_barrier_identity(bench->barrier, identity);
+        failed = has_failed;
+        fail_sqlite_at(0);
+        cr_assert(rc == 0 || (failed && rc == TERCET_STORE), "fault %d: %d", at, rc);
+        cr_assert_str_eq(identity, rc == 0 ? first : "untouched", "fault %d", at);
+    }
+    cr_assert_gt(at, 30, "keeping a fact takes more than %d allocations", at);
     bench_close(bench);
 }
 

@@ -142,6 +142,28 @@ Test(barrier_sqlite, tables_that_are_not_ours_are_told)
                          "not as expected");
 }
 
+/* Were a missing fact taken for an empty one, all such databases would be one and the same. */
+Test(barrier_sqlite, facts_that_are_not_ours_are_told)
+{
+    static const char *const tables[][2] = {
+        {"CREATE TABLE tercet_barrier_fact (name TEXT PRIMARY KEY, other TEXT)", "SELECT 0"},
+        {"CREATE TABLE tercet_barrier_fact (name TEXT PRIMARY KEY, value TEXT)",
+         "INSERT INTO tercet_barrier_fact VALUES ('identity', NULL)"},
+        {"CREATE TABLE tercet_barrier_fact (name TEXT PRIMARY KEY, value TEXT)",
+         "CREATE TRIGGER none BEFORE INSERT ON tercet_barrier_fact"
+         " BEGIN SELECT RAISE(IGNORE); END"},
+    };
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        struct bench *bench = bench_open(BENCH_SQLITE, NULL);
+        char identity[TERCET_BARRIER_IDENTITY_MAX + 1] = "untouched";
+        bench_sql(bench, tables[i][0]);
+        bench_sql(bench, tables[i][1]);
+        cr_expect_eq(tercet_barrier_identity(bench->barrier, identity), TERCET_STORE, "%zu", i);
+        cr_expect_str_eq(identity, "untouched", "%zu", i);
+        bench_close(bench);
+    }
+}
+
 Test(barrier_sqlite, making_the_tables_waits_for_a_writer_and_then_says_so)
 {
     struct bench *bench = bench_open(BENCH_SQLITE, NULL);

@@ -80,6 +80,7 @@ Test(barrier_url, is_taken_apart)
     check_parts("mysql://u@[::1]:1/d?a=b", "u", "", "::1", 1, "d");
     check_parts("mysql://u@[::1]", "u", "", "::1", 0, "");
     check_parts("mysql://a%40b:p%2Fw%25@%2Frun/d%20e?x", "a@b", "p/w%", "/run", 0, "d e");
+    check_parts("mysql://h/%4aB%4Ac", "", "", "h", 0, "JBJc");
     check_parts("mysql:///d", "", "", "", 0, "d");
     check_parts("mysql://[a/d", "", "", "[a", 0, "d");
 }
@@ -90,7 +91,8 @@ Test(barrier_url, what_cannot_be_taken_apart_is_said_without_showing_it)
                                        "mysql://h:1x/d", "mysql://u:%zz@h",    "mysql://u:%4@h",
                                        "mysql://h:/d",   "mysql://h:123456/d", "mysql://h:1-/d",
                                        "mysql://%zz@h",  "mysql://[::/d",      "mysql://h%00/d",
-                                       "mysql://h/%"};
+                                       "mysql://h/%",    "mysql://h/%1/",      "mysql://h/%:1",
+                                       "mysql://h/%G1",  "mysql://h/%4g"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         struct location location;
         cr_assert_not_null(location_parse(&location, urls[i]), "%s", urls[i]);
@@ -125,16 +127,19 @@ Test(barrier_url, options)
 
 Test(barrier_url, memory_that_is_short_is_told)
 {
-    bool has_failed = true;
-    for (int at = 1; has_failed; at++) {
-        struct location location;
-        cr_assert_lt(at, 100);
-        scarce_fail_at(at);
-        const char *why = location_parse(&location, "mysql://u:p@h/d?a=1");
-        has_failed = scarce_has_failed();
-        scarce_fail_at(0);
-        cr_assert_eq(why != NULL, has_failed, "%d", at);
-        location_free(&location);
+    static const char *const urls[] = {"mysql://u:p@h/d?a=1", "mysql://u@h/d", "mysql://h/d"};
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        bool has_failed = true;
+        for (int at = 1; has_failed; at++) {
+            struct location location;
+            cr_assert_lt(at, 100);
+            scarce_fail_at(at);
+            const char *why = location_parse(&location, urls[i]);
+            has_failed = scarce_has_failed();
+            scarce_fail_at(0);
+            cr_assert_eq(why != NULL, has_failed, "%s, %d", urls[i], at);
+            location_free(&location);
+        }
     }
 }
 

@@ -113,10 +113,7 @@ component client grpc tercet_client_open
 component participant grpc tercet_participant_open
 component coordinator 'grpc|lmdb|xxhash' tercet_coordinator_open
 component conformance none tercet_store_conformance_case
-if [ -e "$pc_path/tercet-barrier-sqlite.pc" ]; then
-  component barrier_sqlite sqlite3 tercet_barrier_sqlite_open
-  # By its URL, too, with nothing that names it.
-  cat >"$dir/url.c" <<'C'
+cat >"$dir/url.c" <<'C'
 #include <stdio.h>
 #include <tercet/barrier.h>
 int main(int argc, char **argv)
@@ -130,6 +127,14 @@ int main(int argc, char **argv)
     return 0;
 }
 C
+# shellcheck disable=SC2046
+"$cc" $flags "$dir/url.c" -o "$dir/bare" $(pkg-config --cflags --libs tercet-barrier)
+advice=$(LD_LIBRARY_PATH=$libdir "$dir/bare" sqlite:url.db || true)
+[[ $advice == *"link tercet::barrier_sqlite"* ]] || { echo "without a driver it says: $advice"; exit 1; }
+echo "ok a URL whose driver is not linked"
+if [ -e "$pc_path/tercet-barrier-sqlite.pc" ]; then
+  component barrier_sqlite sqlite3 tercet_barrier_sqlite_open
+  # By its URL, too, with nothing that names it.
   # shellcheck disable=SC2046
   "$cc" $flags "$dir/url.c" -o "$dir/url" $(pkg-config --cflags --libs tercet-barrier-sqlite)
   (cd "$dir" && LD_LIBRARY_PATH=$libdir ./url sqlite:url.db)
