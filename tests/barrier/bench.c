@@ -44,7 +44,7 @@ static void open_at_server(struct bench *bench)
     bench->barrier->store_interval_ms = 0;
 }
 
-static void open_barrier(struct bench *bench)
+void bench_open_barrier(struct bench *bench)
 {
     char text[TERCET_TEXT_MAX] = "";
     if (bench_server(bench->driver) != NULL) {
@@ -60,7 +60,7 @@ static void open_barrier(struct bench *bench)
     cr_assert_eq(tercet_barrier_local(bench->barrier, make_ledger, NULL), 0);
 }
 
-struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_options *options)
+struct bench *bench_make(enum bench_driver driver, const struct tercet_barrier_options *options)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
     bench->driver = driver;
@@ -72,14 +72,20 @@ struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_o
     snprintf(bench->path, sizeof(bench->path), "%s/app.db", bench->folder);
     if (bench_server(driver) != NULL)
         bench_server(driver)->make(bench);
-    open_barrier(bench);
+    return bench;
+}
+
+struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_options *options)
+{
+    struct bench *bench = bench_make(driver, options);
+    bench_open_barrier(bench);
     return bench;
 }
 
 void bench_reopen(struct bench *bench)
 {
     tercet_barrier_close(bench->barrier);
-    open_barrier(bench);
+    bench_open_barrier(bench);
 }
 
 void bench_close(struct bench *bench)
@@ -98,24 +104,21 @@ void bench_close(struct bench *bench)
     free(bench);
 }
 
-static void write_to_memory(struct bench *bench, const struct tercet_barrier_call *call)
+static void write_to_memory(struct bench *bench, const struct bench_line *line)
 {
     bench->lines = realloc(bench->lines, (bench->line_count + 1) * sizeof(*bench->lines));
-    struct bench_line *line = &bench->lines[bench->line_count++];
-    *line = (struct bench_line){.branch = call->branch, .kind = call->kind};
-    strcpy(line->gid, call->gid);
+    bench->lines[bench->line_count++] = *line;
 }
 
-/* Returns 0, or what the hook is to return. */
-static int write_line(struct bench *bench, const struct tercet_barrier_call *call, tercet_db db)
+int bench_write(struct bench *bench, tercet_db db, const struct bench_line *line)
 {
     char sql[256];
     if (db == NULL) {
-        write_to_memory(bench, call);
+        write_to_memory(bench, line);
         return 0;
     }
-    snprintf(sql, sizeof(sql), "INSERT INTO ledger VALUES ('%s', %u, %d)", call->gid, call->branch,
-             (int)call->kind);
+    snprintf(sql, sizeof(sql), "INSERT INTO ledger VALUES ('%s', %u, %d)", line->gid, line->branch,
+             (int)line->kind);
     if (bench->driver != BENCH_SQLITE)
         return bench_server(bench->driver)->execute(db, sql);
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
@@ -127,10 +130,12 @@ static int write_line(struct bench *bench, const struct tercet_barrier_call *cal
 int bench_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     struct part *part = ctx;
+    struct bench_line line = {.branch = call->branch, .kind = call->kind};
     int rc = 0;
     part->runs++;
+    strcpy(line.gid, call->gid);
     if (db != NULL || part->result == 0)
-        rc = write_line(part->bench, call, db);
+        rc = bench_write(part->bench, db, &line);
     if (rc != 0)
         return rc;
     if (part->reply != NULL) {

@@ -60,12 +60,18 @@ struct bench {
 /* The server that a driver needs; NULL: none. */
 const struct bench_server *bench_server(enum bench_driver driver);
 
-/* Opens a barrier in a new folder (under SQLite), or in a new place at the server. */
+/* A new folder (under SQLite), or a new place at the server; no barrier yet. */
+struct bench *bench_make(enum bench_driver driver, const struct tercet_barrier_options *options);
+void bench_open_barrier(struct bench *bench);
+/* Both. */
 struct bench *bench_open(enum bench_driver driver, const struct tercet_barrier_options *options);
 void bench_close(struct bench *bench);
 
 /* Closes and opens again the same file. Memory forgets. */
 void bench_reopen(struct bench *bench);
+
+/* Writes a line to the ledger. Returns 0, or what the hook is to return. */
+int bench_write(struct bench *bench, tercet_db db, const struct bench_line *line);
 
 /* How the hooks of a branch behave. */
 struct part {

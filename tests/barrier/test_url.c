@@ -161,3 +161,20 @@ Test(barrier_url, secrets_are_hidden_wherever_they_stand)
     location_hide(text, "");
     location_hide(text, NULL);
 }
+
+Test(barrier_url, options_may_be_of_an_older_caller)
+{
+    struct tercet_barrier_options options = {.size = 0, .collect_rows_max = 7};
+    struct tercet_barrier *barrier = NULL;
+    char text[TERCET_TEXT_MAX];
+    cr_assert_eq(tercet_barrier_memory_open(&barrier, &options), TERCET_INVALID);
+    cr_assert_eq(tercet_barrier_sqlite_open(&barrier, "/tmp/never-made.db", &options, text),
+                 TERCET_INVALID);
+    cr_assert_not_null(strstr(text, "size"));
+    cr_assert_null(barrier);
+    options.size = offsetof(struct tercet_barrier_options, setup_sql);
+    options.setup_sql = "an older caller has no such field";
+    cr_assert_eq(tercet_barrier_memory_open(&barrier, &options), 0);
+    tercet_barrier_close(barrier);
+    tercet_barrier_close(NULL);
+}

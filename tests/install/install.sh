@@ -82,6 +82,10 @@ echo "ok C and C++ by pkg-config"
   $(pkg-config --cflags --libs tercet-conformance tercet-coordinator)
 LD_LIBRARY_PATH=$libdir "$dir/suite" >/dev/null
 echo "ok the suite for store drivers"
+# shellcheck disable=SC2046
+"$cc" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror $flags "$source/tests/install/toy_barrier.c" -o "$dir/toy" $(pkg-config --cflags --libs tercet-conformance)
+LD_LIBRARY_PATH=$libdir "$dir/toy" >"$dir/log" || { cat "$dir/log"; echo "a driver that does nothing wrong does not pass the suite"; exit 1; }
+echo "ok the suite for barrier drivers: $(tail -n 1 "$dir/log")"
 
 # Each component alone: what it links, and that find_package and pkg-config name the same.
 # component NAME ALLOWED FUNCTION: ALLOWED is an extended regular expression of the libraries that a user of it may need.
@@ -112,7 +116,7 @@ component barrier none tercet_barrier_memory_open
 component client grpc tercet_client_open
 component participant grpc tercet_participant_open
 component coordinator 'grpc|lmdb|xxhash' tercet_coordinator_open
-component conformance none tercet_store_conformance_case
+component conformance none tercet_barrier_conformance_case
 cat >"$dir/url.c" <<'C'
 #include <stdio.h>
 #include <tercet/barrier.h>

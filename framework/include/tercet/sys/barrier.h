@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * For writers of barrier drivers: the few operations on one database that the barrier's algorithm
- * (barrier.h) needs.
+ * (barrier.h) needs. <tercet/sys/barrier_conformance.h> tries a driver.
  *
  * A driver's state holds one connection and one table, key (gid, branch); it decides nothing. All
  * operations on one come from one thread at a time, in this order:
