@@ -154,9 +154,21 @@ static struct figure next_attempt(const Tercet__V1__BranchStatus *branch)
     return (struct figure){"-"};
 }
 
+static bool is_left_out(const Tercet__V1__Transaction *transaction,
+                        const Tercet__V1__BranchStatus *branch)
+{
+    bool is_confirm = transaction->state == TERCET__V1__STATE__CONFIRMING ||
+                      transaction->state == TERCET__V1__STATE__CONFIRMED;
+    return is_confirm && branch->owed == TERCET__V1__OWED__OWED_CANCEL;
+}
+
 static void add_notes(struct table *table, const Tercet__V1__Transaction *transaction,
                       const Tercet__V1__BranchStatus *branch)
 {
+    if (branch->owed == TERCET__V1__OWED__OWED_NOTHING)
+        table_note(table, "its try was never sent to anybody: nothing to undo");
+    if (is_left_out(transaction, branch))
+        table_note(table, "left out of the confirmation: cancelled");
     if (branch->settled)
         table_note(table, "settled by a person: %s", branch->reason);
     else if (branch->reason[0] != '\0')

@@ -527,24 +527,35 @@ void admin_retry(struct request *r, const ProtobufCMessage *message)
     tell_step(r, entry, step_event(r->c, entry, event));
 }
 
-/* Why a parked branch is settled is kept with it. */
-static void keep_settlement(struct coordinator *c, struct entry *entry, uint32_t number,
-                            const char *reason)
+static bool will_settle(const struct txn_branch *branch, bool is_now)
 {
-    const struct txn_branch *branch = txn_find(&entry->txn, number);
-    if (branch == NULL || !branch->is_parked)
+    bool is_open = branch->end_state == TXN_END_WAITING || branch->end_state == TXN_END_CALLING;
+    return branch->is_parked || (is_open && is_now);
+}
+
+/* Why a branch is settled is kept with it, and told with what was known of it. */
+static void keep_settlement(struct coordinator *c, struct entry *entry,
+                            const Tercet__V1__SettleRequest *request, const char *reason)
+{
+    const struct txn_branch *branch = txn_find(&entry->txn, request->branch);
+    if (branch == NULL || !will_settle(branch, request->now))
         return;
     struct branch_info *info = entry_info(entry, branch);
     free(info->reason);
     info->reason = must_strdup(reason);
-    coordinator_log(c, TERCET_LOG_WARNING, "settled by an operator: transaction %s branch %u: %s",
-                    entry->gid, branch->number, reason);
+    coordinator_log(c, TERCET_LOG_WARNING,
+                    "settled by an operator%s: transaction %s branch %u (%s/%s), %s, after %u "
+                    "failures: %s",
+                    branch->is_parked ? "" : ", not parked", entry->gid, branch->number,
+                    info->service->name, info->action, tercet_state_name(entry->txn.state),
+                    branch->attempts, reason);
 }
 
 void admin_settle(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__SettleRequest *request = (const Tercet__V1__SettleRequest *)message;
-    struct txn_event event = {.kind = TXN_SETTLE, .number = request->branch};
+    struct txn_event event = {
+        .kind = TXN_SETTLE, .number = request->branch, .is_forced = request->now};
     char reason[TERCET_TEXT_MAX];
     copy_text(reason, request->reason);
     if (reason[0] == '\0') {
@@ -554,8 +565,10 @@ void admin_settle(struct request *r, const ProtobufCMessage *message)
     struct entry *entry = find_open(r, 0);
     if (entry == NULL)
         return;
-    keep_settlement(r->c, entry, request->branch, reason);
-    tell_step(r, entry, step_event(r->c, entry, event));
+    keep_settlement(r->c, entry, request, reason);
+    int rc = step_event(r->c, entry, event);
+    outcall_withdraw(r->c, entry);
+    tell_step(r, entry, rc);
 }
 
 void admin_decide(struct request *r, const ProtobufCMessage *message)

@@ -190,6 +190,12 @@ static void abandon(struct outcalls *calls, struct outcall *call)
     free_call(call);
 }
 
+static void abandon_of(struct outcalls *calls, struct branch_info *info)
+{
+    abandon(calls, info->call);
+    info->call = NULL;
+}
+
 static struct outcall *pop_finished(struct outcalls *calls)
 {
     struct outcall *call = calls->finished_first;
@@ -420,6 +426,26 @@ static bool send_to_instance(struct coordinator *c, struct instance *instance, s
     return true;
 }
 
+/* Whether the core still waits for an answer of this kind: what it has asked for may have been held
+ * for a while. */
+static bool is_wanted(const struct txn *txn, const struct txn_branch *branch, enum tercet_kind kind)
+{
+    if (kind == TERCET_TRY)
+        return txn->state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING;
+    return branch->end_state == TXN_END_CALLING;
+}
+
+/* The call leaves: what the core knows of it must be so before the step that follows. */
+static void note_sent(struct coordinator *c, struct outcall *call)
+{
+    if (call->kind == TERCET_TRY)
+        txn_try_leaves(&call->entry->txn, call->branch);
+    call->is_sent = true;
+    call->service->call_count++;
+    breaker_note_sent(&call->service->breaker);
+    c->outcalls.calls_total++;
+}
+
 /* Sends a waiting call. false: it still waits. */
 static bool send_call(struct coordinator *c, struct service *service, struct outcall *call,
                       struct instance *instance)
@@ -439,10 +465,7 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
         tick_soon(c);
         return false;
     }
-    call->is_sent = true;
-    service->call_count++;
-    breaker_note_sent(&service->breaker);
-    c->outcalls.calls_total++;
+    note_sent(c, call);
     tick_soon(c);
     return true;
 }
@@ -451,7 +474,13 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
 static bool pump_one(struct coordinator *c, struct service *service)
 {
     struct outcall *call = service->waiting_first;
-    const char *action = entry_info(call->entry, txn_find(&call->entry->txn, call->branch))->action;
+    const struct txn_branch *branch = txn_find(&call->entry->txn, call->branch);
+    struct branch_info *info = entry_info(call->entry, branch);
+    if (!is_wanted(&call->entry->txn, branch, call->kind)) {
+        abandon_of(&c->outcalls, info);
+        return true;
+    }
+    const char *action = info->action;
     bool is_offered = service->channel != NULL;
     struct instance *instance = choose_instance(service, action, &is_offered);
     if (instance == NULL && !is_offered && service->instances != NULL) {
@@ -462,6 +491,11 @@ static bool pump_one(struct coordinator *c, struct service *service)
     }
     if (instance == NULL && (service->channel == NULL || service->target_calls >= TARGET_WINDOW))
         return false;
+    if (call->kind == TERCET_TRY && branch->sent == TXN_SENT_HELD) {
+        call->is_held = true;
+        end_call(&c->outcalls, call, NULL, NULL);
+        return true;
+    }
     return send_call(c, service, call, instance);
 }
 
@@ -470,15 +504,6 @@ void outcall_pump(struct coordinator *c, struct service *service)
     while (service->waiting_first != NULL && may_send(c, service) && !atomic_load(&c->has_failed))
         if (!pump_one(c, service))
             break;
-}
-
-/* Whether the core still waits for an answer of this kind: what it has asked for may have been held
- * for a while. */
-static bool is_wanted(const struct txn *txn, const struct txn_branch *branch, enum tercet_kind kind)
-{
-    if (kind == TERCET_TRY)
-        return txn->state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING;
-    return branch->end_state == TXN_END_CALLING;
 }
 
 void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
@@ -504,6 +529,16 @@ void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
         entry_drop_payload(&entry->shard->table, info);
 }
 
+void outcall_withdraw(struct coordinator *c, struct entry *entry)
+{
+    for (size_t i = 0; i < entry->txn.branch_count; i++) {
+        struct outcall *call = entry->infos[i].call;
+        bool waits = call != NULL && !call->is_sent && !call->is_finished;
+        if (waits && !is_wanted(&entry->txn, &entry->txn.branches[i], call->kind))
+            abandon_of(&c->outcalls, &entry->infos[i]);
+    }
+}
+
 void outcall_forget(struct coordinator *c, struct entry *entry)
 {
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
@@ -511,8 +546,7 @@ void outcall_forget(struct coordinator *c, struct entry *entry)
         if (info->service == NULL)
             continue; /* not restored yet */
         if (info->call != NULL)
-            abandon(&c->outcalls, info->call);
-        info->call = NULL;
+            abandon_of(&c->outcalls, info);
         assert(info->service->branch_count > 0);
         info->service->branch_count--;
         service_release(&c->services, info->service);

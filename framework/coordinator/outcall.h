@@ -49,6 +49,7 @@ struct outcall {
     /* Once it is finished; views, of what lives until the list has been emptied. */
     bool is_finished;
     struct outcall *finished_next;
+    bool is_held; /* a try that could go now, and may not before that is written */
     const Tercet__V1__CallResult *result; /* NULL: no answer, */
     const char *text;                     /* for this reason */
 };
@@ -74,6 +75,9 @@ struct outcalls {
  * when there is room for it. */
 void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
                    enum tercet_kind kind, uint32_t attempt);
+/* Takes back what waits and is wanted no more: no try leaves after the decision, and nothing for a
+ * branch that was settled. */
+void outcall_withdraw(struct coordinator *c, struct entry *entry);
 /* The entry goes: its calls go on, for nobody. */
 void outcall_forget(struct coordinator *c, struct entry *entry);
 

@@ -142,6 +142,8 @@ static struct txn_event end_answer(const struct outcall *call)
 
 static struct txn_event event_of(const struct outcall *call)
 {
+    if (call->is_held)
+        return (struct txn_event){.kind = TXN_TRY_MAY_GO};
     if (call->result == NULL)
         return failure(call, call->text);
     return call->kind == TERCET_TRY ? try_answer(call) : end_answer(call);

@@ -16,8 +16,6 @@
 #define MEMORY_FACTOR 256
 #define MEMORY_MIN (64 * 1024)
 
-enum { FLAG_PARKED = 1, FLAG_BROKEN = 2, FLAG_SETTLED = 4 };
-
 /* -- The frame --------------------------------------------------------------------------------- */
 
 static uint64_t checksum(const uint8_t *record, size_t size)
@@ -98,16 +96,32 @@ ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t 
 
 /* -- Encoding an entry ------------------------------------------------------------------------- */
 
-static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_branch *branch,
-                        const struct branch_info *info, int64_t wall_offset_ms)
+/* That no try has left, as far as the record's reader may believe it: before the decision one may
+ * leave any time after this is written, unless it is held until that is written, too. */
+static bool is_unsent(const struct txn *txn, const struct txn_branch *branch)
+{
+    return branch->sent == TXN_SENT_HELD ||
+           (branch->sent == TXN_SENT_NOT && txn->state != TXN_TRYING);
+}
+
+static uint32_t branch_flags(const struct txn *txn, const struct txn_branch *branch)
+{
+    return (branch->is_parked ? RECORD_BRANCH_PARKED : 0u) |
+           (branch->is_broken ? RECORD_BRANCH_BROKEN : 0u) |
+           (branch->is_settled ? RECORD_BRANCH_SETTLED : 0u) |
+           (is_unsent(txn, branch) ? RECORD_BRANCH_UNSENT : 0u);
+}
+
+static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn *txn,
+                        const struct txn_branch *branch, const struct branch_info *info,
+                        int64_t wall_offset_ms)
 {
     tercet__store__v1__branch_state__init(out);
     out->number = branch->number;
     out->try_state = branch->try_state;
     out->end_state = branch->end_state;
     out->attempts = branch->attempts;
-    out->flags = (branch->is_parked ? FLAG_PARKED : 0u) | (branch->is_broken ? FLAG_BROKEN : 0u) |
-                 (branch->is_settled ? FLAG_SETTLED : 0u);
+    out->flags = branch_flags(txn, branch);
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
@@ -115,9 +129,11 @@ static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn_br
         branch->try_until_ms == TXN_NEVER ? 0 : branch->try_until_ms + wall_offset_ms;
 }
 
-static uint32_t option_flags(const struct txn_options *options)
+static uint32_t state_flags(const struct txn *txn)
 {
-    return (options->is_ordered ? RECORD_FLAG_ORDERED : 0u) |
+    const struct txn_options *options = &txn->options;
+    return (txn->is_partial ? RECORD_FLAG_PARTIAL : 0u) |
+           (options->is_ordered ? RECORD_FLAG_ORDERED : 0u) |
            (options->decides_itself ? RECORD_FLAG_DECIDES_ITSELF : 0u) |
            (options->keeps_on_refusal ? RECORD_FLAG_KEEPS_ON_REFUSAL : 0u);
 }
@@ -130,7 +146,8 @@ static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out,
     out->branches = arena_alloc(arena, count * sizeof(*out->branches));
     out->n_branches = count;
     for (size_t i = 0; i < count; i++) {
-        fill_branch(&states[i], &entry->txn.branches[i], &entry->infos[i], wall_offset_ms);
+        fill_branch(&states[i], &entry->txn, &entry->txn.branches[i], &entry->infos[i],
+                    wall_offset_ms);
         out->branches[i] = &states[i];
     }
 }
@@ -165,7 +182,7 @@ static void fill_state(struct arena *arena, Tercet__Store__V1__State *out,
     out->deadline_ms = entry->deadline_wall_ms;
     out->decided_ms = entry->decided_ms;
     out->plan_digest = entry->plan_digest;
-    out->flags = option_flags(options);
+    out->flags = state_flags(&entry->txn);
     out->retry_base_ms = options->retry_base_ms;
     out->retry_cap_ms = options->retry_cap_ms;
     out->park_attempts = options->park_attempts;
@@ -271,9 +288,10 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
     branch->try_state = (uint8_t)state->try_state;
     branch->end_state = (uint8_t)state->end_state;
     branch->attempts = state->attempts;
-    branch->is_parked = (state->flags & FLAG_PARKED) != 0;
-    branch->is_broken = (state->flags & FLAG_BROKEN) != 0;
-    branch->is_settled = (state->flags & FLAG_SETTLED) != 0;
+    branch->is_parked = (state->flags & RECORD_BRANCH_PARKED) != 0;
+    branch->is_broken = (state->flags & RECORD_BRANCH_BROKEN) != 0;
+    branch->is_settled = (state->flags & RECORD_BRANCH_SETTLED) != 0;
+    branch->sent = state->flags & RECORD_BRANCH_UNSENT ? TXN_SENT_HELD : TXN_SENT_MAYBE;
     branch->try_until_ms =
         state->try_until_ms == 0 ? TXN_NEVER : state->try_until_ms - wall_offset_ms;
     info->reply_size = (uint32_t)state->reply.len;
@@ -288,6 +306,7 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
 static void load_options(struct txn *txn, const Tercet__Store__V1__State *state)
 {
     txn_options_default(&txn->options);
+    txn->is_partial = (state->flags & RECORD_FLAG_PARTIAL) != 0;
     txn->options.is_ordered = (state->flags & RECORD_FLAG_ORDERED) != 0;
     txn->options.decides_itself = (state->flags & RECORD_FLAG_DECIDES_ITSELF) != 0;
     txn->options.keeps_on_refusal = (state->flags & RECORD_FLAG_KEEPS_ON_REFUSAL) != 0;

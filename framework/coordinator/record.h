@@ -31,7 +31,19 @@ enum record_type {
 };
 
 /* Of State.flags. */
-enum { RECORD_FLAG_ORDERED = 1, RECORD_FLAG_DECIDES_ITSELF = 2, RECORD_FLAG_KEEPS_ON_REFUSAL = 4 };
+enum {
+    RECORD_FLAG_ORDERED = 1,
+    RECORD_FLAG_DECIDES_ITSELF = 2,
+    RECORD_FLAG_KEEPS_ON_REFUSAL = 4,
+    RECORD_FLAG_PARTIAL = 8
+};
+/* Of BranchState.flags. */
+enum {
+    RECORD_BRANCH_PARKED = 1,
+    RECORD_BRANCH_BROKEN = 2,
+    RECORD_BRANCH_SETTLED = 4,
+    RECORD_BRANCH_UNSENT = 8
+};
 
 /* The message as a record, in the arena. */
 struct crpc_bytes record_encode(struct arena *arena, enum record_type type,

@@ -215,12 +215,28 @@ static int check_decision(const struct found *found, bool is_confirm, struct ref
     return is_confirmed == is_confirm ? 0 : find_decided_otherwise(found, no);
 }
 
-static bool has_open_try(const struct entry *entry)
+/* A try that is called again, and may have been told as done before the restart. */
+static bool may_have_been_tried(const struct entry *entry)
 {
-    for (size_t i = 0; i < entry->txn.branch_count; i++)
-        if (txn_try_is_open(&entry->txn.branches[i]))
+    for (size_t i = 0; entry->was_restored && i < entry->txn.branch_count; i++) {
+        const struct txn_branch *branch = &entry->txn.branches[i];
+        if (txn_try_is_open(branch) && branch->sent == TXN_SENT_MAYBE)
             return true;
+    }
     return false;
+}
+
+/* With force, what is not known to be done is cancelled. */
+static bool cancels_unknown(const struct entry *entry, bool is_forced)
+{
+    return is_forced && entry->txn.state == TXN_TRYING && entry->txn.options.keeps_on_refusal;
+}
+
+static void wait_to_confirm(struct request *r, struct entry *entry, int wait, bool is_forced)
+{
+    struct waiter *waiter = wait_for(r, entry, WAITER_CONFIRM);
+    waiter->wait = wait;
+    waiter->is_forced = is_forced;
 }
 
 /* That a try is done is written lazily. After a restart the initiator may know of tries that the
@@ -231,9 +247,12 @@ static void confirm_entry(struct request *r, struct entry *entry, int wait, bool
     struct txn_event event = {
         .kind = TXN_CONFIRM, .cause = TXN_CAUSE_INITIATOR, .is_forced = is_forced};
     struct refusal no;
-    int rc = step_refusal(entry, step_event(r->c, entry, event), &no);
-    if (rc == TERCET_NOT_READY && entry->was_restored && has_open_try(entry))
-        wait_for(r, entry, WAITER_CONFIRM)->wait = wait;
+    bool may_wait = may_have_been_tried(entry);
+    int rc = TERCET_NOT_READY;
+    if (!may_wait || !cancels_unknown(entry, is_forced))
+        rc = step_refusal(entry, step_event(r->c, entry, event), &no);
+    if (rc == TERCET_NOT_READY && may_wait)
+        wait_to_confirm(r, entry, wait, is_forced);
     else if (rc == 0)
         answer_when(r, entry, (Tercet__V1__Wait)wait);
     else
@@ -246,7 +265,7 @@ bool request_confirm_ready(struct coordinator *c)
     bool had_any = false;
     while ((waiter = waiter_take_ready(&c->waiting)) != NULL) {
         struct request r = {.c = c, .caller = waiter->caller, .id = waiter->id};
-        confirm_entry(&r, waiter->entry, waiter->wait, false);
+        confirm_entry(&r, waiter->entry, waiter->wait, waiter->is_forced);
         waiter_free(c, waiter);
         had_any = true;
     }

@@ -13,9 +13,14 @@
 
 /* -- Actions ----------------------------------------------------------------------------------- */
 
+bool service_is_served(const struct service *service)
+{
+    return service->target != NULL || service->instances != NULL;
+}
+
 int service_check_action(const struct service *service, const char *action, struct refusal *no)
 {
-    if (service->target == NULL && service->instances == NULL)
+    if (!service_is_served(service))
         return 0;
     if (service->target != NULL &&
         (service->offer.count == 0 || offer_find(&service->offer, action) != NULL))

@@ -85,6 +85,9 @@ void service_sweep(struct services *services);
 /* Frees all of them, with their instances. */
 void service_free_all(struct services *services);
 
+/* Whether somebody is there to be called, now. */
+bool service_is_served(const struct service *service);
+
 /* 0 when the service offers the action or nobody serves it yet; else TERCET_INVALID. */
 int service_check_action(const struct service *service, const char *action, struct refusal *no);
 

@@ -5,6 +5,7 @@
 #include "snapshot.h"
 
 #include "coordinator.h"
+#include "record.h"
 
 #include <string.h>
 
@@ -24,9 +25,11 @@ static uint32_t pause_left(const struct coordinator *c, const struct txn_branch 
 }
 
 static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__BranchStatus *out,
-                        const struct txn_branch *branch, const struct branch_info *info)
+                        const struct txn *txn, const struct txn_branch *branch,
+                        const struct branch_info *info)
 {
     tercet__v1__branch_status__init(out);
+    out->owed = (Tercet__V1__Owed)txn_owed(txn, branch);
     out->number = branch->number;
     out->action = join_action(arena, info->service->name, info->action);
     out->try_state = (Tercet__V1__TryState)branch->try_state;
@@ -101,24 +104,37 @@ Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *
     out->n_branches = count;
     out->branches = arena_alloc(arena, count * sizeof(*out->branches));
     for (size_t i = 0; i < count; i++) {
-        fill_branch(c, arena, &statuses[i], &entry->txn.branches[i], &entry->infos[i]);
+        fill_branch(c, arena, &statuses[i], &entry->txn, &entry->txn.branches[i], &entry->infos[i]);
         out->parked = out->parked || statuses[i].parked;
         out->branches[i] = &statuses[i];
     }
     return out;
 }
 
+static enum txn_owed owed_by(const Tercet__Store__V1__State *state,
+                             const Tercet__Store__V1__BranchState *branch)
+{
+    bool is_unsent = (branch->flags & RECORD_BRANCH_UNSENT) != 0;
+    struct txn txn = {.state = (uint8_t)state->state,
+                      .is_partial = (state->flags & RECORD_FLAG_PARTIAL) != 0};
+    struct txn_branch of = {.try_state = (uint8_t)branch->try_state,
+                            .sent = is_unsent ? TXN_SENT_HELD : TXN_SENT_MAYBE};
+    return txn_owed(&txn, &of);
+}
+
 static void fill_resolved_branch(Tercet__V1__BranchStatus *out,
+                                 const Tercet__Store__V1__State *state,
                                  const Tercet__Store__V1__BranchState *branch, char *action)
 {
     tercet__v1__branch_status__init(out);
+    out->owed = (Tercet__V1__Owed)owed_by(state, branch);
     out->number = branch->number;
     out->action = action;
     out->try_state = (Tercet__V1__TryState)branch->try_state;
     out->end_state = (Tercet__V1__EndState)branch->end_state;
     out->attempts = branch->attempts;
-    out->broken = (branch->flags & 2) != 0;
-    out->settled = (branch->flags & 4) != 0;
+    out->broken = (branch->flags & RECORD_BRANCH_BROKEN) != 0;
+    out->settled = (branch->flags & RECORD_BRANCH_SETTLED) != 0;
     out->reply = branch->reply;
     out->reason = branch->reason;
 }
@@ -143,7 +159,7 @@ Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t numb
     out->n_branches = state->n_branches;
     out->branches = arena_alloc(arena, state->n_branches * sizeof(*out->branches));
     for (size_t i = 0; i < state->n_branches; i++) {
-        fill_resolved_branch(&statuses[i], state->branches[i], resolved->actions[i]);
+        fill_resolved_branch(&statuses[i], state, state->branches[i], resolved->actions[i]);
         out->branches[i] = &statuses[i];
     }
     return out;

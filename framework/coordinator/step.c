@@ -28,6 +28,7 @@ static void tell_parked(struct coordinator *c, const struct entry *entry, uint32
 
 static void decided(struct coordinator *c, struct entry *entry)
 {
+    outcall_withdraw(c, entry);
     entry->decided_ms = c->clock.wall_ms;
     if (entry->txn.state == TXN_CONFIRMING || entry->txn.state == TXN_CONFIRMED)
         c->totals.confirmed++;
@@ -129,6 +130,7 @@ int step_enlist(struct coordinator *c, struct entry *entry, const struct branch_
                               .number = plan->number,
                               .digest = plan->digest,
                               .mode = plan->mode,
+                              .is_held = !service_is_served(plan->service),
                               .try_timeout_ms = plan->try_timeout_ms};
     size_t count = entry->txn.branch_count;
     entry_reserve_branch(entry);
@@ -152,22 +154,22 @@ void step_keep_reason(struct entry *entry, const char *reason)
         entry->reason = must_strdup(reason);
 }
 
-/* The first branch whose try is not known to be done. */
+/* The branch for whose sake a confirm was refused: what not even force confirms goes first. */
 static int not_ready(const struct entry *entry, struct refusal *no)
 {
-    size_t i = 0;
-    while (i < entry->txn.branch_count && (entry->txn.branches[i].try_state == TXN_TRY_DONE ||
-                                           entry->txn.branches[i].try_state == TXN_TRY_OWN))
-        i++;
-    if (i == entry->txn.branch_count)
+    const struct txn_branch *branch = txn_unready(&entry->txn, true);
+    if (branch == NULL)
+        branch = txn_unready(&entry->txn, false);
+    if (branch == NULL)
         return refusal_set_plain(no, TERCET_NOT_READY);
-    const struct txn_branch *branch = &entry->txn.branches[i];
-    const struct branch_info *info = &entry->infos[i];
+    const struct branch_info *info = entry_info(entry, branch);
     refusal_set(no, TERCET_NOT_READY,
                 "a try is not known to be done: branch %u, %s/%s, %s%u failed calls%s%s",
                 branch->number, info->service->name, info->action,
-                branch->try_state == TXN_TRY_REFUSED ? "has refused, " : "", branch->attempts,
-                info->last_error != NULL ? ", last: " : "",
+                branch->try_state == TXN_TRY_REFUSED ? "has refused, "
+                : branch->sent != TXN_SENT_MAYBE     ? "was never sent to anybody, "
+                                                     : "",
+                branch->attempts, info->last_error != NULL ? ", last: " : "",
                 info->last_error != NULL ? info->last_error : "");
     no->branch = branch->number;
     return no->code;
@@ -187,7 +189,15 @@ int step_refusal(const struct entry *entry, int txn_result, struct refusal *no)
     case TXN_NOT_READY:
         return not_ready(entry, no);
     case TXN_NOT_PARKED:
-        return refusal_set(no, TERCET_NOT_READY, "only a parked branch can be settled by hand");
+        return refusal_set(no, TERCET_NOT_READY,
+                           "only a parked branch is settled by hand, and this one is still called "
+                           "by itself: to settle it all the same, say so (tercetctl settle --now)");
+    case TXN_UNDECIDED:
+        return refusal_set(no, TERCET_NOT_READY,
+                           "the transaction is not decided yet: cancel it, and what was never sent "
+                           "ends with that (tercetctl cancel)");
+    case TXN_ENDED:
+        return refusal_set(no, TERCET_NOT_READY, "the branch has ended: nothing is left to settle");
     case TXN_NO_BRANCH:
         return refusal_set(no, TERCET_NOT_FOUND, "the transaction has no branch with this number");
     case TXN_LIMIT:

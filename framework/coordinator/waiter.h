@@ -28,6 +28,7 @@ struct waiter {
     uint64_t id;           /* of the request in its session */
     uint32_t branch;       /* WAITER_TRY */
     int wait;              /* WAITER_CONFIRM: what the answer waits for, a tercet.v1.Wait */
+    bool is_forced;        /* WAITER_CONFIRM */
     enum waiter_kind kind;
     bool is_await;         /* an Await, which only looks on: does not delay a shutdown */
     struct wheel_node end; /* is_await: when it expires */

@@ -75,22 +75,6 @@ static bool is_ending(const struct txn *txn)
     return txn->state == TXN_CONFIRMING || txn->state == TXN_CANCELLING;
 }
 
-bool txn_mode_is_routed(enum txn_mode mode)
-{
-    switch (mode) {
-    case TXN_MODE_ROUTED:
-        return true;
-    case TXN_MODE_OWN:
-        break;
-    }
-    return false;
-}
-
-bool txn_try_is_open(const struct txn_branch *branch)
-{
-    return branch->try_state == TXN_TRY_WAITING || branch->try_state == TXN_TRY_CALLING;
-}
-
 /* A transaction that decides itself has no one else to judge a refusal. */
 static bool refusal_cancels(const struct txn *txn)
 {
@@ -109,6 +93,11 @@ static bool routed_are_tried(const struct txn *txn)
         if (!try_is_settled(&txn->branches[i]))
             return false;
     return true;
+}
+
+static bool was_never_sent(const struct txn_branch *branch)
+{
+    return branch->sent != TXN_SENT_MAYBE;
 }
 
 static bool all_are_tried(const struct txn *txn)
@@ -145,7 +134,7 @@ static void decide(struct step *step, enum txn_state decision, enum txn_cause ca
     txn->cause = (uint8_t)cause;
     for (size_t i = 0; i < txn->branch_count; i++) {
         struct txn_branch *branch = &txn->branches[i];
-        branch->end_state = TXN_END_WAITING;
+        branch->end_state = was_never_sent(branch) ? TXN_END_DONE : TXN_END_WAITING;
         branch->next_ms = step->event->now_ms;
         branch->since_ms = step->event->now_ms;
         branch->attempts = 0;
@@ -200,6 +189,14 @@ static int64_t try_limit(const struct txn *txn, int64_t now_ms, int64_t timeout_
     return earlier_of(later(now_ms, timeout_ms), txn->deadline_ms);
 }
 
+/* What the initiator calls itself may have been called before it was told of here. */
+static uint8_t first_sent(const struct txn_event *event)
+{
+    if (!txn_mode_is_routed(event->mode))
+        return TXN_SENT_MAYBE;
+    return event->is_held ? TXN_SENT_HELD : TXN_SENT_NOT;
+}
+
 static int enlist(struct step *step)
 {
     const struct txn_event *event = step->event;
@@ -216,6 +213,7 @@ static int enlist(struct step *step)
         .since_ms = event->now_ms,
         .mode = (uint8_t)event->mode,
         .try_state = is_routed ? TXN_TRY_WAITING : TXN_TRY_OWN,
+        .sent = first_sent(event),
         .next_ms = has_turn ? event->now_ms : TXN_NEVER,
         .try_until_ms = has_turn ? try_limit(txn, event->now_ms, event->try_timeout_ms) : TXN_NEVER,
         .try_timeout_ms = event->try_timeout_ms,
@@ -224,12 +222,52 @@ static int enlist(struct step *step)
     return 0;
 }
 
+/* Ordered: whether a branch without a turn will get none, since a try before it has failed. */
+static bool turns_are_over(const struct txn *txn)
+{
+    for (size_t i = 0; i < txn->branch_count; i++)
+        if (txn_try_is_open(&txn->branches[i]) && txn->branches[i].next_ms != TXN_NEVER)
+            return false;
+    return true;
+}
+
+/* Whether the branch was not tried and will not be, for sure. */
+static bool was_never_tried(const struct txn *txn, const struct txn_branch *branch)
+{
+    bool has_no_turn = branch->try_state == TXN_TRY_WAITING && branch->next_ms == TXN_NEVER;
+    return was_never_sent(branch) &&
+           (branch->try_state == TXN_TRY_UNKNOWN || (has_no_turn && turns_are_over(txn)));
+}
+
+/* Whether the transaction may be confirmed with a branch whose try is not known to be done. Force
+ * vouches for what nobody knows, but not for what was certainly never tried. */
+static bool is_spared(const struct txn *txn, const struct txn_branch *branch, bool is_forced)
+{
+    bool keeps = !refusal_cancels(txn);
+    if (is_forced)
+        return keeps || !was_never_sent(branch);
+    return keeps && (branch->try_state == TXN_TRY_REFUSED || was_never_tried(txn, branch));
+}
+
+const struct txn_branch *txn_unready(const struct txn *txn, bool is_forced)
+{
+    assert(txn->state == TXN_TRYING);
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        const struct txn_branch *branch = &txn->branches[i];
+        if (!try_is_settled(branch) && !is_spared(txn, branch, is_forced))
+            return branch;
+    }
+    return NULL;
+}
+
 static int confirm(struct step *step)
 {
-    assert(step->txn->state == TXN_TRYING);
+    struct txn *txn = step->txn;
+    assert(txn->state == TXN_TRYING);
     bool is_operator = step->event->cause == TXN_CAUSE_OPERATOR;
-    if (!step->event->is_forced && !routed_are_tried(step->txn))
+    if (txn_unready(txn, step->event->is_forced) != NULL)
         return TXN_NOT_READY;
+    txn->is_partial = !refusal_cancels(txn) && !routed_are_tried(txn);
     decide(step, TXN_CONFIRMING, is_operator ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR);
     return 0;
 }
@@ -247,8 +285,22 @@ static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try
     assert(step->txn->state == TXN_TRYING && txn_mode_is_routed(branch->mode));
     assert(outcome == TXN_TRY_DONE || outcome == TXN_TRY_REFUSED || outcome == TXN_TRY_UNKNOWN);
     branch->try_state = (uint8_t)outcome;
+    if (outcome != TXN_TRY_UNKNOWN) /* who answers was asked */
+        branch->sent = TXN_SENT_MAYBE;
     step->marks = true;
     act(step, TXN_TRIED, branch->number, 0);
+}
+
+/* Asked for again, now behind the write that says it may leave. */
+static int try_may_go(struct step *step)
+{
+    struct txn_branch *branch = step->branch;
+    if (branch->sent != TXN_SENT_HELD || branch->try_state != TXN_TRY_CALLING)
+        return 0;
+    branch->sent = TXN_SENT_NOT;
+    step->persists = true;
+    act(step, TXN_CALL_TRY, branch->number, branch->attempts + 1);
+    return 0;
 }
 
 static int try_is_done(struct step *step)
@@ -279,11 +331,12 @@ static int try_has_failed(struct step *step)
     return 0;
 }
 
-/* Whether the answer is one to the calls of this state: late ones of the other kind cannot exist,
- * and are not believed. */
+/* Whether the answer is one to the calls that the branch gets: late ones of the other kind cannot
+ * exist, and are not believed. */
 static bool end_is_meant(const struct step *step)
 {
-    return step->event->is_confirm == (step->txn->state == TXN_CONFIRMING);
+    enum txn_owed owed = txn_owed(step->txn, step->branch);
+    return owed == (step->event->is_confirm ? TXN_OWED_CONFIRM : TXN_OWED_CANCEL);
 }
 
 static int end_is_done(struct step *step)
@@ -373,7 +426,11 @@ static int settle(struct step *step)
     assert(!branch->is_settled || branch->end_state == TXN_END_DONE);
     if (branch->is_settled)
         return 0;
-    if (!branch->is_parked)
+    if (step->txn->state == TXN_TRYING)
+        return TXN_UNDECIDED;
+    if (branch->end_state == TXN_END_DONE)
+        return TXN_ENDED;
+    if (!branch->is_parked && !step->event->is_forced)
         return TXN_NOT_PARKED;
     branch->end_state = TXN_END_DONE;
     branch->is_parked = false;
@@ -398,6 +455,7 @@ static int (*const rules[TXN_EVENT_COUNT][TXN_STATE_COUNT])(struct step *) = {
   [TXN_RETRY]          = {retry_tries,    retry_ends,     retry_ends,     ignore,      ignore},
   [TXN_SETTLE]         = {settle,         settle,         settle,         settle,      settle},
   [TXN_WAKE]           = {ignore,         ignore,         ignore,         ignore,      ignore},
+  [TXN_TRY_MAY_GO]     = {try_may_go,     ignore,         ignore,         ignore,      ignore},
 };
 /* clang-format on */
 
@@ -483,9 +541,10 @@ static void advance_end(struct step *step, struct txn_branch *branch)
     if (branch->end_state == TXN_END_DONE)
         return;
     if (branch->end_state == TXN_END_WAITING && now_ms >= branch->next_ms) {
+        bool is_confirm = txn_owed(step->txn, branch) == TXN_OWED_CONFIRM;
         branch->end_state = TXN_END_CALLING;
-        act(step, step->txn->state == TXN_CONFIRMING ? TXN_CALL_CONFIRM : TXN_CALL_CANCEL,
-            branch->number, branch->attempts + 1);
+        act(step, is_confirm ? TXN_CALL_CONFIRM : TXN_CALL_CANCEL, branch->number,
+            branch->attempts + 1);
     }
     if (now_ms >= later(branch->since_ms, step->txn->options.park_after_ms))
         park(step, branch);
@@ -511,32 +570,6 @@ static void advance(struct step *step)
         advance_trying(step);
     if (is_ending(step->txn))
         advance_ending(step);
-}
-
-void txn_options_default(struct txn_options *options)
-{
-    *options = (struct txn_options){
-        .retry_base_ms = 100,
-        .retry_cap_ms = 60000,
-        .parked_retry_ms = 300000,
-        .park_attempts = 16,
-        .park_after_ms = 600000,
-    };
-}
-
-void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity,
-              const struct txn_options *options, int64_t deadline_ms, uint64_t seed)
-{
-    *txn = (struct txn){
-        .state = TXN_TRYING,
-        .cause = TXN_CAUSE_NONE,
-        .branch_capacity = capacity,
-        .seed = seed,
-        .deadline_ms = deadline_ms,
-        .options = *options,
-        .branches = branches,
-    };
-    assert(txn_is_sound(txn));
 }
 
 /* RETRY alone may speak of all branches. */
@@ -619,34 +652,11 @@ int64_t txn_wake_ms(const struct txn *txn)
     return wake_ms;
 }
 
-size_t txn_parked(const struct txn *txn)
+void txn_try_leaves(struct txn *txn, uint32_t number)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < txn->branch_count; i++)
-        count += txn->branches[i].is_parked;
-    assert(count == 0 || is_ending(txn));
-    return count;
-}
-
-struct txn_branch *txn_find(const struct txn *txn, uint32_t number)
-{
-    assert(txn->branch_count <= txn->branch_capacity);
-    size_t low = 0;
-    size_t high = txn->branch_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (txn->branches[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < txn->branch_count && txn->branches[low].number == number ? &txn->branches[low]
-                                                                          : NULL;
-}
-
-bool txn_is_resolved(const struct txn *txn)
-{
-    return txn->state == TXN_CONFIRMED || txn->state == TXN_CANCELLED;
+    struct txn_branch *branch = txn_find(txn, number);
+    assert(branch != NULL && txn->state == TXN_TRYING && branch->sent != TXN_SENT_HELD);
+    branch->sent = TXN_SENT_MAYBE;
 }
 
 bool txn_restore(struct txn *txn, int64_t now_ms)
@@ -660,6 +670,8 @@ bool txn_restore(struct txn *txn, int64_t now_ms)
             branch->try_state == TXN_TRY_CALLING ? TXN_TRY_WAITING : branch->try_state;
         branch->end_state =
             branch->end_state == TXN_END_CALLING ? TXN_END_WAITING : branch->end_state;
+        if (txn->state == TXN_TRYING && branch->sent == TXN_SENT_NOT)
+            branch->sent = TXN_SENT_MAYBE;
         branch->next_ms = is_blocked ? TXN_NEVER : now_ms;
         branch->since_ms = now_ms;
     }

@@ -18,6 +18,10 @@
  * for the same write, but any later one will do: losing it costs one repeated call. Every call
  * handed out by TXN_CALL_* is answered, in the end, by one event of that branch and kind (done,
  * refused, failed, broken); answers that come late or twice do no harm.
+ *
+ * Whether a try has left is the caller's to know, and decides what a branch is owed (enum
+ * txn_sent): the caller says so by txn_try_leaves before it sends one, and lets none leave after
+ * the decision.
  */
 #ifndef TERCET_TXN_H
 #define TERCET_TXN_H
@@ -68,12 +72,29 @@ enum txn_try {
     TXN_TRY_UNKNOWN = 6, /* no answer within its own timeout */
 };
 
+/* Whether a try of the branch may have reached anybody. Who was never sent a try owes no end. It
+ * only ever goes down. */
+enum txn_sent {
+    TXN_SENT_MAYBE = 0, /* one may have left */
+    TXN_SENT_NOT = 1,   /* none has, in this process's life: a record restores it as MAYBE */
+    TXN_SENT_HELD =
+        2, /* none has, and none will before TXN_TRY_MAY_GO is durable: records say so */
+};
+
 /* How far the branch's confirm or cancel is. */
 enum txn_end {
     TXN_END_NONE = 0,
     TXN_END_WAITING = 1,
     TXN_END_CALLING = 2,
     TXN_END_DONE = 3,
+};
+
+/* What the decision asks of a branch. */
+enum txn_owed {
+    TXN_OWED_UNDECIDED = 0,
+    TXN_OWED_CONFIRM = 1,
+    TXN_OWED_CANCEL = 2,
+    TXN_OWED_NOTHING = 3, /* its try was never sent: it ended with the decision */
 };
 
 struct txn_branch {
@@ -89,6 +110,7 @@ struct txn_branch {
     uint8_t mode;           /* enum txn_mode */
     uint8_t try_state;      /* enum txn_try */
     uint8_t end_state;      /* enum txn_end */
+    uint8_t sent;           /* enum txn_sent */
     bool is_parked;         /* needs a person: listed, alarmed, still retried slowly */
     bool is_broken;         /* the participant answered with a broken promise */
     bool is_settled;        /* a person said it is resolved */
@@ -104,13 +126,18 @@ struct txn_options {
     int64_t park_after_ms;    /* and so do 600,000 ms without success */
     bool is_ordered;          /* routed tries one after another, by number */
     bool decides_itself;      /* Run: confirm when every branch is tried */
-    bool keeps_on_refusal;    /* a refused or unknown try does not cancel: the initiator decides */
+    /* a refused or unknown try does not cancel: the initiator decides, and a confirm leaves out
+     * what is not done */
+    bool keeps_on_refusal;
 };
 void txn_options_default(struct txn_options *options);
 
 struct txn {
     uint8_t state; /* enum txn_state */
     uint8_t cause; /* enum txn_cause */
+    /* CONFIRMING, CONFIRMED: some routed try is not done, and its branch is cancelled, not
+     * confirmed */
+    bool is_partial;
     uint16_t branch_count;
     /* of `branches`, which is the caller's memory; grown by the caller before TXN_ENLIST */
     uint16_t branch_capacity;
@@ -121,7 +148,7 @@ struct txn {
 };
 
 enum txn_event_kind {
-    TXN_ENLIST = 0,  /* number, digest, mode, try_timeout_ms */
+    TXN_ENLIST = 0,  /* number, digest, mode, try_timeout_ms, is_held */
     TXN_CONFIRM,     /* is_forced; cause: OPERATOR, else the initiator's */
     TXN_CANCEL,      /* cause: INITIATOR or OPERATOR */
     TXN_TRY_IS_DONE, /* number: answers of participants to TXN_CALL_TRY */
@@ -131,10 +158,11 @@ enum txn_event_kind {
     TXN_END_HAS_FAILED,
     TXN_END_IS_BROKEN, /* "no try seen", or the other way already: a broken promise */
     TXN_RETRY,         /* number, 0 for all: what waits is due now */
-    TXN_SETTLE,        /* number: a person declares a parked branch resolved */
+    TXN_SETTLE,        /* number: a person declares a parked branch (is_forced: any) resolved */
     TXN_WAKE,          /* time has passed, or the transaction was loaded from the store */
+    TXN_TRY_MAY_GO,    /* number: a held try can go; it is asked for anew, behind a write */
 };
-#define TXN_EVENT_COUNT 12
+#define TXN_EVENT_COUNT 13
 
 struct txn_event {
     enum txn_event_kind kind;
@@ -145,6 +173,7 @@ struct txn_event {
     uint64_t digest;
     int64_t try_timeout_ms;
     enum txn_mode mode;
+    bool is_held; /* routed: nobody can be called now; see TXN_SENT_HELD */
     bool is_forced;
     bool is_confirm;
     enum txn_cause cause;
@@ -183,7 +212,9 @@ struct txn_actions {
     X(TXN_NOT_READY, -3, "a try is not known to be done")                                          \
     X(TXN_LIMIT, -4, "too many branches, or a branch number out of range")                         \
     X(TXN_NO_BRANCH, -5, "there is no branch with this number")                                    \
-    X(TXN_NOT_PARKED, -6, "the branch is not parked")
+    X(TXN_NOT_PARKED, -6, "the branch is not parked")                                              \
+    X(TXN_UNDECIDED, -7, "the transaction is not decided yet")                                     \
+    X(TXN_ENDED, -8, "the branch has ended already")
 enum txn_result {
 #define TXN_RESULT_ENUM(name, value, text) name = value,
     TXN_RESULT_MAP(TXN_RESULT_ENUM)
@@ -197,6 +228,16 @@ void txn_init(struct txn *txn, struct txn_branch *branches, uint16_t capacity,
 /* One event. Appends to actions (which the caller empties). Returns 0 or what the request is told;
  * a request that is refused changes nothing. Repeats are 0 without effect. */
 int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions);
+
+/* A try of the branch is about to leave: from now on the branch is owed its end. TRYING, and not
+ * held. */
+void txn_try_leaves(struct txn *txn, uint32_t number);
+
+/* TRYING: the first branch for whose sake a confirm is refused, or NULL. */
+const struct txn_branch *txn_unready(const struct txn *txn, bool is_forced);
+
+/* What the branch has to be told, or has been told. Looks at state, is_partial, try_state, sent. */
+enum txn_owed txn_owed(const struct txn *txn, const struct txn_branch *branch);
 
 /* When TXN_WAKE is due: TXN_NEVER when nothing waits for time. */
 int64_t txn_wake_ms(const struct txn *txn);

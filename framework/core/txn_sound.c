@@ -62,11 +62,45 @@ static bool try_is_sound(const struct txn_branch *branch)
     }
 }
 
+static bool is_confirmation(const struct txn *txn)
+{
+    return txn->state == TXN_CONFIRMING || txn->state == TXN_CONFIRMED;
+}
+
+/* Who was never sent a try has not answered one. With the decision it is through, and nobody had to
+ * do with it; a confirmation has such a branch only when it leaves out what is not done. */
+static bool sent_is_sound(const struct txn *txn, const struct txn_branch *branch)
+{
+    switch (branch->sent) {
+    case TXN_SENT_MAYBE:
+        return true;
+    case TXN_SENT_NOT:
+    case TXN_SENT_HELD:
+        break;
+    default:
+        return false;
+    }
+    if (branch->try_state == TXN_TRY_OWN || branch->try_state == TXN_TRY_DONE ||
+        branch->try_state == TXN_TRY_REFUSED)
+        return false;
+    return txn->state == TXN_TRYING ||
+           (branch->end_state == TXN_END_DONE && !branch->is_broken && !branch->is_settled &&
+            branch->attempts == 0 && (!is_confirmation(txn) || txn->is_partial));
+}
+
 static bool branch_is_sound(const struct txn *txn, const struct txn_branch *branch)
 {
     bool is_ending = txn->state != TXN_TRYING;
     return branch->number <= TXN_BRANCHES_MAX && try_is_sound(branch) && flags_are_sound(branch) &&
-           is_ending == (branch->end_state != TXN_END_NONE);
+           sent_is_sound(txn, branch) && is_ending == (branch->end_state != TXN_END_NONE);
+}
+
+/* Only an initiator that wanted to judge failures itself can confirm a part, and a part it is only
+ * where something is missing. */
+static bool part_is_sound(const struct txn *txn, size_t undone_count)
+{
+    return !txn->is_partial || (is_confirmation(txn) && txn->options.keeps_on_refusal &&
+                                !txn->options.decides_itself && undone_count > 0);
 }
 
 bool txn_is_sound(const struct txn *txn)
@@ -77,12 +111,16 @@ bool txn_is_sound(const struct txn *txn)
     }
     uint32_t previous = 0;
     size_t ended_count = 0;
+    size_t undone_count = 0;
     for (size_t i = 0; i < txn->branch_count; i++) {
         const struct txn_branch *branch = &txn->branches[i];
         if (branch->number <= previous || !branch_is_sound(txn, branch))
             return false;
         previous = branch->number;
         ended_count += branch->end_state == TXN_END_DONE;
+        undone_count += branch->try_state != TXN_TRY_OWN && branch->try_state != TXN_TRY_DONE;
     }
+    if (!part_is_sound(txn, undone_count))
+        return false;
     return txn->state == TXN_TRYING || (ended_count == txn->branch_count) == txn_is_resolved(txn);
 }

@@ -20,6 +20,7 @@ struct story {
     struct txn durable; /* as of the last PERSIST */
     struct txn_branch durable_branches[STORY_BRANCHES];
     int64_t now_ms;
+    bool queues;                    /* tries leave when the story says so, not at once */
     const char *words[STORY_WORDS]; /* of the command at hand */
     size_t word_count;
     struct transcript told;
@@ -56,6 +57,9 @@ static void step(struct story *story, const struct txn_event *event)
     int result = txn_step(&story->txn, event, &actions);
     if (actions.count > 0 && items[0].kind == TXN_PERSIST)
         keep_durable(story);
+    for (size_t i = 0; i < actions.count && !story->queues; i++)
+        if (items[i].kind == TXN_CALL_TRY)
+            txn_try_leaves(&story->txn, items[i].number);
     transcript_add_actions(&story->told, &actions);
     if (result != 0)
         transcript_add(&story->told, "%s", transcript_result(result));
@@ -75,7 +79,14 @@ static void begin(struct story *story)
     options.keeps_on_refusal = has_word(story, "keeps");
     int64_t deadline_ms = value_of(story, "deadline", 1000);
     txn_init(&story->txn, story->branches, STORY_BRANCHES, &options, deadline_ms, 1);
+    story->queues = has_word(story, "queues");
     keep_durable(story);
+    transcript_add(&story->told, "-");
+}
+
+static void leave(struct story *story)
+{
+    txn_try_leaves(&story->txn, (uint32_t)strtoul(story->words[1], NULL, 10));
     transcript_add(&story->told, "-");
 }
 
@@ -95,10 +106,11 @@ static void show(struct story *story)
                    transcript_cause(story->txn.cause));
     for (size_t i = 0; i < story->txn.branch_count; i++) {
         const struct txn_branch *branch = &story->branches[i];
-        transcript_add(&story->told, "; %u %s %s%s%s%s", branch->number,
+        transcript_add(&story->told, "; %u %s %s%s%s%s%s", branch->number,
                        transcript_try(branch->try_state), transcript_end(branch->end_state),
                        branch->is_parked ? " parked" : "", branch->is_broken ? " broken" : "",
-                       branch->is_settled ? " settled" : "");
+                       branch->is_settled ? " settled" : "",
+                       txn_owed(&story->txn, branch) == TXN_OWED_NOTHING ? " unsent" : "");
     }
 }
 
@@ -122,6 +134,7 @@ static bool find_event(struct txn_event *event, const char *word)
         {"enlist", TXN_ENLIST, false},
         {"confirm", TXN_CONFIRM, false},
         {"cancel", TXN_CANCEL, false},
+        {"may-go", TXN_TRY_MAY_GO, false},
         {"tried", TXN_TRY_IS_DONE, false},
         {"refused", TXN_TRY_IS_REFUSED, false},
         {"failed", TXN_TRY_HAS_FAILED, false},
@@ -153,6 +166,7 @@ static void step_command(struct story *story)
         .digest = (uint64_t)value_of(story, "digest", 0),
         .try_timeout_ms = value_of(story, "timeout", 1000000),
         .mode = has_word(story, "own") ? TXN_MODE_OWN : TXN_MODE_ROUTED,
+        .is_held = has_word(story, "held"),
         .is_forced = has_word(story, "forced"),
         .cause = has_word(story, "operator") ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR,
     };
@@ -167,6 +181,8 @@ static void carry_out(struct story *story)
         begin(story);
     else if (strcmp(word, "restart") == 0 || strcmp(word, "crash") == 0)
         load(story, strcmp(word, "crash") == 0);
+    else if (strcmp(word, "leaves") == 0)
+        leave(story);
     else if (strcmp(word, "show") == 0)
         show(story);
     else if (strcmp(word, "due") == 0)

@@ -37,12 +37,21 @@ static int step(struct txn_event event)
     return txn_step(&all.txn, &event, &all.actions);
 }
 
+/* Every try that the step has asked for is sent. */
+static void send_tries(void)
+{
+    for (size_t i = 0; i < all.actions.count; i++)
+        if (all.items[i].kind == TXN_CALL_TRY)
+            txn_try_leaves(&all.txn, all.items[i].number);
+}
+
 static void enlist(uint32_t number, enum txn_mode mode, int64_t try_timeout_ms)
 {
     cr_assert_eq(
         step((struct txn_event){
             .kind = TXN_ENLIST, .number = number, .mode = mode, .try_timeout_ms = try_timeout_ms}),
         0);
+    send_tries();
 }
 
 /* As many branches as there can be, the array of actions as large as the header says. */
@@ -233,6 +242,7 @@ Test(core_limits, times_saturate)
                                          .now_ms = 5,
                                          .try_timeout_ms = INT64_MAX}),
                  0);
+    send_tries();
     cr_assert_eq(all.branches[1].try_until_ms, TXN_NEVER);
     cr_assert_eq(txn_wake_ms(&all.txn), TXN_NEVER);
     cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .is_forced = true, .now_ms = 6}), 0);
@@ -307,14 +317,17 @@ Test(core_limits, a_restored_order_waits_for_its_first)
 }
 
 /* S15: one damage at a time to a sound record. TRYING, CONFIRMING and CONFIRMED stand for all. */
-enum damage_base { AS_TRYING, AS_CONFIRMING, AS_CONFIRMED, AS_CANCELLING };
+enum damage_base { AS_TRYING, AS_CONFIRMING, AS_CONFIRMED, AS_CANCELLING, AS_PARTIAL };
 
 static void begin_as(enum damage_base base)
 {
     begin_default();
+    all.txn.options.keeps_on_refusal = base == AS_PARTIAL;
     enlist(1, TXN_MODE_ROUTED, 1000);
+    if (base == AS_PARTIAL) /* branch 1 is left out, 2 is confirmed */
+        all.branches[0].sent = TXN_SENT_NOT;
     enlist(2, TXN_MODE_OWN, 1000);
-    if (base == AS_CONFIRMING || base == AS_CONFIRMED)
+    if (base == AS_CONFIRMING || base == AS_CONFIRMED || base == AS_PARTIAL)
         cr_assert_eq(step((struct txn_event){.kind = TXN_CONFIRM, .is_forced = true}), 0);
     if (base == AS_CANCELLING)
         cr_assert_eq(step((struct txn_event){.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}), 0);
@@ -370,6 +383,15 @@ Test(core_limits, a_damaged_transaction_is_not_restored)
     DAMAGE(AS_CANCELLING, all.txn.cause = TXN_CAUSE_ALL_TRIED);
     DAMAGE(AS_CANCELLING, all.txn.cause = TXN_CAUSE_OPERATOR + 1);
     DAMAGE(AS_CANCELLING, all.txn.state = TXN_CANCELLED);
+    DAMAGE(AS_TRYING, all.txn.is_partial = true);
+    DAMAGE(AS_CONFIRMING, all.txn.is_partial = true);
+    DAMAGE(AS_CANCELLING, all.txn.is_partial = true);
+    DAMAGE(AS_PARTIAL, all.txn.options.keeps_on_refusal = false);
+    DAMAGE(AS_PARTIAL, all.txn.options.decides_itself = true);
+    DAMAGE(AS_PARTIAL, all.txn.is_partial = false);
+    DAMAGE(AS_PARTIAL, all.branches[0].try_state = TXN_TRY_DONE);
+    DAMAGE(AS_PARTIAL,
+           (all.branches[0].try_state = TXN_TRY_DONE, all.branches[0].sent = TXN_SENT_MAYBE));
 }
 
 Test(core_limits, a_damaged_branch_is_not_restored)
@@ -396,6 +418,18 @@ Test(core_limits, a_damaged_branch_is_not_restored)
     DAMAGE(AS_CONFIRMING, all.branches[0].is_broken = true);
     DAMAGE(AS_CONFIRMED, all.branches[0].is_parked = true);
     DAMAGE(AS_CONFIRMED, all.branches[0].end_state = TXN_END_WAITING);
+    DAMAGE(AS_TRYING, all.branches[0].sent = TXN_SENT_HELD + 1);
+    DAMAGE(AS_TRYING, all.branches[1].sent = TXN_SENT_NOT);
+    DAMAGE(AS_TRYING,
+           (all.branches[0].sent = TXN_SENT_NOT, all.branches[0].try_state = TXN_TRY_DONE));
+    DAMAGE(AS_TRYING,
+           (all.branches[0].sent = TXN_SENT_HELD, all.branches[0].try_state = TXN_TRY_REFUSED));
+    DAMAGE(AS_CONFIRMED, all.branches[0].sent = TXN_SENT_HELD);
+    DAMAGE(AS_CANCELLING, all.branches[0].sent = TXN_SENT_HELD);
+    DAMAGE(AS_PARTIAL, all.branches[0].is_broken = true);
+    DAMAGE(AS_PARTIAL, all.branches[0].is_settled = true);
+    DAMAGE(AS_PARTIAL, all.branches[0].attempts = 1);
+    DAMAGE(AS_PARTIAL, all.branches[0].end_state = TXN_END_WAITING);
 }
 
 /* Every cause that may be there, is. */

@@ -112,20 +112,24 @@ Test(core_stories, an_ordered_refusal_stops_the_rest)
                  "5 wake : -\n"
                  "5 enlist 3 : PERSIST\n"
                  "6 retry : -\n"
-                 "1000 wake : PERSIST, DECIDED, CANCEL 1#1, CANCEL 2#1, CANCEL 3#1\n");
+                 "1000 wake : PERSIST, DECIDED, CANCEL 1#1\n"
+                 "1001 cancelled 1 : MARK, RESOLVED\n"
+                 "1001 show : CANCELLED DEADLINE; 1 REFUSED DONE; 2 WAITING DONE unsent; "
+                 "3 WAITING DONE unsent\n");
 }
 
-/* S1, P8: the branch that was never sent is cancelled too. */
-Test(core_stories, a_refusal_cancels_all)
+/* S1, P8: who refused is cancelled too, for another copy of its try may be under way; who was never
+ * sent one owes nothing. */
+Test(core_stories, a_refusal_cancels_all_that_may_have_been_tried)
 {
     story_expect("0 begin itself ordered : -\n"
                  "0 enlist 1 : PERSIST, TRY 1#1\n"
                  "0 enlist 2 : PERSIST\n"
-                 "4 refused 1 : PERSIST, TRIED 1, DECIDED, CANCEL 1#1, CANCEL 2#1\n"
+                 "4 refused 1 : PERSIST, TRIED 1, DECIDED, CANCEL 1#1\n"
                  "5 tried 1 : -\n"
-                 "6 cancelled 2 : MARK\n"
+                 "6 cancelled 2 : -\n"
                  "7 cancelled 1 : MARK, RESOLVED\n"
-                 "7 show : CANCELLED REFUSED; 1 REFUSED DONE; 2 WAITING DONE\n");
+                 "7 show : CANCELLED REFUSED; 1 REFUSED DONE; 2 WAITING DONE unsent\n");
 }
 
 /* P27: confirm after a failed try takes a forced request. */
@@ -136,7 +140,6 @@ Test(core_stories, a_refusal_kept_for_the_initiator)
                  "0 enlist 2 : PERSIST, TRY 2#1\n"
                  "4 refused 1 : MARK, TRIED 1\n"
                  "5 tried 2 : MARK, TRIED 2\n"
-                 "6 confirm : NOT_READY\n"
                  "7 tried 1 : -\n"
                  "8 cancel : PERSIST, DECIDED, CANCEL 1#1, CANCEL 2#1\n");
 }
@@ -244,7 +247,7 @@ Test(core_stories, the_deadline_comes_with_the_last_try)
 Test(core_stories, enlisting_at_the_deadline)
 {
     story_expect("0 begin deadline=50 : -\n"
-                 "50 enlist 1 : PERSIST, DECIDED, CANCEL 1#1\n"
+                 "50 enlist 1 own : PERSIST, DECIDED, CANCEL 1#1\n"
                  "51 enlist 2 : DECIDED_ALREADY\n");
 }
 
@@ -308,7 +311,7 @@ Test(core_stories, a_person_settles_a_parked_branch)
     story_expect("0 begin park_attempts=1 : -\n"
                  "0 enlist 1 own : PERSIST\n"
                  "0 enlist 2 own : PERSIST\n"
-                 "0 settle 1 : NOT_PARKED\n"
+                 "0 settle 1 forced : UNDECIDED\n"
                  "0 cancel : PERSIST, DECIDED, CANCEL 1#1, CANCEL 2#1\n"
                  "0 settle 1 : NOT_PARKED\n"
                  "1 cancel-failed 1 : MARK, PARKED 1\n"
@@ -322,6 +325,152 @@ Test(core_stories, a_person_settles_a_parked_branch)
                  "7 settle 2 : -\n"
                  "8 settle 3 : NO_BRANCH\n"
                  "8 show : CANCELLED INITIATOR; 1 OWN DONE settled; 2 OWN DONE settled\n");
+}
+
+/* A person need not wait for the parking, and settles nothing that has ended. */
+Test(core_stories, a_person_settles_at_once)
+{
+    story_expect(
+        "0 begin : -\n"
+        "0 enlist 1 own : PERSIST\n"
+        "0 enlist 2 own : PERSIST\n"
+        "0 enlist 3 own : PERSIST\n"
+        "1 confirm : PERSIST, DECIDED, CONFIRM 1#1, CONFIRM 2#1, CONFIRM 3#1\n"
+        "2 confirmed 2 : MARK\n"
+        "2 settle 2 forced : ENDED\n"
+        "2 settle 1 forced : PERSIST\n"
+        "3 settle 1 forced : -\n"
+        "3 crash : CONFIRM 3#1\n"
+        "4 confirm-broken 1 : -\n"
+        "5 confirm-failed 3 : -\n"
+        "5 settle 3 forced : PERSIST, RESOLVED\n"
+        "5 show : CONFIRMED INITIATOR; 1 OWN DONE settled; 2 OWN DONE; 3 OWN DONE settled\n");
+}
+
+/* L2: a misspelt service ends with the decision, for nobody was called; also when the coordinator
+ * has died in between, for the try was held back. */
+Test(core_stories, a_service_that_nobody_serves)
+{
+    story_expect("0 begin itself queues deadline=50 : -\n"
+                 "0 enlist 1 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 held : PERSIST, TRY 2#1\n"
+                 "1 leaves 1 : -\n"
+                 "2 tried 1 : MARK, TRIED 1\n"
+                 "9 crash : TRY 1#1, TRY 2#1\n"
+                 "10 leaves 1 : -\n"
+                 "10 tried 1 : MARK, TRIED 1\n"
+                 "50 wake : PERSIST, DECIDED, CANCEL 1#1\n"
+                 "51 crash : CANCEL 1#1\n"
+                 "52 may-go 2 : -\n"
+                 "53 cancelled 1 : MARK, RESOLVED\n"
+                 "53 show : CANCELLED DEADLINE; 1 DONE DONE; 2 WAITING DONE unsent\n");
+}
+
+/* S7: that it may leave is durable before it does, so that a restart cannot take it for unsent. */
+Test(core_stories, a_held_try_goes_when_somebody_serves_it)
+{
+    story_expect("0 begin queues : -\n"
+                 "0 enlist 1 held : PERSIST, TRY 1#1\n"
+                 "5 may-go 1 : PERSIST, TRY 1#1\n"
+                 "5 may-go 1 : -\n"
+                 "6 crash : TRY 1#1\n"
+                 "7 cancel : PERSIST, DECIDED, CANCEL 1#1\n");
+}
+
+/* Its time is over while it is held: it is not sent any more. */
+Test(core_stories, a_held_try_becomes_unknown)
+{
+    story_expect("0 begin keeps queues : -\n"
+                 "0 enlist 1 held timeout=10 : PERSIST, TRY 1#1\n"
+                 "10 wake : MARK, TRIED 1\n"
+                 "11 may-go 1 : -\n"
+                 "12 restart : -\n"
+                 "13 confirm : PERSIST, DECIDED, RESOLVED\n"
+                 "13 show : CONFIRMED INITIATOR; 1 UNKNOWN DONE unsent\n");
+}
+
+/* While it runs, the coordinator knows what waits in its queues; after a crash it does not. */
+Test(core_stories, a_try_that_waits_was_not_sent)
+{
+    story_expect("0 begin queues : -\n"
+                 "0 enlist 1 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 : PERSIST, TRY 2#1\n"
+                 "0 leaves 1 : -\n"
+                 "1 cancel : PERSIST, DECIDED, CANCEL 1#1\n"
+                 "2 restart : CANCEL 1#1\n"
+                 "2 cancelled 1 : MARK, RESOLVED\n"
+                 "3 begin queues : -\n"
+                 "3 enlist 1 : PERSIST, TRY 1#1\n"
+                 "4 crash : TRY 1#1\n"
+                 "5 cancel : PERSIST, DECIDED, CANCEL 1#1\n");
+}
+
+/* P27: a confirm that keeps refusals is for what is done; who refused is cancelled, for another
+ * copy of its try may be under way. */
+Test(core_stories, a_confirm_leaves_out_who_refused)
+{
+    story_expect("0 begin keeps : -\n"
+                 "0 enlist 1 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 : PERSIST, TRY 2#1\n"
+                 "0 enlist 3 own : PERSIST\n"
+                 "1 refused 1 : MARK, TRIED 1\n"
+                 "2 confirm : NOT_READY\n"
+                 "3 tried 2 : MARK, TRIED 2\n"
+                 "4 confirm : PERSIST, DECIDED, CANCEL 1#1, CONFIRM 2#1, CONFIRM 3#1\n"
+                 "5 confirmed 1 : -\n"
+                 "5 cancelled 2 : -\n"
+                 "5 crash : CANCEL 1#1, CONFIRM 2#1, CONFIRM 3#1\n"
+                 "6 cancelled 1 : MARK\n"
+                 "6 confirmed 2 : MARK\n"
+                 "6 confirmed 3 : MARK, RESOLVED\n"
+                 "6 show : CONFIRMED INITIATOR; 1 REFUSED DONE; 2 DONE DONE; 3 OWN DONE\n");
+}
+
+/* An order that a refusal has stopped: what would have come later is left out, without force. */
+Test(core_stories, a_confirm_leaves_out_who_was_never_tried)
+{
+    story_expect("0 begin keeps ordered : -\n"
+                 "0 enlist 1 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 : PERSIST\n"
+                 "0 enlist 3 : PERSIST\n"
+                 "1 confirm : NOT_READY\n"
+                 "1 tried 1 : MARK, TRIED 1, TRY 2#1\n"
+                 "2 confirm : NOT_READY\n"
+                 "3 refused 2 : MARK, TRIED 2\n"
+                 "4 confirm : PERSIST, DECIDED, CONFIRM 1#1, CANCEL 2#1\n"
+                 "4 show : CONFIRMING INITIATOR; 1 DONE CALLING; 2 REFUSED CALLING; "
+                 "3 WAITING DONE unsent\n");
+}
+
+/* Force: what is done is confirmed, what nobody knows is cancelled. */
+Test(core_stories, a_forced_confirm_of_what_keeps_refusals)
+{
+    story_expect("0 begin keeps queues : -\n"
+                 "0 enlist 1 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 : PERSIST, TRY 2#1\n"
+                 "0 enlist 3 : PERSIST, TRY 3#1\n"
+                 "0 leaves 1 : -\n"
+                 "0 leaves 2 : -\n"
+                 "1 tried 1 : MARK, TRIED 1\n"
+                 "2 confirm : NOT_READY\n"
+                 "3 confirm forced : PERSIST, DECIDED, CONFIRM 1#1, CANCEL 2#1\n"
+                 "4 tried 2 : -\n"
+                 "5 cancelled 2 : MARK\n"
+                 "5 confirmed 1 : MARK, RESOLVED\n");
+}
+
+/* Nobody can vouch for what was certainly never tried. */
+Test(core_stories, force_does_not_confirm_what_was_never_sent)
+{
+    story_expect("0 begin queues : -\n"
+                 "0 enlist 1 : PERSIST, TRY 1#1\n"
+                 "0 enlist 2 held : PERSIST, TRY 2#1\n"
+                 "1 leaves 1 : -\n"
+                 "2 confirm forced : NOT_READY\n"
+                 "3 may-go 2 : PERSIST, TRY 2#1\n"
+                 "3 confirm forced : NOT_READY\n"
+                 "4 leaves 2 : -\n"
+                 "5 confirm forced : PERSIST, DECIDED, CONFIRM 1#1, CONFIRM 2#1\n");
 }
 
 /* P23: "retry now" does something. */

@@ -28,15 +28,19 @@ struct situation {
     bool is_parked;
     bool is_settled;
     bool is_blocked; /* ordered, and OTHER is under way */
+    uint8_t sent;
+    bool is_partial; /* of what keeps refusals, as is what has this or `sent` */
 };
 
 #define TRYING(try)                                                                                \
     {                                                                                              \
-        TXN_TRYING, TXN_TRY_##try, TXN_END_NONE, TXN_TRY_OWN, TXN_END_NONE, false, false, false    \
+        .state = TXN_TRYING, .try_state = TXN_TRY_##try, .other_try = TXN_TRY_OWN                  \
     }
-#define ENDING(state, end, other, parked, settled)                                                 \
+#define ENDING(in, end, other, parked, settled)                                                    \
     {                                                                                              \
-        state, TXN_TRY_DONE, TXN_END_##end, TXN_TRY_OWN, TXN_END_##other, parked, settled, false   \
+        .state = in, .try_state = TXN_TRY_DONE, .end_state = TXN_END_##end,                        \
+        .other_try = TXN_TRY_OWN, .other_end = TXN_END_##other, .is_parked = parked,               \
+        .is_settled = settled                                                                      \
     }
 #define ALL_ENDING(state)                                                                          \
     ENDING(state, WAITING, CALLING, false, false), ENDING(state, CALLING, CALLING, false, false),  \
@@ -48,23 +52,48 @@ struct situation {
 static const struct situation situations[] = {
     TRYING(OWN),
     TRYING(WAITING),
-    {TXN_TRYING, TXN_TRY_WAITING, TXN_END_NONE, TXN_TRY_CALLING, TXN_END_NONE, false, false, true},
+    {.state = TXN_TRYING,
+     .try_state = TXN_TRY_WAITING,
+     .other_try = TXN_TRY_CALLING,
+     .is_blocked = true},
     TRYING(CALLING),
     TRYING(DONE),
     TRYING(REFUSED),
     TRYING(UNKNOWN),
+    {.state = TXN_TRYING,
+     .try_state = TXN_TRY_CALLING,
+     .other_try = TXN_TRY_OWN,
+     .sent = TXN_SENT_HELD},
+    {.state = TXN_TRYING,
+     .try_state = TXN_TRY_UNKNOWN,
+     .other_try = TXN_TRY_OWN,
+     .sent = TXN_SENT_NOT},
     ALL_ENDING(TXN_CONFIRMING),
     ALL_ENDING(TXN_CANCELLING),
     ENDING(TXN_CONFIRMED, DONE, DONE, false, false),
     ENDING(TXN_CONFIRMED, DONE, DONE, false, true),
     ENDING(TXN_CANCELLED, DONE, DONE, false, false),
     ENDING(TXN_CANCELLED, DONE, DONE, false, true),
+    {.state = TXN_CONFIRMING,
+     .try_state = TXN_TRY_REFUSED,
+     .end_state = TXN_END_CALLING,
+     .other_try = TXN_TRY_OWN,
+     .other_end = TXN_END_CALLING,
+     .is_partial = true},
+    {.state = TXN_CANCELLING,
+     .try_state = TXN_TRY_WAITING,
+     .end_state = TXN_END_DONE,
+     .other_try = TXN_TRY_OWN,
+     .other_end = TXN_END_CALLING,
+     .sent = TXN_SENT_NOT},
 };
 #define SITUATION_COUNT (sizeof(situations) / sizeof(situations[0]))
 
 /* The same columns as in `situations`: O own, W waiting, B blocked by order, C calling, D done, R
- * refused, U unknown; then W waiting, C calling, w and c the same but parked, D done, S settled, l
- * the last one calling, p the last one parked. */
+ * refused, U unknown, H calling but held back, N unknown and never sent; then W waiting, C calling,
+ * w and c the same but parked, D done, S settled, l the last one calling, p the last one parked; at
+ * the end R, confirmed without this branch, which refused, and N, cancelled without having been
+ * sent. */
 struct row {
     struct txn_event event;
     bool keeps_on_refusal;
@@ -73,54 +102,66 @@ struct row {
 
 #define ABOUT(event_kind) .kind = (event_kind), .number = SUBJECT
 static const struct row rows[] = {
-    /*                                                                  OWBCDRU WCwcDSlp WCwcDSlp DS
-       DS */
+    /*                                OWBCDRUHN WCwcDSlp WCwcDSlp DS DS RN */
     {{.kind = TXN_ENLIST, .number = NEWCOMER, .mode = TXN_MODE_ROUTED},
      0,
-     "nnNnnnn DDDDDDDD DDDDDDDD DD DD"},
+     "nnNnnnnnn DDDDDDDD DDDDDDDD DD DD DD"},
+    {{.kind = TXN_ENLIST, .number = NEWCOMER, .mode = TXN_MODE_ROUTED, .is_held = true},
+     0,
+     "112111111 DDDDDDDD DDDDDDDD DD DD DD"},
     {{.kind = TXN_ENLIST, .number = NEWCOMER, .mode = TXN_MODE_OWN},
      0,
-     "mmmmmmm DDDDDDDD DDDDDDDD DD DD"},
+     "mmmmmmmmm DDDDDDDD DDDDDDDD DD DD DD"},
     {{ABOUT(TXN_ENLIST), .digest = SUBJECT, .mode = TXN_MODE_ROUTED},
      0,
-     "....... ........ ........ .. .."},
+     "......... ........ ........ .. .. .."},
     {{ABOUT(TXN_ENLIST), .digest = 77, .mode = TXN_MODE_ROUTED},
      0,
-     "EEEEEEE EEEEEEEE EEEEEEEE EE EE"},
-    {{.kind = TXN_ENLIST, .number = 0}, 0, "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
-    {{.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1}, 0, "LLLLLLL LLLLLLLL LLLLLLLL LL LL"},
-    {{.kind = TXN_CONFIRM}, 0, "cRRRcRR ........ DDDDDDDD .. DD"},
-    {{.kind = TXN_CONFIRM, .is_forced = true}, 0, "ccccccc ........ DDDDDDDD .. DD"},
-    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}, 0, "xxxxxxx DDDDDDDD ........ DD .."},
-    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR}, 0, "ooooooo DDDDDDDD ........ DD .."},
-    {{ABOUT(TXN_TRY_IS_DONE)}, 0, ".ttt..t ........ ........ .. .."},
-    {{ABOUT(TXN_TRY_IS_REFUSED)}, 0, ".rrr..r ........ ........ .. .."},
-    {{ABOUT(TXN_TRY_IS_REFUSED)}, 1, ".kkk..k ........ ........ .. .."},
-    {{ABOUT(TXN_TRY_HAS_FAILED)}, 0, "...f... ........ ........ .. .."},
-    {{ABOUT(TXN_END_IS_DONE), .is_confirm = true}, 0, "....... ddee..qs ........ .. .."},
-    {{ABOUT(TXN_END_IS_DONE), .is_confirm = false}, 0, "....... ........ ddee..uv .. .."},
-    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = true}, 0, "....... .h.H..h. ........ .. .."},
-    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = false}, 0, "....... ........ .h.H..h. .. .."},
-    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = true}, 0, "....... bgil..gi ........ .. .."},
-    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = false}, 0, "....... ........ bgil..gi .. .."},
-    {{.kind = TXN_RETRY, .number = 0}, 0, ".y..... z.z....z Z.Z....Z .. .."},
-    {{ABOUT(TXN_RETRY)}, 0, ".y..... z.z....z Z.Z....Z .. .."},
-    {{ABOUT(TXN_SETTLE)}, 0, "PPPPPPP PPjjP.PJ PPjjP.PK P. P."},
-    {{.kind = TXN_WAKE}, 0, "....... ........ ........ .. .."},
-    {{.kind = TXN_TRY_IS_DONE, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_TRY_IS_REFUSED, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_TRY_HAS_FAILED, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_END_IS_DONE, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_END_HAS_FAILED, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_END_IS_BROKEN, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_RETRY, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
-    {{.kind = TXN_SETTLE, .number = NOBODY}, 0, "BBBBBBB BBBBBBBB BBBBBBBB BB BB"},
+     "EEEEEEEEE EEEEEEEE EEEEEEEE EE EE EE"},
+    {{.kind = TXN_ENLIST, .number = 0}, 0, "LLLLLLLLL LLLLLLLL LLLLLLLL LL LL LL"},
+    {{.kind = TXN_ENLIST, .number = TXN_BRANCHES_MAX + 1},
+     0,
+     "LLLLLLLLL LLLLLLLL LLLLLLLL LL LL LL"},
+    {{.kind = TXN_CONFIRM}, 0, "cRRRcRRRR ........ DDDDDDDD .. DD .D"},
+    {{.kind = TXN_CONFIRM}, 1, "cRRRc3RR4 ........ DDDDDDDD .. DD .D"},
+    {{.kind = TXN_CONFIRM, .is_forced = true}, 0, "cccccccRR ........ DDDDDDDD .. DD .D"},
+    {{.kind = TXN_CONFIRM, .is_forced = true}, 1, "c3!3c3344 ........ DDDDDDDD .. DD .D"},
+    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_INITIATOR}, 0, "xxxxxxx55 DDDDDDDD ........ DD .. D."},
+    {{.kind = TXN_CANCEL, .cause = TXN_CAUSE_OPERATOR}, 0, "ooooooo66 DDDDDDDD ........ DD .. D."},
+    {{ABOUT(TXN_TRY_MAY_GO)}, 0, ".......7. ........ ........ .. .. .."},
+    {{ABOUT(TXN_TRY_IS_DONE)}, 0, ".ttt..ttt ........ ........ .. .. .."},
+    {{ABOUT(TXN_TRY_IS_REFUSED)}, 0, ".rrr..rrr ........ ........ .. .. .."},
+    {{ABOUT(TXN_TRY_IS_REFUSED)}, 1, ".kkk..kkk ........ ........ .. .. .."},
+    {{ABOUT(TXN_TRY_HAS_FAILED)}, 0, "...f...f. ........ ........ .. .. .."},
+    {{ABOUT(TXN_END_IS_DONE), .is_confirm = true}, 0, "......... ddee..qs ........ .. .. .."},
+    {{ABOUT(TXN_END_IS_DONE), .is_confirm = false}, 0, "......... ........ ddee..uv .. .. d."},
+    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = true}, 0, "......... .h.H..h. ........ .. .. .."},
+    {{ABOUT(TXN_END_HAS_FAILED), .is_confirm = false}, 0, "......... ........ .h.H..h. .. .. h."},
+    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = true}, 0, "......... bgil..gi ........ .. .. .."},
+    {{ABOUT(TXN_END_IS_BROKEN), .is_confirm = false}, 0, "......... ........ bgil..gi .. .. g."},
+    {{.kind = TXN_RETRY, .number = 0}, 0, ".y....... z.z....z Z.Z....Z .. .. .."},
+    {{ABOUT(TXN_RETRY)}, 0, ".y....... z.z....z Z.Z....Z .. .. .."},
+    {{ABOUT(TXN_SETTLE)}, 0, "UUUUUUUUU PPjjA.PJ PPjjA.PK A. A. PA"},
+    {{ABOUT(TXN_SETTLE), .is_forced = true}, 0, "UUUUUUUUU 88jjA.9J 88jjA.0K A. A. 8A"},
+    {{.kind = TXN_WAKE}, 0, "......... ........ ........ .. .. .."},
+    {{.kind = TXN_TRY_MAY_GO, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_TRY_IS_DONE, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_TRY_IS_REFUSED, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_TRY_HAS_FAILED, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_END_IS_DONE, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_END_HAS_FAILED, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_END_IS_BROKEN, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_RETRY, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
+    {{.kind = TXN_SETTLE, .number = NOBODY}, 0, "BBBBBBBBB BBBBBBBB BBBBBBBB BB BB BB"},
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
 /* What happens to a branch when the transaction is decided. */
 #define DECIDED(number)                                                                            \
     " " #number ".end=CALLING " #number ".attempts=0 " #number ".next=1000 " #number ".since=1000"
+/* The same to one that was never sent. */
+#define UNSENT(number)                                                                             \
+    " " #number ".end=DONE " #number ".attempts=0 " #number ".next=1000 " #number ".since=1000"
 
 static const struct {
     char letter;
@@ -133,6 +174,8 @@ static const struct {
     {'L', "LIMIT:"},
     {'B', "NO_BRANCH:"},
     {'P', "NOT_PARKED:"},
+    {'U', "UNDECIDED:"},
+    {'A', "ENDED:"},
     {'n', "OK: +4 CALLING next=1000 until=1000; PERSIST, TRY 4#1"},
     {'N', "OK: +4 WAITING next=never until=never; PERSIST"},
     {'m', "OK: +4 OWN next=1000 until=1000; PERSIST"},
@@ -162,6 +205,20 @@ static const struct {
     {'l', "OK: 3.end=WAITING 3.attempts=3 3.next=1500 3.broken=1; MARK"},
     {'z', "OK: 3.end=CALLING 3.next=1000; CONFIRM 3#3"},
     {'Z', "OK: 3.end=CALLING 3.next=1000; CANCEL 3#3"},
+    {'1', "OK: +4 CALLING held next=1000 until=1000; PERSIST, TRY 4#1"},
+    {'2', "OK: +4 WAITING held next=never until=never; PERSIST"},
+    {'3', "OK: CONFIRMING INITIATOR partial" DECIDED(2)
+              DECIDED(3) "; PERSIST, DECIDED, CONFIRM 2#1, CANCEL 3#1"},
+    {'!', "OK: CONFIRMING INITIATOR partial" DECIDED(2)
+              DECIDED(3) "; PERSIST, DECIDED, CANCEL 2#1, CANCEL 3#1"},
+    {'4',
+     "OK: CONFIRMING INITIATOR partial" DECIDED(2) UNSENT(3) "; PERSIST, DECIDED, CONFIRM 2#1"},
+    {'5', "OK: CANCELLING INITIATOR" DECIDED(2) UNSENT(3) "; PERSIST, DECIDED, CANCEL 2#1"},
+    {'6', "OK: CANCELLING OPERATOR" DECIDED(2) UNSENT(3) "; PERSIST, DECIDED, CANCEL 2#1"},
+    {'7', "OK: 3.sent=1; PERSIST, TRY 3#3"},
+    {'8', "OK: 3.end=DONE 3.settled=1; PERSIST"},
+    {'9', "OK: CONFIRMED INITIATOR 3.end=DONE 3.settled=1; PERSIST, RESOLVED"},
+    {'0', "OK: CANCELLED INITIATOR 3.end=DONE 3.settled=1; PERSIST, RESOLVED"},
     {'j', "OK: 3.end=DONE 3.parked=0 3.settled=1; PERSIST"},
     {'J', "OK: CONFIRMED INITIATOR 3.end=DONE 3.parked=0 3.settled=1; PERSIST, RESOLVED"},
     {'K', "OK: CANCELLED INITIATOR 3.end=DONE 3.parked=0 3.settled=1; PERSIST, RESOLVED"},
@@ -189,17 +246,21 @@ static void make(struct txn *txn, struct txn_branch branches[3], const struct si
     struct txn_options options;
     txn_options_default(&options);
     options.retry_base_ms = options.retry_cap_ms = 1;
-    options.keeps_on_refusal = keeps;
+    options.keeps_on_refusal = keeps || situation->is_partial;
     options.is_ordered = situation->is_blocked;
     txn_init(txn, branches, 3, &options, 4000, 1);
     bool is_decided = situation->state != TXN_TRYING;
     txn->state = (uint8_t)situation->state;
     txn->cause = is_decided ? TXN_CAUSE_INITIATOR : TXN_CAUSE_NONE;
+    txn->is_partial = situation->is_partial;
     txn->branch_count = 2;
     branches[0] = make_branch(OTHER, situation->other_try, situation->other_end);
     branches[1] = make_branch(SUBJECT, situation->try_state, situation->end_state);
     branches[1].is_parked = situation->is_parked;
     branches[1].is_settled = situation->is_settled;
+    branches[1].sent = situation->sent;
+    if (situation->sent != TXN_SENT_MAYBE && is_decided)
+        branches[1].attempts = 0;
     if (situation->is_blocked)
         branches[1].next_ms = TXN_NEVER;
     cr_assert(txn_is_sound(txn));
@@ -235,11 +296,19 @@ static void tell_branch(struct transcript *told, const struct txn_branch *before
     TELL_NUMBER(is_parked, "parked", after->is_parked);
     TELL_NUMBER(is_broken, "broken", after->is_broken);
     TELL_NUMBER(is_settled, "settled", after->is_settled);
+    bool is_known_to_be_sent =
+        after->try_state == TXN_TRY_DONE || after->try_state == TXN_TRY_REFUSED;
+    if (is_known_to_be_sent)
+        cr_assert_eq(after->sent, TXN_SENT_MAYBE);
+    else
+        TELL_NUMBER(sent, "sent", after->sent);
 }
 
 static void tell_newcomer(struct transcript *told, const struct txn_branch *branch)
 {
-    transcript_add(told, " +%u %s", branch->number, transcript_try(branch->try_state));
+    transcript_add(told, " +%u %s%s", branch->number, transcript_try(branch->try_state),
+                   branch->sent == TXN_SENT_HELD ? " held" : "");
+    cr_assert((branch->sent == TXN_SENT_MAYBE) == (branch->try_state == TXN_TRY_OWN));
     if (branch->next_ms == TXN_NEVER)
         transcript_add(told, " next=never");
     else
@@ -256,6 +325,8 @@ static void tell_changes(struct transcript *told, const struct txn *before, cons
         transcript_add(told, " %s %s", transcript_state(after->state),
                        transcript_cause(after->cause));
     }
+    if (before->is_partial != after->is_partial)
+        transcript_add(told, " partial");
     for (size_t i = 0; i < after->branch_count; i++) {
         const struct txn_branch *old = txn_find(before, after->branches[i].number);
         if (old == NULL)

@@ -23,6 +23,7 @@ struct witness {
     bool saw_resolved;
     uint32_t enlisted; /* a bit for each branch that was acknowledged */
     uint32_t settled;  /* a bit for each branch whose settling was acknowledged */
+    uint32_t sent;     /* a bit for each branch of which a try has left */
 };
 
 struct image {
@@ -39,11 +40,14 @@ struct walk {
     struct image durable;
     struct witness witness;
     bool is_willing; /* nobody refuses or cancels, and tries have time */
+    bool queues;     /* not every try leaves when it is called */
     struct txn_action items[WALK_ACTIONS];
     struct txn_actions actions;
     size_t state_counts[TXN_STATE_COUNT + 1];
     size_t action_counts[TXN_RESOLVED + 1];
     size_t crash_count;
+    size_t unsent_count; /* branches that ended unsent */
+    size_t partial_count;
 };
 
 #define CHECK(walk, condition)                                                                     \
@@ -112,7 +116,28 @@ static void begin(struct walk *walk)
              walk->now_ms + 1 + draw(walk, 1000), walk->random);
     copy_image(&walk->durable, &walk->live);
     walk->is_willing = happens(walk, 60);
+    walk->queues = happens(walk, 30);
     memset(&walk->witness, 0, sizeof(walk->witness));
+}
+
+/* The try leaves, now or, from a queue, never; a held one is asked for again first. */
+static void send_try(struct walk *walk, uint32_t number)
+{
+    const struct txn_branch *branch = txn_find(&walk->live.txn, number);
+    bool can_go = walk->live.txn.state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING &&
+                  branch->sent != TXN_SENT_HELD;
+    if (!can_go || (walk->queues && happens(walk, 50)))
+        return;
+    txn_try_leaves(&walk->live.txn, number);
+    walk->witness.sent |= bit(number);
+}
+
+/* Whether a confirmation cancels this branch: its try is not done. */
+static bool is_left_out(const struct txn *txn, uint32_t number)
+{
+    const struct txn_branch *branch = txn_find(txn, number);
+    return txn->options.keeps_on_refusal && !txn->options.decides_itself &&
+           branch->mode == TXN_MODE_ROUTED && branch->try_state != TXN_TRY_DONE;
 }
 
 /* S1, S2, S3, S8 as seen by those who get the actions. */
@@ -123,12 +148,16 @@ static void witness_action(struct walk *walk, const struct txn_action *action)
     switch (action->kind) {
     case TXN_CALL_TRY:
         CHECK(walk, txn_find(durable, action->number) != NULL);
+        send_try(walk, action->number);
         break;
     case TXN_CALL_CONFIRM:
         CHECK(walk, is_decided(durable) && is_confirm(durable) && !witness->saw_cancel);
+        CHECK(walk, !is_left_out(durable, action->number));
         witness->saw_confirm = true;
         break;
     case TXN_CALL_CANCEL:
+        if (is_confirm(durable) && is_left_out(durable, action->number))
+            break;
         CHECK(walk, is_decided(durable) && !is_confirm(durable) && !witness->saw_confirm);
         witness->saw_cancel = true;
         break;
@@ -196,11 +225,25 @@ static void check_nothing_changes_unwritten(struct walk *walk, const struct imag
         CHECK(walk, (old->end_state == TXN_END_DONE) == (new->end_state == TXN_END_DONE));
         CHECK(walk, old->is_parked == new->is_parked && old->is_broken == new->is_broken);
         CHECK(walk, old->is_settled == new->is_settled);
+        CHECK(walk, old->sent == new->sent);
+    }
+}
+
+/* S7, L2: who may have been tried is told how it ends, and who was not is not waited for. */
+static void check_sent(struct walk *walk)
+{
+    const struct txn *txn = &walk->live.txn;
+    for (size_t i = 0; i < txn->branch_count; i++) {
+        const struct txn_branch *branch = &txn->branches[i];
+        CHECK(walk, branch->sent == TXN_SENT_MAYBE || !(walk->witness.sent & bit(branch->number)));
+        CHECK(walk, !is_decided(txn) || branch->sent == TXN_SENT_MAYBE ||
+                        branch->end_state == TXN_END_DONE);
     }
 }
 
 static void check_step(struct walk *walk, const struct image *before)
 {
+    check_sent(walk);
     walk->state_counts[walk->live.txn.state]++;
     check_transition(walk, &before->txn);
     check_nothing_changes_unwritten(walk, before);
@@ -221,7 +264,8 @@ static bool hands_out_calls(const struct walk *walk)
  * counts each time. */
 static bool may_count_twice(const struct walk *walk, const struct txn_event *event)
 {
-    bool is_answer = event->kind >= TXN_TRY_IS_DONE && event->kind <= TXN_END_IS_BROKEN;
+    bool is_answer = (event->kind >= TXN_TRY_IS_DONE && event->kind <= TXN_END_IS_BROKEN) ||
+                     event->kind == TXN_TRY_MAY_GO;
     return event->kind == TXN_END_IS_BROKEN || (is_answer && hands_out_calls(walk));
 }
 
@@ -342,20 +386,30 @@ static enum txn_event_kind draw_kind(struct walk *walk)
         TXN_TRY_IS_REFUSED, TXN_TRY_HAS_FAILED, TXN_TRY_HAS_FAILED, TXN_END_IS_DONE,
         TXN_END_HAS_FAILED, TXN_END_HAS_FAILED, TXN_END_HAS_FAILED, TXN_END_IS_BROKEN,
         TXN_RETRY,          TXN_SETTLE,         TXN_WAKE,           TXN_WAKE,
+        TXN_TRY_MAY_GO,
     };
     enum txn_event_kind kind = kinds[draw(walk, sizeof(kinds) / sizeof(kinds[0]))];
     bool is_averse = kind == TXN_CANCEL || kind == TXN_TRY_IS_REFUSED;
     return is_averse && walk->is_willing ? TXN_TRY_IS_DONE : kind;
 }
 
-/* Anything at all. */
+/* Nobody answers a try that was not sent. */
+static bool is_impossible(const struct walk *walk, enum txn_event_kind kind, uint32_t number)
+{
+    bool is_answer = kind == TXN_TRY_IS_DONE || kind == TXN_TRY_IS_REFUSED;
+    return is_answer && number <= WALK_BRANCHES && !(walk->witness.sent & bit(number));
+}
+
+/* Anything at all, but what is impossible. */
 static struct txn_event draw_event(struct walk *walk)
 {
     enum txn_event_kind kind = draw_kind(walk);
+    uint32_t number = kind == TXN_RETRY && happens(walk, 50) ? 0 : draw_number(walk, kind);
     return (struct txn_event){
-        .kind = kind,
+        .kind = is_impossible(walk, kind, number) ? TXN_WAKE : kind,
         .now_ms = walk->now_ms,
-        .number = kind == TXN_RETRY && happens(walk, 50) ? 0 : draw_number(walk, kind),
+        .number = number,
+        .is_held = happens(walk, 20),
         .digest = happens(walk, 90) ? 7 : 8,
         .try_timeout_ms = (int64_t)draw(walk, 600) + (walk->is_willing ? 1000 : -5),
         .mode = happens(walk, 70) ? TXN_MODE_ROUTED : TXN_MODE_OWN,
@@ -380,16 +434,26 @@ static bool answer_all(struct walk *walk)
     bool any = false;
     for (size_t i = 0; i < walk->live.txn.branch_count; i++) {
         const struct txn_branch *branch = &walk->live.branches[i];
-        bool is_try = walk->live.txn.state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING;
+        bool is_try = walk->live.txn.state == TXN_TRYING && branch->try_state == TXN_TRY_CALLING &&
+                      !is_impossible(walk, TXN_TRY_IS_DONE, branch->number);
         if (is_try || branch->end_state == TXN_END_CALLING) {
             any = true;
             step(walk, &(struct txn_event){.kind = is_try ? TXN_TRY_IS_DONE : TXN_END_IS_DONE,
                                            .number = branch->number,
                                            .now_ms = walk->now_ms,
-                                           .is_confirm = is_confirm(&walk->live.txn)});
+                                           .is_confirm = txn_owed(&walk->live.txn, branch) ==
+                                                         TXN_OWED_CONFIRM});
         }
     }
     return any;
+}
+
+static void count_end(struct walk *walk)
+{
+    const struct txn *txn = &walk->live.txn;
+    walk->partial_count += txn->is_partial;
+    for (size_t i = 0; i < txn->branch_count; i++)
+        walk->unsent_count += txn->branches[i].sent != TXN_SENT_MAYBE;
 }
 
 /* L1: when participants answer, it ends; soon in events, and in time before the deadline and the
@@ -409,6 +473,7 @@ static void finish(struct walk *walk)
     CHECK(walk, walk->now_ms - start_ms <= 1000 + 300);
     CHECK(walk, walk->witness.saw_resolved && txn_wake_ms(&walk->live.txn) == TXN_NEVER);
     check_acknowledged(walk);
+    count_end(walk);
 }
 
 static void walk_one_transaction(struct walk *walk)
@@ -434,6 +499,7 @@ static void check_coverage(struct walk *walk)
     for (size_t kind = TXN_CALL_TRY; kind <= TXN_RESOLVED; kind++)
         CHECK(walk, walk->action_counts[kind] > 1000);
     CHECK(walk, walk->crash_count > 2000);
+    CHECK(walk, walk->unsent_count > 500 && walk->partial_count > 40);
 }
 
 ParameterizedTestParameters(core_walks, every_invariant_holds)

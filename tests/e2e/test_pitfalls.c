@@ -445,9 +445,11 @@ Test(pitfalls, pitfall_26_a_confirm_without_a_try_parks_at_once_and_is_no_succes
     close_all();
 }
 
-Test(pitfalls, pitfall_27_no_confirm_while_a_try_has_failed_unless_forced)
+Test(pitfalls, pitfall_27_a_branch_whose_try_failed_is_never_confirmed)
 {
     struct tercet_begin_options options = options_of("failed", 0);
+    struct tercet_branch silent = branch_of("silent");
+    struct puppet puppet;
     struct tercet_result result;
     open_all(NULL);
     options.keeps_on_refusal = true;
@@ -455,14 +457,23 @@ Test(pitfalls, pitfall_27_no_confirm_while_a_try_has_failed_unless_forced)
     struct tercet_transaction *transaction = begin(&options);
     cr_assert_eq(try_at(transaction, "stock"), 0);
     cr_assert_eq(try_at(transaction, "money"), TERCET_REFUSED);
+    puppet_attach(&puppet, "silent", 10);
+    cr_assert_eq(tercet_try_start(transaction, &silent, NULL, NULL), 0);
+    Tercet__V1__AttachResponse *message = puppet_calls(&puppet);
     cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), TERCET_NOT_READY);
     cr_assert_eq(world_state("failed"), TERCET_TRYING);
     cr_assert_eq(atomic_load(&stock.entered[TERCET_CONFIRM]), 0);
-    cr_assert_eq(tercet_confirm_force(transaction, TERCET_WAIT_DECIDED, &result), 0);
-    AWAIT(atomic_load(&stock.done[TERCET_CONFIRM]) == 1);
-    WAIT_FOR(world_is_parked("failed"));
-    cr_assert_eq(atomic_load(&money.entered[TERCET_CONFIRM]), 0,
-                 "what was refused is not confirmed: it is broken");
+    puppet_answer(&puppet, message->calls[0]->id, TERCET__V1__OUTCOME__REFUSAL);
+    crpc_message_free(&message->base);
+    WAIT_FOR(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result) == 0);
+    message = puppet_calls(&puppet);
+    cr_assert_eq(message->calls[0]->kind, TERCET__V1__KIND__CANCEL);
+    puppet_answer(&puppet, message->calls[0]->id, TERCET__V1__OUTCOME__DONE);
+    crpc_message_free(&message->base);
+    world_wait_state("failed", TERCET_CONFIRMED);
+    cr_assert_eq(atomic_load(&stock.done[TERCET_CONFIRM]), 1);
+    cr_assert_eq(atomic_load(&money.entered[TERCET_CONFIRM]), 0);
+    puppet_die(&puppet);
     tercet_transaction_free(transaction);
     close_all();
 }

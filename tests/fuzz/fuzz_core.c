@@ -26,6 +26,7 @@ struct run {
     bool saw_confirm;
     bool saw_cancel;
     bool saw_resolved;
+    bool was_sent[16]; /* by number, of those below 16 */
 };
 
 static void copy_image(struct image *to, const struct image *from)
@@ -54,19 +55,37 @@ static void see_decision(struct run *run)
     MUST(!run->saw_confirm || !run->saw_cancel);
 }
 
+/* What is held is not sent; of the others, those with an odd number wait in a queue. */
+static void send_try(struct run *run, uint32_t number)
+{
+    if (txn_find(&run->live.txn, number)->sent == TXN_SENT_HELD || number % 2 == 1)
+        return;
+    txn_try_leaves(&run->live.txn, number);
+    run->was_sent[number % 16] = true;
+}
+
+/* A confirmation that leaves out what is not done cancels it. */
+static bool is_left_out(const struct txn *txn, uint32_t number)
+{
+    const struct txn_branch *branch = txn_find(txn, number);
+    return is_confirm(txn) && txn->options.keeps_on_refusal && !txn->options.decides_itself &&
+           branch->mode == TXN_MODE_ROUTED && branch->try_state != TXN_TRY_DONE;
+}
+
 static void see(struct run *run, const struct txn_action *action)
 {
     switch (action->kind) {
     case TXN_CALL_TRY:
         MUST(txn_find(&run->durable.txn, action->number) != NULL &&
              run->live.txn.state == TXN_TRYING);
+        send_try(run, action->number);
         break;
     case TXN_CALL_CONFIRM:
-        MUST(is_confirm(&run->durable.txn));
+        MUST(is_confirm(&run->durable.txn) && !is_left_out(&run->durable.txn, action->number));
         see_decision(run);
         break;
     case TXN_CALL_CANCEL:
-        MUST(is_cancel(&run->durable.txn));
+        MUST(is_cancel(&run->durable.txn) || is_left_out(&run->durable.txn, action->number));
         see_decision(run);
         break;
     case TXN_DECIDED:
@@ -96,6 +115,8 @@ static void check_change(const struct run *run, const struct image *before, int 
     for (size_t i = 1; i < run->actions.count; i++)
         MUST(run->items[i].kind != TXN_PERSIST && run->items[i].kind != TXN_MARK);
     MUST(result != 0 || txn_wake_ms(is) > run->now_ms);
+    for (size_t i = 0; i < is->branch_count; i++) /* who may have been tried is told the end */
+        MUST(is->branches[i].sent == TXN_SENT_MAYBE || !run->was_sent[is->branches[i].number % 16]);
 }
 
 static void step(struct run *run, const struct txn_event *event)
@@ -164,6 +185,7 @@ static void run_event(struct run *run, struct input *input, enum txn_event_kind 
         .digest = which / 128,
         .try_timeout_ms = kind == TXN_ENLIST ? 4 * (int64_t)take(input) - 4 : 0,
         .mode = (more & 1) != 0 ? TXN_MODE_ROUTED : TXN_MODE_OWN,
+        .is_held = (more & 2) != 0,
         .is_forced = (more & 2) != 0,
         .is_confirm = (more & 4) != 0,
         .cause = (more & 8) != 0 ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR,
@@ -187,11 +209,19 @@ static void operate(struct run *run, struct input *input)
         crash(run);
         break;
     case 15:
-        run->keeps_marks = !run->keeps_marks;
+        if (operation / 16 % 2 == 0)
+            run->keeps_marks = !run->keeps_marks;
+        else
+            run_event(run, input, TXN_TRY_MAY_GO, 0);
         break;
     default:
         run_event(run, input, (enum txn_event_kind)(operation % 16), operation / 16);
     }
+}
+
+static bool owes_confirm(const struct run *run, uint32_t i)
+{
+    return txn_owed(&run->live.txn, &run->live.branches[i]) == TXN_OWED_CONFIRM;
 }
 
 /* Whoever is called answers "done" from now on: it ends, whatever has been. */
@@ -208,7 +238,7 @@ static void finish(struct run *run)
                 step(run, &(struct txn_event){.kind = TXN_END_IS_DONE,
                                               .number = number,
                                               .now_ms = run->now_ms,
-                                              .is_confirm = run->live.txn.state == TXN_CONFIRMING});
+                                              .is_confirm = owes_confirm(run, i)});
         }
     }
     MUST(run->saw_resolved && txn_wake_ms(&run->live.txn) == TXN_NEVER);

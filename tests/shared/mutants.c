@@ -27,6 +27,9 @@ void __wrap_batch_drop_resolved(struct shard *shard, int64_t before_ms);
 void __real_batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value);
 void __wrap_batch_put_meta(struct shard *shard, const char *name, struct crpc_bytes value);
 
+void __real_txn_try_leaves(struct txn *txn, uint32_t number);
+void __wrap_txn_try_leaves(struct txn *txn, uint32_t number);
+
 const struct mutant_info mutants[] = {
 #define MUTANT_INFO(name, text, is_simulated, scenario)                                            \
     [MUTANT_##name] = {text, is_simulated, scenario},
@@ -71,11 +74,31 @@ static void confuse_calls(struct txn_actions *actions)
             actions->items[i].kind = TXN_CALL_CANCEL;
 }
 
+/* A coordinator that does not know what it never sent. */
+static void owe_all(struct txn *txn)
+{
+    for (size_t i = 0; txn->state == TXN_TRYING && i < txn->branch_count; i++)
+        txn->branches[i].sent = TXN_SENT_MAYBE;
+}
+
+static void confirm_part(const struct txn *txn, struct txn_actions *actions)
+{
+    for (size_t i = 0; txn->is_partial && i < actions->count; i++)
+        if (actions->items[i].kind == TXN_CALL_CANCEL)
+            actions->items[i].kind = TXN_CALL_CONFIRM;
+}
+
 int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions)
 {
     if (mutant_now() == MUTANT_NO_DEADLINE)
         txn->deadline_ms = TXN_NEVER - 1;
+    if (mutant_now() == MUTANT_UNSENT_IS_OWED)
+        owe_all(txn);
     int rc = __real_txn_step(txn, event, actions);
+    if (mutant_now() == MUTANT_HELD_GOES && event->kind == TXN_TRY_MAY_GO && persists(actions))
+        actions->items[0].kind = TXN_MARK;
+    if (mutant_now() == MUTANT_PART_IS_CONFIRMED)
+        confirm_part(txn, actions);
     if (mutant_now() == MUTANT_LAZY_DECISION && decides(actions) && persists(actions))
         actions->items[0].kind = TXN_MARK;
     if (mutant_now() == MUTANT_PERSIST_LAST && persists(actions))
@@ -85,6 +108,13 @@ int __wrap_txn_step(struct txn *txn, const struct txn_event *event, struct txn_a
     if (mutant_now() == MUTANT_WRONG_CALL)
         confuse_calls(actions);
     return rc;
+}
+
+/* A try leaves and its branch is taken for one that was never sent. */
+void __wrap_txn_try_leaves(struct txn *txn, uint32_t number)
+{
+    if (mutant_now() != MUTANT_SENT_IS_FORGOTTEN)
+        __real_txn_try_leaves(txn, number);
 }
 
 /* What is only in memory counts as over. */

@@ -37,7 +37,11 @@
     X(WALL_RETENTION, "wall-retention", true, NULL)                                                \
     X(NO_FENCE, "no-fence", true, NULL)                                                            \
     X(KEPT_FOR_EVER, "kept-for-ever", true, "retention")                                           \
-    X(LOST_PAYLOAD, "lost-payload", true, "large-payloads")
+    X(LOST_PAYLOAD, "lost-payload", true, "large-payloads")                                        \
+    X(SENT_IS_FORGOTTEN, "sent-is-forgotten", true, NULL)                                          \
+    X(HELD_GOES, "held-goes", true, NULL)                                                          \
+    X(UNSENT_IS_OWED, "unsent-is-owed", true, NULL)                                                \
+    X(PART_IS_CONFIRMED, "part-is-confirmed", true, NULL)
 enum mutant {
 #define MUTANT_ENUM(name, text, is_simulated, scenario) MUTANT_##name,
     MUTANT_MAP(MUTANT_ENUM)

@@ -31,8 +31,12 @@ static void agree(const struct promise *promise, const char *gid)
 {
     int confirms = 0, cancels = 0;
     for (int b = 1; b <= PROMISE_BRANCHES; b++) {
-        confirms += promise->effects[b].confirms;
-        cancels += promise->effects[b].cancels + promise->effects[b].is_cancelled_empty;
+        const struct effects *effects = &promise->effects[b];
+        bool is_left_out = (promise->left_out >> b & 1) != 0;
+        confirms += effects->confirms;
+        cancels += is_left_out ? 0 : effects->cancels + effects->is_cancelled_empty;
+        if (is_left_out && effects->confirms > 0)
+            violation("S1", "%s/%d is confirmed, and its confirmation leaves it out", gid, b);
     }
     if (confirms > 0 && cancels > 0)
         violation("S1", "%s: one branch confirmed, another cancelled", gid);
@@ -58,11 +62,12 @@ void promise_rest(const struct promise *promise, const char *gid, uint32_t branc
 {
     const struct effects *effects = &promise->effects[branch];
     int ends = effects->confirms + effects->cancels;
+    bool is_left_out = (promise->left_out >> branch & 1) != 0;
     if (effects->tries == 1 && ends == 0)
         violation("L2", "%s/%u is held for ever", gid, branch);
-    if (state == TXN_CONFIRMED && effects->confirms == 0)
+    if (state == TXN_CONFIRMED && effects->confirms == 0 && !is_left_out)
         violation("L2", "%s/%u: the transaction is confirmed, the branch is not", gid, branch);
-    if ((state == TXN_CONFIRMED && effects->cancels > 0) ||
+    if ((state == TXN_CONFIRMED && effects->cancels > 0 && !is_left_out) ||
         (state == TXN_CANCELLED && effects->confirms > 0))
         violation("S1", "%s/%u has ended otherwise than its transaction, which is %d", gid, branch,
                   state);

@@ -21,6 +21,9 @@ struct effects {
 struct promise {
     int shown; /* the decision that somebody has been told, as promise_decision has it */
     int floor; /* the highest rank that somebody has been told */
+    /* a bit for each branch that its confirmation cancels, since its try is not done; the engine's
+     */
+    uint32_t left_out;
     struct effects effects[PROMISE_BRANCHES + 1];
 };
 

@@ -25,24 +25,71 @@ static struct gid_seen *seen_of(const char *gid)
 
 /* -- Writes ------------------------------------------------------------------------------------ */
 
+/* What is written as never sent was not, and is owed nothing. */
+static void note_unsent(struct gid_seen *seen, const Tercet__Store__V1__State *state,
+                        const Tercet__Store__V1__BranchState *branch)
+{
+    bool is_unsent = (branch->flags & RECORD_BRANCH_UNSENT) != 0;
+    seen->branch[branch->number].is_unsent = is_unsent;
+    if (is_unsent && seen->branch[branch->number].was_sent)
+        violation("L2", "%s/%u is written as never sent in state %u, and its try has left",
+                  state->gid, branch->number, state->state);
+}
+
+/* A confirmation that is for a part of the branches, those whose tries are done. */
+static bool is_left_out(const Tercet__Store__V1__State *state,
+                        const Tercet__Store__V1__BranchState *branch)
+{
+    return (state->flags & RECORD_FLAG_PARTIAL) != 0 &&
+           promise_decision((int)state->state) == TXN_CONFIRMING &&
+           branch->try_state != TXN_TRY_DONE && branch->try_state != TXN_TRY_OWN;
+}
+
 static void note_branches(struct gid_seen *seen, const Tercet__Store__V1__State *state)
 {
     seen->branches = 0;
+    seen->promise.left_out = 0;
     for (size_t i = 0; i < state->n_branches; i++) {
         const Tercet__Store__V1__BranchState *branch = state->branches[i];
         seen->branches |= UINT64_C(1) << branch->number;
-        seen->branch[branch->number].is_settled |= (branch->flags & 4) != 0;
+        seen->branch[branch->number].is_settled |= (branch->flags & RECORD_BRANCH_SETTLED) != 0;
+        note_unsent(seen, state, branch);
+        if (is_left_out(state, branch))
+            seen->promise.left_out |= 1u << branch->number;
     }
 }
 
-/* Where the coordinator called the tries itself, a confirmation says that all of them are done. */
-static void check_confirmation(const char *gid, const struct gid_seen *seen, const struct job *job)
+/* Only where the initiator judges failures itself is a branch left out: one that has refused or was
+ * never sent, or any that is not done when it says so. */
+static void check_left_out_branch(const struct gid_seen *seen, const struct job *job,
+                                  const Tercet__Store__V1__State *state,
+                                  const Tercet__Store__V1__BranchState *branch)
 {
-    if (job->kind == JOB_OWN || job->is_rogue)
-        return;
-    for (uint32_t b = 1; b <= BRANCHES_SIM; b++)
-        if ((seen->branches >> b & 1) && seen->promise.effects[b].tries == 0)
-            violation("S4", "%s is confirmed, and branch %u is not tried", gid, b);
+    bool is_known = branch->try_state == TXN_TRY_REFUSED || seen->branch[branch->number].is_unsent;
+    if (seen->branch[branch->number].is_told)
+        violation("S10", "%s is confirmed without branch %u, whose try was told as done",
+                  state->gid, branch->number);
+    if (!job->keeps || job->kind == JOB_RUN || (!job->is_rogue && !is_known))
+        violation("S4", "%s is confirmed without branch %u, whose try is %u", state->gid,
+                  branch->number, branch->try_state);
+}
+
+/* Where the coordinator called the tries itself, a confirmation says that all of them are done. */
+static void check_confirmation(const struct gid_seen *seen, const struct job *job,
+                               const Tercet__Store__V1__State *state)
+{
+    for (size_t i = 0; i < state->n_branches; i++) {
+        const Tercet__Store__V1__BranchState *branch = state->branches[i];
+        bool vouches = job->kind == JOB_OWN || job->is_rogue;
+        if (is_left_out(state, branch))
+            check_left_out_branch(seen, job, state, branch);
+        else if (branch->try_state == TXN_TRY_REFUSED || seen->branch[branch->number].is_unsent)
+            violation("S4", "%s is confirmed with branch %u, which was not tried", state->gid,
+                      branch->number);
+        else if (!vouches && seen->promise.effects[branch->number].tries == 0)
+            violation("S4", "%s is confirmed, and branch %u is not tried", state->gid,
+                      branch->number);
+    }
 }
 
 /* Neither a jump of the wall clock nor a restart makes a deadline come before its time, but for a
@@ -60,7 +107,7 @@ static void check_decision(const struct gid_seen *seen, const Tercet__Store__V1_
 {
     const struct job *job = &sim->jobs[job_of(state->gid)];
     if (promise_decision(seen->state) == TXN_CONFIRMING)
-        check_confirmation(state->gid, seen, job);
+        check_confirmation(seen, job, state);
     else if (state->cause == TXN_CAUSE_DEADLINE)
         check_deadline(state->gid, seen, job);
 }
@@ -71,6 +118,7 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
     struct gid_seen *seen = seen_of(state->gid);
     int decision = promise_decision(seen->state);
     uint64_t branches = seen->branches;
+    uint32_t left_out = seen->promise.left_out;
     if (seen->number != 0 && seen->number != number)
         violation("S11", "%s has number %llu and begins again", state->gid,
                   (unsigned long long)seen->number);
@@ -88,6 +136,8 @@ static void state_is_written(uint64_t number, const Tercet__Store__V1__State *st
     note_branches(seen, state);
     if (decision != 0 && seen->branches != branches)
         violation("S9", "%s: its branches change after the decision", state->gid);
+    if (decision != 0 && seen->promise.left_out != left_out)
+        violation("S2", "%s: what its confirmation leaves out has changed", state->gid);
     if (decision == 0 && promise_decision(seen->state) != 0)
         check_decision(seen, state);
     trace("durable: %s state %u%s", state->gid, state->state, is_resolved ? ", over" : "");
@@ -209,15 +259,30 @@ static void check_mark(uint64_t low_water)
     }
 }
 
+/* Whether the durable decision asks this of the branch. op: c confirm; x, e cancel. */
+static bool is_meant(const struct gid_seen *seen, uint32_t branch, char op)
+{
+    bool is_left_out_now = (seen->promise.left_out >> branch & 1) != 0;
+    int decision = promise_decision(seen->state);
+    if (op == 'c')
+        return decision == TXN_CONFIRMING && !is_left_out_now;
+    return decision == TXN_CANCELLING || (decision == TXN_CONFIRMING && is_left_out_now);
+}
+
 void check_call_sent(const Tercet__V1__Call *call)
 {
     struct gid_seen *seen = seen_of(call->gid);
-    int wanted = call->kind == TERCET__V1__KIND__CONFIRM ? TXN_CONFIRMING : TXN_CANCELLING;
+    struct branch_seen *branch = &seen->branch[call->branch];
+    char op = call->kind == TERCET__V1__KIND__CONFIRM ? 'c' : 'x';
     sim->totals->calls++;
     trace("call %s/%u %s, attempt %u", call->gid, call->branch, tercet_kind_name((int)call->kind),
           call->attempt);
-    if (!seen->branch[call->branch].is_durable)
+    if (!branch->is_durable)
         violation("S8", "%s/%u is called and not durable", call->gid, call->branch);
+    if (branch->is_unsent)
+        violation("S8", "%s/%u is called, and durable is that it never was", call->gid,
+                  call->branch);
+    branch->was_sent |= call->kind == TERCET__V1__KIND__TRY;
     struct crpc_bytes payload = payload_of(job_of(call->gid), (int)call->branch);
     if (call->payload.len != payload.size ||
         (payload.size > 0 && memcmp(call->payload.data, payload.data, payload.size) != 0))
@@ -228,10 +293,10 @@ void check_call_sent(const Tercet__V1__Call *call)
     check_mark(call->low_water);
     if (call->kind == TERCET__V1__KIND__TRY)
         return;
-    if (promise_decision(seen->state) != wanted)
+    if (!is_meant(seen, call->branch, op))
         violation("S3", "%s/%u: %s is sent, durable is state %d", call->gid, call->branch,
                   tercet_kind_name((int)call->kind), seen->state);
-    promise_show(&seen->promise, call->gid, wanted);
+    promise_show(&seen->promise, call->gid, promise_decision(seen->state));
 }
 
 static void check_state_sent(struct gid_seen *seen, const char *gid, int state)
@@ -328,7 +393,6 @@ void check_effect(int service, int job, uint32_t b, char op)
     struct gid_seen *seen = &sim->seen[job];
     const struct branch_seen *branch = &seen->branch[b];
     const char *gid = gid_of(job);
-    int wanted = op == 't' ? 0 : op == 'c' ? TXN_CONFIRMING : TXN_CANCELLING;
     trace("%s: effect %c of %s/%u", service_name(service), op, gid, b);
     /* whoever settled it by hand answers for what comes later */
     if (sim->is_outlived && !branch->is_settled)
@@ -336,7 +400,7 @@ void check_effect(int service, int job, uint32_t b, char op)
                   op);
     if (op == 't' && !branch->is_durable)
         violation("S8", "%s/%u is tried and not durable", gid, b);
-    if (op != 't' && promise_decision(seen->state) != wanted)
+    if (op != 't' && !is_meant(seen, b, op))
         violation("S3", "%s/%u: effect %c, durable is state %d", gid, b, op, seen->state);
     promise_effect(&seen->promise, gid, b, op);
 }

@@ -342,8 +342,8 @@ static void go_on(int job, int64_t pause_us)
 
 static void decide_next(struct job *j, bool is_fine)
 {
-    j->wants_cancel = j->wants_cancel || (!is_fine && !j->is_rogue);
-    j->step = is_fine ? j->step + 1 : j->branch_count + 1;
+    j->wants_cancel = j->wants_cancel || (!is_fine && !j->is_rogue && !j->confirms_part);
+    j->step = is_fine || j->confirms_part ? j->step + 1 : j->branch_count + 1;
     j->attempts = 0;
     j->asks_own = 0;
 }
@@ -463,6 +463,8 @@ static void take_answer(struct happening *packet, bool is_waited_for)
                           is_tried ? (int)try_response->state : (int)transaction->state);
     if (!is_tried && packet->who != NODE_OPERATOR)
         check_wait(self(job), packet, (int)transaction->state);
+    if (is_tried && try_response->outcome == TERCET__V1__TRY_STATE__TRY_DONE)
+        sim->seen[job].branch[try_response->branch].is_told = true;
     if (is_waited_for && is_tried)
         tried(job, try_response);
     else if (is_waited_for)
@@ -515,12 +517,15 @@ static void draw_job(int job)
         j->services[i] = (int)random_below(sim->service_count);
     j->deadline_ms = (uint32_t)random_between(300, 8000);
     j->keeps = chance(2000);
+    j->confirms_part = j->keeps && j->kind == JOB_TRY && job % 2 == 0;
     j->is_ordered = chance(3000);
     j->uses_session = chance(5000);
     j->wait = (int)random_below(j->kind == JOB_RUN ? 3 : 2);
     j->wants_cancel = chance(1500);
     j->is_rogue = chance(sim->faults.rogue);
     j->begins_with_first = j->kind != JOB_RUN && chance(5000);
+    if (j->kind != JOB_OWN && job % 5 == 4 && sim->service_count < SERVICES)
+        j->services[j->branch_count] = sim->service_count; /* which nobody serves */
     j->step = j->begins_with_first ? 1 : 0;
     go_on(job, sim->plan.is_calm || sim->faults.store_size_max > 0 ? SECOND / 5 : 5 * SECOND);
 }

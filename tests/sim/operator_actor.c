@@ -21,12 +21,13 @@ static void retry(int job)
     send(job, METHOD_RETRY, &request.base);
 }
 
-static void settle(int job, uint32_t branch)
+static void settle(int job, uint32_t branch, bool is_now)
 {
     Tercet__V1__SettleRequest request = TERCET__V1__SETTLE_REQUEST__INIT;
     request.gid = (char *)(uintptr_t)gid_of(job);
     request.branch = branch;
     request.reason = "by hand";
+    request.now = is_now;
     send(job, METHOD_SETTLE, &request.base);
 }
 
@@ -73,7 +74,7 @@ static void act(struct happening *happening)
         retry(job);
         break;
     case 1:
-        settle(job, (uint32_t)random_between(1, BRANCHES_SIM));
+        settle(job, (uint32_t)random_between(1, BRANCHES_SIM), job % 3 == 0);
         break;
     case 2:
         decide(job);
@@ -115,7 +116,7 @@ void operator_tidy(struct happening *happening)
         for (size_t i = 0; i < entry->txn.branch_count; i++) {
             const struct txn_branch *branch = &entry->txn.branches[i];
             if (branch->is_parked && branch->is_broken && happening->id >= ROUNDS_BEFORE_SETTLING)
-                settle(job_of(entry->gid), branch->number);
+                settle(job_of(entry->gid), branch->number, false);
             else if (branch->is_parked)
                 retry(job_of(entry->gid));
         }

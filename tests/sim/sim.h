@@ -294,8 +294,9 @@ struct job {
     uint32_t deadline_ms;
     int attempts;
     bool keeps, is_ordered, uses_session, wants_cancel, is_over, is_rogue, begins_with_first;
-    int wait;      /* a tercet.v1.Wait */
-    bool all_told; /* every try was told as done */
+    bool confirms_part; /* keeps, and confirms what is done when others refuse */
+    int wait;           /* a tercet.v1.Wait */
+    bool all_told;      /* every try was told as done */
     int told_count;
     int asks_own; /* OWN: the participant's answer is waited for */
 };
@@ -317,6 +318,9 @@ int job_of(const char *gid);
 
 struct branch_seen {
     bool is_durable, is_settled;
+    bool was_sent;  /* a try of it has left */
+    bool is_told;   /* somebody has heard that its try is done */
+    bool is_unsent; /* durable: none has, and none will before this is taken back */
 };
 struct gid_seen {
     uint64_t number; /* durable; 0: none */

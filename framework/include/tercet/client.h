@@ -75,7 +75,9 @@ struct tercet_begin_options {
     const char *gid;      /* NULL: one is made */
     uint32_t deadline_ms; /* from now to the decision; then cancelled. 0: 60 s */
     bool is_ordered;      /* Run: tries one after another */
-    /* step by step: a refused try does not cancel the transaction by itself */
+    /* Step by step: a refused or unknown try does not cancel the transaction by itself. A confirm
+     * is then for the branches whose tries are done: who refused is cancelled, who was never sent a
+     * try is left out. */
     bool keeps_on_refusal;
     /* 0: the coordinator's defaults */
     uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms;
@@ -176,7 +178,8 @@ int tercet_own_tried(struct tercet_transaction *transaction, struct tercet_branc
                      int code);
 
 /* Decides. 0: decided so, durably (or resolved, with TERCET_WAIT_RESOLVED). TERCET_DECIDED: the
- * other way already; result says which. TERCET_NOT_READY: a try is not known to be done.
+ * other way already; result says which. TERCET_NOT_READY: a try is not known to be done (with
+ * keeps_on_refusal: neither done nor refused, and it may still be).
  * TERCET_UNKNOWN: ask again, the same call. */
 int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait,
                    struct tercet_result *result);
@@ -186,7 +189,9 @@ int tercet_confirm_start(struct tercet_transaction *transaction, enum tercet_wai
                          tercet_result_fn done, void *ctx);
 int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait wait,
                         const char *reason, tercet_result_fn done, void *ctx);
-/* As tercet_confirm, although a try is not known to be done: the caller vouches for it. */
+/* As tercet_confirm, although a try is not known to be done: the caller vouches for it. Nobody can
+ * for a try that was never sent to anybody: TERCET_NOT_READY. With keeps_on_refusal: confirms what
+ * is done and cancels the rest, whatever is known of it. */
 int tercet_confirm_force(struct tercet_transaction *transaction, enum tercet_wait wait,
                          struct tercet_result *result);
 
