@@ -22,6 +22,10 @@ for file in tercet/v1/tercet.proto barrier-vectors.jsonl; do
   [ -s "$prefix/share/tercet/$file" ] || { echo "share/tercet/$file is not installed"; exit 1; }
 done
 
+for program in tercetd tercetctl tercet-conformance; do
+  "$prefix/bin/$program" --version | grep -q "^$program [0-9]" || { echo "bin/$program is not installed, or does not run"; exit 1; }
+done
+
 # Samples outside of the tree, so that nothing of it can be found by a relative path.
 cp -r "$source/samples" "$dir/samples"
 samples=()
