@@ -18,7 +18,7 @@ if grep -rIl "$dir/prefix" "$prefix"; then
   exit 1
 fi
 
-for file in tercet/v1/tercet.proto barrier-vectors.jsonl; do
+for file in tercet/v1/tercet.proto barrier-vectors.jsonl participants/python/participant.py; do
   [ -s "$prefix/share/tercet/$file" ] || { echo "share/tercet/$file is not installed"; exit 1; }
 done
 

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# python.sh PROGRAM SOURCE: the sample's participant in Python passes the vectors and tercet-conformance; wrong ones are found.
+set -euo pipefail
+program=$1 source=$2
+skip() { echo "skipped: $*"; exit 77; }
+for python in python3 /usr/bin/python3 ""; do
+  [ -n "$python" ] || skip "Python has no gRPC: apt-get install python3-grpcio"
+  "$python" -c 'import google.protobuf, grpc' 2>/dev/null && break
+done
+command -v protoc >/dev/null || skip "protoc is missing: apt-get install protobuf-compiler"
+command -v sqlite3 >/dev/null || skip "sqlite3 is missing"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+sample=$source/samples/participants/python
+protoc -I "$source/framework/proto/tercet/v1" --python_out="$dir" tercet.proto
+export PYTHONPATH=$dir:$sample PYTHONDONTWRITEBYTECODE=1
+
+mkdir "$dir/vectors"
+"$python" "$source/tests/conformance/vectors.py" "$source/framework/conformance/barrier-vectors.jsonl" "$dir/vectors"
+
+# try_it NAME ARGUMENT...
+try_it() {
+  local name=$1 probe="sqlite3 -cmd '.timeout 10000' '$dir/$1.db' 'SELECT free, reserved, sold FROM stock'"
+  shift
+  "$program" --payload '{"amount": 3}' --refused-payload '{"amount": 9999999}' --probe "$probe" "$@"
+}
+
+try_it right -- "$python" "$sample/participant.py" '{coordinator}' "$dir/right.db" >"$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
+grep -qE ' 0 failed; 0 left out' "$dir/out" || { cat "$dir/out"; echo "FAIL: not all was tried"; exit 1; }
+echo "ok the participant in Python"
+
+# finds FAULT CASE...: each of the cases fails
+finds() {
+  local fault=$1 came=0 case
+  shift
+  try_it "$fault" --timeout 1s --start-timeout 5s --only "$(IFS=,; echo "$*")" \
+    -- "$python" "$source/tests/conformance/wrong.py" "$fault" '{coordinator}' "$dir/$fault.db" >"$dir/out" 2>&1 || came=$?
+  for case in "$@"; do
+    [ "$came" = 1 ] && grep -qE "^FAIL +$case " "$dir/out" || { cat "$dir/out"; echo "FAIL $fault: status $came, or $case holds"; exit 1; }
+  done
+  echo "ok $fault"
+}
+finds naive try-repeated empty-cancel late-try confirm-untried cancel-refused branches-apart
+finds unknown-done unknown-action unknown-kind
+finds results-twice answers
+finds reply-always answers
+finds attaches-once stream-lost
+finds rows-forgotten rows-kept
+finds errors-refused branches-at-once
+finds far-mark-taken far-mark
+finds any-gid bad-gid
+finds any-branch bad-branch
+finds reason-long answers
