@@ -13,6 +13,7 @@
 #include <string.h>
 #include <tercet/types.h>
 #include <tercet/v1/tercet.pb-c.h>
+#include <xxhash.h>
 
 #define FIELD_RESPONSES 1 /* of SessionResponses */
 
@@ -47,6 +48,17 @@ void caller_unref(struct caller *caller)
     free((void *)caller->watch_pending.data);
     crpc_call_unref(caller->call);
     free(caller);
+}
+
+uint64_t caller_initiator(const struct caller *caller)
+{
+    struct crpc_bytes token = {NULL, 0};
+    const char *peer = crpc_call_peer(caller->call);
+    const char *port = strrchr(peer, ':');
+    size_t host_size = port != NULL ? (size_t)(port - peer) : strlen(peer);
+    bool has_token = crpc_call_metadata_get(caller->call, "authorization", &token);
+    uint64_t hash = has_token ? XXH3_64bits(token.data, token.size) : XXH3_64bits(peer, host_size);
+    return hash != 0 ? hash : 1;
 }
 
 /* -- Encoding ---------------------------------------------------------------------------------- */

@@ -53,6 +53,10 @@ struct caller *caller_new(enum caller_kind kind, struct crpc_call *call);
 void caller_ref(struct caller *caller);
 void caller_unref(struct caller *caller);
 
+/* Whom the caller's requests are counted for: whoever has its token, or without one is at its host.
+ * Never 0. */
+uint64_t caller_initiator(const struct caller *caller);
+
 /* An answer as it will go out. */
 struct answer {
     enum crpc_code code;

@@ -16,6 +16,7 @@ struct shard;
 struct asked {
     struct coordinator *c;
     struct shard *shard;
+    uint64_t initiator; /* caller_initiator's */
     const char *gid;
     const Tercet__V1__Options *options;
     const Tercet__V1__RunRequest *run; /* NULL: a Begin */

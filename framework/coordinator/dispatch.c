@@ -98,7 +98,8 @@ static int attach(struct coordinator *c, struct instance *instance, const Tercet
     int rc = refusal_if(no, TERCET_INVALID, check_hello(instance, hello));
     if (rc != 0 || refuse_stranger(c, instance, hello))
         return rc;
-    struct service *service = service_get(&c->services, hello->service, strlen(hello->service), no);
+    struct service *service =
+        service_get_to_serve(&c->services, hello->service, strlen(hello->service), no);
     if (service == NULL)
         return no->code;
     join(service, instance, hello);
@@ -226,7 +227,7 @@ int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *
     const char *wrong = check_registration(request);
     if (wrong != NULL)
         return refusal_if(no, TERCET_INVALID, wrong);
-    struct service *service = service_get(&c->services, name, strlen(name), no);
+    struct service *service = service_get_to_serve(&c->services, name, strlen(name), no);
     int rc = service != NULL ? 0 : no->code;
     if (rc != 0)
         return rc;

@@ -282,16 +282,15 @@ void plan_match(struct branch_plan *plan, const Tercet__V1__Branch *branch, uint
         plan->digest = known;
 }
 
-int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
-                enum txn_mode mode, struct branch_plan *plan, struct refusal *no)
+int plan_branch(struct coordinator *c, uint64_t initiator, const Tercet__V1__Branch *branch,
+                uint32_t number, enum txn_mode mode, struct branch_plan *plan, struct refusal *no)
 {
     const char *slash = strchr(branch->action, '/');
-    plan->service = service_get(&c->services, branch->action, (size_t)(slash - branch->action), no);
-    if (plan->service == NULL)
-        return no->code;
-    int rc = service_check_action(plan->service, slash + 1, no);
+    plan->service = service_get_to_call(&c->services, initiator, branch->action,
+                                        (size_t)(slash - branch->action), no);
+    int rc = plan->service != NULL ? service_check_action(plan->service, slash + 1, no) : no->code;
     if (rc != 0) {
-        service_sweep(&c->services);
+        service_sweep(&c->services); /* also those of branches before this one */
         return rc;
     }
     plan->number = number;
@@ -351,8 +350,8 @@ static int prepare_branches(const struct asked *asked, struct branch_plan *plans
 {
     int rc = 0;
     for (size_t i = 0; i < asked->run->n_branches && rc == 0; i++)
-        rc = plan_branch(asked->c, asked->run->branches[i], asked->numbers[i], TXN_MODE_ROUTED,
-                         &plans[i], no);
+        rc = plan_branch(asked->c, asked->initiator, asked->run->branches[i], asked->numbers[i],
+                         TXN_MODE_ROUTED, &plans[i], no);
     return rc;
 }
 
@@ -397,11 +396,12 @@ static int make_run(const struct asked *asked, struct found *found, struct refus
     return rc;
 }
 
-int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,
-             struct refusal *no)
+int plan_run(struct coordinator *c, uint64_t initiator, const Tercet__V1__RunRequest *message,
+             struct found *found, struct refusal *no)
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
     struct asked asked = {.c = c,
+                          .initiator = initiator,
                           .run = message,
                           .options = message->options != NULL ? message->options : &none,
                           .gid = message->gid};

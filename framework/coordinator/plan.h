@@ -17,14 +17,15 @@
  * options it is TERCET_EXISTS. */
 int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
                struct found *found, struct refusal *no);
-int plan_run(struct coordinator *c, const Tercet__V1__RunRequest *message, struct found *found,
-             struct refusal *no);
+int plan_run(struct coordinator *c, uint64_t initiator, const Tercet__V1__RunRequest *message,
+             struct found *found, struct refusal *no);
 
 /* Sizes, number, names. */
 int plan_check_branch(const Tercet__V1__Branch *branch, struct refusal *no);
-/* What step_enlist is given. On success the service is to be released after the enlistment. */
-int plan_branch(struct coordinator *c, const Tercet__V1__Branch *branch, uint32_t number,
-                enum txn_mode mode, struct branch_plan *plan, struct refusal *no);
+/* What step_enlist is given. On success the service is to be released after the enlistment.
+ * `initiator`: caller_initiator's. */
+int plan_branch(struct coordinator *c, uint64_t initiator, const Tercet__V1__Branch *branch,
+                uint32_t number, enum txn_mode mode, struct branch_plan *plan, struct refusal *no);
 /* The transaction has a branch with this number already, with this digest: gives the plan the same
  * when the content is the same. */
 void plan_match(struct branch_plan *plan, const Tercet__V1__Branch *branch, uint64_t known);

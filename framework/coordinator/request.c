@@ -172,7 +172,8 @@ static void enlist(struct request *r, const char *gid, const Tercet__V1__Branch 
     }
     rc = find_or_begin(r, gid, to_begin, &no);
     if (rc == 0)
-        rc = plan_branch(r->c, branch, branch->number, mode, &plan, &no);
+        rc = plan_branch(r->c, caller_initiator(r->caller), branch, branch->number, mode, &plan,
+                         &no);
     if (rc != 0)
         answer_found(r, &no);
     else if (r->found.entry != NULL)
@@ -201,7 +202,7 @@ void request_run(struct request *r, const ProtobufCMessage *message)
     struct refusal no;
     if (!takes_wait(r, run->wait))
         return;
-    int rc = plan_run(r->c, run, &r->found, &no);
+    int rc = plan_run(r->c, caller_initiator(r->caller), run, &r->found, &no);
     answer_found_when(r, rc != 0 ? &no : NULL, run->wait);
 }
 

@@ -276,7 +276,7 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
     }
     struct refusal no;
     struct service *service =
-        service_get(&r->c->services, record->service, strlen(record->service), &no);
+        service_get_to_serve(&r->c->services, record->service, strlen(record->service), &no);
     if (service != NULL)
         service->is_paused = record->paused;
     if (service != NULL && record->target[0] != '\0' && register_again(r->c, record, &no) != 0)

@@ -50,14 +50,67 @@ struct service *service_find(const struct services *services, const char *name)
     return find(services, name, strlen(name));
 }
 
-struct service *service_get(struct services *services, const char *name, size_t name_size,
-                            struct refusal *no)
+static size_t count_served(const struct services *services)
+{
+    size_t count = 0;
+    for (const struct service *service = services->first; service != NULL; service = service->next)
+        count += service->was_served;
+    return count;
+}
+
+/* *own: how many of them this initiator has named. */
+static size_t count_unserved(const struct services *services, uint64_t initiator, size_t *own)
+{
+    size_t count = 0;
+    *own = 0;
+    for (const struct service *service = services->first; service != NULL;
+         service = service->next) {
+        count += !service->was_served;
+        *own += !service->was_served && service->initiator == initiator;
+    }
+    return count;
+}
+
+struct service *service_get_to_serve(struct services *services, const char *name, size_t name_size,
+                                     struct refusal *no)
 {
     struct service *service = find(services, name, name_size);
-    if (service != NULL || services->count < SERVICES_MAX)
-        return service != NULL ? service : service_get_restored(services, name, name_size);
-    refusal_set(no, TERCET_EXHAUSTED, "too many services are known (%d)", SERVICES_MAX);
-    return NULL;
+    bool is_counted = service != NULL && service->was_served;
+    if (!is_counted && count_served(services) >= SERVICES_MAX) {
+        refusal_set(no, TERCET_EXHAUSTED, "too many services are known (%d)", SERVICES_MAX);
+        return NULL;
+    }
+    service = service_get_restored(services, name, name_size);
+    service->was_served = true;
+    return service;
+}
+
+static int may_name(const struct services *services, uint64_t initiator, const char *name,
+                    size_t name_size, struct refusal *no)
+{
+    size_t own;
+    size_t count = count_unserved(services, initiator, &own);
+    if (own < SERVICES_UNSERVED_EACH && count < SERVICES_UNSERVED_MAX)
+        return 0;
+    return refusal_set(
+        no, TERCET_EXHAUSTED,
+        "unresolved transactions of %s name %zu services that nobody has served yet, "
+        "and %.*s is one more: is it spelt right? See tercetctl participants",
+        own < SERVICES_UNSERVED_EACH ? "all initiators" : "this initiator",
+        own < SERVICES_UNSERVED_EACH ? count : own, (int)name_size, name);
+}
+
+struct service *service_get_to_call(struct services *services, uint64_t initiator, const char *name,
+                                    size_t name_size, struct refusal *no)
+{
+    struct service *service = find(services, name, name_size);
+    if (service != NULL)
+        return service;
+    if (may_name(services, initiator, name, name_size, no) != 0)
+        return NULL;
+    service = service_get_restored(services, name, name_size);
+    service->initiator = initiator;
+    return service;
 }
 
 struct service *service_get_restored(struct services *services, const char *name, size_t name_size)

@@ -15,7 +15,9 @@
 #include <stdatomic.h>
 #include <tercet/types.h>
 
-#define SERVICES_MAX 4096           /* services known at once, with or without a participant */
+#define SERVICES_MAX 4096           /* services that have been served, known at once */
+#define SERVICES_UNSERVED_MAX 4096  /* and those that nobody has served yet, named by plans */
+#define SERVICES_UNSERVED_EACH 256  /* of these, by plans of one initiator */
 #define INSTANCE_WINDOW_DEFAULT 256 /* calls an instance has at once, unless it says less */
 #define INSTANCE_WINDOW_MAX 4096
 #define INSTANCE_OUTBOX_MAX (64u * 1024 * 1024)
@@ -47,6 +49,8 @@ struct service {
     char name[TERCET_SERVICE_MAX + 1];
     struct service *next;
     uint64_t branch_count; /* unresolved branches that name it */
+    uint64_t initiator;    /* who named it first (caller_initiator); 0: nobody, or not known */
+    bool was_served;       /* somebody has attached or was registered for it, since the start */
     struct instance *instances;
     struct offer offer; /* of the registered target */
     char *target;
@@ -69,11 +73,14 @@ struct services {
     size_t count;
 };
 
-/* The service with this name, made when missing; NULL, with a refusal, when there are
- * SERVICES_MAX. */
-struct service *service_get(struct services *services, const char *name, size_t name_size,
-                            struct refusal *no);
-/* The same without the limit: what is in the store is served whatever came first. */
+/* The service with this name, made when missing. NULL, with a refusal, past a limit: for those who
+ * serve it, SERVICES_MAX; for a plan of `initiator`, those of what nobody has served yet. So who
+ * misspells names shuts out no participant, and not the other initiators. */
+struct service *service_get_to_serve(struct services *services, const char *name, size_t name_size,
+                                     struct refusal *no);
+struct service *service_get_to_call(struct services *services, uint64_t initiator, const char *name,
+                                    size_t name_size, struct refusal *no);
+/* The same without a limit: what is in the store is served whatever came first. */
 struct service *service_get_restored(struct services *services, const char *name, size_t name_size);
 /* The service with this name, or NULL. */
 struct service *service_find(const struct services *services, const char *name);

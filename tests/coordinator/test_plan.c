@@ -6,6 +6,7 @@
 #include "plan.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 #include "record.h"
 
 #define OPEN_MAX 3
+
+#define INITIATOR 1
 
 struct bench {
     struct store store;
@@ -96,7 +99,7 @@ static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *br
     request.n_branches = count;
     find_clear(&bench->found);
     look_for(bench, gid);
-    return plan_run(bench->c, &request, &bench->found, &bench->no);
+    return plan_run(bench->c, INITIATOR, &request, &bench->found, &bench->no);
 }
 
 static void init_branches(Tercet__V1__Branch *branches, size_t count)
@@ -487,7 +490,7 @@ static int run_as(struct bench *bench, Tercet__V1__Options *options, Tercet__V1_
     request.n_branches = count;
     find_clear(&bench->found);
     look_for(bench, "g");
-    return plan_run(bench->c, &request, &bench->found, &bench->no);
+    return plan_run(bench->c, INITIATOR, &request, &bench->found, &bench->no);
 }
 
 Test(plan, trace_context_and_defaults_spelt_out_are_no_other_content)
@@ -614,16 +617,63 @@ Test(plan, a_branch_digest_of_an_earlier_version_is_known)
     cr_assert_eq(plan.digest, spelt_out);
 }
 
-Test(plan, too_many_services_are_told)
+/* So many services that nobody has served are named by these, of whom each has named as many. */
+static void name_services(struct bench *bench, size_t first, size_t count, uint64_t initiators)
+{
+    char name[32];
+    struct refusal no;
+    for (size_t i = first; i < first + count; i++) {
+        int size = snprintf(name, sizeof(name), "misspelt-%zu", i);
+        uint64_t initiator = 1 + i % initiators;
+        cr_assert_not_null(
+            service_get_to_call(&bench->c->services, initiator, name, (size_t)size, &no), "%s",
+            no.text);
+    }
+}
+
+/* Who has named too many that nobody serves is told; the others, and whoever serves one, go on. */
+Test(plan, too_many_services_of_one_initiator_are_told)
+{
+    struct bench bench;
+    Tercet__V1__Branch branch;
+    struct refusal no;
+    bench_open(&bench);
+    init_branches(&branch, 1);
+    name_services(&bench, 0, SERVICES_UNSERVED_EACH, 1);
+    check(&bench, run_with(&bench, "g", &branch, 1), TERCET_EXHAUSTED, "spelt right");
+    cr_assert_eq(bench.c->shards->table.count, 0);
+    cr_assert_not_null(service_get_to_call(&bench.c->services, 2, "other", 5, &no));
+    cr_assert_not_null(service_get_to_serve(&bench.c->services, "misspelt-7", 10, &no));
+    check(&bench, run_with(&bench, "g", &branch, 1), 0, NULL);
+    bench_close(&bench);
+}
+
+Test(plan, unused_services_are_forgotten)
 {
     struct bench bench;
     Tercet__V1__Branch branch;
     bench_open(&bench);
     init_branches(&branch, 1);
-    bench.c->services.count = SERVICES_MAX;
-    check(&bench, run_with(&bench, "g", &branch, 1), TERCET_EXHAUSTED, "4096");
+    name_services(&bench, 0, SERVICES_UNSERVED_EACH, 1);
+    service_sweep(&bench.c->services);
+    cr_assert_eq(bench.c->services.count, 0);
+    check(&bench, run_with(&bench, "g", &branch, 1), 0, NULL);
+    bench_close(&bench);
+}
+
+/* All of them together shut out no participant. */
+Test(plan, too_many_services_are_told)
+{
+    struct bench bench;
+    Tercet__V1__Branch branch;
+    struct refusal no;
+    bench_open(&bench);
+    init_branches(&branch, 1);
+    name_services(&bench, 0, SERVICES_UNSERVED_MAX, 100);
+    check(&bench, run_with(&bench, "g", &branch, 1), TERCET_EXHAUSTED, "all initiators name 4096");
     cr_assert_eq(bench.c->shards->table.count, 0);
-    bench.c->services.count = 0;
+    cr_assert_not_null(service_get_to_serve(&bench.c->services, "new", 3, &no));
+    service_sweep(&bench.c->services);
     bench_close(&bench);
 }
 
@@ -654,6 +704,8 @@ Test(plan, results_of_the_core)
                                    {TXN_DECIDED_ALREADY, TERCET_DECIDED},
                                    {TXN_NOT_READY, TERCET_NOT_READY},
                                    {TXN_NOT_PARKED, TERCET_NOT_READY},
+                                   {TXN_UNDECIDED, TERCET_NOT_READY},
+                                   {TXN_ENDED, TERCET_NOT_READY},
                                    {TXN_NO_BRANCH, TERCET_NOT_FOUND},
                                    {TXN_LIMIT, TERCET_INVALID}};
     struct entry entry = {.txn = {.state = TXN_TRYING}};

@@ -21,9 +21,9 @@ static void fill_services(struct coordinator *c)
     struct refusal no;
     for (int i = 0; i < SERVICES_MAX; i++) {
         int size = snprintf(name, sizeof(name), "new-%d", i);
-        cr_assert_not_null(service_get(&c->services, name, (size_t)size, &no));
+        cr_assert_not_null(service_get_to_serve(&c->services, name, (size_t)size, &no));
     }
-    cr_assert_null(service_get(&c->services, "another", 7, &no));
+    cr_assert_null(service_get_to_serve(&c->services, "another", 7, &no));
 }
 
 Test(restore, cold_ones_are_loaded_past_the_limit_of_services)
@@ -63,7 +63,7 @@ static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, 
     struct branch_plan plan;
     struct refusal no;
     branch.action = action;
-    cr_assert_eq(plan_branch(c, &branch, number, mode, &plan, &no), 0, "%s", no.text);
+    cr_assert_eq(plan_branch(c, 1, &branch, number, mode, &plan, &no), 0, "%s", no.text);
     cr_assert_eq(step_enlist(c, entry, &plan), 0);
 }
 

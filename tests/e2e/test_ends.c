@@ -5,6 +5,8 @@
  */
 #include "fixture.h"
 
+#include <stdio.h>
+
 TestSuite(ends, .timeout = 400);
 
 static const struct tercet_branch *plan_of(const char *other)
@@ -194,5 +196,39 @@ Test(ends, a_branch_is_settled_at_once)
     cr_assert_str_eq(transaction->branches[1]->reason, "put right by hand");
     crpc_message_free(&transaction->base);
     puppet_die(&puppet);
+    close_all();
+}
+
+/* One who misspells names, for ever new ones, is told so, shuts nobody out, and can go on when the
+ * first have ended. */
+Test(ends, misspelt_names_shut_nobody_out)
+{
+    char name[32], gid[32];
+    struct party late;
+    struct tercet_result result = {.code = 0};
+    int taken = 0;
+    open_all(NULL);
+    for (; taken < 5000 && result.code == 0; taken += result.code == 0) {
+        struct tercet_begin_options options = options_of(gid, 60000);
+        struct tercet_branch branch;
+        snprintf(name, sizeof(name), "misspelt-%d", taken);
+        snprintf(gid, sizeof(gid), "gid-%d", taken);
+        options.wait = TERCET_WAIT_NOT;
+        branch = branch_of(name);
+        result.code = tercet_run(world.client, &branch, 1, &options, &result);
+    }
+    cr_assert_eq(taken, 256);
+    cr_assert_eq(result.code, TERCET_EXHAUSTED);
+    cr_assert(strstr(result.text, "is it spelt right?") != NULL, "%s", result.text);
+    cr_assert_eq(RUN("served", TERCET_WAIT_RESOLVED, NULL, "stock"), 0);
+    party_open(&late, "late");
+    cr_assert_eq(RUN("new", TERCET_WAIT_RESOLVED, NULL, "late"), 0);
+    Tercet__V1__CancelRequest cancel = TERCET__V1__CANCEL_REQUEST__INIT;
+    cancel.gid = "gid-0";
+    cr_assert_eq(world_call(&tercet__v1__coordinator__descriptor, "Cancel", &cancel.base, NULL),
+                 CRPC_OK);
+    run_with("again", "stcok", 400);
+    world_wait_state("again", TERCET_CANCELLED);
+    party_close(&late);
     close_all();
 }

@@ -280,6 +280,14 @@ void crpc_call_cancel(struct crpc_call *call)
     fake_break(call);
 }
 
+bool crpc_call_metadata_get(struct crpc_call *call, const char *key, struct crpc_bytes *out)
+{
+    (void)call;
+    (void)key;
+    (void)out;
+    return false;
+}
+
 const char *crpc_call_peer(struct crpc_call *call)
 {
     (void)call;
