@@ -22,8 +22,10 @@
 #define REFUSED_UNREAD_MAX (64 * 1024) /* by a call that was refused: the window it begins with */
 #define UNREAD_RATE 1024               /* bytes forgiven a millisecond, past GATE_UNREAD_BURST */
 /* gRPC reads megabytes of a call's first message before it tells of the call: so long a debt up to
- * UNREAD_MAX_DEFAULT may be that of a call that is yet to be told. */
-#define CALL_DELAY_MS 100
+ * UNREAD_MAX_DEFAULT may be that of a call that is yet to be told. Counted in checks, of which
+ * there is one in SUSPECT_PAUSE_MS at most: where the machine is busy and gRPC is late, so are
+ * they. */
+#define CALL_DELAY_CHECKS 10
 /* headers that gRPC keeps for itself */
 #define HEADERS_SPARE 512
 #define RESETS_RATE_MS 5 /* one is forgiven in so many milliseconds */
@@ -97,14 +99,13 @@ static bool is_wasteful(const struct gate *gate, struct connection *connection,
 {
     int64_t over = connection->debt - waste_max(gate, admitted_calls);
     if (over <= 0) {
-        connection->over_since_ms = 0;
+        connection->over_checks = 0;
         return false;
     }
-    if (connection->over_since_ms == 0)
-        connection->over_since_ms = connection->checked_ms;
+    connection->over_checks++;
     bool may_be_a_call = !connection->is_distrusted || atomic_load(&connection->was_admitted);
     return !may_be_a_call || over > UNREAD_MAX_DEFAULT ||
-           connection->checked_ms - connection->over_since_ms >= CALL_DELAY_MS;
+           connection->over_checks > CALL_DELAY_CHECKS;
 }
 
 /* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */

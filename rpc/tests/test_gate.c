@@ -80,18 +80,15 @@ static bool is_closed(int fd)
 
 #define FLOOD_MAX (256u << 20)
 
-/* False when the connection has been cut. What is answered is thrown away. */
+/* False when the connection has been cut. */
 static bool send_all(int fd, const void *data, size_t size)
 {
-    char answers[4096];
     for (size_t sent = 0; sent < size;) {
         ssize_t written = send(fd, (const char *)data + sent, size - sent, MSG_NOSIGNAL);
         if (written < 0)
             return false;
         sent += (size_t)written;
     }
-    while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
-        continue;
     return true;
 }
 
@@ -108,9 +105,13 @@ static bool flood(int fd, const void *pattern, size_t size)
 {
     static char data[64 * 1024];
     size_t filled = fill(data, sizeof data, pattern, size);
-    for (size_t sent = 0; sent < FLOOD_MAX; sent += filled)
+    for (size_t sent = 0; sent < FLOOD_MAX; sent += filled) {
+        char answers[4096];
         if (!send_all(fd, data, filled))
             return true;
+        while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+            continue;
+    }
     return false;
 }
 
@@ -139,7 +140,7 @@ static bool flood_calls(int fd, size_t junk_size)
     memcpy(data + 9, headers, sizeof headers - 1);
     at += fill(data + at, junk_size, window_update, WINDOW_UPDATE_SIZE);
     for (uint32_t n = 0; n < FLOOD_MAX / junk_size; n++) {
-        char answer[4096];
+        char answer[4096]; /* each call has one, so this does not wait in vain */
         put_head(data, sizeof headers - 1, 1, 5, 2 * n + 1);
         if (!send_all(fd, data, at) || recv(fd, answer, sizeof answer, 0) <= 0)
             return true;
