@@ -19,6 +19,8 @@
 
 /* entries woken in one turn, at most: a restart with a million of them serves new work at once */
 #define WAKES_PER_TURN 1000
+/* requests and calls under way, from which on streams are read ahead */
+#define BUSY_COUNT 32
 
 /* -- Streams ----------------------------------------------------------------------------------- */
 
@@ -316,11 +318,17 @@ static bool may_end(const struct coordinator *c)
     return c->is_stopping && c->finds.count == 0;
 }
 
+/* Whether so much is under way that messages are worth collecting. */
+static bool is_busy(const struct coordinator *c)
+{
+    return c->answers.owed_count + outcall_count(&c->outcalls) >= BUSY_COUNT;
+}
+
 static void *run(void *ctx)
 {
     struct coordinator *c = ctx;
     while (!may_end(c)) {
-        struct event *events = queue_take(&c->queue, loop_next_turn_ms(c));
+        struct event *events = queue_take(&c->queue, loop_next_turn_ms(c), is_busy(c));
         loop_turn(c, events, clock_monotonic_ms(), clock_wall_ms());
     }
     return NULL;

@@ -38,6 +38,11 @@ static void give_id(struct outcalls *calls, struct outcall *call)
     call->id = (uint64_t)++calls->generation << 32 | place;
 }
 
+size_t outcall_count(const struct outcalls *calls)
+{
+    return calls->place_count - calls->free_count;
+}
+
 static struct outcall *find_call(const struct outcalls *calls, uint64_t id)
 {
     uint32_t place = (uint32_t)id;

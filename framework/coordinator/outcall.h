@@ -99,6 +99,9 @@ void outcall_pump(struct coordinator *c, struct service *service);
 /* The service has shown that it is there. */
 void outcall_close_breaker(struct coordinator *c, struct service *service);
 
+/* Calls that wait or are under way. */
+size_t outcall_count(const struct outcalls *calls);
+
 /* Timeouts and probes that are due. */
 void outcall_tick(struct coordinator *c);
 

@@ -37,6 +37,7 @@ void queue_init(struct queue *queue)
     queue->first = NULL;
     queue->last_next = &queue->first;
     queue->count = 0;
+    queue->is_busy = false;
 }
 
 void queue_destroy(struct queue *queue)
@@ -73,7 +74,8 @@ void queue_post(struct queue *queue, struct event *event)
 bool queue_post_message(struct queue *queue, struct event *event, size_t size)
 {
     pthread_mutex_lock(&queue->lock);
-    bool reads_ahead = size <= READ_AHEAD_BYTES && queue->count < READ_AHEAD_EVENTS;
+    bool reads_ahead =
+        queue->is_busy && size <= READ_AHEAD_BYTES && queue->count < READ_AHEAD_EVENTS;
     event->is_read_ahead = reads_ahead;
     bool was_empty = append(queue, event);
     pthread_mutex_unlock(&queue->lock);
@@ -82,11 +84,12 @@ bool queue_post_message(struct queue *queue, struct event *event, size_t size)
     return reads_ahead;
 }
 
-struct event *queue_take(struct queue *queue, int64_t until_ms)
+struct event *queue_take(struct queue *queue, int64_t until_ms, bool is_busy)
 {
     struct timespec until = clock_timespec(until_ms);
     int rc = 0;
     pthread_mutex_lock(&queue->lock);
+    queue->is_busy = is_busy;
     while (queue->first == NULL && rc == 0)
         rc = until_ms == INT64_MAX ? pthread_cond_wait(&queue->changed, &queue->lock)
                                    : pthread_cond_timedwait(&queue->changed, &queue->lock, &until);

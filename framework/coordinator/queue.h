@@ -77,10 +77,11 @@ struct queue {
     struct event *first;
     struct event **last_next;
     size_t count;
+    bool is_busy; /* there is much under way */
 };
 
-/* Streams are read ahead while no more events than this wait, and by messages of at most this many
- * bytes: together 256 KiB. */
+/* Streams are read ahead while the owner is busy, no more events than this wait, and by messages of
+ * at most this many bytes: together 256 KiB. */
 #define READ_AHEAD_EVENTS 64
 #define READ_AHEAD_BYTES 4096
 
@@ -92,14 +93,15 @@ void queue_destroy(struct queue *queue);
 void queue_post(struct queue *queue, struct event *event);
 
 /* Posts a message of `size` bytes that came over a stream. True: the stream's next message is to be
- * asked for at once, because this one is small and few wait: a backlog of small messages is handled
- * in one turn then, where one a turn would each be committed and answered alone. False: the owner
- * asks when it has handled this one. */
+ * asked for at once, because the owner is busy, this one is small and few wait: a backlog of small
+ * messages is handled in one turn then, where one a turn would each be committed and answered
+ * alone. False: the owner asks when it has handled this one, which costs less while little is under
+ * way. */
 bool queue_post_message(struct queue *queue, struct event *event, size_t size);
 
 /* All events at once, in order; NULL when none came until `until_ms` (monotonic; INT64_MAX: for
- * ever). */
-struct event *queue_take(struct queue *queue, int64_t until_ms);
+ * ever). `is_busy`: much is under way, here and at participants. */
+struct event *queue_take(struct queue *queue, int64_t until_ms, bool is_busy);
 
 /* A zeroed event; NULL when memory is short. */
 struct event *event_new(enum event_kind kind);

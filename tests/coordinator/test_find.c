@@ -69,7 +69,7 @@ static bool hold(struct bench *bench, struct find *find, uint64_t id, size_t pay
 static struct find *answer(struct bench *bench, int rc)
 {
     bench->done(rc, 0, (struct tercet_bytes){NULL, 0}, bench->ctx);
-    struct event *event = queue_take(&bench->c->queue, 0);
+    struct event *event = queue_take(&bench->c->queue, 0, false);
     cr_assert(event != NULL && event->kind == EVENT_FOUND && event->next == NULL);
     struct find *find = event->find;
     event_free(event);
@@ -173,6 +173,6 @@ Test(find, an_answer_at_once_holds_nobody)
     cr_assert_null(find_gid(bench.c, "h", &found));
     cr_expect_eq(bench.c->finds.spare, spare);
     cr_expect_eq(bench.c->finds.count, 0);
-    cr_expect_null(queue_take(&bench.c->queue, 0));
+    cr_expect_null(queue_take(&bench.c->queue, 0, false));
     bench_close(&bench);
 }

@@ -153,7 +153,7 @@ static struct event *await_committer(struct coordinator *c)
     int64_t until_ms = clock_monotonic_ms() + COMMIT_MS_MAX;
     struct event *committed = NULL;
     while (committed == NULL) {
-        struct event *events = queue_take(&c->queue, until_ms);
+        struct event *events = queue_take(&c->queue, until_ms, false);
         if (events == NULL)
             violated("the committer does not answer");
         while (events != NULL) {
@@ -205,7 +205,7 @@ static void work_on_batch(struct coordinator *c)
 
 static void turn(struct coordinator *c)
 {
-    struct event *events = queue_take(&c->queue, 0);
+    struct event *events = queue_take(&c->queue, 0, false);
     calls_outside--;
     loop_turn(c, events, world->now_ms, WALL_MS + world->now_ms);
     calls_outside++;
