@@ -16,7 +16,11 @@
 
 /* -- Commands ---------------------------------------------------------------------------------- */
 
-enum { OWN_LS = 1, OWN_REASON = 2 }; /* groups of options that only some commands have */
+enum {
+    OWN_LS = 1,
+    OWN_REASON = 2,
+    OWN_SHOW = 4
+}; /* groups of options that only some commands have */
 
 struct command {
     const char *name;
@@ -37,11 +41,15 @@ static const struct command commands[] = {
      "most. DONE is how many of its branches have acknowledged the decision. JSON: "
      "{\"transactions\": [...], \"next_page_token\": \"...\"}; the token is empty when all are "
      "shown."},
-    {"show", command_show, 1, 1, 0, "show GID",
+    {"show", command_show, 1, 1, OWN_SHOW, "show GID [--history]",
      "one transaction: its state, its times, its branches",
      "Shows a transaction: its state and why, when it was created, decided and resolved, and each "
      "branch with its try, its confirm or cancel, how often that failed, when it is tried next, "
-     "the last error."},
+     "the last error, what it waits for."},
+    {"why", command_why, 1, 1, 0, "why GID", "why a transaction is not over, and what helps",
+     "Says what each branch that is not done waits for (nobody serves its service, it is paused, "
+     "its breaker is open, all instances are full, an instance has not answered, its calls fail), "
+     "since when, and which commands help. For one that is over: why it was decided so."},
     {"watch", command_watch, 1, 1, 0, "watch GID",
      "prints each change of a transaction until its end",
      "Prints the transaction's state now and at each change, and ends after the last. With -o "
@@ -204,6 +212,8 @@ static const struct cli_option options[] = {
      .group = OWN_LS},
     {"reason", CLI_TEXT, FIELD(reason), "TEXT", .help = "why; kept with the transaction",
      .group = OWN_REASON},
+    {"history", CLI_FLAG, FIELD(has_history), NULL,
+     .help = "with the last 16 calls of each branch that has failed", .group = OWN_SHOW},
 };
 
 /* -- Running ----------------------------------------------------------------------------------- */
@@ -283,7 +293,9 @@ int main(int argc, char **argv)
                       .values = &ctl,
                       .misuse = ctl_misuse};
     setlocale(LC_CTYPE, "C.UTF-8"); /* without it, all but ASCII is shown escaped */
+    const char *unnamed = ctl.coordinator;
     cli_parse(&cli, argc, argv);
+    ctl.named_coordinator = ctl.coordinator != unnamed ? ctl.coordinator : NULL;
     int status = run(&cli, &ctl);
     if (fflush(stdout) != 0 || ferror(stdout))
         ctl_die(strerror(errno));

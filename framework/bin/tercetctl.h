@@ -28,6 +28,7 @@
 
 struct ctl {
     const char *coordinator;
+    const char *named_coordinator; /* as the command line has it; NULL: it has none */
     const char *token_file;
     const char *ca_file;
     const char *cert_file;
@@ -46,6 +47,7 @@ struct ctl {
     size_t metadata_count;
     uint64_t limit; /* 0: no limit */
     const char *reason;
+    bool has_history;
     char **args;
     int arg_count;
 
@@ -180,8 +182,23 @@ bool view_is_over(const Tercet__V1__Transaction *transaction);
 size_t view_done_count(const Tercet__V1__Transaction *transaction);
 size_t view_parked_count(const Tercet__V1__Transaction *transaction);
 
-/* All that is known of a transaction. */
+/* "confirm" or "cancel": how its branches end. */
+const char *view_end_name(const Tercet__V1__Transaction *transaction);
+
+/* The branch that a person should look at first, or NULL: a parked one, else one that waits for
+ * what does not come by itself, else one that fails, else one that waits for an answer. */
+const Tercet__V1__BranchStatus *view_worst(const Tercet__V1__Transaction *transaction);
+/* What that person should know of it; "" when nothing. */
+const char *view_trouble(const Tercet__V1__BranchStatus *branch);
+
+/* All that is known of a transaction; and the calls of its branches one by one. */
 void view_transaction(const Tercet__V1__Transaction *transaction);
+void view_history(const Tercet__V1__Transaction *transaction);
+
+/* -- Arguments (tercetctl_act.c) --------------------------------------------------------------- */
+
+/* The command's first argument, a gid; misuse when it is none. */
+char *ctl_take_gid(const struct ctl *ctl);
 
 /* -- Commands: each returns the exit status ---------------------------------------------------- */
 
@@ -189,6 +206,7 @@ int command_ls(struct ctl *ctl);
 int command_participants(struct ctl *ctl);
 int command_stats(struct ctl *ctl);
 int command_show(struct ctl *ctl);
+int command_why(struct ctl *ctl);
 int command_watch(struct ctl *ctl);
 int command_retry(struct ctl *ctl);
 int command_settle(struct ctl *ctl);

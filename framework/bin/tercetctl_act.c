@@ -11,7 +11,7 @@
 
 /* -- Arguments --------------------------------------------------------------------------------- */
 
-static char *take_gid(const struct ctl *ctl)
+char *ctl_take_gid(const struct ctl *ctl)
 {
     struct tercet_gid gid;
     if (tercet_gid_set(&gid, ctl->args[0]) != 0)
@@ -57,6 +57,8 @@ static int ask_transaction(struct ctl *ctl, const char *method, const ProtobufCM
         if (say != NULL)
             say((const Tercet__V1__Transaction *)reply, branch);
         view_transaction((const Tercet__V1__Transaction *)reply);
+        if (ctl->has_history)
+            view_history((const Tercet__V1__Transaction *)reply);
     }
     crpc_message_free(reply);
     return 0;
@@ -65,7 +67,8 @@ static int ask_transaction(struct ctl *ctl, const char *method, const ProtobufCM
 int command_show(struct ctl *ctl)
 {
     Tercet__V1__GetRequest request = TERCET__V1__GET_REQUEST__INIT;
-    request.gid = take_gid(ctl);
+    request.gid = ctl_take_gid(ctl);
+    request.history = ctl->has_history;
     return ask_transaction(ctl, "Show", &request.base, NULL, 0);
 }
 
@@ -82,7 +85,7 @@ static void say_retried(const Tercet__V1__Transaction *transaction, uint32_t bra
 int command_retry(struct ctl *ctl)
 {
     Tercet__V1__RetryRequest request = TERCET__V1__RETRY_REQUEST__INIT;
-    request.gid = take_gid(ctl);
+    request.gid = ctl_take_gid(ctl);
     request.branch = ctl->arg_count > 1 ? take_branch(ctl) : 0;
     return ask_transaction(ctl, "Retry", &request.base, say_retried, request.branch);
 }
@@ -100,7 +103,7 @@ static void say_settled(const Tercet__V1__Transaction *transaction, uint32_t bra
 int command_settle(struct ctl *ctl)
 {
     Tercet__V1__SettleRequest request = TERCET__V1__SETTLE_REQUEST__INIT;
-    request.gid = take_gid(ctl);
+    request.gid = ctl_take_gid(ctl);
     request.branch = take_branch(ctl);
     request.reason = take_reason(ctl);
     return ask_transaction(ctl, "Settle", &request.base, say_settled, request.branch);
@@ -115,7 +118,7 @@ static void say_decided(const Tercet__V1__Transaction *transaction, uint32_t bra
 int command_confirm(struct ctl *ctl)
 {
     Tercet__V1__DecideRequest request = TERCET__V1__DECIDE_REQUEST__INIT;
-    request.gid = take_gid(ctl);
+    request.gid = ctl_take_gid(ctl);
     request.confirm = true;
     request.reason = ctl->reason != NULL ? (char *)ctl->reason : request.reason;
     return ask_transaction(ctl, "Decide", &request.base, say_decided, 0);
@@ -124,7 +127,7 @@ int command_confirm(struct ctl *ctl)
 int command_cancel(struct ctl *ctl)
 {
     Tercet__V1__DecideRequest request = TERCET__V1__DECIDE_REQUEST__INIT;
-    request.gid = take_gid(ctl);
+    request.gid = ctl_take_gid(ctl);
     request.reason = take_reason(ctl);
     return ask_transaction(ctl, "Decide", &request.base, say_decided, 0);
 }
@@ -203,7 +206,7 @@ int command_watch(struct ctl *ctl)
     struct crpc_metadata entry;
     struct crpc_stream *stream = NULL;
     struct crpc_result result = {0};
-    request.gid = take_gid(ctl);
+    request.gid = ctl_take_gid(ctl);
     ctl_open(ctl);
     struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl->timeout_ms);
     int rc = crpc_stream_open(&stream, ctl->channel, &tercet__v1__coordinator__descriptor, "Watch",

@@ -15,30 +15,16 @@
 static const char *const unresolved_headers[] = {"GID", "STATE", "AGE", "DONE", "NOTE"};
 static const char *const resolved_headers[] = {"GID", "STATE", "AGE", "TOOK", "NOTE"};
 
-/* The branch that a person should look at first: a parked one, else one that fails. */
-static const Tercet__V1__BranchStatus *worst_branch(const Tercet__V1__Transaction *transaction)
-{
-    const Tercet__V1__BranchStatus *worst = NULL;
-    for (size_t i = 0; i < transaction->n_branches; i++) {
-        const Tercet__V1__BranchStatus *branch = transaction->branches[i];
-        if (branch->parked)
-            return branch;
-        if (worst == NULL && branch->last_error[0] != '\0')
-            worst = branch;
-    }
-    return worst;
-}
-
 static void add_unresolved(struct table *table, const Tercet__V1__Transaction *transaction)
 {
-    const Tercet__V1__BranchStatus *worst = worst_branch(transaction);
+    const Tercet__V1__BranchStatus *worst = view_worst(transaction);
+    const char *trouble = worst != NULL ? view_trouble(worst) : "";
     table_cell(table, "%zu/%zu", view_done_count(transaction), transaction->n_branches);
     if (worst == NULL)
         table_cell(table, "%s", transaction->reason);
     else
         table_cell(table, "%sbranch %" PRIu32 " %s%s%s", worst->parked ? "PARKED: " : "",
-                   worst->number, worst->action, worst->last_error[0] != '\0' ? ": " : "",
-                   worst->last_error);
+                   worst->number, worst->action, trouble[0] != '\0' ? ": " : "", trouble);
 }
 
 static void add_resolved(struct table *table, const Tercet__V1__Transaction *transaction)

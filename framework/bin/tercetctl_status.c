@@ -23,10 +23,13 @@ static char *join(char **words, size_t count)
 static void add_state(struct table *table, const Tercet__V1__ParticipantStatus *participant)
 {
     bool is_missing = participant->n_instances == 0 && participant->target[0] == '\0';
+    int64_t alone_ms = clock_wall_ms() - participant->unserved_ms;
     char *breaker =
         participant->breaker_open
             ? ctl_format("BREAKER OPEN after %" PRIu32 " failures in a row", participant->failures)
-            : ctl_format("%s", is_missing ? "nobody attached" : "ok");
+            : ctl_format("%s%s%s", is_missing ? "nobody attached" : "ok",
+                         participant->unserved_ms != 0 ? " for " : "",
+                         participant->unserved_ms != 0 ? figure_duration(alone_ms).text : "");
     table_cell(table, "%s%s", participant->paused ? "PAUSED, " : "", breaker);
     free(breaker);
 }
@@ -47,11 +50,18 @@ static void add_participant(struct table *table, const Tercet__V1__ParticipantSt
     add_state(table, participant);
     table_note(table, "actions: %s", actions);
     if (participant->target[0] != '\0')
-        table_note(table, "called at %s", participant->target);
+        table_note(
+            table, "called at %s%s%s", participant->target,
+            participant->n_instances == 0 && participant->calls > 0 ? ", the oldest call for " : "",
+            participant->n_instances == 0 && participant->calls > 0
+                ? figure_duration(participant->oldest_call_ms).text
+                : "");
     for (size_t i = 0; i < participant->n_instances; i++) {
         const Tercet__V1__Instance *instance = participant->instances[i];
-        table_note(table, "instance %s (%s): %" PRIu32 " of %" PRIu32 " calls", instance->name,
-                   instance->peer, instance->calls, instance->window);
+        table_note(table, "instance %s (%s): %" PRIu32 " of %" PRIu32 " calls%s%s", instance->name,
+                   instance->peer, instance->calls, instance->window,
+                   instance->calls > 0 ? ", the oldest for " : "",
+                   instance->calls > 0 ? figure_duration(instance->oldest_call_ms).text : "");
     }
     if (participant->last_error[0] != '\0')
         table_note(table, "last error: %s", participant->last_error);

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *view_enum_name(const ProtobufCEnumDescriptor *type, int value)
 {
@@ -38,6 +39,45 @@ size_t view_parked_count(const Tercet__V1__Transaction *transaction)
     for (size_t i = 0; i < transaction->n_branches; i++)
         count += transaction->branches[i]->parked != 0;
     return count;
+}
+
+/* How much a person is needed. */
+static int urgency(const Tercet__V1__BranchStatus *branch)
+{
+    if (branch->parked)
+        return 4;
+    switch (branch->obstacle != NULL ? branch->obstacle->waits_for
+                                     : TERCET__V1__WAITS_FOR__WAITS_FOR_NOTHING) {
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT:
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_RESUME:
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_BREAKER:
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_ROOM:
+        return 3;
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_ANSWER:
+        return branch->last_error[0] != '\0' ? 2 : 1;
+    default:
+        return branch->last_error[0] != '\0' ? 2 : 0;
+    }
+}
+
+const Tercet__V1__BranchStatus *view_worst(const Tercet__V1__Transaction *transaction)
+{
+    const Tercet__V1__BranchStatus *worst = NULL;
+    for (size_t i = 0; i < transaction->n_branches; i++) {
+        const Tercet__V1__BranchStatus *branch = transaction->branches[i];
+        if (urgency(branch) > (worst != NULL ? urgency(worst) : 0))
+            worst = branch;
+    }
+    return worst;
+}
+
+const char *view_trouble(const Tercet__V1__BranchStatus *branch)
+{
+    bool is_held_up = branch->obstacle != NULL && branch->obstacle->text[0] != '\0';
+    bool is_failing = branch->last_error[0] != '\0';
+    if (is_held_up && (urgency(branch) == 3 || !is_failing))
+        return branch->obstacle->text;
+    return branch->last_error;
 }
 
 /* -- The head ---------------------------------------------------------------------------------- */
@@ -162,6 +202,23 @@ static bool is_left_out(const Tercet__V1__Transaction *transaction,
     return is_confirm && branch->owed == TERCET__V1__OWED__OWED_CANCEL;
 }
 
+/* What failed of one phase, and who answered in the end. */
+static void note_failures(struct table *table, const char *what,
+                          const Tercet__V1__Failures *failures)
+{
+    if (failures == NULL)
+        return;
+    if (failures->count > 0)
+        table_note(table, "%s: %" PRIu32 " calls failed, the last %s ago%s%s", what,
+                   failures->count, figure_duration(clock_wall_ms() - failures->last_ms).text,
+                   failures->last_instance[0] != '\0' ? " at instance " : "",
+                   failures->last_instance);
+    if (failures->last_error[0] != '\0')
+        table_note(table, "last error: %s", failures->last_error);
+    if (failures->answered_by[0] != '\0')
+        table_note(table, "%s: answered by instance %s", what, failures->answered_by);
+}
+
 static void add_notes(struct table *table, const Tercet__V1__Transaction *transaction,
                       const Tercet__V1__BranchStatus *branch)
 {
@@ -173,8 +230,13 @@ static void add_notes(struct table *table, const Tercet__V1__Transaction *transa
         table_note(table, "settled by a person: %s", branch->reason);
     else if (branch->reason[0] != '\0')
         table_note(table, "reason: %s", branch->reason);
-    if (branch->last_error[0] != '\0')
-        table_note(table, "last error: %s", branch->last_error);
+    note_failures(table, "try", branch->try_failures);
+    note_failures(table, view_end_name(transaction), branch->end_failures);
+    if (branch->try_failures == NULL && branch->end_failures == NULL &&
+        branch->last_error[0] != '\0')
+        table_note(table, "last error: %s", branch->last_error); /* of an older coordinator */
+    if (branch->obstacle != NULL)
+        table_note(table, "waits: %s", branch->obstacle->text);
     if (branch->broken)
         table_note(table, "BROKEN PROMISE: the participant's rows contradict the decision");
     if (!branch->parked)
@@ -186,10 +248,16 @@ static void add_notes(struct table *table, const Tercet__V1__Transaction *transa
                transaction->gid, branch->number);
 }
 
-static void print_branches(const Tercet__V1__Transaction *transaction)
+const char *view_end_name(const Tercet__V1__Transaction *transaction)
 {
     bool is_cancel = transaction->state == TERCET__V1__STATE__CANCELLING ||
                      transaction->state == TERCET__V1__STATE__CANCELLED;
+    return is_cancel ? "cancel" : "confirm";
+}
+
+static void print_branches(const Tercet__V1__Transaction *transaction)
+{
+    bool is_cancel = strcmp(view_end_name(transaction), "cancel") == 0;
     const char *const headers[] = {"BRANCH",   "TRY",  is_cancel ? "CANCEL" : "CONFIRM",
                                    "FAILURES", "NEXT", "ACTION"};
     struct table table = {.headers = headers, .column_count = sizeof(headers) / sizeof(headers[0])};
@@ -208,6 +276,63 @@ static void print_branches(const Tercet__V1__Transaction *transaction)
         table_cell(&table, "%s", branch->action);
         add_notes(&table, transaction, branch);
     }
+    table_flush(&table);
+}
+
+/* -- Attempts ---------------------------------------------------------------------------------- */
+
+static const char *outcome_word(const Tercet__V1__Attempt *attempt)
+{
+    switch (attempt->outcome) {
+    case TERCET__V1__OUTCOME__DONE:
+        return attempt->error[0] != '\0' ? "not kept" : "done";
+    case TERCET__V1__OUTCOME__REFUSAL:
+        return "refused";
+    case TERCET__V1__OUTCOME__AGAIN:
+        return "again";
+    case TERCET__V1__OUTCOME__BROKEN:
+        return "broken";
+    default:
+        return "no answer";
+    }
+}
+
+static const char *kind_word(Tercet__V1__Kind kind)
+{
+    return kind == TERCET__V1__KIND__TRY       ? "try"
+           : kind == TERCET__V1__KIND__CONFIRM ? "confirm"
+                                               : "cancel";
+}
+
+static void add_attempt(struct table *table, const Tercet__V1__BranchStatus *branch,
+                        const Tercet__V1__Attempt *attempt)
+{
+    table_cell(table, "%" PRIu32, branch->number);
+    table_cell(table, "%s", figure_time(attempt->ended_ms).text);
+    table_cell(table, "%s", kind_word(attempt->kind));
+    table_cell(table, "%s", figure_duration(attempt->took_ms).text);
+    table_cell(table, "%s", outcome_word(attempt));
+    table_cell(table, "%s", attempt->instance);
+    if (attempt->error[0] != '\0')
+        table_note(table, "%s", attempt->error);
+}
+
+void view_history(const Tercet__V1__Transaction *transaction)
+{
+    static const char *const headers[] = {"BRANCH", "ENDED", "CALL", "TOOK", "OUTCOME", "INSTANCE"};
+    struct table table = {.headers = headers, .column_count = sizeof(headers) / sizeof(headers[0])};
+    for (size_t i = 0; i < transaction->n_branches; i++) {
+        const Tercet__V1__BranchStatus *branch = transaction->branches[i];
+        for (size_t k = 0; k < branch->n_history; k++)
+            add_attempt(&table, branch, branch->history[k]);
+    }
+    if (table.cell_count == 0) {
+        puts(view_is_over(transaction)
+                 ? "\nno attempts are kept of a transaction that is over: the sums are above"
+                 : "\nno call has failed since tercetd was started");
+        return;
+    }
+    puts("\nattempts, of branches whose calls failed: the last 16, since tercetd was started");
     table_flush(&table);
 }
 

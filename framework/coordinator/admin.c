@@ -153,8 +153,11 @@ static bool page_look_at(struct page *page, struct entry *entry)
         return true;
     if (!restore_warm(c, entry, WARM_AHEAD))
         return false;
-    if (!page->request->parked || entry->counted_parked > 0)
-        page_add(page, snapshot_of_entry(c, &c->scratch, entry));
+    if (page->request->parked && entry->counted_parked == 0)
+        return true;
+    Tercet__V1__Transaction *view = snapshot_of_entry(c, &c->scratch, entry);
+    snapshot_add_obstacles(c, &c->scratch, view, entry);
+    page_add(page, view);
     return true;
 }
 
@@ -330,8 +333,23 @@ void admin_list(struct request *r, const ProtobufCMessage *message)
 
 /* -- Participants ------------------------------------------------------------------------------ */
 
+static uint32_t age_ms(int64_t now_ms, int64_t since_ms)
+{
+    int64_t age_ms = now_ms - since_ms;
+    return age_ms <= 0 ? 0 : age_ms >= UINT32_MAX ? UINT32_MAX : (uint32_t)age_ms;
+}
+
+/* How long the instance's oldest call is under way; 0: it has none. */
+static uint32_t oldest_call_ms(const struct instance *instance, int64_t now_ms)
+{
+    int64_t oldest_ms = now_ms;
+    for (const struct outcall *call = instance->sent; call != NULL; call = call->next)
+        oldest_ms = call->sent_ms < oldest_ms ? call->sent_ms : oldest_ms;
+    return age_ms(now_ms, oldest_ms);
+}
+
 static Tercet__V1__Instance **list_instances(struct arena *arena, const struct service *service,
-                                             size_t *count)
+                                             int64_t now_ms, size_t *count)
 {
     *count = 0;
     for (const struct instance *instance = service->instances; instance != NULL;
@@ -347,6 +365,7 @@ static Tercet__V1__Instance **list_instances(struct arena *arena, const struct s
         pointers[i]->peer = (char *)crpc_call_peer(instance->call);
         pointers[i]->window = instance->window;
         pointers[i]->calls = instance->call_count;
+        pointers[i]->oldest_call_ms = oldest_call_ms(instance, now_ms);
         i++;
     }
     return pointers;
@@ -378,14 +397,27 @@ static char **union_of_actions(struct arena *arena, const struct service *servic
     return actions;
 }
 
+/* How long the service's oldest call is under way. */
+static uint32_t oldest_of_all_ms(const Tercet__V1__ParticipantStatus *status,
+                                 const struct service *service, int64_t now_ms)
+{
+    uint32_t oldest_ms = service->target_calls > 0 ? age_ms(now_ms, service->target_oldest_ms) : 0;
+    for (size_t i = 0; i < status->n_instances; i++)
+        if (status->instances[i]->oldest_call_ms > oldest_ms)
+            oldest_ms = status->instances[i]->oldest_call_ms;
+    return oldest_ms;
+}
+
 static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena,
-                                                         struct service *service)
+                                                         struct service *service, int64_t now_ms)
 {
     Tercet__V1__ParticipantStatus *out = arena_alloc(arena, sizeof(*out));
     tercet__v1__participant_status__init(out);
     out->service = service->name;
     out->actions = union_of_actions(arena, service, &out->n_actions);
-    out->instances = list_instances(arena, service, &out->n_instances);
+    out->instances = list_instances(arena, service, now_ms, &out->n_instances);
+    out->oldest_call_ms = oldest_of_all_ms(out, service, now_ms);
+    out->unserved_ms = service->unserved_ms;
     out->target = service->target != NULL ? service->target : out->target;
     out->paused = service->is_paused;
     out->breaker_open = service->breaker.is_open;
@@ -403,8 +435,10 @@ void admin_list_participants(struct request *r, const ProtobufCMessage *message)
     struct arena *scratch = &r->c->scratch;
     (void)message;
     response.participants = arena_alloc(scratch, services->count * sizeof(*response.participants));
+    outcall_date_targets(r->c);
     for (struct service *service = services->first; service != NULL; service = service->next)
-        response.participants[response.n_participants++] = participant_status(scratch, service);
+        response.participants[response.n_participants++] =
+            participant_status(scratch, service, r->c->clock.now_ms);
     answer(r, &response.base);
 }
 

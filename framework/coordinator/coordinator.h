@@ -59,6 +59,7 @@ struct coordinator {
     struct arena scratch;  /* emptied after each event and at the end of the turn */
     struct event *reading; /* of streams whose next message is to be asked for */
     struct alarm parked_alarm;
+    struct alarm cancelled_alarm; /* of cancellations that nobody asked for */
     struct totals totals;
     bool is_closing;  /* takes no new transactions */
     bool has_drained; /* takes no requests, and has told so: */

@@ -36,6 +36,18 @@ static const char *check_hello(const struct instance *instance, const Tercet__V1
     return wrong;
 }
 
+static void mark_served(struct service *service)
+{
+    service->unserved_ms = 0;
+}
+
+/* When nobody is left. */
+static void mark_unserved(const struct coordinator *c, struct service *service)
+{
+    if (service->instances == NULL && service->channel == NULL)
+        service->unserved_ms = c->clock.wall_ms;
+}
+
 /* The service has the instance from here on. */
 static void join(struct service *service, struct instance *instance, const Tercet__V1__Hello *hello)
 {
@@ -50,6 +62,7 @@ static void join(struct service *service, struct instance *instance, const Terce
     instance->service = service;
     instance->next = service->instances;
     service->instances = instance;
+    mark_served(service);
 }
 
 static void leave(struct service *service, struct instance *instance)
@@ -154,6 +167,7 @@ void dispatch_detach(struct coordinator *c, struct instance *instance, const cha
     if (service == NULL)
         return;
     leave(service, instance);
+    mark_unserved(c, service);
     coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" is gone: %s", service->name,
                     instance->name, why);
     breaker_lose_probe(&service->breaker);
@@ -185,15 +199,17 @@ static int open_target(struct coordinator *c, struct service *service, const cha
     free(service->target);
     service->channel = channel;
     service->target = must_strdup(target);
+    mark_served(service);
     return 0;
 }
 
-static void close_target(struct service *service)
+static void close_target(const struct coordinator *c, struct service *service)
 {
     crpc_channel_free(service->channel);
     free(service->target);
     service->channel = NULL;
     service->target = NULL;
+    mark_unserved(c, service);
 }
 
 static void set_token(struct service *service, const char *token)
@@ -232,7 +248,7 @@ int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *
     if (rc != 0)
         return rc;
     if (target[0] == '\0')
-        close_target(service);
+        close_target(c, service);
     else if (service->target == NULL || strcmp(service->target, target) != 0)
         rc = open_target(c, service, target, no);
     if (rc == 0) {
@@ -285,6 +301,8 @@ void dispatch_target_answer(struct coordinator *c, const struct event *event)
 
 void dispatch_pause(struct coordinator *c, struct service *service, bool is_paused)
 {
+    if (is_paused != service->is_paused)
+        service->paused_ms = is_paused ? c->clock.wall_ms : 0;
     service->is_paused = is_paused;
     outcall_pump(c, service);
 }

@@ -225,12 +225,18 @@ static void wake_due(struct coordinator *c, struct shard *shard)
 }
 
 /* Those that got no line of their own. */
-static void tell_parked(struct coordinator *c)
+static void tell_silent(struct coordinator *c)
 {
     uint64_t count = alarm_take_silent(&c->parked_alarm, c->clock.now_ms);
     if (count > 0)
         coordinator_log(c, TERCET_LOG_WARNING,
                         "parked: %llu more branches: see tercetctl ls --parked",
+                        (unsigned long long)count);
+    count = alarm_take_silent(&c->cancelled_alarm, c->clock.now_ms);
+    if (count > 0)
+        coordinator_log(c, TERCET_LOG_INFO,
+                        "cancelled: %llu more transactions, by deadlines and tries' timeouts: see "
+                        "tercetctl ls --state cancelled",
                         (unsigned long long)count);
 }
 
@@ -240,7 +246,7 @@ static void do_what_is_due(struct coordinator *c)
         retention_check(&c->shards[i], &c->scratch, c->options.retention_ms);
         wake_due(c, &c->shards[i]);
     }
-    tell_parked(c);
+    tell_silent(c);
     outcall_tick(c);
     settle(c);
 }
@@ -253,6 +259,7 @@ static int64_t earliest(int64_t a, int64_t b)
 int64_t loop_next_turn_ms(const struct coordinator *c)
 {
     int64_t next_ms = earliest(c->outcalls.tick_ms, alarm_next_ms(&c->parked_alarm));
+    next_ms = earliest(next_ms, alarm_next_ms(&c->cancelled_alarm));
     next_ms = earliest(next_ms, waiter_due_ms(&c->waiting));
     if (atomic_load(&c->has_failed))
         return INT64_MAX;

@@ -35,7 +35,7 @@ struct outcall {
     struct instance *instance; /* under way there; NULL: waiting, or at the target */
     struct entry *entry;       /* NULL: nobody wants the answer any more */
     uint64_t id;
-    int64_t sent_ms;
+    int64_t sent_ms;     /* until then: when it began to wait */
     uint32_t timeout_ms; /* how long it is waited for */
     uint32_t branch;
     uint32_t attempt;
@@ -101,6 +101,8 @@ void outcall_close_breaker(struct coordinator *c, struct service *service);
 
 /* Calls that wait or are under way. */
 size_t outcall_count(const struct outcalls *calls);
+/* Looks through all calls for the oldest at each target, for people: target_oldest_ms. */
+void outcall_date_targets(struct coordinator *c);
 
 /* Timeouts and probes that are due. */
 void outcall_tick(struct coordinator *c);

@@ -7,11 +7,14 @@
 #include "check.h"
 #include "coordinator.h"
 #include "step.h"
+#include "why.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TELL_FAILURES_MS 10000 /* between two lines about a service's failed calls */
 
 static struct branch_info *info_of(const struct outcall *call)
 {
@@ -20,18 +23,44 @@ static struct branch_info *info_of(const struct outcall *call)
 
 /* -- Failures ---------------------------------------------------------------------------------- */
 
-static void note_error(const struct outcall *call, const char *text)
+/* What has become of the call; error "": it did not fail. */
+static void note_call(struct coordinator *c, const struct outcall *call, const char *error)
 {
     struct branch_info *info = info_of(call);
-    char cut[TERCET_TEXT_MAX];
-    copy_text(cut, text);
-    free(info->last_error);
-    info->last_error = must_strdup(cut);
+    const struct history_note note = {
+        .at_ms = c->clock.wall_ms,
+        .took_ms = call->is_sent ? c->clock.now_ms - call->sent_ms : 0,
+        .kind = call->kind,
+        .outcome = call->result != NULL ? (uint8_t)call->result->outcome : 0,
+        .error = error,
+        .instance = why_called(call),
+    };
+    history_add(&info->history, &call->entry->shard->table.history_bytes, &note);
 }
 
-static struct txn_event failure(const struct outcall *call, const char *text)
+/* A line of a service now and then: many may fail, and for one reason. */
+static void tell_failure(struct coordinator *c, const struct outcall *call, const char *text)
 {
-    note_error(call, text);
+    struct service *service = call->service;
+    if (c->clock.now_ms < service->tell_failures_ms) {
+        service->failures_untold++;
+        return;
+    }
+    coordinator_log(
+        c, TERCET_LOG_WARNING,
+        "%s: a %s has failed: %s (transaction %s, branch %u %s/%s, attempt %u, instance "
+        "\"%s\"); %llu more since the last such line",
+        service->name, tercet_kind_name(call->kind), text, call->entry->gid, call->branch,
+        service->name, info_of(call)->action, call->attempt, why_called(call),
+        (unsigned long long)service->failures_untold);
+    service->failures_untold = 0;
+    service->tell_failures_ms = c->clock.now_ms + TELL_FAILURES_MS;
+}
+
+static struct txn_event failure(struct coordinator *c, const struct outcall *call, const char *text)
+{
+    note_call(c, call, text);
+    tell_failure(c, call, text);
     return (struct txn_event){.kind = call->kind == TERCET_TRY ? TXN_TRY_HAS_FAILED
                                                                : TXN_END_HAS_FAILED};
 }
@@ -77,82 +106,85 @@ static void save_reason(const struct outcall *call)
     step_keep_reason(call->entry, cut);
 }
 
-static struct txn_event try_is_done(const struct outcall *call)
+static struct txn_event try_is_done(struct coordinator *c, const struct outcall *call)
 {
     const char *wrong = check_reply(call->entry, call->branch, call->result->reply.len);
     if (wrong != NULL)
-        return failure(call, wrong);
+        return failure(c, call, wrong);
+    note_call(c, call, "");
     save_reply(call);
     return (struct txn_event){.kind = TXN_TRY_IS_DONE};
 }
 
 /* AGAIN, or what is no answer to this kind of call: neither done nor refused, so it is asked for
  * again, and people are told why. */
-static struct txn_event not_done(const struct outcall *call)
+static struct txn_event not_done(struct coordinator *c, const struct outcall *call)
 {
     const Tercet__V1__CallResult *result = call->result;
     char text[TERCET_TEXT_MAX + 64];
     switch (result->outcome) {
     case TERCET__V1__OUTCOME__AGAIN:
-        return failure(call, result->reason[0] != '\0' ? result->reason : "asked to call again");
+        return failure(c, call, result->reason[0] != '\0' ? result->reason : "asked to call again");
     case TERCET__V1__OUTCOME__OUTCOME_UNSPECIFIED:
-        return failure(call, "the participant's result has no outcome: DONE must be said");
+        return failure(c, call, "the participant's result has no outcome: DONE must be said");
     case TERCET__V1__OUTCOME__REFUSAL:
     case TERCET__V1__OUTCOME__BROKEN:
         snprintf(text, sizeof(text), "the participant answered a %s with %s: %s",
                  tercet_kind_name(call->kind),
                  result->outcome == TERCET__V1__OUTCOME__REFUSAL ? "REFUSAL" : "BROKEN",
                  result->reason);
-        return failure(call, text);
+        return failure(c, call, text);
     default:
         snprintf(text, sizeof(text), "the participant's outcome %d is not known: %s",
                  (int)result->outcome, result->reason);
-        return failure(call, text);
+        return failure(c, call, text);
     }
 }
 
-static struct txn_event try_answer(const struct outcall *call)
+static struct txn_event try_answer(struct coordinator *c, const struct outcall *call)
 {
     switch (call->result->outcome) {
     case TERCET__V1__OUTCOME__DONE:
-        return try_is_done(call);
+        return try_is_done(c, call);
     case TERCET__V1__OUTCOME__REFUSAL:
+        note_call(c, call, "");
         save_reason(call);
         return (struct txn_event){.kind = TXN_TRY_IS_REFUSED};
     default:
-        return not_done(call);
+        return not_done(c, call);
     }
 }
 
 /* -- Confirms and cancels ---------------------------------------------------------------------- */
 
-static struct txn_event end_answer(const struct outcall *call)
+static struct txn_event end_answer(struct coordinator *c, const struct outcall *call)
 {
     const char *reason = call->result->reason;
     switch (call->result->outcome) {
     case TERCET__V1__OUTCOME__DONE:
+        note_call(c, call, "");
         return (struct txn_event){.kind = TXN_END_IS_DONE};
     case TERCET__V1__OUTCOME__BROKEN:
-        note_error(call, reason[0] != '\0' ? reason : "broken promise");
+        note_call(c, call, reason[0] != '\0' ? reason : "broken promise");
         return (struct txn_event){.kind = TXN_END_IS_BROKEN};
     default:
-        return not_done(call);
+        return not_done(c, call);
     }
 }
 
-static struct txn_event event_of(const struct outcall *call)
+static struct txn_event event_of(struct coordinator *c, const struct outcall *call)
 {
     if (call->is_held)
         return (struct txn_event){.kind = TXN_TRY_MAY_GO};
     if (call->result == NULL)
-        return failure(call, call->text);
-    return call->kind == TERCET_TRY ? try_answer(call) : end_answer(call);
+        return failure(c, call, call->text[0] != '\0' ? call->text : "no answer");
+    return call->kind == TERCET_TRY ? try_answer(c, call) : end_answer(c, call);
 }
 
 void outcome_apply(struct coordinator *c, const struct outcall *call)
 {
     assert(call->entry != NULL);
-    struct txn_event event = event_of(call);
+    struct txn_event event = event_of(c, call);
     event.number = call->branch;
     event.is_confirm = call->kind == TERCET_CONFIRM;
     step_event(c, call->entry, event);

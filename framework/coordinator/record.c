@@ -112,9 +112,25 @@ static uint32_t branch_flags(const struct txn *txn, const struct txn_branch *bra
            (is_unsent(txn, branch) ? RECORD_BRANCH_UNSENT : 0u);
 }
 
-static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn *txn,
-                        const struct txn_branch *branch, const struct branch_info *info,
-                        int64_t wall_offset_ms)
+/* NULL: the phase has nothing to tell. */
+static Tercet__Store__V1__Failures *make_failures(struct arena *arena,
+                                                  const struct history_phase *phase)
+{
+    if (phase->failures == 0 && phase->error == NULL && phase->answered_by == NULL)
+        return NULL;
+    Tercet__Store__V1__Failures *out = arena_alloc(arena, sizeof(*out));
+    tercet__store__v1__failures__init(out);
+    out->count = phase->failures;
+    out->last_error = (char *)history_words(phase->error);
+    out->last_instance = (char *)history_words(phase->instance);
+    out->last_ms = phase->last_ms;
+    out->answered_by = (char *)history_words(phase->answered_by);
+    return out;
+}
+
+static void fill_branch(struct arena *arena, Tercet__Store__V1__BranchState *out,
+                        const struct txn *txn, const struct txn_branch *branch,
+                        const struct branch_info *info, int64_t wall_offset_ms)
 {
     tercet__store__v1__branch_state__init(out);
     out->number = branch->number;
@@ -127,6 +143,10 @@ static void fill_branch(Tercet__Store__V1__BranchState *out, const struct txn *t
     out->reason = info->reason != NULL ? info->reason : out->reason;
     out->try_until_ms =
         branch->try_until_ms == TXN_NEVER ? 0 : branch->try_until_ms + wall_offset_ms;
+    if (info->history == NULL)
+        return;
+    out->try_failures = make_failures(arena, &info->history->tries);
+    out->end_failures = make_failures(arena, &info->history->ends);
 }
 
 static uint32_t state_flags(const struct txn *txn)
@@ -146,7 +166,7 @@ static void fill_branches(struct arena *arena, Tercet__Store__V1__State *out,
     out->branches = arena_alloc(arena, count * sizeof(*out->branches));
     out->n_branches = count;
     for (size_t i = 0; i < count; i++) {
-        fill_branch(&states[i], &entry->txn, &entry->txn.branches[i], &entry->infos[i],
+        fill_branch(arena, &states[i], &entry->txn, &entry->txn.branches[i], &entry->infos[i],
                     wall_offset_ms);
         out->branches[i] = &states[i];
     }
@@ -277,8 +297,17 @@ static void load_metadata(struct entry *entry, const Tercet__Store__V1__State *s
     free(items);
 }
 
+static void load_failures(struct history **history, size_t *history_bytes, enum tercet_kind kind,
+                          const Tercet__Store__V1__Failures *failures)
+{
+    if (failures == NULL)
+        return;
+    const char *texts[3] = {failures->last_error, failures->last_instance, failures->answered_by};
+    history_restore(history, history_bytes, kind, failures->count, failures->last_ms, texts);
+}
+
 static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__BranchState *state,
-                        int64_t wall_offset_ms)
+                        int64_t wall_offset_ms, size_t *history_bytes)
 {
     struct txn_branch *branch = &entry->txn.branches[i];
     struct branch_info *info = &entry->infos[i];
@@ -301,6 +330,8 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
     }
     if (state->reason[0] != '\0')
         info->reason = must_strdup(state->reason);
+    load_failures(&info->history, history_bytes, TERCET_TRY, state->try_failures);
+    load_failures(&info->history, history_bytes, TERCET_CONFIRM, state->end_failures);
 }
 
 static void load_options(struct txn *txn, const Tercet__Store__V1__State *state)
@@ -355,7 +386,7 @@ static bool state_is_in_range(const Tercet__Store__V1__State *state)
 }
 
 bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state,
-                       int64_t wall_offset_ms)
+                       int64_t wall_offset_ms, size_t *history_bytes)
 {
     struct txn *txn = &entry->txn;
     if (!state_is_in_range(state))
@@ -373,7 +404,7 @@ bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *stat
     load_metadata(entry, state);
     for (size_t i = 0; i < state->n_branches; i++) {
         entry_reserve_branch(entry);
-        load_branch(entry, i, state->branches[i], wall_offset_ms);
+        load_branch(entry, i, state->branches[i], wall_offset_ms, history_bytes);
         txn->branch_count++;
     }
     return true;

@@ -71,9 +71,9 @@ struct crpc_bytes record_of_resolved(struct arena *arena, const struct entry *en
 
 /* Fills an entry's own fields and its branches' states from a State. false: the record contradicts
  * itself. Modes, actions and digests come with the Branch records. Times are made the core's by
- * `wall_offset_ms`. */
+ * `wall_offset_ms`; *history_bytes is the table's. */
 bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *state,
-                       int64_t wall_offset_ms);
+                       int64_t wall_offset_ms, size_t *history_bytes);
 
 /* Copies metadata into one block of the entry's. */
 void entry_set_metadata(struct entry *entry, const struct tercet_metadata *metadata, size_t count);

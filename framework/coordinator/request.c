@@ -324,10 +324,26 @@ static void await(struct request *r, Tercet__V1__Wait wait, uint32_t timeout_ms)
     waiter_set_await(r->c, waiter, timeout_ms > 0 ? r->c->clock.now_ms + timeout_ms : INT64_MAX);
 }
 
+/* As it stands, with what is of use to those who look at it. */
+static void tell_in_full(struct request *r, struct entry *entry, bool has_history)
+{
+    struct arena *scratch = &r->c->scratch;
+    Tercet__V1__Transaction *snapshot = snapshot_of_entry(r->c, scratch, entry);
+    struct reply reply = {.message = &snapshot->base};
+    snapshot_add_obstacles(r->c, scratch, snapshot, entry);
+    if (has_history)
+        snapshot_add_history(scratch, snapshot, entry);
+    effect_answer(r->c, r->caller, r->id, &reply, entry);
+}
+
 void request_get(struct request *r, const ProtobufCMessage *message)
 {
-    (void)message;
-    await(r, TERCET__V1__WAIT__WAIT_NOT, 0);
+    const Tercet__V1__GetRequest *request = (const Tercet__V1__GetRequest *)message;
+    struct refusal no;
+    if (r->found.entry != NULL && find_check(&r->found, &no) == 0)
+        tell_in_full(r, r->found.entry, request->history);
+    else
+        await(r, TERCET__V1__WAIT__WAIT_NOT, 0);
 }
 
 void request_await(struct request *r, const ProtobufCMessage *message)

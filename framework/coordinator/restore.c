@@ -55,7 +55,8 @@ static bool load_state(struct restore *r, const void *value, size_t size)
     struct coordinator *c = r->c;
     Tercet__Store__V1__State *state =
         (Tercet__Store__V1__State *)record_decode(RECORD_STATE, value, size);
-    bool is_good = state != NULL && record_load_state(r->entry, state, clock_offset_ms(&c->clock));
+    bool is_good = state != NULL && record_load_state(r->entry, state, clock_offset_ms(&c->clock),
+                                                      &r->shard->table.history_bytes);
     if (is_good)
         restore_times(c, r->entry);
     else

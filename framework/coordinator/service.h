@@ -56,12 +56,19 @@ struct service {
     char *target;
     char *target_authorization; /* "Bearer TOKEN", sent with calls to it; NULL: no token */
     struct crpc_channel *channel;
-    uint32_t target_calls; /* under way there */
-    uint64_t call_count;   /* under way in all */
+    uint32_t target_calls;    /* under way there */
+    int64_t target_oldest_ms; /* when the oldest of them was sent: outcall_date_targets */
+    uint64_t call_count;      /* under way in all */
     struct outcall *waiting_first;
     struct outcall *waiting_last;
     uint64_t waiting_count;
     bool is_paused;
+    int64_t paused_ms;   /* wall clock; 0: before the process has started, or not paused */
+    int64_t unserved_ms; /* wall clock: nobody serves it and calls wait, or the last one left */
+    /* lines of the log that tell of failed calls: when the next may be written, */
+    int64_t tell_failures_ms;
+    uint64_t failures_untold; /* and how many went without one */
+    int64_t tell_waiting_ms;  /* the same of calls that wait for long */
     /* the transport did not take a call, for want of memory or room: the tick tries again */
     bool was_not_sent;
     struct breaker breaker;

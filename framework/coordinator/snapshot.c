@@ -6,6 +6,7 @@
 
 #include "coordinator.h"
 #include "record.h"
+#include "why.h"
 
 #include <string.h>
 
@@ -22,6 +23,44 @@ static uint32_t pause_left(const struct coordinator *c, const struct txn_branch 
     if (!waits || branch->next_ms <= c->clock.now_ms || branch->next_ms == TXN_NEVER)
         return 0;
     return (uint32_t)(branch->next_ms - c->clock.now_ms);
+}
+
+/* NULL: the phase has nothing to tell. */
+static Tercet__V1__Failures *make_failures(struct arena *arena, const struct history_phase *phase)
+{
+    if (phase->failures == 0 && phase->error == NULL && phase->answered_by == NULL)
+        return NULL;
+    Tercet__V1__Failures *out = arena_alloc(arena, sizeof(*out));
+    tercet__v1__failures__init(out);
+    out->count = phase->failures;
+    out->last_error = (char *)history_words(phase->error);
+    out->last_instance = (char *)history_words(phase->instance);
+    out->last_ms = phase->last_ms;
+    out->answered_by = (char *)history_words(phase->answered_by);
+    return out;
+}
+
+/* Of this phase; when none has failed, and the try was never done, of the try. */
+static char *last_error(const Tercet__V1__BranchStatus *out)
+{
+    bool is_tried = out->try_state == TERCET__V1__TRY_STATE__TRY_DONE;
+    const Tercet__V1__Failures *tries = out->try_failures;
+    const Tercet__V1__Failures *ends = out->end_failures;
+    if (out->end_state != TERCET__V1__END_STATE__END_NONE && ends != NULL && ends->count > 0)
+        return ends->last_error;
+    if (tries != NULL && (!is_tried || out->end_state == TERCET__V1__END_STATE__END_NONE))
+        return tries->last_error;
+    return out->last_error;
+}
+
+static void fill_failures(struct arena *arena, Tercet__V1__BranchStatus *out,
+                          const struct history *history)
+{
+    if (history == NULL)
+        return;
+    out->try_failures = make_failures(arena, &history->tries);
+    out->end_failures = make_failures(arena, &history->ends);
+    out->last_error = last_error(out);
 }
 
 static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__BranchStatus *out,
@@ -41,9 +80,8 @@ static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
-    out->last_error =
-        info->last_error != NULL && branch->attempts > 0 ? info->last_error : out->last_error;
     out->next_attempt_ms = pause_left(c, branch);
+    fill_failures(arena, out, info->history);
 }
 
 /* Makes room for so many entries. */
@@ -122,7 +160,82 @@ static enum txn_owed owed_by(const Tercet__Store__V1__State *state,
     return txn_owed(&txn, &of);
 }
 
-static void fill_resolved_branch(Tercet__V1__BranchStatus *out,
+/* -- What a person asks for -------------------------------------------------------------------- */
+
+/* NULL: it waits for nothing. */
+static Tercet__V1__Obstacle *make_obstacle(struct coordinator *c, struct arena *arena,
+                                           const struct entry *entry,
+                                           const struct txn_branch *branch)
+{
+    struct obstacle obstacle;
+    why_branch_waits(&obstacle, c, entry, branch);
+    if (obstacle.waits_for == TERCET__V1__WAITS_FOR__WAITS_FOR_NOTHING)
+        return NULL;
+    Tercet__V1__Obstacle *out = arena_alloc(arena, sizeof(*out));
+    tercet__v1__obstacle__init(out);
+    out->waits_for = obstacle.waits_for;
+    out->since_ms = obstacle.since_ms;
+    out->instance = (char *)obstacle.instance;
+    out->text = arena_copy(arena, obstacle.text, strlen(obstacle.text) + 1);
+    return out;
+}
+
+void snapshot_add_obstacles(struct coordinator *c, struct arena *arena,
+                            Tercet__V1__Transaction *out, const struct entry *entry)
+{
+    for (size_t i = 0; i < out->n_branches; i++)
+        out->branches[i]->obstacle = make_obstacle(c, arena, entry, &entry->txn.branches[i]);
+}
+
+static Tercet__V1__Attempt *make_attempt(struct arena *arena, const struct history_attempt *attempt)
+{
+    Tercet__V1__Attempt *out = arena_alloc(arena, sizeof(*out));
+    tercet__v1__attempt__init(out);
+    out->kind = (Tercet__V1__Kind)attempt->kind;
+    out->ended_ms = attempt->at_ms;
+    out->took_ms = attempt->took_ms;
+    out->instance = (char *)history_words(attempt->instance);
+    out->outcome = (Tercet__V1__Outcome)attempt->outcome;
+    out->error = (char *)history_words(attempt->error);
+    return out;
+}
+
+void snapshot_add_history(struct arena *arena, Tercet__V1__Transaction *out,
+                          const struct entry *entry)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < out->n_branches && bytes < HISTORY_SHOWN_BYTES_MAX; i++) {
+        const struct history *history = entry->infos[i].history;
+        Tercet__V1__BranchStatus *branch = out->branches[i];
+        size_t count = history != NULL ? history->count : 0;
+        branch->history = arena_alloc(arena, count * sizeof(*branch->history));
+        for (size_t k = 0; k < count; k++) {
+            branch->history[k] = make_attempt(arena, history_at(history, k));
+            bytes += protobuf_c_message_get_packed_size(&branch->history[k]->base);
+        }
+        branch->n_history = count;
+    }
+}
+
+/* -- Resolved ones ----------------------------------------------------------------------------- */
+
+/* The two messages have the same fields. */
+static Tercet__V1__Failures *failures_of(struct arena *arena,
+                                         const Tercet__Store__V1__Failures *record)
+{
+    if (record == NULL)
+        return NULL;
+    Tercet__V1__Failures *out = arena_alloc(arena, sizeof(*out));
+    tercet__v1__failures__init(out);
+    out->count = record->count;
+    out->last_error = record->last_error;
+    out->last_instance = record->last_instance;
+    out->last_ms = record->last_ms;
+    out->answered_by = record->answered_by;
+    return out;
+}
+
+static void fill_resolved_branch(struct arena *arena, Tercet__V1__BranchStatus *out,
                                  const Tercet__Store__V1__State *state,
                                  const Tercet__Store__V1__BranchState *branch, char *action)
 {
@@ -137,6 +250,9 @@ static void fill_resolved_branch(Tercet__V1__BranchStatus *out,
     out->settled = (branch->flags & RECORD_BRANCH_SETTLED) != 0;
     out->reply = branch->reply;
     out->reason = branch->reason;
+    out->try_failures = failures_of(arena, branch->try_failures);
+    out->end_failures = failures_of(arena, branch->end_failures);
+    out->last_error = last_error(out);
 }
 
 Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t number,
@@ -159,7 +275,7 @@ Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t numb
     out->n_branches = state->n_branches;
     out->branches = arena_alloc(arena, state->n_branches * sizeof(*out->branches));
     for (size_t i = 0; i < state->n_branches; i++) {
-        fill_resolved_branch(&statuses[i], state, state->branches[i], resolved->actions[i]);
+        fill_resolved_branch(arena, &statuses[i], state, state->branches[i], resolved->actions[i]);
         out->branches[i] = &statuses[i];
     }
     return out;
@@ -181,6 +297,7 @@ Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry
                                          const struct txn_branch *branch)
 {
     const struct branch_info *info = entry_info(entry, branch);
+    const char *error = history_error(info->history, TERCET_TRY);
     Tercet__V1__TryResponse *out = arena_alloc(arena, sizeof(*out));
     tercet__v1__try_response__init(out);
     out->outcome = outcome_of(branch);
@@ -191,7 +308,9 @@ Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry
     out->state = (Tercet__V1__State)entry->txn.state;
     if (info->reason != NULL)
         out->reason = info->reason;
-    else if (out->outcome == TERCET__V1__TRY_STATE__TRY_NOT_KNOWN && info->last_error != NULL)
-        out->reason = info->last_error;
+    else if (out->outcome == TERCET__V1__TRY_STATE__TRY_NOT_KNOWN)
+        out->reason = (char *)error;
+    if (info->history != NULL)
+        out->failures = make_failures(arena, &info->history->tries);
     return out;
 }

@@ -7,6 +7,7 @@
 #include "coordinator.h"
 #include "effect.h"
 #include "failpoint.h"
+#include "why.h"
 
 #include <assert.h>
 
@@ -23,13 +24,42 @@ static void tell_parked(struct coordinator *c, const struct entry *entry, uint32
                     "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s",
                     entry->gid, number, info->service->name, info->action,
                     tercet_state_name(entry->txn.state), branch->attempts,
-                    info->last_error != NULL ? info->last_error : "no answer");
+                    history_failures(info->history, TERCET_CONFIRM) > 0
+                        ? history_error(info->history, TERCET_CONFIRM)
+                        : "no answer");
+}
+
+/* What is to be known later of a cancellation that nobody asked for. */
+static void explain_cancellation(struct coordinator *c, struct entry *entry)
+{
+    char text[TERCET_TEXT_MAX];
+    if (entry->txn.cause != TXN_CAUSE_DEADLINE && entry->txn.cause != TXN_CAUSE_TRY_UNKNOWN)
+        return;
+    for (size_t i = 0; i < entry->txn.branch_count; i++)
+        if (txn_try_is_open(&entry->txn.branches[i]))
+            why_note_unknown(c, entry, &entry->txn.branches[i]);
+    if (entry->reason == NULL) {
+        why_cancelled(text, entry);
+        entry->reason = must_strdup(text);
+    }
+    if (alarm_is_told(&c->cancelled_alarm, c->clock.now_ms))
+        coordinator_log(c, TERCET_LOG_INFO, "cancelled: transaction %s, %s: %s", entry->gid,
+                        tercet_cause_text(entry->txn.cause), entry->reason);
+}
+
+static void tried(struct coordinator *c, struct entry *entry, uint32_t number)
+{
+    const struct txn_branch *branch = txn_find(&entry->txn, number);
+    if (branch->try_state == TXN_TRY_UNKNOWN)
+        why_note_unknown(c, entry, branch);
+    waiter_tried(c, entry, number);
 }
 
 static void decided(struct coordinator *c, struct entry *entry)
 {
-    outcall_withdraw(c, entry);
     entry->decided_ms = c->clock.wall_ms;
+    explain_cancellation(c, entry); /* looks at calls that are withdrawn then */
+    outcall_withdraw(c, entry);
     if (entry->txn.state == TXN_CONFIRMING || entry->txn.state == TXN_CONFIRMED)
         c->totals.confirmed++;
     else
@@ -62,7 +92,7 @@ static void carry_out(struct coordinator *c, struct entry *entry, const struct t
         effect_call(c, entry, action->number, TERCET_CANCEL, action->attempt);
         break;
     case TXN_TRIED:
-        waiter_tried(c, entry, action->number);
+        tried(c, entry, action->number);
         break;
     case TXN_DECIDED:
         decided(c, entry);
@@ -163,14 +193,14 @@ static int not_ready(const struct entry *entry, struct refusal *no)
     if (branch == NULL)
         return refusal_set_plain(no, TERCET_NOT_READY);
     const struct branch_info *info = entry_info(entry, branch);
+    const char *error = history_error(info->history, TERCET_TRY);
     refusal_set(no, TERCET_NOT_READY,
                 "a try is not known to be done: branch %u, %s/%s, %s%u failed calls%s%s",
                 branch->number, info->service->name, info->action,
                 branch->try_state == TXN_TRY_REFUSED ? "has refused, "
                 : branch->sent != TXN_SENT_MAYBE     ? "was never sent to anybody, "
                                                      : "",
-                branch->attempts, info->last_error != NULL ? ", last: " : "",
-                info->last_error != NULL ? info->last_error : "");
+                branch->attempts, error[0] != '\0' ? ", last: " : "", error);
     no->branch = branch->number;
     return no->code;
 }

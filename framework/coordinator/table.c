@@ -168,7 +168,7 @@ static void free_info(struct table *table, struct branch_info *info)
     free(info->action);
     free(info->reply);
     free(info->reason);
-    free(info->last_error);
+    history_free(info->history, &table->history_bytes);
 }
 
 static void free_entry(struct table *table, struct entry *entry)

@@ -6,6 +6,7 @@
 #ifndef TERCET_TABLE_H
 #define TERCET_TABLE_H
 
+#include "history.h"
 #include "offer.h"
 #include "txn.h"
 #include "wheel.h"
@@ -25,12 +26,12 @@ struct waiter;  /* waiter.h */
 /* What the coordinator keeps of a branch beside the core's struct txn_branch, in the same order. */
 struct branch_info {
     struct service *service;
-    struct outcall *call; /* the call of the current phase, waiting or under way */
-    char *action;         /* name without the service */
-    void *payload;        /* only in the store unless has_payload */
-    void *reply;          /* of the try */
-    char *reason;         /* of a refusal or settlement; NULL: none */
-    char *last_error;     /* of the last failed call; not durable */
+    struct outcall *call;    /* the call of the current phase, waiting or under way */
+    char *action;            /* name without the service */
+    void *payload;           /* only in the store unless has_payload */
+    void *reply;             /* of the try */
+    char *reason;            /* of a refusal or settlement; NULL: none */
+    struct history *history; /* of its calls, once one has failed; NULL: all went well */
     uint32_t payload_size;
     uint32_t reply_size;
     uint32_t try_timeout_ms;
@@ -95,6 +96,7 @@ struct table {
     size_t count;
     size_t peak;          /* of count, since memory was last given back */
     size_t payload_bytes; /* of the payloads that are in memory */
+    size_t history_bytes; /* of the branches' histories */
     struct table_counts counts;
     struct entry *oldest;
     struct entry *newest;

@@ -90,6 +90,10 @@ static const char *name_of(const ProtobufCEnumDescriptor *type, int value)
 
 static struct tercet_branch_view branch_view(const Tercet__V1__BranchStatus *branch)
 {
+    static const Tercet__V1__Failures none = TERCET__V1__FAILURES__INIT;
+    const Tercet__V1__Failures *tries = branch->try_failures, *ends = branch->end_failures;
+    tries = tries != NULL ? tries : &none;
+    ends = ends != NULL ? ends : &none;
     return (struct tercet_branch_view){
         .branch = {.number = branch->number},
         .action = branch->action,
@@ -103,6 +107,13 @@ static struct tercet_branch_view branch_view(const Tercet__V1__BranchStatus *bra
         .last_error = branch->last_error,
         .next_attempt_ms = branch->next_attempt_ms,
         .reply = {.data = branch->reply.data, .size = branch->reply.len},
+        .waits_for = branch->obstacle != NULL ? branch->obstacle->text : "",
+        .try_failures = tries->count,
+        .try_error = tries->last_error,
+        .try_instance = tries->last_instance,
+        .end_failures = ends->count,
+        .end_error = ends->last_error,
+        .end_instance = ends->last_instance,
     };
 }
 

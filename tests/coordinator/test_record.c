@@ -106,6 +106,26 @@ static void add_branch(struct table *table, struct entry *entry, struct service 
     entry_keep_payload(table, &entry->infos[i], "payload", 7);
 }
 
+/* A refusal after a failure, and a cancel that fails. */
+static void add_history(struct table *table, struct history **history)
+{
+    const struct history_note notes[] = {
+        {.at_ms = WALL_OFFSET_MS + 1,
+         .kind = TERCET_TRY,
+         .outcome = 3,
+         .error = "the disk said no",
+         .instance = "host a"},
+        {.at_ms = WALL_OFFSET_MS + 2,
+         .kind = TERCET_TRY,
+         .outcome = 2,
+         .error = "",
+         .instance = "b"},
+        {.at_ms = WALL_OFFSET_MS + 3, .kind = TERCET_CANCEL, .error = "lost", .instance = "c"},
+    };
+    for (size_t i = 0; i < 3; i++)
+        history_add(history, &table->history_bytes, &notes[i]);
+}
+
 /* An entry with every field set: three branches, one of them done, one broken and parked, one
  * settled by hand. */
 static struct entry *make_entry(struct table *table, struct service *service)
@@ -154,6 +174,7 @@ static struct entry *make_entry(struct table *table, struct service *service)
                                    .is_settled = true},
                NULL, NULL);
     cr_assert(txn_is_sound(&entry->txn));
+    add_history(table, &entry->infos[1].history);
     return entry;
 }
 
@@ -178,6 +199,26 @@ static void bench_close(struct bench *bench)
     table_free(&bench->table);
 }
 
+static void check_phase(const struct history_phase *is, const struct history_phase *was)
+{
+    cr_assert_eq(is->failures, was->failures);
+    cr_assert_eq(is->last_ms, was->last_ms);
+    cr_assert_str_eq(history_words(is->error), history_words(was->error));
+    cr_assert_str_eq(history_words(is->instance), history_words(was->instance));
+    cr_assert_str_eq(history_words(is->answered_by), history_words(was->answered_by));
+}
+
+/* The phases are durable, the attempts are not. */
+static void check_history(const struct history *is, const struct history *was)
+{
+    cr_assert_eq(is == NULL, was == NULL);
+    if (is == NULL)
+        return;
+    cr_assert_eq(is->count, 0);
+    check_phase(&is->tries, &was->tries);
+    check_phase(&is->ends, &was->ends);
+}
+
 static void check_branches(const struct entry *is, const struct entry *was)
 {
     cr_assert_eq(is->txn.branch_count, BRANCHES);
@@ -193,6 +234,7 @@ static void check_branches(const struct entry *is, const struct entry *was)
         cr_assert(c->reply_size == 0 ? c->reply == NULL
                                      : memcmp(c->reply, d->reply, c->reply_size) == 0);
         cr_assert(d->reason == NULL ? c->reason == NULL : strcmp(c->reason, d->reason) == 0);
+        check_history(c->history, d->history);
     }
 }
 
@@ -211,7 +253,7 @@ Test(record, a_state_loads_as_it_was)
     Tercet__Store__V1__State *state =
         decode_state(record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS));
     struct entry *copy = table_add(&bench.table, "g2", 2);
-    cr_assert(record_load_state(copy, state, WALL_OFFSET_MS));
+    cr_assert(record_load_state(copy, state, WALL_OFFSET_MS, &bench.table.history_bytes));
     crpc_message_free(&state->base);
     cr_assert_eq(copy->txn.state, TXN_CANCELLING);
     cr_assert_eq(copy->txn.cause, TXN_CAUSE_REFUSED);
@@ -242,7 +284,7 @@ Test(record, a_bare_state_loads_as_it_was)
     Tercet__Store__V1__State *state =
         decode_state(record_of_state(&bench.arena, bare, WALL_OFFSET_MS));
     struct entry *copy = table_add(&bench.table, "b2", 3);
-    cr_assert(record_load_state(copy, state, WALL_OFFSET_MS));
+    cr_assert(record_load_state(copy, state, WALL_OFFSET_MS, &bench.table.history_bytes));
     crpc_message_free(&state->base);
     cr_assert_eq(copy->txn.state, TXN_TRYING);
     cr_assert_eq(copy->txn.branch_count, 0);
@@ -402,7 +444,8 @@ Test(record, a_state_out_of_range_is_refused)
         Tercet__Store__V1__State *state = decode_state(record);
         struct entry *entry = table_add(&bench.table, "h", 2 + i);
         changes[i](state);
-        cr_assert_not(record_load_state(entry, state, WALL_OFFSET_MS), "change %zu", i);
+        cr_assert_not(record_load_state(entry, state, WALL_OFFSET_MS, &bench.table.history_bytes),
+                      "change %zu", i);
         cr_assert_eq(entry->txn.branch_count, 0);
         crpc_message_free(&state->base);
     }
@@ -416,6 +459,6 @@ Test(record, a_state_with_too_many_branches_is_refused)
     bench_open(&bench);
     struct entry *entry = table_add(&bench.table, "h", 2);
     state.n_branches = TXN_BRANCHES_MAX + 1;
-    cr_assert_not(record_load_state(entry, &state, WALL_OFFSET_MS));
+    cr_assert_not(record_load_state(entry, &state, WALL_OFFSET_MS, &bench.table.history_bytes));
     bench_close(&bench);
 }

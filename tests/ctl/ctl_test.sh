@@ -293,7 +293,7 @@ case_restart() {
     start_coordinator
     ctl 0 ls --parked; out '^sad +CONFIRMING +[0-9.ms]+ +1/2 +PARKED: branch 2 '
     ctl 0 show sad; out 'settled by a person: put right by hand'; out 'retry sad 2'; no_out 'retry sad 1'
-    ctl 0 participants; out '^shop .* PAUSED, nobody attached$'
+    ctl 0 participants; out '^shop .* PAUSED, nobody attached( for [0-9a-z.]+)?$'
     ctl 0 settle sad 2 --reason 'and this one'
     ctl 0 show sad; out 'state +CONFIRMED'; out 'put right by hand$'; out 'and this one$'
 }

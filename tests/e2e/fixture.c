@@ -273,6 +273,8 @@ static int on_call(const struct tercet_call *call, void *ctx)
     int code = obey(party, call->kind);
     if (code == TERCET_REFUSED)
         return tercet_refuse(call, "sold out");
+    if (code == TERCET_AGAIN)
+        return tercet_again(call, "the disk said no");
     if (code != 0 || call->kind != TERCET_TRY)
         return code;
     int size = snprintf(reply, sizeof(reply), "re:%.*s", (int)call->payload.size,

@@ -53,6 +53,8 @@ Test(limits, the_largest_replies)
                   &result);
     cr_assert_eq(rc, TERCET_REFUSED, "%s: %s", tercet_error_name(rc), result.text);
     cr_assert_eq(result.cause, TERCET_CAUSE_TRY_UNKNOWN);
+    cr_assert_not_null(strstr(result.text, "the replies of the transaction's tries have more than"),
+                       "%s", result.text);
     cr_assert_eq(atomic_load(&stock.done[TERCET_CANCEL]), FITTING + 1,
                  "and all of it is cancelled");
     close_all();

@@ -44,7 +44,7 @@ static struct entry *load(struct table *table, const void *record, size_t size)
     MUST(state != NULL);
     struct entry *entry =
         table_add(table, "g", table->newest != NULL ? table->newest->number + 1 : 1);
-    bool is_good = record_load_state(entry, state, WALL_OFFSET_MS);
+    bool is_good = record_load_state(entry, state, WALL_OFFSET_MS, &table->history_bytes);
     crpc_message_free(&state->base);
     for (size_t i = 0; i < entry->txn.branch_count; i++) {
         struct txn_branch *branch = &entry->txn.branches[i];

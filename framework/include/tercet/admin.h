@@ -39,6 +39,15 @@ struct tercet_branch_view {
     const char *last_error;
     uint32_t next_attempt_ms; /* from now; 0: under way, or none */
     struct tercet_bytes reply;
+    const char *waits_for; /* in words, as of now; "": for nothing */
+    /* What failed of the try, also after the decision, and of the confirm or cancel: how many
+     * calls, why the last one did, and the instance that was called then. */
+    uint32_t try_failures;
+    const char *try_error;
+    const char *try_instance;
+    uint32_t end_failures;
+    const char *end_error;
+    const char *end_instance;
 };
 
 /* A transaction as it stands. Times are ms since 1970, 0: not yet. */

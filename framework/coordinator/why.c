@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * why.h
+ */
+#include "why.h"
+
+#include "coordinator.h"
+
+#include <assert.h>
+#include <refusal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND_MS 1000
+#define MINUTE_MS (60 * SECOND_MS)
+#define HOUR_MS (60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+#define WORDS_MAX (4 * TERCET_TEXT_MAX) /* what is made of some texts before it is cut */
+
+/* -- Words ------------------------------------------------------------------------------------- */
+
+static void say(char out[TERCET_TEXT_MAX], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(char out[TERCET_TEXT_MAX], const char *format, ...)
+{
+    char whole[WORDS_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(whole, sizeof(whole), format, values);
+    va_end(values);
+    copy_text(out, whole);
+}
+
+struct words {
+    char text[24];
+};
+
+static struct words duration(int64_t ms)
+{
+    struct words out;
+    long long whole = ms > 0 ? ms : 0;
+    if (whole < SECOND_MS)
+        snprintf(out.text, sizeof(out.text), "%lld ms", whole);
+    else if (whole < MINUTE_MS)
+        snprintf(out.text, sizeof(out.text), "%lld.%lld s", whole / SECOND_MS,
+                 whole % SECOND_MS / 100);
+    else if (whole < 2 * HOUR_MS)
+        snprintf(out.text, sizeof(out.text), "%lld min", whole / MINUTE_MS);
+    else if (whole < 2 * DAY_MS)
+        snprintf(out.text, sizeof(out.text), "%lld h", whole / HOUR_MS);
+    else
+        snprintf(out.text, sizeof(out.text), "%lld days", whole / DAY_MS);
+    return out;
+}
+
+static struct words ago(const struct coordinator *c, int64_t wall_ms)
+{
+    return duration(c->clock.wall_ms - wall_ms);
+}
+
+static const char *instance_name(const struct instance *instance)
+{
+    return instance->name[0] != '\0' ? instance->name : crpc_call_peer(instance->call);
+}
+
+const char *why_called(const struct outcall *call)
+{
+    if (call->instance != NULL)
+        return instance_name(call->instance);
+    return call->is_sent && call->service->target != NULL ? call->service->target : "";
+}
+
+/* -- What a call waits for --------------------------------------------------------------------- */
+
+static bool is_served(const struct service *service)
+{
+    return service->instances != NULL || service->channel != NULL;
+}
+
+static void explain_unserved(struct obstacle *out, const struct coordinator *c,
+                             const struct service *service)
+{
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT;
+    out->since_ms = service->unserved_ms;
+    if (service->was_served)
+        say(out->text, "nobody serves %s: the last instance has left %s ago", service->name,
+            ago(c, service->unserved_ms).text);
+    else
+        say(out->text,
+            "nobody serves %s: no instance has come in the %s that it has been asked for",
+            service->name, ago(c, service->unserved_ms).text);
+}
+
+static void explain_paused(struct obstacle *out, const struct coordinator *c,
+                           const struct service *service)
+{
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_RESUME;
+    out->since_ms = service->paused_ms;
+    say(out->text, "%s is paused by an operator%s%s%s", service->name,
+        service->paused_ms != 0 ? " for " : "",
+        service->paused_ms != 0 ? ago(c, service->paused_ms).text : "",
+        is_served(service) ? "" : ", and nobody serves it");
+}
+
+static void explain_breaker(struct obstacle *out, const struct service *service)
+{
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_BREAKER;
+    say(out->text,
+        "the breaker of %s is open, one probe goes at a time: %u calls in a row got no answer, "
+        "last: %s",
+        service->name, service->breaker.failures, service->last_error);
+}
+
+/* Those who could take a call: how many they take, and have, and the one under way the longest. */
+struct load {
+    uint64_t room;
+    uint64_t calls;
+    const struct outcall *oldest; /* NULL: at the target, whose calls are not listed */
+};
+
+static void load_add(struct load *load, const struct instance *instance)
+{
+    load->room += instance->window;
+    load->calls += instance->call_count;
+    for (const struct outcall *call = instance->sent; call != NULL; call = call->next)
+        if (load->oldest == NULL || call->sent_ms < load->oldest->sent_ms)
+            load->oldest = call;
+}
+
+static struct load load_of(const struct service *service, const char *action)
+{
+    struct load load = {.calls = service->target_calls};
+    load.room = service->channel != NULL ? TARGET_WINDOW : 0;
+    for (const struct instance *instance = service->instances; instance != NULL;
+         instance = instance->next)
+        if (!instance->is_ending && offer_find(&instance->offer, action) != NULL)
+            load_add(&load, instance);
+    return load;
+}
+
+static void explain_full(struct obstacle *out, const struct coordinator *c,
+                         const struct outcall *call)
+{
+    const struct branch_info *info =
+        entry_info(call->entry, txn_find(&call->entry->txn, call->branch));
+    const struct load load = load_of(call->service, info->action);
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_ROOM;
+    if (load.oldest == NULL)
+        say(out->text, "%s takes no more calls now: it has %llu of %llu", call->service->name,
+            (unsigned long long)load.calls, (unsigned long long)load.room);
+    else
+        say(out->text,
+            "all instances of %s are full: they have %llu of %llu calls, the oldest for %s at "
+            "instance %s",
+            call->service->name, (unsigned long long)load.calls, (unsigned long long)load.room,
+            duration(c->clock.now_ms - load.oldest->sent_ms).text, why_called(load.oldest));
+}
+
+static void explain_called(struct obstacle *out, const struct coordinator *c,
+                           const struct outcall *call)
+{
+    int64_t since_ms = c->clock.now_ms - call->sent_ms;
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_ANSWER;
+    out->since_ms = c->clock.wall_ms - since_ms;
+    out->instance = why_called(call);
+    say(out->text, "called %s ago, and instance %s has not answered", duration(since_ms).text,
+        out->instance);
+}
+
+/* What keeps the service from every call. false: nothing. */
+static bool explain_service(struct obstacle *out, const struct coordinator *c,
+                            const struct service *service)
+{
+    if (service->is_paused)
+        explain_paused(out, c, service);
+    else if (!is_served(service))
+        explain_unserved(out, c, service);
+    else if (service->breaker.is_open)
+        explain_breaker(out, service);
+    else
+        return false;
+    return true;
+}
+
+void why_call_waits(struct obstacle *out, const struct coordinator *c, const struct outcall *call)
+{
+    *out = (struct obstacle){.instance = ""};
+    if (call->is_sent)
+        explain_called(out, c, call);
+    else if (!explain_service(out, c, call->service))
+        explain_full(out, c, call);
+}
+
+/* -- What a branch waits for ------------------------------------------------------------------- */
+
+static bool is_waiting(const struct txn *txn, const struct txn_branch *branch)
+{
+    return txn->state == TXN_TRYING ? branch->try_state == TXN_TRY_WAITING
+                                    : branch->end_state == TXN_END_WAITING;
+}
+
+static bool is_calling(const struct txn *txn, const struct txn_branch *branch)
+{
+    return txn->state == TXN_TRYING ? branch->try_state == TXN_TRY_CALLING
+                                    : branch->end_state == TXN_END_CALLING;
+}
+
+/* The pause between two attempts; but what the next one will meet is worth more to know. */
+static void explain_retry(struct obstacle *out, const struct coordinator *c,
+                          const struct entry *entry, const struct txn_branch *branch)
+{
+    if (explain_service(out, c, entry_info(entry, branch)->service))
+        return;
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_RETRY;
+    say(out->text, "it is called again in %s", duration(branch->next_ms - c->clock.now_ms).text);
+}
+
+void why_branch_waits(struct obstacle *out, const struct coordinator *c, const struct entry *entry,
+                      const struct txn_branch *branch)
+{
+    const struct outcall *call = entry_info(entry, branch)->call;
+    *out = (struct obstacle){.instance = ""};
+    if (is_calling(&entry->txn, branch) && call != NULL) {
+        why_call_waits(out, c, call);
+    } else if (is_calling(&entry->txn, branch)) {
+        out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_STORE;
+        say(out->text, "its record is being written, then it is called");
+    } else if (is_waiting(&entry->txn, branch) && branch->next_ms == TXN_NEVER) {
+        out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_TURN;
+        say(out->text, "the tries go in order, and its turn has not come");
+    } else if (is_waiting(&entry->txn, branch)) {
+        explain_retry(out, c, entry, branch);
+    }
+}
+
+/* -- Why a try is not known -------------------------------------------------------------------- */
+
+static void explain_try(struct coordinator *c, struct entry *entry, struct branch_info *info,
+                        const char *text)
+{
+    history_explain(&info->history, &entry->shard->table.history_bytes, c->clock.wall_ms, text);
+}
+
+/* It was called, and is not waited for any longer. What its failures said is worth more than that,
+ * and a call that has just begun is worth no word beside it. */
+static void note_unanswered(struct coordinator *c, struct entry *entry, struct branch_info *info)
+{
+    char text[TERCET_TEXT_MAX];
+    int64_t took_ms = c->clock.now_ms - info->call->sent_ms;
+    if (history_failures(info->history, TERCET_TRY) > 0) {
+        say(text, "%.180s; called again, no answer in %s", history_error(info->history, TERCET_TRY),
+            duration(took_ms).text);
+        if (took_ms >= SECOND_MS)
+            explain_try(c, entry, info, text);
+        return;
+    }
+    say(text, "no answer from instance \"%.100s\" in %s", why_called(info->call),
+        duration(took_ms).text);
+    const struct history_note note = {.at_ms = c->clock.wall_ms,
+                                      .took_ms = took_ms,
+                                      .kind = TERCET_TRY,
+                                      .error = text,
+                                      .instance = why_called(info->call)};
+    history_add(&info->history, &entry->shard->table.history_bytes, &note);
+}
+
+static void note_uncalled(struct coordinator *c, struct entry *entry, struct branch_info *info)
+{
+    struct obstacle obstacle;
+    char text[TERCET_TEXT_MAX];
+    why_call_waits(&obstacle, c, info->call);
+    say(text, "no answer, because it was not called: %s", obstacle.text);
+    explain_try(c, entry, info, text);
+}
+
+void why_note_unknown(struct coordinator *c, struct entry *entry, const struct txn_branch *branch)
+{
+    struct branch_info *info = entry_info(entry, branch);
+    const struct outcall *call = info->call;
+    if (call == NULL || call->kind != TERCET_TRY)
+        return;
+    if (call->is_sent)
+        note_unanswered(c, entry, info);
+    else if (history_failures(info->history, TERCET_TRY) == 0)
+        note_uncalled(c, entry, info);
+}
+
+/* -- Why it was cancelled ---------------------------------------------------------------------- */
+
+/* Whether the try was given up. */
+static bool is_to_blame(const struct txn_branch *branch)
+{
+    return txn_mode_is_routed(branch->mode) && branch->try_state != TXN_TRY_DONE &&
+           branch->try_state != TXN_TRY_REFUSED;
+}
+
+/* The branch whose try has failed most often, the first of those; *others: how many more were given
+ * up. NULL: none was. */
+static const struct txn_branch *find_worst(const struct entry *entry, size_t *others)
+{
+    const struct txn_branch *worst = NULL;
+    uint32_t most = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < entry->txn.branch_count; i++) {
+        const struct txn_branch *branch = &entry->txn.branches[i];
+        uint32_t failures = history_failures(entry->infos[i].history, TERCET_TRY);
+        if (!is_to_blame(branch))
+            continue;
+        count++;
+        if (worst == NULL || failures > most) {
+            worst = branch;
+            most = failures;
+        }
+    }
+    *others = count > 0 ? count - 1 : 0;
+    return worst;
+}
+
+static void blame(char text[TERCET_TEXT_MAX], const struct entry *entry,
+                  const struct txn_branch *branch, size_t others)
+{
+    const struct branch_info *info = entry_info(entry, branch);
+    const char *error = history_error(info->history, TERCET_TRY);
+    uint32_t failures = history_failures(info->history, TERCET_TRY);
+    char more[48] = "";
+    if (others > 0)
+        snprintf(more, sizeof(more), " (and %zu more)", others);
+    if (error[0] == '\0')
+        error = "no answer";
+    if (failures == 0 || (failures == 1 && strncmp(error, "no answer", 9) == 0))
+        say(text, "branch %u %s/%s%s: %s", branch->number, info->service->name, info->action, more,
+            error);
+    else
+        say(text, "branch %u %s/%s%s: %u %s failed, last: %s", branch->number, info->service->name,
+            info->action, more, failures, failures == 1 ? "try" : "tries", error);
+}
+
+void why_cancelled(char text[TERCET_TEXT_MAX], const struct entry *entry)
+{
+    size_t others;
+    const struct txn_branch *worst = find_worst(entry, &others);
+    if (worst != NULL)
+        blame(text, entry, worst, others);
+    else if (entry->txn.cause == TXN_CAUSE_DEADLINE)
+        say(text, "nobody asked to confirm or cancel before the deadline");
+    else
+        text[0] = '\0';
+}

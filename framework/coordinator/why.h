@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Why something is as it is, in words: what a branch waits for, why its try is not known, why a
+ * transaction was cancelled that nobody refused.
+ */
+#ifndef TERCET_WHY_H
+#define TERCET_WHY_H
+
+#include "table.h"
+
+#include <tercet/v1/tercet.pb-c.h>
+
+struct coordinator;
+
+/* What a branch waits for. `instance` is a view, "" when nobody has the call. */
+struct obstacle {
+    Tercet__V1__WaitsFor waits_for;
+    int64_t since_ms; /* wall clock; 0: not known */
+    const char *instance;
+    char text[TERCET_TEXT_MAX];
+};
+
+void why_branch_waits(struct obstacle *out, const struct coordinator *c, const struct entry *entry,
+                      const struct txn_branch *branch);
+
+/* The same for a service's calls that wait, `call` being the first of them. */
+void why_call_waits(struct obstacle *out, const struct coordinator *c, const struct outcall *call);
+
+/* Whom the call was given to; a view; "": nobody. */
+const char *why_called(const struct outcall *call);
+
+/* The try is given up: what is known of it until now is kept in the branch's history. */
+void why_note_unknown(struct coordinator *c, struct entry *entry, const struct txn_branch *branch);
+
+/* Why the transaction was cancelled by its deadline or by a try's timeout: the branch to blame
+ * most, with what why_note_unknown has kept. */
+void why_cancelled(char text[TERCET_TEXT_MAX], const struct entry *entry);
+
+#endif

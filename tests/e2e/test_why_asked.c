@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The six hanging orders of docs/operations.md, and some more: tercetctl why GID explains each.
+ */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+TestSuite(why_asked, .timeout = 400);
+
+#define ANSWER_MAX 16384
+
+/* Runs tercetctl without a way to the coordinator but the environment; its output. */
+static char *ask(const char *arguments)
+{
+    static char output[ANSWER_MAX];
+    char command[512];
+    snprintf(command, sizeof(command), "TERCET_COORDINATOR=%s '%s' %s 2>&1", world.daemon.address,
+             TERCETCTL, arguments);
+    FILE *pipe = popen(command, "r");
+    cr_assert_not_null(pipe);
+    size_t size = fread(output, 1, sizeof(output) - 1, pipe);
+    output[size] = '\0';
+    cr_assert_eq(pclose(pipe), 0, "tercetctl %s: %s", arguments, output);
+    return output;
+}
+
+/* Lines are broken at spaces: for searching, a space is a space. */
+static void unwrap(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++)
+        if (strchr(" \t\n", *from) == NULL)
+            *to++ = *from;
+        else if (to > text && to[-1] != ' ')
+            *to++ = ' ';
+    *to = '\0';
+}
+
+static bool says(const char *arguments, const char *const *parts)
+{
+    char *output = ask(arguments);
+    unwrap(output);
+    for (; *parts != NULL; parts++)
+        if (strstr(output, *parts) == NULL)
+            return false;
+    return true;
+}
+
+/* Asks until the answer has all of the parts, in any order. */
+static void await_parts(const char *arguments, const char *const *parts)
+{
+    int64_t until_ms = process_now_ms() + WAIT_MS;
+    while (!says(arguments, parts)) {
+        cr_assert_lt(process_now_ms(), until_ms, "tercetctl %s never said \"%s\", but: %s",
+                     arguments, parts[0], ask(arguments));
+        pause_shortly();
+    }
+}
+#define AWAIT_SAYS(arguments, ...) await_parts(arguments, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Begins a transaction of one branch, for ten minutes, and does not wait. */
+static void order(const char *gid, const char *service)
+{
+    struct tercet_begin_options options = options_of(gid, 600000);
+    struct tercet_branch branch = branch_of(service);
+    struct tercet_result result;
+    options.wait = TERCET_WAIT_NOT;
+    branch.try_timeout_ms = 600000;
+    cr_assert_eq(tercet_run(world.client, &branch, 1, &options, &result), 0, "%s", result.text);
+}
+
+Test(why_asked, a_name_that_nobody_serves)
+{
+    open_stock(NULL);
+    order("order-1", "stcok");
+    AWAIT_SAYS("why order-1", "order-1 is TRYING", "branch 1 stcok/do",
+               "its try waits: nobody serves stcok", "Was stock meant?",
+               "tercetctl cancel order-1 --reason TEXT");
+    AWAIT_SAYS("ls", "branch 1 stcok/do: nobody serves stcok");
+    AWAIT_SAYS("show order-1", "waits: nobody serves stcok");
+    AWAIT_SAYS("participants", "nobody attached for ");
+    close_all();
+}
+
+Test(why_asked, a_participant_that_has_gone)
+{
+    struct tercet_result result;
+    open_stock(NULL);
+    atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
+    cr_assert_eq(RUN("order-2", TERCET_WAIT_DECIDED, &result, "stock"), 0);
+    party_leave(&stock);
+    AWAIT_SAYS("why order-2", "order-2 is CONFIRMING",
+               "its confirm waits: nobody serves stock: the last instance has left ",
+               "Start a participant that serves stock");
+    atomic_store(&stock.again[TERCET_CONFIRM], 0);
+    party_come(&stock);
+    world_wait_state("order-2", TERCET_CONFIRMED);
+    AWAIT_SAYS("why order-2", "order-2 is over: CONFIRMED (all tries done)");
+    close_all();
+}
+
+Test(why_asked, a_service_that_is_paused)
+{
+    open_stock(NULL);
+    ask("pause stock");
+    order("order-3", "stock");
+    AWAIT_SAYS("why order-3", "its try waits: stock is paused by an operator for ",
+               "tercetctl resume stock");
+    AWAIT_SAYS("ls", "branch 1 stock/do: stock is paused by an operator");
+    ask("resume stock");
+    world_wait_state("order-3", TERCET_CONFIRMED);
+    close_all();
+}
+
+/* Registered at a socket that nobody has made. */
+static void register_in_vain(const char *service)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    char target[sizeof(world.daemon.dir) + 16], *action = (char[]){"do"};
+    snprintf(target, sizeof(target), "unix:%s/nobody", world.daemon.dir);
+    request.service = (char *)(uintptr_t)service;
+    request.target = target;
+    request.actions = &action;
+    request.n_actions = 1;
+    cr_assert_eq(
+        world_call(&tercet__v1__participants__descriptor, "RegisterTarget", &request.base, NULL),
+        CRPC_OK);
+}
+
+Test(why_asked, a_breaker_that_is_open)
+{
+    world_open(NULL);
+    register_in_vain("stock");
+    order("order-4", "stock");
+    AWAIT_SAYS("why order-4", "the breaker of stock is open, one probe goes at a time: ",
+               "calls in a row got no answer, last: ", "tercetctl participants");
+    world_close();
+}
+
+Test(why_asked, an_instance_that_is_full)
+{
+    struct puppet puppet;
+    world_open(NULL);
+    puppet_attach(&puppet, "stock", 1);
+    order("order-5", "stock");
+    crpc_message_free(&puppet_calls(&puppet)->base);
+    order("order-6", "stock");
+    AWAIT_SAYS("why order-6",
+               "all instances of stock are full: they have 1 of 1 calls, the oldest for ",
+               "at instance ", "start more instances of stock");
+    AWAIT_SAYS("participants", "1 of 1 calls, the oldest for ");
+    puppet_die(&puppet);
+    world_close();
+}
+
+Test(why_asked, a_call_that_is_not_answered)
+{
+    open_stock(NULL);
+    atomic_store(&stock.is_held, true);
+    order("order-7", "stock");
+    AWAIT(atomic_load(&stock.entered[TERCET_TRY]) == 1);
+    AWAIT_SAYS("why order-7", "its try waits: called ", " ago, and instance ", " has not answered",
+               "tercetctl show order-7 --history");
+    party_release(&stock);
+    world_wait_state("order-7", TERCET_CONFIRMED);
+    close_all();
+}
+
+Test(why_asked, a_try_that_keeps_failing)
+{
+    open_stock(NULL);
+    atomic_store(&stock.again[TERCET_TRY], FOR_EVER);
+    order("order-8", "stock");
+    AWAIT_SAYS("why order-8", "calls have failed, the last ", " at instance ", ": the disk said no",
+               "tercetctl retry order-8 1");
+    AWAIT_SAYS("show order-8 --history", "attempts, of branches whose calls failed", "try ",
+               " again ", "the disk said no");
+    AWAIT_SAYS("-o json show order-8 --history", "\"outcome\": \"AGAIN\"", "\"history\": [");
+    close_all();
+}
+
+Test(why_asked, a_branch_that_is_parked)
+{
+    const char *const options[] = {"--park-after-failures", "2", NULL};
+    struct tercet_result result;
+    open_stock(options);
+    atomic_store(&stock.again[TERCET_CONFIRM], FOR_EVER);
+    cr_assert_eq(RUN("order-9", TERCET_WAIT_DECIDED, &result, "stock"), 0);
+    WAIT_FOR(world_is_parked("order-9"));
+    AWAIT_SAYS("why order-9", "PARKED: its confirm waits", "the disk said no",
+               "tercetctl retry order-9 1", "tercetctl settle order-9 1 --reason TEXT");
+    kill_and_restart();
+    AWAIT_SAYS("show order-9", "PARKED", "confirm: ", " calls failed",
+               "last error: the disk said no");
+    ask("settle order-9 1 --reason 'by hand'");
+    AWAIT_SAYS("why order-9", "order-9 is over: CONFIRMED");
+    close_all();
+}
+
+Test(why_asked, an_initiator_that_does_not_decide)
+{
+    struct tercet_begin_options options = options_of("order-10", 600000);
+    struct tercet_branch branch = branch_of("stock");
+    struct tercet_transaction *transaction;
+    open_stock(NULL);
+    cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    cr_assert_eq(tercet_try(transaction, &branch, NULL), 0);
+    AWAIT_SAYS("why order-10", "it waits for its initiator", "1 of 1",
+               "tercetctl confirm order-10 --reason TEXT");
+    tercet_transaction_free(transaction);
+    close_all();
+}
+
+/* The commands can be copied: the gid is no option, and the way to the coordinator is in them. */
+Test(why_asked, commands_that_can_be_copied)
+{
+    open_stock(NULL);
+    order("-1", "stcok");
+    AWAIT_SAYS("why -- -1", "tercetctl cancel --reason TEXT -- -1");
+    char arguments[128];
+    snprintf(arguments, sizeof(arguments), "--coordinator %s why -- -1", world.daemon.address);
+    char wanted[128];
+    snprintf(wanted, sizeof(wanted), "tercetctl --coordinator %s cancel --reason TEXT -- -1",
+             world.daemon.address);
+    AWAIT_SAYS(arguments, wanted);
+    close_all();
+}
