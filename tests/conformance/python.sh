@@ -30,6 +30,11 @@ try_it right -- "$python" "$sample/participant.py" '{coordinator}' "$dir/right.d
 grep -qE ' 0 failed; 0 left out' "$dir/out" || { cat "$dir/out"; echo "FAIL: not all was tried"; exit 1; }
 echo "ok the participant in Python"
 
+try_it narrow --only branches-at-once,same-branch-at-once,stream-lost,killed-at-work,answers \
+  -- "$python" "$source/tests/conformance/wrong.py" narrow '{coordinator}' "$dir/narrow.db" >"$dir/out" 2>&1 ||
+  { cat "$dir/out"; echo "FAIL: the window is not kept"; exit 1; }
+echo "ok a small window"
+
 # finds FAULT CASE...: each of the cases fails
 finds() {
   local fault=$1 came=0 case

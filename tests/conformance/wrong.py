@@ -3,6 +3,7 @@
 """The sample's participant in Python, wrong on purpose in one way: what people write, and what only shows on the wire.
 
   wrong.py FAULT COORDINATOR FILE"""
+import functools
 import re
 import sys
 
@@ -62,7 +63,14 @@ def refusing(self, jobs):
     return answers + [(barrier.REFUSAL, b"", "the database is locked")] * (len(jobs) - 1)
 
 
+def narrow():
+    """This one is right: it asks for few calls at once, and bears no more."""
+    participant.pb.Hello = functools.partial(pb.Hello, window=3)
+    participant.serve = lambda known, calls: RIGHT["serve"](known, calls) if len(calls) <= 3 else sys.exit("too many")
+
+
 FAULTS = {
+    "narrow": narrow,
     "naive": lambda: setattr(barrier.Barrier, "run", naive),
     "unknown-done": lambda: setattr(participant, "serve", all_done),
     "results-twice": lambda: setattr(participant, "serve", twice),

@@ -51,14 +51,27 @@ static void copy_result(struct answer *answer, const Tercet__V1__CallResult *res
     answer->reply_size = result->reply.len;
 }
 
+/* Takes it out of those under way. */
+static void unlink_pending(struct pending *pending)
+{
+    struct pending **place = &pending->link->pending;
+    while (*place != pending)
+        place = &(*place)->next;
+    *place = pending->next;
+}
+
+/* It has never been sent, and will not be. */
+static void drop(struct pending *pending)
+{
+    unlink_pending(pending);
+    free(pending);
+}
+
 void link_finish(struct pending *pending, enum answer_state state,
                  const Tercet__V1__CallResult *result, const char *text)
 {
     struct link *link = pending->link;
-    struct pending **place = &link->pending;
-    while (*place != pending)
-        place = &(*place)->next;
-    *place = pending->next;
+    unlink_pending(pending);
     if (result != NULL)
         inspect(link, pending, result);
     if (pending->ask != NULL) {
@@ -70,6 +83,7 @@ void link_finish(struct pending *pending, enum answer_state state,
             snprintf(answer->text, sizeof(answer->text), "%s", text);
     }
     free(pending);
+    stream_send(link);
     pthread_cond_broadcast(&link->changed);
 }
 
@@ -77,7 +91,8 @@ void link_take_result(struct link *link, const struct stream *stream,
                       const Tercet__V1__CallResult *result)
 {
     struct pending *pending = link->pending;
-    while (pending != NULL && (pending->id != result->id || pending->stream != stream))
+    while (pending != NULL &&
+           (pending->id != result->id || pending->stream != stream || pending->is_waiting))
         pending = pending->next;
     if (pending != NULL)
         link_finish(pending, ANSWER_CAME, result, NULL);
@@ -157,11 +172,12 @@ static void ask_stream(struct link *link, struct pending **pending, size_t count
     for (size_t i = 0; i < count; i++) {
         pending[i]->id = ++link->last_id;
         pending[i]->ask->call.id = pending[i]->id;
+        pending[i]->stream = link->stream;
+        pending[i]->is_waiting = link->stream != NULL;
     }
-    if (stream_send(link, pending, count))
-        return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && link->stream == NULL; i++)
         link_finish(pending[i], ANSWER_LOST, NULL, "the participant is not attached");
+    stream_send(link);
 }
 
 void link_ask(struct link *link, struct ask *asks, size_t count, int64_t timeout_ms)
@@ -205,10 +221,16 @@ size_t link_collect(struct link *link, const struct ask *asks, size_t count, siz
 
 void link_let_go(struct link *link, struct ask *asks, size_t count)
 {
+    struct pending *next = NULL;
     pthread_mutex_lock(&link->lock);
-    for (struct pending *pending = link->pending; pending != NULL; pending = pending->next)
-        if (pending->ask >= asks && pending->ask < asks + count)
-            pending->ask = NULL;
+    for (struct pending *pending = link->pending; pending != NULL; pending = next) {
+        next = pending->next;
+        if (pending->ask < asks || pending->ask >= asks + count)
+            continue;
+        pending->ask = NULL;
+        if (pending->is_waiting)
+            drop(pending);
+    }
     pthread_mutex_unlock(&link->lock);
 }
 

@@ -12,6 +12,7 @@
 
 #define FIELD_CALLS 1u /* of AttachResponse */
 #define FIELD_ACCEPTED 2u
+#define WINDOW_DEFAULT 256u
 #define OUTBOX_MAX (16u * 1024 * 1024)
 
 /* One attached stream; lives until its on_end. */
@@ -32,6 +33,7 @@ static void take_hello(struct stream *stream, const Tercet__V1__Hello *hello)
         link_fault(link, "a second hello on one stream");
     stream->has_said_hello = true;
     link->stream = stream;
+    link->window = hello->window == 0 ? WINDOW_DEFAULT : hello->window;
     link->introduction.is_attached = true;
     outbox_put_bytes(stream->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0});
     outbox_flush(stream->outbox);
@@ -144,17 +146,31 @@ static void on_register(struct crpc_call *call, const ProtobufCMessage *message,
 
 /* -- What goes --------------------------------------------------------------------------------- */
 
-bool stream_send(struct link *link, struct pending *const *pending, size_t count)
+/* The oldest call that waits, unless so many are under way that it has to; NULL: none may go. */
+static struct pending *next_to_send(const struct link *link)
+{
+    struct pending *oldest = NULL;
+    uint32_t sent_count = 0;
+    for (struct pending *pending = link->pending; pending != NULL; pending = pending->next) {
+        if (pending->stream != link->stream)
+            continue;
+        sent_count += !pending->is_waiting;
+        if (pending->is_waiting && (oldest == NULL || pending->id < oldest->id))
+            oldest = pending;
+    }
+    return sent_count < link->window ? oldest : NULL;
+}
+
+void stream_send(struct link *link)
 {
     struct stream *stream = link->stream;
-    if (stream == NULL)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        pending[i]->stream = stream;
-        outbox_put(stream->outbox, FIELD_CALLS, &pending[i]->ask->call.base);
+    struct pending *pending = NULL;
+    while (stream != NULL && (pending = next_to_send(link)) != NULL) {
+        pending->is_waiting = false;
+        outbox_put(stream->outbox, FIELD_CALLS, &pending->ask->call.base);
     }
-    outbox_flush(stream->outbox);
-    return true;
+    if (stream != NULL)
+        outbox_flush(stream->outbox);
 }
 
 bool link_drop(struct link *link)

@@ -19,7 +19,8 @@ struct pending {
     struct ask *ask; /* NULL: nobody waits for the answer any more */
     uint64_t id;
     uint32_t kind;
-    const struct stream *stream; /* on which it was sent; NULL: to a target */
+    const struct stream *stream; /* on which it goes; NULL: to a target */
+    bool is_waiting;             /* until there is room in the stream's window */
 };
 
 struct link {
@@ -30,7 +31,8 @@ struct link {
     char address[64];
 
     struct introduction introduction;
-    struct stream *stream;        /* where the participant is attached; or */
+    struct stream *stream;        /* where the participant is attached, */
+    uint32_t window;              /* and takes so many calls at once; or */
     struct crpc_channel *channel; /* where it listens */
     struct crpc_channel *channels[TARGETS_MAX];
     char *targets[TARGETS_MAX];
@@ -56,8 +58,8 @@ void link_introduce(struct link *link, const char *service, char **actions, size
                     const char *database);
 
 int link_listen(struct link *link, const char *address, char *text);
-/* Sends over the stream; false: none is there. */
-bool stream_send(struct link *link, struct pending *const *pending, size_t count);
+/* Sends what waits, as far as the participant's window allows. */
+void stream_send(struct link *link);
 /* Calls at the target from now on, with this token ("": none). false: that is no target. */
 bool target_use(struct link *link, const char *target, const char *token);
 /* Without the lock. */
