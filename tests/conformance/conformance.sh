@@ -56,7 +56,7 @@ judge "without a probe" 0 'Effects were not seen' \
 # finds FAULT CASE SECTION
 finds() {
   judge "$1" 1 "^FAIL +$2 " \
-    "$program" --only "$2" --refused-payload refuse --probe "$(probe "$1")" --timeout 2s \
+    "$program" --only "$2" --refused-payload refuse --probe "$(probe "$1")" \
     -- "$participant" '{coordinator}' "$dir/$1.db" attach "$1"
   grep -qE "see docs/protocol.md, $3\$" "$dir/out" || { cat "$dir/out"; echo "FAIL $1: not section $3"; exit 1; }
 }
@@ -87,7 +87,7 @@ judge "a late try is found without a probe, too" 1 '^FAIL +late-try ' \
 # -- Nobody to try -----------------------------------------------------------------------------------------------------------
 
 judge "a participant that ends" 2 'no participant has attached .*: it ended with status 1' \
-  "$program" --start-timeout 200ms -- "$participant" '{coordinator}' "$dir/x.db" attach no-such-fault
+  "$program" -- "$participant" '{coordinator}' "$dir/x.db" attach no-such-fault
 judge "a command that is not there" 2 'No such file' "$program" -- "$dir/nothing"
 judge "a case that is not there" 2 'there is no such case' "$program" --only nothing
 judge "a participant that does not know us" 1 '^FAIL +try-confirm' \

@@ -181,13 +181,11 @@ static void open_link(struct run *run)
 static void find_participant(struct run *run)
 {
     const struct options *options = run->options;
-    char end[100] = "";
+    char why[200];
     if (options->command != NULL && !process_start(options->command, link_address(run->link)))
         misuse("%s: %s", options->command[0], strerror(errno));
-    if (!link_wait(run->link, 0, options->start_ms, &run->participant))
-        misuse("no participant has attached or registered at %s within %u ms%s%s",
-               link_address(run->link), options->start_ms,
-               process_has_ended(end, sizeof(end)) ? ": it " : "", end);
+    if (!wait_for_participant(run, 0, why, sizeof(why)))
+        misuse("no participant has attached or registered at %s: %s", link_address(run->link), why);
     snprintf(run->action, sizeof(run->action), "%s",
              options->action != NULL ? options->action : run->participant.action);
     if (options->target != NULL && !reach(run))

@@ -16,6 +16,7 @@
 
 #define PAUSE_MS 20 /* between asking and asking again */
 #define HASTE_MS 1
+#define LOOK_MS 100 /* between looks whether the participant's process is still there */
 
 /* -- Branches ---------------------------------------------------------------------------------- */
 
@@ -327,14 +328,30 @@ bool reach(struct run *run)
     return ask.answer.state == ANSWER_CAME;
 }
 
+bool wait_for_participant(struct run *run, unsigned count, char *why, size_t size)
+{
+    int64_t until_ms = clock_monotonic_ms() + run->options->start_ms;
+    char end[100];
+    while (!link_wait(run->link, count, LOOK_MS, &run->participant)) {
+        bool has_ended = process_has_ended(end, sizeof(end));
+        if (!has_ended && clock_monotonic_ms() < until_ms)
+            continue;
+        if (has_ended)
+            snprintf(why, size, "it %s", end);
+        else
+            snprintf(why, size, "it has not come within %u ms", run->options->start_ms);
+        return false;
+    }
+    return true;
+}
+
 static bool wait_for_it(struct run *run, unsigned count, const char *after)
 {
-    char end[100] = "";
-    if (link_wait(run->link, count, run->options->start_ms, &run->participant))
+    char why[200];
+    if (wait_for_participant(run, count, why, sizeof(why)))
         return true;
     run->section = "7.1";
-    return fail(run, "the participant is there again", "%s it has not come within %u ms%s%s", after,
-                run->options->start_ms, process_has_ended(end, sizeof(end)) ? ": it " : "", end);
+    return fail(run, "the participant is there again", "%s %s", after, why);
 }
 
 bool restart(struct run *run)

@@ -111,6 +111,9 @@ bool expect_pairs_or_nothing(struct run *run, size_t count);
 /* Nothing is known of effects from here on: they are counted anew. */
 void forget_effects(struct run *run);
 
+/* Waits until the participant has come more often than `count` times. false: `why` says what is
+ * the matter. */
+bool wait_for_participant(struct run *run, unsigned count, char *why, size_t size);
 /* Kills the participant, starts it again, and waits until it is there. */
 bool restart(struct run *run);
 /* Ends its stream, and waits until it is there again. */
