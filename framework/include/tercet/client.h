@@ -129,8 +129,9 @@ int tercet_run_tried(struct tercet_client *client, const struct tercet_branch *b
                      size_t branch_count, const struct tercet_begin_options *options,
                      struct tercet_tried *tries, struct tercet_result *result);
 
-/* As tercet_run with a callback, called once, on a thread of the client's: it must not block. When
- * this returns an error the callback is not called. */
+/* As tercet_run with a callback, called once, on a thread of the client's: it must not block. What
+ * callbacks start is sent when those of all answers that came together have returned. When this
+ * returns an error the callback is not called. */
 typedef void (*tercet_result_fn)(const struct tercet_result *result, void *ctx);
 int tercet_run_start(struct tercet_client *client, const struct tercet_branch *branches,
                      size_t branch_count, const struct tercet_begin_options *options,
