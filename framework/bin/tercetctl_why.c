@@ -281,6 +281,23 @@ static bool is_certain(const Tercet__V1__BranchStatus *branch)
            branch->try_state == TERCET__V1__TRY_STATE__TRY_OWN;
 }
 
+/* "; branch 2 stock/reserve has refused: sold out", of the first that is not certain; from malloc.
+ */
+static char *describe_uncertain(const Tercet__V1__Transaction *transaction)
+{
+    size_t i = 0;
+    while (i < transaction->n_branches && is_certain(transaction->branches[i]))
+        i++;
+    if (i == transaction->n_branches)
+        return ctl_format("%s", "");
+    const Tercet__V1__BranchStatus *branch = transaction->branches[i];
+    bool has_refused = branch->try_state == TERCET__V1__TRY_STATE__TRY_REFUSED;
+    const char *why = has_refused ? branch->reason : branch->last_error;
+    return ctl_format("; branch %" PRIu32 " %s %s%s%s", branch->number, branch->action,
+                      has_refused ? "has refused" : "is not known to be done",
+                      why[0] != '\0' ? ": " : "", why);
+}
+
 /* No branch is in the way of an undecided transaction: whoever began it is. */
 static void find_initiator(struct inquiry *inquiry)
 {
@@ -290,10 +307,12 @@ static void find_initiator(struct inquiry *inquiry)
     size_t certain = 0;
     for (size_t i = 0; i < transaction->n_branches; i++)
         certain += is_certain(transaction->branches[i]);
+    char *uncertain = describe_uncertain(transaction);
     finding->text =
         ctl_format("it waits for its initiator, who may add branches and must confirm or "
-                   "cancel; tries known to be done: %zu of %zu",
-                   certain, transaction->n_branches);
+                   "cancel; tries known to be done: %zu of %zu%s",
+                   certain, transaction->n_branches, uncertain);
+    free(uncertain);
     finding->advice = ctl_format("If its initiator is gone, nothing is to be done: the deadline "
                                  "cancels it in %s.",
                                  figure_duration(left_ms > 0 ? left_ms : 0).text);

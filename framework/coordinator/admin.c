@@ -12,6 +12,7 @@
 #include "snapshot.h"
 #include "step.h"
 #include "tell.h"
+#include "why.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -435,7 +436,7 @@ void admin_list_participants(struct request *r, const ProtobufCMessage *message)
     struct arena *scratch = &r->c->scratch;
     (void)message;
     response.participants = arena_alloc(scratch, services->count * sizeof(*response.participants));
-    outcall_date_targets(r->c);
+    why_date_targets(r->c);
     for (struct service *service = services->first; service != NULL; service = service->next)
         response.participants[response.n_participants++] =
             participant_status(scratch, service, r->c->clock.now_ms);

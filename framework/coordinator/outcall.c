@@ -18,8 +18,6 @@
 
 #define FIELD_CALLS 1 /* of AttachResponse */
 #define TICK_MS 20
-#define WAITS_LONG_MS 10000    /* a call that waits for so long is told of, */
-#define TELL_WAITING_MS 300000 /* a line of a service in this time */
 
 /* -- Ids --------------------------------------------------------------------------------------- */
 
@@ -687,21 +685,6 @@ static void tick_sent(struct coordinator *c)
                         (unsigned long long)silent);
 }
 
-/* What waits for long is told of, and for what. */
-static void tell_waiting(struct coordinator *c, struct service *service)
-{
-    const struct outcall *first = service->waiting_first;
-    struct obstacle obstacle;
-    if (first == NULL || c->clock.now_ms < service->tell_waiting_ms ||
-        c->clock.now_ms - first->sent_ms < WAITS_LONG_MS)
-        return;
-    why_call_waits(&obstacle, c, first);
-    coordinator_log(c, TERCET_LOG_WARNING, "%s: %llu calls wait, transaction %s the longest: %s",
-                    service->name, (unsigned long long)service->waiting_count, first->entry->gid,
-                    obstacle.text);
-    service->tell_waiting_ms = c->clock.now_ms + TELL_WAITING_MS;
-}
-
 void outcall_tick(struct coordinator *c)
 {
     struct outcalls *calls = &c->outcalls;
@@ -716,22 +699,10 @@ void outcall_tick(struct coordinator *c)
         service->was_not_sent = false;
         if (is_due)
             outcall_pump(c, service);
-        tell_waiting(c, service);
+        why_tell_waiting(c, service);
     }
     if (!is_needed)
         calls->tick_ms = c->clock.now_ms + 50 * TICK_MS;
-}
-
-void outcall_date_targets(struct coordinator *c)
-{
-    for (struct service *service = c->services.first; service != NULL; service = service->next)
-        service->target_oldest_ms = c->clock.now_ms;
-    for (uint32_t place = 0; place < c->outcalls.place_count; place++) {
-        const struct outcall *call = c->outcalls.calls[place];
-        if (call != NULL && call->is_sent && call->instance == NULL &&
-            call->sent_ms < call->service->target_oldest_ms)
-            call->service->target_oldest_ms = call->sent_ms;
-    }
 }
 
 /* -- All of them ------------------------------------------------------------------------------- */

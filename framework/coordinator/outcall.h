@@ -101,8 +101,6 @@ void outcall_close_breaker(struct coordinator *c, struct service *service);
 
 /* Calls that wait or are under way. */
 size_t outcall_count(const struct outcalls *calls);
-/* Looks through all calls for the oldest at each target, for people: target_oldest_ms. */
-void outcall_date_targets(struct coordinator *c);
 
 /* Timeouts and probes that are due. */
 void outcall_tick(struct coordinator *c);

@@ -57,7 +57,7 @@ struct service {
     char *target_authorization; /* "Bearer TOKEN", sent with calls to it; NULL: no token */
     struct crpc_channel *channel;
     uint32_t target_calls;    /* under way there */
-    int64_t target_oldest_ms; /* when the oldest of them was sent: outcall_date_targets */
+    int64_t target_oldest_ms; /* when the oldest of them was sent: why_date_targets */
     uint64_t call_count;      /* under way in all */
     struct outcall *waiting_first;
     struct outcall *waiting_last;

@@ -16,6 +16,8 @@
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS (60 * MINUTE_MS)
 #define DAY_MS (24 * HOUR_MS)
+#define WAITS_LONG_MS 10000             /* a call that waits for so long is told of, */
+#define TELL_WAITING_MS 300000          /* a line of a service in this time */
 #define WORDS_MAX (4 * TERCET_TEXT_MAX) /* what is made of some texts before it is cut */
 
 /* -- Words ------------------------------------------------------------------------------------- */
@@ -190,6 +192,34 @@ void why_call_waits(struct obstacle *out, const struct coordinator *c, const str
         explain_called(out, c, call);
     else if (!explain_service(out, c, call->service))
         explain_full(out, c, call);
+}
+
+/* -- For those who look ------------------------------------------------------------------------ */
+
+void why_tell_waiting(struct coordinator *c, struct service *service)
+{
+    const struct outcall *first = service->waiting_first;
+    struct obstacle obstacle;
+    if (first == NULL || c->clock.now_ms < service->tell_waiting_ms ||
+        c->clock.now_ms - first->sent_ms < WAITS_LONG_MS)
+        return;
+    why_call_waits(&obstacle, c, first);
+    coordinator_log(c, TERCET_LOG_WARNING, "%s: %llu calls wait, transaction %s the longest: %s",
+                    service->name, (unsigned long long)service->waiting_count, first->entry->gid,
+                    obstacle.text);
+    service->tell_waiting_ms = c->clock.now_ms + TELL_WAITING_MS;
+}
+
+void why_date_targets(struct coordinator *c)
+{
+    for (struct service *service = c->services.first; service != NULL; service = service->next)
+        service->target_oldest_ms = c->clock.now_ms;
+    for (uint32_t place = 0; place < c->outcalls.place_count; place++) {
+        const struct outcall *call = c->outcalls.calls[place];
+        if (call != NULL && call->is_sent && call->instance == NULL &&
+            call->sent_ms < call->service->target_oldest_ms)
+            call->service->target_oldest_ms = call->sent_ms;
+    }
 }
 
 /* -- What a branch waits for ------------------------------------------------------------------- */

@@ -202,6 +202,7 @@ Test(why_asked, a_branch_that_is_parked)
 Test(why_asked, an_initiator_that_does_not_decide)
 {
     struct tercet_begin_options options = options_of("order-10", 600000);
+    options.keeps_on_refusal = true;
     struct tercet_branch branch = branch_of("stock");
     struct tercet_transaction *transaction;
     open_stock(NULL);
@@ -209,6 +210,9 @@ Test(why_asked, an_initiator_that_does_not_decide)
     cr_assert_eq(tercet_try(transaction, &branch, NULL), 0);
     AWAIT_SAYS("why order-10", "it waits for its initiator", "1 of 1",
                "tercetctl confirm order-10 --reason TEXT");
+    atomic_store(&stock.refuses, true);
+    cr_assert_eq(tercet_try(transaction, &branch, NULL), TERCET_REFUSED);
+    AWAIT_SAYS("why order-10", "1 of 2; branch 2 stock/do has refused: sold out");
     tercet_transaction_free(transaction);
     close_all();
 }
