@@ -46,8 +46,8 @@ struct connection {
     bool is_distrusted; /* another of its address was cut just before it came */
     bool is_in_hand;    /* under the hand's lock */
     int64_t opened_ms, checked_ms;
-    int64_t spent, debt;  /* bytes, as of checked_ms */
-    unsigned over_checks; /* in a row that found the debt over the limit */
+    int64_t read, spent, debt; /* bytes, as of checked_ms */
+    unsigned over_checks;      /* in a row that found the debt over the limit, and gRPC reading */
     int64_t reset_tokens, unread_tokens;
     /* what calls tell of it */
     atomic_bool has_called, was_admitted; /* made a call; made one that was permitted */

@@ -2,16 +2,18 @@
  *
  * What a connection costs, and when it is cut.
  *
- * The kernel counts the bytes that came; calls tell how many were of use. What is left over
+ * The kernel counts the bytes that gRPC read; calls tell how many were of use. What is left over
  * (headers without an end, frames that mean nothing, calls reset before anybody saw them) is a debt
  * that is forgiven at WASTE_RATE, and what calls left unread from a budget of its own. Calls that
  * their client gives up within a blink are counted besides: little to send, much to undo.
  */
 #include "gate.h"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define WASTE_MAX (256 * 1024) /* bytes of debt without a permitted call open */
@@ -22,10 +24,10 @@
 #define REFUSED_UNREAD_MAX (64 * 1024) /* by a call that was refused: the window it begins with */
 #define UNREAD_RATE 1024               /* bytes forgiven a millisecond, past GATE_UNREAD_BURST */
 /* gRPC reads megabytes of a call's first message before it tells of the call: so long a debt up to
- * UNREAD_MAX_DEFAULT may be that of a call that is yet to be told. Counted in checks, of which
- * there is one in SUSPECT_PAUSE_MS at most: where the machine is busy and gRPC is late, so are
- * they. */
-#define CALL_DELAY_CHECKS 10
+ * UNREAD_MAX_DEFAULT may be that of a call that is yet to be told. Counted in checks that found
+ * gRPC reading, one in SUSPECT_PAUSE_MS at most: on a busy machine it is late, and costs nothing.
+ */
+#define CALL_DELAY_CHECKS 20
 /* headers that gRPC keeps for itself */
 #define HEADERS_SPARE 512
 #define RESETS_RATE_MS 5 /* one is forgiven in so many milliseconds */
@@ -54,13 +56,18 @@ static void cut(struct gate *gate, struct connection *connection, enum gate_reas
     epoll_ctl(gate->epoll, EPOLL_CTL_MOD, connection->fd, &event);
 }
 
-static int64_t bytes_received(const struct connection *connection)
+/* By gRPC, of what came. */
+static int64_t bytes_read(const struct connection *connection)
 {
     struct tcp_info info = {.tcpi_bytes_received = 0};
     socklen_t size = sizeof info;
-    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return 0;
-    return (int64_t)info.tcpi_bytes_received;
+    int waiting = 0;
+    /* What came is asked for first: what has come meanwhile then counts as not read. */
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        ioctl(connection->fd, SIOCINQ, &waiting) != 0)
+        return connection->read;
+    int64_t read = (int64_t)info.tcpi_bytes_received - waiting;
+    return read > connection->read ? read : connection->read;
 }
 
 static int64_t min(int64_t a, int64_t b)
@@ -95,14 +102,14 @@ static void forgive_unread(struct connection *connection, int64_t passed_ms)
 }
 
 static bool is_wasteful(const struct gate *gate, struct connection *connection,
-                        unsigned admitted_calls)
+                        unsigned admitted_calls, bool is_reading)
 {
     int64_t over = connection->debt - waste_max(gate, admitted_calls);
     if (over <= 0) {
         connection->over_checks = 0;
         return false;
     }
-    connection->over_checks++;
+    connection->over_checks += is_reading;
     bool may_be_a_call = !connection->is_distrusted || atomic_load(&connection->was_admitted);
     return !may_be_a_call || over > UNREAD_MAX_DEFAULT ||
            connection->over_checks > CALL_DELAY_CHECKS;
@@ -110,9 +117,9 @@ static bool is_wasteful(const struct gate *gate, struct connection *connection,
 
 /* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */
 static enum gate_reason judge(const struct gate *gate, struct connection *connection,
-                              unsigned admitted_calls)
+                              unsigned admitted_calls, bool is_reading)
 {
-    if (is_wasteful(gate, connection, admitted_calls))
+    if (is_wasteful(gate, connection, admitted_calls, is_reading))
         return CUT_WASTE;
     if (connection->reset_tokens < 0)
         return CUT_RESETS;
@@ -127,10 +134,13 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
     int64_t passed_ms = now_ms - connection->checked_ms;
     /* before what calls leave when they end is looked at: one may end meanwhile */
     unsigned admitted_calls = atomic_load(&connection->admitted_calls);
-    int64_t spent = bytes_received(connection) - (int64_t)atomic_load(&connection->earned);
+    int64_t read = bytes_read(connection);
+    int64_t spent = read - (int64_t)atomic_load(&connection->earned);
+    bool is_reading = read > connection->read;
 
     connection->checked_ms = now_ms;
     connection->debt += spent - connection->spent - passed_ms * WASTE_RATE;
+    connection->read = read;
     connection->spent = spent;
     if (connection->debt < 0)
         connection->debt = 0;
@@ -138,7 +148,7 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
     int64_t resets = (int64_t)atomic_exchange(&connection->resets, 0);
     connection->reset_tokens =
         min(connection->reset_tokens + passed_ms - resets * RESETS_RATE_MS, GATE_RESETS_BURST);
-    enum gate_reason reason = judge(gate, connection, admitted_calls);
+    enum gate_reason reason = judge(gate, connection, admitted_calls, is_reading);
     if (reason != GATE_REASONS)
         cut(gate, connection, reason);
     return reason == GATE_REASONS;
