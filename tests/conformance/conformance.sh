@@ -66,9 +66,12 @@ finds cancel-undoes cancel-refused 3.4
 finds cancel-undoes empty-cancel 3.4
 finds empty-cancel-forgotten late-try 3.5
 finds late-try-taken late-try 3.5
+finds late-try-taken try-after-cancel 3.5
 finds confirm-untried-done confirm-untried 3.7
 finds cancel-takes-back cancel-confirmed 3
 finds confirm-repeats confirm-repeated 3
+finds confirm-repeats cancel-repeated 3
+finds confirm-repeats confirm-cancelled 3
 finds reply-lost try-repeated 3.6
 finds refusal-keeps-work refused-try 2
 finds key-lower-case gid-case 3
@@ -79,6 +82,7 @@ finds mark-not-kept below-mark 4.2
 finds mark-in-memory mark-kept 4.1
 finds tried-collected tried-below-mark 4.3
 finds source-ignored source-mark 4.5
+finds source-ignored source-numbers 4.5
 finds source-in-memory source-kept 4.5
 
 judge "a late try is found without a probe, too" 1 '^FAIL +late-try ' \

@@ -47,6 +47,13 @@ finds() {
   echo "ok $fault"
 }
 finds naive try-repeated empty-cancel late-try confirm-untried cancel-refused branches-apart
+finds read-first same-branch-at-once
+finds effects-apart killed-at-work
+finds half-when-late short-timeout
+finds text-only odd-payload
+finds zero-is-old number-zero
+finds mark-later mark-at-once
+finds name-with-space hello
 finds unknown-done unknown-action unknown-kind
 finds results-twice answers
 finds reply-always answers

@@ -4,14 +4,18 @@
 
   wrong.py FAULT COORDINATOR FILE"""
 import functools
+import os
+import pathlib
 import re
+import signal
 import sys
 
 import barrier
 import participant
 import tercet_pb2 as pb
 
-RIGHT = {"serve": participant.serve, "attach": participant.attach, "init": barrier.Barrier.__init__}
+RIGHT = {"serve": participant.serve, "attach": participant.attach, "init": barrier.Barrier.__init__, "run": barrier.Barrier.run,
+         "take_mark": barrier.Barrier._take_mark}
 
 
 def naive(self, jobs):
@@ -63,6 +67,54 @@ def refusing(self, jobs):
     return answers + [(barrier.REFUSAL, b"", "the database is locked")] * (len(jobs) - 1)
 
 
+def read_first(self, jobs):
+    """Looks whether there are rows before it writes any, as two threads would at once."""
+    answers, rows = [], [self._row(call)[0] for call, _ in jobs]
+    for (call, hook), state in zip(jobs, rows):
+        if call.kind == barrier.TRY and state is None:
+            answers.append((barrier.DONE, hook(self.db, call) and b"", ""))
+            self._insert(call, barrier.TRIED, call.number)
+        else:
+            answers += RIGHT["run"](self, [(call, hook)])
+    return answers
+
+
+def apart(self, jobs):
+    """Commits effects before their rows, and is killed between the two: once, in a large batch."""
+    mark = pathlib.Path(sys.argv[3] + ".killed")
+    if len(jobs) < 16 or mark.exists():
+        return RIGHT["run"](self, jobs)
+    mark.touch()
+    naive(self, jobs[:5])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def half(self, jobs):
+    """Who has not long to wait gets the work without its row."""
+    if all(call.timeout_ms > 10 for call, _ in jobs):
+        return RIGHT["run"](self, jobs)
+    naive(self, jobs)
+    return [(barrier.AGAIN, b"", "too late")] * len(jobs)
+
+
+def readable_only(known, calls):
+    """A payload that is no text ends the process."""
+    for call in calls:
+        call.payload.decode()
+    return RIGHT["serve"](known, calls)
+
+
+def zero_is_old(self, call):
+    number, mark = RIGHT["take_mark"](self, call)
+    return max(number, 1), mark
+
+
+def mark_later(self, call):
+    """A mark holds from the next call on."""
+    before = self.db.execute("SELECT mark FROM barrier_fact").fetchone()[0]
+    return RIGHT["take_mark"](self, call)[0], before
+
+
 def narrow():
     """This one is right: it asks for few calls at once, and bears no more."""
     participant.pb.Hello = functools.partial(pb.Hello, window=3)
@@ -72,6 +124,13 @@ def narrow():
 FAULTS = {
     "narrow": narrow,
     "naive": lambda: setattr(barrier.Barrier, "run", naive),
+    "read-first": lambda: setattr(barrier.Barrier, "run", read_first),
+    "effects-apart": lambda: setattr(barrier.Barrier, "run", apart),
+    "half-when-late": lambda: setattr(barrier.Barrier, "run", half),
+    "text-only": lambda: setattr(participant, "serve", readable_only),
+    "zero-is-old": lambda: setattr(barrier.Barrier, "_take_mark", zero_is_old),
+    "mark-later": lambda: setattr(barrier.Barrier, "_take_mark", mark_later),
+    "name-with-space": lambda: setattr(participant, "SERVICE", "my stock"),
     "unknown-done": lambda: setattr(participant, "serve", all_done),
     "results-twice": lambda: setattr(participant, "serve", twice),
     "reply-always": lambda: setattr(participant, "serve", with_reply),
