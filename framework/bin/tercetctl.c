@@ -10,17 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT_DEFAULT 100
 #define SYNOPSIS_WIDTH 31
 #define COORDINATOR_DEFAULT "127.0.0.1:7420"
 
 /* -- Commands ---------------------------------------------------------------------------------- */
 
-enum {
-    OWN_LS = 1,
-    OWN_REASON = 2,
-    OWN_SHOW = 4
-}; /* groups of options that only some commands have */
+/* Groups of options that only some commands have. */
+enum { OWN_LS = 1, OWN_REASON = 2, OWN_FILTER = 4, OWN_BULK = 8, OWN_NOW = 16, OWN_SHOW = 32 };
+
+#define BULK_HELP                                                                                  \
+    " With --all it is for all that the filters let through, at most 1000 (--limit): they are "    \
+    "shown, and nothing is done until their number is typed or given with --yes-count; then what " \
+    "became of each is told. Exit status then: 0 shown only, or all done; 1 there are not as "     \
+    "many "                                                                                        \
+    "as were named, or the coordinator cannot be reached; 3 some were refused. AGE is by the "     \
+    "clock here."
 
 struct command {
     const char *name;
@@ -33,7 +37,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"ls", command_ls, 0, 0, OWN_LS,
+    {"ls", command_ls, 0, 0, OWN_LS | OWN_FILTER,
      "ls [--state S]... [--parked] [--service NAME] [--metadata KEY[=VALUE]]... [--resolved] "
      "[--limit N]",
      "transactions that are not over yet; --resolved: those that are",
@@ -63,22 +67,27 @@ static const struct command commands[] = {
     {"stats", command_stats, 0, 0, 0, "stats", "the coordinator's figures",
      "Shows the coordinator's figures: whether it takes new work, transactions by state, store and "
      "disk."},
-    {"retry", command_retry, 1, 2, 0, "retry GID [BRANCH]",
+    {"retry", command_retry, 1, 2, OWN_FILTER | OWN_BULK,
+     "retry GID [BRANCH], or retry --all [FILTER]... [--yes-count N]",
      "asks waiting and parked branches again now",
      "Asks a branch again now instead of after its pause, or all branches that wait: after the "
-     "cause of the failures has been removed. Does no harm when nothing waits."},
-    {"settle", command_settle, 2, 2, OWN_REASON, "settle GID BRANCH --reason TEXT",
+     "cause of the failures has been removed. Does no harm when nothing waits." BULK_HELP},
+    {"settle", command_settle, 2, 2, OWN_REASON | OWN_FILTER | OWN_BULK | OWN_NOW,
+     "settle GID BRANCH --reason TEXT [--now], or settle --all [FILTER]... --reason TEXT [--now] "
+     "[--yes-count N]",
      "declares a parked branch resolved by hand",
      "Declares a parked branch resolved, after its effects were put right by hand in the "
      "participant's own database. It is not called any more. The reason is kept with the "
-     "transaction."},
+     "transaction. With --now a branch that is not parked is settled, too; the transaction must be "
+     "decided." BULK_HELP},
     {"confirm", command_confirm, 1, 1, OWN_REASON, "confirm GID [--reason TEXT]",
      "decides that an undecided transaction is confirmed",
      "Decides that an undecided transaction is confirmed. Every try must be known to be done."},
-    {"cancel", command_cancel, 1, 1, OWN_REASON, "cancel GID --reason TEXT",
+    {"cancel", command_cancel, 1, 1, OWN_REASON | OWN_FILTER | OWN_BULK,
+     "cancel GID --reason TEXT, or cancel --all [FILTER]... --reason TEXT [--yes-count N]",
      "decides that an undecided transaction is cancelled",
      "Decides that an undecided transaction is cancelled. The reason is kept with the "
-     "transaction."},
+     "transaction." BULK_HELP},
     {"pause", command_pause, 1, 1, 0, "pause SERVICE", "holds the calls of a service back",
      "Holds the calls of a service back, also after a restart of the coordinator, until it is "
      "resumed."},
@@ -110,6 +119,15 @@ static const char *take_limit(void *values, const char *value)
     if (digits == 0 || digits > 9 || value[digits] != '\0')
         return "a number of at most nine digits is wanted, 0 for all";
     ((struct ctl *)values)->limit = strtoull(value, NULL, 10);
+    return NULL;
+}
+
+static const char *take_yes_count(void *values, const char *value)
+{
+    size_t digits = strspn(value, "0123456789");
+    if (digits == 0 || digits > 9 || value[digits] != '\0')
+        return "the number of items is wanted, as it was shown";
+    ((struct ctl *)values)->yes_count = strtoull(value, NULL, 10);
     return NULL;
 }
 
@@ -198,22 +216,33 @@ static const struct cli_option options[] = {
     {"state", CLI_OTHER, 0, "STATE",
      .help = "only those that are trying, confirming, cancelling, confirmed or cancelled; may be "
              "repeated; confirmed and cancelled imply --resolved",
-     .take = take_state, .group = OWN_LS},
+     .take = take_state, .group = OWN_FILTER},
     {"parked", CLI_FLAG, FIELD(is_parked), NULL,
-     .help = "only those with a branch that needs a person", .group = OWN_LS},
+     .help = "only those with a branch that needs a person", .group = OWN_FILTER},
     {"service", CLI_TEXT, FIELD(service), "NAME",
-     .help = "only those with a branch of this service", .group = OWN_LS},
+     .help = "only those with a branch of this service", .group = OWN_FILTER},
     {"metadata", CLI_OTHER, 0, "KEY[=VALUE]",
      .help = "only those begun with this metadata, such as order=1234; may be repeated",
-     .take = take_metadata, .group = OWN_LS},
+     .take = take_metadata, .group = OWN_FILTER},
     {"resolved", CLI_FLAG, FIELD(is_resolved), NULL,
      .help = "those that are over, newest first, as long as tercetd keeps them", .group = OWN_LS},
-    {"limit", CLI_OTHER, 0, "N", .help = "at most N (default 100; 0: all)", .take = take_limit,
-     .group = OWN_LS},
+    {"limit", CLI_OTHER, 0, "N",
+     .help = "at most N (ls: default 100, 0 for all; --all: default 1000, at most 10000)",
+     .take = take_limit, .group = OWN_FILTER},
+    {"all", CLI_FLAG, FIELD(is_all), NULL, .help = "all that these filters let through",
+     .group = OWN_BULK},
+    {"action", CLI_TEXT, FIELD(action), "SERVICE/NAME", .help = "only branches with this action",
+     .needs = {"all"}, .group = OWN_BULK},
+    {"older-than", CLI_DURATION, FIELD(older_than_ms), "DURATION",
+     .help = "only those that were begun so long ago", .needs = {"all"}, .group = OWN_BULK},
+    {"yes-count", CLI_OTHER, 0, "N", .help = "do it, if there are N", .take = take_yes_count,
+     .needs = {"all"}, .group = OWN_BULK},
     {"reason", CLI_TEXT, FIELD(reason), "TEXT", .help = "why; kept with the transaction",
      .group = OWN_REASON},
     {"history", CLI_FLAG, FIELD(has_history), NULL,
      .help = "with the last 16 calls of each branch that has failed", .group = OWN_SHOW},
+    {"now", CLI_FLAG, FIELD(is_now), NULL, .help = "also a branch that is not parked",
+     .group = OWN_NOW},
 };
 
 /* -- Running ----------------------------------------------------------------------------------- */
@@ -244,17 +273,23 @@ static void print_help(const struct cli *cli)
     }
     puts("\ntercetctl --help COMMAND says more, and which options of its own it has.\n");
     cli_print_options(cli, 0);
-    puts("\nDURATION: 500ms, 10s, 5m, 2h. JSON has the fields of tercet.proto under their names "
-         "there.\n"
-         "Exit status: 0 done, 1 the coordinator said no or cannot be reached, 2 wrong usage.");
+    puts(
+        "\nDURATION: 500ms, 10s, 5m, 2h. JSON has the fields of tercet.proto under their names "
+        "there.\n"
+        "Exit status: 0 done, 1 the coordinator said no or cannot be reached, 2 wrong usage, 3 of\n"
+        "many (--all) some were refused.");
 }
 
 static int run_command(struct ctl *ctl, unsigned given, const char *name)
 {
     const struct command *command = find_command(name);
-    if (ctl->arg_count < command->args_min || ctl->arg_count > command->args_max ||
-        (given & ~command->options) != 0)
+    bool takes_many = (command->options & OWN_BULK) != 0;
+    int args_min = ctl->is_all ? 0 : command->args_min;
+    int args_max = ctl->is_all ? 0 : command->args_max;
+    if (ctl->arg_count < args_min || ctl->arg_count > args_max || (given & ~command->options) != 0)
         ctl_misuse("usage: tercetctl %s", command->synopsis);
+    if (takes_many && !ctl->is_all && (given & OWN_FILTER) != 0)
+        ctl_misuse("filters are for many: say --all, or name one transaction without them");
     if (ctl->coordinator[0] == '\0')
         ctl_misuse("--coordinator needs an address, such as " COORDINATOR_DEFAULT);
     settle_states(ctl);
@@ -286,7 +321,8 @@ int main(int argc, char **argv)
     const char *address = getenv("TERCET_COORDINATOR");
     bool has_address = address != NULL && address[0] != '\0';
     struct ctl ctl = {.coordinator = has_address ? address : COORDINATOR_DEFAULT,
-                      .limit = LIMIT_DEFAULT};
+                      .limit = UINT64_MAX,
+                      .yes_count = UINT64_MAX};
     struct cli cli = {.program = "tercetctl",
                       .options = options,
                       .option_count = sizeof(options) / sizeof(options[0]),

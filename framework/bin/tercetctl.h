@@ -20,6 +20,10 @@
 
 #define EXIT_REFUSED 1 /* the coordinator said no, or cannot be reached */
 #define EXIT_MISUSE 2
+#define EXIT_PARTLY 3 /* of many, some were refused */
+#define LIST_PAGE_MAX 1000
+#define BULK_DEFAULT 1000 /* items that one command does, */
+#define BULK_MAX 10000    /* and that it can be asked to do */
 #define SCREEN_COLUMNS 100
 #define STATES_MAX 5
 #define TABLE_COLUMNS_MAX 8
@@ -45,9 +49,14 @@ struct ctl {
     const char *service;
     Tercet__V1__Metadata metadata[TERCET_METADATA_MAX];
     size_t metadata_count;
-    uint64_t limit; /* 0: no limit */
+    uint64_t limit; /* 0: no limit; UINT64_MAX: not given */
     const char *reason;
     bool has_history;
+    bool is_now;
+    bool is_all; /* the command is for all that the filters let through */
+    const char *action;
+    int64_t older_than_ms;
+    uint64_t yes_count; /* UINT64_MAX: not given */
     char **args;
     int arg_count;
 
@@ -201,6 +210,15 @@ void view_history(const Tercet__V1__Transaction *transaction);
 char *ctl_take_gid(const struct ctl *ctl);
 
 /* -- Commands: each returns the exit status ---------------------------------------------------- */
+
+/* A page of what the filters let through; the caller's: crpc_message_free. Asks for smaller pages
+ * (*page_size) when one is more than a message holds. Returns as ctl_call. */
+int list_ask_page(Tercet__V1__ListResponse **page, struct ctl *ctl, uint32_t *page_size,
+                  char *token);
+
+/* retry, settle and cancel of all that the filters let through. */
+enum bulk_kind { BULK_RETRY, BULK_SETTLE, BULK_CANCEL };
+int command_bulk(struct ctl *ctl, enum bulk_kind kind);
 
 int command_ls(struct ctl *ctl);
 int command_participants(struct ctl *ctl);

@@ -85,6 +85,8 @@ static void say_retried(const Tercet__V1__Transaction *transaction, uint32_t bra
 int command_retry(struct ctl *ctl)
 {
     Tercet__V1__RetryRequest request = TERCET__V1__RETRY_REQUEST__INIT;
+    if (ctl->is_all)
+        return command_bulk(ctl, BULK_RETRY);
     request.gid = ctl_take_gid(ctl);
     request.branch = ctl->arg_count > 1 ? take_branch(ctl) : 0;
     return ask_transaction(ctl, "Retry", &request.base, say_retried, request.branch);
@@ -103,9 +105,12 @@ static void say_settled(const Tercet__V1__Transaction *transaction, uint32_t bra
 int command_settle(struct ctl *ctl)
 {
     Tercet__V1__SettleRequest request = TERCET__V1__SETTLE_REQUEST__INIT;
+    request.reason = take_reason(ctl);
+    if (ctl->is_all)
+        return command_bulk(ctl, BULK_SETTLE);
     request.gid = ctl_take_gid(ctl);
     request.branch = take_branch(ctl);
-    request.reason = take_reason(ctl);
+    request.now = ctl->is_now;
     return ask_transaction(ctl, "Settle", &request.base, say_settled, request.branch);
 }
 
@@ -127,8 +132,10 @@ int command_confirm(struct ctl *ctl)
 int command_cancel(struct ctl *ctl)
 {
     Tercet__V1__DecideRequest request = TERCET__V1__DECIDE_REQUEST__INIT;
-    request.gid = ctl_take_gid(ctl);
     request.reason = take_reason(ctl);
+    if (ctl->is_all)
+        return command_bulk(ctl, BULK_CANCEL);
+    request.gid = ctl_take_gid(ctl);
     return ask_transaction(ctl, "Decide", &request.base, say_decided, 0);
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_MAX 1000
+#define LIMIT_DEFAULT 100
 
 /* -- ls: rows ---------------------------------------------------------------------------------- */
 
@@ -81,47 +81,53 @@ static void print_page(struct listing *listing, const Tercet__V1__ListResponse *
     listing->count += page->n_transactions;
 }
 
-/* Asks for smaller pages when one is more than a message holds: transactions may have 1,024
- * branches. */
-static int ask_page(Tercet__V1__ListResponse **page, struct listing *listing,
-                    Tercet__V1__ListRequest *request)
+static void fill_request(Tercet__V1__ListRequest *request, struct ctl *ctl,
+                         Tercet__V1__Metadata *wanted[TERCET_METADATA_MAX])
 {
+    tercet__v1__list_request__init(request);
+    request->states = ctl->states;
+    request->n_states = ctl->state_count;
+    request->parked = ctl->is_parked;
+    request->resolved = ctl->is_resolved;
+    request->service = ctl->service != NULL ? (char *)(uintptr_t)ctl->service : request->service;
+    for (size_t i = 0; i < ctl->metadata_count; i++)
+        wanted[i] = &ctl->metadata[i];
+    request->metadata = wanted;
+    request->n_metadata = ctl->metadata_count;
+}
+
+/* Transactions may have 1,024 branches. */
+int list_ask_page(Tercet__V1__ListResponse **page, struct ctl *ctl, uint32_t *page_size,
+                  char *token)
+{
+    Tercet__V1__Metadata *wanted[TERCET_METADATA_MAX];
+    Tercet__V1__ListRequest request;
     ProtobufCMessage *reply = NULL;
+    fill_request(&request, ctl, wanted);
+    request.page_token = token;
     for (;;) {
         struct crpc_result result = {0};
-        request->page_size = listing->page_size;
-        int rc = ctl_ask(&reply, listing->ctl, "List", &request->base, &result);
+        request.page_size = *page_size;
+        int rc = ctl_ask(&reply, ctl, "List", &request.base, &result);
         bool is_too_big =
-            rc == CRPC_ESTATUS && result.code == CRPC_RESOURCE_EXHAUSTED && listing->page_size > 1;
-        int status = rc == 0 || is_too_big ? 0 : ctl_explain(listing->ctl, rc, &result);
+            rc == CRPC_ESTATUS && result.code == CRPC_RESOURCE_EXHAUSTED && *page_size > 1;
+        int status = rc == 0 || is_too_big ? 0 : ctl_explain(ctl, rc, &result);
         crpc_result_clear(&result);
         if (!is_too_big) {
             *page = (Tercet__V1__ListResponse *)reply;
             return status;
         }
-        listing->page_size /= 2;
+        *page_size /= 2;
     }
 }
 
 static int list_page(struct listing *listing)
 {
-    const struct ctl *ctl = listing->ctl;
-    Tercet__V1__ListRequest request = TERCET__V1__LIST_REQUEST__INIT;
+    struct ctl *ctl = listing->ctl;
     Tercet__V1__ListResponse *page = NULL;
-    Tercet__V1__Metadata *wanted[TERCET_METADATA_MAX];
-    request.states = listing->ctl->states;
-    request.n_states = ctl->state_count;
-    request.parked = ctl->is_parked;
-    request.resolved = ctl->is_resolved;
-    request.service = ctl->service != NULL ? (char *)ctl->service : request.service;
-    request.page_token = listing->token;
-    for (size_t i = 0; i < ctl->metadata_count; i++)
-        wanted[i] = &listing->ctl->metadata[i];
-    request.metadata = wanted;
-    request.n_metadata = ctl->metadata_count;
     if (ctl->limit != 0 && ctl->limit - listing->count < listing->page_size)
         listing->page_size = (uint32_t)(ctl->limit - listing->count);
-    int status = ask_page(&page, listing, &request);
+    int status = list_ask_page(&page, ctl, &listing->page_size, listing->token);
     if (status != 0)
         return status;
     print_page(listing, page);
@@ -159,9 +165,11 @@ static void print_json_end(const struct listing *listing)
 
 int command_ls(struct ctl *ctl)
 {
+    if (ctl->limit == UINT64_MAX)
+        ctl->limit = LIMIT_DEFAULT;
     struct listing listing = {
         .ctl = ctl,
-        .page_size = PAGE_MAX,
+        .page_size = LIST_PAGE_MAX,
         .token = ctl_format("%s", ""),
         .table = {.headers = ctl->is_resolved ? resolved_headers : unresolved_headers,
                   .column_count = 5,

@@ -114,6 +114,7 @@ static struct tercet_branch_view branch_view(const Tercet__V1__BranchStatus *bra
         .end_failures = ends->count,
         .end_error = ends->last_error,
         .end_instance = ends->last_instance,
+        .owed = name_of(&tercet__v1__owed__descriptor, (int)branch->owed),
     };
 }
 
@@ -287,14 +288,27 @@ int tercet_admin_retry(struct tercet_admin *admin, const char *gid, struct terce
     return tell(admin, "Retry", &request.base, text);
 }
 
-int tercet_admin_settle(struct tercet_admin *admin, const char *gid, struct tercet_branch_id branch,
-                        const char *reason, char *text)
+static int settle(struct tercet_admin *admin, const char *gid, uint32_t branch, const char *reason,
+                  bool is_now, char *text)
 {
     Tercet__V1__SettleRequest request = TERCET__V1__SETTLE_REQUEST__INIT;
     request.gid = text_of(gid);
-    request.branch = branch.number;
+    request.branch = branch;
     request.reason = text_of(reason);
+    request.now = is_now;
     return tell(admin, "Settle", &request.base, text);
+}
+
+int tercet_admin_settle(struct tercet_admin *admin, const char *gid, struct tercet_branch_id branch,
+                        const char *reason, char *text)
+{
+    return settle(admin, gid, branch.number, reason, false, text);
+}
+
+int tercet_admin_settle_now(struct tercet_admin *admin, const char *gid,
+                            struct tercet_branch_id branch, const char *reason, char *text)
+{
+    return settle(admin, gid, branch.number, reason, true, text);
 }
 
 int tercet_admin_decide(struct tercet_admin *admin, const char *gid, bool is_confirmed,

@@ -122,7 +122,7 @@ case_usage() {
     ctl 2 retry g ''
     ctl 2 cancel g; err '--reason'
     ctl 2 show "$(printf 'a\033[31mb')"; err 'a\\x1b\[31mb'
-    ctl 0 --help; out '^usage: tercetctl \[options\] COMMAND'; out 'settle GID BRANCH'
+    ctl 0 --help; out '^usage: tercetctl \[options\] COMMAND'; out '^  settle  '
     ctl 0 --help ls; out '--parked'; no_out '--reason'; out 'usage: tercetctl \[options\] ls'
     ctl 0 settle --help; out 'settle GID BRANCH --reason TEXT'
     ctl 2 --help dance
@@ -277,6 +277,88 @@ case_settle() {
     ctl 0 -o json show sad; json 'j["state"] == "CONFIRMED" and j["branches"][0]["settled"] and j["branches"][0]["reason"] == "put right in the shop" and not j["parked"]'
     ctl 0 ls; out '^no unresolved transactions$'
     ctl 0 settle sad 1 --reason again; out 'branch 1 is settled'; out 'put right in the shop'
+}
+
+# A branch that hangs is settled without waiting for its parking.
+case_settle_now() {
+    start_coordinator
+    begin begin "$address" hangs 1
+    begin enlist "$address" hangs-1 nobody/do
+    ctl 1 settle hangs-1 1 --reason x --now; err 'not decided yet'
+    ctl 0 cancel hangs-1 --reason 'customer left'
+    ctl 1 settle hangs-1 1 --reason x; err 'settle --now'
+    ctl 2 settle hangs-1 1 --now; err 'say why'
+    ctl 0 settle hangs-1 1 --reason 'there is no such shop' --now; out '^branch 1 is settled$'
+    ctl 0 show hangs-1; out 'state +CANCELLED'; out 'settled by a person: there is no such shop'
+    grep -q 'settled by an operator, not parked: transaction hangs-1 branch 1 (nobody/do), CANCELLING, after 0 failures: there is no such shop' "$dir/tercetd.log" || fail "no line in the log"
+}
+
+# Many at once: shown first, done when their number is given, each told.
+case_bulk() {
+    local i
+    start_coordinator
+    start_participant shop/reserve DONE BROKEN DONE
+    for i in 1 2 3; do
+        begin run "$address" sad-$i shop/reserve
+        eventually "^sad-$i " ls --parked
+    done
+    ctl 2 retry sad-1 --parked; err '--all'
+    ctl 2 retry --all sad-1
+    ctl 2 settle --all --parked; err 'say why'
+    ctl 2 settle --all --reason x --limit 0; err 'from 1 to 10000'
+    ctl 2 settle --all --reason x --state confirmed; err 'what is over'
+    ctl 0 retry --all; out '^GID +STATE +AGE +BRANCH +ACTION +NOTE$'; out '^sad-2 +CONFIRMING .* 1 +shop/reserve +PARKED: '
+    out '^3 would be asked again, and nothing was done: --yes-count 3 does it$'
+    ctl 0 retry --all --yes-count 3; out '^sad-1 branch 1: done, CONFIRMING$'; out '^3 done, 0 refused, 0 not asked$'
+    ctl 0 settle --all --reason x --older-than 1h; out '^nothing matches$'
+    ctl 0 settle --all --reason x --service other; out '^nothing matches$'
+    ctl 0 settle --all --reason x --service shop --action shop/other; out '^nothing matches$'
+    ctl 0 settle --all --reason x --limit 2; out 'these are the first 2'; out '^2 would be settled'
+    ctl 1 settle --all --reason x --yes-count 2; err 'there are 3 of them now, and not 2'
+    ctl 0 ls --parked; out '^sad-1 '; out '^sad-2 '; out '^sad-3 '
+    ctl 0 -o json settle --all --reason x
+    json 'j["count"] == 3 and j["dry_run"] and j["done"] == 0 and j["items"][0]["gid"] == "sad-1" and "done" not in j["items"][0]'
+    ctl 0 -o json settle --all --reason 'by hand' --service shop --action shop/reserve --yes-count 3
+    json 'j["count"] == 3 and not j["dry_run"] and j["done"] == 3 and j["refused"] == 0 and all(i["done"] for i in j["items"])'
+    ctl 0 ls; out '^no unresolved transactions$'
+    ctl 0 show sad-3; out 'settled by a person: by hand'
+    begin begin "$address" order 3
+    ctl 0 cancel --all --reason 'closed' --service shop; out '^nothing matches$'
+    ctl 0 cancel --all --reason 'closed'; out '^order-1 +TRYING +[0-9.ms]+ +all '; out '^3 would be cancelled'
+    ctl 0 cancel --all --reason 'closed' --yes-count 3; out '^order-3: done, CANCELLED$'
+    ctl 0 show order-1; out 'reason +closed'
+}
+
+# The number is typed; what was decided meanwhile is refused by itself.
+case_bulk_typed() {
+    start_coordinator
+    begin begin "$address" order 3
+    python3 - "$tercetctl" >"$dir/out" 2>"$dir/err" <<'PYTHON' || fail "the dialogue"
+import os, pty, subprocess, sys
+def dialogue(answer, meanwhile=()):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(sys.argv[1], [sys.argv[1], "cancel", "--all", "--reason", "closed"])
+    said = b""
+    while b"leave them: " not in said:
+        said += os.read(fd, 4096)
+    if meanwhile:
+        subprocess.run([sys.argv[1], *meanwhile], check=True, stdout=subprocess.DEVNULL)
+    os.write(fd, answer)
+    try:
+        while chunk := os.read(fd, 4096):
+            said += chunk
+    except OSError:
+        pass
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
+status, said = dialogue(b"no\n")
+assert status == 0 and "nothing was done" in said, (status, said)
+status, said = dialogue(b"4\n")
+assert status == 1 and "there are 3 of them now, and not 4" in said, (status, said)
+status, said = dialogue(b"3\n", ["confirm", "order-2"])
+assert status == 3 and "order-2: REFUSED: " in said and "2 done, 1 refused, 0 not asked" in said, (status, said)
+PYTHON
+    ctl 0 ls --state cancelled; out '^order-1 '; out '^order-3 '; no_out '^order-2 '
 }
 
 # What a person did and what needs a person is there after a crash.

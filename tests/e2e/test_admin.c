@@ -171,6 +171,7 @@ Test(admin, pauses_retries_and_settles)
     cr_assert_eq(tercet_admin_retry(admin, "order:1", all, text), 0, "%s", text);
     WAIT_FOR(world_is_parked("order:1"));
     cr_assert_eq(tercet_admin_settle(admin, "order:1", first, "", text), TERCET_INVALID);
+    cr_assert_eq(tercet_admin_settle_now(admin, "order:1", first, "", text), TERCET_INVALID);
     cr_assert_eq(tercet_admin_settle(admin, "order:1", first, "by hand", text), 0, "%s", text);
     world_wait_state("order:1", TERCET_CONFIRMED);
     tercet_admin_close(admin);

@@ -48,6 +48,9 @@ struct tercet_branch_view {
     uint32_t end_failures;
     const char *end_error;
     const char *end_instance;
+    /* what the decision asks of it, as tercet.proto names it: "OWED_NOTHING" when its try was never
+     * sent to anybody */
+    const char *owed;
 };
 
 /* A transaction as it stands. Times are ms since 1970, 0: not yet. */
@@ -97,6 +100,11 @@ int tercet_admin_retry(struct tercet_admin *admin, const char *gid, struct terce
 /* Declares a branch resolved by hand; tercetctl settle --help says when. The reason is kept. */
 int tercet_admin_settle(struct tercet_admin *admin, const char *gid, struct tercet_branch_id branch,
                         const char *reason, char *text);
+
+/* The same for a branch that is not parked, too, once its transaction is decided: TERCET_NOT_READY
+ * before. */
+int tercet_admin_settle_now(struct tercet_admin *admin, const char *gid,
+                            struct tercet_branch_id branch, const char *reason, char *text);
 
 /* Decides an undecided transaction. TERCET_DECIDED: it was decided the other way. */
 int tercet_admin_decide(struct tercet_admin *admin, const char *gid, bool is_confirmed,
