@@ -148,6 +148,8 @@ static void add_way_out(const struct inquiry *inquiry, struct finding *finding)
         add_branch_command(inquiry, finding, "settle", "--reason TEXT");
     else if (inquiry->transaction->state == TERCET__V1__STATE__TRYING)
         add_command(inquiry, finding, "cancel", inquiry->transaction->gid, "--reason TEXT");
+    else
+        add_branch_command(inquiry, finding, "settle", "--now --reason TEXT");
 }
 
 static void advise_unserved(const struct inquiry *inquiry, struct finding *finding,

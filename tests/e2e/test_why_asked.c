@@ -93,7 +93,8 @@ Test(why_asked, a_participant_that_has_gone)
     party_leave(&stock);
     AWAIT_SAYS("why order-2", "order-2 is CONFIRMING",
                "its confirm waits: nobody serves stock: the last instance has left ",
-               "Start a participant that serves stock");
+               "Start a participant that serves stock",
+               "tercetctl settle order-2 1 --now --reason TEXT");
     atomic_store(&stock.again[TERCET_CONFIRM], 0);
     party_come(&stock);
     world_wait_state("order-2", TERCET_CONFIRMED);
