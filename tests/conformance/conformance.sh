@@ -56,8 +56,8 @@ judge "without a probe" 0 'Effects were not seen' \
 # finds FAULT CASE SECTION
 finds() {
   judge "$1" 1 "^FAIL +$2 " \
-    "$program" --only "$2" --refused-payload refuse --probe "$(probe "$1")" \
-    -- "$participant" '{coordinator}' "$dir/$1.db" attach "$1"
+    "$program" --only "$2" --refused-payload refuse --probe "$(probe "$1.$2")" \
+    -- "$participant" '{coordinator}' "$dir/$1.$2.db" attach "$1"
   grep -qE "see docs/protocol.md, $3\$" "$dir/out" || { cat "$dir/out"; echo "FAIL $1: not section $3"; exit 1; }
 }
 

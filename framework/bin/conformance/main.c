@@ -155,14 +155,22 @@ static void check_options(const struct options *options)
         misuse("--target and --listen: one of them");
 }
 
-/* The gids and numbers of this run are above those of all before it. */
+/* Above the numbers of every run before this one: they grow faster than any run uses them up. */
+static uint64_t first_number(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_sec << NUMBER_SHIFT) +
+           ((uint64_t)now.tv_nsec << NUMBER_SHIFT) / 1000000000;
+}
+
 static void begin_run(struct run *run, const struct options *options)
 {
     struct tercet_gid gid;
     tercet_gid_make(&gid);
     *run = (struct run){.options = options, .effects = {.command = options->probe}};
     memcpy(run->prefix, gid.text, sizeof(gid.text));
-    run->last_number = (uint64_t)time(NULL) << NUMBER_SHIFT;
+    run->last_number = first_number();
     take_payload(run);
 }
 
@@ -248,6 +256,8 @@ static void revive(struct run *run)
 static void print_verdict(const struct run *run, const struct test_case *test, bool is_right)
 {
     printf("%-5s %-*s %s\n", is_right ? "ok" : "FAIL", NAME_WIDTH, test->name, test->title);
+    if (!is_right && run->before[0] != '\0')
+        printf("        after:  %s\n", run->before);
     if (!is_right)
         printf("        wanted: %s\n        came:   %s\n        see docs/protocol.md, %s\n",
                run->wanted, run->came, run->section != NULL ? run->section : test->section);
@@ -258,6 +268,7 @@ static void play(struct run *run, const struct test_case *test, struct tally *ta
 {
     run->step = 0;
     run->section = NULL;
+    run->before[0] = '\0';
     revive(run);
     effects_begin(&run->effects);
     bool is_right = test->play(run);

@@ -125,6 +125,26 @@ static bool check_effects(struct run *run, bool is_right, const char *what)
     return fail(run, wanted, "%s", run->effects.wrong);
 }
 
+/* Appends to what has gone well in this case. */
+static void note(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(struct run *run, const char *format, ...)
+{
+    va_list arguments;
+    size_t size = strlen(run->before);
+    if (size > 0 && size + 3 < sizeof(run->before))
+        size = (size_t)(stpcpy(run->before + size, ", ") - run->before);
+    va_start(arguments, format);
+    vsnprintf(run->before + size, sizeof(run->before) - size, format, arguments);
+    va_end(arguments);
+}
+
+/* The gid without what all gids of this run have in common. */
+static const char *short_gid(const struct run *run, const struct part *part)
+{
+    const size_t size = strlen(run->prefix);
+    return strncmp(part->gid, run->prefix, size) == 0 ? part->gid + size : part->gid;
+}
+
 /* -- Asking ------------------------------------------------------------------------------------ */
 
 static void pause_ms(int64_t ms)
@@ -208,6 +228,9 @@ bool expect(struct run *run, struct part *part, enum tercet_kind kind, Tercet__V
     ask_again(run, &ask);
     bool is_right = check_answer(run, part, &ask, outcome);
     free(ask.answer.reply);
+    if (is_right)
+        note(run, "%s of ..%.64s/%u: %s", tercet_kind_name(kind), short_gid(run, part),
+             part->branch, outcome_name((int)outcome));
     if (!is_right || effect == ANY_EFFECT)
         return is_right;
     snprintf(what, sizeof(what), "a %s of branch %u of %.70s: %s, and %s", tercet_kind_name(kind),
@@ -263,6 +286,7 @@ bool expect_at_once(struct run *run, struct part *parts, size_t count, size_t ti
     link_let_go(run->link, asks, all);
     if (!check_all(run, parts, asks, count, times))
         return false;
+    note(run, "%zu x %s at once: DONE", all, tercet_kind_name(kind));
     for (size_t i = 0; effect == ONE_EFFECT && i < count; i++)
         run->effects.wanted[kind]++;
     snprintf(what, sizeof(what), "%zu at once of %zu %s of each of %zu branches: %s", all, times,
@@ -292,6 +316,7 @@ bool send_and_leave(struct run *run, struct part *parts, size_t count, enum terc
     }
     for (size_t i = 0; i < count; i++)
         free(asks[i].answer.reply);
+    note(run, "%zu x %s, not waited for", count, tercet_kind_name(kind));
     return is_right;
 }
 
@@ -348,8 +373,10 @@ bool wait_for_participant(struct run *run, unsigned count, char *why, size_t siz
 static bool wait_for_it(struct run *run, unsigned count, const char *after)
 {
     char why[200];
-    if (wait_for_participant(run, count, why, sizeof(why)))
+    if (wait_for_participant(run, count, why, sizeof(why))) {
+        note(run, "it is there again");
         return true;
+    }
     run->section = "7.1";
     return fail(run, "the participant is there again", "%s %s", after, why);
 }

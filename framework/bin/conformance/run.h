@@ -46,7 +46,8 @@ struct run {
 
     /* Of the case that is played. */
     int step;
-    const char *section; /* of docs/protocol.md, when a step knows better than the case */
+    const char *section;   /* of docs/protocol.md, when a step knows better than the case */
+    char before[SAID_MAX]; /* what went well, in words */
     char wanted[SAID_MAX];
     char came[SAID_MAX];
 };
