@@ -16,7 +16,15 @@
 /* -- Commands ---------------------------------------------------------------------------------- */
 
 /* Groups of options that only some commands have. */
-enum { OWN_LS = 1, OWN_REASON = 2, OWN_FILTER = 4, OWN_BULK = 8, OWN_NOW = 16, OWN_SHOW = 32 };
+enum {
+    OWN_LS = 1,
+    OWN_REASON = 2,
+    OWN_FILTER = 4,
+    OWN_BULK = 8,
+    OWN_NOW = 16,
+    OWN_SHOW = 32,
+    OWN_GROWTH = 64
+};
 
 #define BULK_HELP                                                                                  \
     " With --all it is for all that the filters let through, at most 1000 (--limit): they are "    \
@@ -58,7 +66,7 @@ static const struct command commands[] = {
      "prints each change of a transaction until its end",
      "Prints the transaction's state now and at each change, and ends after the last. With -o "
      "json, one object a line. Exit status 1 when the coordinator goes away before the "
-     "transaction's end. Needs the role initiator or admin."},
+     "transaction's end. Needs the role initiator, reader, operator or admin."},
     {"participants", command_participants, 0, 0, 0, "participants",
      "services, their instances, load, breakers, last errors",
      "Lists services: attached instances, calls under way of those they take at once (their "
@@ -93,6 +101,26 @@ static const struct command commands[] = {
      "resumed."},
     {"resume", command_resume, 1, 1, 0, "resume SERVICE", "lets them go again",
      "Lets the calls of a paused service go again."},
+    {"check", command_check, 0, 0, 0, "check", "looks for damage in the store, while it is used",
+     "Reads the whole store of the running coordinator in small steps, and says what is damaged: "
+     "each "
+     "record against its checksum, each transaction against its branches, each gid in the index. "
+     "Exit status 1 when there is damage. Needs the role admin."},
+    {"backup", command_backup, 1, 1, OWN_GROWTH, "backup NAME [--growth SIZE]",
+     "copies the store, while it is used, and checks the copy",
+     "Copies the store as it is at one moment into the directory NAME below --backup-dir of "
+     "tercetd, "
+     "on its machine, and checks the copy. While it is copied the store may grow by --growth "
+     "(default "
+     "1G), since what is freed meanwhile cannot be used again; past it the copying ends and "
+     "nothing "
+     "is left. Needs the role admin."},
+    {"unregister", command_unregister, 1, 1, 0, "unregister SERVICE",
+     "forgets where a service that listens is called",
+     "Forgets the registered target of a service, for one that is gone for good or was registered "
+     "by "
+     "mistake: its calls wait until an instance attaches or registers. A participant that still "
+     "runs registers again within half a minute."},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -200,7 +228,7 @@ static const struct cli_option options[] = {
      .help = "host, host:port (port 7420 unless given) or unix:/path (default TERCET_COORDINATOR "
              "or " COORDINATOR_DEFAULT ")"},
     {"token-file", CLI_TEXT, FIELD(token_file), "FILE",
-     .help = "a token of the role admin (default: that in TERCET_TOKEN)"},
+     .help = "a token of the role reader, operator or admin (default: that in TERCET_TOKEN)"},
     {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",
      .help = "use TLS; the coordinator's certificate is signed by this CA"},
     {"tls-cert", CLI_TEXT, FIELD(cert_file), "FILE", .help = "our own certificate, PEM",
@@ -237,6 +265,8 @@ static const struct cli_option options[] = {
      .help = "only those that were begun so long ago", .needs = {"all"}, .group = OWN_BULK},
     {"yes-count", CLI_OTHER, 0, "N", .help = "do it, if there are N", .take = take_yes_count,
      .needs = {"all"}, .group = OWN_BULK},
+    {"growth", CLI_SIZE, FIELD(growth_bytes), "SIZE",
+     .help = "by how much the store may grow meanwhile (default 1G)", .group = OWN_GROWTH},
     {"reason", CLI_TEXT, FIELD(reason), "TEXT", .help = "why; kept with the transaction",
      .group = OWN_REASON},
     {"history", CLI_FLAG, FIELD(has_history), NULL,

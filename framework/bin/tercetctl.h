@@ -56,7 +56,8 @@ struct ctl {
     bool is_all; /* the command is for all that the filters let through */
     const char *action;
     int64_t older_than_ms;
-    uint64_t yes_count; /* UINT64_MAX: not given */
+    uint64_t yes_count;    /* UINT64_MAX: not given */
+    uint64_t growth_bytes; /* 0: the default */
     char **args;
     int arg_count;
 
@@ -97,6 +98,8 @@ int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
 int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result);
 
 /* The options of a call: metadata points into *entry; timeout_ms 0 for none. */
+/* How long a call may take: as told, or by default. */
+int64_t ctl_timeout_ms(const struct ctl *ctl);
 struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry,
                                           int64_t timeout_ms);
 
@@ -232,5 +235,8 @@ int command_confirm(struct ctl *ctl);
 int command_cancel(struct ctl *ctl);
 int command_pause(struct ctl *ctl);
 int command_resume(struct ctl *ctl);
+int command_unregister(struct ctl *ctl);
+int command_check(struct ctl *ctl);
+int command_backup(struct ctl *ctl);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The commands for one transaction or one service: show, watch, retry, settle, confirm, cancel,
- * pause, resume.
+ * pause, resume, unregister.
  */
 #include "tercetctl.h"
 
@@ -170,6 +170,27 @@ int command_pause(struct ctl *ctl)
 int command_resume(struct ctl *ctl)
 {
     return pause_service(ctl, false);
+}
+
+int command_unregister(struct ctl *ctl)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    struct crpc_metadata entry;
+    struct crpc_result result = {0};
+    request.service = ctl->args[0];
+    ctl_open(ctl);
+    struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl_timeout_ms(ctl));
+    int rc = crpc_unary(&reply, ctl->channel, &tercet__v1__participants__descriptor,
+                        "RegisterTarget", &request.base, &options, &result);
+    int status = rc == 0 ? 0 : ctl_explain(ctl, rc, &result);
+    if (status == 0 && ctl->is_json)
+        json_print_message(&request.base);
+    else if (status == 0)
+        printf("%s is not registered any more\n", request.service);
+    crpc_message_free(reply);
+    crpc_result_clear(&result);
+    return status;
 }
 
 /* -- watch ------------------------------------------------------------------------------------- */

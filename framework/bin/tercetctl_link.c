@@ -134,7 +134,7 @@ struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_met
     return options;
 }
 
-static int64_t timeout_ms(const struct ctl *ctl)
+int64_t ctl_timeout_ms(const struct ctl *ctl)
 {
     return ctl->timeout_ms != 0 ? ctl->timeout_ms : TIMEOUT_MS_DEFAULT;
 }
@@ -144,7 +144,7 @@ int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
 {
     struct crpc_metadata entry;
     ctl_open(ctl);
-    struct crpc_call_options options = ctl_call_options(ctl, &entry, timeout_ms(ctl));
+    struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl_timeout_ms(ctl));
     return crpc_unary(reply, ctl->channel, &tercet__v1__admin__descriptor, method, request,
                       &options, result);
 }
@@ -175,10 +175,12 @@ static const char *advice(enum crpc_code code)
 {
     switch (code) {
     case CRPC_UNAUTHENTICATED:
-        return "give a token of the role admin with --token-file or TERCET_TOKEN, or a certificate "
+        return "give a token of the role reader, operator or admin with --token-file or "
+               "TERCET_TOKEN, or a certificate "
                "with --tls-cert and --tls-key";
     case CRPC_PERMISSION_DENIED:
-        return "operators need the role admin: see the file that tercetd was given with --access";
+        return "this needs another role (reader looks, operator decides, the role admin does all): "
+               "see the file that tercetd was given with --access";
     case CRPC_NOT_FOUND:
         return "see tercetctl ls, tercetctl ls --resolved and tercetctl participants for what "
                "there is; resolved transactions "
@@ -207,7 +209,7 @@ int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result)
         term_complain("no answer from %s within %s: what was asked may have been done or not. "
                       "Asking again does no harm; "
                       "--timeout 1m waits longer",
-                      ctl->coordinator, figure_duration(timeout_ms(ctl)).text);
+                      ctl->coordinator, figure_duration(ctl_timeout_ms(ctl)).text);
         return EXIT_REFUSED;
     }
     term_complain("%s (%s)", result->message, crpc_code_name(result->code));

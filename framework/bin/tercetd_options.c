@@ -28,6 +28,15 @@ static const char *take_listen(void *values, const char *value)
     return NULL;
 }
 
+static const char *take_allow_target(void *values, const char *value)
+{
+    struct arguments *args = values;
+    if (args->options.allow_target_count == ALLOW_TARGETS_MAX)
+        return "at most 64 patterns";
+    args->allow_targets[args->options.allow_target_count++] = value;
+    return NULL;
+}
+
 static const char *take_unix_mode(void *values, const char *value)
 {
     char *end;
@@ -76,7 +85,8 @@ static const struct cli_option options[] = {
     {NULL, CLI_HEADING, .help = "Who may call"},
     {"access", CLI_TEXT, FIELD(access_file), "FILE",
      .help = "lines \"role token\" or \"role identity:NAME\", with the roles initiator, "
-             "participant, admin, all. Without it everybody may do everything, which is permitted "
+             "participant, reader, operator, admin, all, and initiator:NAME, participant:NAME. "
+             "Without it everybody may do everything, which is permitted "
              "on loopback and unix sockets only"},
     {"unix-mode", CLI_OTHER, 0, "MODE",
      .help = "who may connect to unix sockets, as for chmod (default 0660: owner and group)",
@@ -104,6 +114,10 @@ static const struct cli_option options[] = {
      .help = "one is ended so long after its begin, and made again by its client (default never)"},
 
     {NULL, CLI_HEADING, .help = "Calls to participants"},
+    {"allow-target", CLI_OTHER, 0, "PATTERN",
+     .help = "targets that participants may register, such as 'payment-*:9000'; may be repeated "
+             "(default: any; sockets and loopback only by those who connect from this machine)",
+     .take = take_allow_target},
     {"call-tls-ca", CLI_TEXT, FIELD(call_ca_file), "FILE",
      .help = "participants that listen are called with TLS (but at unix sockets), and must show a "
              "certificate signed by this CA; \"system\": by one of the system's roots"},
@@ -131,6 +145,8 @@ static const struct cli_option options[] = {
      .help = "the most the store may hold (default 64G; the file grows as needed)"},
     {"new", CLI_FLAG, FIELD(options.store_begins_anew), NULL,
      .help = "make a new store although DIR has held one, whose data are gone"},
+    {"backup-dir", CLI_TEXT, FIELD(options.backup_dir), "DIR",
+     .help = "where tercetctl backup makes copies (default: backups are refused)"},
     {"open-max", CLI_COUNT, FIELD(options.open_max), "N",
      .help = "unresolved transactions at most (default 1000000)"},
 
@@ -203,4 +219,5 @@ void arguments_parse(struct arguments *args, int argc, char **argv)
     if (args->options.data == NULL)
         misuse("--data DIR is needed; see tercetd --help");
     args->options.listen = args->listen;
+    args->options.allow_targets = args->allow_targets;
 }

@@ -14,10 +14,12 @@
 #include <tercet/coordinator.h>
 
 #define LISTEN_MAX 8
+#define ALLOW_TARGETS_MAX 64
 
 struct arguments {
     struct tercet_coordinator_options options;
     const char *listen[LISTEN_MAX];
+    const char *allow_targets[ALLOW_TARGETS_MAX];
     const char *access_file, *cert_file, *key_file, *ca_file;
     const char *call_cert_file, *call_key_file, *call_ca_file;
     uint32_t grace_ms;

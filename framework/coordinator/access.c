@@ -9,7 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROLE_INITIATOR = 1, ROLE_PARTICIPANT = 2, ROLE_ADMIN = 4, ROLE_ALL = 7 };
+enum {
+    ROLE_INITIATOR = 1,
+    ROLE_PARTICIPANT = 2,
+    ROLE_READER = 4,   /* looks at everything */
+    ROLE_OPERATOR = 8, /* and decides, settles, retries, pauses */
+    ROLE_ADMIN = 16,   /* and does what concerns the coordinator itself */
+    ROLE_ALL = 31
+};
+#define ROLES_LOOKING (ROLE_READER | ROLE_OPERATOR | ROLE_ADMIN)
+#define ROLES_OPERATING (ROLE_OPERATOR | ROLE_ADMIN)
 
 #define SECRET_MAX 255
 #define SECRET_MIN 16
@@ -17,7 +26,8 @@ enum { ROLE_INITIATOR = 1, ROLE_PARTICIPANT = 2, ROLE_ADMIN = 4, ROLE_ALL = 7 };
 struct rule {
     unsigned roles;
     bool is_identity;
-    char secret[SECRET_MAX + 1]; /* a token, or the name in a certificate */
+    char scope[SCOPE_NAME_MAX + 1]; /* "": all */
+    char secret[SECRET_MAX + 1];    /* a token, or the name in a certificate */
 };
 
 struct access {
@@ -32,26 +42,48 @@ static unsigned role_of(const char *word)
     static const struct {
         const char *word;
         unsigned roles;
-    } roles[] = {{"initiator", ROLE_INITIATOR},
-                 {"participant", ROLE_PARTICIPANT},
-                 {"admin", ROLE_ADMIN},
-                 {"all", ROLE_ALL}};
+    } roles[] = {{"initiator", ROLE_INITIATOR}, {"participant", ROLE_PARTICIPANT},
+                 {"reader", ROLE_READER},       {"operator", ROLE_OPERATOR},
+                 {"admin", ROLE_ADMIN},         {"all", ROLE_ALL}};
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (strcmp(word, roles[i].word) == 0)
             return roles[i].roles;
     return 0;
 }
 
-static const char *read_line(struct rule *rule, char *line)
+/* Takes the scope off "role:scope". */
+static const char *read_role(struct rule *rule, char *role)
 {
-    char role[16];
-    char secret[SECRET_MAX + 1];
-    int end = 0;
-    if (sscanf(line, "%15s %255s %n", role, secret, &end) != 2 || line[end] != '\0')
-        return "a line is \"role token\" or \"role identity:NAME\"";
+    static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_.-*";
+    char *colon = strchr(role, ':');
+    if (colon != NULL)
+        *colon = '\0';
     rule->roles = role_of(role);
     if (rule->roles == 0)
-        return "a role is initiator, participant, admin or all";
+        return "a role is initiator, participant, reader, operator, admin or all";
+    if (colon == NULL)
+        return NULL;
+    const char *scope = colon + 1;
+    if (rule->roles != ROLE_INITIATOR && rule->roles != ROLE_PARTICIPANT)
+        return "initiators and participants alone are bound to names (\"participant:payment\")";
+    if (scope[0] == '\0' || strlen(scope) > SCOPE_NAME_MAX ||
+        scope[strspn(scope, characters)] != '\0')
+        return "a role is bound to 1 to 63 of A-Z a-z 0-9 _ . - and *";
+    strcpy(rule->scope, strcmp(scope, "*") != 0 ? scope : "");
+    return NULL;
+}
+
+static const char *read_line(struct rule *rule, char *line)
+{
+    char role[128];
+    char secret[SECRET_MAX + 1];
+    int end = 0;
+    if (sscanf(line, "%127s %255s %n", role, secret, &end) != 2 || line[end] != '\0')
+        return "a line is \"role token\" or \"role identity:NAME\"";
+    const char *wrong = read_role(rule, role);
+    if (wrong != NULL)
+        return wrong;
     rule->is_identity = strncmp(secret, "identity:", 9) == 0;
     if (!rule->is_identity && strlen(secret) < SECRET_MIN)
         return "a token has at least 16 characters: make one with \"openssl rand -hex 24\"";
@@ -133,24 +165,38 @@ int access_replace(struct access *access, const char *lines, struct refusal *no)
     return 0;
 }
 
-/* The roles that may call a method; health is for everybody who has any role. What Admin.Show
- * shows, its role may also get, await and watch. */
+/* -- Methods ----------------------------------------------------------------------------------- */
+
+/* The roles that may call a method; health is for everybody who has any role. A method of Admin
+ * that is not named here is for admins. */
 static unsigned roles_for(const char *method)
 {
-    static const char *const shown[] = {"/tercet.v1.Coordinator/Get",
-                                        "/tercet.v1.Coordinator/Await",
-                                        "/tercet.v1.Coordinator/Watch"};
-    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-        if (strcmp(method, shown[i]) == 0)
-            return ROLE_INITIATOR | ROLE_ADMIN;
-    if (strncmp(method, "/tercet.v1.Coordinator/", 23) == 0)
-        return ROLE_INITIATOR;
-    if (strncmp(method, "/tercet.v1.Participants/", 24) == 0)
-        return ROLE_PARTICIPANT;
-    if (strncmp(method, "/tercet.v1.Admin/", 17) == 0)
-        return ROLE_ADMIN;
+    static const struct {
+        const char *method; /* or how it begins */
+        unsigned roles;
+    } known[] = {
+        {"/tercet.v1.Coordinator/Get", ROLE_INITIATOR | ROLES_LOOKING},
+        {"/tercet.v1.Coordinator/Await", ROLE_INITIATOR | ROLES_LOOKING},
+        {"/tercet.v1.Coordinator/Watch", ROLE_INITIATOR | ROLES_LOOKING},
+        {"/tercet.v1.Coordinator/", ROLE_INITIATOR},
+        {"/tercet.v1.Participants/RegisterTarget", ROLE_PARTICIPANT | ROLES_OPERATING},
+        {"/tercet.v1.Participants/", ROLE_PARTICIPANT},
+        {"/tercet.v1.Admin/List", ROLES_LOOKING}, /* ListParticipants, too */
+        {"/tercet.v1.Admin/Show", ROLES_LOOKING},
+        {"/tercet.v1.Admin/Get", ROLES_LOOKING}, /* statistics */
+        {"/tercet.v1.Admin/Retry", ROLES_OPERATING},
+        {"/tercet.v1.Admin/Settle", ROLES_OPERATING},
+        {"/tercet.v1.Admin/Decide", ROLES_OPERATING},
+        {"/tercet.v1.Admin/Pause", ROLES_OPERATING},
+        {"/tercet.v1.Admin/", ROLE_ADMIN},
+    };
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strncmp(method, known[i].method, strlen(known[i].method)) == 0)
+            return known[i].roles;
     return ROLE_ALL;
 }
+
+/* -- Callers ----------------------------------------------------------------------------------- */
 
 /* In a time that does not depend on where they differ. */
 static bool is_same_secret(const char *secret, const char *given, size_t given_size)
@@ -162,24 +208,33 @@ static bool is_same_secret(const char *secret, const char *given, size_t given_s
     return difference == 0;
 }
 
-static unsigned roles_of_call(struct access *access, struct crpc_call *call)
+/* A call's token; size 0: none. */
+static struct crpc_bytes token_of(struct crpc_call *call)
 {
     static const char prefix[] = "Bearer ";
+    const size_t prefix_size = sizeof(prefix) - 1;
     struct crpc_bytes header = {NULL, 0};
+    if (!crpc_call_metadata_get(call, "authorization", &header) || header.size <= prefix_size ||
+        memcmp(header.data, prefix, prefix_size) != 0)
+        return (struct crpc_bytes){NULL, 0};
+    return (struct crpc_bytes){(const char *)header.data + prefix_size, header.size - prefix_size};
+}
+
+static bool is_for(const struct rule *rule, struct crpc_call *call, struct crpc_bytes token)
+{
+    if (rule->is_identity)
+        return crpc_call_has_identity(call, rule->secret);
+    return token.size > 0 && is_same_secret(rule->secret, token.data, token.size);
+}
+
+static unsigned roles_of_call(struct access *access, struct crpc_call *call)
+{
+    struct crpc_bytes token = token_of(call);
     unsigned roles = 0;
-    bool has_token = crpc_call_metadata_get(call, "authorization", &header) &&
-                     header.size > sizeof(prefix) - 1 &&
-                     memcmp(header.data, prefix, sizeof(prefix) - 1) == 0;
     pthread_rwlock_rdlock(&access->lock);
-    for (size_t i = 0; i < access->count; i++) {
-        const struct rule *rule = &access->rules[i];
-        if (rule->is_identity && crpc_call_has_identity(call, rule->secret))
-            roles |= rule->roles;
-        if (!rule->is_identity && has_token &&
-            is_same_secret(rule->secret, (const char *)header.data + sizeof(prefix) - 1,
-                           header.size - sizeof(prefix) + 1))
-            roles |= rule->roles;
-    }
+    for (size_t i = 0; i < access->count; i++)
+        if (is_for(&access->rules[i], call, token))
+            roles |= access->rules[i].roles;
     pthread_rwlock_unlock(&access->lock);
     return roles;
 }
@@ -200,4 +255,54 @@ bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx
                      .code = CRPC_PERMISSION_DENIED,
                      .message = "this token or certificate has not the role for this method"};
     return false;
+}
+
+/* -- What is bound ----------------------------------------------------------------------------- */
+
+/* What the rules bind the role to; NULL: nothing, one of them is for all. A role that no rule gives
+ * is bound to no name at all. */
+static struct scope *scope_of(const struct access *access, struct crpc_call *call, unsigned role,
+                              bool *has_memory)
+{
+    struct crpc_bytes token = token_of(call);
+    size_t count = 0;
+    struct scope *scope = malloc(sizeof(*scope));
+    for (size_t i = 0; scope != NULL && i < access->count; i++) {
+        const struct rule *rule = &access->rules[i];
+        if ((rule->roles & role) == 0 || !is_for(rule, call, token))
+            continue;
+        if (rule->scope[0] == '\0') {
+            free(scope);
+            return NULL;
+        }
+        size_t size = sizeof(*scope) + (count + 1) * sizeof(scope->names[0]);
+        struct scope *larger = realloc(scope, size);
+        if (larger == NULL)
+            free(scope);
+        else
+            strcpy(larger->names[count++], rule->scope);
+        scope = larger;
+    }
+    *has_memory = *has_memory && scope != NULL;
+    if (scope != NULL)
+        scope->count = count;
+    return scope;
+}
+
+bool access_rights(struct access *access, struct crpc_call *call, struct rights *out)
+{
+    bool has_memory = true;
+    *out = (struct rights){0};
+    if (access->is_open)
+        return true;
+    unsigned roles = roles_of_call(access, call);
+    pthread_rwlock_rdlock(&access->lock);
+    out->begins = scope_of(access, call, ROLE_INITIATOR, &has_memory);
+    out->serves = scope_of(access, call, ROLE_PARTICIPANT, &has_memory);
+    pthread_rwlock_unlock(&access->lock);
+    out->sees_own_only = out->begins != NULL && (roles & ROLES_LOOKING) == 0;
+    out->is_no_operator = (roles & ROLES_OPERATING) == 0;
+    if (!has_memory)
+        rights_clear(out);
+    return has_memory;
 }

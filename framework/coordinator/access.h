@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who may call what. A caller proves the roles initiator, participant or admin by a token or by a
- * name in its certificate. The same rules hold on every port and for every method, health and
- * reflection included.
+ * Who may call what. A caller proves roles by a token or by a name in its certificate; initiators'
+ * and participants' may be bound to names. The same rules hold on every port and for every method,
+ * health and reflection included.
  */
 #ifndef TERCET_ACCESS_H
 #define TERCET_ACCESS_H
+
+#include "rights.h"
 
 #include <crpc/crpc.h>
 #include <refusal.h>
@@ -22,6 +24,9 @@ void access_free(struct access *access);
 
 /* Takes these lines in place of its own, which stay when TERCET_INVALID is returned. Any thread. */
 int access_replace(struct access *access, const char *lines, struct refusal *no);
+
+/* What the caller may do, by the rules as they are now; rights_clear it. false: no memory. */
+bool access_rights(struct access *access, struct crpc_call *call, struct rights *out);
 
 /* For crpc_server_options.authorize, with the struct access as ctx. */
 bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx);

@@ -7,6 +7,7 @@
 #include "coordinator.h"
 #include "dispatch.h"
 #include "effect.h"
+#include "reach.h"
 #include "record.h"
 #include "restore.h"
 #include "snapshot.h"
@@ -495,12 +496,42 @@ static void write_service(struct coordinator *c, const char *name)
                    record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
 }
 
+/* Who serves a service may be registered for it; an operator may end that, too. */
+static int check_registrant(const struct request *r, const Tercet__V1__RegisterRequest *request,
+                            struct refusal *no)
+{
+    const struct rights *rights = &r->caller->rights;
+    bool is_end = request->target[0] == '\0';
+    if (!scope_covers(rights->serves, request->service) && (!is_end || rights->is_no_operator))
+        return refusal_set(no, TERCET_DENIED,
+                           "the access rules do not bind this participant to the service %s",
+                           request->service);
+    return 0;
+}
+
+/* Sockets and loopback are this machine's: what somebody elsewhere names there is not its own. */
+static const char *check_reach(const struct request *r, const char *target)
+{
+    bool is_listed = r->c->options.allow_target_count > 0;
+    if (!is_listed && reach_is_here(target) && !reach_is_here(crpc_call_peer(r->caller->call)))
+        return "a participant on another machine names a target on this one: unix sockets and "
+               "loopback addresses are for those who connect from here (see --allow-target)";
+    return NULL;
+}
+
 void admin_register(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RegisterRequest *request = (const Tercet__V1__RegisterRequest *)message;
     Tercet__V1__RegisterResponse response = TERCET__V1__REGISTER_RESPONSE__INIT;
     struct refusal no;
-    if (dispatch_register(r->c, request, &no) != 0) {
+    int rc = check_registrant(r, request, &no);
+    if (rc == 0)
+        rc = refusal_if(&no, TERCET_DENIED, check_reach(r, request->target));
+    if (rc == 0)
+        rc = dispatch_register(r->c, request, &no);
+    if (rc != 0) {
+        coordinator_log(r->c, TERCET_LOG_WARNING, "a registration from %s is refused: %s",
+                        crpc_call_peer(r->caller->call), no.text);
         answer_error(r->c, r->caller, r->id, &no);
         return;
     }

@@ -46,6 +46,7 @@ void caller_unref(struct caller *caller)
     outbox_free(caller->outbox);
     pthread_mutex_destroy(&caller->watch_lock);
     free((void *)caller->watch_pending.data);
+    rights_clear(&caller->rights);
     crpc_call_unref(caller->call);
     free(caller);
 }

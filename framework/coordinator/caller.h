@@ -7,6 +7,7 @@
 #define TERCET_CALLER_H
 
 #include "arena.h"
+#include "rights.h"
 
 #include <crpc/crpc.h>
 #include <outbox.h>
@@ -30,6 +31,7 @@ struct caller {
     struct crpc_call *call; /* a reference */
     struct coordinator *c;  /* rpc.c's */
     struct outbox *outbox;  /* CALLER_SESSION */
+    struct rights rights;   /* set before it is shared */
     bool is_refused;        /* the owner's: its call has been failed here */
     /* the owner's: of answers that wait until what they tell is durable */
     size_t held_bytes;

@@ -9,6 +9,7 @@
 #include "alarm.h"
 #include "answer.h"
 #include "arena.h"
+#include "clerk.h"
 #include "find.h"
 #include "outcall.h"
 #include "queue.h"
@@ -75,6 +76,7 @@ struct coordinator {
     struct crpc_loop *loop;
     struct crpc_server *server;
     struct streams streams;
+    struct clerk clerk;
     struct access *access;
     /* for targets, when calls_with_tls; its strings are the coordinator's */
     struct crpc_tls call_tls;

@@ -18,6 +18,7 @@ struct asked {
     struct shard *shard;
     uint64_t initiator; /* caller_initiator's */
     const char *gid;
+    const char *begun_by; /* the name of who asks; "": none */
     const Tercet__V1__Options *options;
     const Tercet__V1__RunRequest *run; /* NULL: a Begin */
     uint32_t *numbers;                 /* of the run's branches */

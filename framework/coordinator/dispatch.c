@@ -7,6 +7,7 @@
 #include "check.h"
 #include "coordinator.h"
 #include "outcall.h"
+#include "pattern.h"
 #include "reach.h"
 #include "status.h"
 
@@ -104,12 +105,26 @@ static bool refuse_stranger(struct coordinator *c, struct instance *instance,
     return true;
 }
 
+/* Whose calls a service's are goes by who may attach as it. */
+static bool refuse_unbound(struct coordinator *c, struct instance *instance, const char *service)
+{
+    if (scope_covers(instance->rights.serves, service))
+        return false;
+    crpc_call_fail(instance->call, CRPC_PERMISSION_DENIED,
+                   "the access rules do not bind this participant to the service %s", service);
+    coordinator_log(c, TERCET_LOG_WARNING,
+                    "%s: an instance from %s is refused: the access rules bind it to others",
+                    service, crpc_call_peer(instance->call));
+    return true;
+}
+
 /* 0 also when the instance was refused already. */
 static int attach(struct coordinator *c, struct instance *instance, const Tercet__V1__Hello *hello,
                   struct refusal *no)
 {
     int rc = refusal_if(no, TERCET_INVALID, check_hello(instance, hello));
-    if (rc != 0 || refuse_stranger(c, instance, hello))
+    if (rc != 0 || refuse_unbound(c, instance, hello->service) ||
+        refuse_stranger(c, instance, hello))
         return rc;
     struct service *service =
         service_get_to_serve(&c->services, hello->service, strlen(hello->service), no);
@@ -179,6 +194,20 @@ void dispatch_detach(struct coordinator *c, struct instance *instance, const cha
 
 /* -- Targets ----------------------------------------------------------------------------------- */
 
+/* Restored ones, too: the list may have become shorter since. */
+static int check_allowed(const struct coordinator *c, const char *target, struct refusal *no)
+{
+    const struct tercet_coordinator_options *options = &c->options;
+    for (size_t i = 0; i < options->allow_target_count; i++)
+        if (pattern_matches(options->allow_targets[i], target) ||
+            pattern_matches(options->allow_targets[i], reach_host(target)))
+            return 0;
+    if (options->allow_target_count == 0)
+        return 0;
+    return refusal_set(no, TERCET_DENIED,
+                       "the target %s is not among those that --allow-target lists", target);
+}
+
 static int open_target(struct coordinator *c, struct service *service, const char *target,
                        struct refusal *no)
 {
@@ -241,12 +270,14 @@ int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *
 {
     const char *name = request->service, *target = request->target;
     const char *wrong = check_registration(request);
-    if (wrong != NULL)
-        return refusal_if(no, TERCET_INVALID, wrong);
-    struct service *service = service_get_to_serve(&c->services, name, strlen(name), no);
-    int rc = service != NULL ? 0 : no->code;
+    int rc = refusal_if(no, TERCET_INVALID, wrong);
+    if (rc == 0 && target[0] != '\0')
+        rc = check_allowed(c, target, no);
     if (rc != 0)
         return rc;
+    struct service *service = service_get_to_serve(&c->services, name, strlen(name), no);
+    if (service == NULL)
+        return no->code;
     if (target[0] == '\0')
         close_target(c, service);
     else if (service->target == NULL || strcmp(service->target, target) != 0)

@@ -47,6 +47,7 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     wheel_init(&c->outcalls.wheel, now_ms);
     waiter_init(&c->waiting, now_ms);
     queue_init(&c->queue);
+    clerk_init(&c->clerk);
     sem_init(&c->drained, 0, 0);
 }
 
@@ -68,6 +69,7 @@ void engine_clear(struct coordinator *c)
     outcall_free_all(&c->outcalls);
     service_free_all(&c->services);
     queue_destroy(&c->queue);
+    clerk_destroy(&c->clerk);
     sem_destroy(&c->drained);
     arena_free(&c->scratch);
 }

@@ -152,7 +152,7 @@ static struct found found_of(struct coordinator *c, struct find *find)
     find->resolved = NULL;
     if (find->rc == TERCET_STORE_NOT_FOUND) {
         found.error = TERCET_NOT_FOUND;
-    } else if (find->rc != 0) {
+    } else if (find->rc != 0 && find->rc != TERCET_STORE_CORRUPT) {
         coordinator_fail(c, tercet_store_strerror(find->rc));
         found.error = TERCET_UNAVAILABLE;
     } else if (found.resolved == NULL) {

@@ -94,12 +94,55 @@ static const char *gid_of(enum method method, const ProtobufCMessage *message)
     case METHOD_LIST_PARTICIPANTS:
     case METHOD_PAUSE:
     case METHOD_STATISTICS:
+    case METHOD_CHECK:
+    case METHOD_BACKUP:
         break;
     }
     return NULL;
 }
 
 /* -- Handling ---------------------------------------------------------------------------------- */
+
+static const char *beginner_of(const struct found *found)
+{
+    if (found->entry != NULL)
+        return found->entry->begun_by != NULL ? found->entry->begun_by : "";
+    return found->resolved->state->begun_by;
+}
+
+/* Whether the caller may do this to what was found; operators' methods are not bound to names. */
+static bool is_permitted(const struct request *r, enum method method)
+{
+    const struct rights *rights = &r->caller->rights;
+    if (r->found.entry == NULL && r->found.resolved == NULL)
+        return true;
+    switch (method) {
+    case METHOD_GET:
+    case METHOD_AWAIT:
+    case METHOD_WATCH:
+        return !rights->sees_own_only || scope_covers(rights->begins, beginner_of(&r->found));
+    case METHOD_RETRY:
+    case METHOD_SETTLE:
+    case METHOD_DECIDE:
+        return true;
+    default:
+        return scope_covers(rights->begins, beginner_of(&r->found));
+    }
+}
+
+static void call_handler(struct request *r, enum method method, const ProtobufCMessage *message)
+{
+    struct refusal no;
+    if (is_permitted(r, method)) {
+        handlers[method](r, message);
+        return;
+    }
+    refusal_set(
+        &no, TERCET_DENIED,
+        "this transaction was begun by another initiator: the access rules bind this one to "
+        "its own");
+    answer_error(r->c, r->caller, r->id, &no);
+}
 
 /* Handles the request now, or holds it until the store has said what it knows of its gid. */
 static void handle(struct request *r, enum method method, const ProtobufCMessage *message)
@@ -109,7 +152,7 @@ static void handle(struct request *r, enum method method, const ProtobufCMessage
     struct find *find = gid != NULL ? find_gid(r->c, gid, &found) : NULL;
     if (find == NULL) {
         r->found = found;
-        handlers[method](r, message);
+        call_handler(r, method, message);
         find_clear(&found);
     } else if (!find_hold(r->c, find, r->caller, r->id, method, message)) {
         struct refusal no;
@@ -138,7 +181,7 @@ void method_continue(struct coordinator *c, struct find *find)
         struct entry *entry = table_find(table, find->gid);
         if (entry != NULL)
             r.found = (struct found){.entry = entry};
-        handlers[held->method](&r, held->message);
+        call_handler(&r, held->method, held->message);
         find_free_held(held);
         arena_reset(&c->scratch);
     }

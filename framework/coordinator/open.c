@@ -366,6 +366,7 @@ void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t g
     int64_t until_ms = clock_monotonic_ms() + grace_ms;
     crpc_server_health_set(c->server, "", false);
     loop_drain(c, until_ms);
+    clerk_close(&c->clerk);
     streams_end(&c->streams);
     int64_t left_ms = atomic_load(&c->has_failed) ? 0 : until_ms - clock_monotonic_ms();
     crpc_server_stop(c->server, left_ms > 0 ? (uint32_t)left_ms : 0);

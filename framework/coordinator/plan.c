@@ -217,6 +217,7 @@ static struct entry *add(const struct asked *asked)
     int64_t deadline_ms =
         options->deadline_ms != 0 ? options->deadline_ms : TERCET_DEADLINE_MS_DEFAULT;
     entry->plan_digest = asked->digest;
+    entry->begun_by = asked->begun_by[0] != '\0' ? must_strdup(asked->begun_by) : NULL;
     entry->txn.deadline_ms = c->clock.now_ms + deadline_ms;
     entry->deadline_wall_ms = c->clock.wall_ms + deadline_ms;
     apply_options(entry, options);
@@ -227,11 +228,13 @@ static struct entry *add(const struct asked *asked)
 }
 
 int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
-               struct found *found, struct refusal *no)
+               const char *begun_by, struct found *found, struct refusal *no)
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
-    struct asked asked = {
-        .c = c, .options = message->options != NULL ? message->options : &none, .gid = gid};
+    struct asked asked = {.c = c,
+                          .options = message->options != NULL ? message->options : &none,
+                          .gid = gid,
+                          .begun_by = begun_by};
     struct tercet_gid made;
     if (message->gid[0] != '\0' && strcmp(message->gid, gid) != 0)
         return malformed("the gid of the request and of its begin differ", found, no);
@@ -397,14 +400,15 @@ static int make_run(const struct asked *asked, struct found *found, struct refus
 }
 
 int plan_run(struct coordinator *c, uint64_t initiator, const Tercet__V1__RunRequest *message,
-             struct found *found, struct refusal *no)
+             const char *begun_by, struct found *found, struct refusal *no)
 {
     Tercet__V1__Options none = TERCET__V1__OPTIONS__INIT;
     struct asked asked = {.c = c,
                           .initiator = initiator,
                           .run = message,
                           .options = message->options != NULL ? message->options : &none,
-                          .gid = message->gid};
+                          .gid = message->gid,
+                          .begun_by = begun_by};
     struct tercet_gid own;
     if (asked.gid[0] == '\0') {
         tercet_gid_make(&own);

@@ -12,13 +12,14 @@
 
 #include <tercet/v1/tercet.pb-c.h>
 
-/* `found` is what was found of the request's gid; of one that is empty nothing, and it is made.
+/* `found` is what was found of the request's gid; of one that is empty nothing, and it is made;
+ * `begun_by` is the name that whoever asks is bound to, "" when to none.
  * What is begun becomes what was found. The same request again finds what it made; with other
  * options it is TERCET_EXISTS. */
 int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
-               struct found *found, struct refusal *no);
+               const char *begun_by, struct found *found, struct refusal *no);
 int plan_run(struct coordinator *c, uint64_t initiator, const Tercet__V1__RunRequest *message,
-             struct found *found, struct refusal *no);
+             const char *begun_by, struct found *found, struct refusal *no);
 
 /* Sizes, number, names. */
 int plan_check_branch(const Tercet__V1__Branch *branch, struct refusal *no);

@@ -51,6 +51,8 @@ enum method {
     METHOD_DECIDE,
     METHOD_PAUSE,
     METHOD_STATISTICS,
+    METHOD_CHECK, /* these two are the clerk's, not the owner's */
+    METHOD_BACKUP,
 };
 
 struct event {

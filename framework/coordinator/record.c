@@ -198,6 +198,7 @@ static void fill_state(struct arena *arena, Tercet__Store__V1__State *out,
     out->state = entry->txn.state;
     out->cause = entry->txn.cause;
     out->reason = entry->reason != NULL ? entry->reason : out->reason;
+    out->begun_by = entry->begun_by != NULL ? entry->begun_by : out->begun_by;
     out->created_ms = entry->created_ms;
     out->deadline_ms = entry->deadline_wall_ms;
     out->decided_ms = entry->decided_ms;
@@ -401,6 +402,7 @@ bool record_load_state(struct entry *entry, const Tercet__Store__V1__State *stat
     entry->decided_ms = state->decided_ms;
     entry->plan_digest = state->plan_digest;
     entry->reason = state->reason[0] != '\0' ? must_strdup(state->reason) : NULL;
+    entry->begun_by = state->begun_by[0] != '\0' ? must_strdup(state->begun_by) : NULL;
     load_metadata(entry, state);
     for (size_t i = 0; i < state->n_branches; i++) {
         entry_reserve_branch(entry);

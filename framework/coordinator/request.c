@@ -90,7 +90,8 @@ void request_begin(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__BeginRequest *begin = (const Tercet__V1__BeginRequest *)message;
     struct refusal no;
-    int rc = plan_begin(r->c, begin, begin->gid, &r->found, &no);
+    int rc =
+        plan_begin(r->c, begin, begin->gid, scope_name(r->caller->rights.begins), &r->found, &no);
     answer_found(r, rc != 0 ? &no : NULL);
 }
 
@@ -99,7 +100,8 @@ static int find_or_begin(struct request *r, const char *gid,
                          const Tercet__V1__BeginRequest *to_begin, struct refusal *no)
 {
     if (to_begin != NULL)
-        return plan_begin(r->c, to_begin, gid[0] != '\0' ? gid : to_begin->gid, &r->found, no);
+        return plan_begin(r->c, to_begin, gid[0] != '\0' ? gid : to_begin->gid,
+                          scope_name(r->caller->rights.begins), &r->found, no);
     return find_check(&r->found, no);
 }
 
@@ -202,7 +204,8 @@ void request_run(struct request *r, const ProtobufCMessage *message)
     struct refusal no;
     if (!takes_wait(r, run->wait))
         return;
-    int rc = plan_run(r->c, caller_initiator(r->caller), run, &r->found, &no);
+    int rc = plan_run(r->c, caller_initiator(r->caller), run, scope_name(r->caller->rights.begins),
+                      &r->found, &no);
     answer_found_when(r, rc != 0 ? &no : NULL, run->wait);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "rpc.h"
 
+#include "access.h"
 #include "coordinator.h"
 
 #include <salvage.h>
@@ -23,8 +24,11 @@ static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
                                  enum caller_kind kind)
 {
     struct caller *caller = caller_new(kind, call);
-    if (caller != NULL)
-        caller->c = c;
+    if (caller == NULL || !access_rights(c->access, call, &caller->rights)) {
+        caller_unref(caller);
+        return NULL;
+    }
+    caller->c = c;
     return caller;
 }
 
@@ -81,6 +85,33 @@ static void post_request(struct crpc_call *call, const ProtobufCMessage *request
     }
     crpc_call_events_set(call, &events, caller); /* keeps the first reference */
     queue_post(&c->queue, event);
+}
+
+/* Not for the owner: it takes long. */
+static void order(struct crpc_call *call, const ProtobufCMessage *request, void *ctx,
+                  enum method method)
+{
+    static const struct crpc_call_events events = {.on_end = on_unary_end};
+    struct coordinator *c = ctx;
+    struct caller *caller = new_caller(c, call, CALLER_UNARY);
+    if (caller == NULL) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    caller_ref(caller);
+    crpc_call_events_set(call, &events, caller); /* keeps the first reference */
+    clerk_take(c, caller, method, request);
+    caller_unref(caller);
+}
+
+static void on_check(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
+{
+    order(call, request, ctx, METHOD_CHECK);
+}
+
+static void on_backup(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)
+{
+    order(call, request, ctx, METHOD_BACKUP);
 }
 
 #define UNARY(function, method)                                                                    \
@@ -295,14 +326,16 @@ static void on_attach(struct crpc_call *call, void *ctx)
                                                    .on_half_closed = on_attach_half_closed,
                                                    .on_sent = on_attach_sent,
                                                    .on_end = on_attach_end};
+    struct coordinator *c = ctx;
     struct stream *stream = calloc(1, sizeof(*stream));
     struct instance *instance = stream != NULL ? instance_new(call) : NULL;
-    if (instance == NULL) {
+    if (instance == NULL || !access_rights(c->access, call, &instance->rights)) {
+        instance_unref(instance);
         free(stream);
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    stream->c = ctx;
+    stream->c = c;
     stream->instance = instance;
     streams_add(&stream->c->streams, stream, call, &events);
     crpc_call_read(call);
@@ -337,6 +370,8 @@ static const struct crpc_handler admin_handlers[] = {
     {.method = "Decide", .on_request = on_decide},
     {.method = "Pause", .on_request = on_pause},
     {.method = "GetStatistics", .on_request = on_statistics},
+    {.method = "Check", .on_request = on_check},
+    {.method = "Backup", .on_request = on_backup},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

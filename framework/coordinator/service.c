@@ -208,5 +208,6 @@ void instance_unref(struct instance *instance)
     offer_clear(&instance->offer);
     free(instance->name);
     free(instance->database);
+    rights_clear(&instance->rights);
     free(instance);
 }

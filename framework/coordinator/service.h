@@ -8,6 +8,7 @@
 
 #include "breaker.h"
 #include "offer.h"
+#include "rights.h"
 
 #include <crpc/crpc.h>
 #include <outbox.h>
@@ -30,6 +31,7 @@ struct instance {
     atomic_uint references;
     struct crpc_call *call;
     struct outbox *outbox;
+    struct rights rights;    /* set before it is shared */
     struct service *service; /* NULL before the hello and after the end */
     struct instance *next;   /* of the service */
     struct outcall *sent;    /* calls under way */

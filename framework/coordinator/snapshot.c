@@ -133,6 +133,7 @@ Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *
     out->state = (Tercet__V1__State)entry->txn.state;
     out->cause = (Tercet__V1__Cause)entry->txn.cause;
     out->reason = entry->reason != NULL ? entry->reason : out->reason;
+    out->begun_by = entry->begun_by != NULL ? entry->begun_by : out->begun_by;
     out->created_ms = entry->created_ms;
     out->deadline_ms = entry->deadline_wall_ms;
     out->decided_ms = entry->decided_ms;
@@ -266,6 +267,7 @@ Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t numb
     out->state = (Tercet__V1__State)state->state;
     out->cause = (Tercet__V1__Cause)state->cause;
     out->reason = state->reason;
+    out->begun_by = state->begun_by;
     out->created_ms = state->created_ms;
     out->deadline_ms = state->deadline_ms;
     out->decided_ms = state->decided_ms;

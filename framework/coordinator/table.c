@@ -178,6 +178,7 @@ static void free_entry(struct table *table, struct entry *entry)
     free(entry->infos);
     free(entry->txn.branches);
     free(entry->reason);
+    free(entry->begun_by);
     free(entry->metadata);
     free(entry);
 }

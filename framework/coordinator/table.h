@@ -50,6 +50,7 @@ struct entry {
     int64_t resolved_ms;
     uint64_t plan_digest;
     char *reason;                     /* of a cancellation; NULL: none */
+    char *begun_by;                   /* the name its initiator is bound to; NULL: none */
     struct tercet_metadata *metadata; /* one block, with its strings */
     struct waiter *waiters;
     uint32_t waiter_count;

@@ -196,4 +196,6 @@ const struct tercet_store_driver store_lmdb_driver = {
     .meta_scan = lmdb_store_meta_scan,
     .stats = lmdb_store_stats,
     .room_of = lmdb_store_room_of,
+    .check = lmdb_store_check,
+    .backup = lmdb_store_backup,
 };

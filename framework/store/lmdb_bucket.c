@@ -82,15 +82,19 @@ static int last_entry(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
 static int load_maxima(MDB_txn *txn, struct lmdb_bucket *bucket)
 {
     MDB_val number, gid, value;
-    uint64_t indexed;
+    MDB_stat stat;
     int rc = last_entry(txn, bucket->records, &number, &value);
     if (rc == 0)
         rc = last_entry(txn, bucket->index, &gid, &value);
     if (rc == 0 && gid.mv_size > 0)
-        rc = lmdb_index_decode(&gid, &value, &indexed);
+        rc = lmdb_index_check(txn, bucket, &gid, &value);
+    if (rc == 0)
+        rc = mdb_stat(txn, bucket->index, &stat);
     if (rc != 0)
         return rc;
-    if ((number.mv_size != 0 && number.mv_size != KEY_NUMBER_SIZE) ||
+    if ((gid.mv_size == 0) != (stat.ms_entries == 0) ||
+        (gid.mv_size == 0) != (number.mv_size == 0) ||
+        (number.mv_size != 0 && number.mv_size != KEY_NUMBER_SIZE) ||
         gid.mv_size > TERCET_STORE_GID_MAX)
         return MDB_CORRUPTED;
     bucket->number_max = key_decode(number.mv_data, number.mv_size);

@@ -36,45 +36,61 @@ static int compare(const MDB_val *key, const char *gid)
     return order != 0 ? order : (key->mv_size > size) - (key->mv_size < size);
 }
 
-/* A neighbour of where the gid would be: whole, and on its side. */
-static int check_neighbour(int rc, const MDB_val *key, const MDB_val *entry, const char *gid,
-                           int side)
+int lmdb_index_check(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid,
+                     const MDB_val *entry)
 {
     uint64_t number;
+    unsigned char bytes[KEY_NUMBER_SIZE];
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val record;
+    int rc = lmdb_index_decode(gid, entry, &number);
+    if (rc != 0)
+        return rc;
+    key_encode(bytes, number, sizeof(bytes));
+    rc = mdb_get(txn, bucket->records, &key, &record);
+    return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+}
+
+/* A neighbour of where the gid would be: whole, on its side, and of this bucket. */
+static int check_neighbour(MDB_txn *txn, const struct lmdb_bucket *bucket, int rc,
+                           const MDB_val *key, const MDB_val *entry, const char *gid, int side)
+{
     if (rc != 0)
         return rc == MDB_NOTFOUND ? 0 : rc;
     int order = compare(key, gid);
     if (order == 0 || (order > 0 ? 1 : -1) != side)
         return MDB_CORRUPTED;
-    return lmdb_index_decode(key, entry, &number);
+    return lmdb_index_check(txn, bucket, key, entry);
 }
 
-/* A search that a damaged key leads astray ends beside that key, or where the order is broken. */
-static int check_absent(MDB_txn *txn, MDB_dbi index, const char *gid)
+/* A search that a damaged key leads astray ends beside that key, or where the order is broken; one
+ * that a damaged pointer leads to another page ends beside what belongs elsewhere. */
+static int check_absent(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid)
 {
     MDB_cursor *cursor;
     MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
     MDB_val entry;
-    int rc = mdb_cursor_open(txn, index, &cursor);
+    int rc = mdb_cursor_open(txn, bucket->index, &cursor);
     if (rc != 0)
         return rc;
     rc = mdb_cursor_get(cursor, &key, &entry, MDB_SET_RANGE);
     bool is_behind_all = rc == MDB_NOTFOUND;
-    rc = check_neighbour(rc, &key, &entry, gid, 1);
+    rc = check_neighbour(txn, bucket, rc, &key, &entry, gid, 1);
     if (rc == 0) {
         rc = mdb_cursor_get(cursor, &key, &entry, is_behind_all ? MDB_LAST : MDB_PREV);
-        rc = check_neighbour(rc, &key, &entry, gid, -1);
+        rc = check_neighbour(txn, bucket, rc, &key, &entry, gid, -1);
     }
     mdb_cursor_close(cursor);
     return rc == 0 ? MDB_NOTFOUND : rc;
 }
 
-int lmdb_index_get(MDB_txn *txn, MDB_dbi index, const char *gid, uint64_t *number)
+int lmdb_index_get(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid,
+                   uint64_t *number)
 {
     MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
     MDB_val entry;
-    int rc = mdb_get(txn, index, &key, &entry);
+    int rc = mdb_get(txn, bucket->index, &key, &entry);
     if (rc == MDB_NOTFOUND)
-        return check_absent(txn, index, gid);
+        return check_absent(txn, bucket, gid);
     return rc == 0 ? lmdb_index_decode(&key, &entry, number) : rc;
 }

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SIZE_MAX_DEFAULT (UINT64_C(64) << 30)
+#define EXIT_DAMAGED 70        /* as tercetd after a failed commit */
 #define READER_TABLE_SIZE 8192 /* LMDB's, with its default of 126 readers */
 #define NAMED_DATABASES_MAX (3 + 2 * TERCET_STORE_BUCKETS_MAX)
 
@@ -41,12 +43,25 @@ static int reserve_reader_table(const char *dir)
     return rc;
 }
 
+/* LMDB would abort over a page that it cannot make sense of. What is on the disk is not this
+ * program's doing: it ends as after a failed commit, and says what to do. */
+static void end_damaged(MDB_env *env, const char *message)
+{
+    const struct lmdb_store *store = mdb_env_get_userctx(env);
+    dprintf(STDERR_FILENO, "%s is damaged: %s: restore it from a backup\n", store->path, message);
+    _exit(EXIT_DAMAGED);
+}
+
 static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
 {
     int dead_readers;
     int rc = reserve_reader_table(dir);
     if (rc == 0)
         rc = mdb_env_create(&store->env);
+    if (rc == 0)
+        rc = mdb_env_set_userctx(store->env, store);
+    if (rc == 0)
+        rc = mdb_env_set_assert(store->env, end_damaged);
     if (rc == 0)
         rc = mdb_env_set_mapsize(store->env, size_max);
     if (rc == 0)

@@ -120,7 +120,7 @@ static int get_resolved(MDB_txn *txn, const struct lmdb_bucket *bucket, uint64_t
 static int get_by_gid(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid,
                       uint64_t *number, MDB_val *value)
 {
-    int rc = lmdb_index_get(txn, bucket->index, gid, number);
+    int rc = lmdb_index_get(txn, bucket, gid, number);
     if (rc != 0)
         return rc;
     rc = get_resolved(txn, bucket, *number, value);

@@ -117,13 +117,17 @@ void lmdb_store_raise_gid(struct lmdb_store *store, struct lmdb_bucket *bucket, 
 
 /* -- lmdb_index.c: the entries of the index by gid. Keys and values lie in pages that nothing
  * guards against a flipped bit: so each entry says that it is whole, and what is not found is
- * looked for between two whole ones. -- */
+ * looked for between two whole ones of the same bucket. -- */
 #define INDEX_ENTRY_SIZE 16u
 void lmdb_index_encode(unsigned char *out, const char *gid, uint64_t number);
 /* 0, or MDB_CORRUPTED. */
 int lmdb_index_decode(const MDB_val *gid, const MDB_val *entry, uint64_t *number);
 /* 0, MDB_NOTFOUND or what is wrong. */
-int lmdb_index_get(MDB_txn *txn, MDB_dbi index, const char *gid, uint64_t *number);
+int lmdb_index_get(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid,
+                   uint64_t *number);
+/* 0 when the entry is whole and its record is in the bucket. */
+int lmdb_index_check(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid,
+                     const MDB_val *entry);
 
 /* -- lmdb_read.c ------------------------------------------------------------------------------- */
 
@@ -149,6 +153,11 @@ uint64_t lmdb_store_room_of(void *state, uint64_t size);
 /* How many pages of number `from` and above the free list holds that were freed before the
  * transaction `before`. */
 int lmdb_store_free_pages(MDB_txn *txn, uint64_t from, uint64_t before, uint64_t *count);
+
+/* -- lmdb_check.c, lmdb_backup.c --------------------------------------------------------------- */
+int lmdb_store_check(void *state, uint32_t shard, tercet_store_damage_fn each, void *ctx);
+int lmdb_store_backup(void *state, const struct tercet_store_backup *backup, uint64_t *bytes,
+                      uint64_t *growth_bytes, char *text);
 
 /* -- lmdb_open.c ------------------------------------------------------------------------------- */
 /* The size of the map that the options ask for, in whole pages. */

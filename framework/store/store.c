@@ -127,6 +127,25 @@ void store_find(struct store *store, uint32_t shard, const char *gid, uint64_t n
         store->driver.find(store->state, shard, gid, number, done, ctx);
 }
 
+int store_check(struct store *store, uint32_t shard, tercet_store_damage_fn each, void *ctx)
+{
+    assert(store != NULL && each != NULL);
+    if (shard >= store->shard_count)
+        return TERCET_STORE_INVALID;
+    return store->driver.check != NULL ? store->driver.check(store->state, shard, each, ctx) : 0;
+}
+
+int store_backup(struct store *store, const struct tercet_store_backup *backup, uint64_t *bytes,
+                 uint64_t *growth_bytes, char *text)
+{
+    assert(store != NULL && backup != NULL && backup->goes_on != NULL && text != NULL);
+    if (store->driver.backup != NULL)
+        return store->driver.backup(store->state, backup, bytes, growth_bytes, text);
+    snprintf(text, TERCET_STORE_TEXT_MAX,
+             "a store of this kind cannot be copied by the coordinator");
+    return TERCET_STORE_INVALID;
+}
+
 int store_stats(struct store *store, struct tercet_store_stats *out)
 {
     assert(store != NULL && out != NULL);

@@ -64,6 +64,12 @@ int store_find_wait(struct store *store, uint32_t shard, const char *gid, uint64
                     struct store_value *out);
 void store_value_free(struct store_value *value);
 
+/* 0 as well when the driver can tell nothing. */
+int store_check(struct store *store, uint32_t shard, tercet_store_damage_fn each, void *ctx);
+/* TERCET_STORE_INVALID with a text, too, when the driver cannot. */
+int store_backup(struct store *store, const struct tercet_store_backup *backup, uint64_t *bytes,
+                 uint64_t *growth_bytes, char *text);
+
 int store_stats(struct store *store, struct tercet_store_stats *out);
 uint64_t store_room_of(struct store *store, uint64_t size);
 

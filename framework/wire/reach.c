@@ -29,3 +29,14 @@ bool reach_is_local(const char *address)
            begins_with(host, "[::1]:") ||
            (begins_with(host, "127.") && (host[number_size] == ':' || host[number_size] == '\0'));
 }
+
+bool reach_is_here(const char *address)
+{
+    static const char *const here[] = {"0.0.0.0", "[::]", "[::ffff:127.", "%5B::1%5D",
+                                       "%5B::ffff:127."};
+    const char *host = reach_host(address);
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
+        if (begins_with(host, here[i]))
+            return true;
+    return reach_is_local(address);
+}

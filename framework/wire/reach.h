@@ -14,4 +14,8 @@ const char *reach_host(const char *address);
  * 127.0.0.0/8. A name that only begins so ("127.example.org") is not local. */
 bool reach_is_local(const char *address);
 
+/* The same, and what is this machine's own address in other words: 0.0.0.0, [::], and peers as gRPC
+ * writes them. */
+bool reach_is_here(const char *address);
+
 #endif

@@ -78,7 +78,8 @@ Test(reload, rules_change_while_it_runs)
 
     bench_write_file("rules", "king " TOKEN_A "\n");
     hang_up();
-    await_log("a role is initiator, participant, admin or all; the old rules stay", 1);
+    await_log(
+        "a role is initiator, participant, reader, operator, admin or all; the old rules stay", 1);
     cr_assert(is_let_in(TOKEN_B));
     remove(daemon_path(&bench.daemon, "rules"));
     hang_up();

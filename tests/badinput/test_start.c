@@ -127,7 +127,8 @@ Test(access_rules, files_that_cannot_be_used)
         {"# a comment\n\n", "nobody could call anything"},
         {"admin\n", "line 1: a line is"},
         {"# first\nadmin one two\n", "line 2: a line is"},
-        {"king 0123456789abcdef0123\n", "a role is initiator, participant, admin or all"},
+        {"king 0123456789abcdef0123\n",
+         "a role is initiator, participant, reader, operator, admin or all"},
         {"admin secret\n", "a token has at least 16 characters"},
     };
     snprintf(file, sizeof(file), "--access=%s", daemon_path(&bench.daemon, "rules"));

@@ -57,6 +57,6 @@ void fixture_begin(struct coordinator *c, int i)
     request.gid = gid;
     request.branches = views;
     request.n_branches = 2;
-    cr_assert_eq(plan_run(c, 1, &request, &found, &no), 0, "%s", no.text);
+    cr_assert_eq(plan_run(c, 1, &request, "", &found, &no), 0, "%s", no.text);
     find_clear(&found);
 }

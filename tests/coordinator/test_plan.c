@@ -84,7 +84,7 @@ static int begin_with(struct bench *bench, const char *gid, Tercet__V1__Options 
     request.options = options;
     find_clear(&bench->found);
     look_for(bench, gid);
-    return plan_begin(bench->c, &request, gid, &bench->found, &bench->no);
+    return plan_begin(bench->c, &request, gid, "", &bench->found, &bench->no);
 }
 
 static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *branches,
@@ -99,7 +99,7 @@ static int run_with(struct bench *bench, const char *gid, Tercet__V1__Branch *br
     request.n_branches = count;
     find_clear(&bench->found);
     look_for(bench, gid);
-    return plan_run(bench->c, INITIATOR, &request, &bench->found, &bench->no);
+    return plan_run(bench->c, INITIATOR, &request, "", &bench->found, &bench->no);
 }
 
 static void init_branches(Tercet__V1__Branch *branches, size_t count)
@@ -223,10 +223,10 @@ Test(plan, gids_are_checked)
     bench_open(&bench);
     check(&bench, begin_with(&bench, "not a gid", NULL), TERCET_INVALID, "characters");
     request.gid = (char *)(uintptr_t) "one";
-    int result = plan_begin(bench.c, &request, "another", &bench.found, &bench.no);
+    int result = plan_begin(bench.c, &request, "another", "", &bench.found, &bench.no);
     check(&bench, result, TERCET_INVALID, "differ");
     look_for(&bench, "one");
-    check(&bench, plan_begin(bench.c, &request, "one", &bench.found, &bench.no), 0, NULL);
+    check(&bench, plan_begin(bench.c, &request, "one", "", &bench.found, &bench.no), 0, NULL);
     bench_close(&bench);
 }
 
@@ -490,7 +490,7 @@ static int run_as(struct bench *bench, Tercet__V1__Options *options, Tercet__V1_
     request.n_branches = count;
     find_clear(&bench->found);
     look_for(bench, "g");
-    return plan_run(bench->c, INITIATOR, &request, &bench->found, &bench->no);
+    return plan_run(bench->c, INITIATOR, &request, "", &bench->found, &bench->no);
 }
 
 Test(plan, trace_context_and_defaults_spelt_out_are_no_other_content)

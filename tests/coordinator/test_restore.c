@@ -76,7 +76,7 @@ static struct store *store_with_modes(void)
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);
     struct coordinator *c = fixture_start(store, 1);
-    cr_assert_eq(plan_begin(c, &request, "g", &found, &no), 0, "%s", no.text);
+    cr_assert_eq(plan_begin(c, &request, "g", "", &found, &no), 0, "%s", no.text);
     enlist(c, found.entry, 1, TXN_MODE_OWN);
     enlist(c, found.entry, 2, TXN_MODE_ROUTED);
     find_clear(&found);

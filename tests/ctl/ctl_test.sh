@@ -394,6 +394,47 @@ case_pause() {
     ctl 0 participants; no_out PAUSED
 }
 
+case_unregister() {
+    local operator=0123456789abcdef-operator reader=0123456789abcdef-reader
+    printf 'operator %s\nreader %s\n' "$operator" "$reader" >"$dir/access"
+    start_coordinator --access "$dir/access"
+    TERCET_TOKEN=$reader ctl 1 unregister shop; err 'PERMISSION_DENIED'
+    TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop is not registered any more$'
+    TERCET_TOKEN=$operator ctl 0 unregister shop -o json; json 'j["service"] == "shop"'
+}
+
+case_check() {
+    start_coordinator
+    start_participant shop/reserve DONE DONE DONE
+    begin run "$address" checked shop/reserve
+    eventually '^checked +CONFIRMED ' ls --resolved
+    ctl 0 check; out '^0 unresolved .* 1 resolved, .*: all whole$'
+    ctl 0 check -o json; json 'j["damages_total"] in (0, "0") and j["damages"] == []'
+}
+
+case_backup() {
+    mkdir "$dir/backups"
+    start_coordinator
+    ctl 1 backup first; err 'backup-dir'
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    start_coordinator --backup-dir "$dir/backups"
+    start_participant shop/reserve DONE DONE DONE
+    begin run "$address" before shop/reserve
+    eventually '^before +CONFIRMED ' ls --resolved
+    ctl 0 backup first; out '/backups/first$'; out '^[0-9]+ bytes; '; out '1 resolved, .*: all whole$'
+    ctl 1 backup first; err 'is there one already'
+    rm -r "$dir/backups/first.part"
+    ctl 1 backup ../out; err 'name is 1 to 64'
+    begin run "$address" after shop/reserve
+    eventually '^after +CONFIRMED ' ls --resolved
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    mv "$dir/data" "$dir/lost" # and restored as docs/operations.md says
+    mkdir "$dir/data"; cp "$dir/backups/first/data.mdb" "$dir/data/"
+    start_coordinator
+    ctl 0 ls --resolved; out '^before +CONFIRMED '; no_out '^after '
+    ctl 0 check; out 'all whole'
+}
+
 case_stats() {
     start_coordinator
     begin begin "$address" order 3

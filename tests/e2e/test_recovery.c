@@ -343,6 +343,7 @@ static enum crpc_code forge(const char *target)
     struct crpc_channel *channel = NULL;
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_MS};
     struct crpc_result result = {0};
+    ProtobufCMessage *reply = NULL;
     Tercet__V1__Call call = TERCET__V1__CALL__INIT;
     call.kind = TERCET__V1__KIND__CANCEL;
     call.gid = (char *)"forged";
@@ -351,7 +352,6 @@ static enum crpc_code forge(const char *target)
     call.number = 1;
     call.low_water = (uint64_t)time(NULL) << 20;
     cr_assert_eq(crpc_channel_new(&channel, world.loop, target, NULL), 0);
-    ProtobufCMessage *reply = NULL;
     int rc = crpc_unary(&reply, channel, &tercet__v1__participant__descriptor, "Execute",
                         &call.base, &options, &result);
     cr_assert(rc == 0 || rc == CRPC_ESTATUS);

@@ -48,3 +48,16 @@ Test(reach, host)
     cr_expect_str_eq(reach_host("ipv6:[::1]:1"), "[::1]:1");
     cr_expect_str_eq(reach_host("example.org:1"), "example.org:1");
 }
+
+Test(reach, here)
+{
+    static const char *const here[] = {
+        "unix:/run/a.sock", "0.0.0.0:1",        "dns:///0.0.0.0:1",     "[::]:1",
+        "ipv6:[::1]:2",     "ipv6:%5B::1%5D:2", "[::ffff:127.0.0.1]:1", "ipv4:127.0.0.1:5"};
+    static const char *const elsewhere[] = {"192.0.2.1:1", "dns:///payment:9000", "[2001:db8::1]:1",
+                                            "ipv4:10.0.0.1:5"};
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
+        cr_expect(reach_is_here(here[i]), "%s", here[i]);
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
+        cr_expect_not(reach_is_here(elsewhere[i]), "%s", elsewhere[i]);
+}

@@ -29,9 +29,13 @@ struct tercet_coordinator_options {
     /* PEM texts; with tls_ca clients must show a certificate */
     const char *tls_ca, *tls_cert, *tls_key;
     /* Lines "role token" or "role identity:NAME" (mutual TLS: NAME is one of the certificate's DNS
-     * names, or "uri:..." or "email:..."; the common name does not count), roles initiator,
-     * participant, admin, or all; # comments. NULL: everybody may do everything, which is permitted
-     * on loopback and unix sockets only. */
+     * names, or "uri:..." or "email:..."; the common name does not count); # comments. Roles:
+     * initiator, participant, reader (looks at everything), operator (and decides, settles,
+     * retries, pauses), admin (and what concerns the coordinator itself), all. "participant:NAME"
+     * serves the services of that name alone, "initiator:NAME" begins transactions under that name,
+     * and sees and decides those alone; NAME may have * for any characters. Several lines may have
+     * the same token or identity. NULL: everybody may do everything, which is permitted on loopback
+     * and unix sockets only. */
     const char *access;
     int64_t retention_ms;    /* resolved transactions are kept so long; default 7 days */
     uint64_t store_size_max; /* bytes, at least 1 MiB; default 64 GiB */
@@ -65,6 +69,14 @@ struct tercet_coordinator_options {
     uint32_t connection_idle_ms;       /* one without calls is ended gently; default 300,000 */
     uint32_t connection_age_max_ms;    /* one this old is ended gently; default never */
     uint32_t rpc_threads;              /* that take and send messages; default 2, at most 256 */
+    /* Which targets participants may register: each matches one of these, with or without its
+     * scheme; * stands for any characters. None: any, but sockets and loopback addresses only by
+     * those who connect from this machine. The array and its strings outlive the coordinator. */
+    const char *const *allow_targets;
+    size_t allow_target_count;
+    /* Where Admin.Backup makes its directories; it must be there, and the string outlives the
+     * coordinator. NULL: backups are refused */
+    const char *backup_dir;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

@@ -152,6 +152,19 @@ typedef int (*tercet_store_scan_fn)(uint64_t number, uint32_t part, const void *
 typedef int (*tercet_store_page_fn)(uint64_t number, const void *value, size_t size, void *ctx);
 typedef int (*tercet_store_meta_fn)(const char *name, const void *value, size_t size, void *ctx);
 
+/* A damage, in words for an operator. */
+typedef void (*tercet_store_damage_fn)(const char *text, void *ctx);
+
+/* A copy of a store that is in use. */
+struct tercet_store_backup {
+    const char *directory; /* is made, and must not be there before */
+    /* The store may grow by so much while it is copied, because what is freed meanwhile cannot be
+     * used again: past it the copying ends. */
+    uint64_t growth_bytes_max;
+    bool (*goes_on)(uint64_t bytes, void *ctx); /* asked now and then; false: it ends */
+    void *ctx;
+};
+
 #define TERCET_STORE_VERSION 1 /* of what the functions below mean */
 
 /* `state` is what open made. shard is 0 to shard_count() - 1; the driver is never called with
@@ -213,6 +226,16 @@ struct tercet_store_driver {
     /* The bytes that a record with a value of `size` bytes takes at most, in the units of
      * room_bytes; called for each new transaction. NULL: `size`. */
     uint64_t (*room_of)(void *state, uint64_t size);
+
+    /* Whether the parts of a shard fit together, as far as the driver can tell at a glance; each
+     * damage is told. From a thread of its own. NULL: it can tell nothing. */
+    int (*check)(void *state, uint32_t shard, tercet_store_damage_fn each, void *ctx);
+    /* Copies the whole store, as it is at one moment, while it is used: what the directory holds
+     * then can be opened as a store. From a thread of its own, one at a time. Durable on return of
+     * 0, with the size of the copy and by how much the store grew; else nothing is left, and `text`
+     * (TERCET_STORE_TEXT_MAX bytes) says why. NULL: it cannot. */
+    int (*backup)(void *state, const struct tercet_store_backup *backup, uint64_t *bytes,
+                  uint64_t *growth_bytes, char *text);
 };
 
 #ifdef __cplusplus

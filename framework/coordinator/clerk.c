@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * clerk.h
+ */
+#include "clerk.h"
+
+#include "coordinator.h"
+#include "scrub.h"
+#include "status.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define DAMAGES_TOLD_MAX 100
+#define GROWTH_BYTES_MAX_DEFAULT (1ull << 30)
+#define NAME_MAX_SIZE 64
+
+/* One order, in the hands of the thread. */
+struct order {
+    struct coordinator *c;
+    struct caller *caller; /* a reference */
+    enum method method;
+    char name[NAME_MAX_SIZE + 1]; /* of a backup */
+    uint64_t growth_bytes_max;
+    size_t damage_count;
+    char *damages[DAMAGES_TOLD_MAX];
+};
+
+void clerk_init(struct clerk *clerk)
+{
+    pthread_mutex_init(&clerk->lock, NULL);
+}
+
+void clerk_close(struct clerk *clerk)
+{
+    atomic_store(&clerk->is_closing, true);
+    pthread_mutex_lock(&clerk->lock);
+    bool has_thread = clerk->has_thread;
+    clerk->has_thread = false;
+    pthread_mutex_unlock(&clerk->lock);
+    if (has_thread)
+        pthread_join(clerk->thread, NULL);
+}
+
+void clerk_destroy(struct clerk *clerk)
+{
+    clerk_close(clerk);
+    pthread_mutex_destroy(&clerk->lock);
+}
+
+static bool goes_on(void *ctx)
+{
+    const struct order *order = ctx;
+    return !atomic_load(&order->caller->is_gone) && !atomic_load(&order->c->clerk.is_closing) &&
+           !atomic_load(&order->c->has_failed);
+}
+
+static bool copying_goes_on(uint64_t bytes, void *ctx)
+{
+    (void)bytes;
+    return goes_on(ctx);
+}
+
+static void answer(struct order *order, const ProtobufCMessage *message)
+{
+    const struct reply reply = {.message = message};
+    struct arena arena = {0};
+    struct answer encoded = caller_encode(order->caller, &arena, 0, &reply);
+    caller_deliver(order->caller, &encoded);
+    arena_free(&arena);
+}
+
+/* -- Checking ---------------------------------------------------------------------------------- */
+
+static void keep_damage(const char *text, void *ctx)
+{
+    struct order *order = ctx;
+    coordinator_log(order->c, TERCET_LOG_ERROR, "the store is damaged: %s", text);
+    if (order->damage_count < DAMAGES_TOLD_MAX)
+        order->damages[order->damage_count++] = must_strdup(text);
+}
+
+/* 0, or refused. */
+static int check_store(struct order *order, struct store *store, Tercet__V1__CheckResponse *out)
+{
+    struct scrub scrub = {
+        .store = store, .on_damage = keep_damage, .goes_on = goes_on, .ctx = order};
+    int rc = scrub_run(&scrub);
+    if (rc != 0) {
+        crpc_call_fail(order->caller->call,
+                       rc == TERCET_STORE_NOMEM ? CRPC_RESOURCE_EXHAUSTED : CRPC_UNAVAILABLE, "%s",
+                       rc == TERCET_STORE_NOMEM ? "out of memory" : COORDINATOR_STOPPING);
+        return rc;
+    }
+    out->unresolved = scrub.counts.live;
+    out->branches = scrub.counts.branches;
+    out->resolved = scrub.counts.resolved;
+    out->others = scrub.counts.meta;
+    out->damages_total = scrub.counts.damages;
+    out->damages = order->damages;
+    out->n_damages = order->damage_count;
+    return 0;
+}
+
+static void do_check(struct order *order)
+{
+    Tercet__V1__CheckResponse out = TERCET__V1__CHECK_RESPONSE__INIT;
+    if (check_store(order, coordinator_home(order->c)->store, &out) == 0)
+        answer(order, &out.base);
+}
+
+/* -- Copying ----------------------------------------------------------------------------------- */
+
+/* Fails the call, and returns a code that says so. */
+static int refuse_copy(struct order *order, enum crpc_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int refuse_copy(struct order *order, enum crpc_code code, const char *format, ...)
+{
+    char text[CRPC_STATUS_TEXT_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof(text), format, values);
+    va_end(values);
+    coordinator_log(order->c, TERCET_LOG_WARNING, "backup %s: %s", order->name, text);
+    crpc_call_fail(order->caller->call, code, "%s", text);
+    return TERCET_STORE_IO;
+}
+
+/* What cannot be restored is no backup: the copy is opened, and looked at as a whole. */
+static int check_copy(struct order *order, const char *directory, Tercet__V1__CheckResponse *out)
+{
+    struct tercet_store_options options = {.size = sizeof(options),
+                                           .size_max = order->c->options.store_size_max};
+    char text[TERCET_STORE_TEXT_MAX] = "";
+    struct store *copy = NULL;
+    int rc = store_open(&copy, directory, NULL, &options, text);
+    if (rc != 0)
+        return refuse_copy(order, CRPC_DATA_LOSS, "the copy cannot be opened: %s",
+                           text[0] != '\0' ? text : tercet_store_strerror(rc));
+    rc = check_store(order, copy, out);
+    store_close(copy);
+    if (rc == 0 && out->damages_total > 0)
+        return refuse_copy(order, CRPC_DATA_LOSS,
+                           "the copy has %llu damages, the first: %s; it is left in %s",
+                           (unsigned long long)out->damages_total, out->damages[0], directory);
+    return rc;
+}
+
+static void do_backup(struct order *order)
+{
+    struct coordinator *c = order->c;
+    Tercet__V1__BackupResponse out = TERCET__V1__BACKUP_RESPONSE__INIT;
+    Tercet__V1__CheckResponse check = TERCET__V1__CHECK_RESPONSE__INIT;
+    char directory[PATH_MAX], unfinished[PATH_MAX + 8], text[TERCET_STORE_TEXT_MAX] = "";
+    snprintf(directory, sizeof(directory), "%s/%s", c->options.backup_dir, order->name);
+    snprintf(unfinished, sizeof(unfinished), "%s.part", directory);
+    const struct tercet_store_backup backup = {.directory = unfinished,
+                                               .growth_bytes_max = order->growth_bytes_max,
+                                               .goes_on = copying_goes_on,
+                                               .ctx = order};
+    int rc = store_backup(coordinator_home(c)->store, &backup, &out.bytes, &out.growth_bytes, text);
+    if (rc != 0)
+        refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s", text);
+    else
+        rc = check_copy(order, unfinished, &check);
+    if (rc == 0 && rename(unfinished, directory) != 0)
+        rc =
+            refuse_copy(order, CRPC_FAILED_PRECONDITION,
+                        "%s cannot be renamed to %s: is there one already?", unfinished, directory);
+    if (rc != 0)
+        return;
+    coordinator_log(c, TERCET_LOG_INFO, "backup %s: done, and found whole", directory);
+    out.directory = directory;
+    out.check = &check;
+    answer(order, &out.base);
+}
+
+/* -- Orders ------------------------------------------------------------------------------------ */
+
+static void *work(void *ctx)
+{
+    struct order *order = ctx;
+    struct clerk *clerk = &order->c->clerk;
+    if (order->method == METHOD_BACKUP)
+        do_backup(order);
+    else
+        do_check(order);
+    for (size_t i = 0; i < order->damage_count; i++)
+        free(order->damages[i]);
+    caller_unref(order->caller);
+    free(order);
+    pthread_mutex_lock(&clerk->lock);
+    clerk->is_busy = false;
+    pthread_mutex_unlock(&clerk->lock);
+    return NULL;
+}
+
+/* NULL, or why the backup cannot be. */
+static const char *take_backup(struct order *order, const Tercet__V1__BackupRequest *request)
+{
+    static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_.-";
+    size_t size = strlen(request->name);
+    if (order->c->options.backup_dir == NULL)
+        return "this coordinator has no directory for backups: start tercetd with --backup-dir";
+    if (size == 0 || size > NAME_MAX_SIZE || request->name[0] == '.' ||
+        request->name[strspn(request->name, characters)] != '\0')
+        return "a backup's name is 1 to 64 of A-Z a-z 0-9 _ . - and does not begin with a dot";
+    strcpy(order->name, request->name);
+    order->growth_bytes_max =
+        request->growth_bytes_max != 0 ? request->growth_bytes_max : GROWTH_BYTES_MAX_DEFAULT;
+    return NULL;
+}
+
+/* With the lock held. The last order's thread has ended, or is about to. */
+static bool start(struct clerk *clerk, struct order *order)
+{
+    if (clerk->has_thread)
+        pthread_join(clerk->thread, NULL);
+    clerk->has_thread = pthread_create(&clerk->thread, NULL, work, order) == 0;
+    clerk->is_busy = clerk->has_thread;
+    if (clerk->has_thread)
+        pthread_setname_np(clerk->thread, "tercet-clerk");
+    return clerk->has_thread;
+}
+
+static const char *give(struct clerk *clerk, struct order *order)
+{
+    const char *wrong = NULL;
+    pthread_mutex_lock(&clerk->lock);
+    if (atomic_load(&clerk->is_closing))
+        wrong = COORDINATOR_STOPPING;
+    else if (clerk->is_busy)
+        wrong = "a check or a backup is under way: there is one at a time";
+    else if (!start(clerk, order))
+        wrong = "no thread can be started";
+    pthread_mutex_unlock(&clerk->lock);
+    return wrong;
+}
+
+void clerk_take(struct coordinator *c, struct caller *caller, enum method method,
+                const ProtobufCMessage *request)
+{
+    struct order *order = must_alloc(sizeof(*order));
+    order->c = c;
+    order->caller = caller;
+    order->method = method;
+    const char *wrong = method == METHOD_BACKUP
+                            ? take_backup(order, (const Tercet__V1__BackupRequest *)request)
+                            : NULL;
+    if (wrong != NULL) {
+        crpc_call_fail(caller->call, CRPC_FAILED_PRECONDITION, "%s", wrong);
+        free(order);
+        return;
+    }
+    caller_ref(caller);
+    wrong = give(&c->clerk, order);
+    if (wrong == NULL)
+        return;
+    crpc_call_fail(caller->call, CRPC_UNAVAILABLE, "%s", wrong);
+    caller_unref(caller);
+    free(order);
+}

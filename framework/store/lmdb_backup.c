@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lmdb_store.h: a copy of the store while it is in use. LMDB writes a snapshot into a pipe; what
+ * comes out of it goes to a file, and the reading can be ended at any moment: while it lasts, LMDB
+ * cannot use again what is freed, and the store grows.
+ */
+#include "lmdb_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define PIECE_SIZE (256u * 1024)
+#define LOOK_BYTES (4u * 1024 * 1024)                  /* between two looks at the limits */
+#define COPY_DISK_RESERVE_BYTES (128ull * 1024 * 1024) /* is left free where the copy goes */
+
+struct copy {
+    struct lmdb_store *store;
+    const struct tercet_store_backup *backup;
+    char *text;
+    int from, into; /* the pipe's ends; -1: closed */
+    int file;
+    int rc; /* what LMDB said */
+    uint64_t bytes, bytes_looked;
+    uint64_t pages_first; /* of the store when it began */
+    uint64_t growth_bytes;
+};
+
+/* LMDB's part, in a thread: a broken pipe ends it with EPIPE, and not the process. */
+static void *write_snapshot(void *ctx)
+{
+    struct copy *copy = ctx;
+    copy->rc = mdb_env_copyfd(copy->store->env, copy->into);
+    close(copy->into);
+    return NULL;
+}
+
+static int start_snapshot(struct copy *copy, pthread_t *thread)
+{
+    sigset_t broken_pipe, before;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    int rc = pthread_create(thread, NULL, write_snapshot, copy);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+/* -- Limits ------------------------------------------------------------------------------------ */
+
+static uint64_t count_pages(const struct copy *copy)
+{
+    MDB_envinfo info;
+    return mdb_env_info(copy->store->env, &info) == 0 ? info.me_last_pgno + 1 : 0;
+}
+
+/* 0, or a code with a text: the copy is to end here. */
+static int look_at_limits(struct copy *copy)
+{
+    uint64_t pages = count_pages(copy);
+    struct statvfs disk;
+    copy->bytes_looked = copy->bytes;
+    if (pages > copy->pages_first)
+        copy->growth_bytes = (pages - copy->pages_first) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (copy->growth_bytes > copy->backup->growth_bytes_max)
+        return lmdb_store_fail(
+            copy->text, TERCET_STORE_IO,
+            "the store grew by %llu MiB while it was copied, which is more than "
+            "was allowed: copy to a faster disk, at a quieter time, or allow more",
+            (unsigned long long)(copy->growth_bytes >> 20));
+    if (fstatvfs(copy->file, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < COPY_DISK_RESERVE_BYTES)
+        return lmdb_store_fail(copy->text, TERCET_STORE_IO,
+                               "the disk that is copied to has less than 128 MiB free");
+    if (!copy->backup->goes_on(copy->bytes, copy->backup->ctx))
+        return lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copying was ended");
+    return 0;
+}
+
+/* -- Copying ----------------------------------------------------------------------------------- */
+
+static int write_all(const struct copy *copy, const unsigned char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(copy->file, data, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy cannot be written: %s",
+                                   lmdb_store_reason(written < 0 ? errno : EIO));
+        data += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+/* Until LMDB has written all. */
+static int take_all(struct copy *copy, unsigned char *piece)
+{
+    int result = look_at_limits(copy);
+    while (result == 0) {
+        ssize_t n = read(copy->from, piece, PIECE_SIZE);
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy failed: %s",
+                                   strerror(errno));
+        result = write_all(copy, piece, (size_t)n);
+        copy->bytes += (uint64_t)n;
+        if (result == 0 && copy->bytes - copy->bytes_looked >= LOOK_BYTES)
+            result = look_at_limits(copy);
+    }
+    return result;
+}
+
+static int copy_through_pipe(struct copy *copy)
+{
+    int ends[2];
+    pthread_t thread;
+    unsigned char *piece = malloc(PIECE_SIZE);
+    if (piece == NULL || pipe2(ends, O_CLOEXEC) != 0) {
+        free(piece);
+        return lmdb_store_fail(copy->text, TERCET_STORE_NOMEM, "no memory or no pipe for the copy");
+    }
+    copy->from = ends[0];
+    copy->into = ends[1];
+    int result = 0;
+    if (start_snapshot(copy, &thread) == 0) {
+        result = take_all(copy, piece);
+        close(copy->from);
+        pthread_join(thread, NULL);
+        if (result == 0 && copy->rc != 0)
+            result = lmdb_store_fail(copy->text, lmdb_store_error(copy->rc), "the copy failed: %s",
+                                     lmdb_store_reason(copy->rc));
+    } else {
+        close(copy->from);
+        close(copy->into);
+        result = lmdb_store_fail(copy->text, TERCET_STORE_NOMEM, "no thread can be started");
+    }
+    free(piece);
+    return result;
+}
+
+/* -- The directory ----------------------------------------------------------------------------- */
+
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* The file is durable, then its name is. */
+static int copy_to_file(struct copy *copy, const char *directory, const char *path)
+{
+    copy->file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (copy->file < 0)
+        return lmdb_store_fail(copy->text, TERCET_STORE_IO, "cannot make %s: %s", path,
+                               strerror(errno));
+    int result = copy_through_pipe(copy);
+    int rc = result == 0 && fsync(copy->file) != 0 ? errno : 0;
+    close(copy->file);
+    if (result == 0 && rc == 0)
+        rc = sync_directory(directory);
+    if (result == 0 && rc != 0)
+        result = lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy is not durable: %s",
+                                 lmdb_store_reason(rc));
+    if (result != 0)
+        unlink(path);
+    return result;
+}
+
+int lmdb_store_backup(void *state, const struct tercet_store_backup *backup, uint64_t *bytes,
+                      uint64_t *growth_bytes, char *text)
+{
+    struct copy copy = {.store = state, .backup = backup, .text = text};
+    char path[PATH_MAX];
+    if (!lmdb_store_path(path, backup->directory, "data.mdb"))
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the copy is too long");
+    if (mkdir(backup->directory, 0700) != 0)
+        return lmdb_store_fail(text, TERCET_STORE_INVALID, "cannot make %s: %s", backup->directory,
+                               strerror(errno));
+    copy.pages_first = count_pages(&copy);
+    int result = copy_to_file(&copy, backup->directory, path);
+    if (result != 0) {
+        rmdir(backup->directory);
+        return result;
+    }
+    *bytes = copy.bytes;
+    *growth_bytes = copy.growth_bytes;
+    return 0;
+}
