@@ -104,6 +104,11 @@ static const struct cli_option options[] = {
      .help = "of one address (default 1024)"},
     {"connection-rate", CLI_COUNT, FIELD(options.connection_rate_per_peer), "N",
      .help = "new ones a second of one address (default 500)"},
+    {"streams-per-peer", CLI_COUNT, FIELD(options.streams_per_peer_max), "N",
+     .help = "sessions, watchers and instances of one address (default 4096)"},
+    {"memory-max", CLI_SIZE, FIELD(options.memory_max), "SIZE",
+     .help = "what tercetd is to do with, such as three quarters of a container's memory; at least "
+             "32M. What waits in memory gets parts of it, and --open-max a default that fits"},
     {"rpc-threads", CLI_COUNT, FIELD(options.rpc_threads), "N",
      .help = "threads that take and send messages (default 2, at most 256)"},
     {"first-request", CLI_SHORT_DURATION, FIELD(options.first_request_ms), "DURATION",

@@ -119,7 +119,9 @@ void caller_refuse(struct caller *caller)
 {
     caller->is_refused = true;
     crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED,
-                   "this session left more than %u bytes of answers unread", SESSION_OUTBOX_MAX);
+                   "answers of this session are left unread: more than %u bytes of them, or than "
+                   "there is memory for beside other sessions' (--memory-max)",
+                   SESSION_OUTBOX_MAX);
 }
 
 void caller_deliver(struct caller *caller, const struct answer *answer)

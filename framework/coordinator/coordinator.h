@@ -18,6 +18,7 @@
 #include "streams.h"
 #include "waiter.h"
 
+#include <budget.h>
 #include <crpc/crpc.h>
 #include <semaphore.h>
 #include <tercet/coordinator.h>
@@ -77,6 +78,8 @@ struct coordinator {
     struct crpc_server *server;
     struct streams streams;
     struct clerk clerk;
+    struct budget unread;   /* answers and calls that wait to be read, or to be durable */
+    struct budget requests; /* that wait for the owner */
     struct access *access;
     /* for targets, when calls_with_tls; its strings are the coordinator's */
     struct crpc_tls call_tls;

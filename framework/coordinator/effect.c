@@ -45,8 +45,12 @@ static void hold_answer(struct coordinator *c, struct caller *caller, uint64_t i
     answer_owe(&c->answers, caller);
     effect->caller = caller;
     effect->answer = caller_encode(caller, &batch->arena, id, reply);
-    caller->held_bytes += effect->answer.bytes.size;
-    if (caller->kind == CALLER_SESSION && caller->held_bytes > SESSION_OUTBOX_MAX)
+    size_t size = effect->answer.bytes.size;
+    bool may = budget_take(&c->unread, caller->held_bytes, size);
+    if (!may) /* it is encoded already: it is counted, and the last */
+        atomic_fetch_add(&c->unread.used, size);
+    caller->held_bytes += size;
+    if (!may || (caller->kind == CALLER_SESSION && caller->held_bytes > SESSION_OUTBOX_MAX))
         caller_refuse(caller);
 }
 
@@ -114,6 +118,7 @@ static void release_answer(struct coordinator *c, struct effect *effect)
     struct caller *caller = effect->caller;
     assert(caller->held_bytes >= effect->answer.bytes.size);
     caller->held_bytes -= effect->answer.bytes.size;
+    budget_give(&c->unread, effect->answer.bytes.size);
     answer_deliver(&c->answers, caller, &effect->answer);
     answer_settle(&c->answers, caller);
 }

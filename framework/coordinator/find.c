@@ -205,7 +205,7 @@ bool find_hold(struct coordinator *c, struct find *find, struct caller *caller, 
     struct finds *finds = &c->finds;
     size_t size = protobuf_c_message_get_packed_size(message);
     ProtobufCMessage *copy = NULL;
-    if (finds->held_count >= FIND_HELD_MAX || finds->held_bytes + size > FIND_HELD_BYTES_MAX ||
+    if (finds->held_count >= FIND_HELD_MAX || finds->held_bytes + size > finds->held_bytes_max ||
         crpc_message_copy(&copy, message) != 0)
         return false;
     struct held *held = must_alloc(sizeof(*held));

@@ -73,7 +73,7 @@ struct finds {
     struct find *buckets[FIND_BUCKETS]; /* by gid: those that are not answered yet */
     size_t count;                       /* of them */
     size_t held_count;
-    size_t held_bytes;
+    size_t held_bytes, held_bytes_max;
     struct find *spare; /* for the next question: most are answered at once, and need no other */
 };
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define STORE_SIZE_MIN (1u << 20)
+#define MEMORY_MIN (32u << 20)
 #define RPC_THREADS_DEFAULT 2 /* what one peer sends must not hold up the others */
 #define LISTEN_DEFAULT "127.0.0.1:7420"
 #define BUCKETS_PER_RETENTION 7
@@ -45,6 +46,13 @@ static int check_server_tls(const struct tercet_coordinator_options *options, st
 {
     return refusal_if(no, TERCET_TLS,
                       check_tls_server(options->tls_ca, options->tls_cert, options->tls_key));
+}
+
+static int check_memory(const struct tercet_coordinator_options *options, struct refusal *no)
+{
+    if (options->memory_max == 0 || options->memory_max >= MEMORY_MIN)
+        return 0;
+    return refusal_set(no, TERCET_INVALID, "the memory to do with (--memory-max) is at least 32M");
 }
 
 /* Less holds nothing but the tables themselves. */
@@ -233,6 +241,8 @@ static int open_parts(struct coordinator *c, struct refusal *no)
         rc = check_server_tls(&c->options, no);
     if (rc == 0)
         rc = check_store_size(&c->options, no);
+    if (rc == 0)
+        rc = check_memory(&c->options, no);
     if (rc == 0)
         rc = access_new(&c->access, c->options.access, no);
     if (rc == 0 && crpc_loop_new(&c->loop, &loop_options) != 0)

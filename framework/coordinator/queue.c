@@ -23,6 +23,7 @@ void event_free(struct event *event)
     caller_unref(event->caller);
     instance_unref(event->instance);
     crpc_message_free(event->message);
+    budget_give(event->budget, event->budget_size);
     free(event);
 }
 

@@ -6,6 +6,7 @@
 #ifndef TERCET_QUEUE_H
 #define TERCET_QUEUE_H
 
+#include <budget.h>
 #include <clock.h>
 #include <protobuf-c/protobuf-c.h>
 #include <pthread.h>
@@ -66,6 +67,8 @@ struct event {
     struct shard *shard;
     struct find *find;
     ProtobufCMessage *message; /* the event's own */
+    struct budget *budget;     /* which has this much of it; NULL: none */
+    size_t budget_size;
     uint64_t call_id;
     int code;
     bool is_read_ahead; /* its stream's next message has been asked for */

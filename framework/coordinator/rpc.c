@@ -29,6 +29,8 @@ static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
         return NULL;
     }
     caller->c = c;
+    if (caller->outbox != NULL)
+        outbox_set_budget(caller->outbox, &c->unread);
     return caller;
 }
 
@@ -45,6 +47,18 @@ static struct event *make_request(struct caller *caller, enum method method,
     event->caller = caller;
     event->method = method;
     return event;
+}
+
+/* Counts the request until it has been handled. Streams need no counting: each has a message or two
+ * that are not handled. */
+static bool charge_request(struct coordinator *c, struct event *event)
+{
+    size_t size = sizeof(*event) + protobuf_c_message_get_packed_size(event->message);
+    if (!budget_take(&c->requests, 0, size))
+        return false;
+    event->budget = &c->requests;
+    event->budget_size = size;
+    return true;
 }
 
 /* While the coordinator stops, the owner is told: nobody needs to wait for what is owed to this
@@ -80,6 +94,13 @@ static void post_request(struct crpc_call *call, const ProtobufCMessage *request
     struct event *event = caller != NULL ? make_request(caller, method, request) : NULL;
     if (event == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
+        caller_unref(caller);
+        return;
+    }
+    if (!charge_request(c, event)) {
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED,
+                       "too many requests wait to be handled: ask again");
+        event_free(event);
         caller_unref(caller);
         return;
     }
@@ -162,6 +183,14 @@ static struct stream *new_caller_stream(struct coordinator *c, struct crpc_call 
     return stream;
 }
 
+/* One that has not begun. */
+static void drop_stream(struct stream *stream)
+{
+    caller_unref(stream->caller);
+    instance_unref(stream->instance);
+    free(stream);
+}
+
 static void on_watch_sent(struct crpc_call *call, bool ok, void *ctx)
 {
     struct stream *stream = ctx;
@@ -185,7 +214,11 @@ static void on_watch(struct crpc_call *call, const ProtobufCMessage *request, vo
         free(stream);
         return;
     }
-    streams_add(&stream->c->streams, stream, call, &events);
+    if (!streams_add(&c->streams, stream, call, &events)) {
+        event_free(event);
+        drop_stream(stream);
+        return;
+    }
     queue_post(&c->queue, event);
 }
 
@@ -254,8 +287,10 @@ static void on_session(struct crpc_call *call, void *ctx)
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
         return;
     }
-    streams_add(&stream->c->streams, stream, call, &events);
-    crpc_call_read(call);
+    if (streams_add(&stream->c->streams, stream, call, &events))
+        crpc_call_read(call);
+    else
+        drop_stream(stream);
 }
 
 /* -- Attach ------------------------------------------------------------------------------------ */
@@ -337,8 +372,11 @@ static void on_attach(struct crpc_call *call, void *ctx)
     }
     stream->c = c;
     stream->instance = instance;
-    streams_add(&stream->c->streams, stream, call, &events);
-    crpc_call_read(call);
+    outbox_set_budget(instance->outbox, &c->unread);
+    if (streams_add(&stream->c->streams, stream, call, &events))
+        crpc_call_read(call);
+    else
+        drop_stream(stream);
 }
 
 /* -- Tables ------------------------------------------------------------------------------------ */

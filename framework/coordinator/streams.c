@@ -7,6 +7,8 @@
 #include "coordinator.h"
 
 #include <assert.h>
+#include <string.h>
+#include <xxhash.h>
 
 void streams_init(struct streams *streams)
 {
@@ -33,11 +35,40 @@ static void end_one(struct stream *stream)
                        COORDINATOR_STOPPING);
 }
 
-void streams_add(struct streams *streams, struct stream *stream, struct crpc_call *call,
+/* A unix socket's peers are all the same; 0. */
+static uint64_t peer_of(struct crpc_call *call)
+{
+    const char *peer = crpc_call_peer(call);
+    const char *port = strrchr(peer, ':');
+    if (strncmp(peer, "unix:", 5) == 0 || port == NULL)
+        return 0;
+    return XXH3_64bits(peer, (size_t)(port - peer));
+}
+
+/* With the lock held. */
+static bool has_room_for(const struct streams *streams, uint64_t peer)
+{
+    size_t count = 0;
+    if (streams->peer_max == 0 || peer == 0)
+        return true;
+    for (const struct stream *other = streams->first; other != NULL; other = other->next)
+        count += other->peer == peer;
+    return count < streams->peer_max;
+}
+
+bool streams_add(struct streams *streams, struct stream *stream, struct crpc_call *call,
                  const struct crpc_call_events *events)
 {
     assert(stream->link == NULL && (stream->caller == NULL) != (stream->instance == NULL));
+    stream->peer = peer_of(call);
     pthread_mutex_lock(&streams->lock);
+    if (!has_room_for(streams, stream->peer)) {
+        pthread_mutex_unlock(&streams->lock);
+        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED,
+                       "this address has %zu streams open, which is the limit (--streams-per-peer)",
+                       streams->peer_max);
+        return false;
+    }
     stream->next = streams->first;
     stream->link = &streams->first;
     if (stream->next != NULL)
@@ -47,6 +78,7 @@ void streams_add(struct streams *streams, struct stream *stream, struct crpc_cal
     if (streams->are_ending)
         end_one(stream);
     pthread_mutex_unlock(&streams->lock);
+    return true;
 }
 
 void streams_remove(struct streams *streams, struct stream *stream)

@@ -19,6 +19,7 @@ struct stream {
     struct coordinator *c;
     struct caller *caller;     /* Session, Watch */
     struct instance *instance; /* Attach */
+    uint64_t peer;             /* a hash of its address; 0: nobody's in particular */
     struct stream *next;
     struct stream **link; /* what points here; NULL: it is in no list */
 };
@@ -26,6 +27,7 @@ struct stream {
 struct streams {
     pthread_mutex_t lock;
     struct stream *first;
+    size_t peer_max; /* streams of one address; 0: any number */
     bool are_ending; /* those that begin from here on are ended at once */
 };
 
@@ -34,8 +36,9 @@ void streams_init(struct streams *streams);
 void streams_destroy(struct streams *streams);
 
 /* Begins a stream: sets its call's events. From here on its callbacks may come; the last of them
- * takes it out again. */
-void streams_add(struct streams *streams, struct stream *stream, struct crpc_call *call,
+ * takes it out again. false: its address has as many as it may have, and the call has been
+ * failed; no callback comes. */
+bool streams_add(struct streams *streams, struct stream *stream, struct crpc_call *call,
                  const struct crpc_call_events *events);
 
 /* Takes the stream out, before anything of it is freed. */

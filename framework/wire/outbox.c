@@ -27,6 +27,8 @@ struct outbox {
     struct message *last;
     size_t bytes; /* waiting */
     size_t bytes_max;
+    struct budget *budget;  /* NULL: none */
+    size_t bytes_in_flight; /* of the budget, as `bytes` are */
     bool is_in_flight;
     bool is_closed;
     bool is_finishing; /* ends the call when all is sent */
@@ -45,6 +47,11 @@ int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max)
     return 0;
 }
 
+void outbox_set_budget(struct outbox *outbox, struct budget *budget)
+{
+    outbox->budget = budget;
+}
+
 static void drop_all(struct outbox *outbox)
 {
     while (outbox->first != NULL) {
@@ -54,6 +61,7 @@ static void drop_all(struct outbox *outbox)
         free(message);
     }
     outbox->last = NULL;
+    budget_give(outbox->budget, outbox->bytes);
     outbox->bytes = 0;
 }
 
@@ -62,6 +70,7 @@ void outbox_free(struct outbox *outbox)
     if (outbox == NULL)
         return;
     drop_all(outbox);
+    budget_give(outbox->budget, outbox->bytes_in_flight);
     crpc_call_unref(outbox->call);
     pthread_mutex_destroy(&outbox->lock);
     free(outbox);
@@ -136,19 +145,24 @@ static int begin_record(struct outbox *outbox, unsigned field, size_t size_max, 
     size_t head_size = head_encode(head, field, size_max);
     if (outbox->is_closed)
         return CRPC_ECLOSED;
-    if (outbox->bytes + head_size + size_max > outbox->bytes_max)
+    if (outbox->bytes + head_size + size_max > outbox->bytes_max ||
+        !budget_take(outbox->budget, outbox->bytes + outbox->bytes_in_flight, head_size + size_max))
         return CRPC_ETOOBIG;
     struct message *message = message_for(outbox, head_size + size_max);
-    if (message == NULL)
+    if (message == NULL) {
+        budget_give(outbox->budget, head_size + size_max);
         return CRPC_ENOMEM;
+    }
     *body_out = message->data + message->size + head_size;
     return 0;
 }
 
-/* The element has `size` bytes. Its head may have become shorter than the room that was left for
- * it. */
-static void end_record(struct outbox *outbox, unsigned field, const uint8_t *body, size_t size)
+/* The element has `size` bytes of the `size_max` that room was made for. Its head may have become
+ * shorter than the room that was left for it. */
+static void end_record(struct outbox *outbox, unsigned field, const uint8_t *body, size_t size,
+                       size_t size_max)
 {
+    uint8_t head[HEAD_SIZE_MAX];
     struct message *message = outbox->last;
     uint8_t *start = message->data + message->size;
     size_t head_size = head_encode(start, field, size);
@@ -156,6 +170,7 @@ static void end_record(struct outbox *outbox, unsigned field, const uint8_t *bod
         memmove(start + head_size, body, size);
     message->size += head_size + size;
     outbox->bytes += head_size + size;
+    budget_give(outbox->budget, head_encode(head, field, size_max) + size_max - (head_size + size));
 }
 
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
@@ -165,7 +180,7 @@ int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *re
     pthread_mutex_lock(&outbox->lock);
     int rc = begin_record(outbox, field, size_max, &body);
     if (rc == 0)
-        end_record(outbox, field, body, protobuf_c_message_pack(record, body));
+        end_record(outbox, field, body, protobuf_c_message_pack(record, body), size_max);
     pthread_mutex_unlock(&outbox->lock);
     return rc;
 }
@@ -178,7 +193,7 @@ int outbox_put_bytes(struct outbox *outbox, unsigned field, struct crpc_bytes re
     if (rc == 0 && record.size > 0)
         memcpy(body, record.data, record.size);
     if (rc == 0)
-        end_record(outbox, field, body, record.size);
+        end_record(outbox, field, body, record.size, record.size);
     pthread_mutex_unlock(&outbox->lock);
     return rc;
 }
@@ -196,6 +211,7 @@ static struct message *take_message(struct outbox *outbox)
         if (outbox->first == NULL)
             outbox->last = NULL;
         outbox->bytes -= message->size;
+        outbox->bytes_in_flight = message->size;
         outbox->is_in_flight = true;
     }
     pthread_mutex_unlock(&outbox->lock);
@@ -236,6 +252,8 @@ void outbox_sent(struct outbox *outbox, bool ok)
 {
     pthread_mutex_lock(&outbox->lock);
     outbox->is_in_flight = false;
+    budget_give(outbox->budget, outbox->bytes_in_flight);
+    outbox->bytes_in_flight = 0;
     pthread_mutex_unlock(&outbox->lock);
     if (ok)
         outbox_flush(outbox);

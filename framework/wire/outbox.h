@@ -8,6 +8,8 @@
 #ifndef TERCET_OUTBOX_H
 #define TERCET_OUTBOX_H
 
+#include "budget.h"
+
 #include <crpc/crpc.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,10 +25,14 @@ struct outbox;
  * it. The call's on_sent must be passed to outbox_sent. Any thread may use it. */
 int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max);
 
+/* What waits and what is in flight is taken from this budget, too, which outlives the outbox;
+ * before anything is put. */
+void outbox_set_budget(struct outbox *outbox, struct budget *budget);
+
 /* Appends `record` as an element of the repeated field number `field` of the next message; it goes
  * with the next flush. Returns 0, CRPC_ETOOBIG when the reader is so slow that bytes_max would be
- * passed by a record as large as this one may be (it is not taken), CRPC_ECLOSED after the end,
- * CRPC_ENOMEM. */
+ * passed by a record as large as this one may be, or the budget (it is not taken), CRPC_ECLOSED
+ * after the end, CRPC_ENOMEM. */
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record);
 
 /* The same for a record that is encoded already. */

@@ -435,3 +435,61 @@ Test(limits, a_message_may_not_ask_for_more_than_a_session_may_leave_unread)
     tercet_transaction_free(transaction);
     close_all();
 }
+
+/* Two hundred questions in a message; whether they all leave does not matter. */
+static void ask_for(struct crpc_stream *stream, const char *gid)
+{
+    Tercet__V1__SessionRequests message = TERCET__V1__SESSION_REQUESTS__INIT;
+    Tercet__V1__SessionRequest requests[200], *listed[200];
+    Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
+    get.gid = (char *)(uintptr_t)gid;
+    for (size_t i = 0; i < 200; i++) {
+        tercet__v1__session_request__init(&requests[i]);
+        requests[i].id = i + 1;
+        requests[i].request_case = TERCET__V1__SESSION_REQUEST__REQUEST_GET;
+        requests[i].get = &get;
+        listed[i] = &requests[i];
+    }
+    message.requests = listed;
+    message.n_requests = 200;
+    for (int i = 0; i < 10; i++)
+        if (crpc_stream_write(stream, &message.base) != 0)
+            return;
+}
+
+#define HOGS 40
+#define HOGS_KIB_MAX (160 * 1024) /* 40 times 64 MiB were permitted before there was one budget */
+
+/* Forty sessions ask for two gigabytes each and read nothing. Together they have a part of what the
+ * coordinator is to do with; who reads is served beside them. */
+Test(limits, sessions_that_do_not_read_share_what_there_is)
+{
+    static const char *const options[] = {"--memory-max", "64M", NULL};
+    struct tercet_begin_options begin = options_of("large", DEADLINE_MS);
+    struct tercet_transaction *transaction = NULL;
+    struct tercet_branch big = {.action = "stock/big", .try_timeout_ms = TRY_TIMEOUT_MS};
+    struct crpc_stream *hogs[HOGS] = {NULL};
+    struct crpc_channel *channel = NULL;
+    open_stock(options);
+    cr_assert_eq(tercet_begin(&transaction, world.client, &begin), 0);
+    for (int i = 0; i < 58; i++)
+        cr_assert_eq(tercet_try(transaction, &big, NULL), 0);
+    cr_assert_eq(crpc_channel_new(&channel, world.loop, world.daemon.address, NULL), 0);
+    for (int i = 0; i < HOGS; i++) {
+        cr_assert_eq(crpc_stream_open(&hogs[i], channel, &tercet__v1__coordinator__descriptor,
+                                      "Session", NULL),
+                     0);
+        ask_for(hogs[i], "large");
+        cr_assert_eq(world_state("large"), TERCET_TRYING, "others are served");
+    }
+    struct tercet_result result;
+    cr_assert_eq(RUN("beside", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+    cr_assert_lt(peak_kib(), HOGS_KIB_MAX, "%ld KiB", peak_kib());
+    for (int i = 0; i < HOGS; i++) {
+        crpc_stream_cancel(hogs[i]);
+        crpc_stream_finish(hogs[i], NULL);
+    }
+    crpc_channel_free(channel);
+    tercet_transaction_free(transaction);
+    close_all();
+}

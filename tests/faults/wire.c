@@ -241,7 +241,7 @@ static void *alloc_outside(size_t size)
 }
 
 const struct fake_hooks fake_hooks = {
-    .peer = "faults",
+    .peer = "unix:faults",
     .alloc = alloc_outside,
     .on_reply = on_reply,
     .on_finish = on_finish,

@@ -84,7 +84,7 @@ static uint64_t on_target_call(const struct crpc_channel *channel, const Tercet_
 }
 
 const struct fake_hooks fake_hooks = {
-    .peer = "fuzz",
+    .peer = "unix:fuzz",
     .alloc = must_alloc,
     .on_reply = swallow_reply,
     .on_finish = swallow_status,

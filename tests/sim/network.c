@@ -281,7 +281,7 @@ static uint64_t on_target_call(const struct crpc_channel *channel, const Tercet_
 }
 
 const struct fake_hooks fake_hooks = {
-    .peer = "sim",
+    .peer = "unix:sim",
     .alloc = must_alloc,
     .on_reply = on_reply,
     .on_finish = on_finish,

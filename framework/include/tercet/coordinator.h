@@ -77,6 +77,12 @@ struct tercet_coordinator_options {
     /* Where Admin.Backup makes its directories; it must be there, and the string outlives the
      * coordinator. NULL: backups are refused */
     const char *backup_dir;
+    /* Bytes that the process is to do with, at least 32 MiB: what may wait in memory is given parts
+     * of it (answers that nobody reads a quarter, requests an eighth, payloads an eighth), and
+     * open_max a default that fits. 0: 256 MiB of unread answers, 128 MiB of requests, 64 MiB of
+     * payloads */
+    uint64_t memory_max;
+    uint32_t streams_per_peer_max; /* sessions, watchers, instances of one address; default 4096 */
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Memory that many share, so that few cannot have it all: each may take as much as is left free
+ * (dynamic thresholds, Choudhury and Hahne 1998). One alone gets half; n that never give back get one
+ * share in n + 1 each, and one share is left to whoever comes next. Any thread.
+ */
+#ifndef TERCET_BUDGET_H
+#define TERCET_BUDGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Who has less than this may take it as long as there is any: it never waits for others to read. */
+#define BUDGET_OWN_MIN (64u * 1024)
+
+struct budget {
+    atomic_size_t used;
+    size_t max; /* set before it is used */
+};
+
+/* Takes `size` bytes for one who has `own` already. false: nothing was taken. NULL: always. */
+bool budget_take(struct budget *budget, size_t own, size_t size);
+void budget_give(struct budget *budget, size_t size);
+
+#endif

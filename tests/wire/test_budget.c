@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared memory: what each may have of it.
+ */
+#include "budget.h"
+
+#include <criterion/criterion.h>
+
+#define MAX ((size_t)100 << 20)
+
+/* What one gets who takes and never gives back. */
+static size_t take_all(struct budget *budget)
+{
+    size_t own = 0;
+    while (budget_take(budget, own, 4096))
+        own += 4096;
+    return own;
+}
+
+Test(budget, one_alone_gets_half)
+{
+    struct budget budget = {.max = MAX};
+    size_t own = take_all(&budget);
+    cr_assert(own > MAX / 2 - 8192 && own <= MAX / 2 + 8192, "%zu", own);
+    budget_give(&budget, own);
+    cr_assert_eq(take_all(&budget), own);
+}
+
+Test(budget, many_get_the_same_and_leave_some)
+{
+    enum { COUNT = 40 };
+    struct budget budget = {.max = MAX};
+    size_t own[COUNT] = {0}, least = MAX, most = 0;
+    bool goes_on = true;
+    while (goes_on) {
+        goes_on = false;
+        for (int i = 0; i < COUNT; i++)
+            if (budget_take(&budget, own[i], 4096)) {
+                own[i] += 4096;
+                goes_on = true;
+            }
+    }
+    for (int i = 0; i < COUNT; i++) {
+        least = own[i] < least ? own[i] : least;
+        most = own[i] > most ? own[i] : most;
+    }
+    cr_assert_leq(most - least, 8192);
+    cr_assert_leq(budget.used, MAX);
+    cr_assert_gt(least, MAX / (COUNT + 2));
+    cr_assert(budget_take(&budget, 0, 1 << 20), "who comes next gets some");
+}
+
+Test(budget, little_is_always_there_and_never_more_than_all)
+{
+    struct budget budget = {.max = MAX};
+    size_t taken = 0;
+    while (budget_take(&budget, 0, BUDGET_OWN_MIN))
+        taken += BUDGET_OWN_MIN;
+    cr_assert_eq(taken, MAX);
+    cr_assert_eq(budget.used, MAX);
+    cr_assert(budget_take(NULL, MAX, MAX), "no budget, no limit");
+}
