@@ -245,8 +245,6 @@ static void add_line(struct line *line)
 static void queue_line(enum tercet_log_level level, const char *text, bool is_rated)
 {
     const bool is_important = level <= TERCET_LOG_WARNING;
-    if (level > queue.level)
-        return;
     struct line *line = new_line(level, text);
     pthread_mutex_lock(&queue.lock);
     if (is_rated && !is_important && !take_credit()) {
@@ -272,6 +270,8 @@ void log_say(enum tercet_log_level level, const char *format, ...)
 {
     char text[TEXT_SIZE];
     va_list values;
+    if (level > queue.level)
+        return;
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);

@@ -28,7 +28,8 @@ bool log_format_of(enum log_format *out, const char *name);
  * LOG_TEXT. */
 enum log_format log_format_default(void);
 
-/* Starts the thread. Lines less important than `level` are dropped without a word. */
+/* Starts the thread. The program's own lines less important than `level` are dropped without a
+ * word; the coordinator has levels of its own. */
 int log_start(enum tercet_log_level level, enum log_format format);
 
 /* Never blocks. What cannot be kept is counted, and the next line that is written says how many. A

@@ -115,6 +115,12 @@ static const struct command commands[] = {
      "1G), since what is freed meanwhile cannot be used again; past it the copying ends and "
      "nothing "
      "is left. Needs the role admin."},
+    {"log-level", command_log_level, 0, 1, 0, "log-level [LEVEL|PART=LEVEL,...]",
+     "shows or sets what tercetd logs, until its next start",
+     "Sets from which level on tercetd logs: error, warning, info or debug for all parts of the "
+     "log, or "
+     "for some, such as info,store=debug. Parts: transactions, participants, store, connections. "
+     "Without an argument, shows the levels. Needs the role admin."},
     {"unregister", command_unregister, 1, 1, 0, "unregister SERVICE",
      "forgets where a service that listens is called",
      "Forgets the registered target of a service, for one that is gone for good or was registered "

@@ -238,5 +238,6 @@ int command_resume(struct ctl *ctl);
 int command_unregister(struct ctl *ctl);
 int command_check(struct ctl *ctl);
 int command_backup(struct ctl *ctl);
+int command_log_level(struct ctl *ctl);
 
 #endif

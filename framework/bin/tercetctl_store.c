@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The commands for the store as a whole: check, backup.
+ * The commands for the coordinator itself: check, backup, log-level.
  */
 #include "tercetctl.h"
 
@@ -68,6 +68,24 @@ int command_backup(struct ctl *ctl)
         free(directory);
         view_check(backup->check);
     }
+    crpc_message_free(reply);
+    return 0;
+}
+
+int command_log_level(struct ctl *ctl)
+{
+    Tercet__V1__SetLogLevelsRequest request = TERCET__V1__SET_LOG_LEVELS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    if (ctl->arg_count > 0)
+        request.levels = ctl->args[0];
+    int status = ctl_call(&reply, ctl, "SetLogLevels", &request.base);
+    if (status != 0)
+        return status;
+    const Tercet__V1__SetLogLevelsResponse *now = (const Tercet__V1__SetLogLevelsResponse *)reply;
+    if (ctl->is_json)
+        json_print_message(reply);
+    for (size_t i = 0; !ctl->is_json && i < now->n_levels; i++)
+        printf("%-12s  %s\n", now->levels[i]->part, now->levels[i]->level);
     crpc_message_free(reply);
     return 0;
 }

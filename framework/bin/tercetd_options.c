@@ -47,13 +47,18 @@ static const char *take_unix_mode(void *values, const char *value)
     return NULL;
 }
 
+/* Its first word without a part, if there is one, is that of tercetd's own lines, too. */
 static const char *take_log_level(void *values, const char *value)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
+    struct arguments *args = values;
+    args->options.log_levels = value;
+    if (strchr(value, '=') != NULL)
+        return NULL; /* the coordinator knows the parts */
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], value) != 0)
             continue;
-        ((struct arguments *)values)->log_level = (enum tercet_log_level)i;
+        args->log_level = (enum tercet_log_level)i;
         return NULL;
     }
     return "error, warning, info or debug is wanted";
@@ -157,7 +162,10 @@ static const struct cli_option options[] = {
 
     {NULL, CLI_HEADING, .help = "What is said"},
     {"log-level", CLI_OTHER, 0, "LEVEL",
-     .help = "error, warning, info (default) or debug: what is logged, with all that is worse",
+     .help =
+         "error, warning, info (default) or debug: what is logged, with all that is worse; or for "
+         "parts of it, such as info,store=debug: transactions, participants, store, connections "
+         "(tercetctl log-level changes it)",
      .take = take_log_level},
     {"log-format", CLI_OTHER, 0, "FORMAT",
      .help = "text, json (an object a line) or journal (text with priorities, for systemd; default "
@@ -208,6 +216,7 @@ void arguments_parse(struct arguments *args, int argc, char **argv)
     *args = (struct arguments){.options.size = sizeof(args->options),
                                .grace_ms = GRACE_MS_DEFAULT,
                                .unix_mode = UNIX_MODE_DEFAULT,
+                               .options.log_levels = "info",
                                .log_level = TERCET_LOG_INFO,
                                .log_format = log_format_default()};
     cli_parse(&cli, argc, argv);

@@ -530,8 +530,9 @@ void admin_register(struct request *r, const ProtobufCMessage *message)
     if (rc == 0)
         rc = dispatch_register(r->c, request, &no);
     if (rc != 0) {
-        coordinator_log(r->c, TERCET_LOG_WARNING, "a registration from %s is refused: %s",
-                        crpc_call_peer(r->caller->call), no.text);
+        coordinator_log_of(r->c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                           "a registration from %s is refused: %s", crpc_call_peer(r->caller->call),
+                           no.text);
         answer_error(r->c, r->caller, r->id, &no);
         return;
     }
@@ -549,8 +550,8 @@ void admin_pause(struct request *r, const ProtobufCMessage *message)
         refuse(r, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants");
         return;
     }
-    coordinator_log(r->c, TERCET_LOG_WARNING, "%s: %s by an operator", service->name,
-                    request->paused ? "paused" : "resumed");
+    coordinator_log_of(r->c, LOG_PARTICIPANTS, TERCET_LOG_WARNING, "%s: %s by an operator",
+                       service->name, request->paused ? "paused" : "resumed");
     dispatch_pause(r->c, service, request->paused);
     write_service(r->c, request->service);
     answer_when_durable(r, &response.base);

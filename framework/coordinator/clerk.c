@@ -80,7 +80,7 @@ static void answer(struct order *order, const ProtobufCMessage *message)
 static void keep_damage(const char *text, void *ctx)
 {
     struct order *order = ctx;
-    coordinator_log(order->c, TERCET_LOG_ERROR, "the store is damaged: %s", text);
+    coordinator_log_of(order->c, LOG_STORE, TERCET_LOG_ERROR, "the store is damaged: %s", text);
     if (order->damage_count < DAMAGES_TOLD_MAX)
         order->damages[order->damage_count++] = must_strdup(text);
 }
@@ -126,7 +126,7 @@ static int refuse_copy(struct order *order, enum crpc_code code, const char *for
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);
-    coordinator_log(order->c, TERCET_LOG_WARNING, "backup %s: %s", order->name, text);
+    coordinator_log_of(order->c, LOG_STORE, TERCET_LOG_WARNING, "backup %s: %s", order->name, text);
     crpc_call_fail(order->caller->call, code, "%s", text);
     return TERCET_STORE_IO;
 }
@@ -174,7 +174,8 @@ static void do_backup(struct order *order)
                         "%s cannot be renamed to %s: is there one already?", unfinished, directory);
     if (rc != 0)
         return;
-    coordinator_log(c, TERCET_LOG_INFO, "backup %s: done, and found whole", directory);
+    coordinator_log_of(c, LOG_STORE, TERCET_LOG_INFO, "backup %s: done, and found whole",
+                       directory);
     out.directory = directory;
     out.check = &check;
     answer(order, &out.base);

@@ -31,19 +31,34 @@ void coordinator_fail(struct coordinator *c, const char *text)
         c->options.on_failed(text, c->options.failed_ctx);
 }
 
-void coordinator_log(const struct coordinator *c, enum tercet_log_level level, const char *format,
-                     ...)
+static void log_line(const struct coordinator *c, enum log_part part, enum tercet_log_level level,
+                     const char *format, va_list args)
 {
     char text[512];
-    va_list args;
-    if (c->options.on_log == NULL)
+    if (c->options.on_log == NULL || !loglevel_lets(&c->loglevel, part, level))
         return;
-    va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
     for (char *at = text; *at != '\0'; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             /* a participant's or operator's words must not forge a line, nor steer a terminal */
             *at = '?';
     c->options.on_log(level, text, c->options.log_ctx);
+}
+
+void coordinator_log(const struct coordinator *c, enum tercet_log_level level, const char *format,
+                     ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(c, LOG_TRANSACTIONS, level, format, args);
+    va_end(args);
+}
+
+void coordinator_log_of(const struct coordinator *c, enum log_part part,
+                        enum tercet_log_level level, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(c, part, level, format, args);
+    va_end(args);
 }

@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "clerk.h"
 #include "find.h"
+#include "loglevel.h"
 #include "outcall.h"
 #include "queue.h"
 #include "service.h"
@@ -78,6 +79,7 @@ struct coordinator {
     struct crpc_server *server;
     struct streams streams;
     struct clerk clerk;
+    struct loglevel loglevel;
     struct budget unread;   /* answers and calls that wait to be read, or to be durable */
     struct budget requests; /* that wait for the owner */
     struct access *access;
@@ -94,7 +96,11 @@ struct shard *coordinator_home(const struct coordinator *c);
 /* Fail-stop: nothing more is written, sent or acknowledged. */
 void coordinator_fail(struct coordinator *c, const char *text);
 
+/* One line, of the part LOG_TRANSACTIONS unless told, and if that is to be logged. Any thread. */
 void coordinator_log(const struct coordinator *c, enum tercet_log_level level, const char *format,
                      ...) __attribute__((format(printf, 3, 4)));
+void coordinator_log_of(const struct coordinator *c, enum log_part part,
+                        enum tercet_log_level level, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

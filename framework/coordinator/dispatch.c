@@ -99,9 +99,10 @@ static bool refuse_stranger(struct coordinator *c, struct instance *instance,
                    "service %s is served from database %.8s by instance \"%s\"; this instance's is "
                    "%.8s: all instances of a service share one database",
                    service->name, other->database, other->name, hello->database);
-    coordinator_log(c, TERCET_LOG_WARNING,
-                    "%s: instance \"%s\" is refused: its database is %.8s, that of \"%s\" is %.8s",
-                    service->name, hello->instance, hello->database, other->name, other->database);
+    coordinator_log_of(
+        c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+        "%s: instance \"%s\" is refused: its database is %.8s, that of \"%s\" is %.8s",
+        service->name, hello->instance, hello->database, other->name, other->database);
     return true;
 }
 
@@ -112,9 +113,9 @@ static bool refuse_unbound(struct coordinator *c, struct instance *instance, con
         return false;
     crpc_call_fail(instance->call, CRPC_PERMISSION_DENIED,
                    "the access rules do not bind this participant to the service %s", service);
-    coordinator_log(c, TERCET_LOG_WARNING,
-                    "%s: an instance from %s is refused: the access rules bind it to others",
-                    service, crpc_call_peer(instance->call));
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                       "%s: an instance from %s is refused: the access rules bind it to others",
+                       service, crpc_call_peer(instance->call));
     return true;
 }
 
@@ -131,8 +132,8 @@ static int attach(struct coordinator *c, struct instance *instance, const Tercet
     if (service == NULL)
         return no->code;
     join(service, instance, hello);
-    coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s", service->name,
-                    instance->name, crpc_call_peer(instance->call));
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO, "%s: instance \"%s\" attached from %s",
+                       service->name, instance->name, crpc_call_peer(instance->call));
     if (outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0}) ==
         CRPC_ENOMEM)
         crpc_call_fail(instance->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: attach again");
@@ -183,8 +184,8 @@ void dispatch_detach(struct coordinator *c, struct instance *instance, const cha
         return;
     leave(service, instance);
     mark_unserved(c, service);
-    coordinator_log(c, TERCET_LOG_INFO, "%s: instance \"%s\" is gone: %s", service->name,
-                    instance->name, why);
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO, "%s: instance \"%s\" is gone: %s",
+                       service->name, instance->name, why);
     breaker_lose_probe(&service->breaker);
     outcall_lose_instance(c, instance);
     outcall_pump(c, service);
@@ -218,8 +219,9 @@ static int open_target(struct coordinator *c, struct service *service, const cha
                                                                                   : NULL};
     struct crpc_channel *channel = NULL;
     if (!c->calls_with_tls && !reach_is_local(target))
-        coordinator_log(c, TERCET_LOG_WARNING, "%s at %s is called in plaintext: see --call-tls-ca",
-                        service->name, target);
+        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                           "%s at %s is called in plaintext: see --call-tls-ca", service->name,
+                           target);
     if (crpc_channel_new(&channel, c->loop, target, &options) != 0)
         return refusal_set(no, TERCET_INVALID,
                            "the target is not a gRPC address: use dns:///host:port, host:port or "

@@ -71,6 +71,7 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     waiter_init(&c->waiting, now_ms);
     queue_init(&c->queue);
     clerk_init(&c->clerk);
+    loglevel_init(&c->loglevel);
     sem_init(&c->drained, 0, 0);
 }
 

@@ -48,6 +48,12 @@ static int check_server_tls(const struct tercet_coordinator_options *options, st
                       check_tls_server(options->tls_ca, options->tls_cert, options->tls_key));
 }
 
+static int take_log_levels(struct coordinator *c, struct refusal *no)
+{
+    return c->options.log_levels != NULL ? loglevel_set(&c->loglevel, c->options.log_levels, no)
+                                         : 0;
+}
+
 static int check_memory(const struct tercet_coordinator_options *options, struct refusal *no)
 {
     if (options->memory_max == 0 || options->memory_max >= MEMORY_MIN)
@@ -82,6 +88,11 @@ static int error_of_store(int rc)
     }
 }
 
+static void on_store_line(enum tercet_log_level level, const char *text, void *ctx)
+{
+    coordinator_log_of(ctx, LOG_STORE, level, "%s", text);
+}
+
 /* One shard in one store: nothing else knows that there are no more. */
 static int open_store(struct coordinator *c, struct refusal *no)
 {
@@ -92,8 +103,8 @@ static int open_store(struct coordinator *c, struct refusal *no)
                                            .bucket_ms = bucket_ms > BUCKET_MS_MIN ? bucket_ms
                                                                                   : BUCKET_MS_MIN,
                                            .begins_anew = c->options.store_begins_anew,
-                                           .on_log = c->options.on_log,
-                                           .log_ctx = c->options.log_ctx};
+                                           .on_log = on_store_line,
+                                           .log_ctx = c};
     char text[TERCET_TEXT_MAX] = "";
     int rc = store_open(&shard->store, c->options.data, c->options.store_drivers, &options, text);
     if (rc != 0)
@@ -186,7 +197,7 @@ static int listen_at(struct coordinator *c, const char *address, struct refusal 
 /* Connections were refused or cut. */
 static void on_notice(const char *text, void *ctx)
 {
-    coordinator_log(ctx, TERCET_LOG_WARNING, "%s", text);
+    coordinator_log_of(ctx, LOG_CONNECTIONS, TERCET_LOG_WARNING, "%s", text);
 }
 
 static int open_server(struct coordinator *c, struct refusal *no)
@@ -243,6 +254,8 @@ static int open_parts(struct coordinator *c, struct refusal *no)
         rc = check_store_size(&c->options, no);
     if (rc == 0)
         rc = check_memory(&c->options, no);
+    if (rc == 0)
+        rc = take_log_levels(c, no);
     if (rc == 0)
         rc = access_new(&c->access, c->options.access, no);
     if (rc == 0 && crpc_loop_new(&c->loop, &loop_options) != 0)

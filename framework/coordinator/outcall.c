@@ -249,8 +249,9 @@ static void tick_soon(struct coordinator *c)
 void outcall_close_breaker(struct coordinator *c, struct service *service)
 {
     if (breaker_close(&service->breaker))
-        coordinator_log(c, TERCET_LOG_INFO, "%s answers again; %llu calls wait for it",
-                        service->name, (unsigned long long)service->waiting_count);
+        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO,
+                           "%s answers again; %llu calls wait for it", service->name,
+                           (unsigned long long)service->waiting_count);
 }
 
 /* A call got no answer: `text` says why. */
@@ -258,9 +259,9 @@ static void count_failure(struct coordinator *c, struct service *service, const 
 {
     copy_text(service->last_error, text);
     if (breaker_fail(&service->breaker, c->clock.now_ms))
-        coordinator_log(c, TERCET_LOG_WARNING,
-                        "%s does not answer (%s): one probe at a time from now on", service->name,
-                        text);
+        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                           "%s does not answer (%s): one probe at a time from now on",
+                           service->name, text);
     if (service->breaker.is_open)
         tick_soon(c);
 }
@@ -563,10 +564,11 @@ static void end_silent(struct coordinator *c, struct outcall *call)
         return;
     }
     instance->is_ending = true;
-    coordinator_log(c, TERCET_LOG_WARNING,
-                    "%s: instance \"%s\" is ended: it has answered nothing for %lld ms, since it "
-                    "was given %s",
-                    call->service->name, instance->name, silent_ms, call->name);
+    coordinator_log_of(
+        c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+        "%s: instance \"%s\" is ended: it has answered nothing for %lld ms, since it "
+        "was given %s",
+        call->service->name, instance->name, silent_ms, call->name);
     crpc_call_fail(instance->call, CRPC_DEADLINE_EXCEEDED,
                    "nothing was answered for %lld ms, since this instance was given %s: attach "
                    "again; slow hooks need a longer call timeout",
@@ -578,10 +580,10 @@ static void end_silent(struct coordinator *c, struct outcall *call)
 static void give_up(struct coordinator *c, struct outcall *call)
 {
     if (alarm_is_told(&c->outcalls.alarm, c->clock.now_ms))
-        coordinator_log(c, TERCET_LOG_WARNING,
-                        "%s: instance \"%s\" does not answer %s: given up after %lld ms",
-                        call->service->name, call->instance->name, call->name,
-                        (long long)(c->clock.now_ms - call->sent_ms));
+        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                           "%s: instance \"%s\" does not answer %s: given up after %lld ms",
+                           call->service->name, call->instance->name, call->name,
+                           (long long)(c->clock.now_ms - call->sent_ms));
     unlink_call(&c->outcalls, call);
     free_call(call);
 }
@@ -615,8 +617,9 @@ static void tick_sent(struct coordinator *c)
     }
     uint64_t silent = alarm_take_silent(&c->outcalls.alarm, c->clock.now_ms);
     if (silent > 0)
-        coordinator_log(c, TERCET_LOG_WARNING, "%llu more calls were given up without an answer",
-                        (unsigned long long)silent);
+        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                           "%llu more calls were given up without an answer",
+                           (unsigned long long)silent);
 }
 
 void outcall_tick(struct coordinator *c)

@@ -135,6 +135,29 @@ static void on_backup(struct crpc_call *call, const ProtobufCMessage *request, v
     order(call, request, ctx, METHOD_BACKUP);
 }
 
+static void on_set_log_levels(struct crpc_call *call, const ProtobufCMessage *message, void *ctx)
+{
+    const Tercet__V1__SetLogLevelsRequest *request =
+        (const Tercet__V1__SetLogLevelsRequest *)message;
+    Tercet__V1__SetLogLevelsResponse response = TERCET__V1__SET_LOG_LEVELS_RESPONSE__INIT;
+    Tercet__V1__LogLevel parts[LOG_PARTS], *levels[LOG_PARTS];
+    struct coordinator *c = ctx;
+    struct refusal no;
+    if (request->levels[0] != '\0' && loglevel_set(&c->loglevel, request->levels, &no) != 0) {
+        crpc_call_fail(call, CRPC_INVALID_ARGUMENT, "%s", no.text);
+        return;
+    }
+    for (int i = 0; i < LOG_PARTS; i++) {
+        tercet__v1__log_level__init(&parts[i]);
+        parts[i].part = (char *)loglevel_part_name((enum log_part)i);
+        parts[i].level = (char *)loglevel_name(&c->loglevel, (enum log_part)i);
+        levels[i] = &parts[i];
+    }
+    response.levels = levels;
+    response.n_levels = LOG_PARTS;
+    crpc_call_reply(call, &response.base);
+}
+
 #define UNARY(function, method)                                                                    \
     static void function(struct crpc_call *call, const ProtobufCMessage *request, void *ctx)       \
     {                                                                                              \
@@ -410,6 +433,7 @@ static const struct crpc_handler admin_handlers[] = {
     {.method = "GetStatistics", .on_request = on_statistics},
     {.method = "Check", .on_request = on_check},
     {.method = "Backup", .on_request = on_backup},
+    {.method = "SetLogLevels", .on_request = on_set_log_levels},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

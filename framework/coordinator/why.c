@@ -204,9 +204,10 @@ void why_tell_waiting(struct coordinator *c, struct service *service)
         c->clock.now_ms - first->sent_ms < WAITS_LONG_MS)
         return;
     why_call_waits(&obstacle, c, first);
-    coordinator_log(c, TERCET_LOG_WARNING, "%s: %llu calls wait, transaction %s the longest: %s",
-                    service->name, (unsigned long long)service->waiting_count, first->entry->gid,
-                    obstacle.text);
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                       "%s: %llu calls wait, transaction %s the longest: %s", service->name,
+                       (unsigned long long)service->waiting_count, first->entry->gid,
+                       obstacle.text);
     service->tell_waiting_ms = c->clock.now_ms + TELL_WAITING_MS;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Memory that many share, so that few cannot have it all: each may take as much as is left free
- * (dynamic thresholds, Choudhury and Hahne 1998). One alone gets half; n that never give back get one
- * share in n + 1 each, and one share is left to whoever comes next. Any thread.
+ * (dynamic thresholds, Choudhury and Hahne 1998). One alone gets half; n that never give back get
+ * one share in n + 1 each, and one share is left to whoever comes next. Any thread.
  */
 #ifndef TERCET_BUDGET_H
 #define TERCET_BUDGET_H

@@ -435,6 +435,22 @@ case_backup() {
     ctl 0 check; out 'all whole'
 }
 
+case_log_level() {
+    start_coordinator --log-level warning,store=error
+    ctl 0 log-level; out '^transactions +warning$'; out '^store +error$'
+    start_participant shop/reserve DONE DONE DONE
+    grep -q attached "$dir/tercetd.log" && fail "an info line was logged"
+    ctl 1 log-level loud; err 'error, warning, info or debug'
+    ctl 1 log-level disk=info; err 'transactions, participants, store or connections'
+    ctl 0 log-level participants=info; out '^participants +info$'; out '^transactions +warning$'
+    kill "$participant"
+    local end=$((SECONDS + WAIT_S))
+    until grep -q 'shop: instance .* is gone' "$dir/tercetd.log"; do
+        [ $SECONDS -lt $end ] || fail "what was asked for is not logged"
+    done
+    ctl 0 log-level debug -o json; json '[p["level"] for p in j["levels"]] == ["debug"] * 4'
+}
+
 case_stats() {
     start_coordinator
     begin begin "$address" order 3

@@ -82,6 +82,10 @@ struct tercet_coordinator_options {
      * open_max a default that fits. 0: 256 MiB of unread answers, 128 MiB of requests, 64 MiB of
      * payloads */
     uint64_t memory_max;
+    /* Which lines on_log gets: "info" for all parts of the log, "store=debug" for one of
+     * transactions, participants, store and connections, several with commas. NULL: all lines. An
+     * admin may change it while it runs (Admin.SetLogLevels) */
+    const char *log_levels;
     uint32_t streams_per_peer_max; /* sessions, watchers, instances of one address; default 4096 */
 };
 
