@@ -5,6 +5,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/framework/include/tercet DESTINATION ${C
 install(FILES ${PROJECT_SOURCE_DIR}/framework/proto/tercet/v1/tercet.proto DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet/tercet/v1)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/framework/barrier/sql/ DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet FILES_MATCHING PATTERN "*.sql")
 install(FILES ${PROJECT_SOURCE_DIR}/framework/conformance/barrier-vectors.jsonl DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet)
+install(FILES ${PROJECT_SOURCE_DIR}/docs/protocol.md DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/tercet)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/samples/participants/python ${PROJECT_SOURCE_DIR}/samples/participants/go
   DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet/participants
   USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.py" PATTERN "*.go")

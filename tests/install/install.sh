@@ -22,6 +22,7 @@ for file in tercet/v1/tercet.proto barrier-vectors.jsonl participants/python/par
   [ -s "$prefix/share/tercet/$file" ] || { echo "share/tercet/$file is not installed"; exit 1; }
 done
 
+[ -s "$prefix/share/doc/tercet/protocol.md" ] || { echo "share/doc/tercet/protocol.md is not installed"; exit 1; }
 for program in tercetd tercetctl tercet-conformance; do
   "$prefix/bin/$program" --version | grep -q "^$program [0-9]" || { echo "bin/$program is not installed, or does not run"; exit 1; }
 done

@@ -99,7 +99,8 @@ static void print_help(const struct cli *cli)
          "       tercet-conformance [options]\n");
     cli_print_wrapped(
         "Plays coordinator, and tries whether a participant, in any language, keeps the contract "
-        "of docs/protocol.md: repeats, empty cancels, late tries, marks, calls at once, kills. "
+        "of docs/protocol.md (installed in share/doc/tercet): repeats, empty cancels, late tries, "
+        "marks, calls at once, kills. "
         "Prints a verdict for each case, with what was wanted, what came, and the section there.",
         0);
     puts("");
