@@ -26,7 +26,9 @@ static void one_live_record_is_got(struct bench *bench)
 
 static int stop_at_two(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
-    (void)part, (void)value, (void)size;
+    (void)part;
+    (void)value;
+    (void)size;
     (*(int *)ctx)++;
     return number == 2 ? 77 : 0;
 }
@@ -43,7 +45,8 @@ static void a_scan_ends_where_it_is_told(struct bench *bench)
 static int append_number(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
     char *text = ctx;
-    (void)value, (void)size;
+    (void)value;
+    (void)size;
     snprintf(text + strlen(text), 32, "%llu.%u ", (unsigned long long)number, part);
     return 0;
 }

@@ -33,7 +33,7 @@ const char *address_host_port(const char *address)
     static const char *const schemes[] = {"dns:///", "dns:", "ipv4:", "ipv6:"};
     const char *host = address;
 
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         const char *rest = skip(address, schemes[i]);
         if (rest != NULL) {
             host = rest;
@@ -64,11 +64,11 @@ static int stale_remove(const char *path)
 
 int address_unix_lock(int *lock_out, const char *path)
 {
-    char name[PATH_SIZE_MAX + sizeof ".lock"];
+    char name[PATH_SIZE_MAX + sizeof(".lock")];
 
     if (path[0] == '\0' || strlen(path) >= PATH_SIZE_MAX)
         return CRPC_EADDRESS;
-    snprintf(name, sizeof name, "%s.lock", path);
+    snprintf(name, sizeof(name), "%s.lock", path);
     /* The file stays when the server is gone: removing it would let two servers lock two files of
      * one name. */
     int lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -12,7 +12,7 @@
 
 struct crpc_call *call_new(const char *path, size_t path_size)
 {
-    struct crpc_call *call = calloc(1, sizeof *call + path_size + 1);
+    struct crpc_call *call = calloc(1, sizeof(*call) + path_size + 1);
     if (call == NULL)
         return NULL;
     memcpy(call->path, path, path_size);
@@ -136,7 +136,7 @@ static void server_status(struct crpc_call *call, struct crpc_status *out)
 
 void call_status(struct crpc_call *call, struct crpc_status *out)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     if (call->is_server) {
         server_status(call, out);
         return;

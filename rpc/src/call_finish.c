@@ -39,7 +39,7 @@ static void status_start(struct crpc_call *call)
     grpc_op ops[3];
     grpc_byte_buffer *reply = NULL;
 
-    memset(ops, 0, sizeof ops);
+    memset(ops, 0, sizeof(ops));
     size_t count = call_headers_op(call, ops);
     if (call->has_reply) {
         reply = grpc_raw_byte_buffer_create(&call->reply, 1);
@@ -126,7 +126,7 @@ int crpc_call_fail(struct crpc_call *call, enum crpc_code code, const char *form
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     struct crpc_status status = {.code = code, .message = text};
     return crpc_call_finish(call, &status);

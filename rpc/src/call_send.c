@@ -82,7 +82,7 @@ void call_send_slice(struct crpc_call *call, grpc_slice slice)
 
     connection_earned(call->connection, connection_frames_size(GRPC_SLICE_LENGTH(slice)));
     grpc_slice_unref(slice);
-    memset(ops, 0, sizeof ops);
+    memset(ops, 0, sizeof(ops));
     size_t count = call_headers_op(call, ops);
     ops[count].op = GRPC_OP_SEND_MESSAGE;
     ops[count].data.send_message.send_message = buffer;

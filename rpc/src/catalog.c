@@ -23,7 +23,7 @@ static int file_add(struct catalog *catalog, ProtobufCBinaryData data)
         crpc_message_free(message);
         return 0;
     }
-    struct catalog_file *files = realloc(catalog->files, (catalog->count + 1) * sizeof *files);
+    struct catalog_file *files = realloc(catalog->files, (catalog->count + 1) * sizeof(*files));
     if (files == NULL) {
         crpc_message_free(message);
         return CRPC_ENOMEM;
@@ -60,7 +60,7 @@ void catalog_clear(struct catalog *catalog)
         crpc_message_free(&catalog->sets[i]->base);
     free(catalog->files);
     free(catalog->sets);
-    memset(catalog, 0, sizeof *catalog);
+    memset(catalog, 0, sizeof(*catalog));
 }
 
 const struct catalog_file *catalog_file_named(const struct catalog *catalog, const char *name)

@@ -69,15 +69,15 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     struct crpc_tls tls;
     grpc_channel_credentials *credentials;
 
-    if (loop == NULL || target == NULL || options_copy(&options, sizeof options, given) != 0 ||
-        options_copy(&tls, sizeof tls, options.tls) != 0)
+    if (loop == NULL || target == NULL || options_copy(&options, sizeof(options), given) != 0 ||
+        options_copy(&tls, sizeof(tls), options.tls) != 0)
         return CRPC_EINVAL;
     if (loop_is_forked())
         return CRPC_EFORKED;
     int result = tls_channel_credentials(&credentials, options.tls);
     if (result != 0)
         return result;
-    struct crpc_channel *channel = calloc(1, sizeof *channel);
+    struct crpc_channel *channel = calloc(1, sizeof(*channel));
     if (channel != NULL) {
         channel->loop = loop;
         atomic_fetch_add(&loop->owners, 1);

@@ -21,7 +21,7 @@ static gpr_timespec deadline_of(const struct crpc_call_options *options)
 
 static int options_read(struct crpc_call_options *out, const struct crpc_call_options *given)
 {
-    if (options_copy(out, sizeof *out, given) != 0 || out->timeout_ms < 0 ||
+    if (options_copy(out, sizeof(*out), given) != 0 || out->timeout_ms < 0 ||
         (out->metadata == NULL && out->metadata_count > 0))
         return CRPC_EINVAL;
     return 0;
@@ -185,14 +185,14 @@ int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel,
     int result = call_make(&call, &flags, &recipe);
     if (result != 0)
         return result;
-    memset(ops, 0, sizeof ops);
+    memset(ops, 0, sizeof(ops));
     headers_send_op(&ops[0], call, flags);
     status_receive_op(&ops[1], call);
     call->end_tag.done = status_done;
     call->headers_tag.done = headers_done;
     start_prepare(out, call, 2);
     call_batch(call, ops, 2, &call->end_tag);
-    memset(ops, 0, sizeof ops);
+    memset(ops, 0, sizeof(ops));
     headers_receive_op(&ops[0], call);
     call_batch(call, ops, 1, &call->headers_tag);
     return 0;
@@ -225,7 +225,7 @@ static void unary_batch(struct crpc_call *call, uint32_t flags, grpc_slice reque
     grpc_op ops[6];
     grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&request, 1);
 
-    memset(ops, 0, sizeof ops);
+    memset(ops, 0, sizeof(ops));
     headers_send_op(&ops[0], call, flags);
     ops[1].op = GRPC_OP_SEND_MESSAGE;
     ops[1].data.send_message.send_message = buffer;

@@ -58,7 +58,7 @@ void adopters_add_args(struct args *args, struct adopter adopters[ADOPTERS_MAX])
     static const grpc_arg_pointer_vtable table = {pointer_copy, pointer_destroy, pointer_compare};
 
     for (int i = 0; i < ADOPTERS_MAX && core_can_adopt(); i++) {
-        snprintf(adopters[i].name, sizeof adopters[i].name, "external:%d", i);
+        snprintf(adopters[i].name, sizeof(adopters[i].name), "external:%d", i);
         args_add_pointer(args, adopters[i].name, &adopters[i].handler, &table);
     }
 }

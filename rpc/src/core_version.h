@@ -15,7 +15,7 @@
 /* Takes connections over on behalf of a server: one for each address and its credentials. */
 struct adopter {
     void *handler; /* gRPC's, NULL until it is made; lives until the server has shut down */
-    char name[sizeof "external:" + 8];
+    char name[sizeof("external:") + 8];
 };
 
 /* Whether this version can be handed connections. If not, its own listeners are used, and what they

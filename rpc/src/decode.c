@@ -213,7 +213,8 @@ static void *chunk_alloc(void *ctx, size_t size)
 
 static void chunk_free(void *ctx, void *data)
 {
-    (void)ctx, (void)data; /* with all the others */
+    (void)ctx;
+    (void)data; /* with all the others */
 }
 
 static int unpack(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,

@@ -47,14 +47,14 @@ void crpc_result_clear(struct crpc_result *result)
 {
     free(result->message);
     free(result->details);
-    memset(result, 0, sizeof *result);
+    memset(result, 0, sizeof(*result));
 }
 
 void result_fill(struct crpc_result *out, const struct crpc_status *status)
 {
     if (out == NULL)
         return;
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     out->code = status->code;
     out->message = text_copy(status->message, strlen(status->message));
     if (status->details.size == 0)
@@ -101,8 +101,8 @@ int options_copy(void *to, size_t to_size, const void *from)
     memset(to, 0, to_size);
     if (from == NULL)
         return 0;
-    memcpy(&size, from, sizeof size);
-    if (size < sizeof size)
+    memcpy(&size, from, sizeof(size));
+    if (size < sizeof(size))
         return CRPC_EINVAL;
     memcpy(to, from, size < to_size ? size : to_size);
     return 0;

@@ -29,7 +29,7 @@ int64_t gate_now_ms(void)
 
 int gate_new(struct gate **out, const struct gate_options *options)
 {
-    struct gate *gate = calloc(1, sizeof *gate);
+    struct gate *gate = calloc(1, sizeof(*gate));
     if (gate == NULL)
         return CRPC_ENOMEM;
     gate->options = *options;
@@ -51,7 +51,7 @@ int gate_new(struct gate **out, const struct gate_options *options)
 
 int gate_add_listener(struct gate *gate, int fd, const struct adopter *adopter)
 {
-    const size_t listeners_max = sizeof gate->listeners / sizeof gate->listeners[0];
+    const size_t listeners_max = sizeof(gate->listeners) / sizeof(gate->listeners[0]);
     if (gate->listener_count == listeners_max)
         return CRPC_EADDRESS;
     gate->listeners[gate->listener_count++] = (struct gate_listener){fd, adopter};
@@ -123,12 +123,12 @@ static void tell(struct gate *gate)
         if (is_due) {
             gate->untold[i] = 0;
             gate->next_notice_ms[i] = now_ms + NOTICE_PAUSE_MS;
-            peer_describe(peer, sizeof peer, &gate->noted[i]);
+            peer_describe(peer, sizeof(peer), &gate->noted[i]);
         }
         pthread_mutex_unlock(&gate->lock);
         if (!is_due)
             continue;
-        notice_text(text, sizeof text, (enum gate_reason)i, count, peer);
+        notice_text(text, sizeof(text), (enum gate_reason)i, count, peer);
         gate->options.on_notice(text, gate->options.notice_ctx);
     }
 }
@@ -173,7 +173,7 @@ void gate_stop(struct gate *gate)
 {
     if (gate->is_running) {
         uint64_t one = 1;
-        while (write(gate->wake, &one, sizeof one) < 0 && errno == EINTR)
+        while (write(gate->wake, &one, sizeof(one)) < 0 && errno == EINTR)
             continue;
         pthread_join(gate->thread, NULL);
         gate->is_running = false;
@@ -194,7 +194,7 @@ void gate_free(struct gate *gate)
     gate_stop(gate);
     origins_clear(&gate->origins);
     const int fds[] = {gate->epoll, gate->wake, gate->spare};
-    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             close(fds[i]);
     pthread_cond_destroy(&gate->hand.changed);

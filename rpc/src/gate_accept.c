@@ -31,7 +31,7 @@ static bool is_of_reserve(int fd)
 
 static int accept_now(int listener, struct sockaddr_storage *address)
 {
-    socklen_t size = sizeof *address;
+    socklen_t size = sizeof(*address);
     return accept4(listener, (struct sockaddr *)address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 

@@ -56,7 +56,7 @@ void gate_wait_no_more(struct gate *gate, struct connection *connection)
 struct connection *gate_add(struct gate *gate, const struct peer *peer, struct origin *origin,
                             int fd)
 {
-    struct connection *connection = calloc(1, sizeof *connection);
+    struct connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL) {
         close(fd);
         return NULL;

@@ -47,7 +47,7 @@ static void cut(struct gate *gate, struct connection *connection, enum gate_reas
     /* Its end is told with a reset, or a peer that writes on would hang in a full window; and what
      * lies in the socket already would still be read. */
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     shutdown(connection->fd, SHUT_RDWR);
     for (int i = 0; i < DRAINS_MAX; i++)
         if (recv(connection->fd, NULL, 1 << 30, MSG_TRUNC | MSG_DONTWAIT) <= 0)
@@ -60,7 +60,7 @@ static void cut(struct gate *gate, struct connection *connection, enum gate_reas
 static int64_t bytes_read(const struct connection *connection)
 {
     struct tcp_info info = {.tcpi_bytes_received = 0};
-    socklen_t size = sizeof info;
+    socklen_t size = sizeof(info);
     int waiting = 0;
     /* What came is asked for first: what has come meanwhile then counts as not read. */
     if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||

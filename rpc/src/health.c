@@ -109,7 +109,7 @@ static void on_watch(struct crpc_call *call, const ProtobufCMessage *message, vo
         (const Grpc__Health__V1__HealthCheckRequest *)message;
     struct health *health = ctx;
     size_t size = strlen(request->service) + 1;
-    struct watcher *watcher = calloc(1, sizeof *watcher + size);
+    struct watcher *watcher = calloc(1, sizeof(*watcher) + size);
 
     if (watcher == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
@@ -153,14 +153,14 @@ static const struct crpc_handler handlers[] = {
 
 int health_new(struct health **out, struct crpc_server *server)
 {
-    struct health *health = calloc(1, sizeof *health);
+    struct health *health = calloc(1, sizeof(*health));
     if (health == NULL)
         return CRPC_ENOMEM;
     pthread_mutex_init(&health->lock, NULL);
     int result = health_set(health, "", true);
     if (result == 0)
         result = crpc_server_add_service(server, &grpc__health__v1__health__descriptor, handlers,
-                                         sizeof handlers / sizeof handlers[0], health);
+                                         sizeof(handlers) / sizeof(handlers[0]), health);
     if (result != 0) {
         health_free(health);
         return result;
@@ -183,7 +183,7 @@ void health_free(struct health *health)
 static int service_add(struct health *health, const char *name, bool is_serving)
 {
     struct service_state *services =
-        realloc(health->services, (health->service_count + 1) * sizeof *services);
+        realloc(health->services, (health->service_count + 1) * sizeof(*services));
     if (services == NULL)
         return CRPC_ENOMEM;
     health->services = services;

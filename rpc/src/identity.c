@@ -37,7 +37,7 @@ static bool is_made_of(const grpc_auth_property *name, bool (*is_wanted)(unsigne
 static void add_name(struct identities *out, const char *prefix, const grpc_auth_property *name)
 {
     size_t prefix_size = strlen(prefix);
-    char **names = realloc(out->names, (out->count + 1) * sizeof *names);
+    char **names = realloc(out->names, (out->count + 1) * sizeof(*names));
     if (names == NULL)
         return;
     out->names = names;
@@ -63,7 +63,7 @@ void identities_load(struct identities *out, grpc_call *core)
     *out = (struct identities){NULL, 0};
     if (context == NULL)
         return;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         grpc_auth_property_iterator names =
             grpc_auth_context_find_properties_by_name(context, kinds[i].property);
         const grpc_auth_property *name;

@@ -36,7 +36,7 @@ static bool take_line(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (now.tv_sec != hook.second) {
         if (hook.dropped > 0) {
-            snprintf(text, sizeof text, "%u lines more were dropped", hook.dropped);
+            snprintf(text, sizeof(text), "%u lines more were dropped", hook.dropped);
             hook.on_log(true, text, hook.ctx);
         }
         hook.second = now.tv_sec;

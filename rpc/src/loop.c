@@ -64,13 +64,13 @@ static bool poller_start(struct poller *poller)
 int crpc_loop_new(struct crpc_loop **out, const struct crpc_loop_options *given)
 {
     struct crpc_loop_options options;
-    if (options_copy(&options, sizeof options, given) != 0 || options.threads > POLLERS_MAX)
+    if (options_copy(&options, sizeof(options), given) != 0 || options.threads > POLLERS_MAX)
         return CRPC_EINVAL;
     if (loop_is_forked())
         return CRPC_EFORKED;
     pthread_once(&watching_forks, watch_forks);
     unsigned count = options.threads > 0 ? options.threads : 1;
-    struct crpc_loop *loop = calloc(1, sizeof *loop + count * sizeof loop->pollers[0]);
+    struct crpc_loop *loop = calloc(1, sizeof(*loop) + count * sizeof(loop->pollers[0]));
     if (loop == NULL)
         return CRPC_ENOMEM;
     log_hook_add(loop, options.on_log, options.log_ctx);

@@ -25,7 +25,7 @@ static int list_reserve(struct metadata_out *list)
     if (list->count < list->capacity)
         return 0;
     size_t capacity = list->capacity > 0 ? 2 * list->capacity : 4;
-    grpc_metadata *entries = realloc(list->entries, capacity * sizeof *entries);
+    grpc_metadata *entries = realloc(list->entries, capacity * sizeof(*entries));
     if (entries == NULL)
         return CRPC_ENOMEM;
     list->entries = entries;
@@ -38,7 +38,7 @@ int metadata_add_reserved(struct metadata_out *list, const char *key, struct crp
     if (list_reserve(list) != 0)
         return CRPC_ENOMEM;
     grpc_metadata *entry = &list->entries[list->count];
-    memset(entry, 0, sizeof *entry);
+    memset(entry, 0, sizeof(*entry));
     entry->key = grpc_slice_from_copied_string(key);
     entry->value = grpc_slice_from_copied_buffer(value.data, value.size);
     if (!entry_is_legal(entry->key, entry->value)) {
@@ -66,7 +66,7 @@ void metadata_out_clear(struct metadata_out *list)
         grpc_slice_unref(list->entries[i].value);
     }
     free(list->entries);
-    memset(list, 0, sizeof *list);
+    memset(list, 0, sizeof(*list));
 }
 
 /* Appends a slice and a NUL at *at, which moves on. */
@@ -91,7 +91,7 @@ size_t metadata_size(const grpc_metadata_array *list)
 
 void metadata_in_copy(struct metadata_in *to, const grpc_metadata_array *from)
 {
-    size_t size = from->count * sizeof *to->entries + metadata_size(from);
+    size_t size = from->count * sizeof(*to->entries) + metadata_size(from);
     struct crpc_metadata *entries = size > 0 ? malloc(size) : NULL;
     if (entries == NULL)
         return;
@@ -119,5 +119,5 @@ bool metadata_in_get(const struct metadata_in *list, const char *key, struct crp
 void metadata_in_clear(struct metadata_in *list)
 {
     free(list->entries);
-    memset(list, 0, sizeof *list);
+    memset(list, 0, sizeof(*list));
 }

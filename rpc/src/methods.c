@@ -35,7 +35,7 @@ static int table_grow(struct method_table *table)
 {
     struct method_table larger = {.count = table->count,
                                   .capacity = table->capacity > 0 ? 2 * table->capacity : 32};
-    larger.slots = calloc(larger.capacity, sizeof *larger.slots);
+    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
     if (larger.slots == NULL)
         return CRPC_ENOMEM;
     for (size_t i = 0; i < table->capacity; i++)
@@ -76,7 +76,7 @@ void methods_clear(struct method_table *table)
     for (size_t i = 0; i < table->capacity; i++)
         free(table->slots[i].path);
     free(table->slots);
-    memset(table, 0, sizeof *table);
+    memset(table, 0, sizeof(*table));
 }
 
 char *method_path(const ProtobufCServiceDescriptor *service,

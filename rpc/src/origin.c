@@ -19,14 +19,14 @@ static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 static void set_ipv4(struct peer *out, const void *address, uint16_t port)
 {
-    memcpy(out->address, mapped, sizeof mapped);
-    memcpy(out->address + sizeof mapped, address, 4);
+    memcpy(out->address, mapped, sizeof(mapped));
+    memcpy(out->address + sizeof(mapped), address, 4);
     out->port = port;
 }
 
 void peer_of_socket(struct peer *out, const struct sockaddr_storage *address)
 {
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     if (address->ss_family == AF_INET) {
         const struct sockaddr_in *ipv4 = (const void *)address;
         set_ipv4(out, &ipv4->sin_addr, ntohs(ipv4->sin_port));
@@ -60,11 +60,11 @@ bool peer_of_text(struct peer *out, const char *text)
     uint8_t ipv4[4];
     const char *colon = strrchr(text, ':');
 
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     if (colon == NULL || (strncmp(text, "ipv4:", 5) != 0 && strncmp(text, "ipv6:", 5) != 0) ||
         colon < text + 5)
         return false;
-    plain_host(host, sizeof host, text + 5, colon);
+    plain_host(host, sizeof(host), text + 5, colon);
     out->port = (uint16_t)strtoul(colon + 1, NULL, 10);
     if (text[3] == '6')
         return inet_pton(AF_INET6, host, out->address) == 1;
@@ -77,7 +77,7 @@ bool peer_of_text(struct peer *out, const char *text)
 bool peer_is_same(const struct peer *a, const struct peer *b)
 {
     return a->port == b->port && a->is_unix == b->is_unix &&
-           memcmp(a->address, b->address, sizeof a->address) == 0;
+           memcmp(a->address, b->address, sizeof(a->address)) == 0;
 }
 
 static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
@@ -90,15 +90,15 @@ static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
 uint64_t peer_hash(const struct peer *peer)
 {
     const uint8_t port[2] = {(uint8_t)(peer->port >> 8), (uint8_t)peer->port};
-    return mix(mix(UINT64_C(0xcbf29ce484222325), peer->address, sizeof peer->address), port, 2);
+    return mix(mix(UINT64_C(0xcbf29ce484222325), peer->address, sizeof(peer->address)), port, 2);
 }
 
 void peer_describe(char *out, size_t size, const struct peer *peer)
 {
     if (peer->is_unix)
         snprintf(out, size, "a unix socket");
-    else if (memcmp(peer->address, mapped, sizeof mapped) == 0)
-        inet_ntop(AF_INET, peer->address + sizeof mapped, out, (socklen_t)size);
+    else if (memcmp(peer->address, mapped, sizeof(mapped)) == 0)
+        inet_ntop(AF_INET, peer->address + sizeof(mapped), out, (socklen_t)size);
     else
         inet_ntop(AF_INET6, peer->address, out, (socklen_t)size);
 }
@@ -107,18 +107,18 @@ struct origin *origins_get(struct origins *origins, const struct peer *peer, uin
                            int64_t now_ms)
 {
     uint8_t address[16];
-    memcpy(address, peer->address, sizeof address);
-    if (memcmp(address, mapped, sizeof mapped) != 0)
+    memcpy(address, peer->address, sizeof(address));
+    if (memcmp(address, mapped, sizeof(mapped)) != 0)
         memset(address + 8, 0, 8);
     struct origin **bucket =
         &origins->buckets[mix(UINT64_C(0xcbf29ce484222325), address, 16) % ORIGIN_BUCKETS];
     for (struct origin *origin = *bucket; origin != NULL; origin = origin->next)
-        if (memcmp(origin->address, address, sizeof address) == 0)
+        if (memcmp(origin->address, address, sizeof(address)) == 0)
             return origin;
-    struct origin *origin = calloc(1, sizeof *origin);
+    struct origin *origin = calloc(1, sizeof(*origin));
     if (origin == NULL)
         return NULL;
-    memcpy(origin->address, address, sizeof address);
+    memcpy(origin->address, address, sizeof(address));
     origin->tokens = (int64_t)burst * TOKEN;
     origin->filled_ms = now_ms;
     origin->next = *bucket;

@@ -88,7 +88,7 @@ static int closure_send(struct crpc_call *call, reflection_response *response,
 {
     Grpc__Reflection__V1__FileDescriptorResponse files =
         GRPC__REFLECTION__V1__FILE_DESCRIPTOR_RESPONSE__INIT;
-    files.file_descriptor_proto = calloc(closure->count, sizeof *files.file_descriptor_proto);
+    files.file_descriptor_proto = calloc(closure->count, sizeof(*files.file_descriptor_proto));
     if (files.file_descriptor_proto == NULL)
         return CRPC_ENOMEM;
     files.n_file_descriptor_proto = closure->count;
@@ -126,7 +126,7 @@ static int services_send(struct crpc_call *call, reflection_response *response,
     Grpc__Reflection__V1__ListServiceResponse list =
         GRPC__REFLECTION__V1__LIST_SERVICE_RESPONSE__INIT;
     Grpc__Reflection__V1__ServiceResponse *services =
-        calloc(server->service_count, sizeof *services);
+        calloc(server->service_count, sizeof(*services));
     list.service = calloc(server->service_count, sizeof(*list.service));
     int result = CRPC_ENOMEM;
     if (services != NULL && list.service != NULL) {
@@ -241,7 +241,7 @@ static void on_open(struct crpc_call *call, void *ctx)
                                                    .on_sent = on_sent,
                                                    .on_end = on_end};
     struct reflection *reflection = ctx;
-    struct reflection_stream *stream = calloc(1, sizeof *stream);
+    struct reflection_stream *stream = calloc(1, sizeof(*stream));
 
     if (stream == NULL) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
@@ -266,7 +266,7 @@ static const struct crpc_handler handlers[] = {
 
 int reflection_new(struct reflection **out, struct crpc_server *server)
 {
-    struct reflection *reflection = calloc(1, sizeof *reflection);
+    struct reflection *reflection = calloc(1, sizeof(*reflection));
     if (reflection == NULL)
         return CRPC_ENOMEM;
     pthread_mutex_init(&reflection->lock, NULL);

@@ -105,11 +105,11 @@ int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
 {
     struct crpc_server_options options;
 
-    if (loop == NULL || options_copy(&options, sizeof options, given) != 0)
+    if (loop == NULL || options_copy(&options, sizeof(options), given) != 0)
         return CRPC_EINVAL;
     if (loop_is_forked())
         return CRPC_EFORKED;
-    struct crpc_server *server = calloc(1, sizeof *server);
+    struct crpc_server *server = calloc(1, sizeof(*server));
     if (server == NULL)
         return CRPC_ENOMEM;
     server->loop = loop;
@@ -221,10 +221,10 @@ int crpc_server_health_set(struct crpc_server *server, const char *service, bool
 
 int crpc_server_connection_counts(struct crpc_server *server, struct crpc_connection_counts *out)
 {
-    struct crpc_connection_counts counts = {.size = sizeof counts};
-    if (out == NULL || out->size < sizeof out->size)
+    struct crpc_connection_counts counts = {.size = sizeof(counts)};
+    if (out == NULL || out->size < sizeof(out->size))
         return CRPC_EINVAL;
-    size_t size = out->size < sizeof counts ? out->size : sizeof counts;
+    size_t size = out->size < sizeof(counts) ? out->size : sizeof(counts);
     if (server->gate != NULL)
         gate_counts(server->gate, &counts);
     counts.size = out->size;

@@ -28,7 +28,7 @@ struct request_slot {
 
 /* One that the server listens at. */
 struct server_address {
-    char text[sizeof "unix:" + 108];
+    char text[sizeof("unix:") + 108];
     int lock; /* of a unix path; else -1 */
 };
 

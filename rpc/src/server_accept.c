@@ -193,7 +193,7 @@ static void request_done(struct tag *tag, bool is_ok)
 int server_accept_start(struct crpc_server *server)
 {
     size_t count = (size_t)server->loop->poller_count * REQUESTS_PER_QUEUE;
-    server->slots = calloc(count, sizeof *server->slots);
+    server->slots = calloc(count, sizeof(*server->slots));
     if (server->slots == NULL)
         return CRPC_ENOMEM;
     server->slots_posted = count;

@@ -16,12 +16,12 @@
 static int remember(struct crpc_server *server, const char *text, int lock)
 {
     struct server_address *addresses =
-        realloc(server->addresses, (server->address_count + 1) * sizeof *addresses);
+        realloc(server->addresses, (server->address_count + 1) * sizeof(*addresses));
     if (addresses == NULL)
         return CRPC_ENOMEM;
     server->addresses = addresses;
     struct server_address *address = &addresses[server->address_count];
-    if (snprintf(address->text, sizeof address->text, "%s", text) >= (int)sizeof address->text)
+    if (snprintf(address->text, sizeof(address->text), "%s", text) >= (int)sizeof(address->text))
         return CRPC_EADDRESS;
     address->lock = lock;
     server->address_count++;
@@ -68,13 +68,13 @@ static int serve(struct crpc_server *server, int fd, const char *text,
 static int listen_unix(struct crpc_server *server, const char *path, const struct adopter *adopter,
                        grpc_server_credentials *credentials)
 {
-    char text[sizeof server->addresses->text];
+    char text[sizeof(server->addresses->text)];
     int lock;
 
     int result = address_unix_lock(&lock, path);
     if (result != 0)
         return result;
-    snprintf(text, sizeof text, "unix:%s", path);
+    snprintf(text, sizeof(text), "unix:%s", path);
     int fd = socket_listen_unix(path);
     result = fd >= 0 ? remember(server, text, lock) : fd;
     if (result != 0) {

@@ -48,12 +48,12 @@ static bool is_everywhere(const struct sockaddr_storage *address)
 static int bind_and_listen(int fd, const struct sockaddr_storage *address, socklen_t size)
 {
     int on = 1, lost_after_ms = LOST_AFTER_MS, is_ipv6_only = !is_everywhere(address);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     /* Connections inherit these two. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_after_ms, sizeof lost_after_ms);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_after_ms, sizeof(lost_after_ms));
     if (address->ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_ipv6_only, sizeof is_ipv6_only);
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_ipv6_only, sizeof(is_ipv6_only));
     return bind(fd, (const struct sockaddr *)address, size) == 0 ? listen(fd, BACKLOG) : -1;
 }
 
@@ -61,10 +61,10 @@ static void describe(struct listening *out, struct sockaddr_storage *address, so
 {
     char host[INET6_ADDRSTRLEN + 16];
     getsockname(out->fd, (struct sockaddr *)address, &size);
-    if (getnameinfo((struct sockaddr *)address, size, host, sizeof host, NULL, 0, NI_NUMERICHOST) !=
-        0)
+    if (getnameinfo((struct sockaddr *)address, size, host, sizeof(host), NULL, 0,
+                    NI_NUMERICHOST) != 0)
         host[0] = '\0';
-    snprintf(out->address, sizeof out->address,
+    snprintf(out->address, sizeof(out->address),
              address->ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", host, port_of(address));
 }
 
@@ -83,7 +83,7 @@ static int listen_at(struct listening *out, const struct addrinfo *info, int *po
         errno = saved;
         return -1;
     }
-    describe(out, &address, sizeof address);
+    describe(out, &address, sizeof(address));
     *port = port_of(&address);
     return 0;
 }
@@ -144,7 +144,7 @@ int sockets_listen(struct listening *out, const char *host_port)
     char host[256];
     int count = -1;
 
-    int port = split(host, sizeof host, host_port);
+    int port = split(host, sizeof(host), host_port);
     if (port < 0 || getaddrinfo(host, NULL, &hints, &found) != 0) {
         errno = EADDRNOTAVAIL;
         return CRPC_EADDRESS;
@@ -161,13 +161,13 @@ int sockets_listen(struct listening *out, const char *host_port)
 int socket_listen_unix(const char *path)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof name.sun_path)
+    if (strlen(path) >= sizeof(name.sun_path))
         return CRPC_EADDRESS;
     memcpy(name.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return CRPC_EADDRESS;
-    if (bind(fd, (struct sockaddr *)&name, sizeof name) == 0 && listen(fd, BACKLOG) == 0)
+    if (bind(fd, (struct sockaddr *)&name, sizeof(name)) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     close(fd);
     return CRPC_EADDRESS;

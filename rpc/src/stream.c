@@ -88,7 +88,7 @@ int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel,
                                                    .on_half_closed = on_half_closed,
                                                    .on_sent = on_sent,
                                                    .on_end = on_end};
-    struct crpc_stream *stream = calloc(1, sizeof *stream);
+    struct crpc_stream *stream = calloc(1, sizeof(*stream));
 
     if (stream == NULL)
         return CRPC_ENOMEM;

@@ -24,7 +24,7 @@ static bool is_key(const char *pem)
 /* All texts that are there look right, and a certificate has its key. */
 static int tls_read(struct crpc_tls *out, const struct crpc_tls *given)
 {
-    if (options_copy(out, sizeof *out, given) != 0)
+    if (options_copy(out, sizeof(*out), given) != 0)
         return CRPC_EINVAL;
     if ((out->cert == NULL) != (out->key == NULL))
         return CRPC_ETLS;
@@ -158,7 +158,7 @@ static struct tls_feed *feed_take(void)
     if (feed != NULL)
         feeds.unused = feed->next;
     pthread_mutex_unlock(&feeds.lock);
-    return feed != NULL ? feed : calloc(1, sizeof *feed);
+    return feed != NULL ? feed : calloc(1, sizeof(*feed));
 }
 
 int tls_feed_new(struct tls_feed **out, const struct crpc_tls *given)

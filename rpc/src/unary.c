@@ -99,7 +99,7 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
 {
     if (done == NULL)
         return CRPC_EINVAL;
-    struct unary *unary = malloc(sizeof *unary);
+    struct unary *unary = malloc(sizeof(*unary));
     if (unary == NULL)
         return CRPC_ENOMEM;
     *unary = (struct unary){done, ctx};

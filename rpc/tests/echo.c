@@ -106,8 +106,8 @@ static void reply_who(struct crpc_call *call)
     size_t size = 0;
     for (size_t i = 0; (identity = crpc_call_identity_at(call, i)) != NULL; i++) {
         cr_assert(crpc_call_has_identity(call, identity));
-        size += (size_t)snprintf(text + size, sizeof text - size, i > 0 ? " %s" : "%s", identity);
-        cr_assert_lt(size, sizeof text);
+        size += (size_t)snprintf(text + size, sizeof(text) - size, i > 0 ? " %s" : "%s", identity);
+        cr_assert_lt(size, sizeof(text));
     }
     cr_assert_eq(crpc_call_identity(call), crpc_call_identity_at(call, 0));
     cr_assert_not(crpc_call_has_identity(call, ""));
@@ -182,7 +182,7 @@ static void on_stream_end(struct crpc_call *call, const struct crpc_status *stat
 static struct echo_stream *stream_new(struct crpc_call *call, const struct crpc_call_events *events,
                                       struct echo_log *log)
 {
-    struct echo_stream *stream = calloc(1, sizeof *stream);
+    struct echo_stream *stream = calloc(1, sizeof(*stream));
     stream->log = log;
     crpc_call_ref(call);
     crpc_call_events_set(call, events, stream);
@@ -294,7 +294,7 @@ const struct crpc_handler echo_handlers[] = {
     {.method = "Up", .kind = CRPC_CLIENT_STREAMING, .on_open = on_up},
     {.method = "Both", .kind = CRPC_BIDIRECTIONAL, .on_open = on_both},
 };
-const size_t echo_handler_count = sizeof echo_handlers / sizeof echo_handlers[0];
+const size_t echo_handler_count = sizeof(echo_handlers) / sizeof(echo_handlers[0]);
 
 /* -- The fixture ------------------------------------------------------------------------------- */
 
@@ -310,7 +310,7 @@ void echo_add_service(struct crpc_server *server, struct echo_log *log)
 static void start(struct echo *echo, unsigned threads, const struct crpc_server_options *server,
                   const struct crpc_channel_options *channel)
 {
-    struct crpc_loop_options loop = {.size = sizeof loop, .threads = threads};
+    struct crpc_loop_options loop = {.size = sizeof(loop), .threads = threads};
 
     *echo = (struct echo){
         .log = {.opened = EVENT_INIT, .half_closed = EVENT_INIT, .ended = EVENT_INIT}};
@@ -320,7 +320,7 @@ static void start(struct echo *echo, unsigned threads, const struct crpc_server_
     cr_assert_eq(crpc_server_listen(echo->server, "127.0.0.1:0", NULL, &echo->port), 0);
     cr_assert_gt(echo->port, 0);
     cr_assert_eq(crpc_server_start(echo->server), 0);
-    snprintf(echo->target, sizeof echo->target, "127.0.0.1:%d", echo->port);
+    snprintf(echo->target, sizeof(echo->target), "127.0.0.1:%d", echo->port);
     cr_assert_eq(crpc_channel_new(&echo->channel, echo->loop, echo->target, channel), 0);
 }
 
@@ -348,7 +348,7 @@ int echo_unary(struct crpc_channel *channel, const char *text, char *reply_text_
                size_t reply_size, struct crpc_result *result,
                const struct crpc_call_options *options)
 {
-    const struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+    const struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = WAIT_S * 1000};
     Crpc__Test__Item request = CRPC__TEST__ITEM__INIT;
     ProtobufCMessage *reply;
 

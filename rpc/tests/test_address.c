@@ -21,17 +21,17 @@ static char address[112];
 static void setup(void)
 {
     echo_start(&echo, NULL, NULL);
-    snprintf(directory, sizeof directory, "/tmp/crpc-test-XXXXXX");
+    snprintf(directory, sizeof(directory), "/tmp/crpc-test-XXXXXX");
     cr_assert_not_null(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/socket", directory);
-    snprintf(address, sizeof address, "unix:%s", path);
+    snprintf(path, sizeof(path), "%s/socket", directory);
+    snprintf(address, sizeof(address), "unix:%s", path);
 }
 
 static void teardown(void)
 {
     char lock[112];
     echo_stop(&echo);
-    snprintf(lock, sizeof lock, "%s.lock", path);
+    snprintf(lock, sizeof(lock), "%s.lock", path);
     unlink(lock);
     unlink(path);
     cr_assert_eq(rmdir(directory), 0);
@@ -51,7 +51,7 @@ static int try_listen(const char *where)
 Test(address, a_port_in_use_is_refused)
 {
     char where[64];
-    snprintf(where, sizeof where, "127.0.0.1:%d", echo.port);
+    snprintf(where, sizeof(where), "127.0.0.1:%d", echo.port);
     cr_assert_eq(try_listen(where), CRPC_EADDRESS);
 }
 
@@ -60,7 +60,7 @@ Test(address, malformed_ones_are_refused)
     const char *const bad[] = {
         "",     "127.0.0.1", "localhost", "127.0.0.1:",     "127.0.0.1:99999", ":0x",
         "::1:", "::1",       "unix:",     "127.0.0.1:12ab", "no such host:1",  ":80"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         cr_assert_eq(try_listen(bad[i]), CRPC_EADDRESS, "%s", bad[i]);
     cr_assert_eq(try_listen(NULL), CRPC_EINVAL);
 }
@@ -69,7 +69,7 @@ Test(address, all_forms_are_taken)
 {
     const char *const good[] = {"127.0.0.1:0", "localhost:0", "ipv4:127.0.0.1:0", "dns:localhost:0",
                                 "dns:///localhost:0"};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         cr_assert_eq(try_listen(good[i]), 0, "%s", good[i]);
 }
 
@@ -89,7 +89,7 @@ Test(address, several_at_once)
     cr_assert_neq(ports[0], ports[1]);
     cr_assert_eq(crpc_server_start(server), 0);
     for (int i = 0; i < 2; i++) {
-        snprintf(target, sizeof target, "ipv4:127.0.0.1:%d", ports[i]);
+        snprintf(target, sizeof(target), "ipv4:127.0.0.1:%d", ports[i]);
         cr_assert_eq(crpc_channel_new(&channel, echo.loop, target, NULL), 0);
         cr_assert_eq(echo_unary(channel, "hello", NULL, 0, NULL, NULL), 0);
         crpc_channel_free(channel);
@@ -109,11 +109,11 @@ static struct crpc_server *unix_server(void)
 
 static int unix_call(void)
 {
-    struct crpc_channel_options options = {.size = sizeof options, .own_connection = true};
+    struct crpc_channel_options options = {.size = sizeof(options), .own_connection = true};
     struct crpc_channel *channel;
     char reply[16];
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, address, &options), 0);
-    int code = echo_unary(channel, "hello", reply, sizeof reply, NULL, NULL);
+    int code = echo_unary(channel, "hello", reply, sizeof(reply), NULL, NULL);
     crpc_channel_free(channel);
     return code;
 }
@@ -124,7 +124,7 @@ Test(address, a_unix_socket_cannot_be_stolen)
     char other[128];
     cr_assert_eq(unix_call(), 0);
     cr_assert_eq(try_listen(address), CRPC_EADDRESS);
-    snprintf(other, sizeof other, "unix://%s", path);
+    snprintf(other, sizeof(other), "unix://%s", path);
     cr_assert_eq(try_listen(other), CRPC_EADDRESS);
     cr_assert_eq(unix_call(), 0, "the first server must still be there");
     crpc_server_free(server);
@@ -138,7 +138,7 @@ Test(address, a_stale_socket_is_removed)
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int dead = socket(AF_UNIX, SOCK_STREAM, 0);
     memcpy(name.sun_path, path, strlen(path) + 1);
-    cr_assert_eq(bind(dead, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(bind(dead, (struct sockaddr *)&name, sizeof(name)), 0);
     close(dead);
     struct crpc_server *server = unix_server();
     cr_assert_eq(unix_call(), 0);
@@ -159,10 +159,10 @@ Test(address, a_file_in_the_way_is_left_alone)
 Test(address, a_path_too_long_or_without_directory)
 {
     char where[300];
-    memset(where, 'x', sizeof where);
+    memset(where, 'x', sizeof(where));
     memcpy(where, "unix:/tmp/", 10);
-    where[sizeof where - 1] = '\0';
+    where[sizeof(where) - 1] = '\0';
     cr_assert_eq(try_listen(where), CRPC_EADDRESS);
-    snprintf(where, sizeof where, "unix:%s/none/socket", directory);
+    snprintf(where, sizeof(where), "unix:%s/none/socket", directory);
     cr_assert_eq(try_listen(where), CRPC_EADDRESS);
 }

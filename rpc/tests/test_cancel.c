@@ -24,12 +24,12 @@ TestSuite(deadline, .init = setup, .fini = teardown, .timeout = 240);
 TestSuite(cancel, .init = setup, .fini = teardown, .timeout = 240);
 TestSuite(order, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded,
+static const struct crpc_call_options bounded = {.size = sizeof(bounded),
                                                  .timeout_ms = WAIT_S * 1000};
 
 Test(deadline, ends_the_call_on_both_sides)
 {
-    struct crpc_call_options options = {.size = sizeof options, .timeout_ms = 100};
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = 100};
     struct crpc_result result = {.code = CRPC_OK};
     cr_assert_eq(echo_unary(echo.channel, "hold", NULL, 0, &result, &options), CRPC_ESTATUS);
     cr_assert_eq(result.code, CRPC_DEADLINE_EXCEEDED);
@@ -41,7 +41,7 @@ Test(deadline, ends_the_call_on_both_sides)
 
 static int64_t left_with(int64_t timeout_ms)
 {
-    struct crpc_call_options options = {.size = sizeof options, .timeout_ms = timeout_ms};
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = timeout_ms};
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     ProtobufCMessage *reply;
     item.text = (char[]){"left"};
@@ -64,7 +64,7 @@ Test(deadline, is_seen_by_the_server)
 Test(deadline, wait_for_ready_waits_no_longer)
 {
     struct crpc_call_options options = {
-        .size = sizeof options, .timeout_ms = 200, .wait_for_ready = true};
+        .size = sizeof(options), .timeout_ms = 200, .wait_for_ready = true};
     struct crpc_result result = {.code = CRPC_OK};
     crpc_server_stop(echo.server, 0);
     cr_assert_eq(echo_unary(echo.channel, "x", NULL, 0, &result, &options), CRPC_ESTATUS);
@@ -171,19 +171,19 @@ static void half_close_server(struct crpc_call_options *options, bool cancels, b
 
 Test(cancel, by_the_client_is_no_half_close)
 {
-    struct crpc_call_options options = {.size = sizeof options};
+    struct crpc_call_options options = {.size = sizeof(options)};
     half_close_server(&options, true, false);
 }
 
 Test(cancel, by_the_deadline_is_no_half_close)
 {
-    struct crpc_call_options options = {.size = sizeof options, .timeout_ms = 200};
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = 200};
     half_close_server(&options, false, false);
 }
 
 Test(cancel, by_a_hard_stop_is_no_half_close)
 {
-    struct crpc_call_options options = {.size = sizeof options};
+    struct crpc_call_options options = {.size = sizeof(options)};
     half_close_server(&options, false, true);
 }
 
@@ -216,7 +216,7 @@ Test(waiting, a_request_that_never_comes, .timeout = 240)
 {
     struct event arrived = EVENT_INIT;
     struct crpc_server_options options = {
-        .size = sizeof options, .authorize = note_arrival, .authorize_ctx = &arrived};
+        .size = sizeof(options), .authorize = note_arrival, .authorize_ctx = &arrived};
     struct crpc_call *call;
     echo_start(&echo, &options, NULL);
     cr_assert_eq(crpc_call_open(&call, echo.channel, &crpc__test__echo__descriptor, "Unary",
@@ -299,7 +299,7 @@ static struct crpc_server *late_server(struct crpc_channel **channel)
     cr_assert_eq(crpc_server_new(&server, echo.loop, NULL), 0);
     echo_add_service(server, &echo.log);
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
-    snprintf(target, sizeof target, "127.0.0.1:%d", port);
+    snprintf(target, sizeof(target), "127.0.0.1:%d", port);
     cr_assert_eq(crpc_channel_new(channel, echo.loop, target, NULL), 0);
     return server;
 }

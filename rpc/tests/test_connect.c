@@ -50,7 +50,7 @@ static int loopback_socket(struct sockaddr_in *name, int port)
 static bool shovel(int from, int to)
 {
     char data[4096];
-    ssize_t size = read(from, data, sizeof data);
+    ssize_t size = read(from, data, sizeof(data));
     return size > 0 && write(to, data, (size_t)size) == size;
 }
 
@@ -61,7 +61,7 @@ static void *relay_run(void *arg)
     int client = accept(relay->listener, NULL, NULL);
     int server = loopback_socket(&name, relay->server_port);
     poll(NULL, 0, DELAY_MS); /* the slow network that is tried here */
-    cr_assert_eq(connect(server, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(connect(server, (struct sockaddr *)&name, sizeof(name)), 0);
     struct pollfd ends[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     bool is_open = true;
     while (is_open && poll(ends, 2, WAIT_S * 1000) > 0) {
@@ -78,10 +78,10 @@ static void *relay_run(void *arg)
 static void relay_start(struct relay *relay, int server_port)
 {
     struct sockaddr_in name;
-    socklen_t size = sizeof name;
+    socklen_t size = sizeof(name);
     relay->server_port = server_port;
     relay->listener = loopback_socket(&name, 0);
-    cr_assert_eq(bind(relay->listener, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(bind(relay->listener, (struct sockaddr *)&name, sizeof(name)), 0);
     cr_assert_eq(listen(relay->listener, 8), 0);
     cr_assert_eq(getsockname(relay->listener, (struct sockaddr *)&name, &size), 0);
     relay->port = ntohs(name.sin_port);
@@ -94,7 +94,7 @@ Test(connect, a_slow_handshake_is_waited_for)
     struct crpc_channel *channel;
     char target[64];
     relay_start(&relay, echo.port);
-    snprintf(target, sizeof target, "127.0.0.1:%d", relay.port);
+    snprintf(target, sizeof(target), "127.0.0.1:%d", relay.port);
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, target, NULL), 0);
     cr_assert_eq(echo_unary(channel, "hello", NULL, 0, NULL, NULL), 0);
     crpc_channel_free(channel);
@@ -105,7 +105,7 @@ Test(connect, a_slow_handshake_is_waited_for)
 Test(connect, again_after_the_server_was_away)
 {
     struct crpc_call_options patient = {
-        .size = sizeof patient, .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
+        .size = sizeof(patient), .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
     struct timespec begin, end;
     cr_assert_eq(echo_unary(echo.channel, "hello", NULL, 0, NULL, NULL), 0);
     crpc_server_free(echo.server);
@@ -128,15 +128,15 @@ static int proxy_start(void)
 {
     static const char *const variables[] = {"http_proxy", "https_proxy", "grpc_proxy"};
     struct sockaddr_in name;
-    socklen_t size = sizeof name;
+    socklen_t size = sizeof(name);
     char url[64];
     int listener = loopback_socket(&name, 0);
 
-    cr_assert_eq(bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
     cr_assert_eq(listen(listener, 8), 0);
     cr_assert_eq(getsockname(listener, (struct sockaddr *)&name, &size), 0);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(name.sin_port));
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d", ntohs(name.sin_port));
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
         setenv(variables[i], url, 1);
     unsetenv("no_proxy");
     unsetenv("no_grpc_proxy");
@@ -151,7 +151,7 @@ static bool was_connected_to(int listener, int ms)
 
 Test(connect, proxies_of_the_environment_are_not_obeyed)
 {
-    struct crpc_channel_options options = {.size = sizeof options, .own_connection = true};
+    struct crpc_channel_options options = {.size = sizeof(options), .own_connection = true};
     struct crpc_channel *channel;
     int proxy = proxy_start();
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, &options), 0);
@@ -164,8 +164,8 @@ Test(connect, proxies_of_the_environment_are_not_obeyed)
 Test(connect, a_proxy_is_used_when_that_is_asked_for)
 {
     struct crpc_channel_options options = {
-        .size = sizeof options, .own_connection = true, .use_proxy = true};
-    struct crpc_call_options brief = {.size = sizeof brief, .timeout_ms = 300};
+        .size = sizeof(options), .own_connection = true, .use_proxy = true};
+    struct crpc_call_options brief = {.size = sizeof(brief), .timeout_ms = 300};
     struct crpc_channel *channel;
     int proxy = proxy_start();
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, &options), 0);
@@ -202,9 +202,9 @@ static size_t answer(unsigned char *packet, size_t size, bool has_moved)
     packet[7] = is_ipv4;
     if (!is_ipv4)
         return end;
-    record[sizeof record - 1] = has_moved ? 1 : 9;
-    memcpy(packet + end, record, sizeof record);
-    return end + sizeof record;
+    record[sizeof(record) - 1] = has_moved ? 1 : 9;
+    memcpy(packet + end, record, sizeof(record));
+    return end + sizeof(record);
 }
 
 static void *names_run(void *arg)
@@ -213,7 +213,7 @@ static void *names_run(void *arg)
     while (!atomic_load(&names->is_over)) {
         struct pollfd waiting = {.fd = names->socket, .events = POLLIN};
         struct sockaddr_in from;
-        socklen_t from_size = sizeof from;
+        socklen_t from_size = sizeof(from);
         unsigned char packet[512 + 64];
         if (poll(&waiting, 1, 50) != 1)
             continue;
@@ -231,10 +231,10 @@ static void *names_run(void *arg)
 static void names_start(struct names *names)
 {
     struct sockaddr_in name;
-    socklen_t size = sizeof name;
+    socklen_t size = sizeof(name);
     close(loopback_socket(&name, 0));
     *names = (struct names){.asked = EVENT_INIT, .socket = socket(AF_INET, SOCK_DGRAM, 0)};
-    cr_assert_eq(bind(names->socket, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(bind(names->socket, (struct sockaddr *)&name, sizeof(name)), 0);
     cr_assert_eq(getsockname(names->socket, (struct sockaddr *)&name, &size), 0);
     names->port = ntohs(name.sin_port);
     cr_assert_eq(pthread_create(&names->thread, NULL, names_run, names), 0);
@@ -244,12 +244,12 @@ static void names_start(struct names *names)
 Test(connect, a_name_is_asked_for_again_soon)
 {
     struct crpc_call_options patient = {
-        .size = sizeof patient, .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
+        .size = sizeof(patient), .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
     struct crpc_channel *channel;
     struct names names;
     char target[64];
     names_start(&names);
-    snprintf(target, sizeof target, "dns://127.0.0.1:%d/moves.test:%d", names.port, echo.port);
+    snprintf(target, sizeof(target), "dns://127.0.0.1:%d/moves.test:%d", names.port, echo.port);
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, target, NULL), 0);
     cr_assert_eq(echo_unary(channel, "hello", NULL, 0, NULL, NULL), CRPC_ESTATUS);
     cr_assert(event_wait(&names.asked, 1));

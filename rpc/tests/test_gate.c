@@ -26,7 +26,7 @@ TestSuite(gate, .timeout = 240);
 
 static struct crpc_connection_counts counts(void)
 {
-    struct crpc_connection_counts counts = {.size = sizeof counts};
+    struct crpc_connection_counts counts = {.size = sizeof(counts)};
     cr_assert_eq(crpc_server_connection_counts(echo.server, &counts), 0);
     return counts;
 }
@@ -43,7 +43,7 @@ static struct crpc_connection_counts counts(void)
 static void expect_echo(void)
 {
     char reply[16];
-    cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof reply, NULL, NULL), 0);
+    cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof(reply), NULL, NULL), 0);
     cr_assert_str_eq(reply, "hello");
 }
 
@@ -55,15 +55,15 @@ static int connect_from(const char *address, int port)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_geq(fd, 0);
     name.sin_addr.s_addr = inet_addr(address);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
     name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     name.sin_port = htons((uint16_t)port);
-    cr_assert_eq(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+    cr_assert_eq(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
     return fd;
 }
 
 static const char greeting[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
-#define GREETING_SIZE (sizeof greeting - 1)
+#define GREETING_SIZE (sizeof(greeting) - 1)
 
 /* Whether the other side closes, in reasonable time; what it says before is thrown away. */
 static bool is_closed(int fd)
@@ -73,7 +73,7 @@ static bool is_closed(int fd)
         struct pollfd waiting = {.fd = fd, .events = POLLIN};
         if (poll(&waiting, 1, WAIT_S * 1000) != 1)
             return false;
-        if (recv(fd, data, sizeof data, 0) <= 0)
+        if (recv(fd, data, sizeof(data), 0) <= 0)
             return true;
     }
 }
@@ -104,26 +104,26 @@ static size_t fill(char *data, size_t size_max, const void *pattern, size_t size
 static bool flood(int fd, const void *pattern, size_t size)
 {
     static char data[64 * 1024];
-    size_t filled = fill(data, sizeof data, pattern, size);
+    size_t filled = fill(data, sizeof(data), pattern, size);
     for (size_t sent = 0; sent < FLOOD_MAX; sent += filled) {
         char answers[4096];
         if (!send_all(fd, data, filled))
             return true;
-        while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+        while (recv(fd, answers, sizeof(answers), MSG_DONTWAIT) > 0)
             continue;
     }
     return false;
 }
 
 static const char window_update[] = "\0\0\4\10\0\0\0\0\0\0\0\0\1";
-#define WINDOW_UPDATE_SIZE (sizeof window_update - 1)
+#define WINDOW_UPDATE_SIZE (sizeof(window_update) - 1)
 
 /* A frame's head. */
 static void put_head(char *at, size_t size, char type, char flags, uint32_t stream)
 {
     const uint32_t number = htonl(stream);
     memcpy(at, (char[]){(char)(size >> 16), (char)(size >> 8), (char)size, type, flags}, 5);
-    memcpy(at + 5, &number, sizeof number);
+    memcpy(at + 5, &number, sizeof(number));
 }
 
 /* Calls that are answered, with junk of so many bytes behind each, until the connection is cut;
@@ -136,13 +136,13 @@ static bool flood_calls(int fd, size_t junk_size)
                                   "application/grpc\0\x02"
                                   "te\x08trailers";
     static char data[1 << 20];
-    size_t at = 9 + sizeof headers - 1;
-    memcpy(data + 9, headers, sizeof headers - 1);
+    size_t at = 9 + sizeof(headers) - 1;
+    memcpy(data + 9, headers, sizeof(headers) - 1);
     at += fill(data + at, junk_size, window_update, WINDOW_UPDATE_SIZE);
     for (uint32_t n = 0; n < FLOOD_MAX / junk_size; n++) {
         char answer[4096]; /* each call has one, so this does not wait in vain */
-        put_head(data, sizeof headers - 1, 1, 5, 2 * n + 1);
-        if (!send_all(fd, data, at) || recv(fd, answer, sizeof answer, 0) <= 0)
+        put_head(data, sizeof(headers) - 1, 1, 5, 2 * n + 1);
+        if (!send_all(fd, data, at) || recv(fd, answer, sizeof(answer), 0) <= 0)
             return true;
     }
     return false;
@@ -159,7 +159,7 @@ static int connect_greeted(void)
 
 Test(gate, an_address_has_so_many_connections)
 {
-    struct crpc_server_options options = {.size = sizeof options, .connections_per_peer_max = 4};
+    struct crpc_server_options options = {.size = sizeof(options), .connections_per_peer_max = 4};
     int fds[10];
     echo_start(&echo, &options, NULL);
     for (int i = 0; i < 10; i++)
@@ -176,7 +176,7 @@ Test(gate, an_address_has_so_many_connections)
 Test(gate, an_address_makes_so_many_connections_a_second)
 {
     struct crpc_server_options options = {
-        .size = sizeof options, .connections_per_peer_max = 4, .connection_rate_per_peer = 1};
+        .size = sizeof(options), .connections_per_peer_max = 4, .connection_rate_per_peer = 1};
     echo_start(&echo, &options, NULL);
     for (int i = 0; i < 1000 && counts().refused_peer_rate == 0; i++) {
         close(connect_from("127.0.0.2", echo.port));
@@ -190,7 +190,7 @@ Test(gate, an_address_makes_so_many_connections_a_second)
 
 Test(gate, there_are_so_many_connections_in_all)
 {
-    struct crpc_server_options options = {.size = sizeof options, .connections_max = 3};
+    struct crpc_server_options options = {.size = sizeof(options), .connections_max = 3};
     int fds[8];
     echo_start(&echo, &options, NULL);
     expect_echo();
@@ -206,7 +206,7 @@ Test(gate, there_are_so_many_connections_in_all)
 
 Test(gate, who_never_calls_is_cut)
 {
-    struct crpc_server_options options = {.size = sizeof options, .first_request_ms = 200};
+    struct crpc_server_options options = {.size = sizeof(options), .first_request_ms = 200};
     echo_start(&echo, &options, NULL);
     expect_echo();
     int fd = connect_greeted();
@@ -220,7 +220,7 @@ Test(gate, who_never_calls_is_cut)
 
 Test(gate, who_sends_no_frame_is_cut)
 {
-    struct crpc_server_options options = {.size = sizeof options, .handshake_ms = 200};
+    struct crpc_server_options options = {.size = sizeof(options), .handshake_ms = 200};
     echo_start(&echo, &options, NULL);
     int fd = connect_from("127.0.0.2", echo.port);
     cr_assert(is_closed(fd));
@@ -241,7 +241,7 @@ static void expect_echo_soon(void)
 Test(gate, who_is_idle_or_old_is_let_go)
 {
     struct crpc_server_options options = {
-        .size = sizeof options, .idle_ms = 1000, .age_max_ms = 3600000};
+        .size = sizeof(options), .idle_ms = 1000, .age_max_ms = 3600000};
     echo_start(&echo, &options, NULL);
     expect_echo_soon();
     for (int i = 0; i < WAIT_S * 200 && counts().open > 0; i++)
@@ -269,11 +269,11 @@ static pid_t crowd_start(int *control)
     int port;
     char done = 1;
     close(pair[0]);
-    if (read(pair[1], &port, sizeof port) != sizeof port)
+    if (read(pair[1], &port, sizeof(port)) != sizeof(port))
         _exit(1);
     name.sin_port = htons((uint16_t)port);
     for (int i = 0; i < CROWD; i++)
-        if (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&name, sizeof name) != 0)
+        if (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&name, sizeof(name)) != 0)
             _exit(2);
     if (write(pair[1], &done, 1) != 1 || read(pair[1], &done, 1) < 0)
         _exit(3);
@@ -289,7 +289,7 @@ Test(gate, survives_running_out_of_descriptors)
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     echo_start(&echo, NULL, NULL);
     expect_echo();
-    cr_assert_eq(write(control, &echo.port, sizeof echo.port), (ssize_t)sizeof echo.port);
+    cr_assert_eq(write(control, &echo.port, sizeof(echo.port)), (ssize_t)sizeof(echo.port));
     cr_assert_eq(read(control, &done, 1), 1);
     AWAIT_COUNT(refused_descriptors, CROWD - 64);
     expect_echo();
@@ -297,9 +297,9 @@ Test(gate, survives_running_out_of_descriptors)
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     cr_assert_eq(status, 0);
 
-    struct crpc_channel_options own = {.size = sizeof own, .own_connection = true};
+    struct crpc_channel_options own = {.size = sizeof(own), .own_connection = true};
     struct crpc_call_options patient = {
-        .size = sizeof patient, .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
+        .size = sizeof(patient), .timeout_ms = WAIT_S * 1000, .wait_for_ready = true};
     struct crpc_channel *channel;
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, &own), 0);
     cr_assert_eq(echo_unary(channel, "hello", NULL, 0, NULL, &patient), 0);
@@ -318,9 +318,9 @@ Test(gate, bytes_that_belong_to_no_call_end_in_a_cut)
         const char *frame;
         size_t size;
     } kinds[] = {{window_update, WINDOW_UPDATE_SIZE},
-                 {settings, sizeof settings - 1},
-                 {priority, sizeof priority - 1}};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+                 {settings, sizeof(settings) - 1},
+                 {priority, sizeof(priority) - 1}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         int fd = connect_greeted();
         cr_assert(flood(fd, kinds[i].frame, kinds[i].size), "%zu: open %llu waste %llu", i,
                   (unsigned long long)counts().open, (unsigned long long)counts().cut_waste);
@@ -354,7 +354,7 @@ static bool permit_nothing(struct crpc_call *call, struct crpc_status *why, void
 /* One who may do nothing is forgiven next to nothing. */
 Test(gate, refused_calls_are_no_cover_for_other_bytes)
 {
-    struct crpc_server_options options = {.size = sizeof options, .authorize = permit_nothing};
+    struct crpc_server_options options = {.size = sizeof(options), .authorize = permit_nothing};
     echo_start(&echo, &options, NULL);
     int fd = connect_greeted();
     cr_assert(flood_calls(fd, 120 * 1024));
@@ -375,7 +375,7 @@ static void expect_no_cut(void)
 
 Test(gate, many_calls_are_no_misuse)
 {
-    struct crpc_call_options none = {.size = sizeof none, .timeout_ms = 1};
+    struct crpc_call_options none = {.size = sizeof(none), .timeout_ms = 1};
     echo_start(&echo, NULL, NULL);
     for (int i = 0; i < 3000; i++)
         expect_echo();
@@ -390,8 +390,8 @@ Test(gate, much_data_is_no_misuse)
 {
     static const int sizes[] = {1, 1000, 900000}, times[] = {5000, 2000, 100};
     echo_start(&echo, NULL, NULL);
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = 100000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = 100000};
         Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
         struct crpc_stream *stream;
         item.text = "data";
@@ -416,7 +416,7 @@ Test(gate, much_data_is_no_misuse)
 /* Its answer is an error; the other calls of the connection go on. */
 Test(gate, a_message_that_is_too_large_is_no_misuse)
 {
-    struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = 100000};
+    struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = 100000};
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     echo_start(&echo, NULL, NULL);
     item.text = "data";
@@ -450,7 +450,7 @@ Test(gate, a_name_is_bound_at_all_its_addresses_or_at_none)
     echo_start(&echo, NULL, NULL);
     cr_assert_eq(crpc_server_new(&server, echo.loop, NULL), 0);
     cr_assert_eq(crpc_server_listen(server, "localhost:0", NULL, &port), 0);
-    snprintf(where, sizeof where, "localhost:%d", port);
+    snprintf(where, sizeof(where), "localhost:%d", port);
     cr_assert_eq(getaddrinfo("localhost", NULL, &hints, &found), 0);
     size_t count = 0;
     for (struct addrinfo *info = found; info != NULL; info = info->ai_next) {

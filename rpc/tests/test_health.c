@@ -25,7 +25,7 @@ static void teardown(void)
 
 TestSuite(health, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded,
+static const struct crpc_call_options bounded = {.size = sizeof(bounded),
                                                  .timeout_ms = WAIT_S * 1000};
 
 /* The serving status, or minus the code of the call's end. */
@@ -137,7 +137,7 @@ Test(health, stopping_is_told_and_ends_the_watch)
 Test(without, health_and_reflection, .timeout = 240)
 {
     struct crpc_server_options options = {
-        .size = sizeof options, .without_health = true, .without_reflection = true};
+        .size = sizeof(options), .without_health = true, .without_reflection = true};
     echo_start(&echo, &options, NULL);
     cr_assert_eq(check(""), -CRPC_UNIMPLEMENTED);
     cr_assert_eq(crpc_server_health_set(echo.server, "", true), CRPC_EINVAL);

@@ -22,7 +22,7 @@ static void teardown(void)
 
 TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded,
+static const struct crpc_call_options bounded = {.size = sizeof(bounded),
                                                  .timeout_ms = WAIT_S * 1000};
 
 static struct crpc_stream *stream_open(const char *method)
@@ -61,7 +61,7 @@ Test(kinds, unary_blocking)
 {
     char reply[64];
     struct crpc_result result = {.code = CRPC_UNKNOWN};
-    cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof reply, &result, NULL), 0);
+    cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof(reply), &result, NULL), 0);
     cr_assert_str_eq(reply, "hello");
     cr_assert_eq(result.code, CRPC_OK);
     cr_assert_str_eq(result.message, "");
@@ -71,7 +71,7 @@ Test(kinds, unary_blocking)
 Test(kinds, unary_empty_message_is_a_message)
 {
     char reply[64] = "x";
-    cr_assert_eq(echo_unary(echo.channel, "", reply, sizeof reply, NULL, NULL), 0);
+    cr_assert_eq(echo_unary(echo.channel, "", reply, sizeof(reply), NULL, NULL), 0);
     cr_assert_str_eq(reply, "");
 }
 

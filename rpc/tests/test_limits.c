@@ -11,13 +11,13 @@
 #include <string.h>
 
 static struct echo echo;
-static const struct crpc_call_options bounded = {.size = sizeof bounded,
+static const struct crpc_call_options bounded = {.size = sizeof(bounded),
                                                  .timeout_ms = WAIT_S * 1000};
 
 static void setup_small(void)
 {
-    struct crpc_server_options server = {.size = sizeof server, .message_size_max = 10000};
-    struct crpc_channel_options channel = {.size = sizeof channel, .message_size_max = 20000};
+    struct crpc_server_options server = {.size = sizeof(server), .message_size_max = 10000};
+    struct crpc_channel_options channel = {.size = sizeof(channel), .message_size_max = 20000};
     echo_start(&echo, &server, &channel);
 }
 
@@ -167,18 +167,18 @@ Test(decode, nesting_is_bounded, .timeout = 240)
 {
     static unsigned char buffer[6 * 100000];
     ProtobufCMessage *message = NULL;
-    struct crpc_bytes shallow = nested(buffer, sizeof buffer, 20);
+    struct crpc_bytes shallow = nested(buffer, sizeof(buffer), 20);
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, shallow, 0), 0);
     crpc_message_free(message);
     message = NULL;
-    struct crpc_bytes deepest = nested(buffer, sizeof buffer, 64);
+    struct crpc_bytes deepest = nested(buffer, sizeof(buffer), 64);
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, deepest, 0), 0);
     crpc_message_free(message);
     message = NULL;
-    struct crpc_bytes deep = nested(buffer, sizeof buffer, 65);
+    struct crpc_bytes deep = nested(buffer, sizeof(buffer), 65);
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, deep, 0),
                  CRPC_EDECODE);
-    struct crpc_bytes bottomless = nested(buffer, sizeof buffer, 100000);
+    struct crpc_bytes bottomless = nested(buffer, sizeof(buffer), 100000);
     cr_assert_eq(crpc_message_decode(&message, &crpc__test__nest__descriptor, bottomless, SIZE_MAX),
                  CRPC_EDECODE);
     cr_assert_null(message, "untouched on failure");
@@ -246,7 +246,7 @@ Test(decode, text_is_utf8_without_nul)
         {"\xf8\x88\x80\x80\x80", 5, false},
         {"\xff", 1, false},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         unsigned char bytes[16] = {0x12, (unsigned char)cases[i].size};
         ProtobufCMessage *message = NULL;
         memcpy(bytes + 2, cases[i].bytes, cases[i].size);
@@ -277,8 +277,8 @@ Test(decode, text_is_looked_at_in_inner_messages_and_nowhere_else)
 Test(decode, what_is_cut_short)
 {
     static const char whole[] = "\x08\x81\x01\x12\x02hi\x2a\x02\x08\x05";
-    bool is_boundary[sizeof whole] = {[0] = true, [3] = true, [7] = true, [11] = true};
-    for (size_t size = 0; size < sizeof whole; size++) {
+    bool is_boundary[sizeof(whole)] = {[0] = true, [3] = true, [7] = true, [11] = true};
+    for (size_t size = 0; size < sizeof(whole); size++) {
         ProtobufCMessage *message = NULL;
         int result = crpc_message_decode(&message, &crpc__test__item__descriptor,
                                          (struct crpc_bytes){whole, size}, 0);
@@ -339,7 +339,7 @@ static void write_until_stuck(struct crpc_call *call, struct writer *writer)
 {
     static char data[PIECE_SIZE];
     while (writer->accepted < 10 * PIECES_BOUND) {
-        cr_assert_eq(crpc_call_send_bytes(call, (struct crpc_bytes){data, sizeof data}), 0);
+        cr_assert_eq(crpc_call_send_bytes(call, (struct crpc_bytes){data, sizeof(data)}), 0);
         writer->accepted++;
         if (!event_wait_ms(&writer->sent, writer->accepted, 500))
             return;
@@ -351,7 +351,7 @@ Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
     static const struct crpc_handler handlers[] = {
         {.method = "Up", .kind = CRPC_CLIENT_STREAMING, .on_open = on_slow}};
     static const struct crpc_call_events events = {.on_sent = on_sent, .on_end = on_end};
-    struct crpc_server_options options = {.size = sizeof options, .stream_window_size = 65536};
+    struct crpc_server_options options = {.size = sizeof(options), .stream_window_size = 65536};
     struct slow slow = {EVENT_INIT, EVENT_INIT, NULL};
     struct writer writer = {EVENT_INIT, EVENT_INIT, 0};
     struct crpc_loop *loop;
@@ -367,7 +367,7 @@ Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
     cr_assert_eq(crpc_server_listen(server, "localhost:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
     /* c-ares leaks ten bytes over "localhost" */
-    snprintf(target, sizeof target, "127.0.0.1:%d", port);
+    snprintf(target, sizeof(target), "127.0.0.1:%d", port);
     cr_assert_eq(crpc_channel_new(&channel, loop, target, NULL), 0);
     cr_assert_eq(
         crpc_call_open(&call, channel, &crpc__test__echo__descriptor, "Up", NULL, &events, &writer),
@@ -398,13 +398,13 @@ Test(flow, a_slow_reader_holds_the_writer_back, .timeout = 240)
 
 Test(options, keepalive_and_the_rest_are_taken, .timeout = 240)
 {
-    struct crpc_server_options server = {.size = sizeof server,
+    struct crpc_server_options server = {.size = sizeof(server),
                                          .metadata_size_max = 4096,
                                          .concurrent_streams_max = 4,
                                          .keepalive_ms = 1000,
                                          .keepalive_timeout_ms = 500,
                                          .ping_interval_min_ms = 100};
-    struct crpc_channel_options channel = {.size = sizeof channel,
+    struct crpc_channel_options channel = {.size = sizeof(channel),
                                            .keepalive_ms = UINT32_MAX,
                                            .keepalive_timeout_ms = 700,
                                            .reconnect_ms = 50,
@@ -413,7 +413,7 @@ Test(options, keepalive_and_the_rest_are_taken, .timeout = 240)
     char reply[16];
     echo_start(&echo, &server, &channel);
     for (int i = 0; i < 20; i++)
-        cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof reply, NULL, NULL), 0);
+        cr_assert_eq(echo_unary(echo.channel, "hello", reply, sizeof(reply), NULL, NULL), 0);
     echo_stop(&echo);
 }
 

@@ -26,7 +26,7 @@ static void on_log(bool is_error, const char *text, void *ctx)
 static void make_noise(struct crpc_loop *loop, int times)
 {
     const struct crpc_tls tls = {
-        .size = sizeof tls,
+        .size = sizeof(tls),
         .cert = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         .key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"};
     struct crpc_server *server;
@@ -40,7 +40,7 @@ Test(log, goes_to_the_hook_and_is_limited, .timeout = 240)
 {
     struct lines lines = {EVENT_INIT, false};
     struct crpc_loop_options options = {
-        .size = sizeof options, .on_log = on_log, .log_ctx = &lines};
+        .size = sizeof(options), .on_log = on_log, .log_ctx = &lines};
     struct crpc_loop *loop;
     cr_assert_eq(crpc_loop_new(&loop, &options), 0);
     make_noise(loop, 1);
@@ -65,8 +65,8 @@ static void never(bool is_error, const char *text, void *ctx)
 Test(log, is_the_first_loops, .timeout = 240)
 {
     struct lines lines = {EVENT_INIT, false};
-    struct crpc_loop_options first = {.size = sizeof first, .on_log = on_log, .log_ctx = &lines};
-    struct crpc_loop_options second = {.size = sizeof second, .on_log = never};
+    struct crpc_loop_options first = {.size = sizeof(first), .on_log = on_log, .log_ctx = &lines};
+    struct crpc_loop_options second = {.size = sizeof(second), .on_log = never};
     struct crpc_loop *loops[2];
     cr_assert_eq(crpc_loop_new(&loops[0], &first), 0);
     cr_assert_eq(crpc_loop_new(&loops[1], &second), 0);
@@ -99,7 +99,7 @@ Test(callbacks, may_not_block, .timeout = 240, .signal = 6)
                  0);
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
-    snprintf(target, sizeof target, "127.0.0.1:%d", port);
+    snprintf(target, sizeof(target), "127.0.0.1:%d", port);
     cr_assert_eq(crpc_channel_new(&channel, loop, target, NULL), 0);
     echo_unary(channel, "hello", NULL, 0, NULL, NULL);
 }
@@ -121,7 +121,7 @@ static int use_after_fork(struct echo *echo, struct crpc_stream *stream)
         crpc_stream_read(&reply, stream),
         crpc_stream_finish(stream, NULL),
     };
-    for (int i = 0; i < (int)(sizeof results / sizeof results[0]); i++)
+    for (int i = 0; i < (int)(sizeof(results) / sizeof(results[0])); i++)
         if (results[i] != CRPC_EFORKED)
             return i + 1;
     crpc_channel_free(echo->channel);

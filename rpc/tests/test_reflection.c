@@ -18,7 +18,7 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse response_type;
 
 static struct echo echo;
 static struct crpc_stream *stream;
-static const struct crpc_call_options bounded = {.size = sizeof bounded,
+static const struct crpc_call_options bounded = {.size = sizeof(bounded),
                                                  .timeout_ms = WAIT_S * 1000};
 
 static void setup(void)
@@ -106,7 +106,7 @@ Test(reflection, finds_symbols)
 {
     const char *const symbols[] = {"crpc.test.Echo", "crpc.test.Echo.Down", "crpc.test.Item",
                                    "crpc.test.Item.Color", "crpc.test.Item.Part"};
-    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
+    for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
         expect_files(REQUEST(FILE_CONTAINING_SYMBOL), symbols[i], echo_files, 3);
     expect_files(REQUEST(FILE_CONTAINING_SYMBOL), "crpc.test.base.Size", &echo_files[2], 1);
 }
@@ -125,7 +125,7 @@ Test(reflection, says_what_it_does_not_know)
     const char *const symbols[] = {
         "crpc.test.Ech", "crpc.test.Echo.",  "crpc.test.EchoX",      "crpc.test", "", "crpc.test.",
         "Echo",          "crpc.test.Item.x", "crpc.test.Echo.Down.x"};
-    for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
+    for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
         expect_error(REQUEST(FILE_CONTAINING_SYMBOL), symbols[i], CRPC_NOT_FOUND);
     expect_error(REQUEST(ALL_EXTENSION_NUMBERS_OF_TYPE), "crpc.test.None", CRPC_NOT_FOUND);
     expect_error(REQUEST(_NOT_SET), "", CRPC_INVALID_ARGUMENT);

@@ -114,7 +114,7 @@ static int call_guarded(struct crpc_channel *channel, const ProtobufCServiceDesc
                         const char *method, const ProtobufCMessage *request, bool knows)
 {
     struct crpc_metadata entry = {"password", {"sesame", 6}};
-    struct crpc_call_options options = {.size = sizeof options,
+    struct crpc_call_options options = {.size = sizeof(options),
                                         .timeout_ms = WAIT_S * 1000,
                                         .metadata = &entry,
                                         .metadata_count = knows ? 1 : 0};
@@ -137,7 +137,7 @@ Test(authorize, holds_for_every_service, .timeout = 240)
 {
     static char text[] = "who are you";
     struct crpc_server_options options = {
-        .size = sizeof options, .authorize = has_password, .authorize_ctx = text};
+        .size = sizeof(options), .authorize = has_password, .authorize_ctx = text};
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     Grpc__Health__V1__HealthCheckRequest check = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     Grpc__Reflection__V1__ServerReflectionRequest ask =

@@ -23,7 +23,7 @@ static void teardown(void)
 TestSuite(status, .init = setup, .fini = teardown, .timeout = 240);
 TestSuite(metadata, .init = setup, .fini = teardown, .timeout = 240);
 
-static const struct crpc_call_options bounded = {.size = sizeof bounded,
+static const struct crpc_call_options bounded = {.size = sizeof(bounded),
                                                  .timeout_ms = WAIT_S * 1000};
 
 static void expect_details(struct crpc_result *result)
@@ -124,7 +124,7 @@ Test(status, wrong_arguments_of_a_client)
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
     Crpc__Test__Summary summary = CRPC__TEST__SUMMARY__INIT;
     const ProtobufCServiceDescriptor *service = &crpc__test__echo__descriptor;
-    struct crpc_call_options negative = {.size = sizeof negative, .timeout_ms = -1};
+    struct crpc_call_options negative = {.size = sizeof(negative), .timeout_ms = -1};
     cr_assert_eq(crpc_unary(&reply, echo.channel, service, "NoSuch", &item.base, &bounded, NULL),
                  CRPC_EINVAL);
     cr_assert_eq(crpc_unary(&reply, echo.channel, service, "Unary", &summary.base, &bounded, NULL),
@@ -155,9 +155,9 @@ static void on_long_text(struct crpc_call *call, const ProtobufCMessage *request
     (void)ctx;
     /* Two-byte characters behind one of one byte: the cut falls within a character. */
     text[0] = 'x';
-    for (size_t i = 1; i + 1 < sizeof text; i += 2)
+    for (size_t i = 1; i + 1 < sizeof(text); i += 2)
         memcpy(text + i, "\xc3\xbc", 2);
-    text[sizeof text - 1] = '\0';
+    text[sizeof(text) - 1] = '\0';
     struct crpc_status bad = {.code = (enum crpc_code)17, .message = ""};
     cr_assert_eq(crpc_call_finish(call, &bad), CRPC_EINVAL);
     struct crpc_status status = {.code = CRPC_ABORTED, .message = text};
@@ -183,7 +183,7 @@ Test(handlers, long_text_is_cut_at_a_character_and_a_second_finish_refused, .tim
                  0);
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", NULL, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
-    snprintf(target, sizeof target, "dns:///127.0.0.1:%d", port);
+    snprintf(target, sizeof(target), "dns:///127.0.0.1:%d", port);
     cr_assert_eq(crpc_channel_new(&channel, loop, target, NULL), 0);
     cr_assert_eq(echo_unary(channel, "", NULL, 0, &result, NULL), CRPC_ESTATUS);
     cr_assert_eq(result.code, CRPC_ABORTED);
@@ -214,8 +214,8 @@ static void on_headers(struct crpc_call *call, void *ctx)
     struct crpc_bytes value;
     struct crpc_metadata entry;
     if (crpc_call_metadata_get(call, "x-text", &value))
-        snprintf(seen->text, sizeof seen->text, "%s", (const char *)value.data);
-    if (crpc_call_metadata_get(call, "x-raw-bin", &value) && value.size <= sizeof seen->raw) {
+        snprintf(seen->text, sizeof(seen->text), "%s", (const char *)value.data);
+    if (crpc_call_metadata_get(call, "x-raw-bin", &value) && value.size <= sizeof(seen->raw)) {
         memcpy(seen->raw, value.data, value.size);
         seen->raw_size = value.size;
     }
@@ -230,7 +230,7 @@ static void on_end(struct crpc_call *call, const struct crpc_status *status, voi
     struct crpc_bytes value;
     cr_assert_eq(status->code, CRPC_OK);
     if (crpc_call_trailer_get(call, "x-text", &value))
-        snprintf(seen->trailer, sizeof seen->trailer, "%s", (const char *)value.data);
+        snprintf(seen->trailer, sizeof(seen->trailer), "%s", (const char *)value.data);
     if (crpc_call_trailer_get(call, "x-raw-bin", &value))
         seen->trailer_raw_size = value.size;
     event_post(&seen->ended);
@@ -241,8 +241,8 @@ Test(metadata, both_ways)
     static const struct crpc_call_events events = {.on_headers = on_headers, .on_end = on_end};
     const unsigned char raw[] = {0, 1, 0xfe, 0xff, '\n'};
     struct crpc_metadata entries[] = {{"x-text", {"hello there", 11}},
-                                      {"x-raw-bin", {raw, sizeof raw}}};
-    struct crpc_call_options options = {.size = sizeof options,
+                                      {"x-raw-bin", {raw, sizeof(raw)}}};
+    struct crpc_call_options options = {.size = sizeof(options),
                                         .timeout_ms = WAIT_S * 1000,
                                         .metadata = entries,
                                         .metadata_count = 2};
@@ -260,11 +260,11 @@ Test(metadata, both_ways)
     cr_assert(event_wait(&seen.ended, 1));
     cr_assert_eq(event_count(&seen.headers), 1);
     cr_assert_str_eq(seen.text, "hello there");
-    cr_assert_eq(seen.raw_size, sizeof raw);
-    cr_assert_arr_eq(seen.raw, raw, sizeof raw);
+    cr_assert_eq(seen.raw_size, sizeof(raw));
+    cr_assert_arr_eq(seen.raw, raw, sizeof(raw));
     cr_assert(seen.has_iterated);
     cr_assert_str_eq(seen.trailer, "hello there");
-    cr_assert_eq(seen.trailer_raw_size, sizeof raw);
+    cr_assert_eq(seen.trailer_raw_size, sizeof(raw));
     /* Views live as long as the call. */
     cr_assert(crpc_call_metadata_get(call, "x-text", &value));
     cr_assert_eq(value.size, 11);
@@ -275,7 +275,7 @@ Test(metadata, both_ways)
 static int call_with(const char *key, const char *value)
 {
     struct crpc_metadata entry = {key, {value, strlen(value)}};
-    struct crpc_call_options options = {.size = sizeof options,
+    struct crpc_call_options options = {.size = sizeof(options),
                                         .timeout_ms = WAIT_S * 1000,
                                         .metadata = &entry,
                                         .metadata_count = 1};

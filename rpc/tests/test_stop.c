@@ -56,7 +56,7 @@ static void *stop_run(void *arg)
 /* New calls are refused once the stop has begun; that is how to know that it has. */
 static void wait_for_refusal(void)
 {
-    struct crpc_channel_options options = {.size = sizeof options, .own_connection = true};
+    struct crpc_channel_options options = {.size = sizeof(options), .own_connection = true};
     struct crpc_channel *channel;
     int code = 0;
     cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, &options), 0);

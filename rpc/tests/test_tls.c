@@ -20,7 +20,7 @@ static char target[64];
 static void run(const char *command)
 {
     char line[1024];
-    snprintf(line, sizeof line, "cd %s && (%s) >openssl.log 2>&1", directory, command);
+    snprintf(line, sizeof(line), "cd %s && (%s) >openssl.log 2>&1", directory, command);
     cr_assert_eq(system(line), 0, "%s", line);
 }
 
@@ -39,14 +39,14 @@ static char *pem(const char *name)
 {
     char path[128];
     char *text;
-    snprintf(path, sizeof path, "%s/%s", directory, name);
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
     cr_assert_eq(crpc_file_read(&text, path), 0);
     return text;
 }
 
 static void setup(void)
 {
-    snprintf(directory, sizeof directory, "/tmp/crpc-tls-XXXXXX");
+    snprintf(directory, sizeof(directory), "/tmp/crpc-tls-XXXXXX");
     cr_assert_not_null(mkdtemp(directory));
     run(MAKE_CA("ca"));
     run(MAKE_CERT("server", "ca", "subjectAltName=DNS:localhost,IP:127.0.0.1"));
@@ -60,7 +60,7 @@ static void teardown(void)
     char line[128];
     crpc_server_free(server);
     crpc_loop_free(loop);
-    snprintf(line, sizeof line, "rm -r %s", directory);
+    snprintf(line, sizeof(line), "rm -r %s", directory);
     cr_assert_eq(system(line), 0);
 }
 
@@ -72,10 +72,10 @@ static void serve(const char *ca)
     char *cert = pem("server.pem");
     char *key = pem("server.key");
     char *authority = ca != NULL ? pem(ca) : NULL;
-    struct crpc_tls tls = {.size = sizeof tls, .cert = cert, .key = key, .ca = authority};
+    struct crpc_tls tls = {.size = sizeof(tls), .cert = cert, .key = key, .ca = authority};
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &tls, &port), 0);
     cr_assert_eq(crpc_server_start(server), 0);
-    snprintf(target, sizeof target, "127.0.0.1:%d", port);
+    snprintf(target, sizeof(target), "127.0.0.1:%d", port);
     free(cert);
     free(key);
     free(authority);
@@ -87,15 +87,15 @@ static int call_as(const char *ca, const char *name, const char *server_name, ch
 {
     char file[64];
     struct crpc_result result = {.code = CRPC_OK};
-    struct crpc_tls tls = {.size = sizeof tls, .server_name = server_name};
+    struct crpc_tls tls = {.size = sizeof(tls), .server_name = server_name};
     struct crpc_channel_options options = {
-        .size = sizeof options, .tls = &tls, .own_connection = true};
+        .size = sizeof(options), .tls = &tls, .own_connection = true};
     struct crpc_channel *channel;
     char *texts[3] = {pem(ca), NULL, NULL};
     if (name != NULL) {
-        snprintf(file, sizeof file, "%s.pem", name);
+        snprintf(file, sizeof(file), "%s.pem", name);
         texts[1] = pem(file);
-        snprintf(file, sizeof file, "%s.key", name);
+        snprintf(file, sizeof(file), "%s.key", name);
         texts[2] = pem(file);
     }
     tls.ca = texts[0];
@@ -116,7 +116,7 @@ Test(tls, a_server_that_can_be_trusted)
 {
     char who[64] = "";
     serve(NULL);
-    cr_assert_eq(call_as("ca.pem", NULL, NULL, who, sizeof who), CRPC_OK);
+    cr_assert_eq(call_as("ca.pem", NULL, NULL, who, sizeof(who)), CRPC_OK);
     cr_assert_str_eq(who, "nobody");
 }
 
@@ -153,9 +153,9 @@ Test(tls, mutual_shows_who_it_is)
     run(MAKE_CERT("alice", "ca", "subjectAltName=DNS:alice.example"));
     run(MAKE_CERT("alice.example", "ca", "keyUsage=digitalSignature"));
     serve("ca.pem");
-    cr_assert_eq(call_as("ca.pem", "alice", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_eq(call_as("ca.pem", "alice", NULL, who, sizeof(who)), CRPC_OK);
     cr_assert_str_eq(who, "alice.example");
-    cr_assert_eq(call_as("ca.pem", "alice.example", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_eq(call_as("ca.pem", "alice.example", NULL, who, sizeof(who)), CRPC_OK);
     cr_assert_str_eq(who, "nobody", "the common name never counts");
 }
 
@@ -166,7 +166,7 @@ Test(tls, mutual_shows_all_names_and_their_types)
                   "subjectAltName=email:carol@example.org,DNS:carol.example,"
                   "URI:spiffe://example.org/carol,IP:10.0.0.1,DNS:carol-2.example"));
     serve("ca.pem");
-    cr_assert_eq(call_as("ca.pem", "many", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_eq(call_as("ca.pem", "many", NULL, who, sizeof(who)), CRPC_OK);
     cr_assert_str_eq(who, "carol.example carol-2.example uri:spiffe://example.org/carol "
                           "email:carol@example.org");
 }
@@ -185,10 +185,10 @@ Test(tls, mutual_leaves_out_names_that_pretend)
                          "810561646d696e"
                          "8204676f6f64";
     char command[1024], who[256] = "";
-    snprintf(command, sizeof command, MAKE_CERT("mallory", "ca", "subjectAltName=DER:%s"), names);
+    snprintf(command, sizeof(command), MAKE_CERT("mallory", "ca", "subjectAltName=DER:%s"), names);
     run(command);
     serve("ca.pem");
-    cr_assert_eq(call_as("ca.pem", "mallory", NULL, who, sizeof who), CRPC_OK);
+    cr_assert_eq(call_as("ca.pem", "mallory", NULL, who, sizeof(who)), CRPC_OK);
     cr_assert_str_eq(who, "good email:admin");
 }
 
@@ -213,10 +213,10 @@ Test(tls, the_client_sees_the_server)
 {
     static const struct crpc_call_events events = {.on_end = on_end};
     struct event ended = EVENT_INIT;
-    struct crpc_call_options bounded = {.size = sizeof bounded, .timeout_ms = WAIT_S * 1000};
+    struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = WAIT_S * 1000};
     char *ca = NULL;
-    struct crpc_tls tls = {.size = sizeof tls};
-    struct crpc_channel_options options = {.size = sizeof options, .tls = &tls};
+    struct crpc_tls tls = {.size = sizeof(tls)};
+    struct crpc_channel_options options = {.size = sizeof(options), .tls = &tls};
     struct crpc_channel *channel;
     struct crpc_call *call;
     serve(NULL);
@@ -238,12 +238,12 @@ Test(tls, the_client_sees_the_server)
 static int change_to(const char *name, const char *ca)
 {
     char file[64];
-    snprintf(file, sizeof file, "%s.pem", name);
+    snprintf(file, sizeof(file), "%s.pem", name);
     char *cert = pem(file);
-    snprintf(file, sizeof file, "%s.key", name);
+    snprintf(file, sizeof(file), "%s.key", name);
     char *key = pem(file);
     char *authority = ca != NULL ? pem(ca) : NULL;
-    struct crpc_tls tls = {.size = sizeof tls, .cert = cert, .key = key, .ca = authority};
+    struct crpc_tls tls = {.size = sizeof(tls), .cert = cert, .key = key, .ca = authority};
     int result = crpc_server_set_tls(server, &tls);
     free(cert);
     free(key);
@@ -255,9 +255,9 @@ Test(tls, a_certificate_may_change_while_it_serves)
 {
     char *ca;
     struct crpc_channel *channel;
-    struct crpc_tls tls = {.size = sizeof tls};
+    struct crpc_tls tls = {.size = sizeof(tls)};
     struct crpc_channel_options options = {
-        .size = sizeof options, .tls = &tls, .own_connection = true};
+        .size = sizeof(options), .tls = &tls, .own_connection = true};
     run(MAKE_CA("next"));
     run(MAKE_CERT("renewed", "next", "subjectAltName=DNS:localhost,IP:127.0.0.1"));
     serve(NULL);
@@ -309,21 +309,21 @@ Test(tls, texts_that_cannot_be_used)
         {.size = sizeof(struct crpc_tls), .cert = cert},
         {.size = sizeof(struct crpc_tls), .cert = cert, .key = key, .ca = "no pem"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct crpc_channel_options options = {.size = sizeof options, .tls = &bad[i]};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct crpc_channel_options options = {.size = sizeof(options), .tls = &bad[i]};
         cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &bad[i], NULL), CRPC_ETLS, "%zu", i);
         cr_assert_eq(crpc_channel_new(&channel, loop, "127.0.0.1:1", &options), CRPC_ETLS, "%zu",
                      i);
     }
-    struct crpc_tls empty = {.size = sizeof empty};
+    struct crpc_tls empty = {.size = sizeof(empty)};
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &empty, NULL), CRPC_ETLS);
     /* What only gRPC can find out: a key of another certificate, and PEM with nonsense in it. */
-    struct crpc_tls mixed = {.size = sizeof mixed, .cert = cert, .key = other_key};
+    struct crpc_tls mixed = {.size = sizeof(mixed), .cert = cert, .key = other_key};
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &mixed, NULL), CRPC_ETLS);
     mixed.cert = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     cr_assert_eq(crpc_server_listen(server, "127.0.0.1:0", &mixed, NULL), CRPC_ETLS);
     /* And a bad address stays one. */
-    struct crpc_tls good = {.size = sizeof good, .cert = cert, .key = key};
+    struct crpc_tls good = {.size = sizeof(good), .cert = cert, .key = key};
     cr_assert_eq(crpc_server_listen(server, "nonsense", &good, NULL), CRPC_EADDRESS);
     free(cert);
     free(key);

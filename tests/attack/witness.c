@@ -35,7 +35,7 @@ static struct crpc_metadata token = {.key = "authorization"};
 
 static bool ask(struct crpc_channel *channel)
 {
-    const struct crpc_call_options options = {.size = sizeof options,
+    const struct crpc_call_options options = {.size = sizeof(options),
                                               .timeout_ms = TIMEOUT_MS,
                                               .metadata = &token,
                                               .metadata_count = token.value.size > 0};
@@ -63,7 +63,7 @@ static void run(struct crpc_channel *channel, int64_t *times)
         times[count++] = now_us() - begin_us;
         usleep(PAUSE_US);
     }
-    qsort(times, count, sizeof times[0], compare);
+    qsort(times, count, sizeof(times[0]), compare);
     if (count > 0)
         printf("%zu %zu %lld %lld %lld\n", count, lost, (long long)times[count / 2],
                (long long)times[count * 99 / 100], (long long)times[count - 1]);
@@ -72,12 +72,12 @@ static void run(struct crpc_channel *channel, int64_t *times)
 /* witness TARGET CA-FILE|- [AUTHORIZATION] */
 int main(int argc, char **argv)
 {
-    struct crpc_tls tls = {.size = sizeof tls};
-    struct crpc_channel_options options = {.size = sizeof options};
+    struct crpc_tls tls = {.size = sizeof(tls)};
+    struct crpc_channel_options options = {.size = sizeof(options)};
     struct crpc_loop *loop;
     struct crpc_channel *channel;
     char *ca = NULL;
-    int64_t *times = calloc(CALLS_MAX, sizeof *times);
+    int64_t *times = calloc(CALLS_MAX, sizeof(*times));
 
     if (argc < 3 || times == NULL ||
         (strcmp(argv[2], "-") != 0 && crpc_file_read(&ca, argv[2]) != 0))

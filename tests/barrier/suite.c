@@ -136,14 +136,18 @@ static int write_twice(void *place, tercet_db db, const char *gid, uint32_t bran
 
 static int make_nothing(void **place, void *ctx)
 {
-    (void)place, (void)ctx;
+    (void)place;
+    (void)ctx;
     return -1;
 }
 
 static int open_nothing(struct tercet_barrier **out, void *place,
                         const struct tercet_barrier_options *options, void *ctx)
 {
-    (void)out, (void)place, (void)options, (void)ctx;
+    (void)out;
+    (void)place;
+    (void)options;
+    (void)ctx;
     return TERCET_STORE;
 }
 
@@ -151,20 +155,25 @@ static int open_nothing(struct tercet_barrier **out, void *place,
 
 static int raise_nothing(void *driver, uint64_t mark)
 {
-    (void)driver, (void)mark;
+    (void)driver;
+    (void)mark;
     return 0;
 }
 
 static int collect_nothing(void *driver, uint64_t mark, uint32_t rows_max)
 {
-    (void)driver, (void)mark, (void)rows_max;
+    (void)driver;
+    (void)mark;
+    (void)rows_max;
     return 0;
 }
 
 static int save_nothing(void *driver, const struct tercet_barrier_key *key,
                         struct tercet_bytes reply)
 {
-    (void)driver, (void)key, (void)reply;
+    (void)driver;
+    (void)key;
+    (void)reply;
     return 0;
 }
 

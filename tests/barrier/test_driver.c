@@ -97,7 +97,9 @@ static bool take_is_open(void *state)
 static int take_insert(void *state, const struct tercet_barrier_key *key,
                        enum tercet_barrier_state to, bool *inserted)
 {
-    (void)state, (void)key, (void)to;
+    (void)state;
+    (void)key;
+    (void)to;
     *inserted = script.inserts;
     return note("insert");
 }
@@ -105,21 +107,27 @@ static int take_insert(void *state, const struct tercet_barrier_key *key,
 static int take_move(void *state, const struct tercet_barrier_key *key,
                      enum tercet_barrier_state from, enum tercet_barrier_state to, bool *moved)
 {
-    (void)state, (void)key, (void)from, (void)to;
+    (void)state;
+    (void)key;
+    (void)from;
+    (void)to;
     *moved = script.moves;
     return note("move");
 }
 
 static int take_reply(void *state, const struct tercet_barrier_key *key, struct tercet_bytes reply)
 {
-    (void)state, (void)key, (void)reply;
+    (void)state;
+    (void)key;
+    (void)reply;
     return note("reply_save");
 }
 
 static int take_read(void *state, const struct tercet_barrier_key *key,
                      struct tercet_barrier_row *row)
 {
-    (void)state, (void)key;
+    (void)state;
+    (void)key;
     *row = (struct tercet_barrier_row){.state = script.row};
     if (script.row_reply_size > 0) {
         row->reply = calloc(1, script.row_reply_size);
@@ -139,20 +147,24 @@ static int take_mark_read(void *state, uint64_t *mark)
 
 static int take_mark_raise(void *state, uint64_t mark)
 {
-    (void)state, (void)mark;
+    (void)state;
+    (void)mark;
     return note("mark_raise");
 }
 
 static int take_collect(void *state, uint64_t mark, uint32_t rows_max)
 {
-    (void)state, (void)mark, (void)rows_max;
+    (void)state;
+    (void)mark;
+    (void)rows_max;
     return note("collect");
 }
 
 static int take_keep(void *state, enum tercet_barrier_fact fact, const char *proposed,
                      char kept[TERCET_BARRIER_IDENTITY_MAX + 1])
 {
-    (void)state, (void)fact;
+    (void)state;
+    (void)fact;
     snprintf(kept, TERCET_BARRIER_IDENTITY_MAX + 1, "%s",
              script.kept != NULL ? script.kept : proposed);
     note("keep");
@@ -208,7 +220,8 @@ static struct tercet_barrier *barrier;
 
 static void keep_log(enum tercet_log_level level, const char *line, void *ctx)
 {
-    (void)level, (void)ctx;
+    (void)level;
+    (void)ctx;
     script.log_count++;
     snprintf(script.logged, sizeof(script.logged), "%s", line);
 }
@@ -247,13 +260,16 @@ static int run_one(struct tercet_barrier_call *call)
 
 static int fail_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
-    (void)call, (void)db, (void)ctx;
+    (void)call;
+    (void)db;
+    (void)ctx;
     return TERCET_AGAIN;
 }
 
 static int reply_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
-    (void)db, (void)ctx;
+    (void)db;
+    (void)ctx;
     call->reply = strdup("seat 17");
     call->reply_size = 7;
     return 0;
@@ -384,7 +400,8 @@ Test(driver, what_the_answer_held_before_does_not_count)
 
 static int reply_of_nothing(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
-    (void)db, (void)ctx;
+    (void)db;
+    (void)ctx;
     call->reply_size = 1;
     return 0;
 }
@@ -433,7 +450,8 @@ static int own_work(tercet_db db, void *ctx)
 
 static int own_work_that_ends_it(tercet_db db, void *ctx)
 {
-    (void)db, (void)ctx;
+    (void)db;
+    (void)ctx;
     script.is_closed = true;
     return 0;
 }
@@ -469,7 +487,8 @@ Test(driver, local_work_that_ends_its_transaction_is_not_committed)
 
 static int fail_with_a_reply(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
-    (void)db, (void)ctx;
+    (void)db;
+    (void)ctx;
     call->reply = calloc(1, LARGE);
     call->reply_size = LARGE;
     return TERCET_AGAIN;
@@ -516,7 +535,9 @@ Test(driver, nothing_is_left_behind)
 static int hook_that_asks_its_own_barrier(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     struct tercet_barrier_call another = call_of(TERCET_TRY, NULL);
-    (void)call, (void)db, (void)ctx;
+    (void)call;
+    (void)db;
+    (void)ctx;
     return run_one(&another);
 }
 
@@ -552,7 +573,8 @@ static void *run_another(void *ctx)
 
 static int take_mark_store(void *state, uint64_t mark, uint32_t rows_max)
 {
-    (void)state, (void)mark;
+    (void)state;
+    (void)mark;
     script.mark_store_rows = rows_max;
     note("mark_store");
     if (script.runs_during_store) {
@@ -662,7 +684,9 @@ Test(server, one_call_that_fails_is_not_run_apart)
 
 static int wait_for_connect(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
-    (void)call, (void)db, (void)ctx;
+    (void)call;
+    (void)db;
+    (void)ctx;
     while (atomic_load(&script.connects) == 0)
         sched_yield();
     return 0;

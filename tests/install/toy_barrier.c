@@ -238,7 +238,9 @@ static int write_line(void *place, tercet_db db, const char *gid, uint32_t branc
                       enum tercet_kind kind, void *ctx)
 {
     struct toy *toy = db;
-    (void)place, (void)branch, (void)ctx;
+    (void)place;
+    (void)branch;
+    (void)ctx;
     if (toy->now.line_count == ROWS_MAX)
         return TERCET_AGAIN;
     struct line *line = &toy->now.lines[toy->now.line_count++];

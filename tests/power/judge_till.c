@@ -50,13 +50,15 @@ static const char *const contradictions[] = {wrong_effects, effects_alone, wrong
 
 static int tell(void *ctx, int count, char **values, char **names)
 {
-    (void)count, (void)names;
+    (void)count;
+    (void)names;
     return fail(ctx, "the database contradicts itself", values[0] != NULL ? values[0] : "NULL");
 }
 
 static int tell_unless_ok(void *ctx, int count, char **values, char **names)
 {
-    (void)count, (void)names;
+    (void)count;
+    (void)names;
     return strcmp(values[0], "ok") == 0 ? 0 : fail(ctx, "the database is damaged", values[0]);
 }
 
@@ -91,7 +93,8 @@ static int meet_effect(void *ctx, int count, char **values, char **names)
     static const enum power_told hooks[] = {
         [TERCET_TRY] = HOOK_TRY, [TERCET_CONFIRM] = HOOK_CONFIRM, [TERCET_CANCEL] = HOOK_CANCEL};
     struct truth_txn *txn = meet(looking, values[0]);
-    (void)count, (void)names;
+    (void)count;
+    (void)names;
     if (txn == NULL)
         return TERCET_INVALID;
     txn->found_branches |= UINT64_C(1) << TRUTH_HOOK(1, hooks[values[1][0] - '0']);
@@ -103,7 +106,8 @@ static int meet_row(void *ctx, int count, char **values, char **names)
 {
     struct looking *looking = ctx;
     struct truth_txn *txn = meet(looking, values[0]);
-    (void)count, (void)names;
+    (void)count;
+    (void)names;
     if (txn == NULL)
         return TERCET_INVALID;
     txn->found_decision = values[1][0] == '3'   ? TOLD_CONFIRM

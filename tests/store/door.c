@@ -8,7 +8,11 @@
 
 static int never(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
-    (void)number, (void)part, (void)value, (void)size, (void)ctx;
+    (void)number;
+    (void)part;
+    (void)value;
+    (void)size;
+    (void)ctx;
     cr_assert_fail("called");
     return 0;
 }

@@ -55,7 +55,9 @@ void fixture_open(struct fixture *fixture, enum fixture_driver driver, int64_t b
 
 static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *walk)
 {
-    (void)stat, (void)type, (void)walk;
+    (void)stat;
+    (void)type;
+    (void)walk;
     return remove(path);
 }
 

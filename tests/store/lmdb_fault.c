@@ -149,7 +149,11 @@ Test(SUITE, a_failed_sync_is_unknown, TIMEOUT)
 
 static int never(uint64_t number, uint32_t part, const void *value, size_t size, void *ctx)
 {
-    (void)number, (void)part, (void)value, (void)size, (void)ctx;
+    (void)number;
+    (void)part;
+    (void)value;
+    (void)size;
+    (void)ctx;
     return 99;
 }
 

@@ -20,7 +20,8 @@ static char logged[4096];
 
 static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
 {
-    (void)level, (void)ctx;
+    (void)level;
+    (void)ctx;
     size_t used = strlen(logged);
     snprintf(logged + used, sizeof(logged) - used, "%s\n", text);
 }

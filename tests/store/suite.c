@@ -26,7 +26,9 @@ static int make_dir(char *name, size_t size, void *ctx)
 
 static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *walk)
 {
-    (void)stat, (void)type, (void)walk;
+    (void)stat;
+    (void)type;
+    (void)walk;
     return remove(path);
 }
 
@@ -38,14 +40,16 @@ static void remove_dir(const char *name, void *ctx)
 
 static int make_nothing(char *name, size_t size, void *ctx)
 {
-    (void)size, (void)ctx;
+    (void)size;
+    (void)ctx;
     name[0] = '\0';
     return 0;
 }
 
 static void fail_next_sync(void *state, void *ctx)
 {
-    (void)state, (void)ctx;
+    (void)state;
+    (void)ctx;
     fault_next_sync();
 }
 
@@ -131,7 +135,10 @@ static int scan_from_start(void *state, uint32_t shard, uint64_t from, uint64_t 
 static void find_nothing(void *state, uint32_t shard, const char *gid, uint64_t number,
                          tercet_store_found_fn done, void *ctx)
 {
-    (void)state, (void)shard, (void)gid, (void)number;
+    (void)state;
+    (void)shard;
+    (void)gid;
+    (void)number;
     done(TERCET_STORE_NOT_FOUND, 0, (struct tercet_bytes){0}, ctx);
 }
 
