@@ -124,17 +124,17 @@ static void drop_reply(struct tercet_barrier_call *call)
 /* Runs the hook, if any, and makes its answer one that this kind of call can have. */
 static int call_hook(const struct local *local, struct tercet_barrier_call *call)
 {
-    int result = 0;
+    int rc = 0;
     if (call->hook != NULL)
-        result = call->hook(call, local->driver->db(local->state), call->ctx);
-    if (result > 0 || (result == TERCET_REFUSED && call->kind != TERCET_TRY))
-        result = TERCET_AGAIN;
-    if (result == 0 && call->kind == TERCET_TRY &&
+        rc = call->hook(call, local->driver->db(local->state), call->ctx);
+    if (rc > 0 || (rc == TERCET_REFUSED && call->kind != TERCET_TRY))
+        rc = TERCET_AGAIN;
+    if (rc == 0 && call->kind == TERCET_TRY &&
         (call->reply_size > TERCET_REPLY_MAX || (call->reply == NULL && call->reply_size > 0)))
-        result = TERCET_INVALID;
-    if (result != 0 || call->kind != TERCET_TRY || call->reply_size == 0)
+        rc = TERCET_INVALID;
+    if (rc != 0 || call->kind != TERCET_TRY || call->reply_size == 0)
         drop_reply(call);
-    return result;
+    return rc;
 }
 
 /* Undoes the row and the hook's work. */

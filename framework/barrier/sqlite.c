@@ -107,13 +107,13 @@ static int change(struct sqlite *sqlite, enum statement which, bool *changed)
 static int read_number(struct sqlite *sqlite, enum statement which, uint64_t *number)
 {
     sqlite3_stmt *statement = sqlite->statements[which];
-    int result = 0;
+    int rc = 0;
     if (sqlite3_step(statement) == SQLITE_ROW)
         *number = (uint64_t)sqlite3_column_int64(statement, 0);
     else
-        result = fail(sqlite);
+        rc = fail(sqlite);
     sqlite3_reset(statement);
-    return result;
+    return rc;
 }
 
 static sqlite3_stmt *bind_key(struct sqlite *sqlite, enum statement which,

@@ -209,8 +209,8 @@ static void rows_stay_few_over_a_long_run(struct stage *stage)
         CHECK_EQ(ask(&part, number % 3 == 0 ? TERCET_CANCEL : TERCET_CONFIRM, number, low_water),
                  0);
         uint64_t late = 1 + number * 7919 % number;
-        int result = ask(&part, TERCET_TRY, late, 0);
-        CHECK_EQ(result, late <= low_water || late % 3 == 0 ? TERCET_REFUSED : 0);
+        int rc = ask(&part, TERCET_TRY, late, 0);
+        CHECK_EQ(rc, late <= low_water || late % 3 == 0 ? TERCET_REFUSED : 0);
         CHECK(stage_rows(stage) <= 22);
     }
     CHECK_EQ(part.runs, (int)transactions * 2);

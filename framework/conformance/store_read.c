@@ -240,10 +240,10 @@ static void *commit_rounds(void *ctx)
         name_gid(gid, n);
         int64_t time_ms = (int64_t)n * 1000 / ROUNDS_A_BUCKET;
         struct bench *bench = beside->bench;
-        int result = COMMIT(op_put(1, 0, value), op_put(1, 1, value),
-                            op_resolve(n + 1, gid, time_ms, value), op_drop(time_ms - 3000));
-        atomic_store(&beside->result, result);
-        if (result != 0)
+        int rc = COMMIT(op_put(1, 0, value), op_put(1, 1, value),
+                        op_resolve(n + 1, gid, time_ms, value), op_drop(time_ms - 3000));
+        atomic_store(&beside->result, rc);
+        if (rc != 0)
             return NULL;
         atomic_store(&beside->committed, n);
     }

@@ -619,14 +619,14 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
     size_t first = actions->count;
     if (step.branch == NULL && wants_branch(event))
         return TXN_NO_BRANCH;
-    int result = rules[event->kind][txn->state - TXN_TRYING](&step);
-    if (result == 0) {
+    int rc = rules[event->kind][txn->state - TXN_TRYING](&step);
+    if (rc == 0) {
         advance(&step);
         put_write_first(&step, first);
         assert(txn_is_sound(txn));
     }
-    assert(result == 0 || actions->count == first);
-    return result;
+    assert(rc == 0 || actions->count == first);
+    return rc;
 }
 
 static int64_t branch_wake_ms(const struct txn *txn, const struct txn_branch *branch)

@@ -145,16 +145,16 @@ static int lmdb_commit(void *state, uint32_t shard, uint64_t epoch,
 {
     struct lmdb_store *store = state;
     (void)shard;
-    int result = TERCET_STORE_FENCED;
+    int rc = TERCET_STORE_FENCED;
     pthread_mutex_lock(&store->writer);
     if (store->is_held && epoch == store->epoch)
-        result = lmdb_store_write(store, epoch, ops, count);
-    if (result == 0)
+        rc = lmdb_store_write(store, epoch, ops, count);
+    if (rc == 0)
         atomic_fetch_add(&store->commits, 1);
-    else if (result == TERCET_STORE_UNKNOWN)
+    else if (rc == TERCET_STORE_UNKNOWN)
         store->is_held = false;
     pthread_mutex_unlock(&store->writer);
-    return result;
+    return rc;
 }
 
 void lmdb_store_close(void *state)

@@ -148,19 +148,19 @@ int lmdb_store_lock(const char *dir, int *fd, char *text)
     char path[PATH_MAX];
     if (!lmdb_store_path(path, dir, LOCK_NAME))
         return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
-    int result = make_dir(dir, text);
-    if (result == 0)
-        result = check_file_system(dir, text);
-    if (result != 0)
-        return result;
+    int rc = make_dir(dir, text);
+    if (rc == 0)
+        rc = check_file_system(dir, text);
+    if (rc != 0)
+        return rc;
     int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (opened < 0)
         return lmdb_store_fail(text, TERCET_STORE_IO, "cannot open %s: %s", path,
                                lmdb_store_reason(errno));
-    result = take_lock(opened, dir, text);
-    if (result != 0) {
+    rc = take_lock(opened, dir, text);
+    if (rc != 0) {
         close(opened);
-        return result;
+        return rc;
     }
     *fd = opened;
     return 0;

@@ -204,16 +204,16 @@ static int check_options(const char *dir, const struct tercet_store_options *opt
 int lmdb_store_open(void **out, const char *dir, const struct tercet_store_options *options,
                     char *text)
 {
-    int result = check_options(dir, options, text);
-    if (result != 0)
-        return result;
+    int rc = check_options(dir, options, text);
+    if (rc != 0)
+        return rc;
     struct lmdb_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return lmdb_store_fail(text, TERCET_STORE_NOMEM, "out of memory");
-    result = lmdb_store_lock(dir, &store->lock_fd, text);
-    if (result != 0) {
+    rc = lmdb_store_lock(dir, &store->lock_fd, text);
+    if (rc != 0) {
         free(store);
-        return result;
+        return rc;
     }
     pthread_mutex_init(&store->writer, NULL);
     pthread_mutex_init(&store->layout, NULL);
@@ -223,10 +223,10 @@ int lmdb_store_open(void **out, const char *dir, const struct tercet_store_optio
     store->on_log = options->on_log;
     store->log_ctx = options->log_ctx;
     (void)lmdb_store_path(store->path, dir, "data.mdb"); /* it fits: so did longer ones */
-    result = open_all(store, dir, options, text);
-    if (result != 0) {
+    rc = open_all(store, dir, options, text);
+    if (rc != 0) {
         lmdb_store_close(store);
-        return result;
+        return rc;
     }
     *out = store;
     return 0;

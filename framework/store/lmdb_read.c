@@ -75,16 +75,16 @@ int lmdb_store_scan(void *state, uint32_t shard, uint64_t from, uint64_t to,
     MDB_txn *txn;
     MDB_cursor *cursor;
     (void)shard;
-    int result = lmdb_store_read_begin(store, &txn);
-    if (result != 0)
-        return result;
-    result = lmdb_store_error(mdb_cursor_open(txn, store->live, &cursor));
-    if (result == 0) {
-        result = scan_live(cursor, from, to, each, ctx);
+    int rc = lmdb_store_read_begin(store, &txn);
+    if (rc != 0)
+        return rc;
+    rc = lmdb_store_error(mdb_cursor_open(txn, store->live, &cursor));
+    if (rc == 0) {
+        rc = scan_live(cursor, from, to, each, ctx);
         mdb_cursor_close(cursor);
     }
     lmdb_store_read_end(store, txn);
-    return result;
+    return rc;
 }
 
 void lmdb_store_get(void *state, uint32_t shard, uint64_t number, uint32_t part,
@@ -223,17 +223,17 @@ int lmdb_store_page(void *state, uint32_t shard, struct tercet_store_cursor *cur
     struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};
     MDB_txn *txn;
     (void)shard;
-    int result = lmdb_store_read_begin(store, &txn);
-    if (result != 0)
-        return result;
+    int rc = lmdb_store_read_begin(store, &txn);
+    if (rc != 0)
+        return rc;
     uint64_t below;
     size_t i = buckets_resume(&store->buckets, cursor, &below);
-    while (result == 0 && i-- > 0 && page.count < limit) {
-        result = page_bucket(&page, txn, &store->buckets.items[i], below);
+    while (rc == 0 && i-- > 0 && page.count < limit) {
+        rc = page_bucket(&page, txn, &store->buckets.items[i], below);
         below = UINT64_MAX;
     }
     lmdb_store_read_end(store, txn);
-    return result == 0 ? (int)page.count : result;
+    return rc == 0 ? (int)page.count : rc;
 }
 
 /* -- Meta records ------------------------------------------------------------------------------ */
@@ -261,14 +261,14 @@ int lmdb_store_meta_scan(void *state, uint32_t shard, tercet_store_meta_fn each,
     MDB_txn *txn;
     MDB_cursor *cursor;
     (void)shard;
-    int result = lmdb_store_read_begin(store, &txn);
-    if (result != 0)
-        return result;
-    result = lmdb_store_error(mdb_cursor_open(txn, store->meta, &cursor));
-    if (result == 0) {
-        result = scan_meta(cursor, each, ctx);
+    int rc = lmdb_store_read_begin(store, &txn);
+    if (rc != 0)
+        return rc;
+    rc = lmdb_store_error(mdb_cursor_open(txn, store->meta, &cursor));
+    if (rc == 0) {
+        rc = scan_meta(cursor, each, ctx);
         mdb_cursor_close(cursor);
     }
     lmdb_store_read_end(store, txn);
-    return result;
+    return rc;
 }

@@ -156,9 +156,9 @@ static int memory_commit(void *state, uint32_t index, uint64_t epoch,
 {
     struct memory_shard *shard = memory_store_shard(state, index);
     pthread_mutex_lock(&shard->lock);
-    int result = commit(shard, epoch, ops, count);
+    int rc = commit(shard, epoch, ops, count);
     pthread_mutex_unlock(&shard->lock);
-    return result;
+    return rc;
 }
 
 static void free_shard(struct memory_shard *shard)

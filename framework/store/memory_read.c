@@ -21,20 +21,20 @@ int memory_store_scan(void *state, uint32_t index, uint64_t from, uint64_t to,
 {
     struct memory_shard *shard = memory_store_shard(state, index);
     unsigned char first[KEY_LIVE_SIZE];
-    int result = 0;
+    int rc = 0;
     key_encode_live(first, from, 0);
     pthread_mutex_lock(&shard->lock);
     for (size_t i = memory_table_seek(&shard->live, first, sizeof(first));
-         result == 0 && i < shard->live.count; i++) {
+         rc == 0 && i < shard->live.count; i++) {
         const struct memory_entry *entry = shard->live.items[i];
         uint64_t number = key_decode(entry->bytes, KEY_NUMBER_SIZE);
         if (number > to)
             break;
-        result = each(number, key_decode_part(entry->bytes), memory_entry_value(entry),
-                      entry->value_size, ctx);
+        rc = each(number, key_decode_part(entry->bytes), memory_entry_value(entry),
+                  entry->value_size, ctx);
     }
     pthread_mutex_unlock(&shard->lock);
-    return result;
+    return rc;
 }
 
 void memory_store_get(void *state, uint32_t index, uint64_t number, uint32_t part,
@@ -117,30 +117,30 @@ int memory_store_page(void *state, uint32_t index, struct tercet_store_cursor *c
     struct memory_shard *shard = memory_store_shard(state, index);
     struct page page = {.cursor = cursor, .limit = limit, .each = each, .ctx = ctx};
     uint64_t below;
-    int result = 0;
+    int rc = 0;
     pthread_mutex_lock(&shard->lock);
     size_t i = buckets_resume(&shard->buckets, cursor, &below);
-    while (result == 0 && i-- > 0 && page.count < limit) {
-        result = page_bucket(&page, &shard->buckets.items[i], below);
+    while (rc == 0 && i-- > 0 && page.count < limit) {
+        rc = page_bucket(&page, &shard->buckets.items[i], below);
         below = UINT64_MAX;
     }
     pthread_mutex_unlock(&shard->lock);
-    return result == 0 ? (int)page.count : result;
+    return rc == 0 ? (int)page.count : rc;
 }
 
 int memory_store_meta_scan(void *state, uint32_t index, tercet_store_meta_fn each, void *ctx)
 {
     struct memory_shard *shard = memory_store_shard(state, index);
-    int result = 0;
+    int rc = 0;
     pthread_mutex_lock(&shard->lock);
-    for (size_t i = 0; result == 0 && i < shard->meta.count; i++) {
+    for (size_t i = 0; rc == 0 && i < shard->meta.count; i++) {
         const struct memory_entry *entry = shard->meta.items[i];
         char name[TERCET_STORE_NAME_MAX + 1] = {0};
         memcpy(name, entry->bytes, entry->key_size);
-        result = each(name, memory_entry_value(entry), entry->value_size, ctx);
+        rc = each(name, memory_entry_value(entry), entry->value_size, ctx);
     }
     pthread_mutex_unlock(&shard->lock);
-    return result;
+    return rc;
 }
 
 static void add_shard(struct tercet_store_stats *stats, struct memory_shard *shard)

@@ -18,10 +18,10 @@ static int metadata_add_locked(struct crpc_call *call, struct metadata_out *list
     if (!call->is_server || entry == NULL)
         return CRPC_EINVAL;
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_closing || *is_too_late ? CRPC_ECLOSED
-                                                                   : metadata_add(list, entry);
+    int rc = call->is_over || call->is_closing || *is_too_late ? CRPC_ECLOSED
+                                                               : metadata_add(list, entry);
     pthread_mutex_unlock(&call->lock);
-    return result;
+    return rc;
 }
 
 int crpc_call_add_metadata(struct crpc_call *call, const struct crpc_metadata *entry)
@@ -91,10 +91,9 @@ static int close_reserve(struct crpc_call *call, bool *is_now)
 static int status_set(struct crpc_call *call, const struct crpc_status *status)
 {
     if (status->details.size > 0) {
-        int result =
-            metadata_add_reserved(&call->trailers_out, STATUS_DETAILS_KEY, status->details);
-        if (result != 0)
-            return result;
+        int rc = metadata_add_reserved(&call->trailers_out, STATUS_DETAILS_KEY, status->details);
+        if (rc != 0)
+            return rc;
     }
     const char *text = status->message != NULL ? status->message : "";
     call->code = (grpc_status_code)status->code;
@@ -111,13 +110,13 @@ int crpc_call_finish(struct crpc_call *call, const struct crpc_status *status)
         (status->details.data == NULL && status->details.size > 0))
         return CRPC_EINVAL;
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_closing ? CRPC_ECLOSED : status_set(call, status);
-    if (result == 0)
-        result = close_reserve(call, &is_now);
+    int rc = call->is_over || call->is_closing ? CRPC_ECLOSED : status_set(call, status);
+    if (rc == 0)
+        rc = close_reserve(call, &is_now);
     pthread_mutex_unlock(&call->lock);
     if (is_now)
         call_close_start(call);
-    return result;
+    return rc;
 }
 
 int crpc_call_fail(struct crpc_call *call, enum crpc_code code, const char *format, ...)
@@ -138,8 +137,8 @@ static int reply_slice(struct crpc_call *call, grpc_slice slice)
     bool is_now = false;
 
     pthread_mutex_lock(&call->lock);
-    int result = close_reserve(call, &is_now);
-    if (result == 0) {
+    int rc = close_reserve(call, &is_now);
+    if (rc == 0) {
         call->reply = slice;
         call->has_reply = true;
         call->code = GRPC_STATUS_OK;
@@ -147,23 +146,23 @@ static int reply_slice(struct crpc_call *call, grpc_slice slice)
     pthread_mutex_unlock(&call->lock);
     if (is_now)
         call_close_start(call);
-    if (result != 0)
+    if (rc != 0)
         grpc_slice_unref(slice);
-    return result;
+    return rc;
 }
 
 int crpc_call_reply(struct crpc_call *call, const ProtobufCMessage *reply)
 {
     size_t size;
-    int result = call->is_stream ? CRPC_EINVAL : message_measure(&size, reply, call->send_type);
-    return result != 0 ? result : reply_slice(call, message_encode(reply, size));
+    int rc = call->is_stream ? CRPC_EINVAL : message_measure(&size, reply, call->send_type);
+    return rc != 0 ? rc : reply_slice(call, message_encode(reply, size));
 }
 
 int crpc_call_reply_bytes(struct crpc_call *call, struct crpc_bytes reply)
 {
     grpc_slice slice;
-    int result = call->is_stream ? CRPC_EINVAL : message_copy(&slice, reply);
-    return result != 0 ? result : reply_slice(call, slice);
+    int rc = call->is_stream ? CRPC_EINVAL : message_copy(&slice, reply);
+    return rc != 0 ? rc : reply_slice(call, slice);
 }
 
 int crpc_call_half_close(struct crpc_call *call)
@@ -173,9 +172,9 @@ int crpc_call_half_close(struct crpc_call *call)
     if (call->is_server)
         return CRPC_EINVAL;
     pthread_mutex_lock(&call->lock);
-    int result = close_reserve(call, &is_now);
+    int rc = close_reserve(call, &is_now);
     pthread_mutex_unlock(&call->lock);
     if (is_now)
         call_close_start(call);
-    return result;
+    return rc;
 }

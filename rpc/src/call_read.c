@@ -52,16 +52,14 @@ int crpc_call_read(struct crpc_call *call)
     if (loop_is_forked())
         return CRPC_EFORKED;
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_read_out ? CRPC_ECLOSED
-                 : call->is_reading                 ? CRPC_EBUSY
-                                                    : 0;
-    if (result == 0) {
+    int rc = call->is_over || call->is_read_out ? CRPC_ECLOSED : call->is_reading ? CRPC_EBUSY : 0;
+    if (rc == 0) {
         call->is_reading = true;
         call_tag_expect(call);
     }
     pthread_mutex_unlock(&call->lock);
-    if (result != 0)
-        return result;
+    if (rc != 0)
+        return rc;
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &call->incoming};
     call_batch(call, &op, 1, &call->read_tag);
     return 0;

@@ -37,10 +37,10 @@ static int bytes_check(const void *data, size_t size)
 
 int message_copy(grpc_slice *out, struct crpc_bytes bytes)
 {
-    int result = bytes_check(bytes.data, bytes.size);
-    if (result == 0)
+    int rc = bytes_check(bytes.data, bytes.size);
+    if (rc == 0)
         *out = grpc_slice_from_copied_buffer(bytes.data, bytes.size);
-    return result;
+    return rc;
 }
 
 int call_send_reserve(struct crpc_call *call)
@@ -48,17 +48,15 @@ int call_send_reserve(struct crpc_call *call)
     if (loop_is_forked())
         return CRPC_EFORKED;
     pthread_mutex_lock(&call->lock);
-    int result = call->is_over || call->is_closing ? CRPC_ECLOSED
-                 : call->is_sending                ? CRPC_EBUSY
-                                                   : 0;
-    if (result == 0 && !call->is_stream)
-        result = CRPC_EINVAL;
-    if (result == 0) {
+    int rc = call->is_over || call->is_closing ? CRPC_ECLOSED : call->is_sending ? CRPC_EBUSY : 0;
+    if (rc == 0 && !call->is_stream)
+        rc = CRPC_EINVAL;
+    if (rc == 0) {
         call->is_sending = true;
         call_tag_expect(call);
     }
     pthread_mutex_unlock(&call->lock);
-    return result;
+    return rc;
 }
 
 size_t call_headers_op(struct crpc_call *call, grpc_op *ops)
@@ -93,32 +91,32 @@ void call_send_slice(struct crpc_call *call, grpc_slice slice)
 int crpc_call_send(struct crpc_call *call, const ProtobufCMessage *message)
 {
     size_t size;
-    int result = message_measure(&size, message, call->send_type);
-    if (result == 0)
-        result = call_send_reserve(call);
-    if (result == 0)
+    int rc = message_measure(&size, message, call->send_type);
+    if (rc == 0)
+        rc = call_send_reserve(call);
+    if (rc == 0)
         call_send_slice(call, message_encode(message, size));
-    return result;
+    return rc;
 }
 
 int crpc_call_send_bytes(struct crpc_call *call, struct crpc_bytes message)
 {
-    int result = bytes_check(message.data, message.size);
-    if (result == 0)
-        result = call_send_reserve(call);
-    if (result == 0)
+    int rc = bytes_check(message.data, message.size);
+    if (rc == 0)
+        rc = call_send_reserve(call);
+    if (rc == 0)
         call_send_slice(call, grpc_slice_from_copied_buffer(message.data, message.size));
-    return result;
+    return rc;
 }
 
 int crpc_call_send_owned(struct crpc_call *call, void *data, size_t size)
 {
-    int result = bytes_check(data, size);
-    if (result == 0)
-        result = call_send_reserve(call);
-    if (result == 0)
+    int rc = bytes_check(data, size);
+    if (rc == 0)
+        rc = call_send_reserve(call);
+    if (rc == 0)
         call_send_slice(call, data != NULL ? grpc_slice_new(data, size, free) : grpc_empty_slice());
-    return result;
+    return rc;
 }
 
 static void send_done(struct tag *tag, bool is_ok)

@@ -14,10 +14,10 @@ static int file_add(struct catalog *catalog, ProtobufCBinaryData data)
 {
     ProtobufCMessage *message;
     struct crpc_bytes bytes = {data.data, data.len};
-    int result =
+    int rc =
         crpc_message_decode(&message, &crpc__descriptor__file__descriptor, bytes, SET_MEMORY_MAX);
-    if (result != 0)
-        return result;
+    if (rc != 0)
+        return rc;
     Crpc__Descriptor__File *file = (Crpc__Descriptor__File *)message;
     if (catalog_file_named(catalog, file->name) != NULL) {
         crpc_message_free(message);
@@ -41,15 +41,15 @@ int catalog_add(struct catalog *catalog, struct crpc_bytes bytes)
     if (sets == NULL)
         return CRPC_ENOMEM;
     catalog->sets = sets;
-    int result = crpc_message_decode(&message, &crpc__descriptor__file_set__descriptor, bytes,
-                                     SET_MEMORY_MAX);
-    if (result != 0)
-        return result;
+    int rc = crpc_message_decode(&message, &crpc__descriptor__file_set__descriptor, bytes,
+                                 SET_MEMORY_MAX);
+    if (rc != 0)
+        return rc;
     Crpc__Descriptor__FileSet *set = (Crpc__Descriptor__FileSet *)message;
     sets[catalog->set_count++] = set;
-    for (size_t i = 0; i < set->n_file && result == 0; i++)
-        result = file_add(catalog, set->file[i]);
-    return result;
+    for (size_t i = 0; i < set->n_file && rc == 0; i++)
+        rc = file_add(catalog, set->file[i]);
+    return rc;
 }
 
 void catalog_clear(struct catalog *catalog)

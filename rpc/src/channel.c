@@ -74,9 +74,9 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
         return CRPC_EINVAL;
     if (loop_is_forked())
         return CRPC_EFORKED;
-    int result = tls_channel_credentials(&credentials, options.tls);
-    if (result != 0)
-        return result;
+    int rc = tls_channel_credentials(&credentials, options.tls);
+    if (rc != 0)
+        return rc;
     struct crpc_channel *channel = calloc(1, sizeof(*channel));
     if (channel != NULL) {
         channel->loop = loop;

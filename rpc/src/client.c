@@ -29,10 +29,10 @@ static int options_read(struct crpc_call_options *out, const struct crpc_call_op
 
 static int metadata_take(struct crpc_call *call, const struct crpc_call_options *options)
 {
-    int result = 0;
-    for (size_t i = 0; i < options->metadata_count && result == 0; i++)
-        result = metadata_add(&call->headers_out, &options->metadata[i]);
-    return result;
+    int rc = 0;
+    for (size_t i = 0; i < options->metadata_count && rc == 0; i++)
+        rc = metadata_add(&call->headers_out, &options->metadata[i]);
+    return rc;
 }
 
 static void core_create(struct crpc_call *call, const struct call_recipe *recipe)
@@ -81,14 +81,14 @@ static int call_make(struct crpc_call **out, uint32_t *flags_out, const struct c
     if (call == NULL)
         return CRPC_ENOMEM;
     call->deadline = deadline_of(&options);
-    int result = metadata_take(call, &options);
-    if (result == 0)
+    int rc = metadata_take(call, &options);
+    if (rc == 0)
         core_create(call, recipe);
-    if (result == 0)
-        result = channel_call_add(recipe->channel, call);
-    if (result != 0) {
+    if (rc == 0)
+        rc = channel_call_add(recipe->channel, call);
+    if (rc != 0) {
         call_discard(call);
-        return result;
+        return rc;
     }
     *out = call;
     *flags_out = options.wait_for_ready ? GRPC_INITIAL_METADATA_WAIT_FOR_READY |
@@ -182,9 +182,9 @@ int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel,
     grpc_op ops[2];
     uint32_t flags;
 
-    int result = call_make(&call, &flags, &recipe);
-    if (result != 0)
-        return result;
+    int rc = call_make(&call, &flags, &recipe);
+    if (rc != 0)
+        return rc;
     memset(ops, 0, sizeof(ops));
     headers_send_op(&ops[0], call, flags);
     status_receive_op(&ops[1], call);
@@ -245,14 +245,14 @@ int client_unary_start(struct crpc_call **out, const struct call_recipe *recipe,
     uint32_t flags;
     size_t size = 0;
 
-    int result = call_make(&call, &flags, recipe);
-    if (result != 0)
-        return result;
-    result = message_measure(&size, request, call->send_type);
-    if (result != 0) {
+    int rc = call_make(&call, &flags, recipe);
+    if (rc != 0)
+        return rc;
+    rc = message_measure(&size, request, call->send_type);
+    if (rc != 0) {
         channel_call_gone(recipe->channel, call);
         call_discard(call);
-        return result;
+        return rc;
     }
     call->end_tag.done = unary_done;
     call->is_closing = true;

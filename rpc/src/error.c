@@ -87,11 +87,11 @@ int crpc_file_read(char **out, const char *path)
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return CRPC_EINVAL;
-    int result = file_read_all(out, file);
+    int rc = file_read_all(out, file);
     int saved = errno;
     fclose(file);
     errno = saved;
-    return result;
+    return rc;
 }
 
 int options_copy(void *to, size_t to_size, const void *from)
@@ -135,8 +135,8 @@ void condition_init(pthread_cond_t *condition)
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    int result = pthread_cond_init(condition, &attributes);
-    assert(result == 0);
+    int rc = pthread_cond_init(condition, &attributes);
+    assert(rc == 0);
     pthread_condattr_destroy(&attributes);
 }
 

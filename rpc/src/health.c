@@ -157,13 +157,13 @@ int health_new(struct health **out, struct crpc_server *server)
     if (health == NULL)
         return CRPC_ENOMEM;
     pthread_mutex_init(&health->lock, NULL);
-    int result = health_set(health, "", true);
-    if (result == 0)
-        result = crpc_server_add_service(server, &grpc__health__v1__health__descriptor, handlers,
-                                         sizeof(handlers) / sizeof(handlers[0]), health);
-    if (result != 0) {
+    int rc = health_set(health, "", true);
+    if (rc == 0)
+        rc = crpc_server_add_service(server, &grpc__health__v1__health__descriptor, handlers,
+                                     sizeof(handlers) / sizeof(handlers[0]), health);
+    if (rc != 0) {
         health_free(health);
-        return result;
+        return rc;
     }
     *out = health;
     return 0;
@@ -202,20 +202,20 @@ static void watchers_push(struct health *health)
 
 int health_set(struct health *health, const char *name, bool is_serving)
 {
-    int result = 0;
+    int rc = 0;
 
     pthread_mutex_lock(&health->lock);
     struct service_state *service = service_find(health, name);
     if (health->is_stopping)
-        result = CRPC_ECLOSED;
+        rc = CRPC_ECLOSED;
     else if (service == NULL)
-        result = service_add(health, name, is_serving);
+        rc = service_add(health, name, is_serving);
     else
         service->is_serving = is_serving;
-    if (result == 0)
+    if (rc == 0)
         watchers_push(health);
     pthread_mutex_unlock(&health->lock);
-    return result;
+    return rc;
 }
 
 void health_stop(struct health *health)

@@ -64,10 +64,10 @@ static int response_send(struct crpc_call *call, const reflection_response *resp
     if (data == NULL)
         return CRPC_ENOMEM;
     protobuf_c_message_pack(&response->base, data);
-    int result = crpc_call_send_owned(call, data, size);
-    if (result != 0)
+    int rc = crpc_call_send_owned(call, data, size);
+    if (rc != 0)
         free(data);
-    return result;
+    return rc;
 }
 
 static int error_send(struct crpc_call *call, reflection_response *response, enum crpc_code code,
@@ -99,9 +99,9 @@ static int closure_send(struct crpc_call *call, reflection_response *response,
     response->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
     response->file_descriptor_response = &files;
-    int result = response_send(call, response);
+    int rc = response_send(call, response);
     free(files.file_descriptor_proto);
-    return result;
+    return rc;
 }
 
 static int file_send(struct crpc_call *call, reflection_response *response,
@@ -115,9 +115,9 @@ static int file_send(struct crpc_call *call, reflection_response *response,
     if (closure.files == NULL)
         return CRPC_ENOMEM;
     closure_fill(&closure, catalog, file);
-    int result = closure_send(call, response, &closure);
+    int rc = closure_send(call, response, &closure);
     free(closure.files);
-    return result;
+    return rc;
 }
 
 static int services_send(struct crpc_call *call, reflection_response *response,
@@ -128,7 +128,7 @@ static int services_send(struct crpc_call *call, reflection_response *response,
     Grpc__Reflection__V1__ServiceResponse *services =
         calloc(server->service_count, sizeof(*services));
     list.service = calloc(server->service_count, sizeof(*list.service));
-    int result = CRPC_ENOMEM;
+    int rc = CRPC_ENOMEM;
     if (services != NULL && list.service != NULL) {
         for (size_t i = 0; i < server->service_count; i++) {
             grpc__reflection__v1__service_response__init(&services[i]);
@@ -139,11 +139,11 @@ static int services_send(struct crpc_call *call, reflection_response *response,
         response->message_response_case =
             GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
         response->list_services_response = &list;
-        result = response_send(call, response);
+        rc = response_send(call, response);
     }
     free(services);
     free(list.service);
-    return result;
+    return rc;
 }
 
 /* protobuf-c knows no extensions, so a type that exists has none. */
@@ -271,15 +271,15 @@ int reflection_new(struct reflection **out, struct crpc_server *server)
         return CRPC_ENOMEM;
     pthread_mutex_init(&reflection->lock, NULL);
     reflection->server = server;
-    int result = crpc_server_add_service(
-        server, &grpc__reflection__v1__server_reflection__descriptor, handlers, 1, reflection);
-    if (result == 0)
-        result = crpc_server_add_service(server,
-                                         &grpc__reflection__v1alpha__server_reflection__descriptor,
-                                         handlers, 1, reflection);
-    if (result != 0) {
+    int rc = crpc_server_add_service(server, &grpc__reflection__v1__server_reflection__descriptor,
+                                     handlers, 1, reflection);
+    if (rc == 0)
+        rc = crpc_server_add_service(server,
+                                     &grpc__reflection__v1alpha__server_reflection__descriptor,
+                                     handlers, 1, reflection);
+    if (rc != 0) {
         reflection_free(reflection);
-        return result;
+        return rc;
     }
     *out = reflection;
     return 0;

@@ -89,15 +89,15 @@ static grpc_server *core_new(const struct crpc_server_options *options,
 static int builtins_add(struct crpc_server *server)
 {
     struct crpc_bytes set = {builtin_descriptors, builtin_descriptors_size};
-    int result = 0;
+    int rc = 0;
 
     if (server->with_health || server->with_reflection)
-        result = crpc_server_add_descriptors(server, set);
-    if (result == 0 && server->with_health)
-        result = health_new(&server->health, server);
-    if (result == 0 && server->with_reflection)
-        result = reflection_new(&server->reflection, server);
-    return result;
+        rc = crpc_server_add_descriptors(server, set);
+    if (rc == 0 && server->with_health)
+        rc = health_new(&server->health, server);
+    if (rc == 0 && server->with_reflection)
+        rc = reflection_new(&server->reflection, server);
+    return rc;
 }
 
 int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
@@ -124,12 +124,12 @@ int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
     server->core = core_new(&options, server->adopters);
     for (unsigned i = 0; i < loop->poller_count; i++)
         grpc_server_register_completion_queue(server->core, loop->pollers[i].queue, NULL);
-    int result = make_gate(server, &options);
-    if (result == 0)
-        result = builtins_add(server);
-    if (result != 0) {
+    int rc = make_gate(server, &options);
+    if (rc == 0)
+        rc = builtins_add(server);
+    if (rc != 0) {
         crpc_server_free(server);
-        return result;
+        return rc;
     }
     *out = server;
     return 0;
@@ -169,11 +169,11 @@ static int service_check(const struct crpc_server *server,
         if (strcmp(server->services[i]->name, service->name) == 0)
             return CRPC_EEXISTS;
     for (size_t i = 0; i < handler_count; i++) {
-        int result = handler_check(server, service, &handlers[i]);
-        for (size_t k = 0; k < i && result == 0; k++)
-            result = strcmp(handlers[k].method, handlers[i].method) == 0 ? CRPC_EEXISTS : 0;
-        if (result != 0)
-            return result;
+        int rc = handler_check(server, service, &handlers[i]);
+        for (size_t k = 0; k < i && rc == 0; k++)
+            rc = strcmp(handlers[k].method, handlers[i].method) == 0 ? CRPC_EEXISTS : 0;
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }
@@ -183,23 +183,23 @@ int crpc_server_add_service(struct crpc_server *server, const ProtobufCServiceDe
 {
     if (service == NULL || server->is_started || (handlers == NULL && handler_count > 0))
         return CRPC_EINVAL;
-    int result = service_check(server, service, handlers, handler_count);
-    if (result != 0)
-        return result;
+    int rc = service_check(server, service, handlers, handler_count);
+    if (rc != 0)
+        return rc;
     const ProtobufCServiceDescriptor **services =
         realloc(server->services, (server->service_count + 1) * sizeof(*services));
     if (services == NULL)
         return CRPC_ENOMEM;
     server->services = services;
     services[server->service_count++] = service;
-    for (size_t i = 0; i < handler_count && result == 0; i++) {
+    for (size_t i = 0; i < handler_count && rc == 0; i++) {
         const ProtobufCMethodDescriptor *method =
             protobuf_c_service_descriptor_get_method_by_name(service, handlers[i].method);
-        result = methods_add(&server->methods, service, method, &handlers[i], ctx);
+        rc = methods_add(&server->methods, service, method, &handlers[i], ctx);
     }
-    if (result == 0 && server->health != NULL)
-        result = health_set(server->health, service->name, true);
-    return result;
+    if (rc == 0 && server->health != NULL)
+        rc = health_set(server->health, service->name, true);
+    return rc;
 }
 
 int crpc_server_start(struct crpc_server *server)
@@ -208,8 +208,8 @@ int crpc_server_start(struct crpc_server *server)
         return CRPC_EINVAL;
     grpc_server_start(server->core);
     server->is_started = true;
-    int result = server_accept_start(server);
-    return result == 0 && server->gate != NULL ? gate_start(server->gate) : result;
+    int rc = server_accept_start(server);
+    return rc == 0 && server->gate != NULL ? gate_start(server->gate) : rc;
 }
 
 int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving)

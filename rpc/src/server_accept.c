@@ -63,12 +63,12 @@ static bool is_authorized(struct crpc_call *call, struct crpc_server *server)
 static void request_deliver(struct crpc_call *call)
 {
     ProtobufCMessage *request;
-    int result = crpc_message_decode(&request, call->receive_type, slice_bytes(&call->message), 0);
+    int rc = crpc_message_decode(&request, call->receive_type, slice_bytes(&call->message), 0);
 
-    if (result == 0) {
+    if (rc == 0) {
         call->method->handler->on_request(call, request, call->method->ctx);
         crpc_message_free(request);
-    } else if (result == CRPC_ENOMEM) {
+    } else if (rc == CRPC_ENOMEM) {
         crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED, "out of memory");
     } else {
         crpc_call_fail(

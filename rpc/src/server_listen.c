@@ -55,14 +55,14 @@ const char *crpc_server_address(const struct crpc_server *server, size_t i)
 static int serve(struct crpc_server *server, int fd, const char *text,
                  const struct adopter *adopter, grpc_server_credentials *credentials)
 {
-    int result = 0;
+    int rc = 0;
     if (adopter != NULL)
-        result = gate_add_listener(server->gate, fd, adopter);
-    if (adopter == NULL || result != 0)
+        rc = gate_add_listener(server->gate, fd, adopter);
+    if (adopter == NULL || rc != 0)
         close(fd);
     if (adopter == NULL && grpc_server_add_http2_port(server->core, text, credentials) == 0)
-        result = CRPC_EADDRESS;
-    return result;
+        rc = CRPC_EADDRESS;
+    return rc;
 }
 
 static int listen_unix(struct crpc_server *server, const char *path, const struct adopter *adopter,
@@ -71,24 +71,24 @@ static int listen_unix(struct crpc_server *server, const char *path, const struc
     char text[sizeof(server->addresses->text)];
     int lock;
 
-    int result = address_unix_lock(&lock, path);
-    if (result != 0)
-        return result;
+    int rc = address_unix_lock(&lock, path);
+    if (rc != 0)
+        return rc;
     snprintf(text, sizeof(text), "unix:%s", path);
     int fd = socket_listen_unix(path);
-    result = fd >= 0 ? remember(server, text, lock) : fd;
-    if (result != 0) {
+    rc = fd >= 0 ? remember(server, text, lock) : fd;
+    if (rc != 0) {
         if (fd >= 0)
             close(fd);
         close(lock);
-        return result;
+        return rc;
     }
     if (adopter == NULL)
         unlink(path); /* gRPC binds it again; the lock is ours */
-    result = serve(server, fd, text, adopter, credentials);
-    if (result != 0)
+    rc = serve(server, fd, text, adopter, credentials);
+    if (rc != 0)
         address_clear(&server->addresses[--server->address_count]);
-    return result;
+    return rc;
 }
 
 static int listen_port(int *port_out, struct crpc_server *server, const char *address,
@@ -119,35 +119,35 @@ static int open_adopter(struct crpc_server *server, struct adopter *adopter,
 {
     struct tls_feed **feed = &server->feeds[server->listener_count];
     grpc_server_credentials *credentials;
-    int result = tls != NULL ? tls_feed_new(feed, tls) : 0;
-    if (result == 0)
-        result = tls != NULL ? tls_feed_credentials(&credentials, *feed)
-                             : tls_server_credentials(&credentials, NULL);
-    if (result != 0)
-        return result;
+    int rc = tls != NULL ? tls_feed_new(feed, tls) : 0;
+    if (rc == 0)
+        rc = tls != NULL ? tls_feed_credentials(&credentials, *feed)
+                         : tls_server_credentials(&credentials, NULL);
+    if (rc != 0)
+        return rc;
     if (!adopter_open(adopter, server->core, credentials))
-        result = CRPC_EINTERNAL;
+        rc = CRPC_EINTERNAL;
     grpc_server_credentials_release(credentials);
-    return result;
+    return rc;
 }
 
 int crpc_server_set_tls(struct crpc_server *server, const struct crpc_tls *tls)
 {
     grpc_server_credentials *credentials;
-    int result = tls != NULL ? tls_server_credentials(&credentials, tls) : CRPC_EINVAL;
-    if (result != 0)
-        return result;
+    int rc = tls != NULL ? tls_server_credentials(&credentials, tls) : CRPC_EINVAL;
+    if (rc != 0)
+        return rc;
     if (!tls_server_usable(credentials))
-        result = CRPC_ETLS;
+        rc = CRPC_ETLS;
     grpc_server_credentials_release(credentials);
     size_t count = 0;
-    for (size_t i = 0; i < ADOPTERS_MAX && result == 0; i++) {
+    for (size_t i = 0; i < ADOPTERS_MAX && rc == 0; i++) {
         if (server->feeds[i] == NULL)
             continue;
-        result = tls_feed_set(server->feeds[i], tls);
+        rc = tls_feed_set(server->feeds[i], tls);
         count++;
     }
-    return result == 0 && count == 0 ? CRPC_EINVAL : result;
+    return rc == 0 && count == 0 ? CRPC_EINVAL : rc;
 }
 
 int crpc_server_listen(struct crpc_server *server, const char *address, const struct crpc_tls *tls,
@@ -159,24 +159,24 @@ int crpc_server_listen(struct crpc_server *server, const char *address, const st
 
     if (address == NULL || server->is_started)
         return CRPC_EINVAL;
-    int result = tls_server_credentials(&credentials, tls);
-    if (result != 0)
-        return result;
+    int rc = tls_server_credentials(&credentials, tls);
+    if (rc != 0)
+        return rc;
     if (server->gate != NULL && server->listener_count < ADOPTERS_MAX)
         adopter = &server->adopters[server->listener_count];
     const char *path = address_unix_path(address);
     if (tls != NULL && !tls_server_usable(credentials))
-        result = CRPC_ETLS;
+        rc = CRPC_ETLS;
     else if (server->gate != NULL && adopter == NULL)
-        result = CRPC_EADDRESS;
+        rc = CRPC_EADDRESS;
     else
-        result = path != NULL ? listen_unix(server, path, adopter, credentials)
-                              : listen_port(&port, server, address, adopter, credentials);
-    if (result == 0 && adopter != NULL)
-        result = open_adopter(server, adopter, tls);
+        rc = path != NULL ? listen_unix(server, path, adopter, credentials)
+                          : listen_port(&port, server, address, adopter, credentials);
+    if (rc == 0 && adopter != NULL)
+        rc = open_adopter(server, adopter, tls);
     grpc_server_credentials_release(credentials);
-    if (result != 0)
-        return result;
+    if (rc != 0)
+        return rc;
     server->listener_count++;
     if (port_out != NULL)
         *port_out = port;

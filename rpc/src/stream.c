@@ -94,10 +94,10 @@ int crpc_stream_open(struct crpc_stream **out, struct crpc_channel *channel,
         return CRPC_ENOMEM;
     pthread_mutex_init(&stream->lock, NULL);
     condition_init(&stream->changed);
-    int result = crpc_call_open(&stream->call, channel, service, method, options, &events, stream);
-    if (result != 0) {
+    int rc = crpc_call_open(&stream->call, channel, service, method, options, &events, stream);
+    if (rc != 0) {
         stream_free(stream);
-        return result;
+        return rc;
     }
     *out = stream;
     return 0;
@@ -109,15 +109,15 @@ int crpc_stream_write(struct crpc_stream *stream, const ProtobufCMessage *messag
     pthread_mutex_lock(&stream->lock);
     stream->is_sent = false;
     pthread_mutex_unlock(&stream->lock);
-    int result = crpc_call_send(stream->call, message);
-    if (result != 0)
-        return result;
+    int rc = crpc_call_send(stream->call, message);
+    if (rc != 0)
+        return rc;
     pthread_mutex_lock(&stream->lock);
     while (!stream->is_sent && !stream->has_ended)
         pthread_cond_wait(&stream->changed, &stream->lock);
-    result = stream->is_sent ? 0 : CRPC_ECLOSED;
+    rc = stream->is_sent ? 0 : CRPC_ECLOSED;
     pthread_mutex_unlock(&stream->lock);
-    return result;
+    return rc;
 }
 
 int crpc_stream_half_close(struct crpc_stream *stream)
@@ -131,12 +131,12 @@ static int message_wait(grpc_slice *out, struct crpc_stream *stream)
     pthread_mutex_lock(&stream->lock);
     while (!stream->has_message && !stream->is_out && !stream->has_ended)
         pthread_cond_wait(&stream->changed, &stream->lock);
-    int result = stream->has_message ? 0 : CRPC_END;
+    int rc = stream->has_message ? 0 : CRPC_END;
     if (stream->has_message)
         *out = stream->message;
     stream->has_message = false;
     pthread_mutex_unlock(&stream->lock);
-    return result;
+    return rc;
 }
 
 int crpc_stream_read(ProtobufCMessage **out, struct crpc_stream *stream)
@@ -144,15 +144,15 @@ int crpc_stream_read(ProtobufCMessage **out, struct crpc_stream *stream)
     grpc_slice slice;
 
     loop_assert_may_block();
-    int result = crpc_call_read(stream->call);
-    if (result != 0)
-        return result == CRPC_ECLOSED ? CRPC_END : result;
-    result = message_wait(&slice, stream);
-    if (result != 0)
-        return result;
-    result = crpc_message_decode(out, stream->call->receive_type, slice_bytes(&slice), 0);
+    int rc = crpc_call_read(stream->call);
+    if (rc != 0)
+        return rc == CRPC_ECLOSED ? CRPC_END : rc;
+    rc = message_wait(&slice, stream);
+    if (rc != 0)
+        return rc;
+    rc = crpc_message_decode(out, stream->call->receive_type, slice_bytes(&slice), 0);
     grpc_slice_unref(slice);
-    return result;
+    return rc;
 }
 
 /* The status lies behind the messages that were not read: reads and drops them. */

@@ -41,9 +41,9 @@ int tls_server_credentials(grpc_server_credentials **out, const struct crpc_tls 
         *out = grpc_insecure_server_credentials_create();
         return 0;
     }
-    int result = tls_read(&tls, given);
-    if (result != 0)
-        return result;
+    int rc = tls_read(&tls, given);
+    if (rc != 0)
+        return rc;
     if (tls.cert == NULL)
         return CRPC_ETLS;
     grpc_ssl_pem_key_cert_pair pair = {tls.key, tls.cert};
@@ -82,9 +82,9 @@ int tls_channel_credentials(grpc_channel_credentials **out, const struct crpc_tl
         *out = grpc_insecure_credentials_create();
         return 0;
     }
-    int result = tls_read(&tls, given);
-    if (result != 0)
-        return result;
+    int rc = tls_read(&tls, given);
+    if (rc != 0)
+        return rc;
     grpc_ssl_pem_key_cert_pair pair = {tls.key, tls.cert};
     *out = grpc_ssl_credentials_create_ex(tls.ca, tls.cert != NULL ? &pair : NULL, NULL, NULL);
     return *out != NULL ? 0 : CRPC_ETLS;
@@ -164,16 +164,16 @@ static struct tls_feed *feed_take(void)
 int tls_feed_new(struct tls_feed **out, const struct crpc_tls *given)
 {
     struct crpc_tls tls;
-    int result = tls_read(&tls, given);
-    if (result != 0 || tls.cert == NULL)
-        return result != 0 ? result : CRPC_ETLS;
+    int rc = tls_read(&tls, given);
+    if (rc != 0 || tls.cert == NULL)
+        return rc != 0 ? rc : CRPC_ETLS;
     struct tls_feed *feed = feed_take();
     if (feed == NULL)
         return CRPC_ENOMEM;
-    result = feed_fill(feed, &tls);
-    if (result != 0) {
+    rc = feed_fill(feed, &tls);
+    if (rc != 0) {
         tls_feed_free(feed);
-        return result;
+        return rc;
     }
     *out = feed;
     return 0;
@@ -203,9 +203,9 @@ int tls_feed_credentials(grpc_server_credentials **out, struct tls_feed *feed)
 int tls_feed_set(struct tls_feed *feed, const struct crpc_tls *given)
 {
     struct crpc_tls tls;
-    int result = tls_read(&tls, given);
-    if (result != 0 || tls.cert == NULL)
-        return result != 0 ? result : CRPC_ETLS;
+    int rc = tls_read(&tls, given);
+    if (rc != 0 || tls.cert == NULL)
+        return rc != 0 ? rc : CRPC_ETLS;
     if ((tls.ca == NULL) != (feed->ca == NULL))
         return CRPC_EINVAL;
     return feed_fill(feed, &tls);

@@ -80,12 +80,12 @@ static void on_unary_end(struct crpc_call *call, const struct crpc_status *statu
     struct crpc_status outcome = *status;
     ProtobufCMessage *reply = NULL;
 
-    int result = outcome.code != CRPC_OK ? 0
-                                         : crpc_message_decode(&reply, call->receive_type,
-                                                               slice_bytes(&call->message), 0);
-    if (result != 0) {
-        outcome.code = result == CRPC_ENOMEM ? CRPC_RESOURCE_EXHAUSTED : CRPC_INTERNAL;
-        outcome.message = crpc_strerror(result);
+    int rc = outcome.code != CRPC_OK
+                 ? 0
+                 : crpc_message_decode(&reply, call->receive_type, slice_bytes(&call->message), 0);
+    if (rc != 0) {
+        outcome.code = rc == CRPC_ENOMEM ? CRPC_RESOURCE_EXHAUSTED : CRPC_INTERNAL;
+        outcome.message = crpc_strerror(rc);
     }
     unary->done(reply, &outcome, unary->ctx);
     crpc_message_free(reply);
@@ -105,8 +105,8 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
     *unary = (struct unary){done, ctx};
     struct call_recipe recipe = {channel, service, method, options, {.on_end = on_unary_end},
                                  unary};
-    int result = client_unary_start(out, &recipe, request);
-    if (result != 0)
+    int rc = client_unary_start(out, &recipe, request);
+    if (rc != 0)
         free(unary);
-    return result;
+    return rc;
 }
