@@ -21,7 +21,7 @@ function(tercet_component)
     set(keep ${ARG_KEEP})
     set(include ${ARG_INCLUDE})
   endif()
-  localized_library(NAME ${target} KEEP ${keep} PARTS ${ARG_PARTS})
+  tercet_localized_library(NAME ${target} KEEP ${keep} PARTS ${ARG_PARTS})
   add_library(tercet::${ARG_NAME} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${ARG_NAME}
     VERSION ${tercet_VERSION} SOVERSION ${tercet_VERSION_MAJOR})

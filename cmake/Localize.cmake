@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# localized_library(NAME name KEEP pattern PARTS target ...)
+# tercet_localized_library(NAME name KEEP pattern PARTS target ...)
 #
 # Makes the library `name` of the objects of several targets, in which only the symbols that match `pattern` are global. C has no
 # namespaces: without this, an application's own table_free would clash with ours.
-function(localized_library)
+function(tercet_localized_library)
   cmake_parse_arguments(ARG "" "NAME;KEEP" "PARTS" ${ARGN})
   set(objects)
   foreach(part IN LISTS ARG_PARTS)

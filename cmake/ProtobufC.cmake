@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# protobufc_generate(TARGET name ROOT dir PROTOS a/b.proto ... [IMPORTS dir ...] [DESCRIPTORS symbol])
+# tercet_protobufc_generate(TARGET name ROOT dir PROTOS a/b.proto ... [IMPORTS dir ...] [DESCRIPTORS symbol])
 #
 # Makes a static library `name` from .proto files (paths relative to ROOT) with protoc-c. With DESCRIPTORS, also embeds
 # their FileDescriptorSet as `const unsigned char symbol[]` and `const size_t symbol_size`, declared in "symbol.h".
 # Includes are "<path>.pb-c.h" as in the .proto paths.
 set(EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/Embed.cmake)
-function(protobufc_generate)
+function(tercet_protobufc_generate)
   cmake_parse_arguments(ARG "" "TARGET;ROOT;DESCRIPTORS" "PROTOS;IMPORTS" ${ARGN})
   set(out ${CMAKE_CURRENT_BINARY_DIR}/${ARG_TARGET}.gen)
   file(MAKE_DIRECTORY ${out})
@@ -22,13 +22,13 @@ function(protobufc_generate)
     list(APPEND inputs ${ARG_ROOT}/${proto})
   endforeach()
   add_custom_command(OUTPUT ${sources} ${headers}
-    COMMAND ${PROTOC_C} ${includes} --c_out=${out} ${inputs}
+    COMMAND ${TERCET_PROTOC_C} ${includes} --c_out=${out} ${inputs}
     DEPENDS ${inputs} VERBATIM)
   if(ARG_DESCRIPTORS)
     set(set_file ${out}/${ARG_DESCRIPTORS}.binpb)
     set(embedded ${out}/${ARG_DESCRIPTORS}.c)
     add_custom_command(OUTPUT ${set_file}
-      COMMAND ${PROTOC_C} ${includes} --include_imports --descriptor_set_out=${set_file} ${inputs}
+      COMMAND ${TERCET_PROTOC_C} ${includes} --include_imports --descriptor_set_out=${set_file} ${inputs}
       DEPENDS ${inputs} VERBATIM)
     add_custom_command(OUTPUT ${embedded}
       COMMAND ${CMAKE_COMMAND} -DINPUT=${set_file} -DOUTPUT=${embedded} -DSYMBOL=${ARG_DESCRIPTORS} -P ${EMBED_SCRIPT}
