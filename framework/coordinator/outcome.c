@@ -23,10 +23,22 @@ static struct branch_info *info_of(const struct outcall *call)
 
 /* -- Failures ---------------------------------------------------------------------------------- */
 
+/* Of a try that was given up, or overtaken by the decision, all has been noted then. */
+static bool is_noted(const struct outcall *call, const char *error)
+{
+    const struct txn *txn = &call->entry->txn;
+    if (call->kind != TERCET_TRY)
+        return false;
+    return txn->state != TXN_TRYING ||
+           (error[0] != '\0' && !txn_try_is_open(txn_find(txn, call->branch)));
+}
+
 /* What has become of the call; error "": it did not fail. */
 static void note_call(struct coordinator *c, const struct outcall *call, const char *error)
 {
     struct branch_info *info = info_of(call);
+    if (is_noted(call, error))
+        return;
     const struct history_note note = {
         .at_ms = c->clock.wall_ms,
         .took_ms = call->is_sent ? c->clock.now_ms - call->sent_ms : 0,

@@ -198,6 +198,22 @@ Test(why, what_nobody_serves_was_not_called)
     close_all();
 }
 
+/* The decision takes the call out of its queue: what it waited for there is known all the same. */
+Test(why, the_deadline_says_what_was_not_called)
+{
+    struct tercet_begin_options options = options_of("g", 200);
+    struct tercet_branch branches[] = {branch_of("stcok"), branch_of("nobody")};
+    struct tercet_result result;
+    branches[0].try_timeout_ms = branches[1].try_timeout_ms = 60000;
+    open_stock(NULL);
+    cr_assert_eq(tercet_run(world.client, branches, 2, &options, &result), TERCET_REFUSED);
+    cr_assert_eq(result.cause, TERCET_CAUSE_DEADLINE);
+    expect_part(result.text,
+                "branch 1 stcok/do (and 1 more): no answer, because it was not called: "
+                "nobody serves stcok");
+    close_all();
+}
+
 Test(why, a_deadline_that_nobody_met_says_so)
 {
     struct tercet_begin_options options = options_of("g", 1500);
