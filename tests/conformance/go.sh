@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# go.sh PROGRAM SOURCE CACHE: the sample's participant in Go, built with Debian's packages alone, passes tercet-conformance.
+# go.sh PROGRAM SOURCE TERCETD CACHE: the sample's participant in Go, built with Debian's packages alone, passes tercet-conformance.
 set -euo pipefail
-program=$1 source=$2 cache=$3
+program=$1 source=$2 tercetd=$3 cache=$4
 skip() { echo "skipped: $*"; exit 77; }
 packages=/usr/share/gocode
 go=$(command -v /usr/bin/go || command -v go) || skip "Go is missing: apt-get install golang-go"
@@ -25,3 +25,11 @@ echo "ok it builds"
   -- "$dir/participant" '{coordinator}' "$dir/new.db" >"$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
 grep -qE ' 0 failed; 1 left out' "$dir/out" || { cat "$dir/out"; echo "FAIL: not all was tried"; exit 1; } # it does not attach
 echo "ok the participant in Go"
+
+for python in python3 /usr/bin/python3; do
+  "$python" -c 'import google.protobuf, grpc' 2>/dev/null || continue
+  protoc -I "$source/framework/proto/tercet/v1" --python_out="$dir" tercet.proto
+  PYTHONPATH=$dir "$python" "$source/tests/conformance/real.py" "$tercetd" "$dir" "$dir/participant"
+  exit
+done
+echo "left out: at a real coordinator, for want of python3-grpcio"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# python.sh PROGRAM SOURCE: the sample's participant in Python passes the vectors and tercet-conformance; wrong ones are found.
+# python.sh PROGRAM SOURCE TERCETD: the sample's participant in Python passes the vectors and tercet-conformance; wrong ones are found.
 set -euo pipefail
-program=$1 source=$2
+program=$1 source=$2 tercetd=$3
 skip() { echo "skipped: $*"; exit 77; }
 for python in python3 /usr/bin/python3 ""; do
   [ -n "$python" ] || skip "Python has no gRPC: apt-get install python3-grpcio"
@@ -29,6 +29,7 @@ try_it() {
 try_it right -- "$python" "$sample/participant.py" '{coordinator}' "$dir/right.db" >"$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
 grep -qE ' 0 failed; 0 left out' "$dir/out" || { cat "$dir/out"; echo "FAIL: not all was tried"; exit 1; }
 echo "ok the participant in Python"
+"$python" "$source/tests/conformance/real.py" "$tercetd" "$dir" "$python" "$sample/participant.py"
 
 try_it narrow --only branches-at-once,same-branch-at-once,stream-lost,killed-at-work,answers \
   -- "$python" "$source/tests/conformance/wrong.py" narrow '{coordinator}' "$dir/narrow.db" >"$dir/out" 2>&1 ||
