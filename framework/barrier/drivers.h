@@ -16,6 +16,11 @@ extern const struct tercet_barrier_driver sqlite_driver;
 int sqlite_driver_open(void **out, const char *path, const struct tercet_barrier_options *options,
                        char *text);
 
+extern const struct tercet_barrier_driver lmdb_driver;
+int lmdb_driver_open(void **out, const char *folder, const struct tercet_barrier_options *options,
+                     char *text);
+void lmdb_driver_close(void *driver);
+
 extern const struct tercet_barrier_driver postgres_driver;
 int postgres_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,
                          char *text);

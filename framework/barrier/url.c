@@ -9,6 +9,7 @@
 #include "location.h"
 
 #pragma weak tercet_barrier_sqlite_open
+#pragma weak tercet_barrier_lmdb_open
 #pragma weak tercet_barrier_postgres_open
 #pragma weak tercet_barrier_mysql_open
 
@@ -32,7 +33,7 @@ struct scheme {
     const char *prefix;
     const char *database; /* for people */
     const char *library;
-    const char *option; /* of the build */
+    const char *option; /* of the build; "": it is always there */
     open_fn open;
     bool is_url; /* the driver takes the whole of it, with user and password */
 };
@@ -42,6 +43,7 @@ static struct scheme scheme_at(size_t i)
 {
     const struct scheme schemes[] = {
         {"sqlite:", "SQLite", "sqlite", "SQLITE", tercet_barrier_sqlite_open, false},
+        {"lmdb:", "LMDB", "lmdb", "", tercet_barrier_lmdb_open, false},
         {"memory:", "memory", "", "", open_memory, false},
         {"postgres://", "PostgreSQL", "postgres", "POSTGRES", tercet_barrier_postgres_open, true},
         {"postgresql://", "PostgreSQL", "postgres", "POSTGRES", tercet_barrier_postgres_open, true},
@@ -72,15 +74,14 @@ int tercet_barrier_open(struct tercet_barrier **out, const char *url,
     struct scheme scheme = find_scheme(url != NULL ? url : "");
     if (out == NULL || scheme.prefix == NULL) {
         barrier_text(text, "a database is named as sqlite:path, postgres://user@host/database, "
-                           "mysql://user@host/database or memory:");
+                           "mysql://user@host/database, lmdb:folder or memory:");
         return TERCET_INVALID;
     }
     if (scheme.open == NULL) {
-        barrier_text(
-            text,
-            "this program has no barrier for %s: link tercet::barrier_%s, which a build of "
-            "Tercet has with -DTERCET_%s=ON",
-            scheme.database, scheme.library, scheme.option);
+        barrier_text(text, "this program has no barrier for %s: link tercet::barrier_%s%s%s%s",
+                     scheme.database, scheme.library,
+                     scheme.option[0] != '\0' ? ", which a build of Tercet has with -DTERCET_" : "",
+                     scheme.option, scheme.option[0] != '\0' ? "=ON" : "");
         return TERCET_INVALID;
     }
     if (scheme.is_url && location_has_bare(url)) {

@@ -122,6 +122,7 @@ component client grpc tercet_client_open
 component participant grpc tercet_participant_open
 component coordinator 'grpc|lmdb|xxhash' tercet_coordinator_open
 component conformance none tercet_barrier_conformance_case
+component barrier_lmdb lmdb tercet_barrier_lmdb_open
 cat >"$dir/url.c" <<'C'
 #include <stdio.h>
 #include <tercet/barrier.h>

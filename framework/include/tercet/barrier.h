@@ -39,9 +39,9 @@ extern "C" {
 struct tercet_barrier;
 
 /* The database's own handle inside the open local transaction, for the hook's work: `sqlite3 *`
- * under SQLite, NULL under the memory barrier. The hook must not begin, commit or roll back on it
- * (it may use savepoints of its own, and closes them); a batch in which one does gets TERCET_STORE.
- * It finishes its statements before it returns. */
+ * under SQLite, `PGconn *`, `MYSQL *`, `MDB_txn *`, NULL under the memory barrier. The hook must
+ * not begin, commit or roll back on it (it may use savepoints of its own, and closes them); a batch
+ * in which one does gets TERCET_STORE. It finishes its statements before it returns. */
 typedef void *tercet_db;
 
 /* The hook's work. `reply` is for a try: bytes set there (at most TERCET_REPLY_MAX, malloc'ed; the
@@ -135,11 +135,15 @@ struct tercet_barrier_options {
     bool is_unsafe_allowed;
     /* servers: the tables were made by hand (share/tercet/barrier-*.sql); never create any */
     bool has_tables;
+    /* LMDB: bytes that the database may come to, of address space at first; default 16 GiB. What
+     * another process has enlarged stays so */
+    uint64_t lmdb_bytes_max;
 };
 
 /* Opens any barrier by the URL of its database:
  *
  *   sqlite:path                          a file, relative or absolute (see below)
+ *   lmdb:folder                          an LMDB database (see below)
  *   memory:                              nothing outlives the process
  *   postgres://user:password@host:port/database?sslmode=verify-full, also postgresql://
  *   mysql://user:password@host:port/database?ssl=verify, also mariadb://
@@ -160,6 +164,16 @@ int tercet_barrier_open(struct tercet_barrier **out, const char *url,
  * do. */
 int tercet_barrier_sqlite_open(struct tercet_barrier **out, const char *path,
                                const struct tercet_barrier_options *options, char *text);
+
+/* Opens (making it when missing) the LMDB database in this folder, with the barrier's tables in it
+ * (names that begin with tercet_barrier). A hook works in the MDB_txn that it is given, which is
+ * nested: it must neither commit nor abort it, and opens what tables it needs with mdb_dbi_open in
+ * a tercet_barrier_local at the start. One writer at a time, in all processes; the wait for it has
+ * no limit. A process opens a folder once: a second time is TERCET_INVALID. Not for use in a forked
+ * child. Errors and text as with SQLite. */
+#define TERCET_BARRIER_LMDB_TABLES_MAX 125 /* of the application */
+int tercet_barrier_lmdb_open(struct tercet_barrier **out, const char *folder,
+                             const struct tercet_barrier_options *options, char *text);
 
 /* Each of these opens one kind of database by what tercet_barrier_open takes for it, with errors
  * and text as there: where the kind is known when the program is built, this names its library, or

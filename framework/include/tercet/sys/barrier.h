@@ -107,9 +107,10 @@ struct tercet_barrier_driver {
     /* Reads the row, as this transaction sees it; state TERCET_BARRIER_NONE when there is none. */
     int (*read)(void *driver, const struct tercet_barrier_key *key, struct tercet_barrier_row *row);
 
-    /* The stored mark; 0 at first. Where transactions of several connections run at once, it cannot
-     * be raised by another until this one has ended: else a try could pass by the old mark after
-     * the new one had its cancel's row deleted. */
+    /* The stored mark; 0 at first. Outside of a transaction, too, for tercet_barrier_stats. Where
+     * transactions of several connections run at once, it cannot be raised by another until this
+     * one has ended: else a try could pass by the old mark after the new one had its cancel's row
+     * deleted. */
     int (*mark_read)(void *driver, uint64_t *mark);
     /* Stores a higher one. */
     int (*mark_raise)(void *driver, uint64_t mark);
