@@ -103,4 +103,10 @@ judge "a probe that fails" 2 'the probe ended with status 3' \
   "$program" --probe 'exit 3' -- "$participant" '{coordinator}' "$dir/y.db" attach
 judge "a probe that sees nothing" 1 'shows no change by a try' \
   "$program" --probe 'echo 1' -- "$participant" '{coordinator}' "$dir/z.db" attach
+# Whoever stops reading ends the participant, too: it holds the pipe `left` open as long as it runs.
+mkfifo "$dir/left"
+"$program" -- sh -c "exec 9>'$dir/left' && exec \"\$@\"" sh "$participant" '{coordinator}' "$dir/pipe.db" attach 2>/dev/null |
+  head -n 2 >/dev/null &
+timeout 60 cat "$dir/left" || { echo "FAIL: a reader who leaves: the participant goes on"; exit 1; }
+echo "ok a reader who leaves"
 judge "help" 0 'Exit status: 0 all held' "$program" --help

@@ -43,6 +43,7 @@ static void prepare_once(void)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     signal(SIGHUP, on_signal);
+    signal(SIGPIPE, on_signal); /* who read the verdicts is gone */
 }
 
 /* -- Starting ---------------------------------------------------------------------------------- */
