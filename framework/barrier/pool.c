@@ -310,7 +310,7 @@ void barrier_mark_store(struct tercet_barrier *barrier, void *state)
 
 /* -- Whose numbers and marks ------------------------------------------------------------------- */
 
-/* 0 when it cannot be told: the call's batch will fail, too. */
+/* 0: the database could not be asked, and the batch goes on without knowing its source. */
 static uint64_t ask_source(struct tercet_barrier *barrier, void *state, uint64_t proposed)
 {
     char text[TERCET_BARRIER_IDENTITY_MAX + 1], kept[sizeof(text)] = "";

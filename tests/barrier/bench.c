@@ -163,6 +163,41 @@ int bench_ask_part(struct part *part, enum tercet_kind kind)
     return bench_ask(part->bench, bench_call(part, kind));
 }
 
+int bench_run_five(struct bench *bench, tercet_barrier_hook hook, const char *text)
+{
+    struct part part = {.bench = bench, .reply = "kept"};
+    struct tercet_barrier_call calls[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        calls[i] = bench_call(&part, TERCET_TRY);
+        calls[i].branch = i + 1;
+    }
+    calls[2].hook = hook;
+    calls[2].ctx = (void *)(uintptr_t)text;
+    tercet_barrier_run(bench->barrier, calls, 5);
+    for (uint32_t i = 0; i < 5; i++) {
+        free(calls[i].reply);
+        cr_assert(i == 2 || calls[i].result == 0, "call %u: %d", i, calls[i].result);
+    }
+    cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 4);
+    return calls[2].result;
+}
+
+int bench_open_url(const char *url, const struct tercet_barrier_options *options, char *text)
+{
+    struct tercet_barrier *barrier = NULL;
+    int rc = tercet_barrier_open(&barrier, url, options, text);
+    tercet_barrier_close(barrier);
+    return rc;
+}
+
+void bench_check_open(const char *url, const struct tercet_barrier_options *options, int rc,
+                      const char *words)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(bench_open_url(url, options, text), rc, "%s", text);
+    cr_assert_not_null(strstr(text, words), "%s", text);
+}
+
 struct query {
     const char *sql;
     int64_t number;

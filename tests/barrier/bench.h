@@ -93,6 +93,16 @@ int bench_ask(struct bench *bench, struct tercet_barrier_call call);
 /* The same for branch 1 of GID with this part. */
 int bench_ask_part(struct part *part, enum tercet_kind kind);
 
+/* Runs five tries, the third with this hook and this text for it, and checks the results of the
+ * others. Returns the third's. */
+int bench_run_five(struct bench *bench, tercet_barrier_hook hook, const char *text);
+
+/* Opens a barrier by its URL, and closes it; what came of it, and said why. */
+int bench_open_url(const char *url, const struct tercet_barrier_options *options, char *text);
+/* The same; asserts that it comes to this, and that the text has these words. */
+void bench_check_open(const char *url, const struct tercet_barrier_options *options, int rc,
+                      const char *words);
+
 /* How many effects were committed: of one gid (NULL: any) and kind (0: any). */
 int bench_effects(struct bench *bench, const char *gid, int kind);
 

@@ -19,30 +19,10 @@ static int run_blindly(struct tercet_barrier_call *call, tercet_db db, void *ctx
     return 0;
 }
 
-/* Runs five tries, the third with this statement, and checks the results of the others. */
-static int run_five(struct bench *bench, const char *sql)
-{
-    struct part part = {.bench = bench, .reply = "kept"};
-    struct tercet_barrier_call calls[5];
-    for (uint32_t i = 0; i < 5; i++) {
-        calls[i] = bench_call(&part, TERCET_TRY);
-        calls[i].branch = i + 1;
-    }
-    calls[2].hook = run_blindly;
-    calls[2].ctx = (void *)(uintptr_t)sql;
-    tercet_barrier_run(bench->barrier, calls, 5);
-    for (uint32_t i = 0; i < 5; i++) {
-        free(calls[i].reply);
-        cr_assert(i == 2 || calls[i].result == 0, "call %u: %d", i, calls[i].result);
-    }
-    cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 4);
-    return calls[2].result;
-}
-
 Test(mysql, a_result_that_a_hook_leaves_unread)
 {
     struct bench *bench = bench_open(BENCH_MYSQL, NULL);
-    cr_assert_eq(run_five(bench, "SELECT * FROM ledger"), TERCET_STORE);
+    cr_assert_eq(bench_run_five(bench, run_blindly, "SELECT * FROM ledger"), TERCET_STORE);
     cr_assert_eq(bench_rows(bench), 4);
     bench_close(bench);
 }
@@ -73,14 +53,6 @@ Test(mysql, a_hook_that_commits_by_the_way_is_noticed)
 
 /* -- What can be wrong with a server ----------------------------------------------------------- */
 
-static int open_url(const char *url, const struct tercet_barrier_options *options, char *text)
-{
-    struct tercet_barrier *barrier = NULL;
-    int rc = tercet_barrier_open(&barrier, url, options, text);
-    tercet_barrier_close(barrier);
-    return rc;
-}
-
 Test(mysql, opening_says_what_is_wrong)
 {
     static const struct {
@@ -97,19 +69,11 @@ Test(mysql, opening_says_what_is_wrong)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[TERCET_TEXT_MAX] = "";
-        cr_assert_eq(open_url(cases[i].url, NULL, text), cases[i].rc, "%s", cases[i].url);
+        cr_assert_eq(bench_open_url(cases[i].url, NULL, text), cases[i].rc, "%s", cases[i].url);
         cr_assert_not_null(strstr(text, cases[i].text), "%s", text);
         cr_assert_null(strstr(text, "s3cr3t"), "%s", text);
     }
     cr_assert_eq(tercet_barrier_mysql_open(NULL, "mysql://h/d", NULL, NULL), TERCET_INVALID);
-}
-
-static void check_text(const char *url, const struct tercet_barrier_options *options, int rc,
-                       const char *part_of_text)
-{
-    char text[TERCET_TEXT_MAX] = "";
-    cr_assert_eq(open_url(url, options, text), rc, "%s", text);
-    cr_assert_not_null(strstr(text, part_of_text), "%s", text);
 }
 
 Test(mysql, a_role_that_is_not_let_in)
@@ -117,7 +81,7 @@ Test(mysql, a_role_that_is_not_let_in)
     struct bench *bench = bench_open(BENCH_MYSQL, NULL);
     char url[400], *at = strstr(bench->url, "root@");
     snprintf(url, sizeof(url), "mysql://nobody:s3cr3t@%s", at + 5);
-    check_text(url, NULL, TERCET_STORE, "Access denied");
+    bench_check_open(url, NULL, TERCET_STORE, "Access denied");
     bench_close(bench);
 }
 
@@ -125,16 +89,16 @@ Test(mysql, tables_by_hand_of_a_newer_version_and_of_another_engine)
 {
     struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};
     struct bench *bench = bench_open(BENCH_MYSQL, NULL);
-    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    cr_assert_eq(bench_open_url(bench->url, &options, NULL), 0);
     bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 2");
-    check_text(bench->url, NULL, TERCET_FORMAT, "newer version");
+    bench_check_open(bench->url, NULL, TERCET_FORMAT, "newer version");
     bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 1");
     bench_sql(bench, "ALTER TABLE tercet_barrier ENGINE = MyISAM");
-    check_text(bench->url, NULL, TERCET_STORE, "InnoDB");
+    bench_check_open(bench->url, NULL, TERCET_STORE, "InnoDB");
     bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
-    check_text(bench->url, &options, TERCET_STORE, "barrier-mysql.sql");
+    bench_check_open(bench->url, &options, TERCET_STORE, "barrier-mysql.sql");
     bench_sql(bench, "CREATE TABLE tercet_barrier (gid int) ENGINE = InnoDB");
-    check_text(bench->url, NULL, TERCET_STORE, "branch");
+    bench_check_open(bench->url, NULL, TERCET_STORE, "branch");
     bench_close(bench);
 }
 
@@ -155,6 +119,6 @@ Test(mysql, tables_of_the_file_that_is_shipped)
              strstr(bench->url, "@/") + 2, BARRIER_SQL_FOLDER "/barrier-mysql.sql");
     cr_assert_eq(system(command), 0);
     cr_assert_eq(bench_query(bench, shape), made);
-    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    cr_assert_eq(bench_open_url(bench->url, &options, NULL), 0);
     bench_close(bench);
 }

@@ -27,30 +27,10 @@ static int run_blindly(struct tercet_barrier_call *call, tercet_db db, void *ctx
     return 0;
 }
 
-/* Runs five tries, the third with this statement, and checks the results of the others. */
-static int run_five(struct bench *bench, const char *sql)
-{
-    struct part part = {.bench = bench, .reply = "kept"};
-    struct tercet_barrier_call calls[5];
-    for (uint32_t i = 0; i < 5; i++) {
-        calls[i] = bench_call(&part, TERCET_TRY);
-        calls[i].branch = i + 1;
-    }
-    calls[2].hook = run_blindly;
-    calls[2].ctx = (void *)(uintptr_t)sql;
-    tercet_barrier_run(bench->barrier, calls, 5);
-    for (uint32_t i = 0; i < 5; i++) {
-        free(calls[i].reply);
-        cr_assert(i == 2 || calls[i].result == 0, "call %u: %d", i, calls[i].result);
-    }
-    cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 4);
-    return calls[2].result;
-}
-
 Test(postgres, a_failed_statement_behind_a_hook_that_says_done)
 {
     struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
-    cr_assert_eq(run_five(bench, "SELECT 1 / 0"), TERCET_STORE);
+    cr_assert_eq(bench_run_five(bench, run_blindly, "SELECT 1 / 0"), TERCET_STORE);
     cr_assert_eq(bench_rows(bench), 4);
     bench_close(bench);
 }
@@ -61,7 +41,7 @@ Test(postgres, a_constraint_that_the_commit_finds_costs_its_own_call_only)
     bench_sql(bench, "CREATE TABLE parent (id integer PRIMARY KEY)");
     bench_sql(bench, "CREATE TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY "
                      "DEFERRED)");
-    cr_assert_eq(run_five(bench, "INSERT INTO child VALUES (1)"), TERCET_STORE);
+    cr_assert_eq(bench_run_five(bench, run_blindly, "INSERT INTO child VALUES (1)"), TERCET_STORE);
     cr_assert_eq(bench_rows(bench), 4);
     bench_close(bench);
 }
@@ -69,7 +49,7 @@ Test(postgres, a_constraint_that_the_commit_finds_costs_its_own_call_only)
 Test(postgres, a_query_that_a_hook_leaves_running)
 {
     struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
-    cr_assert_eq(run_five(bench, "COPY ledger FROM STDIN"), TERCET_STORE);
+    cr_assert_eq(bench_run_five(bench, run_blindly, "COPY ledger FROM STDIN"), TERCET_STORE);
     cr_assert_eq(bench_rows(bench), 4);
     bench_close(bench);
 }
@@ -155,14 +135,6 @@ static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
     snprintf(ctx, TERCET_TEXT_MAX, "%s", text);
 }
 
-static int open_url(const char *url, const struct tercet_barrier_options *options, char *text)
-{
-    struct tercet_barrier *barrier = NULL;
-    int rc = tercet_barrier_open(&barrier, url, options, text);
-    tercet_barrier_close(barrier);
-    return rc;
-}
-
 Test(postgres, opening_says_what_is_wrong)
 {
     static const struct {
@@ -175,33 +147,25 @@ Test(postgres, opening_says_what_is_wrong)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[TERCET_TEXT_MAX] = "";
-        cr_assert_eq(open_url(cases[i].url, NULL, text), TERCET_STORE, "%s", cases[i].url);
+        cr_assert_eq(bench_open_url(cases[i].url, NULL, text), TERCET_STORE, "%s", cases[i].url);
         cr_assert_not_null(strstr(text, cases[i].text), "%s", text);
         cr_assert_null(strstr(text, "s3cr3t"), "%s", text);
     }
     cr_assert_eq(tercet_barrier_postgres_open(NULL, "postgres://h", NULL, NULL), TERCET_INVALID);
 }
 
-static void check_text(struct bench *bench, const struct tercet_barrier_options *options, int rc,
-                       const char *part_of_text)
-{
-    char text[TERCET_TEXT_MAX] = "";
-    cr_assert_eq(open_url(bench->url, options, text), rc, "%s", text);
-    cr_assert_not_null(strstr(text, part_of_text), "%s", text);
-}
-
 Test(postgres, tables_by_hand_of_a_newer_version_and_of_another_shape)
 {
     struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};
     struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
-    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    cr_assert_eq(bench_open_url(bench->url, &options, NULL), 0);
     bench_sql(bench, "UPDATE tercet_barrier_mark SET version = 2");
-    check_text(bench, NULL, TERCET_FORMAT, "newer version");
+    bench_check_open(bench->url, NULL, TERCET_FORMAT, "newer version");
     bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
-    check_text(bench, &options, TERCET_STORE, "barrier-postgres.sql");
+    bench_check_open(bench->url, &options, TERCET_STORE, "barrier-postgres.sql");
     bench_sql(bench, "CREATE TABLE tercet_barrier (gid text, branch integer, number bigint, state "
                      "integer, changed_ms bigint)");
-    check_text(bench, NULL, TERCET_STORE, "reply");
+    bench_check_open(bench->url, NULL, TERCET_STORE, "reply");
     bench_close(bench);
 }
 
@@ -226,7 +190,7 @@ Test(postgres, tables_of_the_file_that_is_shipped)
     bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
     bench_sql(bench, sql);
     cr_assert_eq(bench_query(bench, shape), made);
-    cr_assert_eq(open_url(bench->url, &options, NULL), 0);
+    cr_assert_eq(bench_open_url(bench->url, &options, NULL), 0);
     bench_close(bench);
 }
 
@@ -235,12 +199,12 @@ Test(postgres, a_role_that_may_not_create_and_a_server_that_takes_no_writes)
     struct tercet_barrier_options options = {.size = sizeof(options),
                                              .setup_sql = "SET default_transaction_read_only = on"};
     struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
-    check_text(bench, &options, TERCET_STORE, "takes no writes");
+    bench_check_open(bench->url, &options, TERCET_STORE, "takes no writes");
     bench_sql(bench, "DROP TABLE tercet_barrier, tercet_barrier_mark");
     bench_sql(bench, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'weak') THEN "
                      "CREATE ROLE weak; END IF; END $$");
     options.setup_sql = "SET ROLE weak";
-    check_text(bench, &options, TERCET_STORE, "barrier-postgres.sql");
+    bench_check_open(bench->url, &options, TERCET_STORE, "barrier-postgres.sql");
     bench_close(bench);
 }
 

@@ -437,17 +437,5 @@ int mysql_driver_open(void **out, const char *url, const struct tercet_barrier_o
 int tercet_barrier_mysql_open(struct tercet_barrier **out, const char *url,
                               const struct tercet_barrier_options *options, char *text)
 {
-    struct tercet_barrier_options complete;
-    void *driver = NULL;
-    if (out == NULL || url == NULL || tercet_barrier_options_complete(&complete, options) != 0) {
-        barrier_text(text, "no URL, or options without their size or past a limit");
-        return TERCET_INVALID;
-    }
-    int rc = mysql_driver_open(&driver, url, &complete, text);
-    if (rc != 0)
-        return rc;
-    rc = tercet_barrier_new(out, &mysql_driver, driver, &complete);
-    if (rc != 0)
-        mysql_driver_free(driver);
-    return rc;
+    return server_open_barrier(out, url, options, text, mysql_driver_open, &mysql_driver);
 }

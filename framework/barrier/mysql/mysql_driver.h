@@ -10,6 +10,7 @@
 #include <tercet/sys/barrier.h>
 
 #include "../location.h"
+#include "../server.h"
 
 struct mysql_driver {
     MYSQL *conn; /* NULL: there was none yet, or the last one is given up */
@@ -21,7 +22,7 @@ struct mysql_driver {
     bool has_nowait;    /* the server knows FOR UPDATE NOWAIT */
 
     enum tercet_barrier_failure failure;
-    int64_t retry_due_ms, retry_pause_ms;
+    struct server_retry retry;
     char error[TERCET_TEXT_MAX];
 };
 

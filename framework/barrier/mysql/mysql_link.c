@@ -12,8 +12,6 @@
 #include "mysql_driver.h"
 
 #define VERSION 1
-#define RETRY_MS_FIRST 100
-#define RETRY_MS_LONGEST 2000
 
 static const char table[] =
     "CREATE TABLE IF NOT EXISTS tercet_barrier ("
@@ -294,39 +292,18 @@ static int connect_now(struct mysql_driver *driver)
     return rc == 0 ? check_tables(driver) : rc;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Twice as long after each failure, and never the same for all connections. */
-static void plan_retry(struct mysql_driver *driver)
-{
-    uint16_t random = 0;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = 0;
-    driver->retry_pause_ms =
-        driver->retry_pause_ms == 0 ? RETRY_MS_FIRST : driver->retry_pause_ms * 2;
-    if (driver->retry_pause_ms > RETRY_MS_LONGEST)
-        driver->retry_pause_ms = RETRY_MS_LONGEST;
-    driver->retry_due_ms =
-        now_ms() + driver->retry_pause_ms / 2 + random % (driver->retry_pause_ms / 2 + 1);
-}
-
 int mysql_driver_connect(struct mysql_driver *driver)
 {
     mysql_driver_disconnect(driver);
-    if (driver->retry_due_ms > now_ms())
+    if (!server_retry_is_due(&driver->retry))
         return mysql_driver_fail(driver, "not connected", "connecting is tried again soon");
     int rc = connect_now(driver);
     if (rc == 0) {
-        driver->retry_pause_ms = 0;
+        server_retry_clear(&driver->retry);
         driver->error[0] = '\0';
         return 0;
     }
-    plan_retry(driver);
+    server_retry_plan(&driver->retry);
     driver->failure = TERCET_BARRIER_LOST;
     mysql_driver_disconnect(driver);
     return rc;

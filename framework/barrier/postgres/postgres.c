@@ -410,17 +410,5 @@ int postgres_driver_open(void **out, const char *url, const struct tercet_barrie
 int tercet_barrier_postgres_open(struct tercet_barrier **out, const char *url,
                                  const struct tercet_barrier_options *options, char *text)
 {
-    struct tercet_barrier_options complete;
-    void *postgres = NULL;
-    if (out == NULL || url == NULL || tercet_barrier_options_complete(&complete, options) != 0) {
-        barrier_text(text, "no URL, or options without their size or past a limit");
-        return TERCET_INVALID;
-    }
-    int rc = postgres_driver_open(&postgres, url, &complete, text);
-    if (rc != 0)
-        return rc;
-    rc = tercet_barrier_new(out, &postgres_driver, postgres, &complete);
-    if (rc != 0)
-        postgres_free(postgres);
-    return rc;
+    return server_open_barrier(out, url, options, text, postgres_driver_open, &postgres_driver);
 }

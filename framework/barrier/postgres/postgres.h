@@ -11,6 +11,8 @@
 #include <libpq-fe.h>
 #include <tercet/sys/barrier.h>
 
+#include "../server.h"
+
 #define POSTGRES_QUEUE_MAX 16
 
 #define POSTGRES_STATEMENT_MAP(X)                                                                  \
@@ -67,7 +69,7 @@ struct postgres {
     enum tercet_barrier_failure failure;
     bool is_committing; /* COMMIT was sent: what comes of it is not known until its result */
     bool has_conflict;  /* since the last savepoint, in a statement of anybody's */
-    int64_t retry_due_ms, retry_pause_ms;
+    struct server_retry retry;
     char error[TERCET_TEXT_MAX];
 };
 

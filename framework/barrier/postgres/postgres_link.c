@@ -15,8 +15,6 @@
 
 #define VERSION 1
 #define VERSION_MIN 90500 /* of the server: ON CONFLICT, SKIP LOCKED */
-#define RETRY_MS_FIRST 100
-#define RETRY_MS_LONGEST 2000
 
 /* One at a time makes the tables: IF NOT EXISTS alone fails when two do. */
 static const char schema[] =
@@ -280,41 +278,20 @@ static int connect_now(struct postgres *postgres)
     return rc;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Twice as long after each failure, and never the same for all connections. */
-static void plan_retry(struct postgres *postgres)
-{
-    uint16_t random = 0;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = 0;
-    postgres->retry_pause_ms =
-        postgres->retry_pause_ms == 0 ? RETRY_MS_FIRST : postgres->retry_pause_ms * 2;
-    if (postgres->retry_pause_ms > RETRY_MS_LONGEST)
-        postgres->retry_pause_ms = RETRY_MS_LONGEST;
-    postgres->retry_due_ms =
-        now_ms() + postgres->retry_pause_ms / 2 + random % (postgres->retry_pause_ms / 2 + 1);
-}
-
 int postgres_connect(struct postgres *postgres)
 {
     postgres_disconnect(postgres);
-    if (postgres->retry_due_ms > now_ms())
+    if (!server_retry_is_due(&postgres->retry))
         return postgres->error[0] != '\0'
                    ? TERCET_STORE
                    : postgres_fail(postgres, "not connected", "connecting is tried again soon");
     int rc = connect_now(postgres);
     if (rc == 0) {
-        postgres->retry_pause_ms = 0;
+        server_retry_clear(&postgres->retry);
         postgres->error[0] = '\0';
         return 0;
     }
-    plan_retry(postgres);
+    server_retry_plan(&postgres->retry);
     postgres->failure = TERCET_BARRIER_LOST;
     postgres_disconnect(postgres);
     return rc;
