@@ -7,9 +7,9 @@
  *
  *   forced  with this batch, and a batch with something forced in it is committed at once; or
  *   lazy    with a later batch that is committed anyway, once LAZY_RIDE_COUNT wait or they are
- *           LAZY_RIDE_MS old: each batch that ends transactions writes more pages, as many for one
- *           as for thirty. A batch of their own comes LAZY_MAX_MS later at the latest. Losing such
- *           a write costs one repeated call.
+ *           LAZY_RIDE_MS old: resolving transactions makes a batch write more pages, as many for
+ *           one transaction as for thirty. After LAZY_MAX_MS they get a batch of their own. A lazy
+ *           write that is lost costs one repeated call.
  */
 #ifndef TERCET_BATCH_H
 #define TERCET_BATCH_H

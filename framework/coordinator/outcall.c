@@ -156,7 +156,7 @@ static void free_call(struct outcall *call)
     free(call);
 }
 
-/* What has become of the call is to be told. One that is late stays on its other lists, too. */
+/* The call's outcome is to be reported. A late call also stays on its other lists. */
 static void finish(struct outcalls *calls, struct outcall *call,
                    const Tercet__V1__CallResult *result, const char *text)
 {

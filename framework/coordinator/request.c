@@ -21,7 +21,7 @@ static void refuse(struct request *r, const struct refusal *no)
     answer_error(r->c, r->caller, r->id, no);
 }
 
-/* NULL: no refusal. Below, too. */
+/* NULL here and in the functions below: no refusal. */
 static void answer_entry(struct request *r, struct entry *entry, const struct refusal *no)
 {
     tell_entry(r->c, r->caller, r->id, entry, no);

@@ -19,7 +19,7 @@
 
 /* -- Requests ---------------------------------------------------------------------------------- */
 
-/* NULL when memory is short; below, too. */
+/* These functions return NULL when there is no memory. */
 static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
                                  enum caller_kind kind)
 {

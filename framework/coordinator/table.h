@@ -105,7 +105,7 @@ struct table {
 };
 
 void table_init(struct table *table, int64_t now_ms);
-/* Frees every entry, too. */
+/* Frees the table and all its entries. */
 void table_free(struct table *table);
 
 struct entry *table_find(const struct table *table, const char *gid);

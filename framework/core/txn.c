@@ -160,7 +160,7 @@ static bool number_is_valid(uint32_t number)
     return number >= 1 && number <= TXN_BRANCHES_MAX;
 }
 
-/* The branches are fixed; the same again is still welcome. */
+/* After the decision no branch can be added; a repeated enlistment is still answered. */
 static int enlist_late(struct step *step)
 {
     if (!number_is_valid(step->event->number))
@@ -183,13 +183,13 @@ static struct txn_branch *insert(struct txn *txn, uint32_t number)
     return place;
 }
 
-/* When a try that begins now is unknown. */
+/* The time at which a try that begins now counts as unknown. */
 static int64_t try_limit(const struct txn *txn, int64_t now_ms, int64_t timeout_ms)
 {
     return earlier_of(later(now_ms, timeout_ms), txn->deadline_ms);
 }
 
-/* What the initiator calls itself may have been called before it was told of here. */
+/* The initiator may have called a try of its own before it enlisted the branch here. */
 static uint8_t first_sent(const struct txn_event *event)
 {
     if (!txn_mode_is_routed(event->mode))
@@ -222,7 +222,7 @@ static int enlist(struct step *step)
     return 0;
 }
 
-/* Ordered: whether a branch without a turn will get none, since a try before it has failed. */
+/* Ordered tries: whether a branch will never get its turn, because an earlier try has failed. */
 static bool turns_are_over(const struct txn *txn)
 {
     for (size_t i = 0; i < txn->branch_count; i++)
@@ -285,13 +285,13 @@ static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try
     assert(step->txn->state == TXN_TRYING && txn_mode_is_routed(branch->mode));
     assert(outcome == TXN_TRY_DONE || outcome == TXN_TRY_REFUSED || outcome == TXN_TRY_UNKNOWN);
     branch->try_state = (uint8_t)outcome;
-    if (outcome != TXN_TRY_UNKNOWN) /* who answers was asked */
+    if (outcome != TXN_TRY_UNKNOWN) /* an answer proves that the call was sent */
         branch->sent = TXN_SENT_MAYBE;
     step->marks = true;
     act(step, TXN_TRIED, branch->number, 0);
 }
 
-/* Asked for again, now behind the write that says it may leave. */
+/* Emits the call again, now after the write that records that it may leave. */
 static int try_may_go(struct step *step)
 {
     struct txn_branch *branch = step->branch;
@@ -331,8 +331,8 @@ static int try_has_failed(struct step *step)
     return 0;
 }
 
-/* Whether the answer is one to the calls that the branch gets: late ones of the other kind cannot
- * exist, and are not believed. */
+/* Whether the answer fits the calls that the branch gets in this state. An answer of the other kind
+ * cannot exist, and is ignored. */
 static bool end_is_meant(const struct step *step)
 {
     enum txn_owed owed = txn_owed(step->txn, step->branch);
@@ -494,8 +494,8 @@ static void release_next_try(struct txn *txn, int64_t now_ms)
     }
 }
 
-/* Turns are given and time runs out; an expired try may give the turn to the next, which may have
- * no time at all. Returns whether a try has become unknown. */
+/* Gives turns, and expires tries. A try that expires may pass its turn to the next one, which may
+ * have no time left either. Returns whether a try has become unknown. */
 static bool pass_turns(struct step *step)
 {
     bool any = false;
@@ -588,7 +588,7 @@ static bool wants_branch(const struct txn_event *event)
     }
 }
 
-/* Two a branch, one branch more than now, and a few of the whole. */
+/* Two per branch, for one branch more than now, and a few for the transaction. */
 static bool has_room(const struct txn_actions *actions, const struct txn *txn)
 {
     size_t branches =

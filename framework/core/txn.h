@@ -19,7 +19,7 @@
  * handed out by TXN_CALL_* is answered, in the end, by one event of that branch and kind (done,
  * refused, failed, broken); answers that come late or twice do no harm.
  *
- * Whether a try has left is the caller's to know, and decides what a branch is owed (enum
+ * Only the caller knows whether a try was sent, which decides what a branch is owed (enum
  * txn_sent): the caller says so by txn_try_leaves before it sends one, and lets none leave after
  * the decision.
  */
@@ -72,8 +72,8 @@ enum txn_try {
     TXN_TRY_UNKNOWN = 6, /* no answer within its own timeout */
 };
 
-/* Whether a try of the branch may have reached anybody. Who was never sent a try owes no end. It
- * only ever goes down. */
+/* Whether a try of the branch may have reached its participant. A branch that was never sent a try
+ * needs no confirm or cancel. The value never increases. */
 enum txn_sent {
     TXN_SENT_MAYBE = 0, /* one may have left */
     TXN_SENT_NOT = 1,   /* none has, in this process's life: a record restores it as MAYBE */
@@ -197,7 +197,8 @@ struct txn_action {
     uint32_t attempt; /* calls: 1 for the first of its phase */
 };
 
-/* The most actions one step can give: two a branch (its end, its call) and a few of the whole. */
+/* The most actions one step can give: two per branch (its end, its call), a few for the
+ * transaction. */
 #define TXN_ACTIONS_MAX (2 * TXN_BRANCHES_MAX + 8)
 struct txn_actions {
     struct txn_action *items; /* the caller's memory */

@@ -45,7 +45,7 @@ static bool flags_are_sound(const struct txn_branch *branch)
     }
 }
 
-/* Of a try that the coordinator calls something is known, of another nothing ever is. */
+/* The coordinator knows the state of tries that it calls, and never that of the others. */
 static bool try_is_sound(const struct txn_branch *branch)
 {
     switch (branch->try_state) {
@@ -67,8 +67,8 @@ static bool is_confirmation(const struct txn *txn)
     return txn->state == TXN_CONFIRMING || txn->state == TXN_CONFIRMED;
 }
 
-/* Who was never sent a try has not answered one. With the decision it is through, and nobody had to
- * do with it; a confirmation has such a branch only when it leaves out what is not done. */
+/* A branch that was never sent a try has no answer to one. It ends with the decision, without any
+ * call; a confirmed transaction has such branches only if it is confirmed in part. */
 static bool sent_is_sound(const struct txn *txn, const struct txn_branch *branch)
 {
     switch (branch->sent) {
@@ -95,8 +95,8 @@ static bool branch_is_sound(const struct txn *txn, const struct txn_branch *bran
            sent_is_sound(txn, branch) && is_ending == (branch->end_state != TXN_END_NONE);
 }
 
-/* Only an initiator that wanted to judge failures itself can confirm a part, and a part it is only
- * where something is missing. */
+/* A partial confirm needs an initiator that judges failures itself, and at least one branch that is
+ * left out. */
 static bool part_is_sound(const struct txn *txn, size_t undone_count)
 {
     return !txn->is_partial || (is_confirmation(txn) && txn->options.keeps_on_refusal &&

@@ -44,8 +44,8 @@ static size_t element_size(ProtobufCType type)
     return type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData) : sizeof(void *);
 }
 
-/* `at` is the array. Of numbers, packed or not: the one tag and length of those that are packed are
- * in it, too. */
+/* `at` is the array. The bound for numbers covers both encodings: a tag per number, or one tag and
+ * length for all when they are packed. */
 static size_t array_max(const ProtobufCFieldDescriptor *field, const char *at, size_t count)
 {
     size_t number = number_max[field->type];

@@ -111,7 +111,7 @@ static void notice_text(char *text, size_t size, enum gate_reason reason, uint64
 #pragma GCC diagnostic pop
 }
 
-/* Outside of the lock: who is told may take his time. */
+/* Not under the lock: the callback may take long. */
 static void tell(struct gate *gate)
 {
     int64_t now_ms = gate_now_ms();
