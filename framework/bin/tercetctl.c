@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SYNOPSIS_WIDTH 31
+#define ACTIONS_MAX 256
 #define COORDINATOR_DEFAULT "127.0.0.1:7420"
 
 /* -- Commands ---------------------------------------------------------------------------------- */
@@ -96,6 +97,17 @@ static const struct command commands[] = {
      "decides that an undecided transaction is cancelled",
      "Decides that an undecided transaction is cancelled. The reason is kept with the "
      "transaction." BULK_HELP},
+    {"register", command_register, 2, 2 + ACTIONS_MAX, 0, "register SERVICE TARGET [ACTION]...",
+     "calls a participant at its own port, too",
+     "Has calls of the service sent to this target, too: host:port, dns:///host:port or "
+     "unix:/path, "
+     "where tercet.v1.Participant is served. All targets of a service share its calls and must use "
+     "the same database. Without actions it is sent whatever is asked for. Participants that "
+     "listen register themselves."},
+    {"unregister", command_unregister, 1, 2, 0, "unregister SERVICE [TARGET]",
+     "removes a registered target, or all of them",
+     "Removes a target from those that a service is called at, or, without one, all of them. Calls "
+     "under way there are made again elsewhere; what has nowhere to go waits."},
     {"pause", command_pause, 1, 1, 0, "pause SERVICE", "holds the calls of a service back",
      "Holds the calls of a service back, also after a restart of the coordinator, until it is "
      "resumed."},
@@ -121,12 +133,6 @@ static const struct command commands[] = {
      "log, or "
      "for some, such as info,store=debug. Parts: transactions, participants, store, connections. "
      "Without an argument, shows the levels. Needs the role admin."},
-    {"unregister", command_unregister, 1, 1, 0, "unregister SERVICE",
-     "forgets where a service that listens is called",
-     "Forgets the registered target of a service, for one that is gone for good or was registered "
-     "by "
-     "mistake: its calls wait until an instance attaches or registers. A participant that still "
-     "runs registers again within half a minute."},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 

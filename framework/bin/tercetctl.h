@@ -89,6 +89,11 @@ void ctl_close(struct ctl *ctl);
 int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
              const ProtobufCMessage *request);
 
+/* The same of another service. */
+int ctl_call_of(ProtobufCMessage **reply, struct ctl *ctl,
+                const ProtobufCServiceDescriptor *service, const char *method,
+                const ProtobufCMessage *request);
+
 /* The same, but says nothing: returns what crpc_unary does. *result is the caller's:
  * crpc_result_clear. */
 int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
@@ -234,8 +239,9 @@ int command_settle(struct ctl *ctl);
 int command_confirm(struct ctl *ctl);
 int command_cancel(struct ctl *ctl);
 int command_pause(struct ctl *ctl);
-int command_resume(struct ctl *ctl);
+int command_register(struct ctl *ctl);
 int command_unregister(struct ctl *ctl);
+int command_resume(struct ctl *ctl);
 int command_check(struct ctl *ctl);
 int command_backup(struct ctl *ctl);
 int command_log_level(struct ctl *ctl);

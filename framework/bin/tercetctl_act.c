@@ -172,24 +172,43 @@ int command_resume(struct ctl *ctl)
     return pause_service(ctl, false);
 }
 
+static int ask_registration(struct ctl *ctl, Tercet__V1__RegisterRequest *request)
+{
+    ProtobufCMessage *reply = NULL;
+    request->service = ctl->args[0];
+    if (ctl->arg_count > 1)
+        request->target = ctl->args[1];
+    int status = ctl_call_of(&reply, ctl, &tercet__v1__participants__descriptor, "RegisterTarget",
+                             &request->base);
+    if (status != 0)
+        return status;
+    crpc_message_free(reply);
+    if (ctl->is_json)
+        json_print_message(&request->base);
+    return 0;
+}
+
+/* Without actions: whatever is asked for. */
+int command_register(struct ctl *ctl)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    request.actions = ctl->args + 2;
+    request.n_actions = (size_t)ctl->arg_count - 2;
+    int status = ask_registration(ctl, &request);
+    if (status == 0 && !ctl->is_json)
+        printf("%s is called at %s, too: see tercetctl participants\n", request.service,
+               request.target);
+    return status;
+}
+
 int command_unregister(struct ctl *ctl)
 {
     Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    struct crpc_metadata entry;
-    struct crpc_result result = {0};
-    request.service = ctl->args[0];
-    ctl_open(ctl);
-    struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl_timeout_ms(ctl));
-    int rc = crpc_unary(&reply, ctl->channel, &tercet__v1__participants__descriptor,
-                        "RegisterTarget", &request.base, &options, &result);
-    int status = rc == 0 ? 0 : ctl_explain(ctl, rc, &result);
-    if (status == 0 && ctl->is_json)
-        json_print_message(&request.base);
-    else if (status == 0)
-        printf("%s is not registered any more\n", request.service);
-    crpc_message_free(reply);
-    crpc_result_clear(&result);
+    request.remove = ctl->arg_count > 1;
+    int status = ask_registration(ctl, &request);
+    if (status == 0 && !ctl->is_json)
+        printf("%s is not called at %s any more\n", request.service,
+               request.remove ? request.target : "any target");
     return status;
 }
 

@@ -139,21 +139,33 @@ int64_t ctl_timeout_ms(const struct ctl *ctl)
     return ctl->timeout_ms != 0 ? ctl->timeout_ms : TIMEOUT_MS_DEFAULT;
 }
 
-int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
-            const ProtobufCMessage *request, struct crpc_result *result)
+static int ask(ProtobufCMessage **reply, struct ctl *ctl, const ProtobufCServiceDescriptor *service,
+               const char *method, const ProtobufCMessage *request, struct crpc_result *result)
 {
     struct crpc_metadata entry;
     ctl_open(ctl);
     struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl_timeout_ms(ctl));
-    return crpc_unary(reply, ctl->channel, &tercet__v1__admin__descriptor, method, request,
-                      &options, result);
+    return crpc_unary(reply, ctl->channel, service, method, request, &options, result);
+}
+
+int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
+            const ProtobufCMessage *request, struct crpc_result *result)
+{
+    return ask(reply, ctl, &tercet__v1__admin__descriptor, method, request, result);
 }
 
 int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
              const ProtobufCMessage *request)
 {
+    return ctl_call_of(reply, ctl, &tercet__v1__admin__descriptor, method, request);
+}
+
+int ctl_call_of(ProtobufCMessage **reply, struct ctl *ctl,
+                const ProtobufCServiceDescriptor *service, const char *method,
+                const ProtobufCMessage *request)
+{
     struct crpc_result result = {0};
-    int rc = ctl_ask(reply, ctl, method, request, &result);
+    int rc = ask(reply, ctl, service, method, request, &result);
     int status = rc == 0 ? 0 : ctl_explain(ctl, rc, &result);
     crpc_result_clear(&result);
     return status;

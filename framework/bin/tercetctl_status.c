@@ -34,6 +34,16 @@ static void add_state(struct table *table, const Tercet__V1__ParticipantStatus *
     free(breaker);
 }
 
+static void add_target(struct table *table, const Tercet__V1__Target *target)
+{
+    if (!target->breaker_open) {
+        table_note(table, "called at %s: %" PRIu32 " calls", target->target, target->calls);
+        return;
+    }
+    table_note(table, "called at %s: BREAKER OPEN after %" PRIu32 " failures in a row, last: %s",
+               target->target, target->failures, target->last_error);
+}
+
 static void add_participant(struct table *table, const Tercet__V1__ParticipantStatus *participant)
 {
     uint64_t window = 0;
@@ -49,13 +59,11 @@ static void add_participant(struct table *table, const Tercet__V1__ParticipantSt
     table_cell(table, "%" PRIu64, participant->waiting);
     add_state(table, participant);
     table_note(table, "actions: %s", actions);
-    if (participant->target[0] != '\0')
-        table_note(
-            table, "called at %s%s%s", participant->target,
-            participant->n_instances == 0 && participant->calls > 0 ? ", the oldest call for " : "",
-            participant->n_instances == 0 && participant->calls > 0
-                ? figure_duration(participant->oldest_call_ms).text
-                : "");
+    for (size_t i = 0; i < participant->n_targets; i++)
+        add_target(table, participant->targets[i]);
+    if (participant->n_instances == 0 && participant->calls > 0)
+        table_note(table, "the oldest call for %s",
+                   figure_duration(participant->oldest_call_ms).text);
     for (size_t i = 0; i < participant->n_instances; i++) {
         const Tercet__V1__Instance *instance = participant->instances[i];
         table_note(table, "instance %s (%s): %" PRIu32 " of %" PRIu32 " calls%s%s", instance->name,

@@ -93,6 +93,9 @@ static const struct cli_option options[] = {
              "participant, reader, operator, admin, all, and initiator:NAME, participant:NAME. "
              "Without it everybody may do everything, which is permitted "
              "on loopback and unix sockets only"},
+    {"guard-health", CLI_FLAG, FIELD(options.is_health_guarded), NULL,
+     .help = "health checks need one of the roles, too (default: they need none)",
+     .needs = {"access"}},
     {"unix-mode", CLI_OTHER, 0, "MODE",
      .help = "who may connect to unix sockets, as for chmod (default 0660: owner and group)",
      .take = take_unix_mode},

@@ -2,7 +2,7 @@
  *
  * Who may call what. A caller proves roles by a token or by a name in its certificate; initiators'
  * and participants' may be bound to names. The same rules hold on every port and for every method,
- * health and reflection included.
+ * reflection included; health is for everybody unless it is guarded.
  */
 #ifndef TERCET_ACCESS_H
 #define TERCET_ACCESS_H
@@ -21,6 +21,8 @@ struct access;
  * TERCET_INVALID with a text that names the line, or TERCET_NOMEM. */
 int access_new(struct access **out, const char *lines, struct refusal *no);
 void access_free(struct access *access);
+/* From here on health, too, is for those who have some role. Before calls come. */
+void access_guard_health(struct access *access);
 
 /* Takes these lines in place of its own, which stay when TERCET_INVALID is returned. Any thread. */
 int access_replace(struct access *access, const char *lines, struct refusal *no);

@@ -384,26 +384,61 @@ static void add_actions(char **actions, size_t *count, const struct offer *offer
     }
 }
 
-/* What the registered target and every instance offer, each once. */
+/* What the registered targets and every instance offer, each once. */
 static char **union_of_actions(struct arena *arena, const struct service *service, size_t *count)
 {
-    size_t room = service->offer.count;
+    size_t room = 0;
     const struct instance *instance;
+    const struct target *target;
     for (instance = service->instances; instance != NULL; instance = instance->next)
         room += instance->offer.count;
+    for (target = service->targets.first; target != NULL; target = target->next)
+        room += target->offer.count;
     char **actions = arena_alloc(arena, room * sizeof(char *));
     *count = 0;
-    add_actions(actions, count, &service->offer);
+    for (target = service->targets.first; target != NULL; target = target->next)
+        add_actions(actions, count, &target->offer);
     for (instance = service->instances; instance != NULL; instance = instance->next)
         add_actions(actions, count, &instance->offer);
     return actions;
+}
+
+static Tercet__V1__Target **list_targets(struct arena *arena, const struct service *service,
+                                         size_t *count)
+{
+    Tercet__V1__Target **pointers = arena_alloc(arena, service->targets.count * sizeof(*pointers));
+    *count = 0;
+    for (struct target *target = service->targets.first; target != NULL; target = target->next) {
+        if (target->channel == NULL)
+            continue;
+        Tercet__V1__Target *out = arena_alloc(arena, sizeof(*out));
+        tercet__v1__target__init(out);
+        out->target = target->address;
+        out->calls = target->call_count;
+        out->breaker_open = target->breaker.is_open;
+        out->failures = target->breaker.failures;
+        out->last_error = target->last_error;
+        pointers[(*count)++] = out;
+    }
+    return pointers;
+}
+
+static uint32_t failures_of(const struct service *service)
+{
+    uint32_t failures = service->breaker.failures;
+    for (const struct target *target = service->targets.first; target != NULL;
+         target = target->next)
+        if (target->channel != NULL && target->breaker.failures > failures)
+            failures = target->breaker.failures;
+    return failures;
 }
 
 /* How long the service's oldest call is under way. */
 static uint32_t oldest_of_all_ms(const Tercet__V1__ParticipantStatus *status,
                                  const struct service *service, int64_t now_ms)
 {
-    uint32_t oldest_ms = service->target_calls > 0 ? age_ms(now_ms, service->target_oldest_ms) : 0;
+    bool has_target_calls = target_calls(&service->targets) > 0;
+    uint32_t oldest_ms = has_target_calls ? age_ms(now_ms, service->target_oldest_ms) : 0;
     for (size_t i = 0; i < status->n_instances; i++)
         if (status->instances[i]->oldest_call_ms > oldest_ms)
             oldest_ms = status->instances[i]->oldest_call_ms;
@@ -420,10 +455,12 @@ static Tercet__V1__ParticipantStatus *participant_status(struct arena *arena,
     out->instances = list_instances(arena, service, now_ms, &out->n_instances);
     out->oldest_call_ms = oldest_of_all_ms(out, service, now_ms);
     out->unserved_ms = service->unserved_ms;
-    out->target = service->target != NULL ? service->target : out->target;
+    out->targets = list_targets(arena, service, &out->n_targets);
+    out->target = out->n_targets > 0 ? out->targets[0]->target : out->target;
     out->paused = service->is_paused;
-    out->breaker_open = service->breaker.is_open;
-    out->failures = service->breaker.failures;
+    out->breaker_open =
+        service->instances != NULL ? service->breaker.is_open : target_all_open(&service->targets);
+    out->failures = failures_of(service);
     out->waiting = service->waiting_count;
     out->calls = service->call_count;
     out->last_error = service->last_error;
@@ -474,24 +511,51 @@ static Tercet__Store__V1__ActionTimeouts **timeouts_of(struct arena *arena,
     return out;
 }
 
+static void write_first_target(struct arena *arena, Tercet__Store__V1__Participant *record,
+                               const struct target *target)
+{
+    record->actions = names_of(arena, &target->offer);
+    record->n_actions = target->offer.count;
+    record->timeouts = timeouts_of(arena, &target->offer, &record->n_timeouts);
+    record->target = target->address;
+    record->token = (char *)(uintptr_t)target_token(target);
+}
+
+static void write_targets(struct arena *arena, Tercet__Store__V1__Participant *record,
+                          const struct targets *targets)
+{
+    record->further = arena_alloc(arena, targets->count * sizeof(*record->further));
+    for (const struct target *target = targets->first; target != NULL; target = target->next) {
+        if (target->channel == NULL)
+            continue;
+        if (record->target[0] == '\0') {
+            write_first_target(arena, record, target);
+            continue;
+        }
+        Tercet__Store__V1__Target *out = arena_alloc(arena, sizeof(*out));
+        tercet__store__v1__target__init(out);
+        out->target = target->address;
+        out->token = (char *)(uintptr_t)target_token(target);
+        out->actions = names_of(arena, &target->offer);
+        out->n_actions = target->offer.count;
+        out->timeouts = timeouts_of(arena, &target->offer, &out->n_timeouts);
+        record->further[record->n_further++] = out;
+    }
+}
+
 static void write_service(struct coordinator *c, const char *name)
 {
     char key[TERCET_STORE_NAME_MAX];
     const struct service *service = service_find(&c->services, name);
     snprintf(key, sizeof(key), "participant/%s", name);
-    if (service == NULL || (service->target == NULL && !service->is_paused)) {
+    if (service == NULL || (service->targets.count == 0 && !service->is_paused)) {
         batch_delete_meta(coordinator_home(c), key);
         return;
     }
     Tercet__Store__V1__Participant record = TERCET__STORE__V1__PARTICIPANT__INIT;
     record.service = (char *)service->name;
-    record.actions = names_of(&c->scratch, &service->offer);
-    record.n_actions = service->offer.count;
-    record.timeouts = timeouts_of(&c->scratch, &service->offer, &record.n_timeouts);
-    record.target = service->target != NULL ? service->target : record.target;
     record.paused = service->is_paused;
-    if (service->target_authorization != NULL)
-        record.token = service->target_authorization + strlen("Bearer ");
+    write_targets(&c->scratch, &record, &service->targets);
     batch_put_meta(coordinator_home(c), key,
                    record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
 }

@@ -45,7 +45,7 @@ static void mark_served(struct service *service)
 /* When nobody is left. */
 static void mark_unserved(const struct coordinator *c, struct service *service)
 {
-    if (service->instances == NULL && service->channel == NULL)
+    if (!service_is_served(service))
         service->unserved_ms = c->clock.wall_ms;
 }
 
@@ -138,7 +138,7 @@ static int attach(struct coordinator *c, struct instance *instance, const Tercet
         CRPC_ENOMEM)
         crpc_call_fail(instance->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: attach again");
     outcall_touch(&c->outcalls, instance);
-    outcall_close_breaker(c, service);
+    outcall_close_breaker(c, service, NULL);
     outcall_pump(c, service);
     return 0;
 }
@@ -209,88 +209,121 @@ static int check_allowed(const struct coordinator *c, const char *target, struct
                        "the target %s is not among those that --allow-target lists", target);
 }
 
-static int open_target(struct coordinator *c, struct service *service, const char *target,
-                       struct refusal *no)
+static int open_channel(struct crpc_channel **out, struct coordinator *c,
+                        const struct service *service, const char *address, struct refusal *no)
 {
-    bool is_socket = strncmp(target, "unix:", 5) == 0;
+    bool is_socket = strncmp(address, "unix:", 5) == 0;
     struct crpc_channel_options options = {.size = sizeof(options),
                                            .message_size_max = TERCET_MESSAGE_MAX,
                                            .tls = c->calls_with_tls && !is_socket ? &c->call_tls
                                                                                   : NULL};
-    struct crpc_channel *channel = NULL;
-    if (!c->calls_with_tls && !reach_is_local(target))
+    if (!c->calls_with_tls && !reach_is_local(address))
         coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
                            "%s at %s is called in plaintext: see --call-tls-ca", service->name,
-                           target);
-    if (crpc_channel_new(&channel, c->loop, target, &options) != 0)
-        return refusal_set(no, TERCET_INVALID,
-                           "the target is not a gRPC address: use dns:///host:port, host:port or "
-                           "unix:/path");
-    crpc_channel_free(service->channel);
-    free(service->target);
-    service->channel = channel;
-    service->target = must_strdup(target);
-    mark_served(service);
+                           address);
+    return crpc_channel_new(out, c->loop, address, &options) == 0
+               ? 0
+               : refusal_set(no, TERCET_INVALID,
+                             "the target is not a gRPC address: use dns:///host:port, host:port or "
+                             "unix:/path");
+}
+
+/* Past the limit one that does not answer goes: participants that come back at ever new ports
+ * without having been removed do not add up. */
+static int make_room(struct coordinator *c, struct service *service, struct refusal *no)
+{
+    if (service->targets.count < SERVICE_TARGETS_MAX)
+        return 0;
+    struct target *dead = target_find_dead(&service->targets);
+    if (dead == NULL)
+        return refusal_set(no, TERCET_EXHAUSTED,
+                           "service %s has %d targets, and all of them answer: remove one first",
+                           service->name, SERVICE_TARGETS_MAX);
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                       "%s at %s is forgotten: it does not answer, and another needs its place",
+                       service->name, dead->address);
+    target_remove(&service->targets, dead);
     return 0;
 }
 
-static void close_target(const struct coordinator *c, struct service *service)
+static int add_target(struct coordinator *c, struct service *service,
+                      const Tercet__V1__RegisterRequest *request, struct refusal *no)
 {
-    crpc_channel_free(service->channel);
-    free(service->target);
-    service->channel = NULL;
-    service->target = NULL;
+    struct target *target = target_find(&service->targets, request->target);
+    struct crpc_channel *channel = NULL;
+    int rc = target == NULL ? make_room(c, service, no) : 0;
+    if (rc == 0 && target == NULL)
+        rc = open_channel(&channel, c, service, request->target, no);
+    if (rc != 0)
+        return rc;
+    if (target == NULL) {
+        target = target_add(&service->targets, request->target, channel);
+        mark_served(service);
+        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO,
+                           "%s is called at %s, too: it has %zu targets", service->name,
+                           target->address, service->targets.count);
+    }
+    offer_set(&target->offer, request->actions, request->n_actions, request->timeouts,
+              request->n_timeouts);
+    target_set_token(target, request->token);
+    outcall_close_breaker(c, service, target);
+    return 0;
+}
+
+static void remove_target(struct coordinator *c, struct service *service, struct target *target)
+{
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO, "%s is not called at %s any more",
+                       service->name, target->address);
+    target_remove(&service->targets, target);
     mark_unserved(c, service);
 }
 
-static void set_token(struct service *service, const char *token)
+/* The target that is named, or all of them. */
+static void remove_targets(struct coordinator *c, struct service *service, const char *address)
 {
-    free(service->target_authorization);
-    service->target_authorization = NULL;
-    if (token[0] == '\0')
-        return;
-    size_t size = sizeof("Bearer ") + strlen(token);
-    service->target_authorization = must_alloc(size);
-    snprintf(service->target_authorization, size, "Bearer %s", token);
+    struct target *target = service->targets.first;
+    while (target != NULL) {
+        struct target *next = target->next;
+        bool is_meant = address[0] == '\0' || strcmp(address, target->address) == 0;
+        if (is_meant && target->channel != NULL)
+            remove_target(c, service, target);
+        target = next;
+    }
 }
 
-static const char *check_registration(const Tercet__V1__RegisterRequest *request)
+static int check_registration(const Tercet__V1__RegisterRequest *request, struct refusal *no)
 {
     const char *wrong = check_service(request->service);
+    if (wrong == NULL && request->target[0] != '\0')
+        wrong = check_target(request->target);
+    if (wrong == NULL && request->remove && request->target[0] == '\0')
+        wrong = "say which target is to be removed; an empty one without `remove` removes all";
     if (wrong == NULL)
         wrong = offer_check(request->actions, request->n_actions, request->timeouts,
                             request->n_timeouts);
-    if (wrong == NULL && request->target[0] != '\0')
-        wrong = check_target(request->target);
     if (wrong == NULL)
         wrong = check_token(request->token);
-    return wrong;
+    return refusal_if(no, TERCET_INVALID, wrong);
 }
 
 int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *request,
                       struct refusal *no)
 {
-    const char *name = request->service, *target = request->target;
-    const char *wrong = check_registration(request);
-    int rc = refusal_if(no, TERCET_INVALID, wrong);
-    if (rc == 0 && target[0] != '\0')
-        rc = check_allowed(c, target, no);
+    int rc = check_registration(request, no);
+    if (rc == 0 && request->target[0] != '\0' && !request->remove)
+        rc = check_allowed(c, request->target, no);
     if (rc != 0)
         return rc;
-    struct service *service = service_get_to_serve(&c->services, name, strlen(name), no);
+    struct service *service =
+        service_get_to_serve(&c->services, request->service, strlen(request->service), no);
     if (service == NULL)
         return no->code;
-    if (target[0] == '\0')
-        close_target(c, service);
-    else if (service->target == NULL || strcmp(service->target, target) != 0)
-        rc = open_target(c, service, target, no);
-    if (rc == 0) {
-        offer_set(&service->offer, request->actions, request->n_actions, request->timeouts,
-                  request->n_timeouts);
-        set_token(service, target[0] != '\0' ? request->token : "");
-        outcall_close_breaker(c, service);
+    if (request->remove || request->target[0] == '\0')
+        remove_targets(c, service, request->target);
+    else
+        rc = add_target(c, service, request, no);
+    if (rc == 0)
         outcall_pump(c, service);
-    }
     service_release(&c->services, service);
     return rc;
 }

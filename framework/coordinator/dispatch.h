@@ -22,7 +22,7 @@ void dispatch_detach(struct coordinator *c, struct instance *instance, const cha
 /* What a registered target has answered (EVENT_RESULT), or that it has not. */
 void dispatch_target_answer(struct coordinator *c, const struct event *event);
 
-/* Sets a service's target; "": it has none any more. 0, TERCET_INVALID or TERCET_EXHAUSTED. */
+/* Adds a target, or removes one or all. 0, TERCET_INVALID or TERCET_EXHAUSTED. */
 int dispatch_register(struct coordinator *c, const Tercet__V1__RegisterRequest *request,
                       struct refusal *no);
 void dispatch_pause(struct coordinator *c, struct service *service, bool is_paused);

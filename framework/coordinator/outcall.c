@@ -126,7 +126,7 @@ static void unlink_call(struct outcalls *calls, struct outcall *call)
     else if (call->instance != NULL)
         instance_remove(calls, call);
     else
-        service->target_calls--;
+        call->target = target_end_call(&service->targets, call->target);
     if (call->is_sent) {
         assert(service->call_count > 0);
         service->call_count--;
@@ -246,29 +246,42 @@ static void tick_soon(struct coordinator *c)
 
 /* -- The breaker ------------------------------------------------------------------------------- */
 
-void outcall_close_breaker(struct coordinator *c, struct service *service)
+/* That of whom the call was given to. */
+static struct breaker *breaker_of(const struct outcall *call)
 {
-    if (breaker_close(&service->breaker))
-        coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO,
-                           "%s answers again; %llu calls wait for it", service->name,
-                           (unsigned long long)service->waiting_count);
+    return call->target != NULL ? &call->target->breaker : &call->service->breaker;
+}
+
+static void tell_closed(const struct coordinator *c, const struct service *service,
+                        const char *where)
+{
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_INFO,
+                       "%s%s%s answers again; %llu calls wait for it", service->name,
+                       where[0] != '\0' ? " at " : "", where,
+                       (unsigned long long)service->waiting_count);
+}
+
+void outcall_close_breaker(struct coordinator *c, struct service *service, struct target *target)
+{
+    if (breaker_close(target != NULL ? &target->breaker : &service->breaker))
+        tell_closed(c, service, target != NULL ? target->address : "");
 }
 
 /* A call got no answer: `text` says why. */
-static void count_failure(struct coordinator *c, struct service *service, const char *text)
+static void count_failure(struct coordinator *c, struct outcall *call, const char *text)
 {
+    struct service *service = call->service;
+    const struct target *target = call->target;
     copy_text(service->last_error, text);
-    if (breaker_fail(&service->breaker, c->clock.now_ms))
+    if (target != NULL)
+        copy_text(call->target->last_error, text);
+    if (breaker_fail(breaker_of(call), c->clock.now_ms))
         coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
-                           "%s does not answer (%s): one probe at a time from now on",
-                           service->name, text);
-    if (service->breaker.is_open)
+                           "%s%s%s does not answer (%s): one probe at a time from now on",
+                           service->name, target != NULL ? " at " : "",
+                           target != NULL ? target->address : "", text);
+    if (breaker_of(call)->is_open)
         tick_soon(c);
-}
-
-static bool may_send(const struct coordinator *c, const struct service *service)
-{
-    return !service->is_paused && breaker_lets_through(&service->breaker, c->clock.now_ms);
 }
 
 /* -- Sending ----------------------------------------------------------------------------------- */
@@ -329,9 +342,10 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
     free(target_call);
 }
 
-static bool send_to_target(struct coordinator *c, struct outcall *call, Tercet__V1__Call *message)
+static bool send_to_target(struct coordinator *c, struct target *target, struct outcall *call,
+                           Tercet__V1__Call *message)
 {
-    const char *token = call->service->target_authorization;
+    const char *token = target->authorization;
     const struct crpc_metadata authorization = {
         .key = "authorization", .value = {token, token != NULL ? strlen(token) : 0}};
     struct crpc_call_options options = {.size = sizeof(options),
@@ -342,17 +356,18 @@ static bool send_to_target(struct coordinator *c, struct outcall *call, Tercet__
     target_call->coordinator = c;
     target_call->id = call->id;
     message->id = 0; /* its answer needs none */
-    call->service->target_calls++;
     int rc;
-    FAILPOINT_AROUND("send.target", rc = crpc_unary_start(NULL, call->service->channel,
+    FAILPOINT_AROUND("send.target", rc = crpc_unary_start(NULL, target->channel,
                                                           &tercet__v1__participant__descriptor,
                                                           "Execute", &message->base, &options,
                                                           on_target_answer, target_call));
-    if (rc == 0)
-        return true;
-    call->service->target_calls--;
-    free(target_call);
-    return false;
+    if (rc != 0) {
+        free(target_call);
+        return false;
+    }
+    call->target = target;
+    target->call_count++;
+    return true;
 }
 
 static bool send_to_instance(struct coordinator *c, struct instance *instance, struct outcall *call,
@@ -381,25 +396,46 @@ static void note_sent(struct coordinator *c, struct outcall *call)
         txn_try_leaves(&call->entry->txn, call->branch);
     call->is_sent = true;
     call->service->call_count++;
-    breaker_note_sent(&call->service->breaker);
+    breaker_note_sent(breaker_of(call));
     c->outcalls.calls_total++;
+}
+
+/* Who may be given a call: one of them, or nobody. */
+struct way {
+    struct instance *instance;
+    struct target *target;
+    bool is_offered; /* somebody offers the action */
+};
+
+static struct way find_way(const struct coordinator *c, const struct service *service,
+                           const char *action)
+{
+    struct way way = {.is_offered = false};
+    way.instance = choose_instance(service, action, &way.is_offered);
+    if (!breaker_lets_through(&service->breaker, c->clock.now_ms))
+        way.instance = NULL;
+    if (way.instance == NULL && service->targets.count > 0) {
+        way.target = target_choose(&service->targets, action, c->clock.now_ms);
+        way.is_offered = way.is_offered || target_any_offers(&service->targets, action);
+    }
+    return way;
 }
 
 /* Sends a waiting call. false: it still waits. */
 static bool send_call(struct coordinator *c, struct service *service, struct outcall *call,
-                      struct instance *instance)
+                      const struct way *way)
 {
     Tercet__V1__Call message;
     call->sent_ms = c->clock.now_ms;
-    call->timeout_ms = terms_timeout_ms(c, call->entry, txn_find(&call->entry->txn, call->branch),
-                                        (enum tercet_kind)call->kind,
-                                        instance != NULL ? &instance->offer : &service->offer);
+    call->timeout_ms = terms_timeout_ms(
+        c, call->entry, txn_find(&call->entry->txn, call->branch), (enum tercet_kind)call->kind,
+        way->instance != NULL ? &way->instance->offer : &way->target->offer);
     if (!fill_call(c, call, &message))
         return false;
     FAILPOINT("call.send");
     wait_remove(service, call);
-    bool is_sent = instance != NULL ? send_to_instance(c, instance, call, &message)
-                                    : send_to_target(c, call, &message);
+    bool is_sent = way->instance != NULL ? send_to_instance(c, way->instance, call, &message)
+                                         : send_to_target(c, way->target, call, &message);
     if (!is_sent) {
         wait_append(service, call);
         service->was_not_sent = true;
@@ -422,27 +458,26 @@ static bool pump_one(struct coordinator *c, struct service *service)
         return true;
     }
     const char *action = info->action;
-    bool is_offered = service->channel != NULL;
-    struct instance *instance = choose_instance(service, action, &is_offered);
-    if (instance == NULL && !is_offered && service->instances != NULL) {
+    struct way way = find_way(c, service, action);
+    if (service_is_served(service) && !way.is_offered) {
         /* Instances are there, but of a version that does not know this action: the call does not
          * stand in the others' way. */
         end_call(&c->outcalls, call, NULL, "no instance of the service offers this action");
         return true;
     }
-    if (instance == NULL && (service->channel == NULL || service->target_calls >= TARGET_WINDOW))
+    if (way.instance == NULL && way.target == NULL)
         return false;
     if (call->kind == TERCET_TRY && branch->sent == TXN_SENT_HELD) {
         call->is_held = true;
         end_call(&c->outcalls, call, NULL, NULL);
         return true;
     }
-    return send_call(c, service, call, instance);
+    return send_call(c, service, call, &way);
 }
 
 void outcall_pump(struct coordinator *c, struct service *service)
 {
-    while (service->waiting_first != NULL && may_send(c, service) && !atomic_load(&c->has_failed))
+    while (service->waiting_first != NULL && !service->is_paused && !atomic_load(&c->has_failed))
         if (!pump_one(c, service))
             break;
 }
@@ -466,8 +501,7 @@ void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
     give_id(&c->outcalls, call);
     info->call = call;
     wait_append(info->service, call);
-    if (info->service->unserved_ms == 0 && info->service->instances == NULL &&
-        info->service->channel == NULL)
+    if (info->service->unserved_ms == 0 && !service_is_served(info->service))
         info->service->unserved_ms = c->clock.wall_ms;
     outcall_pump(c, info->service);
     if (entry->shard->table.payload_bytes > c->payload_bytes_max)
@@ -509,11 +543,11 @@ struct service *outcall_answer(struct coordinator *c, const struct instance *ins
     FAILPOINT("result");
     struct service *service = call->service;
     call->is_late = false;
-    end_call(&c->outcalls, call, result, text);
     if (result != NULL)
-        outcall_close_breaker(c, service);
+        outcall_close_breaker(c, service, call->target);
     else
-        count_failure(c, service, text);
+        count_failure(c, call, text);
+    end_call(&c->outcalls, call, result, text);
     return service;
 }
 
@@ -537,7 +571,7 @@ static void expire(struct coordinator *c, struct outcall *call)
     call->is_late = true;
     wheel_set(&c->outcalls.wheel, &call->due,
               call->sent_ms + SILENCE_FACTOR * (int64_t)call->timeout_ms);
-    count_failure(c, call->service, text);
+    count_failure(c, call, text);
     if (call->entry == NULL)
         return;
     name_call(call);
@@ -631,7 +665,8 @@ void outcall_tick(struct coordinator *c)
     tick_sent(c);
     bool is_needed = wheel_next_ms(&calls->wheel) != WHEEL_NEVER;
     for (struct service *service = c->services.first; service != NULL; service = service->next) {
-        bool is_due = service->breaker.is_open || service->was_not_sent;
+        bool is_due =
+            service->breaker.is_open || service->was_not_sent || target_any_open(&service->targets);
         is_needed = is_needed || (is_due && service->waiting_first != NULL);
         service->was_not_sent = false;
         if (is_due)

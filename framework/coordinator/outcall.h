@@ -3,9 +3,10 @@
  * Calls of hooks: waiting, under way, finished. The owner's.
  *
  * A call waits in its service's queue until somebody has room for it: attached instances first,
- * else the registered target. A service that does not answer opens its breaker: then one probe goes
- * out at a time, not one call a transaction; when it answers, everything that waits goes, as fast
- * as the windows allow. What waits has not failed: the core's parking clock runs on all the same.
+ * else a registered target. Instances that do not answer open their service's breaker, a target its
+ * own: then one probe goes out at a time, not one call a transaction; when it answers, everything
+ * that waits goes, as fast as the windows allow. What waits has not failed: the core's parking
+ * clock runs on all the same.
  *
  * A call that is finished, answered or not, is its own outcome: it is taken off every other list
  * and put on the list of the finished, which the loop empties (outcome.h). Nothing here knows what
@@ -20,7 +21,6 @@
 
 #include <tercet/v1/tercet.pb-c.h>
 
-#define TARGET_WINDOW 64 /* calls a registered target has at once */
 /* a call that is not answered for so many times its timeout is given up; an instance that has
  * answered nothing since then is disconnected */
 #define SILENCE_FACTOR 3
@@ -32,7 +32,8 @@ struct outcall {
     struct outcall *prev;
     struct wheel_node due; /* sent to an instance: when it is late, or given up */
     struct service *service;
-    struct instance *instance; /* under way there; NULL: waiting, or at the target */
+    struct instance *instance; /* under way there, */
+    struct target *target;     /* or there; both NULL: waiting */
     struct entry *entry;       /* NULL: nobody wants the answer any more */
     uint64_t id;
     int64_t sent_ms;     /* until then: when it began to wait */
@@ -96,8 +97,8 @@ void outcall_let_go(struct outcall *call);
 
 /* Sends what waits for the service, as far as windows, breaker and pause allow. */
 void outcall_pump(struct coordinator *c, struct service *service);
-/* The service has shown that it is there. */
-void outcall_close_breaker(struct coordinator *c, struct service *service);
+/* The target, or NULL: an instance, has shown that it is there. */
+void outcall_close_breaker(struct coordinator *c, struct service *service, struct target *target);
 
 /* Calls that wait or are under way. */
 size_t outcall_count(const struct outcalls *calls);

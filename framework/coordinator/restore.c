@@ -238,19 +238,20 @@ static int restore_clock(struct restore *r, const void *value, size_t size)
     return 0;
 }
 
-/* What was registered, as it was asked for. */
-static int register_again(struct coordinator *c, const Tercet__Store__V1__Participant *record,
-                          struct refusal *no)
+/* Registers what was registered, as it was asked for. */
+static int register_again(struct restore *r, const char *service,
+                          const Tercet__Store__V1__Target *record, struct refusal *no)
 {
+    struct arena *arena = &r->c->scratch;
     Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
     size_t count = record->n_timeouts;
-    Tercet__V1__ActionTimeouts *items = arena_alloc(&c->scratch, count * sizeof(*items));
-    request.service = record->service;
+    Tercet__V1__ActionTimeouts *items = arena_alloc(arena, count * sizeof(*items));
+    request.service = (char *)(uintptr_t)service;
     request.actions = record->actions;
     request.n_actions = record->n_actions;
     request.target = record->target;
     request.token = record->token;
-    request.timeouts = arena_alloc(&c->scratch, count * sizeof(*request.timeouts));
+    request.timeouts = arena_alloc(arena, count * sizeof(*request.timeouts));
     request.n_timeouts = count;
     for (size_t i = 0; i < count; i++) {
         tercet__v1__action_timeouts__init(&items[i]);
@@ -259,16 +260,27 @@ static int register_again(struct coordinator *c, const Tercet__Store__V1__Partic
         items[i].end_timeout_ms = record->timeouts[i]->end_timeout_ms;
         request.timeouts[i] = &items[i];
     }
-    return dispatch_register(c, &request, no);
+    return dispatch_register(r->c, &request, no);
 }
 
-static int restore_meta(const char *name, const void *value, size_t size, void *ctx)
+static int register_all(struct restore *r, const Tercet__Store__V1__Participant *record,
+                        struct refusal *no)
 {
-    struct restore *r = ctx;
-    if (strcmp(name, RETENTION_CLOCK) == 0)
-        return restore_clock(r, value, size);
-    if (strncmp(name, "participant/", 12) != 0)
-        return 0;
+    Tercet__Store__V1__Target first = TERCET__STORE__V1__TARGET__INIT;
+    first.target = record->target;
+    first.token = record->token;
+    first.actions = record->actions;
+    first.n_actions = record->n_actions;
+    first.timeouts = record->timeouts;
+    first.n_timeouts = record->n_timeouts;
+    int rc = record->target[0] != '\0' ? register_again(r, record->service, &first, no) : 0;
+    for (size_t i = 0; rc == 0 && i < record->n_further; i++)
+        rc = register_again(r, record->service, record->further[i], no);
+    return rc;
+}
+
+static int restore_participant(struct restore *r, const void *value, size_t size)
+{
     Tercet__Store__V1__Participant *record =
         (Tercet__Store__V1__Participant *)record_decode(RECORD_PARTICIPANT, value, size);
     if (record == NULL) {
@@ -280,13 +292,19 @@ static int restore_meta(const char *name, const void *value, size_t size, void *
         service_get_to_serve(&r->c->services, record->service, strlen(record->service), &no);
     if (service != NULL)
         service->is_paused = record->paused;
-    if (service != NULL && record->target[0] != '\0' && register_again(r->c, record, &no) != 0)
-        service = NULL;
-    if (service == NULL)
+    if (service == NULL || register_all(r, record, &no) != 0)
         coordinator_log(r->c, TERCET_LOG_ERROR, "the registered participant %s is not served: %s",
                         record->service, no.text);
     crpc_message_free(&record->base);
     return 0;
+}
+
+static int restore_meta(const char *name, const void *value, size_t size, void *ctx)
+{
+    struct restore *r = ctx;
+    if (strcmp(name, RETENTION_CLOCK) == 0)
+        return restore_clock(r, value, size);
+    return strncmp(name, "participant/", 12) == 0 ? restore_participant(r, value, size) : 0;
 }
 
 static int restore_shard(struct restore *r)

@@ -15,15 +15,14 @@
 
 bool service_is_served(const struct service *service)
 {
-    return service->target != NULL || service->instances != NULL;
+    return service->targets.count > 0 || service->instances != NULL;
 }
 
 int service_check_action(const struct service *service, const char *action, struct refusal *no)
 {
     if (!service_is_served(service))
         return 0;
-    if (service->target != NULL &&
-        (service->offer.count == 0 || offer_find(&service->offer, action) != NULL))
+    if (target_any_offers(&service->targets, action))
         return 0;
     for (const struct instance *instance = service->instances; instance != NULL;
          instance = instance->next)
@@ -129,16 +128,13 @@ struct service *service_get_restored(struct services *services, const char *name
 
 static void free_service(struct service *service)
 {
-    offer_clear(&service->offer);
-    free(service->target);
-    free(service->target_authorization);
-    crpc_channel_free(service->channel);
+    target_free_all(&service->targets);
     free(service);
 }
 
 static bool is_wanted(const struct service *service)
 {
-    return service->branch_count > 0 || service->instances != NULL || service->target != NULL ||
+    return service->branch_count > 0 || service->instances != NULL || service->targets.count > 0 ||
            service->call_count > 0 || service->is_paused;
 }
 

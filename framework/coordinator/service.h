@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The services that are known, and who serves them: instances that are attached, or a registered
- * target. The owner's, but for what struct instance says.
+ * The services that are known, and who serves them: instances that are attached, or registered
+ * targets. The owner's, but for what struct instance says.
  */
 #ifndef TERCET_SERVICE_H
 #define TERCET_SERVICE_H
@@ -9,6 +9,7 @@
 #include "breaker.h"
 #include "offer.h"
 #include "rights.h"
+#include "target.h"
 
 #include <crpc/crpc.h>
 #include <outbox.h>
@@ -54,12 +55,8 @@ struct service {
     uint64_t initiator;    /* who named it first (caller_initiator); 0: nobody, or not known */
     bool was_served;       /* somebody has attached or was registered for it, since the start */
     struct instance *instances;
-    struct offer offer; /* of the registered target */
-    char *target;
-    char *target_authorization; /* "Bearer TOKEN", sent with calls to it; NULL: no token */
-    struct crpc_channel *channel;
-    uint32_t target_calls;    /* under way there */
-    int64_t target_oldest_ms; /* when the oldest of them was sent: why_date_targets */
+    struct targets targets;
+    int64_t target_oldest_ms; /* when the oldest call at one was sent: why_date_targets */
     uint64_t call_count;      /* under way in all */
     struct outcall *waiting_first;
     struct outcall *waiting_last;
@@ -73,7 +70,7 @@ struct service {
     int64_t tell_waiting_ms;  /* the same of calls that wait for long */
     /* the transport did not take a call, for want of memory or room: the tick tries again */
     bool was_not_sent;
-    struct breaker breaker;
+    struct breaker breaker; /* of the instances */
     char last_error[TERCET_TEXT_MAX];
 };
 

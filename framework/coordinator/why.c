@@ -70,15 +70,10 @@ const char *why_called(const struct outcall *call)
 {
     if (call->instance != NULL)
         return instance_name(call->instance);
-    return call->is_sent && call->service->target != NULL ? call->service->target : "";
+    return call->target != NULL ? call->target->address : "";
 }
 
 /* -- What a call waits for --------------------------------------------------------------------- */
-
-static bool is_served(const struct service *service)
-{
-    return service->instances != NULL || service->channel != NULL;
-}
 
 static void explain_unserved(struct obstacle *out, const struct coordinator *c,
                              const struct service *service)
@@ -102,16 +97,26 @@ static void explain_paused(struct obstacle *out, const struct coordinator *c,
     say(out->text, "%s is paused by an operator%s%s%s", service->name,
         service->paused_ms != 0 ? " for " : "",
         service->paused_ms != 0 ? ago(c, service->paused_ms).text : "",
-        is_served(service) ? "" : ", and nobody serves it");
+        service_is_served(service) ? "" : ", and nobody serves it");
 }
 
 static void explain_breaker(struct obstacle *out, const struct service *service)
 {
+    const struct target *dead = target_find_dead(&service->targets);
+    uint32_t failures = service->instances == NULL && dead != NULL ? dead->breaker.failures
+                                                                   : service->breaker.failures;
     out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_BREAKER;
     say(out->text,
         "the breaker of %s is open, one probe goes at a time: %u calls in a row got no answer, "
         "last: %s",
-        service->name, service->breaker.failures, service->last_error);
+        service->name, failures, service->last_error);
+}
+
+/* One of the instances', or, without any, of all targets. */
+static bool has_open_breaker(const struct service *service)
+{
+    return service->instances != NULL ? service->breaker.is_open
+                                      : target_all_open(&service->targets);
 }
 
 /* Those who could take a call: how many they take, and have, and the one under way the longest. */
@@ -132,8 +137,8 @@ static void load_add(struct load *load, const struct instance *instance)
 
 static struct load load_of(const struct service *service, const char *action)
 {
-    struct load load = {.calls = service->target_calls};
-    load.room = service->channel != NULL ? TARGET_WINDOW : 0;
+    struct load load = {.calls = target_calls(&service->targets),
+                        .room = service->targets.count * TARGET_WINDOW};
     for (const struct instance *instance = service->instances; instance != NULL;
          instance = instance->next)
         if (!instance->is_ending && offer_find(&instance->offer, action) != NULL)
@@ -176,9 +181,9 @@ static bool explain_service(struct obstacle *out, const struct coordinator *c,
 {
     if (service->is_paused)
         explain_paused(out, c, service);
-    else if (!is_served(service))
+    else if (!service_is_served(service))
         explain_unserved(out, c, service);
-    else if (service->breaker.is_open)
+    else if (has_open_breaker(service))
         explain_breaker(out, service);
     else
         return false;

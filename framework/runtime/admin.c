@@ -13,6 +13,7 @@
 
 #define TIMEOUT_MS_DEFAULT 60000
 #define PAGE_MAX 100
+#define FORKED "this process was forked after the admin was opened"
 
 struct tercet_admin {
     struct runtime_link link;
@@ -56,7 +57,7 @@ static int ask(ProtobufCMessage **reply, struct tercet_admin *admin, const char 
                const ProtobufCMessage *request, char *text)
 {
     if (runtime_link_is_forked(&admin->link)) {
-        runtime_text(text, "this process was forked after the admin was opened");
+        runtime_text(text, FORKED);
         return TERCET_INVALID;
     }
     return runtime_link_ask(reply, &admin->link, &tercet__v1__admin__descriptor, method, request,
@@ -327,4 +328,81 @@ int tercet_admin_pause(struct tercet_admin *admin, const char *service, bool is_
     request.service = text_of(service);
     request.paused = is_paused;
     return tell(admin, "Pause", &request.base, text);
+}
+
+/* -- Targets ----------------------------------------------------------------------------------- */
+
+static int change_targets(struct tercet_admin *admin, const Tercet__V1__RegisterRequest *request,
+                          char *text)
+{
+    ProtobufCMessage *reply = NULL;
+    if (runtime_link_is_forked(&admin->link)) {
+        runtime_text(text, FORKED);
+        return TERCET_INVALID;
+    }
+    int rc = runtime_link_ask(&reply, &admin->link, &tercet__v1__participants__descriptor,
+                              "RegisterTarget", &request->base, admin->timeout_ms, text);
+    if (rc == 0)
+        crpc_message_free(reply);
+    return rc;
+}
+
+int tercet_admin_register(struct tercet_admin *admin, const char *service, const char *target,
+                          const char *const *actions, size_t action_count, char *text)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    if (target == NULL || target[0] == '\0') {
+        runtime_text(text, "say at which target the service is to be called");
+        return TERCET_INVALID;
+    }
+    request.service = text_of(service);
+    request.target = text_of(target);
+    request.actions = (char **)(uintptr_t)actions;
+    request.n_actions = action_count;
+    return change_targets(admin, &request, text);
+}
+
+int tercet_admin_unregister(struct tercet_admin *admin, const char *service, const char *target,
+                            char *text)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    request.service = text_of(service);
+    request.target = text_of(target);
+    request.remove = target != NULL;
+    return change_targets(admin, &request, text);
+}
+
+static bool tell_targets(const Tercet__V1__ParticipantStatus *status, tercet_target_fn on_target,
+                         void *ctx)
+{
+    bool goes_on = true;
+    for (size_t i = 0; i < status->n_targets && goes_on; i++) {
+        const Tercet__V1__Target *target = status->targets[i];
+        const struct tercet_target_view view = {.service = status->service,
+                                                .target = target->target,
+                                                .calls = target->calls,
+                                                .failures = target->failures,
+                                                .is_breaker_open = target->breaker_open,
+                                                .last_error = target->last_error};
+        goes_on = on_target(&view, ctx);
+    }
+    return goes_on;
+}
+
+int tercet_admin_targets(struct tercet_admin *admin, const char *service,
+                         tercet_target_fn on_target, void *ctx, char *text)
+{
+    Tercet__V1__ListParticipantsRequest request = TERCET__V1__LIST_PARTICIPANTS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    int rc = ask(&reply, admin, "ListParticipants", &request.base, text);
+    if (rc != 0)
+        return rc;
+    const Tercet__V1__ListParticipantsResponse *list =
+        (const Tercet__V1__ListParticipantsResponse *)reply;
+    bool goes_on = true;
+    for (size_t i = 0; i < list->n_participants && goes_on; i++)
+        if (service == NULL || strcmp(list->participants[i]->service, service) == 0)
+            goes_on = tell_targets(list->participants[i], on_target, ctx);
+    crpc_message_free(reply);
+    return 0;
 }

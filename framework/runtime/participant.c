@@ -322,6 +322,7 @@ void tercet_participant_close(struct tercet_participant *participant)
     stop_threads(participant);
     drop_tasks(participant);
     participant_detach(participant);
+    participant_unregister(participant);
     if (participant->server != NULL)
         crpc_server_stop(participant->server, PARTICIPANT_CLOSE_MS);
     crpc_server_free(participant->server);

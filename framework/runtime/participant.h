@@ -132,6 +132,7 @@ struct tercet_participant {
     uint32_t window, batch_max, batch_time_ms;
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
+    bool is_own_target; /* it is what listen got */
     struct participant_door door;
 
     pthread_t keeper;
@@ -198,6 +199,9 @@ int participant_listen(struct tercet_participant *participant,
                        const struct tercet_participant_options *options, char *text);
 /* Registers at the coordinator; with the lock held. */
 void participant_register(struct tercet_participant *participant);
+/* Has the coordinator forget the target, if it is this participant's alone. Blocks, within
+ * bounds. */
+void participant_unregister(struct tercet_participant *participant);
 
 /* -- participant_door.c ------------------------------------------------------------------------ */
 

@@ -129,6 +129,7 @@ int participant_listen(struct tercet_participant *participant,
         rc = participant_door_open(participant, options, text);
     if (rc != 0)
         return rc;
+    participant->is_own_target = options->target == NULL;
     rc = start_server(participant, options, &port);
     if (rc == 0 && (participant->target = make_target(options, port)) == NULL)
         rc = TERCET_NOMEM;
@@ -177,6 +178,21 @@ static int send_registration(struct tercet_participant *participant,
     return runtime_link_unary(&participant->link, &tercet__v1__participants__descriptor,
                               "RegisterTarget", &request.base, PARTICIPANT_REGISTER_TIMEOUT_MS,
                               on_registered, participant);
+}
+
+/* A target that was named by the application may stand for others, too, and stays. */
+void participant_unregister(struct tercet_participant *participant)
+{
+    Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    if (participant->target == NULL || !participant->is_own_target || !participant->is_accepted)
+        return;
+    request.service = participant->service;
+    request.target = participant->target;
+    request.remove = true;
+    if (runtime_link_ask(&reply, &participant->link, &tercet__v1__participants__descriptor,
+                         "RegisterTarget", &request.base, PARTICIPANT_CLOSE_MS, NULL) == 0)
+        crpc_message_free(reply);
 }
 
 void participant_register(struct tercet_participant *participant)

@@ -80,6 +80,18 @@ static bool ends_with_port(const char *target)
            colon[-1] != '/' && strtoul(colon + 1, NULL, 10) <= 65535;
 }
 
+/* What comes before a host: nothing, or one of gRPC's schemes. Of others, such as "http:", gRPC
+ * would make a host's name. */
+static bool has_known_scheme(const char *target)
+{
+    static const char *const schemes[] = {"dns:", "ipv4:", "ipv6:"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+        if (strncmp(target, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return strchr(target, '/') == NULL &&
+           (target[0] == '[' || strchr(target, ':') == strrchr(target, ':'));
+}
+
 const char *check_target(const char *target)
 {
     size_t size = strlen(target);
@@ -89,9 +101,10 @@ const char *check_target(const char *target)
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)target[i] <= ' ' || (unsigned char)target[i] > '~')
             return "a target is printable ASCII without spaces";
-    return is_path || ends_with_port(target)
+    return is_path || (has_known_scheme(target) && ends_with_port(target))
                ? NULL
-               : "a target is host:port, dns:///host:port or unix:/path";
+               : "a target is host:port, dns:///host:port or unix:/path (no http:// or https://: "
+                 "whether it is called with TLS is an option of the coordinator, --call-tls-ca)";
 }
 
 const char *check_payload_size(size_t size)

@@ -40,8 +40,11 @@ void args_add_common(struct args *args, size_t message_size_max, size_t metadata
 {
     args_add(args, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, message_size_max);
     args_add(args, GRPC_ARG_MAX_METADATA_SIZE, metadata_size_max);
-    /* No compression: a message would be inflated in full before its size is known. */
-    args_add(args, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
+    /* Compressed messages are taken as they come: gRPC would inflate all of one before it looks at
+     * its size (inflate.h). */
+    args_add(args, GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+    args_add(args, GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+             1u << GRPC_COMPRESS_NONE | 1u << GRPC_COMPRESS_DEFLATE | 1u << GRPC_COMPRESS_GZIP);
     args_add(args, GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     if (stream_window_size > 0) {
         args_add(args, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, stream_window_size);

@@ -32,7 +32,8 @@ struct crpc_call {
     struct crpc_channel *channel;
     struct connection *connection; /* server, until the end; NULL when it is not known */
     int64_t began_ms;
-    size_t headers_size; /* server: of those received */
+    size_t message_size_max; /* of one received, also once it is inflated */
+    size_t headers_size;     /* server: of those received */
     bool was_admitted, has_read;
     struct crpc_call *next, *prev; /* the channel's list, under its lock */
     bool is_server;
@@ -114,8 +115,9 @@ size_t call_headers_op(struct crpc_call *call, grpc_op *ops);
 /* Sends the status or the half-close; its tag was counted. */
 void call_close_start(struct crpc_call *call);
 
-/* Turns a received buffer into call->message and destroys it. */
-void call_message_take(struct crpc_call *call, grpc_byte_buffer *buffer);
+/* Turns a received buffer into call->message, and destroys the buffer in any case. Errors, all of
+ * compressed ones: CRPC_ETOOBIG, CRPC_EDECODE, CRPC_ENOMEM. */
+int call_message_take(struct crpc_call *call, grpc_byte_buffer *buffer);
 /* Moves the message being delivered out of the call; the caller unrefs it. */
 grpc_slice call_message_steal(struct crpc_call *call);
 void call_message_clear(struct crpc_call *call);

@@ -5,6 +5,7 @@
 #include "call.h"
 
 #include "gate.h"
+#include "inflate.h"
 
 #include <assert.h>
 #include <grpc/byte_buffer_reader.h>
@@ -14,13 +15,15 @@ struct crpc_bytes slice_bytes(const grpc_slice *slice)
     return (struct crpc_bytes){GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice)};
 }
 
-void call_message_take(struct crpc_call *call, grpc_byte_buffer *buffer)
+int call_message_take(struct crpc_call *call, grpc_byte_buffer *buffer)
 {
     grpc_byte_buffer_reader reader;
+    int rc = 0;
 
-    assert(!call->has_message);
-    if (buffer->type == GRPC_BB_RAW && buffer->data.raw.compression == GRPC_COMPRESS_NONE &&
-        buffer->data.raw.slice_buffer.count == 1) {
+    assert(!call->has_message && buffer->type == GRPC_BB_RAW);
+    if (buffer->data.raw.compression != GRPC_COMPRESS_NONE) {
+        rc = inflate_message(&call->message, buffer, call->message_size_max);
+    } else if (buffer->data.raw.slice_buffer.count == 1) {
         call->message = grpc_slice_ref(buffer->data.raw.slice_buffer.slices[0]);
     } else {
         int is_readable = grpc_byte_buffer_reader_init(&reader, buffer);
@@ -29,7 +32,8 @@ void call_message_take(struct crpc_call *call, grpc_byte_buffer *buffer)
         grpc_byte_buffer_reader_destroy(&reader);
     }
     grpc_byte_buffer_destroy(buffer);
-    call->has_message = true;
+    call->has_message = rc == 0;
+    return rc;
 }
 
 grpc_slice call_message_steal(struct crpc_call *call)
@@ -65,12 +69,38 @@ int crpc_call_read(struct crpc_call *call)
     return 0;
 }
 
+static enum crpc_code code_of(int error)
+{
+    return error == CRPC_EDECODE ? CRPC_INTERNAL : CRPC_RESOURCE_EXHAUSTED;
+}
+
+/* The message cannot be inflated: the call ends, on a client with CANCELLED. */
+static void message_refuse(struct crpc_call *call, int error)
+{
+    bool is_request = call->on_request_read != NULL;
+    call->on_request_read = NULL;
+    if (!call->is_server)
+        crpc_call_cancel(call);
+    else if (error == CRPC_ETOOBIG)
+        crpc_call_fail(call, code_of(error), "the message has more than %zu bytes once inflated",
+                       call->message_size_max);
+    else
+        crpc_call_fail(call, code_of(error), "the compressed message cannot be inflated: %s",
+                       crpc_strerror(error));
+    if (is_request)
+        call_handler_unref(call);
+}
+
 static void message_deliver(struct crpc_call *call, grpc_byte_buffer *buffer)
 {
-    call_message_take(call, buffer);
+    size_t size = grpc_byte_buffer_length(buffer);
+    int rc = call_message_take(call, buffer);
     call->has_read = true;
-    size_t size = GRPC_SLICE_LENGTH(call->message);
     connection_earned(call->connection, size + connection_frames_size(size));
+    if (rc != 0) {
+        message_refuse(call, rc);
+        return;
+    }
     if (call->on_request_read != NULL) {
         void (*on_request_read)(struct crpc_call *) = call->on_request_read;
         call->on_request_read = NULL;

@@ -51,9 +51,10 @@ static grpc_channel *core_new(const char *target, grpc_channel_credentials *cred
 {
     struct args args = {.count = 0};
 
-    args_add_common(
-        &args, options->message_size_max > 0 ? options->message_size_max : MESSAGE_SIZE_DEFAULT,
-        METADATA_SIZE_MAX, options->stream_window_size);
+    args_add_common(&args, options->message_size_max, METADATA_SIZE_MAX,
+                    options->stream_window_size);
+    if (options->compresses)
+        args_add(&args, GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, GRPC_COMPRESS_GZIP);
     args_add(&args, GRPC_ARG_ENABLE_RETRIES, 0); /* a fifth of the CPU time (measured) */
     add_connection_args(&args, options);
     if (tls->server_name != NULL)
@@ -72,6 +73,8 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     if (loop == NULL || target == NULL || options_copy(&options, sizeof(options), given) != 0 ||
         options_copy(&tls, sizeof(tls), options.tls) != 0)
         return CRPC_EINVAL;
+    if (options.message_size_max == 0)
+        options.message_size_max = MESSAGE_SIZE_DEFAULT;
     if (loop_is_forked())
         return CRPC_EFORKED;
     int rc = tls_channel_credentials(&credentials, options.tls);
@@ -80,6 +83,7 @@ int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const ch
     struct crpc_channel *channel = calloc(1, sizeof(*channel));
     if (channel != NULL) {
         channel->loop = loop;
+        channel->message_size_max = options.message_size_max;
         atomic_fetch_add(&loop->owners, 1);
         pthread_mutex_init(&channel->lock, NULL);
         condition_init(&channel->changed);

@@ -10,6 +10,7 @@
 struct crpc_channel {
     struct crpc_loop *loop;
     grpc_channel *core;
+    size_t message_size_max;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct crpc_call *calls;

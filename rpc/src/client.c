@@ -54,6 +54,7 @@ static struct crpc_call *call_alloc(const struct call_recipe *recipe,
     if (call == NULL)
         return NULL;
     call->channel = recipe->channel;
+    call->message_size_max = recipe->channel->message_size_max;
     call->is_stream = true;
     call->send_type = method->input;
     call->receive_type = method->output;
@@ -198,6 +199,13 @@ int crpc_call_open(struct crpc_call **out, struct crpc_channel *channel,
     return 0;
 }
 
+static void status_replace(struct crpc_call *call, grpc_status_code code, const char *text)
+{
+    call->code = code;
+    free(call->text_in);
+    call->text_in = strdup(text);
+}
+
 /* Everything is in. A call that failed has no reply, whatever was received before. */
 static void unary_done(struct tag *tag, bool is_ok)
 {
@@ -209,13 +217,13 @@ static void unary_done(struct tag *tag, bool is_ok)
     headers_take(call);
     status_take(call);
     if (reply != NULL && call->code == GRPC_STATUS_OK) {
-        call_message_take(call, reply);
+        if (call_message_take(call, reply) != 0)
+            status_replace(call, GRPC_STATUS_RESOURCE_EXHAUSTED,
+                           "the compressed reply cannot be inflated, or is too large then");
     } else if (reply != NULL) {
         grpc_byte_buffer_destroy(reply);
     } else if (call->code == GRPC_STATUS_OK) {
-        call->code = GRPC_STATUS_INTERNAL;
-        free(call->text_in);
-        call->text_in = strdup("the server ended the call without a reply");
+        status_replace(call, GRPC_STATUS_INTERNAL, "the server ended the call without a reply");
     }
     call_tag_done(call);
 }

@@ -120,6 +120,7 @@ int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
     server->with_reflection = !options.without_reflection;
     pthread_mutex_init(&server->lock, NULL);
     condition_init(&server->changed);
+    server->message_size_max = or_default(options.message_size_max, MESSAGE_SIZE_DEFAULT);
     server->metadata_size_max = or_default(options.metadata_size_max, METADATA_SIZE_DEFAULT);
     server->core = core_new(&options, server->adopters);
     for (unsigned i = 0; i < loop->poller_count; i++)

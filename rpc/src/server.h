@@ -51,6 +51,7 @@ struct crpc_server {
     size_t address_count;
     size_t listener_count; /* calls of crpc_server_listen */
     size_t metadata_size_max;
+    size_t message_size_max;
     struct request_slot *slots;
     struct tag shutdown_tag;
 

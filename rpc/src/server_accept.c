@@ -127,6 +127,7 @@ static struct crpc_call *call_from_slot(struct request_slot *slot)
         return NULL;
     call->is_server = true;
     call->server = slot->server;
+    call->message_size_max = slot->server->message_size_max;
     call->core = slot->core;
     call->deadline = slot->details.deadline;
     call_attribute(call);

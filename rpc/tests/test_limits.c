@@ -56,6 +56,22 @@ Test(size, of_a_request)
     cr_assert_eq(event_count(&echo.log.opened), 2, "the handler must not see the large one");
 }
 
+/* Small on the wire: what counts is the size of the inflated message, and no more is made of it. */
+Test(size, of_a_compressed_request)
+{
+    struct crpc_channel_options options = {
+        .size = sizeof(options), .message_size_max = 20000, .compresses = true};
+    struct crpc_channel *plain = echo.channel;
+    cr_assert_eq(crpc_channel_new(&echo.channel, echo.loop, echo.target, &options), 0);
+    cr_assert_eq(unary_with_data(9000, "", 0), 0);
+    cr_assert_eq(unary_with_data(11000, "", 0), CRPC_RESOURCE_EXHAUSTED);
+    cr_assert_eq(unary_with_data(3000000, "", 0), CRPC_RESOURCE_EXHAUSTED);
+    cr_assert_eq(unary_with_data(9000, "", 0), 0);
+    cr_assert_eq(event_count(&echo.log.opened), 2, "the handler must not see the large ones");
+    crpc_channel_free(echo.channel);
+    echo.channel = plain;
+}
+
 Test(size, of_a_reply)
 {
     cr_assert_eq(unary_with_data(0, "big", 19000), 0);

@@ -399,7 +399,7 @@ case_unregister() {
     printf 'operator %s\nreader %s\n' "$operator" "$reader" >"$dir/access"
     start_coordinator --access "$dir/access"
     TERCET_TOKEN=$reader ctl 1 unregister shop; err 'PERMISSION_DENIED'
-    TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop is not registered any more$'
+    TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop is not called at any target any more$'
     TERCET_TOKEN=$operator ctl 0 unregister shop -o json; json 'j["service"] == "shop"'
 }
 
@@ -449,6 +449,19 @@ case_log_level() {
         [ $SECONDS -lt $end ] || fail "what was asked for is not logged"
     done
     ctl 0 log-level debug -o json; json '[p["level"] for p in j["levels"]] == ["debug"] * 4'
+}
+
+case_targets() {
+    start_coordinator
+    ctl 0 register shop 127.0.0.1:1 reserve; out '^shop is called at 127.0.0.1:1, too'
+    ctl 0 register shop localhost:2 reserve -o json; json 'j["target"] == "localhost:2"'
+    ctl 0 participants; out 'called at 127.0.0.1:1: 0 calls'; out 'called at localhost:2: 0 calls'
+    ctl 0 participants -o json; json '[t["target"] for t in j["participants"][0]["targets"]] == ["127.0.0.1:1", "localhost:2"]'
+    ctl 1 register shop http://localhost:2; err 'host:port, dns:///host:port or unix:/path'
+    ctl 0 unregister shop 127.0.0.1:1; out 'shop is not called at 127.0.0.1:1 any more'
+    ctl 0 participants; no_out '127.0.0.1:1'; out 'localhost:2'
+    ctl 0 unregister shop; out 'shop is not called at any target any more'
+    ctl 0 participants; out 'no participants are known'
 }
 
 case_stats() {

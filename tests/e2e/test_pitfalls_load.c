@@ -4,6 +4,7 @@
  * limits and doors.
  */
 #include "fixture.h"
+#include "grpc/health/v1/health.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,16 +212,47 @@ static enum crpc_code ask_with(const char *address, const char *token)
     return code;
 }
 
-Test(pitfalls_load, pitfall_24_the_second_port_is_no_back_door)
+/* As a load balancer asks: without a token. */
+static enum crpc_code ask_health(void)
 {
-    struct daemon folder = {.dir = "/tmp/tercet-e2e-XXXXXX"}; /* of the rules and the socket */
-    char access[160], socket[160];
-    cr_assert_not_null(mkdtemp(folder.dir));
-    snprintf(access, sizeof(access), "%s/access", folder.dir);
-    snprintf(socket, sizeof(socket), "unix:%s/socket", folder.dir);
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    return world_call(&grpc__health__v1__health__descriptor, "Check", &request.base, NULL);
+}
+
+/* In a folder of its own, beside what else the test keeps there. */
+static void write_rules(struct daemon *folder, char access[160])
+{
+    *folder = (struct daemon){.dir = "/tmp/tercet-e2e-XXXXXX"};
+    cr_assert_not_null(mkdtemp(folder->dir));
+    snprintf(access, 160, "%s/access", folder->dir);
     FILE *rules = fopen(access, "we");
     cr_assert(rules != NULL && fputs("admin s3cret-s3cret-s3cret\n", rules) >= 0 &&
               fclose(rules) == 0);
+}
+
+Test(pitfalls_load, health_is_for_everybody_unless_it_is_guarded)
+{
+    struct daemon folder;
+    char access[160];
+    write_rules(&folder, access);
+    const char *const options[] = {"--access", access, NULL};
+    const char *const guarded[] = {"--access", access, "--guard-health", NULL};
+    world_open(options);
+    cr_assert_eq(ask_health(), CRPC_OK);
+    cr_assert_eq(ask_with(world.daemon.address, NULL), CRPC_UNAUTHENTICATED, "and nothing else");
+    world_close();
+    world_open(guarded);
+    cr_assert_eq(ask_health(), CRPC_UNAUTHENTICATED);
+    world_close();
+    daemon_clean(&folder);
+}
+
+Test(pitfalls_load, pitfall_24_the_second_port_is_no_back_door)
+{
+    struct daemon folder; /* of the rules and the socket */
+    char access[160], socket[160];
+    write_rules(&folder, access);
+    snprintf(socket, sizeof(socket), "unix:%s/socket", folder.dir);
     const char *const options[] = {"--access", access, "--listen", socket, NULL};
     world_open(options);
     const char *const doors[] = {world.daemon.address, socket};

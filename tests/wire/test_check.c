@@ -86,9 +86,20 @@ Test(check, targets)
     static const char *const good[] = {"host:1",   "10.0.0.1:65535", "dns:///stock.example:7711",
                                        "[::1]:80", "ipv6:[::1]:80",  "unix:/run/a",
                                        "unix:x"};
-    static const char *const bad[] = {"",           "host",        "host:",       ":80",
-                                      "dns:///:80", "host:65536",  "host:123456", "host:1x",
-                                      "unix:",      "host:80/path"};
+    static const char *const bad[] = {"",
+                                      "host",
+                                      "host:",
+                                      ":80",
+                                      "dns:///:80",
+                                      "host:65536",
+                                      "host:123456",
+                                      "host:1x",
+                                      "unix:",
+                                      "host:80/path",
+                                      "http://host:80",
+                                      "https://host:443",
+                                      "ftp:host:80",
+                                      "a:b:80"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         cr_assert_null(check_target(good[i]), "%s", good[i]);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -113,6 +113,32 @@ int tercet_admin_decide(struct tercet_admin *admin, const char *gid, bool is_con
 /* Holds the calls of a service back, or lets them go again. */
 int tercet_admin_pause(struct tercet_admin *admin, const char *service, bool is_paused, char *text);
 
+/* -- Registered targets ------------------------------------------------------------------------ */
+
+/* Has calls of the service sent to this target, too: "host:port", "dns:///host:port" or
+ * "unix:/path". Targets of a service share its calls and must use one database. No actions: it
+ * offers all. TERCET_EXHAUSTED past 64 targets that answer. */
+int tercet_admin_register(struct tercet_admin *admin, const char *service, const char *target,
+                          const char *const *actions, size_t action_count, char *text);
+/* Removes a target of the service; NULL: all of them. 0 also where there is none. */
+int tercet_admin_unregister(struct tercet_admin *admin, const char *service, const char *target,
+                            char *text);
+
+/* A registered target as it stands; lives until the function that is given it returns. */
+struct tercet_target_view {
+    const char *service;
+    const char *target;
+    uint32_t calls;    /* under way */
+    uint32_t failures; /* in a row */
+    bool is_breaker_open;
+    const char *last_error;
+};
+/* false: no more of them. */
+typedef bool (*tercet_target_fn)(const struct tercet_target_view *view, void *ctx);
+/* Calls on_target for each target of the service; NULL: of all. */
+int tercet_admin_targets(struct tercet_admin *admin, const char *service,
+                         tercet_target_fn on_target, void *ctx, char *text);
+
 #ifdef __cplusplus
 }
 #endif

@@ -87,6 +87,9 @@ struct tercet_coordinator_options {
      * admin may change it while it runs (Admin.SetLogLevels) */
     const char *log_levels;
     uint32_t streams_per_peer_max; /* sessions, watchers, instances of one address; default 4096 */
+    /* with `access`: health checks (grpc.health.v1) need one of its roles, too; by default they
+     * need none, as load balancers and orchestrators send no token */
+    bool is_health_guarded;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

@@ -85,7 +85,8 @@ struct tercet_participant_options {
     uint32_t window;                /* calls taken at once at most; default 256 */
     uint32_t batch_max;             /* calls in one local transaction at most; default 64 */
     /* NULL: attach (no port). Else serve tercet.v1.Participant here and register at the
-     * coordinator */
+     * coordinator, beside other targets of the service; closing removes the target that listen
+     * got */
     const char *listen;
     /* with listen: what the coordinator calls; default: what listen got */
     const char *target;

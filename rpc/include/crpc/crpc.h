@@ -433,7 +433,8 @@ struct crpc_channel;
 struct crpc_channel_options {
     size_t size;
     const struct crpc_tls *tls; /* NULL: plaintext */
-    size_t message_size_max;    /* received, bytes; default 4 MiB */
+    /* received, bytes, compressed or not; default 4 MiB */
+    size_t message_size_max;
     /* ping while calls are open and nothing comes; UINT32_MAX: never. Default 330 s: servers of any
      * language permit a ping in five minutes and drop who pings more often, unless they are set up
      * otherwise. A server of this library permits one in 5 s (ping_interval_min_ms) */
@@ -446,6 +447,7 @@ struct crpc_channel_options {
      * default they are not obeyed: what is called is the target itself, not what a variable names
      */
     bool use_proxy;
+    bool compresses; /* what is sent is compressed with gzip */
 };
 
 /* A channel connects when it is first used, and again by itself. `target`: "dns:///host:port",
