@@ -365,9 +365,11 @@ static int run_call(struct local *local, struct tercet_barrier_call *call)
 static bool is_valid(const struct tercet_barrier_call *call)
 {
     struct tercet_gid gid;
-    return tercet_gid_set(&gid, call->gid) == 0 && call->branch >= 1 &&
-           call->branch <= TERCET_BRANCHES_MAX && call->number <= INT64_MAX &&
-           call->low_water <= INT64_MAX && call->kind >= TERCET_TRY && call->kind <= TERCET_CANCEL;
+    uint32_t branch =
+        call->branch > TERCET_BARRIER_BEGUN ? call->branch - TERCET_BARRIER_BEGUN : call->branch;
+    return tercet_gid_set(&gid, call->gid) == 0 && branch >= 1 && branch <= TERCET_BRANCHES_MAX &&
+           call->number <= INT64_MAX && call->low_water <= INT64_MAX && call->kind >= TERCET_TRY &&
+           call->kind <= TERCET_CANCEL;
 }
 
 /* Clears the answers. Returns how many calls are valid; the others have got TERCET_INVALID. */

@@ -143,6 +143,8 @@ static struct tercet_participant *new_participant(const char *service,
                                                     .longest_ms = PARTICIPANT_RECONNECT_MS_LONGEST};
     participant->batch_time_ms =
         options->batch_time_ms != 0 ? options->batch_time_ms : PARTICIPANT_BATCH_TIME_MS_DEFAULT;
+    participant->defer_ms_max =
+        options->defer_ms_max != 0 ? options->defer_ms_max : PARTICIPANT_DEFER_MS_DEFAULT;
     participant->worker_count =
         options->workers != 0 ? options->workers : tercet_barrier_connections(options->barrier);
     for (int i = 0; i < PARTICIPANT_QUEUES; i++)
@@ -320,6 +322,7 @@ void tercet_participant_close(struct tercet_participant *participant)
         return;
     check_closer(participant);
     stop_threads(participant);
+    participant_defer_drop_all(participant);
     drop_tasks(participant);
     participant_detach(participant);
     participant_unregister(participant);

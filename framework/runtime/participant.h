@@ -23,6 +23,7 @@
 #define PARTICIPANT_BATCH_DEFAULT 64u
 #define PARTICIPANT_BATCH_MAX 1024u
 #define PARTICIPANT_BATCH_TIME_MS_DEFAULT 50u
+#define PARTICIPANT_DEFER_MS_DEFAULT 600000u
 #define PARTICIPANT_WORKERS_MAX 256u
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
@@ -59,6 +60,22 @@ struct participant_task {
     struct crpc_call *execute;         /* or this */
     int64_t received_ms;
     uint64_t branch_key; /* of gid and branch: calls of one are never worked on at once */
+    struct participant_deferral *deferral; /* its hook has been finished; NULL: it has not begun */
+};
+
+/* A hook that is to be finished by tercet_finish. Guarded by the lock. */
+struct participant_deferral {
+    struct participant_deferral *next;
+    uint64_t id;
+    uint64_t branch_key;
+    struct participant_task *task; /* its own from when the hook has returned */
+    int64_t began_ms;
+    bool has_returned; /* the hook has: whoever finishes it hands it to a worker */
+    bool is_finished;
+    int code; /* what tercet_finish said, with a reply (malloc'ed) and a text */
+    void *reply;
+    size_t reply_size;
+    char text[TERCET_TEXT_MAX];
 };
 
 /* What a hook says beside its code. */
@@ -67,8 +84,13 @@ struct tercet_answer {
     void *reply; /* malloc'ed */
     size_t reply_size;
     char text[TERCET_TEXT_MAX];
-    bool is_refused; /* tercet_refuse was called */
+    bool is_refused;             /* tercet_refuse was called */
+    struct participant_job *job; /* NULL: not a participant's (tercet_guard) */
+    uint64_t deferral_id;        /* tercet_defer was called; 0: it was not */
 };
+
+/* Keeps words: cut at a character, and made UTF-8. */
+void answer_say(struct tercet_answer *answer, const char *text);
 
 /* What a hook's code means for the barrier, and for a caller: one that refused but returns 0 has
  * contradicted itself. */
@@ -83,6 +105,8 @@ enum participant_job_state {
     PARTICIPANT_JOB_RUN,        /* through the barrier, with a result */
     PARTICIPANT_JOB_NOT_SERVED, /* there is no such action here */
     PARTICIPANT_JOB_LATE,       /* a try for which nobody waits any more */
+    PARTICIPANT_JOB_OUTSIDE,    /* run outside of the database, with a result in `outside` */
+    PARTICIPANT_JOB_PENDING,    /* to be finished by tercet_finish, which has the task now */
 };
 
 /* One call being worked on. */
@@ -93,6 +117,8 @@ struct participant_job {
     struct tercet_answer answer;
     enum participant_job_state state;
     int hook_code; /* what the hook said; 0 when it did not run */
+    uint64_t branch_key;
+    struct tercet_barrier_call outside;
 };
 
 /* One thread that works on calls. */
@@ -129,7 +155,7 @@ struct tercet_participant {
     struct tercet_barrier *barrier;
     char database[TERCET_BARRIER_IDENTITY_MAX + 1];
     void *ctx;
-    uint32_t window, batch_max, batch_time_ms;
+    uint32_t window, batch_max, batch_time_ms, defer_ms_max;
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
     bool is_own_target; /* it is what listen got */
@@ -145,6 +171,8 @@ struct tercet_participant {
     pthread_cond_t changed; /* the keeper, and those who wait or close */
     struct participant_queue queues[PARTICIPANT_QUEUES];
     uint32_t task_count; /* in the queues */
+    struct participant_deferral *deferrals;
+    uint64_t deferral_count; /* that there have ever been */
     bool is_closing;
     struct participant_stream *stream; /* attach mode; NULL: none */
     bool is_registering;               /* listen mode: a registration is under way */
@@ -225,6 +253,30 @@ void *participant_work(void *ctx);
 
 /* The barrier's hook; ctx is a struct participant_job. */
 int participant_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx);
+/* Runs the job's hook of this kind; its answer is in the job. Returns its code, or TERCET_DEFERRED
+ * where that is permitted. */
+int participant_run_hook(struct participant_job *job, enum tercet_kind kind, tercet_db db);
+
+/* -- participant_defer.c ----------------------------------------------------------------------- */
+
+/* Runs a job whose action works outside of the database: it becomes OUTSIDE, PENDING, or WAITING
+ * when a hook of its branch is pending. */
+void participant_run_outside(struct participant_job *job);
+
+/* What a waiting task may do while hooks of branches are pending: begin, wait, or, when it is the
+ * same call asked again, be the one whose asker is told. With the lock held, as the next. */
+enum participant_turn {
+    PARTICIPANT_TURN_NOW,
+    PARTICIPANT_TURN_LATER,
+    PARTICIPANT_TURN_JOINS,
+};
+enum participant_turn participant_defer_turn(struct tercet_participant *participant,
+                                             struct participant_task *task);
+/* Takes over a task that is off the queue, and joins. */
+void participant_defer_join(struct tercet_participant *participant, struct participant_task *task);
+/* Nobody will finish them any more. */
+void participant_defer_drop_all(struct tercet_participant *participant);
+void participant_deferral_free(struct participant_deferral *deferral);
 
 /* Notes why the coordinator is not there, and when to go on; with the lock held. Returns whether
  * the reason is news. */

@@ -29,12 +29,13 @@ static const struct tercet_action *find_action(const struct tercet_participant *
 /* Takes the task, unless nobody waits for it any more. */
 static void add_job(struct participant_worker *worker, struct participant_task *task)
 {
-    if (task->stream != NULL && atomic_load(&task->stream->is_over)) {
+    bool is_lost = task->stream != NULL && atomic_load(&task->stream->is_over);
+    if (is_lost && task->deferral == NULL) {
         participant_task_free(task);
         return;
     }
-    worker->jobs[worker->job_count++] =
-        (struct participant_job){.participant = worker->participant, .task = task};
+    worker->jobs[worker->job_count++] = (struct participant_job){
+        .participant = worker->participant, .task = task, .branch_key = task->branch_key};
 }
 
 /* Waits for calls. Those of a stream that is gone are dropped: the coordinator asks again. Returns
@@ -65,10 +66,10 @@ static void release_jobs(struct participant_worker *worker)
     pthread_mutex_lock(&participant->lock);
     for (size_t i = worker->job_count; i-- > 0;) {
         struct participant_job *job = &worker->jobs[i];
-        if (job->state != PARTICIPANT_JOB_WAITING)
-            continue;
-        participant_put_back(participant, job->task);
-        job->task = NULL;
+        if (job->state == PARTICIPANT_JOB_WAITING)
+            participant_put_back(participant, job->task);
+        if (job->state == PARTICIPANT_JOB_WAITING || job->state == PARTICIPANT_JOB_PENDING)
+            job->task = NULL;
     }
     worker->job_count = 0;
     bool has_work = participant->task_count > 0;
@@ -105,7 +106,7 @@ static struct tercet_barrier_call barrier_call_of(struct participant_job *job)
 
 static enum participant_job_state state_of(const struct participant_job *job)
 {
-    bool is_try = job->task->call->kind == TERCET__V1__KIND__TRY;
+    bool is_try = job->task->call->kind == TERCET__V1__KIND__TRY && job->task->deferral == NULL;
     if (job->action == NULL)
         return PARTICIPANT_JOB_NOT_SERVED;
     return is_try && participant_time_left_ms(job->task) == 0 ? PARTICIPANT_JOB_LATE
@@ -123,17 +124,33 @@ static void run_jobs(struct participant_worker *worker, size_t count)
         job->answer.kind = (enum tercet_kind)job->task->call->kind;
         job->action = find_action(participant, job->task->call->action);
         job->state = state_of(job);
-        if (job->state == PARTICIPANT_JOB_WAITING)
+        if (job->state == PARTICIPANT_JOB_WAITING && !job->action->is_deferred)
             worker->calls[n++] = barrier_call_of(job);
     }
     if (n > 0)
         done = tercet_barrier_run_for(participant->barrier, worker->calls, n,
                                       participant->batch_time_ms);
     for (size_t i = 0; i < count && done > 0; i++)
-        if (worker->jobs[i].state == PARTICIPANT_JOB_WAITING) {
+        if (worker->jobs[i].state == PARTICIPANT_JOB_WAITING &&
+            !worker->jobs[i].action->is_deferred) {
             worker->jobs[i].state = PARTICIPANT_JOB_RUN;
             done--;
         }
+}
+
+/* Those whose hooks work outside of the database, one after the other, until the time of a batch is
+ * over; at least one. */
+static void run_outside(struct participant_worker *worker, size_t count)
+{
+    int64_t until_ms = clock_monotonic_ms() + worker->participant->batch_time_ms;
+    bool has_time = true;
+    for (size_t i = 0; i < count && has_time; i++) {
+        struct participant_job *job = &worker->jobs[i];
+        if (job->state != PARTICIPANT_JOB_WAITING || !job->action->is_deferred)
+            continue;
+        participant_run_outside(job);
+        has_time = clock_monotonic_ms() < until_ms;
+    }
 }
 
 /* -- Telling ----------------------------------------------------------------------------------- */
@@ -219,6 +236,11 @@ static void tell_all(struct participant_worker *worker, size_t count)
         struct participant_job *job = &worker->jobs[i];
         if (job->task == NULL)
             continue;
+        if (job->state == PARTICIPANT_JOB_OUTSIDE) {
+            tell(job, &job->outside);
+            free(job->outside.reply);
+            continue;
+        }
         if (job->state != PARTICIPANT_JOB_RUN) {
             tell_again(job);
             continue;
@@ -240,6 +262,7 @@ void *participant_work(void *ctx)
             continue;
         FAILPOINT("participant.call");
         run_jobs(worker, count);
+        run_outside(worker, count);
         FAILPOINT("participant.after_commit");
         release_jobs(worker);
         tell_all(worker, count);

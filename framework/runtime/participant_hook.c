@@ -44,13 +44,18 @@ int tercet_reply(const struct tercet_call *call, const ProtobufCMessage *reply)
     return rc;
 }
 
-/* Cuts at a character. Words that are not UTF-8 would be turned down by every peer: their odd bytes
- * become question marks. */
+/* Words that are not UTF-8 would be turned down by every peer: their odd bytes become question
+ * marks. */
 static void say(struct tercet_answer *answer, const char *format, va_list arguments)
 {
     char whole[TERCET_TEXT_MAX + 8];
     vsnprintf(whole, sizeof(whole), format, arguments);
-    copy_text(answer->text, whole);
+    answer_say(answer, whole);
+}
+
+void answer_say(struct tercet_answer *answer, const char *text)
+{
+    copy_text(answer->text, text);
     if (check_text(answer->text) == NULL)
         return;
     for (char *c = answer->text; *c != '\0'; c++)
@@ -159,25 +164,37 @@ static int run_hook(struct participant_job *job, const struct tercet_call *call)
 }
 
 /* Forgets what an earlier run said, which the database has rolled back. */
-static void begin_answer(struct participant_job *job)
+static void begin_answer(struct participant_job *job, enum tercet_kind kind)
 {
-    enum tercet_kind kind = job->answer.kind;
     free(job->answer.reply);
-    job->answer = (struct tercet_answer){.kind = kind};
+    job->answer = (struct tercet_answer){.kind = kind, .job = job};
     job->hook_code = 0;
 }
 
 int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, void *ctx)
 {
     struct participant_job *job = ctx;
-    begin_answer(job);
+    int code = participant_run_hook(job, barrier_call->kind, db);
+    FAILPOINT("participant.before_commit");
+    if (code == 0) {
+        barrier_call->reply = job->answer.reply;
+        barrier_call->reply_size = job->answer.reply_size;
+        job->answer.reply = NULL;
+    }
+    job->hook_code = code;
+    return code;
+}
+
+int participant_run_hook(struct participant_job *job, enum tercet_kind kind, tercet_db db)
+{
+    begin_answer(job, kind);
     const Tercet__V1__Call *wire = job->task->call;
     ProtobufCMessage *request = NULL;
     struct tercet_metadata *metadata = view_metadata(wire);
     struct tercet_call call = {
         .gid = wire->gid,
         .branch = {.number = wire->branch},
-        .kind = barrier_call->kind,
+        .kind = kind,
         .action = job->action->name,
         .attempt = wire->attempt,
         .source = wire->source,
@@ -195,15 +212,9 @@ int participant_hook(struct tercet_barrier_call *barrier_call, tercet_db db, voi
         code = tercet_again(&call, "the try's time was over before its hook could begin");
     if (code == 0)
         code = run_hook(job, &call);
-    FAILPOINT("participant.before_commit");
-    code = answer_code(&job->answer, code, call.kind);
-    if (code == 0) {
-        barrier_call->reply = job->answer.reply;
-        barrier_call->reply_size = job->answer.reply_size;
-        job->answer.reply = NULL;
-    }
-    job->hook_code = code;
     crpc_message_free(request);
     free(metadata);
-    return code;
+    return code == TERCET_DEFERRED && job->action->is_deferred
+               ? code
+               : answer_code(&job->answer, code, kind);
 }

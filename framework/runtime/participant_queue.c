@@ -69,13 +69,14 @@ void participant_task_free(struct participant_task *task)
     participant_message_unref(task->message);
     participant_stream_unref(task->stream);
     crpc_call_unref(task->execute);
+    participant_deferral_free(task->deferral);
     free(task);
 }
 
 static struct participant_queue *queue_of(struct tercet_participant *participant,
                                           const struct participant_task *task)
 {
-    bool is_try = task->call->kind == TERCET__V1__KIND__TRY;
+    bool is_try = task->call->kind == TERCET__V1__KIND__TRY && task->deferral == NULL;
     return &participant->queues[is_try ? PARTICIPANT_TRIES : PARTICIPANT_ENDS];
 }
 
@@ -112,10 +113,22 @@ static bool is_worked_on(const struct tercet_participant *participant,
     for (uint32_t i = 0; i < participant->worker_count; i++) {
         const struct participant_worker *worker = &participant->workers[i];
         for (size_t j = 0; worker != but && j < worker->job_count; j++)
-            if (worker->jobs[j].task->branch_key == key)
+            if (worker->jobs[j].branch_key == key)
                 return true;
     }
     return false;
+}
+
+static struct participant_task *unlink_task(struct tercet_participant *participant,
+                                            struct participant_queue *queue,
+                                            struct participant_task **at)
+{
+    struct participant_task *task = *at;
+    *at = task->next;
+    if (*at == NULL)
+        queue->last_next = at;
+    participant->task_count--;
+    return task;
 }
 
 static struct participant_task *pop_from(struct tercet_participant *participant,
@@ -123,16 +136,18 @@ static struct participant_task *pop_from(struct tercet_participant *participant,
                                          const struct participant_worker *worker)
 {
     struct participant_task **at = &queue->first;
-    while (*at != NULL && is_worked_on(participant, worker, (*at)->branch_key))
-        at = &(*at)->next;
-    struct participant_task *task = *at;
-    if (task == NULL)
-        return NULL;
-    *at = task->next;
-    if (*at == NULL)
-        queue->last_next = at;
-    participant->task_count--;
-    return task;
+    while (*at != NULL) {
+        enum participant_turn turn = is_worked_on(participant, worker, (*at)->branch_key)
+                                         ? PARTICIPANT_TURN_LATER
+                                         : participant_defer_turn(participant, *at);
+        if (turn == PARTICIPANT_TURN_NOW)
+            return unlink_task(participant, queue, at);
+        if (turn == PARTICIPANT_TURN_JOINS)
+            participant_defer_join(participant, unlink_task(participant, queue, at));
+        else
+            at = &(*at)->next;
+    }
+    return NULL;
 }
 
 struct participant_task *participant_pop(struct tercet_participant *participant,

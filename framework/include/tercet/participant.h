@@ -61,6 +61,49 @@ TERCET_MUST_USE int tercet_again(const struct tercet_call *call, const char *for
 #endif
     ;
 
+/* -- Hooks that are finished later, for work outside of a database ------------------------------
+ *
+ * A hook that asks a bank or a mail server would hold up its worker, and the local transaction, for
+ * as long as that takes. An action with is_deferred has its hooks run in no transaction (call->db
+ * is NULL); they begin the work, `return tercet_defer(call, &deferred)`, and tercet_finish tells,
+ * from any thread, how it ended. Then the barrier's row is written and the coordinator answered.
+ *
+ * Such work and the row cannot be one transaction, so the outside has to know gid and branch:
+ *  - A hook may run again for what it has done, after a crash or a lost result: the same gid and
+ *    branch again is the same work.
+ *  - Before a try's hook first runs, that it has begun is kept in the database. A cancel runs its
+ *    hook from then on, whether the try is known to have ended or not: it has to undo what is
+ * there, and to keep what is still on its way from happening. After a refusal there is no cancel
+ * hook.
+ *  - A try that ends well after its cancel has ended at another instance is undone at once, by the
+ *    cancel's hook.
+ * While a hook of a branch is pending, its further calls wait: the same call asked again is
+ * answered with the result, a cancel comes after it. Stream and coordinator may come and go
+ * meanwhile. Timeouts (call_timeout_ms) go on as for all calls: give slow actions enough. */
+
+/* Stands for one pending hook; may be copied. */
+struct tercet_deferred {
+    uint64_t id;
+};
+
+/* What a hook returns whose result will come by tercet_finish. */
+#define TERCET_DEFERRED 1
+
+/* In a hook of an action with is_deferred, once: `return tercet_defer(call, &deferred);` with
+ * *deferred kept where tercet_finish is called, which may happen before the hook has returned. What
+ * the hook was given lives until it returns: copy what is needed later. */
+TERCET_MUST_USE int tercet_defer(const struct tercet_call *call, struct tercet_deferred *deferred);
+
+struct tercet_participant;
+
+/* How the work of a deferred hook has ended: `code` as a hook returns it; `reply` of a try that is
+ * done; `text` (may be NULL) says why not. Copied. Any thread, also the hook's; does not block. 0:
+ * taken. TERCET_NOT_FOUND: it was finished before, or defer_ms_max was over. TERCET_CLOSED: the
+ * participant is being closed. TERCET_INVALID: the reply is too long; it can be finished again.
+ * Not after tercet_participant_close has returned. */
+int tercet_finish(struct tercet_participant *participant, struct tercet_deferred deferred, int code,
+                  struct tercet_bytes reply, const char *text);
+
 /* One action of a service. A NULL hook has nothing to do: only the barrier's row is written. */
 struct tercet_action {
     /* such as "reserve": [a-z0-9_.-], without the service */
@@ -76,6 +119,8 @@ struct tercet_action {
      * or more, and a try is never waited for longer than its own timeout */
     uint32_t call_timeout_ms;
     uint32_t end_timeout_ms; /* of confirm and cancel; 0: as call_timeout_ms */
+    /* the hooks work outside of the database, and may be finished later (tercet_defer) */
+    bool is_deferred;
 };
 
 struct tercet_participant_options {
@@ -101,6 +146,9 @@ struct tercet_participant_options {
     /* a local transaction takes no further call after so long, and its results are sent: slow hooks
      * do not hold up each other's; default 50 */
     uint32_t batch_time_ms;
+    /* a deferred hook that is not finished for so long is run again when its call comes again;
+     * default 600,000 */
+    uint32_t defer_ms_max;
     /* With listen: who may call. By default the participant makes a token at each start and hands
      * it to its coordinator, whose calls bring it; a coordinator that is too old for that is let in
      * without one, with a warning. With a `target` of yours several instances may be behind it:
@@ -109,8 +157,6 @@ struct tercet_participant_options {
      * tls_ca). Without either whoever reaches the address can call, of which the log warns. */
     const char *caller_token, *caller_identity;
 };
-
-struct tercet_participant;
 
 /* Offers `service`'s actions at the coordinator and keeps doing so: it connects by itself, again
  * after every loss, in the background. The hooks run on the participant's worker threads,
@@ -127,7 +173,8 @@ int tercet_participant_open(struct tercet_participant **out, const char *coordin
  * TERCET_UNAVAILABLE with the last error in `text`. */
 int tercet_participant_wait(struct tercet_participant *participant, int64_t timeout_ms, char *text);
 
-/* Takes no more calls, finishes those it has begun, and frees. Not from a hook. */
+/* Takes no more calls, finishes those it has begun, and frees. Not from a hook. Deferred hooks that
+ * are pending are not waited for: their calls are made again, here or at another instance. */
 void tercet_participant_close(struct tercet_participant *participant);
 
 /* For services that initiators call themselves (own calls, tercet_enlist): one call through the

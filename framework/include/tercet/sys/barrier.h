@@ -41,6 +41,10 @@ enum tercet_barrier_state {
 
 /* A branch, valid at the barrier's door: the gid's characters, 1 <= branch <= TERCET_BRANCHES_MAX,
  * number <= INT64_MAX. */
+/* Rows of numbers from here on say that the work of a branch so much lower was begun outside of the
+ * database (struct tercet_action.is_deferred). */
+#define TERCET_BARRIER_BEGUN 65536
+
 struct tercet_barrier_key {
     const char *gid;
     uint32_t branch;
