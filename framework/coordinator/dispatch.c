@@ -32,6 +32,8 @@ static const char *check_hello(const struct instance *instance, const Tercet__V1
         wrong = check_text(hello->instance);
     if (wrong == NULL && (strlen(hello->database) > DATABASE_MAX || check_text(hello->database)))
         wrong = "a database is told in at most 64 characters of UTF-8";
+    if (wrong == NULL && hello->sharded && hello->database[0] == '\0')
+        wrong = "a sharded service's instance says which database it has";
     if (wrong == NULL && instance->service != NULL)
         wrong = "this stream has said hello already";
     return wrong;
@@ -56,6 +58,7 @@ static void join(struct service *service, struct instance *instance, const Terce
               hello->n_timeouts);
     instance->name = must_strdup(hello->instance);
     instance->database = must_strdup(hello->database);
+    instance->is_sharded = hello->sharded;
     instance->window = hello->window == 0 ? INSTANCE_WINDOW_DEFAULT : hello->window;
     if (instance->window > INSTANCE_WINDOW_MAX)
         instance->window = INSTANCE_WINDOW_MAX;
@@ -77,7 +80,7 @@ static void leave(struct service *service, struct instance *instance)
 }
 
 /* An instance of the service that has its rows elsewhere, or NULL: a branch tried there would be
- * confirmed or cancelled here, where nobody knows it. */
+ * confirmed or cancelled here, where nobody knows it. Sharded services have several databases. */
 static const struct instance *find_stranger(const struct service *service, const char *database)
 {
     const struct instance *other = service->instances;
@@ -87,23 +90,45 @@ static const struct instance *find_stranger(const struct service *service, const
     return other;
 }
 
+static void refuse_instance(struct coordinator *c, struct instance *instance,
+                            const Tercet__V1__Hello *hello, const struct instance *other)
+{
+    static const char *const kinds[] = {"one database", "several databases (sharded)"};
+    bool is_mixed = other->is_sharded != hello->sharded;
+    if (is_mixed)
+        crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
+                       "instance \"%s\" says that service %s has %s, this one that it has %s: "
+                       "all instances say the same",
+                       other->name, hello->service, kinds[other->is_sharded],
+                       kinds[hello->sharded]);
+    else
+        crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
+                       "service %s is served from database %.8s by instance \"%s\"; this "
+                       "instance's is %.8s: all instances of a service share one database",
+                       hello->service, other->database, other->name, hello->database);
+    coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
+                       "%s: instance \"%s\" is refused: its database is %.8s%s, that of \"%s\" is "
+                       "%.8s%s",
+                       hello->service, hello->instance, hello->database,
+                       hello->sharded ? " (sharded)" : "", other->name, other->database,
+                       other->is_sharded ? " (sharded)" : "");
+}
+
 /* Whether the instance was refused for its database. */
 static bool refuse_stranger(struct coordinator *c, struct instance *instance,
                             const Tercet__V1__Hello *hello)
 {
     const struct service *service = service_find(&c->services, hello->service);
-    const struct instance *other = service != NULL ? find_stranger(service, hello->database) : NULL;
-    if (other == NULL)
+    const struct instance *other = NULL;
+    if (service == NULL)
         return false;
-    crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
-                   "service %s is served from database %.8s by instance \"%s\"; this instance's is "
-                   "%.8s: all instances of a service share one database",
-                   service->name, other->database, other->name, hello->database);
-    coordinator_log_of(
-        c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
-        "%s: instance \"%s\" is refused: its database is %.8s, that of \"%s\" is %.8s",
-        service->name, hello->instance, hello->database, other->name, other->database);
-    return true;
+    if (service->instances != NULL && service->instances->is_sharded != hello->sharded)
+        other = service->instances;
+    else if (!hello->sharded)
+        other = find_stranger(service, hello->database);
+    if (other != NULL)
+        refuse_instance(c, instance, hello, other);
+    return other != NULL;
 }
 
 /* Whose calls a service's are goes by who may attach as it. */

@@ -18,6 +18,8 @@
 
 #define FIELD_CALLS 1 /* of AttachResponse */
 #define TICK_MS 20
+/* calls of a sharded service that are looked at in vain in one go */
+#define ROTATIONS_MAX 256
 
 /* -- Ids --------------------------------------------------------------------------------------- */
 
@@ -288,16 +290,17 @@ static void count_failure(struct coordinator *c, struct outcall *call, const cha
 
 /* The instance with the most room that offers the action; NULL: none has any. *is_offered: some
  * instance offers it. */
-static struct instance *choose_instance(const struct service *service, const char *action,
-                                        bool *is_offered)
+static struct instance *choose_instance(const struct service *service,
+                                        const struct branch_info *info, bool *is_offered)
 {
     struct instance *best = NULL;
     for (struct instance *instance = service->instances; instance != NULL;
          instance = instance->next) {
-        if (instance->is_ending || offer_find(&instance->offer, action) == NULL)
+        if (instance->is_ending || offer_find(&instance->offer, info->action) == NULL)
             continue;
         *is_offered = true;
-        if (instance->call_count >= instance->window)
+        bool has_branch = info->database == NULL || strcmp(info->database, instance->database) == 0;
+        if (instance->call_count >= instance->window || !has_branch)
             continue;
         if (best == NULL ||
             instance->window - instance->call_count > best->window - best->call_count)
@@ -408,13 +411,16 @@ struct way {
 };
 
 static struct way find_way(const struct coordinator *c, const struct service *service,
-                           const char *action)
+                           const struct branch_info *info)
 {
+    const char *action = info->action;
     struct way way = {.is_offered = false};
-    way.instance = choose_instance(service, action, &way.is_offered);
+    way.instance = choose_instance(service, info, &way.is_offered);
     if (!breaker_lets_through(&service->breaker, c->clock.now_ms))
         way.instance = NULL;
-    if (way.instance == NULL && service->targets.count > 0) {
+    /* which database a target has is not known */
+    bool is_bound = info->database != NULL || service_is_sharded(service);
+    if (way.instance == NULL && service->targets.count > 0 && !is_bound) {
         way.target = target_choose(&service->targets, action, c->clock.now_ms);
         way.is_offered = way.is_offered || target_any_offers(&service->targets, action);
     }
@@ -447,39 +453,67 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
     return true;
 }
 
+/* A try stays with the first database that it can be given to, before which that is written: so its
+ * confirm or cancel finds the row. false: it is too late for that, another may have it. */
+static bool bind_branch(struct outcall *call, struct branch_info *info,
+                        const struct instance *instance, bool is_held)
+{
+    if (call->kind != TERCET_TRY || info->database != NULL || !instance->is_sharded)
+        return true;
+    if (is_held)
+        info->database = must_strdup(instance->database);
+    return is_held;
+}
+
 /* false: nothing more can go now. */
 static bool pump_one(struct coordinator *c, struct service *service)
 {
     struct outcall *call = service->waiting_first;
     const struct txn_branch *branch = txn_find(&call->entry->txn, call->branch);
     struct branch_info *info = entry_info(call->entry, branch);
+    bool is_held = call->kind == TERCET_TRY && branch->sent == TXN_SENT_HELD;
     if (!is_wanted(&call->entry->txn, branch, call->kind)) {
         abandon_of(&c->outcalls, info);
         return true;
     }
-    const char *action = info->action;
-    struct way way = find_way(c, service, action);
-    if (service_is_served(service) && !way.is_offered) {
+    struct way way = find_way(c, service, info);
+    const char *wrong = NULL;
+    if (service_is_served(service) && !way.is_offered)
         /* Instances are there, but of a version that does not know this action: the call does not
          * stand in the others' way. */
-        end_call(&c->outcalls, call, NULL, "no instance of the service offers this action");
-        return true;
-    }
-    if (way.instance == NULL && way.target == NULL)
+        wrong = "no instance of the service offers this action";
+    else if (way.instance == NULL && way.target == NULL)
         return false;
-    if (call->kind == TERCET_TRY && branch->sent == TXN_SENT_HELD) {
-        call->is_held = true;
-        end_call(&c->outcalls, call, NULL, NULL);
-        return true;
-    }
-    return send_call(c, service, call, &way);
+    else if (way.instance != NULL && !bind_branch(call, info, way.instance, is_held))
+        wrong = "the branch was begun before its service had several databases: run it anew";
+    if (wrong == NULL && !is_held)
+        return send_call(c, service, call, &way);
+    call->is_held = wrong == NULL;
+    end_call(&c->outcalls, call, NULL, wrong);
+    return true;
+}
+
+/* Of several databases one may have no room, or nobody: what waits for it lets the others pass. */
+static bool may_rotate(struct service *service, uint32_t *rotated)
+{
+    if (!service_is_sharded(service) || ++*rotated >= ROTATIONS_MAX ||
+        *rotated >= service->waiting_count)
+        return false;
+    struct outcall *call = service->waiting_first;
+    wait_remove(service, call);
+    wait_append(service, call);
+    return true;
 }
 
 void outcall_pump(struct coordinator *c, struct service *service)
 {
-    while (service->waiting_first != NULL && !service->is_paused && !atomic_load(&c->has_failed))
-        if (!pump_one(c, service))
+    uint32_t rotated = 0;
+    while (service->waiting_first != NULL && !service->is_paused && !atomic_load(&c->has_failed)) {
+        if (pump_one(c, service))
+            rotated = 0;
+        else if (!may_rotate(service, &rotated))
             break;
+    }
 }
 
 void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,

@@ -141,6 +141,7 @@ static void fill_branch(struct arena *arena, Tercet__Store__V1__BranchState *out
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
+    out->database = info->database != NULL ? info->database : out->database;
     out->try_until_ms =
         branch->try_until_ms == TXN_NEVER ? 0 : branch->try_until_ms + wall_offset_ms;
     if (info->history == NULL)
@@ -331,6 +332,8 @@ static void load_branch(struct entry *entry, size_t i, const Tercet__Store__V1__
     }
     if (state->reason[0] != '\0')
         info->reason = must_strdup(state->reason);
+    if (state->database[0] != '\0')
+        info->database = must_strdup(state->database);
     load_failures(&info->history, history_bytes, TERCET_TRY, state->try_failures);
     load_failures(&info->history, history_bytes, TERCET_CONFIRM, state->end_failures);
 }

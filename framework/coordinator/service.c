@@ -18,6 +18,11 @@ bool service_is_served(const struct service *service)
     return service->targets.count > 0 || service->instances != NULL;
 }
 
+bool service_is_sharded(const struct service *service)
+{
+    return service->instances != NULL && service->instances->is_sharded;
+}
+
 int service_check_action(const struct service *service, const char *action, struct refusal *no)
 {
     if (!service_is_served(service))

@@ -38,7 +38,8 @@ struct instance {
     struct outcall *sent;    /* calls under way */
     struct offer offer;
     char *name;
-    char *database; /* as told in the hello; "" when not */
+    char *database;  /* as told in the hello; "" when not */
+    bool is_sharded; /* others of the service have other databases */
     uint32_t window;
     uint32_t call_count;
     int64_t heard_ms; /* when it last gave an answer */
@@ -101,6 +102,8 @@ void service_free_all(struct services *services);
 /* Whether somebody is there to be called, now. */
 bool service_is_served(const struct service *service);
 
+/* Whether its instances have databases of their own on purpose. */
+bool service_is_sharded(const struct service *service);
 /* 0 when the service offers the action or nobody serves it yet; else TERCET_INVALID. */
 int service_check_action(const struct service *service, const char *action, struct refusal *no);
 

@@ -160,7 +160,8 @@ int step_enlist(struct coordinator *c, struct entry *entry, const struct branch_
                               .number = plan->number,
                               .digest = plan->digest,
                               .mode = plan->mode,
-                              .is_held = !service_is_served(plan->service),
+                              .is_held = !service_is_served(plan->service) ||
+                                         service_is_sharded(plan->service),
                               .try_timeout_ms = plan->try_timeout_ms};
     size_t count = entry->txn.branch_count;
     entry_reserve_branch(entry);

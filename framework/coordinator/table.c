@@ -169,6 +169,7 @@ static void free_info(struct table *table, struct branch_info *info)
     free(info->reply);
     free(info->reason);
     history_free(info->history, &table->history_bytes);
+    free(info->database);
 }
 
 static void free_entry(struct table *table, struct entry *entry)

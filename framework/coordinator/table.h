@@ -32,6 +32,7 @@ struct branch_info {
     void *reply;             /* of the try */
     char *reason;            /* of a refusal or settlement; NULL: none */
     struct history *history; /* of its calls, once one has failed; NULL: all went well */
+    char *database;          /* which has the branch, of a sharded service; NULL: any */
     uint32_t payload_size;
     uint32_t reply_size;
     uint32_t try_timeout_ms;

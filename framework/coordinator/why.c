@@ -146,6 +146,25 @@ static struct load load_of(const struct service *service, const char *action)
     return load;
 }
 
+/* The branch is in a database that no instance of the sharded service has now. false: one has. */
+static bool explain_database(struct obstacle *out, const struct outcall *call)
+{
+    const struct service *service = call->service;
+    const char *database =
+        entry_info(call->entry, txn_find(&call->entry->txn, call->branch))->database;
+    const struct instance *instance = service->instances;
+    while (database != NULL && instance != NULL && strcmp(instance->database, database) != 0)
+        instance = instance->next;
+    if (database == NULL || instance != NULL)
+        return false;
+    out->waits_for = TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT;
+    say(out->text,
+        "the branch is in database %s of the sharded service %s, and no instance with that one is "
+        "attached",
+        database, service->name);
+    return true;
+}
+
 static void explain_full(struct obstacle *out, const struct coordinator *c,
                          const struct outcall *call)
 {
@@ -195,7 +214,7 @@ void why_call_waits(struct obstacle *out, const struct coordinator *c, const str
     *out = (struct obstacle){.instance = ""};
     if (call->is_sent)
         explain_called(out, c, call);
-    else if (!explain_service(out, c, call->service))
+    else if (!explain_service(out, c, call->service) && !explain_database(out, call))
         explain_full(out, c, call);
 }
 

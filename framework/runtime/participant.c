@@ -120,6 +120,8 @@ static const char *check_options(const struct tercet_participant_options *option
         return "a window is at most 65536 calls";
     if (options->batch_max > PARTICIPANT_BATCH_MAX)
         return "a batch is at most 1024 calls";
+    if (options->is_sharded && options->listen != NULL)
+        return "a service of several databases (is_sharded) attaches: its instances do not listen";
     if (options->workers > tercet_barrier_connections(options->barrier))
         return "more workers than the barrier has connections: each needs one (connections_max; a "
                "database with one writer, as SQLite, has one)";
@@ -143,6 +145,7 @@ static struct tercet_participant *new_participant(const char *service,
                                                     .longest_ms = PARTICIPANT_RECONNECT_MS_LONGEST};
     participant->batch_time_ms =
         options->batch_time_ms != 0 ? options->batch_time_ms : PARTICIPANT_BATCH_TIME_MS_DEFAULT;
+    participant->is_sharded = options->is_sharded;
     participant->defer_ms_max =
         options->defer_ms_max != 0 ? options->defer_ms_max : PARTICIPANT_DEFER_MS_DEFAULT;
     participant->worker_count =

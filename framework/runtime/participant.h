@@ -158,6 +158,7 @@ struct tercet_participant {
     uint32_t window, batch_max, batch_time_ms, defer_ms_max;
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
+    bool is_sharded;
     bool is_own_target; /* it is what listen got */
     struct participant_door door;
 

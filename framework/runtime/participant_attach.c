@@ -116,6 +116,7 @@ static int say_hello(struct participant_stream *stream)
     hello.instance = instance;
     hello.window = participant->window;
     hello.database = (char *)(uintptr_t)participant->database;
+    hello.sharded = participant->is_sharded;
     if (participant_offer_make(&offer, participant)) {
         hello.actions = offer.names;
         hello.n_actions = participant->action_count;

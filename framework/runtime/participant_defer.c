@@ -9,8 +9,10 @@
  */
 #include "participant.h"
 
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/sys/barrier.h>
 
 #define BEGUN TERCET_BARRIER_BEGUN
 

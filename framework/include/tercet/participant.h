@@ -149,6 +149,12 @@ struct tercet_participant_options {
     /* a deferred hook that is not finished for so long is run again when its call comes again;
      * default 600,000 */
     uint32_t defer_ms_max;
+    /* The service is spread over several databases on purpose: each instance serves what is in its
+     * own. A branch stays with the database that its try went to: its confirm or cancel waits until
+     * an instance with that one is attached. All instances of the service say so. Not with
+     * `listen`, and not on a memory barrier, which has no identity. Without it a second database is
+     * refused */
+    bool is_sharded;
     /* With listen: who may call. By default the participant makes a token at each start and hands
      * it to its coordinator, whose calls bring it; a coordinator that is too old for that is let in
      * without one, with a warning. With a `target` of yours several instances may be behind it:
