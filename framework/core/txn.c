@@ -222,8 +222,9 @@ static int enlist(struct step *step)
     return 0;
 }
 
-/* Ordered tries: whether a branch will never get its turn, because an earlier try has failed. */
-static bool turns_are_over(const struct txn *txn)
+/* Whether no try is under way, or has yet to be: where an ordered one has failed, those after it
+ * get no turn. */
+static bool tries_are_over(const struct txn *txn)
 {
     for (size_t i = 0; i < txn->branch_count; i++)
         if (txn_try_is_open(&txn->branches[i]) && txn->branches[i].next_ms != TXN_NEVER)
@@ -234,9 +235,7 @@ static bool turns_are_over(const struct txn *txn)
 /* Whether the branch was not tried and will not be, for sure. */
 static bool was_never_tried(const struct txn *txn, const struct txn_branch *branch)
 {
-    bool has_no_turn = branch->try_state == TXN_TRY_WAITING && branch->next_ms == TXN_NEVER;
-    return was_never_sent(branch) &&
-           (branch->try_state == TXN_TRY_UNKNOWN || (has_no_turn && turns_are_over(txn)));
+    return was_never_sent(branch) && (branch->try_state == TXN_TRY_UNKNOWN || tries_are_over(txn));
 }
 
 /* Whether the transaction may be confirmed with a branch whose try is not known to be done. Force
