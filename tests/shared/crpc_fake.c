@@ -19,7 +19,7 @@ struct target_call {
 };
 
 struct crpc_call *fake_calls;
-static struct target_call *target_calls;
+static struct target_call *calls_to_targets;
 
 struct event *fake_event(enum event_kind kind)
 {
@@ -318,7 +318,7 @@ static void finish_target(struct target_call **link, const Tercet__V1__CallResul
 
 void crpc_channel_free(struct crpc_channel *channel)
 {
-    struct target_call **link = &target_calls;
+    struct target_call **link = &calls_to_targets;
     if (channel == NULL)
         return;
     while (*link != NULL)
@@ -331,7 +331,7 @@ void crpc_channel_free(struct crpc_channel *channel)
 
 bool fake_answer_target(uint64_t id, const Tercet__V1__CallResult *result, enum crpc_code code)
 {
-    struct target_call **link = &target_calls;
+    struct target_call **link = &calls_to_targets;
     while (*link != NULL && (*link)->id != id)
         link = &(*link)->next;
     if (*link == NULL)
@@ -342,7 +342,7 @@ bool fake_answer_target(uint64_t id, const Tercet__V1__CallResult *result, enum 
 
 bool fake_oldest_target_call(uint64_t *id)
 {
-    const struct target_call *call = target_calls;
+    const struct target_call *call = calls_to_targets;
     while (call != NULL && call->next != NULL)
         call = call->next;
     if (call != NULL)
@@ -361,7 +361,7 @@ int crpc_unary_start(struct crpc_call **out, struct crpc_channel *channel,
     uint64_t id = fake_hooks.on_target_call(channel, (const Tercet__V1__Call *)request, options);
     struct target_call *call = fake_hooks.alloc(sizeof(*call));
     *call = (struct target_call){
-        .next = target_calls, .channel = channel, .id = id, .done = done, .ctx = ctx};
-    target_calls = call;
+        .next = calls_to_targets, .channel = channel, .id = id, .done = done, .ctx = ctx};
+    calls_to_targets = call;
     return 0;
 }
