@@ -437,7 +437,7 @@ static uint32_t failures_of(const struct service *service)
 static uint32_t oldest_of_all_ms(const Tercet__V1__ParticipantStatus *status,
                                  const struct service *service, int64_t now_ms)
 {
-    bool has_target_calls = target_calls(&service->targets) > 0;
+    bool has_target_calls = target_call_count(&service->targets) > 0;
     uint32_t oldest_ms = has_target_calls ? age_ms(now_ms, service->target_oldest_ms) : 0;
     for (size_t i = 0; i < status->n_instances; i++)
         if (status->instances[i]->oldest_call_ms > oldest_ms)

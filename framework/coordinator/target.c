@@ -140,7 +140,7 @@ struct target *target_end_call(struct targets *targets, struct target *target)
     return free_if_over(targets, target) ? NULL : target;
 }
 
-uint64_t target_calls(const struct targets *targets)
+uint64_t target_call_count(const struct targets *targets)
 {
     uint64_t calls = 0;
     for (const struct target *target = targets->first; target != NULL; target = target->next)

@@ -58,7 +58,7 @@ void target_remove(struct targets *targets, struct target *target);
 /* A call there is over. The target, or NULL when it has gone with it. */
 struct target *target_end_call(struct targets *targets, struct target *target);
 /* Calls under way at all of them. */
-uint64_t target_calls(const struct targets *targets);
+uint64_t target_call_count(const struct targets *targets);
 void target_free_all(struct targets *targets);
 
 #endif

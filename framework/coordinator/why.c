@@ -137,7 +137,7 @@ static void load_add(struct load *load, const struct instance *instance)
 
 static struct load load_of(const struct service *service, const char *action)
 {
-    struct load load = {.calls = target_calls(&service->targets),
+    struct load load = {.calls = target_call_count(&service->targets),
                         .room = service->targets.count * TARGET_WINDOW};
     for (const struct instance *instance = service->instances; instance != NULL;
          instance = instance->next)
