@@ -102,14 +102,16 @@ async function cancelByTheInitiator(c, stock) {
   fails(await c.ask('Confirm', { gid: 'cancel-1' }), status.FAILED_PRECONDITION, /decided/);
 }
 
-async function refusalThatIsKept(c) {
+async function refusalThatIsKept(c, stock) {
   const begin = { options: { keep_on_refusal: true } };
   const refused = await c.ask('Try', { gid: 'keep-1', begin, branch: branch('stock/reserve', 'no', { number: 1 }) });
   assert.strictEqual(refused.value.outcome, 'TRY_REFUSED');
   assert.strictEqual(refused.value.reason, 'ausverkauft – 売り切れ');
   assert.strictEqual(refused.value.state, 'TRYING');
-  fails(await c.ask('Confirm', { gid: 'keep-1' }), status.FAILED_PRECONDITION, /try/);
-  isIn(await c.ask('Cancel', { gid: 'keep-1', wait: 'WAIT_RESOLVED' }), 'CANCELLED');
+  await c.ask('Try', { gid: 'keep-1', branch: branch('stock/reserve', 'x', { number: 2 }) });
+  const done = isIn(await c.ask('Confirm', { gid: 'keep-1', wait: 'WAIT_RESOLVED' }), 'CONFIRMED');
+  assert.deepStrictEqual(done.branches.map((one) => one.owed), ['OWED_CANCEL', 'OWED_CONFIRM']);
+  assert.strictEqual(stock.book.row('keep-1', 2), 'confirmed');
 }
 
 async function tryIsUnknown(c, stock) {
