@@ -6,7 +6,9 @@
 
 #include "admin.h"
 #include "coordinator.h"
+#include "listing.h"
 #include "request.h"
+#include "roster.h"
 
 /* between two looks for expired waiters, for a session that has too much open */
 #define EXPIRED_DROP_PAUSE_MS 1000
@@ -21,13 +23,13 @@ static void (*const handlers[])(struct request *, const ProtobufCMessage *) = {
     [METHOD_GET] = request_get,
     [METHOD_AWAIT] = request_await,
     [METHOD_WATCH] = request_watch,
-    [METHOD_REGISTER] = admin_register,
-    [METHOD_LIST] = admin_list,
-    [METHOD_LIST_PARTICIPANTS] = admin_list_participants,
+    [METHOD_REGISTER] = roster_register,
+    [METHOD_LIST] = listing_list,
+    [METHOD_LIST_PARTICIPANTS] = roster_list,
     [METHOD_RETRY] = admin_retry,
     [METHOD_SETTLE] = admin_settle,
     [METHOD_DECIDE] = admin_decide,
-    [METHOD_PAUSE] = admin_pause,
+    [METHOD_PAUSE] = roster_pause,
     [METHOD_STATISTICS] = admin_statistics,
 };
 

@@ -16,6 +16,19 @@
 
 /* -- Answers ----------------------------------------------------------------------------------- */
 
+void request_answer(struct request *r, const ProtobufCMessage *message)
+{
+    struct reply reply = {.message = message};
+    answer_give(r->c, r->caller, r->id, &reply);
+}
+
+void request_refuse(struct request *r, int error, const char *text)
+{
+    struct refusal no;
+    refusal_set(&no, error, "%s", text);
+    answer_error(r->c, r->caller, r->id, &no);
+}
+
 static void refuse(struct request *r, const struct refusal *no)
 {
     answer_error(r->c, r->caller, r->id, no);

@@ -19,6 +19,10 @@ struct request {
     struct found found; /* of the gid that it names, a view; of one that is to be made: nothing */
 };
 
+/* Answers the request with this message of the method's, or with an error. */
+void request_answer(struct request *r, const ProtobufCMessage *message);
+void request_refuse(struct request *r, int error, const char *text);
+
 /* Each takes its own request's message, and what was found. */
 void request_begin(struct request *r, const ProtobufCMessage *message);
 void request_enlist(struct request *r, const ProtobufCMessage *message);

@@ -7,7 +7,7 @@
  */
 #include "sim.h"
 
-#include <admin.h>
+#include <listing.h>
 #include <restore.h>
 
 #include <record.h>
@@ -203,7 +203,7 @@ static void check_page(struct coordinator *c)
     uint64_t number = first + (uint64_t)sim->now_us % (c->shards->next_number - first + 1);
     while (expected != NULL && expected->number <= number)
         expected = expected->newer;
-    if (admin_entry_after(c, c->shards, number) != expected)
+    if (listing_entry_after(c, c->shards, number) != expected)
         violation("counts", "the page behind number %llu does not begin with the next transaction",
                   (unsigned long long)number);
 }
