@@ -17,7 +17,7 @@ TestSuite(stop, .timeout = 400);
 
 /* with the largest replies, 4 MiB: far more than a transport takes for a client that does not
  * read */
-#define TRIES 256
+#define TRIES 1024
 #define TRIES_EACH 64 /* of a transaction: more replies than 1 MiB it does not keep */
 
 /* Somebody who waits for the end of a transaction, whose deadline is far away. */
