@@ -290,15 +290,17 @@ static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try
     act(step, TXN_TRIED, branch->number, 0);
 }
 
-/* Emits the call again, now after the write that records that it may leave. */
+/* To be asked for again, now behind the write that says it may leave; unless this is the moment in
+ * which the transaction's time is over. */
 static int try_may_go(struct step *step)
 {
     struct txn_branch *branch = step->branch;
     if (branch->sent != TXN_SENT_HELD || branch->try_state != TXN_TRY_CALLING)
         return 0;
     branch->sent = TXN_SENT_NOT;
+    branch->try_state = TXN_TRY_WAITING;
+    branch->next_ms = step->event->now_ms;
     step->persists = true;
-    act(step, TXN_CALL_TRY, branch->number, branch->attempts + 1);
     return 0;
 }
 

@@ -377,6 +377,15 @@ Test(core_stories, a_held_try_goes_when_somebody_serves_it)
                  "7 cancel : PERSIST, DECIDED, CANCEL 1#1\n");
 }
 
+/* The moment that lets it go is that in which the time is over: no try leaves a decision's step. */
+Test(core_stories, a_held_try_does_not_go_at_the_deadline)
+{
+    story_expect("0 begin queues : -\n"
+                 "0 enlist 1 held : PERSIST, TRY 1#1\n"
+                 "1000000 may-go 1 : PERSIST, DECIDED, RESOLVED\n"
+                 "1000000 show : CANCELLED DEADLINE; 1 WAITING DONE unsent\n");
+}
+
 /* Its time is over while it is held: it is not sent any more. */
 Test(core_stories, a_held_try_becomes_unknown)
 {
