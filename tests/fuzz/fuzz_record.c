@@ -100,6 +100,19 @@ static void drive(struct txn *txn)
     free(actions.items);
 }
 
+/* The same of what a branch's calls have met with: it says something, and no more than is kept. */
+static bool are_our_failures(const Tercet__Store__V1__Failures *failures)
+{
+    if (failures == NULL)
+        return true;
+    return failures->base.n_unknown_fields == 0 &&
+           (failures->count > 0 || failures->last_error[0] != '\0' ||
+            failures->answered_by[0] != '\0') &&
+           strlen(failures->last_error) < TERCET_TEXT_MAX &&
+           strlen(failures->last_instance) <= HISTORY_NAME_MAX &&
+           strlen(failures->answered_by) <= HISTORY_NAME_MAX;
+}
+
 /* Whether a State has nothing in it that a coordinator of this version does not write. */
 static bool is_ours(const Tercet__Store__V1__State *state)
 {
@@ -107,7 +120,9 @@ static bool is_ours(const Tercet__Store__V1__State *state)
         state->base.n_unknown_fields == 0 && state->flags < 8 && strcmp(state->gid, "g") == 0;
     for (size_t i = 0; i < state->n_branches; i++)
         is_ours = is_ours && state->branches[i]->base.n_unknown_fields == 0 &&
-                  state->branches[i]->flags < 8;
+                  state->branches[i]->flags < 2 * RECORD_BRANCH_UNSENT &&
+                  are_our_failures(state->branches[i]->try_failures) &&
+                  are_our_failures(state->branches[i]->end_failures);
     for (size_t i = 0; i < state->n_metadata; i++)
         is_ours = is_ours && state->metadata[i]->base.n_unknown_fields == 0;
     return is_ours;
