@@ -52,8 +52,6 @@ static int fail(struct lmdb *lmdb, int code, const char *what)
     const char *advice = "";
     if (code == MDB_MAP_FULL)
         advice = ": it has come to its lmdb_bytes_max: open it with more";
-    else if (code == MDB_DBS_FULL)
-        advice = ": it has TERCET_BARRIER_LMDB_TABLES_MAX tables of the application";
     snprintf(lmdb->error, sizeof(lmdb->error), "%s: %s%s", what, mdb_strerror(code), advice);
     return code == ENOMEM ? TERCET_NOMEM : TERCET_STORE;
 }

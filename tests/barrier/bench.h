@@ -15,6 +15,8 @@
 
 enum bench_driver { BENCH_MEMORY, BENCH_SQLITE, BENCH_POSTGRES, BENCH_MYSQL, BENCH_DRIVERS };
 
+extern bool bench_random_is_gone; /* getrandom fails */
+
 struct bench_line {
     char gid[TERCET_GID_MAX + 1];
     uint32_t branch;

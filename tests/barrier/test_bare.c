@@ -24,6 +24,8 @@ int main(void)
 {
     struct tercet_barrier *barrier = NULL;
     expect_text("sqlite:seats.db", "for SQLite", "tercet::barrier_sqlite");
+    expect_text("sqlite:seats.db", "for SQLite", "-DTERCET_SQLITE=ON");
+    expect_text("lmdb:seats", "for LMDB", "link tercet::barrier_lmdb");
     expect_text("postgres://u@h/d", "for PostgreSQL", "tercet::barrier_postgres");
     expect_text("mysql://u@h/d", "for MariaDB and MySQL", "-DTERCET_MYSQL=ON");
     if (tercet_barrier_open(&barrier, "memory:", NULL, NULL) != 0)

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <tercet/sys/barrier.h>
 
+#include "bench.h"
+
 #define LOG_MAX 1024
 
 /* The driver's state, and what it answers. */
@@ -747,7 +749,7 @@ Test(driver, each_broken_promise_has_a_text)
 
 /* -- What a database keeps --------------------------------------------------------------------- */
 
-static bool is_random_gone;
+bool bench_random_is_gone;
 
 ssize_t __real_getrandom(void *data, size_t size, unsigned flags);
 ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags);
@@ -755,7 +757,7 @@ ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags);
 /* The linker puts it in the place of getrandom. */
 ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags)
 {
-    return is_random_gone ? -1 : __real_getrandom(data, size, flags);
+    return bench_random_is_gone ? -1 : __real_getrandom(data, size, flags);
 }
 
 static void open_keeping_barrier(void)
@@ -773,15 +775,30 @@ TestSuite(keeping, .init = open_keeping_barrier, .fini = close_barrier, .timeout
 Test(keeping, an_identity_is_proposed_once_it_is_random)
 {
     char identity[TERCET_BARRIER_IDENTITY_MAX + 1] = "untouched";
-    is_random_gone = true;
+    bench_random_is_gone = true;
     cr_expect_eq(tercet_barrier_identity(barrier, identity), TERCET_STORE);
     cr_expect_str_eq(identity, "untouched");
     cr_expect_not_null(strstr(script.logged, "the database's identity"), "%s", script.logged);
     expect_asked("");
-    is_random_gone = false;
+    bench_random_is_gone = false;
     cr_expect_eq(tercet_barrier_identity(barrier, identity), 0);
     cr_expect_eq(strlen(identity), TERCET_BARRIER_IDENTITY_MAX);
     expect_asked("keep");
+}
+
+/* Work that goes on outside of the database has rows beside those of the branches. */
+Test(keeping, branches_of_begun_work_are_in_their_range)
+{
+    static const uint32_t branches[] = {TERCET_BARRIER_BEGUN, TERCET_BARRIER_BEGUN + 1,
+                                        TERCET_BARRIER_BEGUN + TERCET_BRANCHES_MAX,
+                                        TERCET_BARRIER_BEGUN + TERCET_BRANCHES_MAX + 1};
+    static const int results[] = {TERCET_INVALID, 0, 0, TERCET_INVALID};
+    for (size_t i = 0; i < sizeof(branches) / sizeof(branches[0]); i++) {
+        struct tercet_barrier_call call = call_of(TERCET_TRY, reply_hook);
+        call.branch = branches[i];
+        cr_expect_eq(run_one(&call), results[i], "%u", branches[i]);
+        free(call.reply);
+    }
 }
 
 /* A try of source 7 with a mark; the answer is the mark's: whether it was raised. */

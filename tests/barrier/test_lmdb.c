@@ -5,7 +5,6 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <lmdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,96 +14,7 @@
 #include <tercet/sys/barrier_conformance.h>
 #include <unistd.h>
 
-#define BYTES_MAX ((uint64_t)64 << 20)
-
-/* A folder with a barrier and a ledger: a table with duplicates, gid -> kind and branch. */
-struct place {
-    char folder[64];
-    struct tercet_barrier *barrier;
-    MDB_dbi ledger;
-};
-
-static struct place new_place(void)
-{
-    struct place place = {.folder = "/tmp/tercet-lmdb-XXXXXX"};
-    cr_assert_not_null(mkdtemp(place.folder));
-    return place;
-}
-
-static int open_ledger(tercet_db db, void *ctx)
-{
-    struct place *place = ctx;
-    return mdb_dbi_open(db, "ledger", MDB_CREATE, &place->ledger);
-}
-
-static int open_place(struct place *place, const struct tercet_barrier_options *given)
-{
-    struct tercet_barrier_options options = {.size = sizeof(options)};
-    char text[TERCET_TEXT_MAX] = "";
-    if (given != NULL)
-        options = *given;
-    if (options.lmdb_bytes_max == 0)
-        options.lmdb_bytes_max = BYTES_MAX;
-    int rc = tercet_barrier_lmdb_open(&place->barrier, place->folder, &options, text);
-    cr_assert_eq(rc, 0, "%s", text);
-    return tercet_barrier_local(place->barrier, open_ledger, place);
-}
-
-static void remove_place(struct place *place)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/data.mdb", place->folder);
-    unlink(path);
-    snprintf(path, sizeof(path), "%s/lock.mdb", place->folder);
-    unlink(path);
-    rmdir(place->folder);
-}
-
-/* Lines are numbered, so that an effect that is done twice is there twice. */
-static int write_line(struct place *place, MDB_txn *txn, const char *gid, uint32_t branch,
-                      enum tercet_kind kind)
-{
-    char line[128];
-    MDB_stat stat;
-    cr_assert_eq(mdb_stat(txn, place->ledger, &stat), 0);
-    MDB_val key = {.mv_size = (size_t)snprintf(line, sizeof(line), "%08zu %d %u %s",
-                                               stat.ms_entries, (int)kind, branch, gid),
-                   .mv_data = line};
-    MDB_val nothing = {0};
-    return mdb_put(txn, place->ledger, &key, &nothing, MDB_NOOVERWRITE) == 0 ? 0 : TERCET_AGAIN;
-}
-
-struct count {
-    struct place *place;
-    const char *gid;
-    int kind;
-    int lines;
-};
-
-static int count_in(tercet_db db, void *ctx)
-{
-    struct count *count = ctx;
-    MDB_cursor *cursor = NULL;
-    MDB_val key, nothing;
-    cr_assert_eq(mdb_cursor_open(db, count->place->ledger, &cursor), 0);
-    while (mdb_cursor_get(cursor, &key, &nothing, MDB_NEXT) == 0) {
-        char line[128] = "", gid[TERCET_GID_MAX + 1];
-        int kind;
-        memcpy(line, key.mv_data, key.mv_size);
-        cr_assert_eq(sscanf(line, "%*u %d %*u %64s", &kind, gid), 2, "%s", line);
-        count->lines += (count->gid == NULL || strcmp(gid, count->gid) == 0) &&
-                        (count->kind == 0 || kind == count->kind);
-    }
-    mdb_cursor_close(cursor);
-    return 0;
-}
-
-static int count_lines(struct place *place, const char *gid, int kind)
-{
-    struct count count = {.place = place, .gid = gid, .kind = kind};
-    cr_assert_eq(tercet_barrier_local(place->barrier, count_in, &count), 0);
-    return count.lines;
-}
+#include "lmdb_place.h"
 
 /* -- The suite for drivers --------------------------------------------------------------------- */
 
@@ -114,7 +24,7 @@ static int make(void **out, void *ctx)
 {
     struct place *place = malloc(sizeof(*place));
     (void)ctx;
-    *place = new_place();
+    *place = place_new();
     *out = place;
     return 0;
 }
@@ -122,7 +32,7 @@ static int make(void **out, void *ctx)
 static void take_away(void *place, void *ctx)
 {
     (void)ctx;
-    remove_place(place);
+    place_remove(place);
     free(place);
 }
 
@@ -130,7 +40,7 @@ static int open_it(struct tercet_barrier **out, void *place,
                    const struct tercet_barrier_options *options, void *ctx)
 {
     (void)ctx;
-    int rc = open_place(place, options);
+    int rc = place_try_open(place, options, NULL);
     *out = ((struct place *)place)->barrier;
     return rc;
 }
@@ -139,13 +49,13 @@ static int write_it(void *place, tercet_db db, const char *gid, uint32_t branch,
                     enum tercet_kind kind, void *ctx)
 {
     (void)ctx;
-    return write_line(place, db, gid, branch, kind);
+    return place_write(place, db, gid, branch, kind);
 }
 
 static int count_it(void *place, const char *gid, int kind, void *ctx)
 {
     (void)ctx;
-    return count_lines(place, gid, kind);
+    return place_count(place, gid, kind);
 }
 
 static void report(const char *name, const char *failure, void *ctx)
@@ -200,7 +110,7 @@ Test(barrier_lmdb, opening_says_what_is_wrong)
     check_fails("", TERCET_INVALID, "no folder");
     check_fails("/no/such/folder", TERCET_STORE, "does the one above it exist");
     check_fails("/dev/null", TERCET_STORE, "is a folder");
-    struct place place = new_place();
+    struct place place = place_new();
     char path[128];
     snprintf(path, sizeof(path), "%s/data.mdb", place.folder);
     FILE *file = fopen(path, "w");
@@ -208,31 +118,31 @@ Test(barrier_lmdb, opening_says_what_is_wrong)
         fprintf(file, "Dear Sir or Madam, line %d\n", i);
     fclose(file);
     check_fails(place.folder, TERCET_FORMAT, "no LMDB database");
-    remove_place(&place);
+    place_remove(&place);
 }
 
 Test(barrier_lmdb, is_opened_by_its_url_and_makes_its_folder)
 {
-    struct place place = new_place();
+    struct place place = place_new();
     struct tercet_barrier *barrier = NULL;
     char url[160], text[TERCET_TEXT_MAX] = "";
     cr_assert_eq(rmdir(place.folder), 0);
     snprintf(url, sizeof(url), "lmdb:%s", place.folder);
     cr_assert_eq(tercet_barrier_open(&barrier, url, NULL, text), 0, "%s", text);
     tercet_barrier_close(barrier);
-    remove_place(&place);
+    place_remove(&place);
 }
 
 /* A second one would drop the first one's locks when it is closed. */
 Test(barrier_lmdb, a_process_opens_a_folder_once)
 {
-    struct place place = new_place();
-    cr_assert_eq(open_place(&place, NULL), 0);
+    struct place place = place_new();
+    place_open(&place, NULL);
     check_fails(place.folder, TERCET_INVALID, "open already");
     tercet_barrier_close(place.barrier);
-    cr_assert_eq(open_place(&place, NULL), 0);
+    place_open(&place, NULL);
     tercet_barrier_close(place.barrier);
-    remove_place(&place);
+    place_remove(&place);
 }
 
 static int set_version(tercet_db db, void *ctx)
@@ -247,13 +157,13 @@ static int set_version(tercet_db db, void *ctx)
 
 Test(barrier_lmdb, tables_of_a_newer_version_are_refused)
 {
-    struct place place = new_place();
+    struct place place = place_new();
     uint8_t version = 2;
-    cr_assert_eq(open_place(&place, NULL), 0);
+    place_open(&place, NULL);
     cr_assert_eq(tercet_barrier_local(place.barrier, set_version, &version), 0);
     tercet_barrier_close(place.barrier);
     check_fails(place.folder, TERCET_FORMAT, "version 2");
-    remove_place(&place);
+    place_remove(&place);
 }
 
 /* -- Its size ---------------------------------------------------------------------------------- */
@@ -289,12 +199,12 @@ static int try_once(struct place *place, unsigned i)
 
 Test(barrier_lmdb, a_full_database_says_what_to_raise_and_goes_on_when_it_is)
 {
-    struct place place = new_place();
+    struct place place = place_new();
     struct tercet_barrier_options options = {
         .size = sizeof(options), .lmdb_bytes_max = 1 << 20, .on_log = on_log};
     uint64_t rows = 0, mark;
     unsigned count = 0;
-    cr_assert_eq(open_place(&place, &options), 0);
+    place_open(&place, &options);
     while (count < 1000 && try_once(&place, count) == 0)
         count++;
     cr_assert(count > 10 && count < 1000, "%u", count);
@@ -304,31 +214,26 @@ Test(barrier_lmdb, a_full_database_says_what_to_raise_and_goes_on_when_it_is)
     cr_assert_eq(rows, count, "those before it stand");
     tercet_barrier_close(place.barrier);
     options.lmdb_bytes_max = BYTES_MAX;
-    cr_assert_eq(open_place(&place, &options), 0);
+    place_open(&place, &options);
     cr_assert_eq(try_once(&place, count), 0);
     tercet_barrier_close(place.barrier);
-    remove_place(&place);
+    place_remove(&place);
 }
 
 /* -- Killed at work ---------------------------------------------------------------------------- */
 
 #define KILLS 20
 
-static int write_hook(struct tercet_barrier_call *call, tercet_db db, void *ctx)
-{
-    return write_line(ctx, db, call->gid, call->branch, call->kind);
-}
-
 /* Tries and confirms, a byte to `out` after each; ends by being killed. */
 static void work(struct place *place, int life, int out)
 {
     char gid[32];
-    cr_assert_eq(open_place(place, NULL), 0);
+    place_open(place, NULL);
     for (unsigned i = 0;; i++) {
         snprintf(gid, sizeof(gid), "life-%d-%u", life, i);
         struct tercet_barrier_call calls[2] = {
-            {.gid = gid, .branch = 1, .kind = TERCET_TRY, .hook = write_hook, .ctx = place},
-            {.gid = gid, .branch = 1, .kind = TERCET_CONFIRM, .hook = write_hook, .ctx = place}};
+            {.gid = gid, .branch = 1, .kind = TERCET_TRY, .hook = place_hook, .ctx = place},
+            {.gid = gid, .branch = 1, .kind = TERCET_CONFIRM, .hook = place_hook, .ctx = place}};
         tercet_barrier_run(place->barrier, calls, 2);
         if (calls[1].result == 0 && write(out, "x", 1) != 1)
             _exit(1);
@@ -339,7 +244,7 @@ static void work(struct place *place, int life, int out)
  * a row. */
 Test(barrier_lmdb, a_kill_leaves_rows_and_effects_together, .timeout = 200)
 {
-    struct place place = new_place();
+    struct place place = place_new();
     uint64_t rows = 0, mark, told = 0;
     for (int life = 0; life < KILLS; life++) {
         int pipes[2];
@@ -357,12 +262,12 @@ Test(barrier_lmdb, a_kill_leaves_rows_and_effects_together, .timeout = 200)
         for (ssize_t n; (n = read(pipes[0], told_now, sizeof(told_now))) > 0;)
             told += (uint64_t)n;
         close(pipes[0]);
-        cr_assert_eq(open_place(&place, NULL), 0);
+        place_open(&place, NULL);
         cr_assert_eq(tercet_barrier_stats(place.barrier, &rows, &mark), 0);
         cr_assert_geq(rows, told);
         cr_assert_leq(rows, told + (uint64_t)life + 1, "one a life was not told of");
-        cr_assert_eq(count_lines(&place, NULL, 0), 2 * (int)rows);
+        cr_assert_eq(place_count(&place, NULL, 0), 2 * (int)rows);
         tercet_barrier_close(place.barrier);
     }
-    remove_place(&place);
+    place_remove(&place);
 }

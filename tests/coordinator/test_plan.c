@@ -216,6 +216,17 @@ Test(plan, options_out_of_range_are_refused)
     bench_close(&bench);
 }
 
+Test(plan, who_began_it_is_kept)
+{
+    struct bench bench;
+    Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
+    bench_open(&bench);
+    look_for(&bench, "one");
+    check(&bench, plan_begin(bench.c, &request, "one", "shop-1", &bench.found, &bench.no), 0, NULL);
+    cr_assert_str_eq(bench.c->shards[0].table.newest->begun_by, "shop-1");
+    bench_close(&bench);
+}
+
 Test(plan, gids_are_checked)
 {
     struct bench bench;

@@ -144,6 +144,7 @@ static struct entry *make_entry(struct table *table, struct service *service)
     entry->resolved_ms = WALL_OFFSET_MS + 20;
     entry->plan_digest = 0x123456789abcdef;
     entry->reason = must_strdup("sold out");
+    entry->begun_by = must_strdup("shop-1");
     entry_set_metadata(entry, metadata, 2);
     add_branch(table, entry, service,
                (struct txn_branch){.number = 1,
@@ -175,6 +176,12 @@ static struct entry *make_entry(struct table *table, struct service *service)
                NULL, NULL);
     cr_assert(txn_is_sound(&entry->txn));
     add_history(table, &entry->infos[1].history);
+    /* an answer after a failure that is forgotten, and a text without a failure */
+    history_restore(&entry->infos[0].history, &table->history_bytes, TERCET_TRY, 0, 0,
+                    (const char *const[]){"", "", "host d"});
+    history_explain(&entry->infos[2].history, &table->history_bytes, WALL_OFFSET_MS + 4,
+                    "no answer");
+    entry->infos[0].database = must_strdup("database-1");
     return entry;
 }
 
@@ -234,6 +241,8 @@ static void check_branches(const struct entry *is, const struct entry *was)
         cr_assert(c->reply_size == 0 ? c->reply == NULL
                                      : memcmp(c->reply, d->reply, c->reply_size) == 0);
         cr_assert(d->reason == NULL ? c->reason == NULL : strcmp(c->reason, d->reason) == 0);
+        cr_assert(d->database == NULL ? c->database == NULL
+                                      : strcmp(c->database, d->database) == 0);
         check_history(c->history, d->history);
     }
 }
@@ -265,6 +274,7 @@ Test(record, a_state_loads_as_it_was)
     cr_assert_eq(copy->decided_ms, bench.entry->decided_ms);
     cr_assert_eq(copy->plan_digest, bench.entry->plan_digest);
     cr_assert_str_eq(copy->reason, "sold out");
+    cr_assert_str_eq(copy->begun_by, "shop-1");
     cr_assert_eq(copy->metadata_count, 2);
     cr_assert_str_eq(copy->metadata[0].key, "traceparent");
     cr_assert_str_eq(copy->metadata[0].value, "00-1");
@@ -293,6 +303,37 @@ Test(record, a_bare_state_loads_as_it_was)
     cr_assert_null(copy->reason);
     cr_assert_not(copy->txn.options.is_ordered || copy->txn.options.decides_itself ||
                   copy->txn.options.keeps_on_refusal);
+    bench_close(&bench);
+}
+
+/* Before the decision a try may leave any time after the record was written; what is held may not.
+ */
+Test(record, only_what_cannot_leave_any_more_is_written_as_unsent)
+{
+    struct bench bench;
+    bench_open(&bench);
+    struct entry *entry = table_add(&bench.table, "u", 2);
+    entry->txn.state = TXN_TRYING;
+    txn_options_default(&entry->txn.options);
+    static const enum txn_sent sent[] = {TXN_SENT_NOT, TXN_SENT_HELD, TXN_SENT_MAYBE};
+    for (uint32_t i = 0; i < 3; i++)
+        add_branch(&bench.table, entry, &bench.service,
+                   (struct txn_branch){.number = i + 1,
+                                       .mode = TXN_MODE_ROUTED,
+                                       .try_state = TXN_TRY_WAITING,
+                                       .sent = (uint8_t)sent[i],
+                                       .next_ms = TXN_NEVER,
+                                       .try_until_ms = TXN_NEVER},
+                   NULL, NULL);
+    for (int is_decided = 0; is_decided < 2; is_decided++) {
+        entry->txn.state = is_decided ? TXN_CANCELLING : TXN_TRYING;
+        Tercet__Store__V1__State *state =
+            decode_state(record_of_state(&bench.arena, entry, WALL_OFFSET_MS));
+        cr_assert_eq(state->branches[0]->flags, is_decided ? RECORD_BRANCH_UNSENT : 0);
+        cr_assert_eq(state->branches[1]->flags, RECORD_BRANCH_UNSENT);
+        cr_assert_eq(state->branches[2]->flags, 0);
+        crpc_message_free(&state->base);
+    }
     bench_close(&bench);
 }
 

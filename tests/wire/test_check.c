@@ -186,3 +186,14 @@ Test(check, certificates_and_keys_belong_together)
     check_says(check_tls_client("ca", "cert", NULL), "belong together");
     check_says(check_tls_client(NULL, "cert", "key"), "need tls_ca");
 }
+
+Test(check, tokens)
+{
+    cr_assert_null(check_token(""));
+    cr_assert_null(check_token("!~token"));
+    cr_assert_null(check_token(many('t', CHECK_TOKEN_MAX)));
+    check_says(check_token(many('t', CHECK_TOKEN_MAX + 1)), "255");
+    check_says(check_token("two words"), "without spaces");
+    check_says(check_token("t\xc3\xbc"), "ASCII");
+    check_says(check_token("t\x7f"), "ASCII");
+}

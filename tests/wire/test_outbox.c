@@ -10,6 +10,7 @@
 #include <string.h>
 #include <tercet/v1/tercet.pb-c.h>
 
+#include "budget.h"
 #include "call.h"
 #include "scarce.h"
 
@@ -343,4 +344,21 @@ Test(outbox, a_record_that_was_not_taken_does_not_keep_the_call_from_ending)
         cr_assert_eq(bench.call.finish_count, 1, "fault %d", at);
         bench_close(&bench);
     }
+}
+
+/* -- A budget that it shares ------------------------------------------------------------------- */
+
+Test(outbox, takes_from_the_budget_what_waits_and_gives_it_back)
+{
+    struct budget budget = {.max = 4 * BUDGET_OWN_MIN};
+    struct bench bench;
+    bench_open(&bench, BYTES_MAX);
+    outbox_set_budget(bench.outbox, &budget);
+    cr_assert_eq(put(&bench, 'a', BUDGET_OWN_MIN), 0);
+    cr_assert_geq(atomic_load(&budget.used), BUDGET_OWN_MIN);
+    cr_assert_eq(put(&bench, 'b', 4 * BUDGET_OWN_MIN), CRPC_ETOOBIG, "more than there is");
+    cr_assert_eq(put(&bench, 'c', 10), 0, "what fits is taken after that");
+    outbox_close(bench.outbox);
+    bench_close(&bench);
+    cr_assert_eq(atomic_load(&budget.used), 0);
 }
