@@ -80,7 +80,9 @@ struct coordinator {
     struct streams streams;
     struct clerk clerk;
     struct loglevel loglevel;
-    struct budget unread;   /* answers and calls that wait to be read, or to be durable */
+    struct budget unread; /* answers that wait to be read, or to be durable */
+    struct budget
+        calls; /* of participants, that wait to be read: who reads no answers stops none */
     struct budget requests; /* that wait for the owner */
     struct access *access;
     /* for targets, when calls_with_tls; its strings are the coordinator's */

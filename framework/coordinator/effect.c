@@ -50,7 +50,8 @@ static void hold_answer(struct coordinator *c, struct caller *caller, uint64_t i
     if (!may) /* it is encoded already: it is counted, and the last */
         atomic_fetch_add(&c->unread.used, size);
     caller->held_bytes += size;
-    if (!may || (caller->kind == CALLER_SESSION && caller->held_bytes > SESSION_OUTBOX_MAX))
+    /* A session asks again what it is not answered. A unary request has been done, and is told. */
+    if (caller->kind == CALLER_SESSION && (!may || caller->held_bytes > SESSION_OUTBOX_MAX))
         caller_refuse(caller);
 }
 

@@ -49,6 +49,7 @@ static void take_memory(struct coordinator *c)
 {
     uint64_t memory_max = c->options.memory_max;
     c->unread.max = memory_max != 0 ? (size_t)(memory_max / 4) : UNREAD_BYTES_MAX;
+    c->calls.max = c->unread.max;
     c->requests.max = memory_max != 0 ? (size_t)(memory_max / 8) : REQUEST_BYTES_MAX;
     c->payload_bytes_max = share_of(memory_max, 8, PAYLOADS_BYTES_MAX);
     c->finds.held_bytes_max = share_of(memory_max, 16, FIND_HELD_BYTES_MAX);

@@ -395,7 +395,7 @@ static void on_attach(struct crpc_call *call, void *ctx)
     }
     stream->c = c;
     stream->instance = instance;
-    outbox_set_budget(instance->outbox, &c->unread);
+    outbox_set_budget(instance->outbox, &c->calls);
     if (streams_add(&stream->c->streams, stream, call, &events))
         crpc_call_read(call);
     else
