@@ -263,8 +263,19 @@ static int register_again(struct restore *r, const char *service,
     return dispatch_register(r->c, &request, no);
 }
 
-static int register_all(struct restore *r, const Tercet__Store__V1__Participant *record,
-                        struct refusal *no)
+/* A target that is not taken any more, of an address that is not allowed, say, is told, and takes
+ * no other with it. */
+static void register_one(struct restore *r, const char *service,
+                         const Tercet__Store__V1__Target *target)
+{
+    struct refusal no;
+    if (register_again(r, service, target, &no) != 0)
+        coordinator_log(r->c, TERCET_LOG_ERROR,
+                        "the registered participant %s at %s is not served: %s", service,
+                        target->target, no.text);
+}
+
+static void register_all(struct restore *r, const Tercet__Store__V1__Participant *record)
 {
     Tercet__Store__V1__Target first = TERCET__STORE__V1__TARGET__INIT;
     first.target = record->target;
@@ -273,10 +284,10 @@ static int register_all(struct restore *r, const Tercet__Store__V1__Participant 
     first.n_actions = record->n_actions;
     first.timeouts = record->timeouts;
     first.n_timeouts = record->n_timeouts;
-    int rc = record->target[0] != '\0' ? register_again(r, record->service, &first, no) : 0;
-    for (size_t i = 0; rc == 0 && i < record->n_further; i++)
-        rc = register_again(r, record->service, record->further[i], no);
-    return rc;
+    if (record->target[0] != '\0')
+        register_one(r, record->service, &first);
+    for (size_t i = 0; i < record->n_further; i++)
+        register_one(r, record->service, record->further[i]);
 }
 
 static int restore_participant(struct restore *r, const void *value, size_t size)
@@ -290,11 +301,13 @@ static int restore_participant(struct restore *r, const void *value, size_t size
     struct refusal no;
     struct service *service =
         service_get_to_serve(&r->c->services, record->service, strlen(record->service), &no);
-    if (service != NULL)
+    if (service != NULL) {
         service->is_paused = record->paused;
-    if (service == NULL || register_all(r, record, &no) != 0)
+        register_all(r, record);
+    } else {
         coordinator_log(r->c, TERCET_LOG_ERROR, "the registered participant %s is not served: %s",
                         record->service, no.text);
+    }
     crpc_message_free(&record->base);
     return 0;
 }

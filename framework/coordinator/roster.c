@@ -246,13 +246,18 @@ static void write_service(struct coordinator *c, const char *name)
                    record_encode(&c->scratch, RECORD_PARTICIPANT, &record.base));
 }
 
+static bool is_end(const Tercet__V1__RegisterRequest *request)
+{
+    return request->remove || request->target[0] == '\0';
+}
+
 /* Who serves a service may be registered for it; an operator may end that, too. */
 static int check_registrant(const struct request *r, const Tercet__V1__RegisterRequest *request,
                             struct refusal *no)
 {
     const struct rights *rights = &r->caller->rights;
-    bool is_end = request->target[0] == '\0';
-    if (!scope_covers(rights->serves, request->service) && (!is_end || rights->is_no_operator))
+    if (!scope_covers(rights->serves, request->service) &&
+        (!is_end(request) || rights->is_no_operator))
         return refusal_set(no, TERCET_DENIED,
                            "the access rules do not bind this participant to the service %s",
                            request->service);
@@ -260,10 +265,12 @@ static int check_registrant(const struct request *r, const Tercet__V1__RegisterR
 }
 
 /* Sockets and loopback are this machine's: what somebody elsewhere names there is not its own. */
-static const char *check_reach(const struct request *r, const char *target)
+static const char *check_reach(const struct request *r, const Tercet__V1__RegisterRequest *request)
 {
     bool is_listed = r->c->options.allow_target_count > 0;
-    if (!is_listed && reach_is_here(target) && !reach_is_here(crpc_call_peer(r->caller->call)))
+    const char *target = request->target;
+    if (!is_listed && !is_end(request) && reach_is_here(target) &&
+        !reach_is_here(crpc_call_peer(r->caller->call)))
         return "a participant on another machine names a target on this one: unix sockets and "
                "loopback addresses are for those who connect from here (see --allow-target)";
     return NULL;
@@ -276,7 +283,7 @@ void roster_register(struct request *r, const ProtobufCMessage *message)
     struct refusal no;
     int rc = check_registrant(r, request, &no);
     if (rc == 0)
-        rc = refusal_if(&no, TERCET_DENIED, check_reach(r, request->target));
+        rc = refusal_if(&no, TERCET_DENIED, check_reach(r, request));
     if (rc == 0)
         rc = dispatch_register(r->c, request, &no);
     if (rc != 0) {

@@ -395,9 +395,11 @@ case_pause() {
 }
 
 case_unregister() {
-    local operator=0123456789abcdef-operator reader=0123456789abcdef-reader
-    printf 'operator %s\nreader %s\n' "$operator" "$reader" >"$dir/access"
+    local operator=0123456789abcdef-operator reader=0123456789abcdef-reader participant=0123456789abcdef-participant
+    printf 'operator %s\nreader %s\nparticipant %s\n' "$operator" "$reader" "$participant" >"$dir/access"
     start_coordinator --access "$dir/access"
+    TERCET_TOKEN=$participant ctl 0 register shop 127.0.0.1:1 reserve
+    TERCET_TOKEN=$operator ctl 0 unregister shop 127.0.0.1:1; out '^shop is not called at 127.0.0.1:1 any more$'
     TERCET_TOKEN=$reader ctl 1 unregister shop; err 'PERMISSION_DENIED'
     TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop is not called at any target any more$'
     TERCET_TOKEN=$operator ctl 0 unregister shop -o json; json 'j["service"] == "shop"'
@@ -422,8 +424,8 @@ case_backup() {
     begin run "$address" before shop/reserve
     eventually '^before +CONFIRMED ' ls --resolved
     ctl 0 backup first; out '/backups/first$'; out '^[0-9]+ bytes; '; out '1 resolved, .*: all whole$'
-    ctl 1 backup first; err 'is there one already'
-    rm -r "$dir/backups/first.part"
+    ctl 1 backup first; err 'is there already: choose another name'
+    [ ! -e "$dir/backups/first.part" ] || fail "a copy that came to nothing is left"
     ctl 1 backup ../out; err 'name is 1 to 64'
     begin run "$address" after shop/reserve
     eventually '^after +CONFIRMED ' ls --resolved
@@ -462,6 +464,11 @@ case_targets() {
     ctl 0 participants; no_out '127.0.0.1:1'; out 'localhost:2'
     ctl 0 unregister shop; out 'shop is not called at any target any more'
     ctl 0 participants; out 'no participants are known'
+    # One that is not allowed any more takes no other with it.
+    for target in 127.0.0.1:1 localhost:2 localhost:3; do ctl 0 register shop "$target" reserve; done
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    start_coordinator --allow-target 'localhost:*'
+    ctl 0 participants; no_out '127.0.0.1:1'; out 'localhost:2'; out 'localhost:3'
 }
 
 case_stats() {
