@@ -4,8 +4,15 @@
  */
 #include "reach.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
+
+#define HOST_SIZE_MAX 256
 
 static bool begins_with(const char *text, const char *prefix)
 {
@@ -30,13 +37,44 @@ bool reach_is_local(const char *address)
            (begins_with(host, "127.") && (host[number_size] == ':' || host[number_size] == '\0'));
 }
 
+/* The host of the address as a resolver sees it: without scheme, name server, brackets and port. */
+static void copy_host(char out[HOST_SIZE_MAX], const char *address)
+{
+    const char *host = reach_host(address);
+    if (begins_with(host, "//")) /* dns://NAME SERVER/HOST */
+        host = strchr(host + 2, '/') != NULL ? strchr(host + 2, '/') + 1 : host + 2;
+    bool is_quoted = begins_with(host, "%5B") || begins_with(host, "%5b");
+    host += is_quoted ? 3 : host[0] == '[' ? 1 : 0;
+    size_t size = strcspn(host, "]%");
+    if (strchr(host, ':') == strrchr(host, ':')) /* no IPv6 address: what follows is the port */
+        size = strcspn(host, ":");
+    snprintf(out, HOST_SIZE_MAX, "%.*s", (int)size, host);
+    size = strlen(out);
+    if (size > 0 && out[size - 1] == '.')
+        out[size - 1] = '\0';
+}
+
+static bool is_here_v4(uint32_t address)
+{
+    return address >> 24 == 127 || address >> 24 == 0;
+}
+
+/* Old resolvers take 2130706433, 0x7f000001 and 127.1 as addresses, too. */
 bool reach_is_here(const char *address)
 {
-    static const char *const here[] = {"0.0.0.0", "[::]", "[::ffff:127.", "%5B::1%5D",
-                                       "%5B::ffff:127."};
-    const char *host = reach_host(address);
-    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
-        if (begins_with(host, here[i]))
-            return true;
-    return reach_is_local(address);
+    char host[HOST_SIZE_MAX];
+    struct in6_addr v6;
+    struct in_addr v4;
+    copy_host(host, address);
+    if (begins_with(address, "unix") || strcasecmp(host, "localhost") == 0)
+        return true;
+    if (inet_aton(host, &v4) != 0)
+        return is_here_v4(ntohl(v4.s_addr));
+    if (inet_pton(AF_INET6, host, &v6) != 1)
+        return reach_is_local(address);
+    if (IN6_IS_ADDR_V4MAPPED(&v6) || IN6_IS_ADDR_V4COMPAT(&v6)) {
+        memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
+        return is_here_v4(ntohl(v4.s_addr));
+    }
+    return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6);
 }

@@ -51,11 +51,36 @@ Test(reach, host)
 
 Test(reach, here)
 {
-    static const char *const here[] = {
-        "unix:/run/a.sock", "0.0.0.0:1",        "dns:///0.0.0.0:1",     "[::]:1",
-        "ipv6:[::1]:2",     "ipv6:%5B::1%5D:2", "[::ffff:127.0.0.1]:1", "ipv4:127.0.0.1:5"};
-    static const char *const elsewhere[] = {"192.0.2.1:1", "dns:///payment:9000", "[2001:db8::1]:1",
-                                            "ipv4:10.0.0.1:5"};
+    static const char *const here[] = {"unix:/run/a.sock",
+                                       "0.0.0.0:1",
+                                       "dns:///0.0.0.0:1",
+                                       "[::]:1",
+                                       "ipv6:[::1]:2",
+                                       "ipv6:%5B::1%5D:2",
+                                       "[::ffff:127.0.0.1]:1",
+                                       "ipv4:127.0.0.1:5",
+                                       "LOCALHOST:9001",
+                                       "localhost.:9001",
+                                       "0:9001",
+                                       "2130706433:9001",
+                                       "0x7f000001:9001",
+                                       "127.1",
+                                       "[0:0:0:0:0:0:0:1]:9001",
+                                       "ipv6:[0::1]:9001",
+                                       "dns://192.0.2.9/localhost:9001",
+                                       "::1",
+                                       "[::127.0.0.1]:1",
+                                       "ipv6:%5B::ffff:127.0.0.1%5D:2",
+                                       "unix-abstract:a"};
+    static const char *const elsewhere[] = {"192.0.2.1:1",
+                                            "dns:///payment:9000",
+                                            "[2001:db8::1]:1",
+                                            "ipv4:10.0.0.1:5",
+                                            "dns://127.0.0.1/payment:1",
+                                            "localhost.example.org:1",
+                                            "[::ffff:192.0.2.1]:1",
+                                            "3232235777:1",
+                                            ""};
     for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++)
         cr_expect(reach_is_here(here[i]), "%s", here[i]);
     for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
