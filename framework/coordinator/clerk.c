@@ -9,12 +9,15 @@
 #include "status.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tercet/v1/tercet.pb-c.h>
+#include <unistd.h>
 
 #define DAMAGES_TOLD_MAX 100
 #define GROWTH_BYTES_MAX_DEFAULT (1ull << 30)
@@ -151,6 +154,33 @@ static int check_copy(struct order *order, const char *directory, Tercet__V1__Ch
     return rc;
 }
 
+/* What was not finished is taken away, so that the name can be given again. */
+static void remove_copy(const char *directory)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    char path[PATH_MAX + 32];
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, files[i]);
+        unlink(path);
+    }
+    rmdir(directory);
+}
+
+/* The copy gets its name, durably. */
+static int name_copy(struct order *order, const char *unfinished, const char *directory)
+{
+    if (rename(unfinished, directory) != 0)
+        return refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s cannot be renamed to %s: %s",
+                           unfinished, directory, strerror(errno));
+    int fd = open(order->c->options.backup_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc == 0 ? 0
+                   : refuse_copy(order, CRPC_FAILED_PRECONDITION, "the name %s is not durable: %s",
+                                 directory, strerror(rc));
+}
+
 static void do_backup(struct order *order)
 {
     struct coordinator *c = order->c;
@@ -163,17 +193,23 @@ static void do_backup(struct order *order)
                                                .growth_bytes_max = order->growth_bytes_max,
                                                .goes_on = copying_goes_on,
                                                .ctx = order};
+    if (access(directory, F_OK) == 0) {
+        refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s is there already: choose another name",
+                    directory);
+        return;
+    }
     int rc = store_backup(coordinator_home(c)->store, &backup, &out.bytes, &out.growth_bytes, text);
     if (rc != 0)
         refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s", text);
     else
         rc = check_copy(order, unfinished, &check);
-    if (rc == 0 && rename(unfinished, directory) != 0)
-        rc =
-            refuse_copy(order, CRPC_FAILED_PRECONDITION,
-                        "%s cannot be renamed to %s: is there one already?", unfinished, directory);
-    if (rc != 0)
+    if (rc == 0)
+        rc = name_copy(order, unfinished, directory);
+    if (rc != 0) {
+        if (check.damages_total == 0)
+            remove_copy(unfinished);
         return;
+    }
     coordinator_log_of(c, LOG_STORE, TERCET_LOG_INFO, "backup %s: done, and found whole",
                        directory);
     out.directory = directory;

@@ -18,6 +18,7 @@
 #define PIECE_SIZE (256u * 1024)
 #define LOOK_BYTES (4u * 1024 * 1024)                  /* between two looks at the limits */
 #define COPY_DISK_RESERVE_BYTES (128ull * 1024 * 1024) /* is left free where the copy goes */
+#define COPY_MAP_PERCENT 70 /* of the store's size_max that it may have grown to meanwhile */
 
 struct copy {
     struct lmdb_store *store;
@@ -59,6 +60,21 @@ static uint64_t count_pages(const struct copy *copy)
     return mdb_env_info(copy->store->env, &info) == 0 ? info.me_last_pgno + 1 : 0;
 }
 
+/* Whether the store is about to be full: what is freed meanwhile cannot be used again. */
+static bool is_store_short(const struct copy *copy)
+{
+    MDB_envinfo info;
+    struct statvfs disk;
+    int file = -1;
+    if (mdb_env_info(copy->store->env, &info) != 0 || copy->growth_bytes == 0)
+        return false;
+    uint64_t bytes = (info.me_last_pgno + 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (bytes > info.me_mapsize / 100 * COPY_MAP_PERCENT)
+        return true;
+    return mdb_env_get_fd(copy->store->env, &file) == 0 && fstatvfs(file, &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize < COPY_DISK_RESERVE_BYTES;
+}
+
 /* 0, or a code with a text: the copy is to end here. */
 static int look_at_limits(struct copy *copy)
 {
@@ -73,6 +89,11 @@ static int look_at_limits(struct copy *copy)
             "the store grew by %llu MiB while it was copied, which is more than "
             "was allowed: copy to a faster disk, at a quieter time, or allow more",
             (unsigned long long)(copy->growth_bytes >> 20));
+    if (is_store_short(copy))
+        return lmdb_store_fail(
+            copy->text, TERCET_STORE_IO,
+            "the store grew while it was copied, and comes near its size_max or to the end of its "
+            "disk: copy to a faster disk, at a quieter time, or give it more room");
     if (fstatvfs(copy->file, &disk) == 0 &&
         (uint64_t)disk.f_bavail * disk.f_frsize < COPY_DISK_RESERVE_BYTES)
         return lmdb_store_fail(copy->text, TERCET_STORE_IO,

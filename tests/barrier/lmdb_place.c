@@ -56,7 +56,7 @@ void place_remove(struct place *place)
 }
 
 int place_write(struct place *place, MDB_txn *txn, const char *gid, uint32_t branch,
-                      enum tercet_kind kind)
+                enum tercet_kind kind)
 {
     char line[128];
     MDB_stat stat;
@@ -100,7 +100,6 @@ int place_count(struct place *place, const char *gid, int kind)
     cr_assert_eq(tercet_barrier_local(place->barrier, count_in, &count), 0);
     return count.lines;
 }
-
 
 int place_hook(struct tercet_barrier_call *call, tercet_db db, void *place)
 {

@@ -106,6 +106,23 @@ Test(SUITE, a_store_that_grows_too_much_meanwhile_ends_it, TIMEOUT)
     fixture_close(&fixture);
 }
 
+/* While it lasts what is freed cannot be used again: a full store would end the coordinator. */
+Test(SUITE, a_store_that_is_about_to_be_full_ends_it, TIMEOUT)
+{
+    struct fixture fixture;
+    struct writer writer = {.fixture = &fixture, .value_size = 1 << 20, .ends_after = UINT64_MAX};
+    char path[160], text[TERCET_STORE_TEXT_MAX];
+    open_large(&fixture);
+    fixture.options.size_max = 48 << 20;
+    fixture_reopen(&fixture);
+    path_of(&fixture, "copy", path);
+    cr_assert_neq(copy(&writer, path, 1 << 30, text), 0);
+    cr_assert_not_null(strstr(text, "comes near its size_max"), "%s", text);
+    expect_nothing(path);
+    COMMIT_OK(&fixture, op_put(9, 0, "goes on"));
+    fixture_close(&fixture);
+}
+
 Test(SUITE, it_can_be_ended, TIMEOUT)
 {
     struct fixture fixture;
