@@ -144,13 +144,26 @@ static bool refuse_unbound(struct coordinator *c, struct instance *instance, con
     return true;
 }
 
+static bool refuse_beside_targets(struct coordinator *c, struct instance *instance,
+                                  const Tercet__V1__Hello *hello)
+{
+    const struct service *service = service_find(&c->services, hello->service);
+    if (!hello->sharded || service == NULL || service->targets.count == 0)
+        return false;
+    crpc_call_fail(instance->call, CRPC_FAILED_PRECONDITION,
+                   "service %s is called at targets, too, which have no database of a sharded "
+                   "service: remove them first (tercetctl unregister)",
+                   service->name);
+    return true;
+}
+
 /* 0 also when the instance was refused already. */
 static int attach(struct coordinator *c, struct instance *instance, const Tercet__V1__Hello *hello,
                   struct refusal *no)
 {
     int rc = refusal_if(no, TERCET_INVALID, check_hello(instance, hello));
     if (rc != 0 || refuse_unbound(c, instance, hello->service) ||
-        refuse_stranger(c, instance, hello))
+        refuse_stranger(c, instance, hello) || refuse_beside_targets(c, instance, hello))
         return rc;
     struct service *service =
         service_get_to_serve(&c->services, hello->service, strlen(hello->service), no);
@@ -276,6 +289,11 @@ static int add_target(struct coordinator *c, struct service *service,
 {
     struct target *target = target_find(&service->targets, request->target);
     struct crpc_channel *channel = NULL;
+    if (service_is_sharded(service))
+        return refusal_set(no, TERCET_INVALID,
+                           "service %s has several databases (sharded): what is tried at a target "
+                           "would have none of them; attach instead",
+                           service->name);
     int rc = target == NULL ? make_room(c, service, no) : 0;
     if (rc == 0 && target == NULL)
         rc = open_channel(&channel, c, service, request->target, no);
@@ -365,6 +383,9 @@ static const Tercet__V1__CallResult *result_of_status(struct arena *arena,
     case CRPC_UNAVAILABLE:
     case CRPC_DEADLINE_EXCEEDED:
     case CRPC_CANCELLED:
+    case CRPC_UNIMPLEMENTED:
+    case CRPC_UNAUTHENTICATED:
+    case CRPC_PERMISSION_DENIED:
         return NULL;
     case CRPC_ABORTED:
         out->outcome = TERCET__V1__OUTCOME__REFUSAL;

@@ -458,8 +458,10 @@ static bool send_call(struct coordinator *c, struct service *service, struct out
 static bool bind_branch(struct outcall *call, struct branch_info *info,
                         const struct instance *instance, bool is_held)
 {
-    if (call->kind != TERCET_TRY || info->database != NULL || !instance->is_sharded)
+    if (info->database != NULL || !instance->is_sharded)
         return true;
+    if (call->kind != TERCET_TRY)
+        return false;
     if (is_held)
         info->database = must_strdup(instance->database);
     return is_held;
@@ -496,8 +498,8 @@ static bool pump_one(struct coordinator *c, struct service *service)
 /* Of several databases one may have no room, or nobody: what waits for it lets the others pass. */
 static bool may_rotate(struct service *service, uint32_t *rotated)
 {
-    if (!service_is_sharded(service) || ++*rotated >= ROTATIONS_MAX ||
-        *rotated >= service->waiting_count)
+    if ((!service_is_sharded(service) && service->targets.count < 2) ||
+        ++*rotated >= ROTATIONS_MAX || *rotated >= service->waiting_count)
         return false;
     struct outcall *call = service->waiting_first;
     wait_remove(service, call);
@@ -513,6 +515,10 @@ void outcall_pump(struct coordinator *c, struct service *service)
             rotated = 0;
         else if (!may_rotate(service, &rotated))
             break;
+    }
+    if (rotated >= ROTATIONS_MAX) {
+        service->was_not_sent = true;
+        tick_soon(c);
     }
 }
 

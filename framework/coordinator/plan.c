@@ -285,6 +285,17 @@ void plan_match(struct branch_plan *plan, const Tercet__V1__Branch *branch, uint
         plan->digest = known;
 }
 
+/* An own call's try is in a database that is not told here: its end would go to any. */
+static int check_mode(const struct service *service, enum txn_mode mode, struct refusal *no)
+{
+    if (txn_mode_is_routed(mode) || !service_is_sharded(service))
+        return 0;
+    return refusal_set(no, TERCET_INVALID,
+                       "service %s has several databases (sharded): its tries are called by the "
+                       "coordinator (Try, Run), which keeps where they went",
+                       service->name);
+}
+
 int plan_branch(struct coordinator *c, uint64_t initiator, const Tercet__V1__Branch *branch,
                 uint32_t number, enum txn_mode mode, struct branch_plan *plan, struct refusal *no)
 {
@@ -292,6 +303,8 @@ int plan_branch(struct coordinator *c, uint64_t initiator, const Tercet__V1__Bra
     plan->service = service_get_to_call(&c->services, initiator, branch->action,
                                         (size_t)(slash - branch->action), no);
     int rc = plan->service != NULL ? service_check_action(plan->service, slash + 1, no) : no->code;
+    if (rc == 0)
+        rc = check_mode(plan->service, mode, no);
     if (rc != 0) {
         service_sweep(&c->services); /* also those of branches before this one */
         return rc;

@@ -237,7 +237,8 @@ static bool may_have_been_tried(const struct entry *entry)
 {
     for (size_t i = 0; entry->was_restored && i < entry->txn.branch_count; i++) {
         const struct txn_branch *branch = &entry->txn.branches[i];
-        if (txn_try_is_open(branch) && branch->sent == TXN_SENT_MAYBE)
+        if (txn_try_is_open(branch) && branch->next_ms != TXN_NEVER &&
+            branch->sent == TXN_SENT_MAYBE)
             return true;
     }
     return false;

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELD_RESULTS 2u /* of AttachRequest */
+#define FIELD_RESULTS 2u      /* of AttachRequest */
+#define DEFERRAL_LOOK_MS 1000 /* between two looks at what waits for hooks that are pending */
 
 /* -- Taking ------------------------------------------------------------------------------------ */
 
@@ -38,6 +39,23 @@ static void add_job(struct participant_worker *worker, struct participant_task *
         .participant = worker->participant, .task = task, .branch_key = task->branch_key};
 }
 
+/* With the lock held. What waits for a hook that is finished later comes to its turn by time, too,
+ * and what was popped in vain may have made room for more to be read. */
+static void wait_for_work(struct tercet_participant *participant)
+{
+    struct participant_stream *held = participant_take_held(participant);
+    if (held != NULL) {
+        pthread_mutex_unlock(&participant->lock);
+        participant_read_on(held);
+        pthread_mutex_lock(&participant->lock);
+    } else if (participant->deferrals != NULL) {
+        runtime_wait_until(&participant->work, &participant->lock,
+                           clock_monotonic_ms() + DEFERRAL_LOOK_MS);
+    } else {
+        pthread_cond_wait(&participant->work, &participant->lock);
+    }
+}
+
 /* Waits for calls. Those of a stream that is gone are dropped: the coordinator asks again. Returns
  * how many, 0 when closing. */
 static size_t take_jobs(struct participant_worker *worker)
@@ -46,7 +64,7 @@ static size_t take_jobs(struct participant_worker *worker)
     struct participant_task *task = NULL;
     pthread_mutex_lock(&participant->lock);
     while (!participant->is_closing && (task = participant_pop(participant, worker)) == NULL)
-        pthread_cond_wait(&participant->work, &participant->lock);
+        wait_for_work(participant);
     while (task != NULL) {
         add_job(worker, task);
         bool may_more = !participant->is_closing && worker->job_count < participant->batch_max;

@@ -118,41 +118,6 @@ static void keep_end(struct participant_job *job, enum tercet_kind kind)
     job->outside = calls[0];
 }
 
-/* -- Results ----------------------------------------------------------------------------------- */
-
-/* Done outside, but cancelled meanwhile, by another instance: it is undone. */
-static void undo(struct participant_job *job)
-{
-    job->answer.kind = TERCET_CANCEL;
-    int code = participant_run_hook(job, TERCET_CANCEL, NULL);
-    if (code != 0)
-        runtime_log(&job->participant->log, TERCET_LOG_ERROR,
-                    "participant %s: the try of branch %u of transaction %s was done after its "
-                    "cancel, and could not be undone: %s",
-                    job->participant->service, job->task->call->branch, job->task->call->gid,
-                    job->answer.text[0] != '\0' ? job->answer.text : tercet_strerror(code));
-}
-
-/* What the hook, or tercet_finish, has said is kept, and becomes the call's result. */
-static void settle(struct participant_job *job, enum tercet_kind kind, int code)
-{
-    job->hook_code = code;
-    if (code == 0 && kind == TERCET_TRY) {
-        keep_try(job);
-        if (job->outside.result == TERCET_REFUSED)
-            undo(job);
-        return;
-    }
-    if (code == 0)
-        keep_end(job, kind);
-    else if (code == TERCET_REFUSED) /* nothing was done: nothing is to be undone */
-        keep_end(job, TERCET_CANCEL);
-    if (code != 0 && (code != TERCET_REFUSED || job->outside.result == 0))
-        job->outside.result = code;
-}
-
-/* -- Those that are pending -------------------------------------------------------------------- */
-
 static struct participant_deferral **find(struct tercet_participant *participant, uint64_t id)
 {
     struct participant_deferral **link = &participant->deferrals;
@@ -181,6 +146,54 @@ static bool is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call *b)
 {
     return a->kind == b->kind && a->branch == b->branch && strcmp(a->gid, b->gid) == 0;
 }
+
+/* The hook has deferred, but returned a result all the same: that counts. */
+static void forget_deferral(struct participant_job *job)
+{
+    struct tercet_participant *participant = job->participant;
+    pthread_mutex_lock(&participant->lock);
+    struct participant_deferral **link = find(participant, job->answer.deferral_id);
+    if (*link != NULL)
+        participant_deferral_free(take(link));
+    pthread_mutex_unlock(&participant->lock);
+}
+
+/* -- Results ----------------------------------------------------------------------------------- */
+
+/* Done outside, but cancelled meanwhile, by another instance: it is undone. */
+static void undo(struct participant_job *job)
+{
+    job->answer.kind = TERCET_CANCEL;
+    int code = participant_run_hook(job, TERCET_CANCEL, NULL);
+    if (job->answer.deferral_id != 0)
+        forget_deferral(job); /* the call is answered: nobody waits for the end of it */
+    if (code != 0 && code != TERCET_DEFERRED)
+        runtime_log(&job->participant->log, TERCET_LOG_ERROR,
+                    "participant %s: the try of branch %u of transaction %s was done after its "
+                    "cancel, and could not be undone: %s",
+                    job->participant->service, job->task->call->branch, job->task->call->gid,
+                    job->answer.text[0] != '\0' ? job->answer.text : tercet_strerror(code));
+}
+
+/* What the hook, or tercet_finish, has said is kept, and becomes the call's result. */
+static void settle(struct participant_job *job, enum tercet_kind kind, int code)
+{
+    job->hook_code = code;
+    if (code == 0 && kind == TERCET_TRY) {
+        keep_try(job);
+        if (job->outside.result == TERCET_REFUSED)
+            undo(job);
+        return;
+    }
+    if (code == 0)
+        keep_end(job, kind);
+    else if (code == TERCET_REFUSED) /* nothing was done: nothing is to be undone */
+        keep_end(job, TERCET_CANCEL);
+    if (code != 0 && (code != TERCET_REFUSED || job->outside.result == 0))
+        job->outside.result = code;
+}
+
+/* -- Those that are pending -------------------------------------------------------------------- */
 
 static struct participant_deferral **find_branch(struct tercet_participant *participant,
                                                  uint64_t key)
@@ -259,17 +272,6 @@ static bool hand_over(struct participant_job *job, struct participant_deferral *
         (*link)->has_returned = true;
     pthread_mutex_unlock(&participant->lock);
     return is_there;
-}
-
-/* The hook has deferred, but returned a result all the same: that counts. */
-static void forget_deferral(struct participant_job *job)
-{
-    struct tercet_participant *participant = job->participant;
-    pthread_mutex_lock(&participant->lock);
-    struct participant_deferral **link = find(participant, job->answer.deferral_id);
-    if (*link != NULL)
-        participant_deferral_free(take(link));
-    pthread_mutex_unlock(&participant->lock);
 }
 
 static void take_finish(struct participant_job *job, struct participant_deferral *deferral,

@@ -137,6 +137,11 @@ static struct participant_task *pop_from(struct tercet_participant *participant,
 {
     struct participant_task **at = &queue->first;
     while (*at != NULL) {
+        if ((*at)->deferral == NULL && (*at)->stream != NULL &&
+            atomic_load(&(*at)->stream->is_over)) {
+            participant_task_free(unlink_task(participant, queue, at)); /* it is asked again */
+            continue;
+        }
         enum participant_turn turn = is_worked_on(participant, worker, (*at)->branch_key)
                                          ? PARTICIPANT_TURN_LATER
                                          : participant_defer_turn(participant, *at);

@@ -50,9 +50,10 @@ static int open_barrier(struct tercet_barrier **out, const char *path, const cha
     char text[TERCET_TEXT_MAX] = "";
     if (tercet_barrier_sqlite_open(out, path, &options, text) != 0)
         return fail(text);
-    if (fault != NULL && !faults_apply(*out, fault))
-        return fail("there is no such fault");
-    return 0;
+    if (fault == NULL || faults_apply(*out, fault))
+        return 0;
+    tercet_barrier_close(*out);
+    return fail("there is no such fault");
 }
 
 static int serve(const char *coordinator, const char *path, const char *listen, const char *fault)
@@ -68,8 +69,10 @@ static int serve(const char *coordinator, const char *path, const char *listen, 
     if (open_barrier(&options.barrier, path, fault) != 0)
         return 1;
     if (tercet_participant_open(&participant, coordinator, "ledger", &action, 1, &options, text) !=
-        0)
+        0) {
+        tercet_barrier_close(options.barrier);
         return fail(text);
+    }
     pause(); /* until it is killed */
     return 0;
 }

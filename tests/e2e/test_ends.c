@@ -232,3 +232,36 @@ Test(ends, misspelt_names_shut_nobody_out)
     party_close(&late);
     close_all();
 }
+
+static size_t count_branches(const char *gid)
+{
+    Tercet__V1__Transaction *transaction = world_show(gid);
+    size_t count = transaction != NULL ? transaction->n_branches : 0;
+    crpc_message_free((ProtobufCMessage *)transaction);
+    return count;
+}
+
+/* Ordered: the first has refused, so the second has no turn and gets none. A restart does not know
+ * that it was never sent, and must not wait for it all the same. */
+Test(ends, a_try_without_a_turn_is_not_waited_for_after_a_restart)
+{
+    struct tercet_begin_options options = options_of("ordered", FOR_EVER);
+    struct tercet_branch first = branch_of("stock"), second = branch_of("money");
+    struct tercet_transaction *transaction = NULL;
+    struct tercet_result result;
+    open_all(NULL);
+    options.is_ordered = options.keeps_on_refusal = true;
+    atomic_store(&stock.refuses, true);
+    cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    cr_assert_eq(tercet_try(transaction, &first, NULL), TERCET_REFUSED);
+    cr_assert_eq(tercet_try_start(transaction, &second, NULL, NULL), 0);
+    WAIT_FOR(count_branches("ordered") == 2);
+    kill_and_restart();
+    cr_assert_eq(tercet_confirm(transaction, TERCET_WAIT_DECIDED, &result), TERCET_NOT_READY, "%s",
+                 result.text);
+    cr_assert_eq(tercet_confirm_force(transaction, TERCET_WAIT_RESOLVED, &result), 0, "%s",
+                 result.text);
+    cr_assert_eq(atomic_load(&money.done[TERCET_CONFIRM]), 0);
+    tercet_transaction_free(transaction);
+    close_all();
+}

@@ -165,3 +165,116 @@ Test(sharded, all_instances_say_the_same)
              strstr(text, "several databases (sharded)") != NULL);
     close_two();
 }
+
+/* -- Databases that are away ------------------------------------------------------------------- */
+
+static void puppet_at(struct puppet *puppet, const char *database, bool is_sharded)
+{
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    hello.service = (char *)"stock";
+    hello.instance = hello.database = (char *)(uintptr_t)database;
+    hello.sharded = is_sharded;
+    hello.window = 2000;
+    puppet_hello(puppet, &hello);
+}
+
+/* Answers so many tries, and nothing else. */
+static void take_tries(struct puppet *puppet, int count)
+{
+    while (count > 0) {
+        Tercet__V1__AttachResponse *message = puppet_calls(puppet);
+        for (size_t i = 0; i < message->n_calls; i++)
+            if (message->calls[i]->kind == TERCET__V1__KIND__TRY) {
+                count--;
+                puppet_answer(puppet, message->calls[i]->id, TERCET__V1__OUTCOME__DONE);
+            }
+        crpc_message_free(&message->base);
+    }
+}
+
+static void run_one(struct told *told)
+{
+    struct tercet_branch branch = branch_of("stock");
+    struct tercet_begin_options options = options_of(NULL, FOR_EVER);
+    branch.try_timeout_ms = FOR_EVER;
+    options.wait = TERCET_WAIT_DECIDED;
+    cr_assert_eq(tercet_run_start(world.client, &branch, 1, &options, on_told, told), 0);
+}
+
+Test(sharded, however_many_wait_for_a_database_that_is_away_the_others_go_on)
+{
+    enum { COUNT = 600 };
+    static struct told told[COUNT], last;
+    struct puppet away, there;
+    world_open(NULL);
+    puppet_at(&away, "A", true);
+    for (int i = 0; i < COUNT; i++)
+        run_one(&told[i]);
+    take_tries(&away, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        AWAIT(atomic_load(&told[i].count) == 1);
+    puppet_die(&away);
+    WAIT_FOR(world_participant("stock").waiting == COUNT);
+    puppet_at(&there, "B", true);
+    run_one(&last);
+    take_tries(&there, 1);
+    AWAIT(atomic_load(&last.count) == 1);
+    cr_assert_eq(last.result.code, 0, "%s", last.result.text);
+    puppet_die(&there);
+    world_close();
+}
+
+/* Tried while the service had one database: no other may say that there is nothing to undo. */
+Test(sharded, an_end_goes_to_no_database_that_may_not_have_the_branch)
+{
+    struct puppet first, other;
+    struct tercet_result result;
+    struct tercet_transaction *transaction = NULL;
+    struct tercet_branch branch = branch_of("stock");
+    struct tercet_begin_options options = options_of("before", FOR_EVER);
+    static struct told told;
+    options.keeps_on_refusal = true;
+    world_open(NULL);
+    puppet_at(&first, "A", false);
+    cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    cr_assert_eq(tercet_try_start(transaction, &branch, NULL, NULL), 0);
+    take_tries(&first, 1);
+    (void)told;
+    WAIT_FOR(world_participant("stock").calls == 0);
+    puppet_die(&first);
+    WAIT_FOR(world_participant("stock").n_instances == 0);
+    puppet_at(&other, "B", true);
+    cr_assert_eq(tercet_cancel(transaction, TERCET_WAIT_DECIDED, "x", &result), 0);
+    run_one(&told); /* what comes after it does go there, */
+    take_tries(&other, 1);
+    AWAIT(atomic_load(&told.count) == 1);
+    cr_assert_eq(world_state("before"), TERCET_CANCELLING, "and it does not");
+    tercet_transaction_free(transaction);
+    puppet_die(&other);
+    world_close();
+}
+
+Test(sharded, own_calls_and_targets_are_refused)
+{
+    static const char *const actions[] = {"do"};
+    struct puppet puppet;
+    struct tercet_result result;
+    struct tercet_admin *admin = NULL;
+    struct tercet_transaction *transaction = NULL;
+    struct tercet_branch branch = branch_of("stock");
+    struct tercet_begin_options options = options_of("own", FOR_EVER);
+    char text[TERCET_TEXT_MAX] = "";
+    world_open(NULL);
+    puppet_at(&puppet, "A", true);
+    cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    cr_assert_eq(tercet_enlist(transaction, &branch, NULL, &result), TERCET_INVALID);
+    cr_assert_not_null(strstr(result.text, "sharded"), "%s", result.text);
+    cr_assert_eq(tercet_admin_open(&admin, world.daemon.address, NULL, text), 0, "%s", text);
+    cr_assert_eq(tercet_admin_register(admin, "stock", "127.0.0.1:1", actions, 1, text),
+                 TERCET_INVALID);
+    cr_assert_not_null(strstr(text, "sharded"), "%s", text);
+    tercet_admin_close(admin);
+    tercet_transaction_free(transaction);
+    puppet_die(&puppet);
+    world_close();
+}

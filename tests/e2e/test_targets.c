@@ -186,3 +186,59 @@ Test(targets, too_many)
     cr_assert_eq(look().count, TARGETS_MAX);
     close_world();
 }
+
+static bool note_address(const struct tercet_target_view *view, void *ctx)
+{
+    snprintf(ctx, 128, "%s", view->target);
+    return true;
+}
+
+/* At the address that one of them had there is another program now, which refuses at once. */
+Test(targets, one_that_is_another_program_takes_no_calls)
+{
+    struct tercet_result result;
+    struct party other, alive;
+    char text[TERCET_TEXT_MAX] = "", address[128] = "";
+    open_world();
+    party_init(&other, "money");
+    party_listen(&other);
+    cr_assert_eq(tercet_admin_targets(admin, "money", note_address, address, NULL), 0);
+    cr_assert_eq(register_at(address, text), 0, "%s", text);
+    party_init(&alive, "stock");
+    party_listen(&alive);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
+    party_close(&alive);
+    party_close(&other);
+    close_world();
+}
+
+/* It alone offers an action that many wait for. */
+Test(targets, a_dead_one_does_not_hold_up_what_others_offer)
+{
+    static const char *const old_actions[] = {"old"};
+    static struct told told[20];
+    struct tercet_result result;
+    struct party alive;
+    char text[TERCET_TEXT_MAX] = "";
+    open_world();
+    cr_assert_eq(tercet_admin_register(admin, "stock", "127.0.0.1:1", old_actions, 1, text), 0,
+                 "%s", text);
+    party_init(&alive, "stock");
+    party_listen(&alive);
+    for (int i = 0; i < 20; i++) {
+        struct tercet_branch branch = branch_of("stock");
+        struct tercet_begin_options options = options_of(NULL, 60000);
+        branch.action = "stock/old";
+        branch.try_timeout_ms = 50000;
+        cr_assert_eq(tercet_run_start(world.client, &branch, 1, &options, on_told, &told[i]), 0);
+    }
+    WAIT_FOR(look().open == 1);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(atomic_load(&told[i].count), 0, "they wait all the while");
+    party_close(&alive);
+    world_close();
+    tercet_admin_close(admin);
+}

@@ -83,6 +83,8 @@ static struct tercet_deferred pending(unsigned i)
 
 /* -- The bench --------------------------------------------------------------------------------- */
 
+static uint32_t window; /* 0: the default */
+
 static struct tercet_participant *open_another(uint32_t defer_ms_max, struct fake_stream **stream)
 {
     static const struct tercet_action actions[] = {
@@ -93,8 +95,10 @@ static struct tercet_participant *open_another(uint32_t defer_ms_max, struct fak
          .is_deferred = true},
         {.name = "plain", .on_try = defer_in_vain},
     };
-    struct tercet_participant_options options = {
-        .size = sizeof(options), .barrier = bench.barrier, .defer_ms_max = defer_ms_max};
+    struct tercet_participant_options options = {.size = sizeof(options),
+                                                 .barrier = bench.barrier,
+                                                 .defer_ms_max = defer_ms_max,
+                                                 .window = window};
     struct tercet_participant *participant = NULL;
     char text[TERCET_TEXT_MAX] = "";
     cr_assert_eq(tercet_participant_open(&participant, bench.fake.address, "inventory", actions, 2,
@@ -335,5 +339,51 @@ Test(defer, is_for_actions_that_say_so)
     cr_assert_eq(tercet_finish(bench.participant, deferred, TERCET_DEFERRED, no_reply, NULL),
                  TERCET_INVALID);
     cr_assert_eq(tercet_finish(bench.participant, deferred, 0, no_reply, NULL), 0);
+    close_all();
+}
+
+/* The undo of a try that came too late is deferred, too: nobody waits for the end of it. */
+Test(defer, an_undo_that_defers_is_forgotten)
+{
+    struct fake_stream *stream = NULL;
+    bench.undoes_at_once = true;
+    open_with(0);
+    uint64_t id = put(TERCET_TRY, "g");
+    pending(1);
+    struct tercet_participant *other = open_another(0, &stream);
+    expect(put_at(stream, TERCET_CANCEL, "g", "bank"), TERCET__V1__OUTCOME__DONE);
+    bench.undoes_at_once = false;
+    finish(1, 0, NULL);
+    expect(id, TERCET__V1__OUTCOME__REFUSAL);
+    id = put(TERCET_CANCEL, "g"); /* behind the undo, which has ended */
+    expect(id, TERCET__V1__OUTCOME__DONE);
+    cr_assert_eq(tercet_finish(bench.participant, pending(2), 0, no_reply, NULL), TERCET_NOT_FOUND);
+    tercet_participant_close(other);
+    close_all();
+}
+
+static void take_a_new_stream(void)
+{
+    fake_drop(bench.stream);
+    bench.stream = fake_next(&bench.fake, FAKE_ATTACH)->stream;
+    fake_accept(bench.stream);
+}
+
+/* Cancels of tries that are pending wait for these, and hold a place; not those of a stream that is
+ * gone. */
+Test(defer, a_window_full_of_cancels_lets_others_in_over_a_new_stream)
+{
+    window = 2;
+    open_with(0);
+    put(TERCET_TRY, "g1");
+    put(TERCET_TRY, "g2");
+    pending(2);
+    take_a_new_stream();
+    put(TERCET_CANCEL, "g1");
+    put(TERCET_CANCEL, "g2");
+    fake_drains(bench.stream, WAIT_MS);
+    take_a_new_stream();
+    put(TERCET_TRY, "other");
+    pending(3);
     close_all();
 }
