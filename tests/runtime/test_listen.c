@@ -101,6 +101,8 @@ static const char *open_listening(uint32_t window, const char *address, const ch
         fake_next(&bench.fake, FAKE_REGISTER)->registration;
     cr_assert_str_eq(registration->service, "inventory");
     cr_assert_eq(registration->n_actions, action_example_count);
+    /* only then it knows that this coordinator sends no token */
+    cr_assert_eq(tercet_participant_wait(bench.participant, WAIT_MS, NULL), 0);
     return registration->target;
 }
 
