@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Looks at everything in a store while it is in use: each record whole, each transaction with its
- * branches, what is over found by its gid. In steps of some hundred records with pauses, in a thread
- * of its own.
+ * branches, what is over found by its gid. In steps of some hundred records with pauses, in a
+ * thread of its own.
  */
 #ifndef TERCET_SCRUB_H
 #define TERCET_SCRUB_H

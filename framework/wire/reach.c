@@ -59,6 +59,17 @@ static bool is_here_v4(uint32_t address)
     return address >> 24 == 127 || address >> 24 == 0;
 }
 
+/* IPv4 in IPv6, mapped or as of old, of which :: and ::1 are two. */
+static bool is_here_v6(const uint8_t bytes[16])
+{
+    static const uint8_t compatible[12], mapped[12] = {[10] = 0xff, [11] = 0xff};
+    uint32_t last;
+    memcpy(&last, bytes + 12, sizeof(last));
+    if (memcmp(bytes, compatible, 12) != 0 && memcmp(bytes, mapped, 12) != 0)
+        return false;
+    return is_here_v4(ntohl(last));
+}
+
 /* Old resolvers take 2130706433, 0x7f000001 and 127.1 as addresses, too. */
 bool reach_is_here(const char *address)
 {
@@ -70,11 +81,5 @@ bool reach_is_here(const char *address)
         return true;
     if (inet_aton(host, &v4) != 0)
         return is_here_v4(ntohl(v4.s_addr));
-    if (inet_pton(AF_INET6, host, &v6) != 1)
-        return reach_is_local(address);
-    if (IN6_IS_ADDR_V4MAPPED(&v6) || IN6_IS_ADDR_V4COMPAT(&v6)) {
-        memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
-        return is_here_v4(ntohl(v4.s_addr));
-    }
-    return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6);
+    return inet_pton(AF_INET6, host, &v6) == 1 && is_here_v6(v6.s6_addr);
 }

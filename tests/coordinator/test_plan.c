@@ -216,6 +216,28 @@ Test(plan, options_out_of_range_are_refused)
     bench_close(&bench);
 }
 
+Test(plan, own_calls_are_not_for_services_with_several_databases)
+{
+    struct bench bench;
+    struct branch_plan plan;
+    struct instance instance = {.is_sharded = true};
+    Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT;
+    bench_open(&bench);
+    branch.action = (char *)(uintptr_t) "stock/do";
+    struct service *service = service_get_to_serve(&bench.c->services, "stock", 5, &bench.no);
+    service->instances = &instance;
+    offer_set(&instance.offer, (char *[]){(char *)"do"}, 1, NULL, 0);
+    check(&bench, plan_branch(bench.c, INITIATOR, &branch, 1, TXN_MODE_OWN, &plan, &bench.no),
+          TERCET_INVALID, "sharded");
+    check(&bench, plan_branch(bench.c, INITIATOR, &branch, 1, TXN_MODE_ROUTED, &plan, &bench.no), 0,
+          NULL);
+    service->instances = NULL;
+    offer_clear(&instance.offer);
+    check(&bench, plan_branch(bench.c, INITIATOR, &branch, 1, TXN_MODE_OWN, &plan, &bench.no), 0,
+          NULL);
+    bench_close(&bench);
+}
+
 Test(plan, who_began_it_is_kept)
 {
     struct bench bench;

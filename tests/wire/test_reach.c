@@ -71,7 +71,10 @@ Test(reach, here)
                                        "::1",
                                        "[::127.0.0.1]:1",
                                        "ipv6:%5B::ffff:127.0.0.1%5D:2",
-                                       "unix-abstract:a"};
+                                       "unix-abstract:a",
+                                       "%5b::1%5d:2",
+                                       "[::]",
+                                       "dns://127.0.0.1"};
     static const char *const elsewhere[] = {"192.0.2.1:1",
                                             "dns:///payment:9000",
                                             "[2001:db8::1]:1",
