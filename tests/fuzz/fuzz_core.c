@@ -26,7 +26,7 @@ struct run {
     bool saw_confirm;
     bool saw_cancel;
     bool saw_resolved;
-    bool was_sent[16]; /* by number, of those below 16 */
+    bool was_sent[TXN_BRANCHES_MAX + 1]; /* by number */
 };
 
 static void copy_image(struct image *to, const struct image *from)
@@ -61,7 +61,7 @@ static void send_try(struct run *run, uint32_t number)
     if (txn_find(&run->live.txn, number)->sent == TXN_SENT_HELD || number % 2 == 1)
         return;
     txn_try_leaves(&run->live.txn, number);
-    run->was_sent[number % 16] = true;
+    run->was_sent[number] = true;
 }
 
 /* A confirmation that leaves out what is not done cancels it. */
@@ -116,7 +116,7 @@ static void check_change(const struct run *run, const struct image *before, int 
         MUST(run->items[i].kind != TXN_PERSIST && run->items[i].kind != TXN_MARK);
     MUST(result != 0 || txn_wake_ms(is) > run->now_ms);
     for (size_t i = 0; i < is->branch_count; i++) /* who may have been tried is told the end */
-        MUST(is->branches[i].sent == TXN_SENT_MAYBE || !run->was_sent[is->branches[i].number % 16]);
+        MUST(is->branches[i].sent == TXN_SENT_MAYBE || !run->was_sent[is->branches[i].number]);
 }
 
 static void step(struct run *run, const struct txn_event *event)
