@@ -58,14 +58,19 @@ const char *cli_nearest(const char *name, const char *const *names, size_t count
     return nearest;
 }
 
-__attribute__((noreturn)) static void fail_unknown(const struct cli *cli, const char *name)
+const char *cli_nearest_option(const struct cli *cli, const char *name)
 {
     const char *names[CLI_OPTIONS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < cli->option_count; i++)
         if (cli->options[i].name != NULL)
             names[count++] = cli->options[i].name;
-    const char *nearest = cli_nearest(name, names, count);
+    return cli_nearest(name, names, count);
+}
+
+__attribute__((noreturn)) static void fail_unknown(const struct cli *cli, const char *name)
+{
+    const char *nearest = cli_nearest_option(cli, name);
     if (nearest == NULL)
         cli->misuse("there is no option --%s; see %s --help", name, cli->program);
     cli->misuse("there is no option --%s: did you mean --%s? See %s --help", name, nearest,
@@ -138,6 +143,14 @@ static const char *take_count(uint32_t *field, const char *value)
     return NULL;
 }
 
+static const char *take_flag(bool *field, const char *value)
+{
+    if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+        return "true or false is wanted";
+    *field = value[0] == 't';
+    return NULL;
+}
+
 /* Returns NULL, or what would be right. */
 static const char *take_value(const struct cli *cli, const struct cli_option *option,
                               const char *value)
@@ -145,8 +158,7 @@ static const char *take_value(const struct cli *cli, const struct cli_option *op
     void *field = (char *)cli->values + option->offset;
     switch (option->kind) {
     case CLI_FLAG:
-        *(bool *)field = true;
-        return NULL;
+        return take_flag(field, value);
     case CLI_TEXT:
         *(const char **)field = value;
         return NULL;
@@ -167,6 +179,38 @@ static const char *take_value(const struct cli *cli, const struct cli_option *op
     return NULL;
 }
 
+/* Who came last counts, or all do. */
+static const char *keep_origin(struct cli_origins *origins, const struct cli_option *option,
+                               const char *value, const char *where)
+{
+    size_t at = origins->count;
+    for (size_t i = 0; i < origins->count && (option->traits & CLI_REPEATS) == 0; i++)
+        if (origins->list[i].option == option)
+            at = i;
+    if (at == CLI_VALUES_MAX)
+        return "too many values are given";
+    origins->list[at].option = option;
+    origins->list[at].value = value;
+    origins->list[at].where = where;
+    origins->count += at == origins->count;
+    return NULL;
+}
+
+const char *cli_set(struct cli *cli, const struct cli_option *option, const char *value,
+                    const char *where)
+{
+    if (option->stands_for != NULL)
+        return cli_set(cli, cli_find(cli, option->stands_for), option->stands_for_value, where);
+    const char *wanted = take_value(cli, option, value);
+    if (wanted == NULL && cli->origins != NULL)
+        wanted = keep_origin(cli->origins, option, value, where);
+    if (wanted != NULL)
+        return wanted;
+    cli->given |= UINT64_C(1) << (option - cli->options);
+    cli->groups |= option->group;
+    return NULL;
+}
+
 /* -- Parsing ----------------------------------------------------------------------------------- */
 
 /* The option whose name is the first `size` characters of `name`; NULL: there is none. */
@@ -181,6 +225,11 @@ static const struct cli_option *find_option(const struct cli *cli, const char *n
     return NULL;
 }
 
+const struct cli_option *cli_find(const struct cli *cli, const char *name)
+{
+    return find_option(cli, name, strlen(name));
+}
+
 static const struct cli_option *find_letter(const struct cli *cli, char letter)
 {
     for (size_t i = 0; i < cli->option_count; i++)
@@ -191,11 +240,16 @@ static const struct cli_option *find_letter(const struct cli *cli, char letter)
 
 static void set_option(struct cli *cli, const struct cli_option *option, const char *value)
 {
-    const char *wanted = take_value(cli, option, value);
+    const char *wanted = cli_set(cli, option, value, "the command line");
     if (wanted != NULL)
         cli->misuse("--%s %s: %s", option->name, value, wanted);
-    cli->given |= UINT64_C(1) << (option - cli->options);
-    cli->groups |= option->group;
+}
+
+/* A flag may be taken back with =false, where a file or the environment may have set it. */
+static bool takes_words(const struct cli *cli, const struct cli_option *option)
+{
+    return cli->origins != NULL && option->kind == CLI_FLAG && option->stands_for == NULL &&
+           (option->traits & CLI_LINE_ONLY) == 0;
 }
 
 /* Sets an option whose value stands with it (`value`), or else in the next argument. Returns how
@@ -204,9 +258,9 @@ static int set_with_value(struct cli *cli, const struct cli_option *option, cons
                           const char *next)
 {
     if (option->value_name == NULL) {
-        if (value != NULL)
+        if (value != NULL && !takes_words(cli, option))
             cli->misuse("--%s takes no value; see %s --help", option->name, cli->program);
-        set_option(cli, option, "");
+        set_option(cli, option, value != NULL ? value : "true");
         return 1;
     }
     if (value == NULL && next == NULL)
@@ -235,26 +289,46 @@ static int parse_letter(struct cli *cli, const char *text, const char *next)
     return set_with_value(cli, find_letter(cli, text[1]), value, next);
 }
 
-static bool is_given(const struct cli *cli, const struct cli_option *option)
+bool cli_is_given(const struct cli *cli, const struct cli_option *option)
 {
     return (cli->given >> (option - cli->options) & 1) != 0;
 }
 
-static void check_needed(const struct cli *cli, const struct cli_option *option, const char *name)
+/* Given, and no flag that was set to false. */
+static bool is_wanted(const struct cli *cli, const struct cli_option *option)
 {
-    const struct cli_option *needed = find_option(cli, name, strlen(name));
-    assert(needed != NULL);
-    if (!is_given(cli, needed))
-        cli->misuse("--%s needs --%s, too; see %s --help", option->name, name, cli->program);
+    return cli_is_given(cli, option) &&
+           (option->kind != CLI_FLAG || *(const bool *)((char *)cli->values + option->offset));
+}
+
+/* Which of the options that this one needs is missing; NULL: none. */
+static const char *missing_of(const struct cli *cli, const struct cli_option *option)
+{
+    for (size_t k = 0; k < 2 && option->needs[k] != NULL; k++) {
+        const struct cli_option *other = cli_find(cli, option->needs[k]);
+        assert(other != NULL);
+        if (!is_wanted(cli, other))
+            return option->needs[k];
+    }
+    return NULL;
+}
+
+const struct cli_option *cli_check_needs(const struct cli *cli, const char **needed)
+{
+    for (size_t i = 0; i < cli->option_count; i++) {
+        *needed = is_wanted(cli, &cli->options[i]) ? missing_of(cli, &cli->options[i]) : NULL;
+        if (*needed != NULL)
+            return &cli->options[i];
+    }
+    return NULL;
 }
 
 static void check_needs(const struct cli *cli)
 {
-    for (size_t i = 0; i < cli->option_count; i++) {
-        const struct cli_option *option = &cli->options[i];
-        for (size_t k = 0; k < 2 && is_given(cli, option) && option->needs[k] != NULL; k++)
-            check_needed(cli, option, option->needs[k]);
-    }
+    const char *needed = NULL;
+    const struct cli_option *option = cli_check_needs(cli, &needed);
+    if (option != NULL)
+        cli->misuse("--%s needs --%s, too; see %s --help", option->name, needed, cli->program);
 }
 
 void cli_parse(struct cli *cli, int argc, char **argv)
@@ -274,7 +348,8 @@ void cli_parse(struct cli *cli, int argc, char **argv)
             i += is_long ? parse_long(cli, argv[i], next) : parse_letter(cli, argv[i], next);
         }
     }
-    check_needs(cli);
+    if (cli->origins == NULL)
+        check_needs(cli);
 }
 
 /* -- Help -------------------------------------------------------------------------------------- */
@@ -294,8 +369,20 @@ void cli_print_wrapped(const char *text, int column)
     puts(text);
 }
 
+char *cli_help_of(const struct cli_option *option)
+{
+    char *text = NULL;
+    int size = option->unless != NULL
+                   ? asprintf(&text, "%s (default %s)", option->help, option->unless)
+                   : asprintf(&text, "%s", option->help);
+    if (size < 0)
+        abort();
+    return text;
+}
+
 static void print_option(const struct cli_option *option)
 {
+    char *help = cli_help_of(option);
     char left[NAME_SIZE_MAX * 2];
     char letter[8] = "";
     if (option->letter != 0)
@@ -307,7 +394,8 @@ static void print_option(const struct cli_option *option)
         printf("%-*s", HELP_COLUMN, left);
     else
         printf("%s\n%*s", left, HELP_COLUMN, "");
-    cli_print_wrapped(option->help, HELP_COLUMN);
+    cli_print_wrapped(help, HELP_COLUMN);
+    free(help);
 }
 
 void cli_print_options(const struct cli *cli, unsigned groups)

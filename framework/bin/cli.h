@@ -6,10 +6,19 @@
 #ifndef CLI_H
 #define CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define CLI_OPTIONS_MAX 64
+#define CLI_VALUES_MAX 256 /* that are kept with where they came from */
+
+/* What is peculiar to an option: bits of `traits`. */
+enum {
+    CLI_REPEATS = 1,   /* each time adds a value; a list in a file */
+    CLI_LINE_ONLY = 2, /* for the command line, not for environment and file */
+    CLI_RELOADS = 4    /* a change in the file counts while the program runs */
+};
 
 enum cli_kind {
     CLI_HEADING,        /* no option: a line of --help, in `help` */
@@ -36,6 +45,20 @@ struct cli_option {
     cli_take_fn take;     /* CLI_OTHER */
     char letter;          /* also "-o VALUE"; 0: none */
     unsigned group;       /* bits, for the program's own use */
+    unsigned traits;      /* CLI_REPEATS and so on */
+    const char *unless;   /* what counts when nobody gives it; NULL: there is no such value */
+    /* It is short for another option with this value, and takes none; NULL: it is not. */
+    const char *stands_for, *stands_for_value;
+};
+
+/* The values that were given and count, and where each came from. */
+struct cli_origins {
+    struct {
+        const struct cli_option *option;
+        const char *value; /* "true" or "false" of a flag */
+        const char *where; /* "--data", "TERCET_DATA", "FILE:LINE" */
+    } list[CLI_VALUES_MAX];
+    size_t count;
 };
 
 struct cli {
@@ -45,6 +68,9 @@ struct cli {
     void *values;
     /* Says what is wrong with the command line and ends the program. */
     void (*misuse)(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+    /* NULL: not wanted. With it, other sources follow the command line (cli_sources.h), and who
+     * reads them calls cli_check_needs after the last. */
+    struct cli_origins *origins;
 
     /* Set by cli_parse. */
     char **args; /* what is no option */
@@ -55,6 +81,26 @@ struct cli {
 
 /* Parses and checks; argv is reordered, so that cli->args can point into it. */
 void cli_parse(struct cli *cli, int argc, char **argv);
+
+/* Keeps a value that comes from `where`; the texts must live as long as the program's values.
+ * Returns NULL, or what would be right. */
+const char *cli_set(struct cli *cli, const struct cli_option *option, const char *value,
+                    const char *where);
+
+/* The option of this name; NULL: there is none. */
+const struct cli_option *cli_find(const struct cli *cli, const char *name);
+
+/* The name of an option that may have been meant; NULL: none is near. */
+const char *cli_nearest_option(const struct cli *cli, const char *name);
+
+bool cli_is_given(const struct cli *cli, const struct cli_option *option);
+
+/* An option that was given without one that it needs, with *needed its name; NULL: there is none.
+ */
+const struct cli_option *cli_check_needs(const struct cli *cli, const char **needed);
+
+/* What --help says of it: `help`, and the value that counts otherwise. From malloc. */
+char *cli_help_of(const struct cli_option *option);
 
 /* Prints to standard output what each option is for: those without a group, or with `groups` those
  * of these groups. */

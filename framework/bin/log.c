@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static struct {
     uint64_t left_out; /* too many a second, since this was said last */
     int64_t credit;    /* thousandths of lines that may come at once */
     int64_t credit_ms; /* when it was reckoned */
-    enum tercet_log_level level;
+    atomic_int level;  /* enum tercet_log_level */
     enum log_format format;
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -196,6 +197,11 @@ static void *write_all(void *ctx)
     return NULL;
 }
 
+void log_set_level(enum tercet_log_level level)
+{
+    atomic_store(&queue.level, (int)level);
+}
+
 int log_start(enum tercet_log_level level, enum log_format format)
 {
     pthread_condattr_t attributes;
@@ -204,7 +210,7 @@ int log_start(enum tercet_log_level level, enum log_format format)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&queue.changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    queue.level = level;
+    log_set_level(level);
     queue.format = format;
     queue.credit = LOG_BURST_MAX * 1000;
     queue.credit_ms = clock_monotonic_ms();
@@ -270,7 +276,7 @@ void log_say(enum tercet_log_level level, const char *format, ...)
 {
     char text[TEXT_SIZE];
     va_list values;
-    if (level > queue.level)
+    if ((int)level > atomic_load(&queue.level))
         return;
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);

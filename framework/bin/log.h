@@ -32,6 +32,9 @@ enum log_format log_format_default(void);
  * word; the coordinator has levels of its own. */
 int log_start(enum tercet_log_level level, enum log_format format);
 
+/* Another level for the program's own lines. Any thread. */
+void log_set_level(enum tercet_log_level level);
+
 /* Never blocks. What cannot be kept is counted, and the next line that is written says how many. A
  * tercet_log_fn; ctx is not used. */
 void log_line(enum tercet_log_level level, const char *text, void *ctx);

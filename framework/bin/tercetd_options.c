@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXIT_MISUSE 2
 #define GRACE_MS_DEFAULT 5000
 #define UNIX_MODE_DEFAULT 0660
+#define CONFIG_FILE_DEFAULT "/etc/tercet/tercetd.yaml"
+#define PREFIX "TERCET_"
 
 #define FIELD(member) offsetof(struct arguments, member)
 
@@ -71,66 +74,61 @@ static const char *take_log_format(void *values, const char *value)
                : "text, json or journal is wanted";
 }
 
-static const char *take_quiet(void *values, const char *value)
-{
-    (void)value;
-    return take_log_level(values, "warning");
-}
-
 static const struct cli_option options[] = {
     {"data", CLI_TEXT, FIELD(options.data), "DIR",
-     .help = "the store's directory; made when missing; one process at a time"},
+     .help = "the store's directory; made when missing; one process at a time (default: "
+             "/var/lib/tercet for root, else ~/.local/state/tercet or $XDG_STATE_HOME/tercet)"},
     {"listen", CLI_OTHER, 0, "ADDRESS",
-     .help = "host:port or unix:/path; may be repeated (default 127.0.0.1:7420); port 0 takes a "
-             "free one",
-     .take = take_listen},
+     .help = "host:port or unix:/path; may be repeated; port 0 takes a free one",
+     .take = take_listen, .traits = CLI_REPEATS, .unless = "127.0.0.1:7420"},
     {"grace", CLI_SHORT_DURATION, FIELD(grace_ms), "DURATION",
-     .help = "on SIGTERM, how long calls under way may finish (default 5s)"},
+     .help = "on SIGTERM, how long calls under way may finish", .unless = "5s",
+     .traits = CLI_RELOADS},
 
     {NULL, CLI_HEADING, .help = "Who may call"},
-    {"access", CLI_TEXT, FIELD(access_file), "FILE",
-     .help = "lines \"role token\" or \"role identity:NAME\", with the roles initiator, "
-             "participant, reader, operator, admin, all, and initiator:NAME, participant:NAME. "
-             "Without it everybody may do everything, which is permitted "
-             "on loopback and unix sockets only"},
+    {"access", CLI_TEXT, FIELD(access_file), "FILE", .traits = CLI_RELOADS,
+     .help =
+         "lines \"role token\" or \"role identity:NAME\", with the roles initiator, participant, "
+         "reader, operator, admin, all, and initiator:NAME, participant:NAME. Without it everybody "
+         "may do everything, which is permitted on loopback and unix sockets only"},
     {"guard-health", CLI_FLAG, FIELD(options.is_health_guarded), NULL,
-     .help = "health checks need one of the roles, too (default: they need none)",
-     .needs = {"access"}},
-    {"unix-mode", CLI_OTHER, 0, "MODE",
-     .help = "who may connect to unix sockets, as for chmod (default 0660: owner and group)",
-     .take = take_unix_mode},
+     .help = "health checks need one of the roles, too", .needs = {"access"}, .unless = "false"},
+    {"unix-mode", CLI_OTHER, 0, "MODE", .help = "who may connect to unix sockets, as for chmod",
+     .take = take_unix_mode, .unless = "0660"},
     {"tls-cert", CLI_TEXT, FIELD(cert_file), "FILE", .help = "the server's certificate, PEM",
-     .needs = {"tls-key"}},
-    {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key, PEM", .needs = {"tls-cert"}},
+     .traits = CLI_RELOADS, .needs = {"tls-key"}},
+    {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key, PEM", .traits = CLI_RELOADS,
+     .needs = {"tls-cert"}},
     {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",
-     .help = "clients must show a certificate signed by this CA", .needs = {"tls-cert"}},
+     .help = "clients must show a certificate signed by this CA", .traits = CLI_RELOADS,
+     .needs = {"tls-cert"}},
 
     {NULL, CLI_HEADING, .help = "Connections"},
     {"connections-max", CLI_COUNT, FIELD(options.connections_max), "N",
      .help = "in all (default: as many as there are file descriptors, two for each)"},
     {"connections-per-peer", CLI_COUNT, FIELD(options.connections_per_peer_max), "N",
-     .help = "of one address (default 1024)"},
+     .help = "of one address", .unless = "1024"},
     {"connection-rate", CLI_COUNT, FIELD(options.connection_rate_per_peer), "N",
-     .help = "new ones a second of one address (default 500)"},
+     .help = "new ones a second of one address", .unless = "500"},
     {"streams-per-peer", CLI_COUNT, FIELD(options.streams_per_peer_max), "N",
-     .help = "sessions, watchers and instances of one address (default 4096)"},
+     .help = "sessions, watchers and instances of one address", .unless = "4096"},
     {"memory-max", CLI_SIZE, FIELD(options.memory_max), "SIZE",
      .help = "what tercetd is to do with, such as three quarters of a container's memory; at least "
              "32M. What waits in memory gets parts of it, and --open-max a default that fits"},
     {"rpc-threads", CLI_COUNT, FIELD(options.rpc_threads), "N",
-     .help = "threads that take and send messages (default 2, at most 256)"},
+     .help = "threads that take and send messages, at most 256", .unless = "2"},
     {"first-request", CLI_SHORT_DURATION, FIELD(options.first_request_ms), "DURATION",
-     .help = "one that makes no call for so long is cut (default 60s)"},
+     .help = "one that makes no call for so long is cut", .unless = "60s"},
     {"connection-idle", CLI_SHORT_DURATION, FIELD(options.connection_idle_ms), "DURATION",
-     .help = "one that has no call open for so long is ended (default 5m)"},
+     .help = "one that has no call open for so long is ended", .unless = "5m"},
     {"connection-age", CLI_SHORT_DURATION, FIELD(options.connection_age_max_ms), "DURATION",
-     .help = "one is ended so long after its begin, and made again by its client (default never)"},
+     .help = "one is ended so long after its begin, and made again by its client (default: never)"},
 
     {NULL, CLI_HEADING, .help = "Calls to participants"},
     {"allow-target", CLI_OTHER, 0, "PATTERN",
      .help = "targets that participants may register, such as 'payment-*:9000'; may be repeated "
              "(default: any; sockets and loopback only by those who connect from this machine)",
-     .take = take_allow_target},
+     .take = take_allow_target, .traits = CLI_REPEATS},
     {"call-tls-ca", CLI_TEXT, FIELD(call_ca_file), "FILE",
      .help = "participants that listen are called with TLS (but at unix sockets), and must show a "
              "certificate signed by this CA; \"system\": by one of the system's roots"},
@@ -140,45 +138,59 @@ static const struct cli_option options[] = {
     {"call-tls-key", CLI_TEXT, FIELD(call_key_file), "FILE", .help = "its key, PEM",
      .needs = {"call-tls-cert", "call-tls-ca"}},
     {"call-timeout", CLI_SHORT_DURATION, FIELD(options.call_timeout_ms), "DURATION",
-     .help = "how long one call of a hook is waited for, unless initiator or participant "
-             "ask otherwise (default 10s)"},
+     .help =
+         "how long one call of a hook is waited for, unless initiator or participant ask otherwise",
+     .unless = "10s"},
     {"retry-base", CLI_SHORT_DURATION, FIELD(options.retry_base_ms), "DURATION",
-     .help = "longest pause before the first retry (default 100ms)"},
+     .help = "longest pause before the first retry", .unless = "100ms"},
     {"retry-cap", CLI_SHORT_DURATION, FIELD(options.retry_cap_ms), "DURATION",
-     .help = "longest pause before any retry (default 60s)"},
+     .help = "longest pause before any retry", .unless = "60s"},
     {"park-after-failures", CLI_COUNT, FIELD(options.park_after_failures), "N",
-     .help = "a branch is parked after so many failures (default 16)"},
+     .help = "a branch is parked after so many failures", .unless = "16"},
     {"park-after", CLI_SHORT_DURATION, FIELD(options.park_after_ms), "DURATION",
-     .help = "or after this without success (default 10m)"},
+     .help = "or after this without success", .unless = "10m"},
 
     {NULL, CLI_HEADING, .help = "What is kept"},
     {"retention", CLI_DURATION, FIELD(options.retention_ms), "DURATION",
-     .help = "how long resolved transactions are kept (default 7d)"},
+     .help = "how long resolved transactions are kept", .unless = "7d"},
     {"store-size", CLI_SIZE, FIELD(options.store_size_max), "SIZE",
-     .help = "the most the store may hold (default 64G; the file grows as needed)"},
+     .help = "the most the store may hold; the file grows as needed", .unless = "64G"},
     {"new", CLI_FLAG, FIELD(options.store_begins_anew), NULL,
-     .help = "make a new store although DIR has held one, whose data are gone"},
+     .help = "make a new store although DIR has held one, whose data are gone",
+     .traits = CLI_LINE_ONLY},
     {"backup-dir", CLI_TEXT, FIELD(options.backup_dir), "DIR",
      .help = "where tercetctl backup makes copies (default: backups are refused)"},
-    {"open-max", CLI_COUNT, FIELD(options.open_max), "N",
-     .help = "unresolved transactions at most (default 1000000)"},
+    {"open-max", CLI_COUNT, FIELD(options.open_max), "N", .help = "unresolved transactions at most",
+     .unless = "1000000"},
 
     {NULL, CLI_HEADING, .help = "What is said"},
     {"log-level", CLI_OTHER, 0, "LEVEL",
-     .help =
-         "error, warning, info (default) or debug: what is logged, with all that is worse; or for "
-         "parts of it, such as info,store=debug: transactions, participants, store, connections "
-         "(tercetctl log-level changes it)",
-     .take = take_log_level},
+     .help = "error, warning, info or debug: what is logged, with all that is worse; or for parts "
+             "of it, such as info,store=debug: transactions, participants, store, connections "
+             "(tercetctl log-level changes it)",
+     .take = take_log_level, .unless = "info", .traits = CLI_RELOADS},
     {"log-format", CLI_OTHER, 0, "FORMAT",
      .help = "text, json (an object a line) or journal (text with priorities, for systemd; default "
              "where standard error is the journal's)",
      .take = take_log_format},
-    {"quiet", CLI_OTHER, 0, NULL, .help = "the same as --log-level warning", .take = take_quiet},
+    {"quiet", CLI_FLAG, 0, NULL, .help = "the same as --log-level warning",
+     .stands_for = "log-level", .stands_for_value = "warning"},
+
+    {NULL, CLI_HEADING, .help = "Configuration"},
+    {"config", CLI_TEXT, FIELD(config_file), "FILE", .traits = CLI_LINE_ONLY,
+     .help = "the file with options; TERCET_CONFIG says it, too; none: no file "
+             "(default " CONFIG_FILE_DEFAULT ", where it is there)"},
+    {"check-config", CLI_FLAG, FIELD(checks_config), NULL, .traits = CLI_LINE_ONLY,
+     .help = "look whether tercetd could start so, start nothing; exit status as at a start, with "
+             "the store left alone"},
+    {"print-config", CLI_FLAG, FIELD(prints_config), NULL, .traits = CLI_LINE_ONLY,
+     .help =
+         "print all options as they would count, and where each comes from; passwords are hidden"},
     {"list-failpoints", CLI_FLAG, FIELD(wants_failpoints), NULL,
-     .help = "print the crash points of a test build"},
-    {"help", CLI_FLAG, FIELD(wants_help), NULL, .help = "this text"},
-    {"version", CLI_FLAG, FIELD(wants_version), NULL, .help = "the version"},
+     .help = "print the crash points of a test build", .traits = CLI_LINE_ONLY},
+    {"help", CLI_FLAG, FIELD(wants_help), NULL, .help = "this text", .traits = CLI_LINE_ONLY},
+    {"version", CLI_FLAG, FIELD(wants_version), NULL, .help = "the version",
+     .traits = CLI_LINE_ONLY},
 };
 
 static void misuse(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -195,8 +207,12 @@ static void misuse(const char *format, ...)
 
 static void print_help(const struct cli *cli)
 {
-    puts("usage: tercetd --data DIR [options]\n\n"
-         "The transaction coordinator. Prints one line \"ready ADDRESS...\" when it serves.\n");
+    puts("usage: tercetd [options]\n\n"
+         "The transaction coordinator. Prints one line \"ready ADDRESS...\" when it serves.\n"
+         "Each option is also a line of the configuration file (store-size: 64G) and a variable\n"
+         "(TERCET_STORE_SIZE=64G). The command line counts more than the environment, and that "
+         "more\n"
+         "than the file. SIGHUP reads the file, access rules and certificates anew.\n");
     cli_print_options(cli, 0);
     puts("\nDURATION: 500ms, 10s, 5m, 2h, 7d. SIZE: 512M, 64G.\n"
          "Exit status: 0 stopped by a signal, 1 could not start, 2 wrong options, 70 the store "
@@ -209,32 +225,136 @@ static void list_failpoints(void)
         puts(failpoint_name(i));
 }
 
-void arguments_parse(struct arguments *args, int argc, char **argv)
+/* -- Where they come from ---------------------------------------------------------------------- */
+
+/* As command line and environment have it: what a file is laid under, again at each SIGHUP. */
+static struct {
+    struct cli cli;
+    struct arguments args;
+    struct cli_strings strings;
+} line;
+
+/* The file that is read; NULL: none. */
+static const char *config_file_of(const struct arguments *args)
 {
-    struct cli cli = {.program = "tercetd",
-                      .options = options,
-                      .option_count = sizeof(options) / sizeof(options[0]),
-                      .values = args,
-                      .misuse = misuse};
-    *args = (struct arguments){.options.size = sizeof(args->options),
-                               .grace_ms = GRACE_MS_DEFAULT,
-                               .unix_mode = UNIX_MODE_DEFAULT,
-                               .options.log_levels = "info",
-                               .log_level = TERCET_LOG_INFO,
-                               .log_format = log_format_default()};
-    cli_parse(&cli, argc, argv);
+    const char *file = args->config_file != NULL ? args->config_file : getenv("TERCET_CONFIG");
+    if (file == NULL || file[0] == '\0')
+        return access(CONFIG_FILE_DEFAULT, F_OK) == 0 ? CONFIG_FILE_DEFAULT : NULL;
+    return strcmp(file, "none") == 0 ? NULL : file;
+}
+
+/* Where a store lies that nobody gave a place; "" when there is none. */
+static void default_data(char path[DATA_PATH_MAX])
+{
+    const char *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    path[0] = '\0';
+    if (geteuid() == 0)
+        snprintf(path, DATA_PATH_MAX, "/var/lib/tercet");
+    else if (state != NULL && state[0] == '/')
+        snprintf(path, DATA_PATH_MAX, "%s/tercet", state);
+    else if (home != NULL && home[0] == '/')
+        snprintf(path, DATA_PATH_MAX, "%s/.local/state/tercet", home);
+}
+
+static int settle_data(struct arguments *args, struct cli *cli, char *text)
+{
+    if (args->options.data != NULL)
+        return 0;
+    default_data(args->default_data);
+    if (args->default_data[0] != '\0') {
+        cli_set(cli, cli_find(cli, "data"), args->default_data, "default");
+        return 0;
+    }
+    snprintf(text, CLI_TEXT_MAX, "--data DIR is needed, since HOME is not set; see tercetd --help");
+    return -1;
+}
+
+static int settle_needs(const struct cli *cli, char *text)
+{
+    const char *needed = NULL;
+    const struct cli_option *option = cli_check_needs(cli, &needed);
+    if (option == NULL)
+        return 0;
+    snprintf(text, CLI_TEXT_MAX, "--%s needs --%s, too; see tercetd --help", option->name, needed);
+    return -1;
+}
+
+int arguments_read_file(struct arguments *out, char text[CLI_TEXT_MAX])
+{
+    struct cli cli = line.cli;
+    *out = line.args;
+    cli.values = out;
+    cli.origins = &out->origins;
+    const char *file = out->config_file = config_file_of(out);
+    int rc = file != NULL ? cli_read_file(&cli, file, &out->strings, text) : 0;
+    if (rc == 0)
+        rc = settle_data(out, &cli, text);
+    if (rc == 0)
+        rc = settle_needs(&cli, text);
+    out->given = cli.given;
+    out->options.listen = out->listen;
+    out->options.allow_targets = out->allow_targets;
+    return rc;
+}
+
+void arguments_clear(struct arguments *args)
+{
+    cli_strings_clear(&args->strings);
+}
+
+void arguments_print(const struct arguments *args)
+{
+    struct cli cli = line.cli;
+    cli.given = args->given;
+    cli_print_values(&cli, &args->origins);
+}
+
+void arguments_warn_variables(arguments_warn_fn warn)
+{
+    const char *nearest = NULL;
+    char *name;
+    for (size_t i = 0; (name = cli_next_unknown_variable(&line.cli, PREFIX, &i, &nearest)) != NULL;
+         free(name)) {
+        char meant[64];
+        cli_variable_of(meant, PREFIX, cli_find(&line.cli, nearest));
+        warn(name, meant);
+    }
+}
+
+static void print_and_end(const struct arguments *args)
+{
     if (args->wants_help)
-        print_help(&cli);
+        print_help(&line.cli);
     if (args->wants_version)
         printf("tercetd " TERCET_VERSION " (gRPC core %s)\n", crpc_core_version());
     if (args->wants_failpoints)
         list_failpoints();
     if (args->wants_help || args->wants_version || args->wants_failpoints)
         exit(0);
-    if (cli.arg_count > 0)
-        misuse("there are no arguments but options: %s is none; see tercetd --help", cli.args[0]);
-    if (args->options.data == NULL)
-        misuse("--data DIR is needed; see tercetd --help");
-    args->options.listen = args->listen;
-    args->options.allow_targets = args->allow_targets;
+}
+
+void arguments_parse(struct arguments *args, int argc, char **argv)
+{
+    char text[CLI_TEXT_MAX];
+    line.cli = (struct cli){.program = "tercetd",
+                            .options = options,
+                            .option_count = sizeof(options) / sizeof(options[0]),
+                            .values = &line.args,
+                            .misuse = misuse,
+                            .origins = &line.args.origins};
+    line.args = (struct arguments){.options.size = sizeof(args->options),
+                                   .grace_ms = GRACE_MS_DEFAULT,
+                                   .unix_mode = UNIX_MODE_DEFAULT,
+                                   .options.log_levels = "info",
+                                   .log_level = TERCET_LOG_INFO,
+                                   .log_format = log_format_default()};
+    cli_parse(&line.cli, argc, argv);
+    print_and_end(&line.args);
+    if (line.cli.arg_count > 0)
+        misuse("there are no arguments but options: %s is none; see tercetd --help",
+               line.cli.args[0]);
+    if (cli_read_environment(&line.cli, PREFIX, &line.strings, text) != 0 ||
+        arguments_read_file(args, text) != 0)
+        misuse("%s", text);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tercetd's command line. A new option is one entry of the table in tercetd_options.c.
+ * tercetd's options: command line, environment, file. A new one is one entry of the table in
+ * tercetd_options.c, from which file and variable follow.
  */
 #ifndef TERCETD_OPTIONS_H
 #define TERCETD_OPTIONS_H
 
+#include "cli_sources.h"
 #include "log.h"
 
 #include <stdbool.h>
@@ -15,6 +17,7 @@
 
 #define LISTEN_MAX 8
 #define ALLOW_TARGETS_MAX 64
+#define DATA_PATH_MAX 512
 
 struct arguments {
     struct tercet_coordinator_options options;
@@ -27,10 +30,30 @@ struct arguments {
     enum tercet_log_level log_level;
     enum log_format log_format;
     bool wants_help, wants_version, wants_failpoints;
+    const char *config_file; /* that was read; NULL: none */
+    bool checks_config, prints_config;
+
+    /* Where they come from. */
+    struct cli_origins origins;
+    uint64_t given;             /* as in struct cli */
+    struct cli_strings strings; /* of the file: others point into it */
+    char default_data[DATA_PATH_MAX];
 };
 
-/* Sets *args from the command line. Ends the program with 2 when that is wrong, and with 0 after
- * --help, --version and --list-failpoints. */
+/* Sets *args from the command line, the environment and the file. Ends the program with 2 when they
+ * are wrong, and with 0 after --help, --version and --list-failpoints. */
 void arguments_parse(struct arguments *args, int argc, char **argv);
+
+/* What they are with the file as it is now. Returns 0, or -1 with `text`; either way the caller has
+ * to clear *out. It must not be moved. */
+int arguments_read_file(struct arguments *out, char text[CLI_TEXT_MAX]);
+void arguments_clear(struct arguments *args);
+
+/* Prints all of them as a file, with where each comes from. */
+void arguments_print(const struct arguments *args);
+
+/* Tells of variables that look like a misspelt option. */
+typedef void (*arguments_warn_fn)(const char *name, const char *meant);
+void arguments_warn_variables(arguments_warn_fn warn);
 
 #endif

@@ -121,3 +121,24 @@ void warn_about_setup(const struct arguments *args)
     warn_of_sockets(args);
     warn_of_store(args);
 }
+
+/* -- Options ----------------------------------------------------------------------------------- */
+
+static void warn_of_variable(const char *name, const char *meant)
+{
+    log_say(TERCET_LOG_WARNING, "nothing reads the variable %s: is %s meant?", name, meant);
+}
+
+void warn_about_options(const struct arguments *args)
+{
+    struct stat status;
+    arguments_warn_variables(warn_of_variable);
+    if (args->config_file != NULL)
+        log_say(TERCET_LOG_INFO, "options are read from %s", args->config_file);
+    if (args->config_file != NULL && stat(args->config_file, &status) == 0 &&
+        (status.st_mode & (S_IWOTH | S_IWGRP)) != 0)
+        log_say(TERCET_LOG_WARNING, "%s can be written by others (mode %04o): chmod 644 or 640",
+                args->config_file, (unsigned)(status.st_mode & 07777));
+    if (args->options.data == args->default_data)
+        log_say(TERCET_LOG_INFO, "no --data was given: the store is in %s", args->options.data);
+}

@@ -11,4 +11,8 @@
 /* Logs a warning for each. The store is there already. */
 void warn_about_setup(const struct arguments *args);
 
+/* Logs where the options come from that nobody gave on the command line, and variables that look
+ * misspelt. Before the store is opened. */
+void warn_about_options(const struct arguments *args);
+
 #endif

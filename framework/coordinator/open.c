@@ -360,6 +360,14 @@ int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const 
     return rc == 0 ? 0 : refusal_tell(&no, text);
 }
 
+int tercet_coordinator_set_log_levels(struct tercet_coordinator *coordinator, const char *levels,
+                                      char *text)
+{
+    struct refusal no;
+    int rc = loglevel_set(&coordinator->c.loglevel, levels, &no);
+    return rc == 0 ? 0 : refusal_tell(&no, text);
+}
+
 int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const char *tls_ca,
                                const char *tls_cert, const char *tls_key, char *text)
 {

@@ -111,6 +111,11 @@ int tercet_coordinator_set_access(struct tercet_coordinator *coordinator, const 
 int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const char *tls_ca,
                                const char *tls_cert, const char *tls_key, char *text);
 
+/* Levels in place of log_levels, from now on; what it does not name stays. TERCET_INVALID with
+ * `text` (may be NULL): nothing is changed. Any thread. */
+int tercet_coordinator_set_log_levels(struct tercet_coordinator *coordinator, const char *levels,
+                                      char *text);
+
 /* The i-th address it listens at, such as "127.0.0.1:41234"; a name may stand for several. NULL
  * past the last. Lives as long as the coordinator. */
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i);
