@@ -24,7 +24,9 @@ enum {
     OWN_BULK = 8,
     OWN_NOW = 16,
     OWN_SHOW = 32,
-    OWN_GROWTH = 64
+    OWN_GROWTH = 64,
+    OWN_LIVE = 128,
+    OWN_RUN = 256
 };
 
 #define BULK_HELP                                                                                  \
@@ -35,25 +37,16 @@ enum {
     "as were named, or the coordinator cannot be reached; 3 some were refused. AGE is by the "     \
     "clock here."
 
-struct command {
-    const char *name;
-    int (*run)(struct ctl *ctl);
-    int args_min, args_max;
-    unsigned options;
-    const char *synopsis;
-    const char *summary;
-    const char *help;
-};
-
-static const struct command commands[] = {
-    {"ls", command_ls, 0, 0, OWN_LS | OWN_FILTER,
-     "ls [--state S]... [--parked] [--service NAME] [--metadata KEY[=VALUE]]... [--resolved] "
-     "[--limit N]",
+const struct command ctl_commands[] = {
+    {"ls", command_ls, 0, 0, OWN_LS | OWN_FILTER | OWN_LIVE,
+     "ls [FILTER]... [--resolved] [--limit N] [--watch]",
      "transactions that are not over yet; --resolved: those that are",
      "Lists transactions that are not over yet, oldest first, with the branch that needs attention "
      "most. DONE is how many of its branches have acknowledged the decision. JSON: "
      "{\"transactions\": [...], \"next_page_token\": \"...\"}; the token is empty when all are "
-     "shown."},
+     "shown. On a terminal a long NOTE is cut; -o wide, a pipe or a file has all of it. With "
+     "--watch "
+     "the list is shown anew every 2 s (--interval) until you press Ctrl-C."},
     {"show", command_show, 1, 1, OWN_SHOW, "show GID [--history]",
      "one transaction: its state, its times, its branches",
      "Shows a transaction: its state and why, when it was created, decided and resolved, and each "
@@ -68,6 +61,41 @@ static const struct command commands[] = {
      "Prints the transaction's state now and at each change, and ends after the last. With -o "
      "json, one object a line. Exit status 1 when the coordinator goes away before the "
      "transaction's end. Needs the role initiator, reader, operator or admin."},
+    {"history", command_history, 1, 1, 0, "history GID",
+     "the last calls of a transaction's branches",
+     "Shows of each branch of which some call has failed the last 16 calls: when, how long each "
+     "took, at which instance, what came of it. They are in the memory of tercetd, until the "
+     "transaction is over or tercetd is started again."},
+    {"top", command_top, 0, 0, OWN_LIVE, "top [--interval DURATION]",
+     "the coordinator's load, the oldest work, the services, live",
+     "Shows every 2 s (--interval) how many transactions are begun, confirmed and cancelled a "
+     "second, how many are under way and parked, the oldest of them, and what waits for each "
+     "service, until you press Ctrl-C. Without a terminal, one after the other."},
+    {"export", command_export, 0, 0, OWN_FILTER | OWN_LS, "export [FILTER]... [--resolved]",
+     "all transactions as JSON, one a line",
+     "Prints all transactions that are not over yet, or with --resolved those that are, as JSON, "
+     "one a line: for jq, a spreadsheet, an archive. Payloads are not part of it. --limit 0 is the "
+     "default."},
+    {"run", command_run, 1, TERCET_BRANCHES_MAX, OWN_RUN, "run SERVICE/NAME... [--payload TEXT]",
+     "runs a transaction: tries the actions, confirms or cancels them",
+     "Begins a transaction with these actions as its branches, all with the same payload, and "
+     "waits until it is decided: to try out a participant, and for scripts. Prints the gid and how "
+     "it ended. Exit status 1 when it was cancelled or no answer came. Needs the role initiator."},
+    {"health", command_health, 0, 0, 0, "health", "whether the coordinator serves: for probes",
+     "Asks as load balancers and orchestrators do (grpc.health.v1). Prints SERVING; exit status 1 "
+     "when it is not, or cannot be reached."},
+    {"config", command_config, 0, 0, 0, "config", "where address, token and certificates come from",
+     "Prints how the coordinator would be reached, and where that comes from: the command line, "
+     "the variables TERCET_COORDINATOR and TERCET_TOKEN_FILE, the profile. A profile is a file "
+     "with "
+     "lines such as \"coordinator: db1:7420\", for coordinator, token-file, tls-ca, tls-cert, "
+     "tls-key, output and timeout: ~/.config/tercet/profile.yaml, or with --profile NAME "
+     "~/.config/tercet/NAME.yaml."},
+    {"completion", command_completion, 1, 1, 0, "completion bash|zsh|fish",
+     "what makes a shell complete commands and options",
+     "Prints a script for a shell. bash: source <(tercetctl completion bash), in ~/.bashrc. zsh: "
+     "tercetctl completion zsh > a file _tercetctl in a directory of $fpath. fish: tercetctl "
+     "completion fish > ~/.config/fish/completions/tercetctl.fish."},
     {"participants", command_participants, 0, 0, 0, "participants",
      "services, their instances, load, breakers, last errors",
      "Lists services: attached instances, calls under way of those they take at once (their "
@@ -134,15 +162,16 @@ static const struct command commands[] = {
      "for some, such as info,store=debug. Parts: transactions, participants, store, connections. "
      "Without an argument, shows the levels. Needs the role admin."},
 };
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+#define COMMAND_COUNT (sizeof(ctl_commands) / sizeof(ctl_commands[0]))
+const size_t ctl_command_count = COMMAND_COUNT;
 
 static const struct command *find_command(const char *name)
 {
     const char *names[COMMAND_COUNT];
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-        names[i] = commands[i].name;
+        if (strcmp(ctl_commands[i].name, name) == 0)
+            return &ctl_commands[i];
+        names[i] = ctl_commands[i].name;
     }
     const char *nearest = cli_nearest(name, names, COMMAND_COUNT);
     if (nearest == NULL)
@@ -174,8 +203,12 @@ static const char *take_yes_count(void *values, const char *value)
 static const char *take_output(void *values, const char *value)
 {
     struct ctl *ctl = values;
-    ctl->is_json = strcmp(value, "json") == 0;
-    return ctl->is_json || strcmp(value, "table") == 0 ? NULL : "table or json is wanted";
+    ctl->is_wide = strcmp(value, "wide") == 0;
+    ctl->is_yaml = strcmp(value, "yaml") == 0;
+    ctl->is_json = ctl->is_yaml || strcmp(value, "json") == 0;
+    return ctl->is_json || ctl->is_wide || strcmp(value, "table") == 0
+               ? NULL
+               : "table, wide, json or yaml is wanted";
 }
 
 static const char *take_state(void *values, const char *value)
@@ -237,8 +270,14 @@ static void settle_states(struct ctl *ctl)
 
 static const struct cli_option options[] = {
     {"coordinator", CLI_TEXT, FIELD(coordinator), "ADDRESS",
-     .help = "host, host:port (port 7420 unless given) or unix:/path (default TERCET_COORDINATOR "
-             "or " COORDINATOR_DEFAULT ")"},
+     .help =
+         "host, host:port (port 7420 unless given) or unix:/path; else TERCET_COORDINATOR or the "
+         "profile says it",
+     .unless = COORDINATOR_DEFAULT},
+    {"profile", CLI_TEXT, FIELD(profile), "NAME",
+     .help = "the options of ~/.config/tercet/NAME.yaml, or of a file; else TERCET_PROFILE says it "
+             "(see config)",
+     .traits = CLI_LINE_ONLY, .unless = "profile"},
     {"token-file", CLI_TEXT, FIELD(token_file), "FILE",
      .help = "a token of the role reader, operator or admin (default: that in TERCET_TOKEN)"},
     {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",
@@ -246,12 +285,14 @@ static const struct cli_option options[] = {
     {"tls-cert", CLI_TEXT, FIELD(cert_file), "FILE", .help = "our own certificate, PEM",
      .needs = {"tls-key"}},
     {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key, PEM", .needs = {"tls-cert"}},
-    {"output", CLI_OTHER, 0, "table|json", .help = "how to print (default table)",
-     .take = take_output, .letter = 'o'},
+    {"output", CLI_OTHER, 0, "table|wide|json|yaml", .help = "how to print; wide: with nothing cut",
+     .unless = "table", .take = take_output, .letter = 'o'},
     {"timeout", CLI_DURATION, FIELD(timeout_ms), "DURATION",
      .help = "how long to wait for an answer (default 10s; watch: no limit)"},
-    {"help", CLI_FLAG, FIELD(wants_help), NULL, .help = "this text, or that of a command"},
-    {"version", CLI_FLAG, FIELD(wants_version), NULL, .help = "the version"},
+    {"help", CLI_FLAG, FIELD(wants_help), NULL, .help = "this text, or that of a command",
+     .traits = CLI_LINE_ONLY},
+    {"version", CLI_FLAG, FIELD(wants_version), NULL, .help = "the version",
+     .traits = CLI_LINE_ONLY},
 
     {"state", CLI_OTHER, 0, "STATE",
      .help = "only those that are trying, confirming, cancelling, confirmed or cancelled; may be "
@@ -259,7 +300,7 @@ static const struct cli_option options[] = {
      .take = take_state, .group = OWN_FILTER},
     {"parked", CLI_FLAG, FIELD(is_parked), NULL,
      .help = "only those with a branch that needs a person", .group = OWN_FILTER},
-    {"service", CLI_TEXT, FIELD(service), "NAME",
+    {"service", CLI_TEXT, FIELD(service), "SERVICE",
      .help = "only those with a branch of this service", .group = OWN_FILTER},
     {"metadata", CLI_OTHER, 0, "KEY[=VALUE]",
      .help = "only those begun with this metadata, such as order=1234; may be repeated",
@@ -271,10 +312,18 @@ static const struct cli_option options[] = {
      .take = take_limit, .group = OWN_FILTER},
     {"all", CLI_FLAG, FIELD(is_all), NULL, .help = "all that these filters let through",
      .group = OWN_BULK},
-    {"action", CLI_TEXT, FIELD(action), "SERVICE/NAME", .help = "only branches with this action",
-     .needs = {"all"}, .group = OWN_BULK},
+    {"action", CLI_TEXT, FIELD(action), "SERVICE/NAME",
+     .help = "only those with a branch with this action", .group = OWN_FILTER},
     {"older-than", CLI_DURATION, FIELD(older_than_ms), "DURATION",
-     .help = "only those that were begun so long ago", .needs = {"all"}, .group = OWN_BULK},
+     .help = "only those that were begun so long ago", .group = OWN_FILTER},
+    {"text", CLI_TEXT, FIELD(text), "TEXT",
+     .help = "only those that have this text in gid, reason, metadata, action or last error",
+     .group = OWN_FILTER},
+    {"watch", CLI_FLAG, FIELD(is_watched), NULL, .help = "again and again", .group = OWN_LS},
+    {"interval", CLI_DURATION, FIELD(interval_ms), "DURATION", .help = "how often", .unless = "2s",
+     .group = OWN_LIVE},
+    {"payload", CLI_TEXT, FIELD(payload), "TEXT", .help = "what the actions' hooks are given",
+     .group = OWN_RUN},
     {"yes-count", CLI_OTHER, 0, "N", .help = "do it, if there are N", .take = take_yes_count,
      .needs = {"all"}, .group = OWN_BULK},
     {"growth", CLI_SIZE, FIELD(growth_bytes), "SIZE",
@@ -286,6 +335,8 @@ static const struct cli_option options[] = {
     {"now", CLI_FLAG, FIELD(is_now), NULL, .help = "also a branch that is not parked",
      .group = OWN_NOW},
 };
+
+#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
 
 /* -- Running ----------------------------------------------------------------------------------- */
 
@@ -308,7 +359,7 @@ static void print_help(const struct cli *cli)
     puts("usage: tercetctl [options] COMMAND [arguments]\n\n"
          "Shows and settles what a transaction coordinator (tercetd) holds.\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        const struct command *command = &commands[i];
+        const struct command *command = &ctl_commands[i];
         bool is_long = strlen(command->synopsis) > SYNOPSIS_WIDTH;
         printf("  %-*s  %s\n", SYNOPSIS_WIDTH, is_long ? command->name : command->synopsis,
                command->summary);
@@ -318,6 +369,7 @@ static void print_help(const struct cli *cli)
     puts(
         "\nDURATION: 500ms, 10s, 5m, 2h. JSON has the fields of tercet.proto under their names "
         "there.\n"
+        "Environment: TERCET_COORDINATOR, TERCET_TOKEN, TERCET_TOKEN_FILE, TERCET_PROFILE.\n"
         "Exit status: 0 done, 1 the coordinator said no or cannot be reached, 2 wrong usage, 3 of\n"
         "many (--all) some were refused.");
 }
@@ -335,7 +387,11 @@ static int run_command(struct ctl *ctl, unsigned given, const char *name)
     if (ctl->coordinator[0] == '\0')
         ctl_misuse("--coordinator needs an address, such as " COORDINATOR_DEFAULT);
     settle_states(ctl);
+    if (ctl->is_yaml)
+        yaml_begin();
     int status = command->run(ctl);
+    if (ctl->is_yaml)
+        yaml_finish();
     ctl_close(ctl);
     return status;
 }
@@ -358,22 +414,32 @@ static int run(const struct cli *cli, struct ctl *ctl)
     return run_command(ctl, cli->groups, name);
 }
 
+struct cli ctl_cli(void)
+{
+    static struct cli_option made[OPTION_COUNT];
+    memcpy(made, options, sizeof(options));
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (made[i].group != 0)
+            made[i].traits |= CLI_LINE_ONLY; /* a filter in a profile would surprise */
+    return (struct cli){.program = "tercetctl",
+                        .options = made,
+                        .option_count = OPTION_COUNT,
+                        .misuse = ctl_misuse};
+}
+
 int main(int argc, char **argv)
 {
-    const char *address = getenv("TERCET_COORDINATOR");
-    bool has_address = address != NULL && address[0] != '\0';
-    struct ctl ctl = {.coordinator = has_address ? address : COORDINATOR_DEFAULT,
-                      .limit = UINT64_MAX,
-                      .yes_count = UINT64_MAX};
-    struct cli cli = {.program = "tercetctl",
-                      .options = options,
-                      .option_count = sizeof(options) / sizeof(options[0]),
-                      .values = &ctl,
-                      .misuse = ctl_misuse};
+    static struct ctl ctl = {.limit = UINT64_MAX, .yes_count = UINT64_MAX};
+    static struct cli_origins origins;
+    struct cli cli = ctl_cli();
+    cli.values = &ctl;
+    cli.origins = &origins;
     setlocale(LC_CTYPE, "C.UTF-8"); /* without it, all but ASCII is shown escaped */
-    const char *unnamed = ctl.coordinator;
     cli_parse(&cli, argc, argv);
-    ctl.named_coordinator = ctl.coordinator != unnamed ? ctl.coordinator : NULL;
+    ctl.named_coordinator = ctl.coordinator;
+    profile_read(&cli, &ctl);
+    if (ctl.coordinator == NULL)
+        ctl.coordinator = COORDINATOR_DEFAULT;
     int status = run(&cli, &ctl);
     if (fflush(stdout) != 0 || ferror(stdout))
         ctl_die(strerror(errno));

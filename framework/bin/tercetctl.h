@@ -7,6 +7,8 @@
 #ifndef TERCETCTL_H
 #define TERCETCTL_H
 
+#include "cli.h"
+
 #include <cjson/cJSON.h>
 #include <clock.h>
 #include <crpc/crpc.h>
@@ -31,6 +33,7 @@
 /* -- One run of the program -------------------------------------------------------------------- */
 
 struct ctl {
+    const char *profile; /* its name, or a file; NULL: the default one, where it is there */
     const char *coordinator;
     const char *named_coordinator; /* as the command line has it; NULL: it has none */
     const char *token_file;
@@ -38,6 +41,8 @@ struct ctl {
     const char *cert_file;
     const char *key_file;
     bool is_json;
+    bool is_yaml; /* what is printed as JSON is made YAML of at the end */
+    bool is_wide; /* nothing is cut */
     bool wants_help, wants_version;
     int64_t timeout_ms; /* of one call; 0: not given */
 
@@ -56,6 +61,10 @@ struct ctl {
     bool is_all; /* the command is for all that the filters let through */
     const char *action;
     int64_t older_than_ms;
+    const char *text; /* that must stand somewhere in it */
+    bool is_watched;  /* again and again */
+    int64_t interval_ms;
+    const char *payload;
     uint64_t yes_count;    /* UINT64_MAX: not given */
     uint64_t growth_bytes; /* 0: the default */
     char **args;
@@ -125,6 +134,9 @@ char *term_escape(const char *text);
 /* Columns that an escaped text takes. */
 size_t term_width(const char *text);
 
+/* Whether long lines are cut: for people only, at a terminal. */
+bool term_cuts(const struct ctl *ctl);
+
 /* Shortens an escaped text in place to `width` columns, at least 3, with "..." at its end. */
 void term_cut(char *text, size_t width);
 
@@ -161,6 +173,7 @@ struct table {
     const char *const *headers;
     size_t column_count;
     bool cuts_last; /* what does not fit is cut; else it goes to lines of its own */
+    bool is_uncut;  /* or stays on its line, whatever the width */
     bool has_head;
     size_t widths[TABLE_COLUMNS_MAX];
     char **cells;
@@ -188,6 +201,18 @@ void json_print(cJSON *json, bool is_short);
 
 /* Prints a message as the command's one object. */
 void json_print_message(const ProtobufCMessage *message);
+
+/* From now on, what is printed is kept; yaml_finish prints that JSON as YAML. */
+void yaml_begin(void);
+void yaml_finish(void);
+
+/* -- Filters (tercetctl_filter.c) -------------------------------------------------------------- */
+
+/* Those that the coordinator does not know: --older-than, --action, --text. */
+bool filter_lets(const struct ctl *ctl, const Tercet__V1__Transaction *transaction);
+/* By --service and --action. */
+bool filter_names(const struct ctl *ctl, const Tercet__V1__BranchStatus *branch);
+bool filter_names_any(const struct ctl *ctl, const Tercet__V1__Transaction *transaction);
 
 /* -- Views (tercetctl_view.c) ------------------------------------------------------------------ */
 
@@ -217,6 +242,28 @@ void view_history(const Tercet__V1__Transaction *transaction);
 /* The command's first argument, a gid; misuse when it is none. */
 char *ctl_take_gid(const struct ctl *ctl);
 
+/* -- The table of commands (tercetctl.c) ------------------------------------------------------- */
+
+struct command {
+    const char *name;
+    int (*run)(struct ctl *ctl);
+    int args_min, args_max;
+    unsigned options; /* the groups of options that it has */
+    const char *synopsis;
+    const char *summary;
+    const char *help;
+};
+extern const struct command ctl_commands[];
+extern const size_t ctl_command_count;
+/* Its options, without values. */
+struct cli ctl_cli(void);
+
+/* -- Profiles (tercetctl_profile.c) ------------------------------------------------------------ */
+
+/* Fills what the command line has not given from the environment and from a profile. What is wrong
+ * with it is misuse. */
+void profile_read(struct cli *cli, struct ctl *ctl);
+
 /* -- Commands: each returns the exit status ---------------------------------------------------- */
 
 /* A page of what the filters let through; the caller's: crpc_message_free. Asks for smaller pages
@@ -245,5 +292,16 @@ int command_resume(struct ctl *ctl);
 int command_check(struct ctl *ctl);
 int command_backup(struct ctl *ctl);
 int command_log_level(struct ctl *ctl);
+int command_top(struct ctl *ctl);
+int command_history(struct ctl *ctl);
+int command_export(struct ctl *ctl);
+int command_run(struct ctl *ctl);
+int command_health(struct ctl *ctl);
+int command_config(struct ctl *ctl);
+int command_completion(struct ctl *ctl);
+
+/* Calls `show` again and again, every --interval, until it returns another status than 0 or the
+ * terminal is gone. */
+int live_repeat(struct ctl *ctl, int (*show)(struct ctl *ctl));
 
 #endif

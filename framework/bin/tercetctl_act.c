@@ -57,8 +57,10 @@ static int ask_transaction(struct ctl *ctl, const char *method, const ProtobufCM
         if (say != NULL)
             say((const Tercet__V1__Transaction *)reply, branch);
         view_transaction((const Tercet__V1__Transaction *)reply);
-        if (ctl->has_history)
+        if (ctl->has_history) {
+            putchar('\n');
             view_history((const Tercet__V1__Transaction *)reply);
+        }
     }
     crpc_message_free(reply);
     return 0;
@@ -70,6 +72,23 @@ int command_show(struct ctl *ctl)
     request.gid = ctl_take_gid(ctl);
     request.history = ctl->has_history;
     return ask_transaction(ctl, "Show", &request.base, NULL, 0);
+}
+
+int command_history(struct ctl *ctl)
+{
+    Tercet__V1__GetRequest request = TERCET__V1__GET_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.gid = ctl_take_gid(ctl);
+    request.history = true;
+    int status = ctl_call(&reply, ctl, "Show", &request.base);
+    if (status != 0)
+        return status;
+    if (ctl->is_json)
+        json_print_message(reply);
+    else
+        view_history((const Tercet__V1__Transaction *)reply);
+    crpc_message_free(reply);
+    return 0;
 }
 
 static void say_retried(const Tercet__V1__Transaction *transaction, uint32_t branch)

@@ -33,29 +33,6 @@ struct bulk {
 
 /* -- What would be done ------------------------------------------------------------------------ */
 
-static bool is_old_enough(const struct bulk *bulk, const Tercet__V1__Transaction *transaction)
-{
-    return clock_wall_ms() - transaction->created_ms >= bulk->ctl->older_than_ms;
-}
-
-/* By --service and --action. */
-static bool is_named(const struct ctl *ctl, const Tercet__V1__BranchStatus *branch)
-{
-    size_t size = ctl->service != NULL ? strlen(ctl->service) : 0;
-    bool is_of_service =
-        ctl->service == NULL ||
-        (strncmp(branch->action, ctl->service, size) == 0 && branch->action[size] == '/');
-    return is_of_service && (ctl->action == NULL || strcmp(branch->action, ctl->action) == 0);
-}
-
-static bool names_any(const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
-{
-    bool any = ctl->service == NULL && ctl->action == NULL;
-    for (size_t i = 0; i < transaction->n_branches && !any; i++)
-        any = is_named(ctl, transaction->branches[i]);
-    return any;
-}
-
 /* What a branch's retry could do something about. */
 static bool waits(const Tercet__V1__BranchStatus *branch)
 {
@@ -96,7 +73,7 @@ static void pick_branches(struct bulk *bulk, const Tercet__V1__Transaction *tran
 {
     for (size_t i = 0; i < transaction->n_branches; i++) {
         const Tercet__V1__BranchStatus *branch = transaction->branches[i];
-        if (is_meant(branch) && is_named(bulk->ctl, branch) &&
+        if (is_meant(branch) && filter_names(bulk->ctl, branch) &&
             (branch->parked || !bulk->ctl->is_parked))
             add_item(bulk, transaction, branch);
     }
@@ -114,7 +91,7 @@ static void pick_to_settle(struct bulk *bulk, const Tercet__V1__Transaction *tra
 
 static void pick_to_cancel(struct bulk *bulk, const Tercet__V1__Transaction *transaction)
 {
-    if (transaction->state == TERCET__V1__STATE__TRYING && names_any(bulk->ctl, transaction))
+    if (transaction->state == TERCET__V1__STATE__TRYING && filter_names_any(bulk->ctl, transaction))
         add_item(bulk, transaction, NULL);
 }
 
@@ -303,7 +280,7 @@ static int collect(struct bulk *bulk)
         free(token);
         token = NULL;
         for (size_t i = 0; status == 0 && i < page->n_transactions; i++)
-            if (is_old_enough(bulk, page->transactions[i]))
+            if (filter_lets(bulk->ctl, page->transactions[i]))
                 bulk->act->pick(bulk, page->transactions[i]);
         if (status == 0) {
             token = ctl_format("%s", page->next_page_token);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ls: the transactions, page by page.
+ * ls and export: the transactions, page by page.
  */
 #include "tercetctl.h"
 
@@ -58,27 +58,42 @@ struct listing {
     char *token;    /* of the next page; "" after the last */
 };
 
+/* A page may have more than is wanted, since not all of it is let through. */
+static bool is_listed(const struct listing *listing, const Tercet__V1__Transaction *transaction)
+{
+    return (listing->ctl->limit == 0 || listing->count < listing->ctl->limit) &&
+           filter_lets(listing->ctl, transaction);
+}
+
 static void print_json_page(struct listing *listing, const Tercet__V1__ListResponse *page)
 {
     if (!listing->has_begun)
         fputs("{\n  \"transactions\": [", stdout);
     listing->has_begun = true;
     for (size_t i = 0; i < page->n_transactions; i++) {
-        fputs(listing->count + i == 0 ? "\n    " : ",\n    ", stdout);
+        if (!is_listed(listing, page->transactions[i]))
+            continue;
+        fputs(listing->count == 0 ? "\n    " : ",\n    ", stdout);
         json_print(json_of_message(&page->transactions[i]->base), true);
+        listing->count++;
     }
 }
 
 static void print_page(struct listing *listing, const Tercet__V1__ListResponse *page)
 {
+    const uint64_t before = listing->count;
     if (listing->ctl->is_json) {
         print_json_page(listing, page);
-    } else if (page->n_transactions > 0) {
-        for (size_t i = 0; i < page->n_transactions; i++)
-            add_transaction(&listing->table, listing->ctl, page->transactions[i]);
-        table_flush(&listing->table);
+        return;
     }
-    listing->count += page->n_transactions;
+    for (size_t i = 0; i < page->n_transactions; i++) {
+        if (!is_listed(listing, page->transactions[i]))
+            continue;
+        add_transaction(&listing->table, listing->ctl, page->transactions[i]);
+        listing->count++;
+    }
+    if (listing->count > before)
+        table_flush(&listing->table);
 }
 
 static void fill_request(Tercet__V1__ListRequest *request, struct ctl *ctl,
@@ -121,11 +136,17 @@ int list_ask_page(Tercet__V1__ListResponse **page, struct ctl *ctl, uint32_t *pa
     }
 }
 
+/* Some of a page may not be shown. */
+static bool is_sifted(const struct ctl *ctl)
+{
+    return ctl->action != NULL || ctl->older_than_ms > 0 || ctl->text != NULL;
+}
+
 static int list_page(struct listing *listing)
 {
     struct ctl *ctl = listing->ctl;
     Tercet__V1__ListResponse *page = NULL;
-    if (ctl->limit != 0 && ctl->limit - listing->count < listing->page_size)
+    if (ctl->limit != 0 && !is_sifted(ctl) && ctl->limit - listing->count < listing->page_size)
         listing->page_size = (uint32_t)(ctl->limit - listing->count);
     int status = list_ask_page(&page, ctl, &listing->page_size, listing->token);
     if (status != 0)
@@ -146,8 +167,8 @@ static bool wants_more(const struct listing *listing)
 static void print_end(const struct listing *listing)
 {
     const struct ctl *ctl = listing->ctl;
-    bool is_filtered =
-        ctl->state_count > 0 || ctl->is_parked || ctl->service != NULL || ctl->metadata_count > 0;
+    bool is_filtered = ctl->state_count > 0 || ctl->is_parked || ctl->service != NULL ||
+                       ctl->metadata_count > 0 || is_sifted(ctl);
     if (listing->count == 0 && listing->token[0] == '\0')
         printf("no %s transactions%s\n", ctl->is_resolved ? "resolved" : "unresolved",
                is_filtered ? " match" : "");
@@ -163,7 +184,7 @@ static void print_json_end(const struct listing *listing)
     puts("\n}");
 }
 
-int command_ls(struct ctl *ctl)
+static int list_once(struct ctl *ctl)
 {
     if (ctl->limit == UINT64_MAX)
         ctl->limit = LIMIT_DEFAULT;
@@ -173,7 +194,8 @@ int command_ls(struct ctl *ctl)
         .token = ctl_format("%s", ""),
         .table = {.headers = ctl->is_resolved ? resolved_headers : unresolved_headers,
                   .column_count = 5,
-                  .cuts_last = true}};
+                  .cuts_last = term_cuts(ctl),
+                  .is_uncut = !term_cuts(ctl)}};
     int status = list_page(&listing);
     while (status == 0 && wants_more(&listing))
         status = list_page(&listing);
@@ -183,4 +205,42 @@ int command_ls(struct ctl *ctl)
         print_end(&listing);
     free(listing.token);
     return status;
+}
+
+int command_ls(struct ctl *ctl)
+{
+    if (ctl->is_watched && ctl->is_json)
+        ctl_misuse("ls --watch is for people: ask again with -o json, or use watch GID");
+    return ctl->is_watched ? live_repeat(ctl, list_once) : list_once(ctl);
+}
+
+/* -- export ------------------------------------------------------------------------------------ */
+
+int command_export(struct ctl *ctl)
+{
+    uint32_t page_size = LIST_PAGE_MAX;
+    char *token = ctl_format("%s", "");
+    uint64_t count = 0;
+    int status = 0;
+    if (ctl->limit == UINT64_MAX)
+        ctl->limit = 0;
+    do {
+        Tercet__V1__ListResponse *page = NULL;
+        status = list_ask_page(&page, ctl, &page_size, token);
+        free(token);
+        if (status != 0)
+            return status;
+        for (size_t i = 0; i < page->n_transactions && (ctl->limit == 0 || count < ctl->limit);
+             i++) {
+            if (!filter_lets(ctl, page->transactions[i]))
+                continue;
+            json_print(json_of_message(&page->transactions[i]->base), true);
+            putchar('\n');
+            count++;
+        }
+        token = ctl_format("%s", page->next_page_token);
+        crpc_message_free(&page->base);
+    } while (token[0] != '\0' && (ctl->limit == 0 || count < ctl->limit));
+    free(token);
+    return 0;
 }

@@ -70,7 +70,7 @@ static void print_last(const struct table *table, char *text, size_t used)
     size_t rest = used < SCREEN_COLUMNS ? SCREEN_COLUMNS - used : 0;
     if (table->cuts_last && rest >= LAST_MIN)
         term_cut(text, rest);
-    if (term_width(text) <= rest) {
+    if (table->is_uncut || term_width(text) <= rest) {
         puts(text);
         return;
     }

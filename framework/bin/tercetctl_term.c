@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <wchar.h>
 
 /* -- Characters -------------------------------------------------------------------------------- */
@@ -167,4 +168,9 @@ void ctl_misuse(const char *format, ...)
     term_complain("%s", text);
     free(text);
     exit(EXIT_MISUSE);
+}
+
+bool term_cuts(const struct ctl *ctl)
+{
+    return !ctl->is_wide && isatty(STDOUT_FILENO) != 0;
 }

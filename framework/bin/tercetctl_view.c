@@ -328,11 +328,11 @@ void view_history(const Tercet__V1__Transaction *transaction)
     }
     if (table.cell_count == 0) {
         puts(view_is_over(transaction)
-                 ? "\nno attempts are kept of a transaction that is over: the sums are above"
-                 : "\nno call has failed since tercetd was started");
+                 ? "no attempts are kept of a transaction that is over: the sums are above"
+                 : "no call has failed since tercetd was started");
         return;
     }
-    puts("\nattempts, of branches whose calls failed: the last 16, since tercetd was started");
+    puts("attempts, of branches whose calls failed: the last 16, since tercetd was started");
     table_flush(&table);
 }
 

@@ -8,7 +8,8 @@ tercetd=$1 tercetctl=$2 peer=$3 case=$4
 WAIT_S=30
 dir=$(mktemp -d)
 started=()
-unset TERCET_TOKEN TERCET_COORDINATOR http_proxy https_proxy
+unset TERCET_TOKEN TERCET_COORDINATOR TERCET_TOKEN_FILE TERCET_PROFILE XDG_CONFIG_HOME http_proxy https_proxy
+export HOME=$dir
 
 finish() {
     local pid
@@ -62,7 +63,7 @@ ctl() {
     status=$?
     [ $status = "$wanted" ] || fail "tercetctl $* exits with $status instead of $wanted"
     [ "$status" = 0 ] || [ -s "$dir/err" ] || fail "tercetctl $* says nothing about its failure"
-    [ "$(wc -L <"$dir/out")" -le 100 ] || [[ " $* " == *json* ]] || fail "tercetctl $* prints more than 100 columns"
+    [ "$(wc -L <"$dir/out")" -le 100 ] || [[ " $* " =~ json|yaml|export|completion|wide|" --resolved " ]] || fail "tercetctl $* prints more than 100 columns"
 }
 
 out() { grep -qE -- "$1" "$dir/out" || fail "standard output has no /$1/"; }
@@ -104,7 +105,7 @@ case_usage() {
     ctl 2 ls --limit 10000000000
     ctl 2 ls --limit -1
     ctl 2 ls --unknown
-    ctl 2 ls -o yaml
+    ctl 2 ls -o xml; err 'json or yaml'
     ctl 2 ls --timeout 10
     ctl 2 ls --timeout 0s
     ctl 2 ls --coordinator ''
@@ -554,6 +555,7 @@ case_tls() {
     ctl 2 --tls-ca "$dir/key" ls; err 'certificates or keys cannot be used'
 }
 
+. "$(dirname "$0")/ctl_cases.sh"
 [ "$(type -t "case_$case")" = function ] || { echo "no such case: $case" >&2; exit 2; }
 : >"$dir/out"; : >"$dir/err"
 "case_$case"

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# More cases of ctl_test.sh: profiles, completion, filters, what is shown live, outputs, run, health.
+# shellcheck shell=bash disable=SC2154
+
+# sees WORDS...: the completion of this command line, the last word of which is under the cursor.
+completes() {
+    COMP_WORDS=(tercetctl "$@") COMP_CWORD=$#
+    COMPREPLY=()
+    _tercetctl
+    printf '%s\n' "${COMPREPLY[@]}" >"$dir/out"
+}
+
+case_completion() {
+    ctl 0 completion bash
+    # shellcheck disable=SC1091
+    . "$dir/out"
+    completes ''; out '^ls$'; out '^settle$'; out '^--coordinator$'; no_out '^--parked$'
+    completes se; out '^settle$'; no_out '^ls$'
+    completes ls --; out '^--parked$'; out '^--watch$'; out '^--coordinator$'; no_out '^--reason$'
+    completes settle --re; out '^--reason$'; no_out '^--resolved$'
+    completes --coordinator here:1 -o json sh; out '^show$'
+    completes --coordinator ls ''; out '^ls$'
+    completes ls --state tr; out '^trying$'; no_out '^confirmed$'
+    completes -o ''; out '^json$'; out '^yaml$'; out '^wide$'
+    completes ls --metadata ''; no_out .
+    completes completion ''; out '^fish$'
+    : >"$dir/some-token"
+    completes --token-file "$dir/some"; out 'some-token$'
+    # Every command and every option is in each of the scripts.
+    ctl 0 --help
+    local commands options shell word
+    commands=$(sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' "$dir/out")
+    options=$(for word in $commands; do ctl 0 --help "$word"; cat "$dir/out"; done | grep -oE '^  (-., )?--[a-z-]+' | grep -oE '[a-z-]{3,}$' | sed 's/^-*//' | sort -u)
+    [ "$(wc -w <<<"$commands")" -gt 20 ] && [ "$(wc -w <<<"$options")" -gt 10 ] || fail "the help was not understood"
+    for shell in bash zsh fish; do
+        ctl 0 completion "$shell"
+        for word in $commands $options; do out "(^|[^a-z])$word([^a-z]|$)"; done
+    done
+    if command -v zsh >/dev/null; then ctl 0 completion zsh; zsh -n "$dir/out" || fail "zsh cannot read it"; fi
+    if command -v fish >/dev/null; then ctl 0 completion fish; fish -n "$dir/out" || fail "fish cannot read it"; fi
+    ctl 2 completion tcsh; err 'bash, zsh or fish'
+    ctl 2 completion
+}
+
+case_profile() {
+    local token=operator-0123456789abcdef
+    printf 'admin %s\n' $token >"$dir/rules"
+    printf '%s\n' $token >"$dir/token"
+    chmod 600 "$dir/token"
+    start_coordinator --access "$dir/rules"
+    unset TERCET_COORDINATOR
+    mkdir -p "$dir/.config/tercet"
+    printf 'coordinator: %s\ntoken-file: %s\n' "$address" "$dir/token" >"$dir/.config/tercet/profile.yaml"
+    ctl 0 ls; out 'no unresolved'; no_err .
+    ctl 0 config; out "^coordinator: '$address' +# $dir/.config/tercet/profile.yaml:1$"; out '^output: table +# default$'
+    # The command line counts more than the environment, and that more than the profile.
+    TERCET_COORDINATOR=127.0.0.1:1 ctl 1 ls
+    TERCET_COORDINATOR=127.0.0.1:1 ctl 0 ls --coordinator "$address"
+    TERCET_TOKEN=wrong-0123456789abcdef ctl 1 ls; err UNAUTHENTICATED
+    TERCET_TOKEN=wrong-0123456789abcdef ctl 0 config; out 'that in TERCET_TOKEN'
+    TERCET_TOKEN_FILE=$dir/none ctl 2 ls; err "$dir/none: No such file"
+    # By name, by path, from another directory.
+    cp "$dir/.config/tercet/profile.yaml" "$dir/.config/tercet/other.yaml"
+    printf 'coordinator: 127.0.0.1:1\n' >"$dir/.config/tercet/profile.yaml"
+    ctl 1 ls
+    ctl 0 --profile other ls
+    TERCET_PROFILE=other ctl 0 ls
+    TERCET_PROFILE=other ctl 1 --profile profile ls
+    ctl 0 --profile "$dir/.config/tercet/other.yaml" ls
+    XDG_CONFIG_HOME=$dir/.config HOME=/nowhere ctl 0 --profile other ls
+    # What is wrong with one.
+    ctl 2 --profile none ls; err 'none.yaml: No such file'
+    HOME='' ctl 2 --profile none ls; err 'without HOME'
+    printf 'coordinatr: x\n' >"$dir/.config/tercet/bad.yaml"
+    ctl 2 --profile bad ls; err 'bad.yaml:1: there is no option coordinatr: did you mean coordinator\?'
+    printf '\nparked: true\n' >"$dir/.config/tercet/bad.yaml"
+    ctl 2 --profile bad ls; err 'bad.yaml:2: parked is for the command line only'
+    printf 'output: xml\n' >"$dir/.config/tercet/bad.yaml"
+    ctl 2 --profile bad ls; err 'bad.yaml:1: output: xml: table, wide, json or yaml is wanted'
+    printf 'tls-cert: x\n' >"$dir/.config/tercet/bad.yaml"
+    ctl 2 --profile bad ls; err 'tls-cert needs --tls-key'
+    ctl 0 --profile bad --help
+    # A token that everybody can read.
+    chmod 644 "$dir/token"
+    ctl 0 --profile other ls; err 'warning: everybody on this machine can read the token'
+}
+
+case_filters() {
+    start_coordinator
+    begin begin "$address" order 3
+    ctl 0 ls --text order-2; out '^order-2 '; no_out '^order-1 '
+    ctl 0 ls --text nobody-has-it; out 'no unresolved transactions match'
+    ctl 0 ls --older-than 1ms; out '^order-1 '
+    ctl 0 ls --older-than 1h; out 'no unresolved transactions match'
+    ctl 0 ls --action no/such; out 'no unresolved transactions match'
+    ctl 0 ls --text order --limit 2; out '^order-1 '; out '^order-2 '; no_out '^order-3 '
+    ctl 0 ls --text order-3 -o json; json '[t["gid"] for t in j["transactions"]] == ["order-3"]'
+    ctl 0 cancel --all --text order-2 --reason x --yes-count 1
+    ctl 0 ls; out '^order-1 '; no_out '^order-2 '; out '^order-3 '
+}
+
+case_outputs() {
+    local long
+    long=$(printf 'x%.0s' $(seq 200))
+    start_coordinator
+    begin begin "$address" order 1
+    ctl 0 cancel order-1 --reason "$long"
+    # Into a pipe or a file all of it, on its line.
+    ctl 0 ls --resolved; out "^order-1 .*$long\$"
+    ctl 0 ls --resolved -o wide; out "^order-1 .*$long\$"
+    if command -v script >/dev/null; then
+        script -qec "$tercetctl ls --resolved" /dev/null >"$dir/out"; out '^order-1 .*xxx\.\.\.'; no_out "$long"
+        script -qec "$tercetctl ls --resolved -o wide" /dev/null >"$dir/out"; out "$long"
+        no_out $'\033'
+    fi
+    ctl 0 show order-1 -o yaml
+    out '^gid: "order-1"$'; out '^state: "CANCELLED"$'; out '^number: [0-9"]'
+    ctl 0 ls --resolved -o yaml; out '^transactions:$'; out '^next_page_token: ""$'
+    if python3 -c 'import yaml' 2>/dev/null; then
+        ctl 0 show order-1 -o json; cp "$dir/out" "$dir/json"
+        ctl 0 show order-1 -o yaml
+        python3 -c 'import json, sys, yaml; sys.exit(yaml.safe_load(open(sys.argv[1])) != json.load(open(sys.argv[2])))' \
+            "$dir/out" "$dir/json" || fail "yaml and json differ"
+    fi
+    ctl 1 show nobody -o yaml; err NOT_FOUND
+}
+
+# lines COUNT WORDS: reads the running command's lines until so many have them, then ends it.
+lines() {
+    local line count=0
+    while read -r -t $WAIT_S -u "$shown" line; do
+        case $line in *"$2"*) count=$((count + 1)) ;; esac
+        [ "$count" -eq "$1" ] && { kill "$live"; return; }
+    done
+    fail "$2 was shown $count times, not $1"
+}
+
+case_live() {
+    start_coordinator
+    begin begin "$address" order 1
+    exec {shown}< <(exec "$tercetctl" ls --watch --interval 10ms 2>&1); live=$!; started+=("$live")
+    lines 3 'order-1 '
+    exec {shown}< <(exec "$tercetctl" top --interval 10ms 2>&1); live=$!; started+=("$live")
+    lines 2 'under way:   1 trying'
+    exec {shown}< <(exec "$tercetctl" top --interval 10ms 2>&1); live=$!; started+=("$live")
+    lines 2 ' calls'
+    ctl 2 ls --watch -o json; err 'for people'
+    ctl 2 top -o yaml
+    ctl 2 ls --watch --interval 0s
+    export TERCET_COORDINATOR=127.0.0.1:1
+    ctl 1 ls --watch
+}
+
+case_export() {
+    start_coordinator
+    begin begin "$address" order 3
+    ctl 0 export; [ "$(grep -c '^{"gid":"order-[123]",.*}$' "$dir/out")" -eq 3 ] || fail "three lines are wanted"
+    ctl 0 cancel order-2 --reason x
+    ctl 0 export; no_out order-2
+    ctl 0 export --resolved; out order-2; no_out order-1
+    ctl 0 export --limit 1; [ "$(wc -l <"$dir/out")" -eq 1 ] || fail "one line is wanted"
+    ctl 0 export --text nobody; no_out .
+}
+
+case_run() {
+    start_coordinator
+    start_participant shop/buy DONE DONE DONE
+    ctl 0 run shop/buy; out ': CONFIRM'
+    ctl 0 run shop/buy shop/buy --payload '{"n": 1}' -o json; json 'len(j["branches"]) == 2'
+    gid=$(sed -n 's/.*"gid":[^"]*"\([^"]*\)".*/\1/p' "$dir/out" | head -n 1)
+    ctl 0 show "$gid"
+    ctl 0 history "$gid"; out 'no '
+    ctl 2 run; err 'usage: tercetctl run'
+    ctl 2 run shop; err 'SERVICE/NAME is wanted'
+    ctl 2 run /x; ctl 2 run shop/
+    ctl 1 --timeout 50ms run nobody/serves; err 'was to be'
+    export TERCET_COORDINATOR=127.0.0.1:1
+    ctl 1 run shop/buy; err 'cannot be reached'
+}
+
+case_health() {
+    start_coordinator
+    ctl 0 health; out '^SERVING$'
+    ctl 0 health -o json; out SERVING
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    ctl 1 health; err 'cannot be reached'
+    ctl 2 health extra
+}
