@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a driver is asked whose database takes several connections at once.
+ */
+#include "scripted.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static int take_connect(void *state, void **out)
+{
+    static char another;
+    (void)state;
+    atomic_fetch_add(&script.connects, 1);
+    *out = &another;
+    return script.has_connections ? 0 : TERCET_STORE;
+}
+
+static enum tercet_barrier_failure tell_failure(void *state)
+{
+    (void)state;
+    return script.failure;
+}
+
+static void *run_another(void *ctx)
+{
+    struct tercet_barrier_call *call = ctx;
+    tercet_barrier_run(scripted_barrier, call, 1);
+    return NULL;
+}
+
+static int take_mark_store(void *state, uint64_t mark, uint32_t rows_max)
+{
+    (void)state;
+    (void)mark;
+    script.mark_store_rows = rows_max;
+    scripted_note("mark_store");
+    if (script.runs_during_store) {
+        struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+        pthread_t thread;
+        script.runs_during_store = false;
+        cr_assert_eq(pthread_create(&thread, NULL, run_another, &call), 0);
+        pthread_join(thread, NULL);
+        cr_assert_eq(call.result, 0);
+    }
+    return script.mark_store_result;
+}
+
+static struct tercet_barrier_driver server_driver(void)
+{
+    struct tercet_barrier_driver server = scripted_driver;
+    server.connect = take_connect;
+    server.failure = tell_failure;
+    server.mark_store = take_mark_store;
+    return server;
+}
+
+static void open_server(void)
+{
+    const struct tercet_barrier_driver server = server_driver();
+    const struct tercet_barrier_options options = {.size = sizeof(options),
+                                                   .collect_rows_max = 20000};
+    scripted_open(&server, &options);
+}
+
+TestSuite(server, .init = open_server, .fini = scripted_close, .timeout = 60);
+
+Test(server, the_mark_is_stored_after_the_batch_and_read_after_the_row)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    call.low_water = 2;
+    cr_expect_eq(run_one(&call), 0);
+    expect_asked("begin insert mark_read commit mark_store");
+    cr_expect_eq(script.mark_store_rows, 16384, "no more at a time, whatever was asked for");
+}
+
+Test(server, the_mark_is_stored_by_one_at_a_time)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.has_connections = script.runs_during_store = true;
+    call.low_water = 2;
+    cr_expect_eq(run_one(&call), 0);
+    cr_expect_eq(atomic_load(&script.connects), 1);
+    expect_asked("begin insert mark_read commit mark_store begin insert mark_read commit");
+}
+
+/* It is not tried again at once, however many batches there are. */
+Test(server, a_mark_that_is_not_stored_is_told_of)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    call.low_water = 2;
+    script.mark_store_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), 0, "the call has been done");
+    cr_expect_eq(script.log_count, 1);
+    cr_expect_not_null(strstr(script.logged, "will be tried again"), "%s", script.logged);
+    for (int i = 0; i < 20000; i++) {
+        script.asked[0] = '\0';
+        cr_assert_eq(run_one(&call), 0);
+    }
+}
+
+Test(server, a_mark_that_cannot_be_read_costs_the_batch)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.mark_read_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    expect_asked("begin insert mark_read rollback");
+}
+
+/* The insert met with a row that is not there any more when it is read. */
+Test(server, a_try_whose_row_has_vanished)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.inserts = false;
+    script.mark_read_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    script.mark_read_result = 0;
+    script.mark = call.number - 1;
+    cr_expect_eq(run_one(&call), TERCET_STORE, "nobody knows: it is asked again");
+    script.mark = call.number;
+    cr_expect_eq(run_one(&call), TERCET_REFUSED, "its transaction has ended");
+}
+
+Test(server, a_row_that_cannot_be_read_costs_the_batch)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    script.moves = false;
+    script.read_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+}
+
+Test(server, one_call_that_fails_is_not_run_apart)
+{
+    struct tercet_barrier_call call = call_of(TERCET_CONFIRM, NULL);
+    script.failure = TERCET_BARRIER_APART;
+    script.commit_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    expect_asked("begin move commit rollback");
+}
+
+static int wait_for_connect(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)call;
+    (void)db;
+    (void)ctx;
+    while (atomic_load(&script.connects) == 0)
+        sched_yield();
+    return 0;
+}
+
+/* Who finds the one connection busy tries to open another; without it he waits. */
+Test(server, without_more_connections_one_does)
+{
+    struct tercet_barrier_call first = call_of(TERCET_TRY, wait_for_connect);
+    struct tercet_barrier_call second = call_of(TERCET_TRY, wait_for_connect);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, run_another, &second), 0);
+    cr_expect_eq(run_one(&first), 0);
+    pthread_join(thread, NULL);
+    cr_expect_eq(second.result, 0);
+    cr_expect_eq(atomic_load(&script.connects), 1);
+    cr_expect_eq(tercet_barrier_connections(scripted_barrier), 4);
+}
