@@ -100,6 +100,11 @@ const char *history_error(const struct history *history, enum tercet_kind kind)
     return history_words(kind == TERCET_TRY ? history->tries.error : history->ends.error);
 }
 
+bool history_has_news(const struct history_phase *phase)
+{
+    return phase->failures != 0 || phase->error != NULL || phase->answered_by != NULL;
+}
+
 static void phase_note(struct history_phase *phase, size_t *bytes, const struct history_note *note)
 {
     if (note->error[0] == '\0') {

@@ -78,6 +78,17 @@ struct history_phase *history_phase(struct history *history, enum tercet_kind ki
 const struct history_attempt *history_at(const struct history *history, size_t i);
 /* Its characters; "" for NULL. */
 const char *history_words(const struct history_text *text);
+/* Whether there is anything to tell of the phase. */
+bool history_has_news(const struct history_phase *phase);
+/* Tells it in a `Failures` of the wire or of the store, whose fields have the same names. Views. */
+#define HISTORY_FILL(out, phase)                                                                   \
+    do {                                                                                           \
+        (out)->count = (phase)->failures;                                                          \
+        (out)->last_error = (char *)history_words((phase)->error);                                 \
+        (out)->last_instance = (char *)history_words((phase)->instance);                           \
+        (out)->last_ms = (phase)->last_ms;                                                         \
+        (out)->answered_by = (char *)history_words((phase)->answered_by);                          \
+    } while (0)
 /* How many calls of this kind's phase have failed, and why the last one did ("": none has). NULL is
  * fine. */
 uint32_t history_failures(const struct history *history, enum tercet_kind kind);

@@ -28,15 +28,11 @@ static uint32_t pause_left(const struct coordinator *c, const struct txn_branch 
 /* NULL: the phase has nothing to tell. */
 static Tercet__V1__Failures *make_failures(struct arena *arena, const struct history_phase *phase)
 {
-    if (phase->failures == 0 && phase->error == NULL && phase->answered_by == NULL)
+    if (!history_has_news(phase))
         return NULL;
     Tercet__V1__Failures *out = arena_alloc(arena, sizeof(*out));
     tercet__v1__failures__init(out);
-    out->count = phase->failures;
-    out->last_error = (char *)history_words(phase->error);
-    out->last_instance = (char *)history_words(phase->instance);
-    out->last_ms = phase->last_ms;
-    out->answered_by = (char *)history_words(phase->answered_by);
+    HISTORY_FILL(out, phase);
     return out;
 }
 
