@@ -6,6 +6,7 @@
 
 #include "coordinator.h"
 #include "dispatch.h"
+#include "outcall.h"
 #include "step.h"
 #include "tell.h"
 

@@ -12,7 +12,7 @@
 #include "clerk.h"
 #include "find.h"
 #include "loglevel.h"
-#include "outcall.h"
+#include "outcalls.h"
 #include "queue.h"
 #include "service.h"
 #include "shard.h"

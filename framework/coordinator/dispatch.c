@@ -175,7 +175,7 @@ static int attach(struct coordinator *c, struct instance *instance, const Tercet
     if (outbox_put_bytes(instance->outbox, FIELD_ACCEPTED, (struct crpc_bytes){NULL, 0}) ==
         CRPC_ENOMEM)
         crpc_call_fail(instance->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: attach again");
-    outcall_touch(&c->outcalls, instance);
+    outcalls_touch(&c->outcalls, instance);
     outcall_close_breaker(c, service, NULL);
     outcall_pump(c, service);
     return 0;

@@ -6,6 +6,7 @@
 
 #include "coordinator.h"
 #include "failpoint.h"
+#include "outcall.h"
 
 #include <assert.h>
 #include <string.h>

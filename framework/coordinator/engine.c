@@ -91,7 +91,7 @@ void engine_clear(struct coordinator *c)
         clear_shard(c, &c->shards[i]);
     free(c->shards);
     find_free_all(&c->finds);
-    outcall_free_all(&c->outcalls);
+    outcalls_free_all(&c->outcalls);
     service_free_all(&c->services);
     queue_destroy(&c->queue);
     clerk_destroy(&c->clerk);

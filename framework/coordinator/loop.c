@@ -8,6 +8,7 @@
 #include "effect.h"
 #include "method.h"
 #include "outcome.h"
+#include "overdue.h"
 #include "request.h"
 #include "restore.h"
 #include "step.h"
@@ -175,9 +176,9 @@ static void settle(struct coordinator *c)
 {
     struct outcall *call;
     do {
-        while ((call = outcall_take_finished(c)) != NULL) {
+        while ((call = outcalls_take_finished(&c->outcalls)) != NULL) {
             outcome_apply(c, call);
-            outcall_let_go(call);
+            outcalls_let_go(call);
         }
     } while (request_confirm_ready(c));
     assert(c->outcalls.finished_first == NULL || atomic_load(&c->has_failed));
@@ -247,7 +248,7 @@ static void do_what_is_due(struct coordinator *c)
         wake_due(c, &c->shards[i]);
     }
     tell_silent(c);
-    outcall_tick(c);
+    overdue_tick(c);
     settle(c);
 }
 
@@ -306,7 +307,7 @@ void loop_turn(struct coordinator *c, struct event *events, int64_t now_ms, int6
     /* answers before calls, most of which are confirms and cancels that nobody waits for */
     answer_flush(&c->answers);
     if (!atomic_load(&c->has_failed))
-        outcall_flush(&c->outcalls);
+        outcalls_flush(&c->outcalls);
     read_on(c);
     tell_drained(c);
     arena_reset(&c->scratch);
@@ -328,7 +329,7 @@ static bool may_end(const struct coordinator *c)
 /* Whether so much is under way that messages are worth collecting. */
 static bool is_busy(const struct coordinator *c)
 {
-    return c->answers.owed_count + outcall_count(&c->outcalls) >= BUSY_COUNT;
+    return c->answers.owed_count + outcalls_count(&c->outcalls) >= BUSY_COUNT;
 }
 
 static void *run(void *ctx)

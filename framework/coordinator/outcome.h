@@ -6,11 +6,11 @@
 #ifndef TERCET_OUTCOME_H
 #define TERCET_OUTCOME_H
 
-#include "outcall.h"
+#include "outcalls.h"
 
 struct coordinator;
 
-/* Feeds the transaction what a finished call (outcall_take_finished) has come to. */
+/* Feeds the transaction what a finished call (outcalls_take_finished) has come to. */
 void outcome_apply(struct coordinator *c, const struct outcall *call);
 
 #endif

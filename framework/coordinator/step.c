@@ -7,6 +7,7 @@
 #include "coordinator.h"
 #include "effect.h"
 #include "failpoint.h"
+#include "outcall.h"
 #include "why.h"
 
 #include <assert.h>
