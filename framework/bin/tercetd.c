@@ -3,6 +3,7 @@
  * tercetd: the coordinator as a daemon. Options in, a coordinator open, signals out.
  */
 #include "log.h"
+#include "tercetd_fault.h"
 #include "tercetd_files.h"
 #include "tercetd_options.h"
 #include "tercetd_reload.h"
@@ -20,7 +21,8 @@
 #include <tercet/coordinator.h>
 #include <unistd.h>
 
-#define LOG_PATIENCE_MS 1000 /* for the last lines, when nobody reads them */
+#define LOG_PATIENCE_MS 1000         /* for the last lines, when nobody reads them */
+#define OWN_PROGRAM "/proc/self/exe" /* also when the file at its path has been replaced */
 #define EXIT_NOT_STARTED 1
 #define EXIT_STORE_FAILED 70 /* a commit failed: start again, the store tells the truth */
 
@@ -120,6 +122,7 @@ static int start(struct arguments *args, const sigset_t *signals)
     }
     args->options.on_log = log_line;
     args->options.on_failed = exit_failed;
+    args->options.check_program = OWN_PROGRAM;
     warn_about_options(args);
     return files_make_data(args) == 0 ? serve(args, signals) : EXIT_NOT_STARTED;
 }
@@ -129,10 +132,14 @@ int main(int argc, char **argv)
     static struct arguments args;
     sigset_t signals;
     int status = 0;
-    block_signals(&signals);
     arguments_parse(&args, argc, argv);
+    fault_watch();
+    if (args.check_parts == NULL)
+        block_signals(&signals);
     if (args.prints_config)
         arguments_print(&args);
+    else if (args.check_parts != NULL)
+        status = tercet_coordinator_inspect(&args.options, args.check_parts, STDOUT_FILENO);
     else if (files_read(&args) != 0)
         status = EXIT_NOT_STARTED;
     else

@@ -160,6 +160,11 @@ static const struct cli_option options[] = {
      .traits = CLI_LINE_ONLY},
     {"backup-dir", CLI_TEXT, FIELD(options.backup_dir), "DIR",
      .help = "where tercetctl backup makes copies (default: backups are refused)"},
+    {"check", CLI_TEXT, FIELD(check_parts), "PART",
+     .help = "instead of serving, read the store, also while another tercetd has it open, say what "
+             "is damaged, and exit: all of it, or unresolved, resolved, others (registrations), "
+             "index. tercetctl check does it by way of tercetd",
+     .traits = CLI_LINE_ONLY},
     {"open-max", CLI_COUNT, FIELD(options.open_max), "N", .help = "unresolved transactions at most",
      .unless = "1000000"},
 
@@ -216,7 +221,9 @@ static void print_help(const struct cli *cli)
     cli_print_options(cli, 0);
     puts("\nDURATION: 500ms, 10s, 5m, 2h, 7d. SIZE: 512M, 64G.\n"
          "Exit status: 0 stopped by a signal, 1 could not start, 2 wrong options, 70 the store "
-         "failed.");
+         "failed.\n"
+         "With --check: 0 all is whole, 1 something is damaged or cannot be read, 70 a page is so "
+         "damaged\nthat the reading ended there: the last line says what was read.");
 }
 
 static void list_failpoints(void)

@@ -24,6 +24,7 @@ struct arguments {
     const char *listen[LISTEN_MAX];
     const char *allow_targets[ALLOW_TARGETS_MAX];
     const char *access_file, *cert_file, *key_file, *ca_file;
+    const char *check_parts; /* what of the store is to be read instead of serving; NULL: serve */
     const char *call_cert_file, *call_key_file, *call_ca_file;
     uint32_t grace_ms;
     mode_t unix_mode;

@@ -4,6 +4,7 @@
  */
 #include "clerk.h"
 
+#include "checker.h"
 #include "coordinator.h"
 #include "scrub.h"
 #include "status.h"
@@ -53,6 +54,7 @@ void clerk_close(struct clerk *clerk)
 void clerk_destroy(struct clerk *clerk)
 {
     clerk_close(clerk);
+    free(clerk->store_name);
     pthread_mutex_destroy(&clerk->lock);
 }
 
@@ -88,32 +90,68 @@ static void keep_damage(const char *text, void *ctx)
         order->damages[order->damage_count++] = must_strdup(text);
 }
 
+static int refuse_check(struct order *order, enum crpc_code code, const char *text)
+{
+    crpc_call_fail(order->caller->call, code, "%s", text);
+    return TERCET_STORE_IO;
+}
+
+static void tell_counts(const struct order *order, const struct scrub_counts *counts,
+                        Tercet__V1__CheckResponse *out)
+{
+    out->unresolved = counts->live;
+    out->branches = counts->branches;
+    out->resolved = counts->resolved;
+    out->others = counts->meta;
+    out->damages_total = counts->damages;
+    out->damages = (char **)order->damages;
+    out->n_damages = order->damage_count;
+}
+
 /* 0, or refused. */
-static int check_store(struct order *order, struct store *store, Tercet__V1__CheckResponse *out)
+static int check_here(struct order *order, struct store *store, Tercet__V1__CheckResponse *out)
 {
     struct scrub scrub = {
         .store = store, .on_damage = keep_damage, .goes_on = goes_on, .ctx = order};
     int rc = scrub_run(&scrub);
-    if (rc != 0) {
-        crpc_call_fail(order->caller->call,
-                       rc == TERCET_STORE_NOMEM ? CRPC_RESOURCE_EXHAUSTED : CRPC_UNAVAILABLE, "%s",
-                       rc == TERCET_STORE_NOMEM ? "out of memory" : COORDINATOR_STOPPING);
-        return rc;
-    }
-    out->unresolved = scrub.counts.live;
-    out->branches = scrub.counts.branches;
-    out->resolved = scrub.counts.resolved;
-    out->others = scrub.counts.meta;
-    out->damages_total = scrub.counts.damages;
-    out->damages = order->damages;
-    out->n_damages = order->damage_count;
-    return 0;
+    tell_counts(order, &scrub.counts, out);
+    if (rc == 0)
+        return 0;
+    return rc == TERCET_STORE_NOMEM ? refuse_check(order, CRPC_RESOURCE_EXHAUSTED, "out of memory")
+                                    : refuse_check(order, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
+}
+
+/* The same by a process of its own. */
+static int check_beside(struct order *order, const char *name, Tercet__V1__CheckResponse *out)
+{
+    struct checker checker = {.program = order->c->options.check_program,
+                              .data = name,
+                              .store_size = order->c->options.store_size_max,
+                              .on_damage = keep_damage,
+                              .goes_on = goes_on,
+                              .ctx = order};
+    int rc = checker_run(&checker);
+    tell_counts(order, &checker.counts, out);
+    if (rc == 0)
+        return 0;
+    if (checker.text[0] == '\0')
+        return refuse_check(order, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
+    coordinator_log_of(order->c, LOG_STORE, TERCET_LOG_ERROR, "%s", checker.text);
+    return refuse_check(order, CRPC_FAILED_PRECONDITION, checker.text);
+}
+
+static bool is_checked_beside(const struct order *order)
+{
+    return order->c->options.check_program != NULL &&
+           store_can_be_read_beside(coordinator_home(order->c)->store);
 }
 
 static void do_check(struct order *order)
 {
     Tercet__V1__CheckResponse out = TERCET__V1__CHECK_RESPONSE__INIT;
-    if (check_store(order, coordinator_home(order->c)->store, &out) == 0)
+    int rc = is_checked_beside(order) ? check_beside(order, order->c->clerk.store_name, &out)
+                                      : check_here(order, coordinator_home(order->c)->store, &out);
+    if (rc == 0)
         answer(order, &out.base);
 }
 
@@ -134,19 +172,33 @@ static int refuse_copy(struct order *order, enum crpc_code code, const char *for
     return TERCET_STORE_IO;
 }
 
-/* What cannot be restored is no backup: the copy is opened, and looked at as a whole. */
-static int check_copy(struct order *order, const char *directory, Tercet__V1__CheckResponse *out)
+static int check_copy_here(struct order *order, const char *directory,
+                           Tercet__V1__CheckResponse *out)
 {
     struct tercet_store_options options = {.size = sizeof(options),
                                            .size_max = order->c->options.store_size_max};
+    const struct tercet_store_driver *driver = &coordinator_home(order->c)->store->driver;
     char text[TERCET_STORE_TEXT_MAX] = "";
     struct store *copy = NULL;
-    int rc = store_open(&copy, directory, NULL, &options, text);
+    int rc = driver->open_to_read != NULL
+                 ? store_open_to_read_with(&copy, driver, directory, &options, text)
+                 : store_open_with(&copy, driver, directory, &options, text);
     if (rc != 0)
         return refuse_copy(order, CRPC_DATA_LOSS, "the copy cannot be opened: %s",
                            text[0] != '\0' ? text : tercet_store_strerror(rc));
-    rc = check_store(order, copy, out);
+    rc = check_here(order, copy, out);
     store_close(copy);
+    return rc;
+}
+
+/* What cannot be restored is no backup: the copy is looked at as a whole. */
+static int check_copy(struct order *order, const char *directory, Tercet__V1__CheckResponse *out)
+{
+    char name[PATH_MAX + 64];
+    const char *scheme = coordinator_home(order->c)->store->driver.scheme;
+    snprintf(name, sizeof(name), "%s:%s", scheme, directory);
+    int rc = is_checked_beside(order) ? check_beside(order, name, out)
+                                      : check_copy_here(order, directory, out);
     if (rc == 0 && out->damages_total > 0)
         return refuse_copy(order, CRPC_DATA_LOSS,
                            "the copy has %llu damages, the first: %s; it is left in %s",
@@ -157,7 +209,7 @@ static int check_copy(struct order *order, const char *directory, Tercet__V1__Ch
 /* What was not finished is taken away, so that the name can be given again. */
 static void remove_copy(const char *directory)
 {
-    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "tercet.lock"};
     char path[PATH_MAX + 32];
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", directory, files[i]);

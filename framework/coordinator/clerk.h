@@ -16,6 +16,7 @@ struct coordinator;
 struct clerk {
     pthread_mutex_t lock;
     pthread_t thread;
+    char *store_name;       /* by which another process opens the store */
     bool has_thread;        /* to be joined */
     bool is_busy;           /* guarded by the lock, as the above */
     atomic_bool is_closing; /* what is under way ends soon, and nothing more begins */

@@ -110,6 +110,7 @@ static int open_store(struct coordinator *c, struct refusal *no)
     if (rc != 0)
         return refusal_set(no, error_of_store(rc), "%s",
                            text[0] != '\0' ? text : tercet_store_strerror(rc));
+    c->clerk.store_name = must_strdup(c->options.data);
     rc = shard_acquire(shard);
     if (rc == 0)
         return 0;

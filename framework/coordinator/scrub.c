@@ -7,14 +7,27 @@
 #include "record.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define STEP_RECORDS 256 /* read with one read transaction */
-#define STEP_ENDS 1      /* what a callback of the store returns to end the step */
+#define STEP_RECORDS 256  /* read with one read transaction, at most, */
+#define STEP_NS 2000000   /* or those that take so long: others may wait for it */
+#define STEP_ENDS INT_MAX /* what a callback of the store returns to end the step */
+#define STEP_TEXT_SIZE 128u
+
+static const char *const part_names[] = {"unresolved", "resolved", "others", "index"};
+
+const char *scrub_part_name(enum scrub_part part)
+{
+    size_t i = 0;
+    while ((1u << i) < (unsigned)part)
+        i++;
+    return part_names[i];
+}
 
 static void damaged(struct scrub *scrub, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -36,6 +49,20 @@ static int64_t now_ns(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
+static void tell_step(const struct scrub *scrub, enum scrub_part part, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void tell_step(const struct scrub *scrub, enum scrub_part part, const char *format, ...)
+{
+    char text[STEP_TEXT_SIZE];
+    va_list values;
+    if (scrub->on_step == NULL)
+        return;
+    va_start(values, format);
+    vsnprintf(text, sizeof(text), format, values);
+    va_end(values);
+    scrub->on_step(part, text, scrub->ctx);
+}
+
 /* Between two steps the store is left to others for as long as the last one took. */
 static bool pause_after(const struct scrub *scrub, int64_t began_ns)
 {
@@ -53,6 +80,7 @@ struct live_step {
     bool is_whole;   /* its state is, and has so many branches: */
     size_t branch_count, branches_seen;
     size_t records; /* in this step */
+    int64_t began_ns;
 };
 
 static void end_transaction(struct live_step *step)
@@ -85,7 +113,8 @@ static int see_live(uint64_t number, uint32_t part, const void *value, size_t si
         step->number = number;
         step->branch_count = step->branches_seen = 0;
         step->is_whole = false;
-        if (step->records >= STEP_RECORDS)
+        if (step->records >= STEP_RECORDS ||
+            (step->records > 0 && now_ns() - step->began_ns > STEP_NS))
             return STEP_ENDS; /* the next step begins with it */
         if (part != 0)
             damaged(step->scrub, "transaction number %" PRIu64 " has branches and no state",
@@ -108,8 +137,9 @@ static int scrub_live(struct scrub *scrub)
 {
     uint64_t from = 1;
     for (;;) {
-        struct live_step step = {.scrub = scrub};
-        int64_t began_ns = now_ns();
+        struct live_step step = {.scrub = scrub, .began_ns = now_ns()};
+        tell_step(scrub, SCRUB_UNRESOLVED, "unresolved transactions from number %" PRIu64 " on",
+                  from);
         int rc = store_scan(scrub->store, scrub->shard, from, UINT64_MAX, see_live, &step);
         if (rc == 0)
             end_transaction(&step);
@@ -119,7 +149,7 @@ static int scrub_live(struct scrub *scrub)
         if (rc != STEP_ENDS)
             return rc == TERCET_STORE_NOMEM ? rc : 0;
         from = step.number;
-        if (!pause_after(scrub, began_ns))
+        if (!pause_after(scrub, step.began_ns))
             return 1;
     }
 }
@@ -133,6 +163,8 @@ struct over {
 
 struct over_step {
     struct scrub *scrub;
+    int64_t began_ns;
+    size_t records; /* in this step, and those of them that are whole: */
     size_t count;
     struct over seen[STEP_RECORDS];
 };
@@ -140,6 +172,9 @@ struct over_step {
 static int see_resolved(uint64_t number, const void *value, size_t size, void *ctx)
 {
     struct over_step *step = ctx;
+    if (step->records > 0 && now_ns() - step->began_ns > STEP_NS)
+        return STEP_ENDS; /* the next step begins with it */
+    step->records++;
     Tercet__Store__V1__Resolved *record =
         (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, value, size);
     step->scrub->counts.resolved++;
@@ -215,14 +250,18 @@ static int scrub_resolved(struct scrub *scrub, struct over_step *step)
 {
     struct tercet_store_cursor cursor = {0};
     for (;;) {
-        int64_t began_ns = now_ns();
-        *step = (struct over_step){.scrub = scrub};
+        *step = (struct over_step){.scrub = scrub, .began_ns = now_ns()};
+        if (cursor.number == 0)
+            tell_step(scrub, SCRUB_RESOLVED, "the newest resolved transactions");
+        else
+            tell_step(scrub, SCRUB_RESOLVED, "resolved transactions below number %" PRIu64,
+                      cursor.number);
         int rc = store_page(scrub->store, scrub->shard, &cursor, STEP_RECORDS, see_resolved, step);
         for (size_t i = 0; i < step->count; i++)
             find_again(scrub, &step->seen[i]);
         if (rc == 0 || rc == TERCET_STORE_NOMEM || (rc < 0 && !pass_over(scrub, &cursor, rc)))
             return rc == TERCET_STORE_NOMEM ? rc : 0;
-        if (!pause_after(scrub, began_ns))
+        if (!pause_after(scrub, step->began_ns))
             return 1;
     }
 }
@@ -252,21 +291,35 @@ static int judge(struct scrub *scrub, const char *what, int rc)
     return rc == TERCET_STORE_NOMEM ? rc : 0;
 }
 
+static int scrub_others(struct scrub *scrub)
+{
+    tell_step(scrub, SCRUB_OTHERS, "registered participants");
+    return judge(scrub, "registered participants",
+                 store_meta_scan(scrub->store, scrub->shard, see_meta, scrub));
+}
+
+static int scrub_index(struct scrub *scrub)
+{
+    tell_step(scrub, SCRUB_INDEX, "the buckets");
+    return judge(scrub, "the buckets", store_check(scrub->store, scrub->shard, see_misfit, scrub));
+}
+
 int scrub_run(struct scrub *scrub)
 {
+    unsigned parts = scrub->parts != 0 ? scrub->parts : SCRUB_ALL;
     struct over_step *step = malloc(sizeof(*step));
     if (step == NULL)
         return TERCET_STORE_NOMEM;
     scrub->counts = (struct scrub_counts){0};
-    int rc = scrub_live(scrub);
-    if (rc == 0)
+    int rc = 0;
+    if (parts & SCRUB_UNRESOLVED)
+        rc = scrub_live(scrub);
+    if (rc == 0 && parts & SCRUB_RESOLVED)
         rc = scrub_resolved(scrub, step);
-    if (rc == 0)
-        rc = judge(scrub, "registered participants",
-                   store_meta_scan(scrub->store, scrub->shard, see_meta, scrub));
-    if (rc == 0)
-        rc =
-            judge(scrub, "the buckets", store_check(scrub->store, scrub->shard, see_misfit, scrub));
+    if (rc == 0 && parts & SCRUB_OTHERS)
+        rc = scrub_others(scrub);
+    if (rc == 0 && parts & SCRUB_INDEX)
+        rc = scrub_index(scrub);
     free(step);
     return rc;
 }

@@ -169,7 +169,8 @@ void lmdb_store_close(void *state)
     pthread_mutex_destroy(&store->layout);
     pthread_mutex_destroy(&store->writer);
     /* Closed last: it is the lock. */
-    close(store->lock_fd);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
     free(store);
 }
 
@@ -198,4 +199,5 @@ const struct tercet_store_driver store_lmdb_driver = {
     .room_of = lmdb_store_room_of,
     .check = lmdb_store_check,
     .backup = lmdb_store_backup,
+    .open_to_read = lmdb_store_open_to_read,
 };

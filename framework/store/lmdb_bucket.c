@@ -232,9 +232,30 @@ int lmdb_store_load(struct lmdb_store *store)
     return rc;
 }
 
+static bool is_dropped(MDB_txn *txn, MDB_dbi dbi)
+{
+    unsigned char bytes[KEY_NUMBER_SIZE] = {0};
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val value;
+    return mdb_get(txn, dbi, &key, &value) == MDB_BAD_DBI;
+}
+
+void lmdb_store_forget_dropped(struct lmdb_store *store, MDB_txn *txn)
+{
+    for (size_t i = store->buckets.count; i-- > 0;) {
+        struct lmdb_bucket *bucket = store->buckets.items[i].state;
+        if (!is_dropped(txn, bucket->records) && !is_dropped(txn, bucket->index))
+            continue;
+        free(bucket);
+        buckets_remove(&store->buckets, i);
+    }
+}
+
 bool lmdb_store_may_have_gid(struct lmdb_store *store, const struct lmdb_bucket *bucket,
                              const char *gid)
 {
+    if (store->only_reads)
+        return true; /* another process adds some */
     pthread_mutex_lock(&store->gids);
     bool may = strcmp(gid, bucket->gid_max) <= 0;
     pthread_mutex_unlock(&store->gids);

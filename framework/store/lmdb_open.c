@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #define SIZE_MAX_DEFAULT (UINT64_C(64) << 30)
 #define EXIT_DAMAGED 70        /* as tercetd after a failed commit */
+#define LAST_WORD_MS 1000      /* for a standard error that nobody reads */
 #define READER_TABLE_SIZE 8192 /* LMDB's, with its default of 126 readers */
 #define NAMED_DATABASES_MAX (3 + 2 * TERCET_STORE_BUCKETS_MAX)
 
@@ -48,14 +50,19 @@ static int reserve_reader_table(const char *dir)
 static void end_damaged(MDB_env *env, const char *message)
 {
     const struct lmdb_store *store = mdb_env_get_userctx(env);
-    dprintf(STDERR_FILENO, "%s is damaged: %s: restore it from a backup\n", store->path, message);
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&out, 1, LAST_WORD_MS) == 1)
+        dprintf(STDERR_FILENO,
+                "%s is damaged: LMDB found a page that contradicts itself (%s): restore it from a "
+                "backup; tercetd --check all says what else is damaged\n",
+                store->path, message);
     _exit(EXIT_DAMAGED);
 }
 
 static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max, char *text)
 {
     int dead_readers;
-    int rc = reserve_reader_table(dir);
+    int rc = store->only_reads ? 0 : reserve_reader_table(dir);
     if (rc == 0)
         rc = mdb_env_create(&store->env);
     if (rc == 0)
@@ -67,7 +74,7 @@ static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max
     if (rc == 0)
         rc = mdb_env_set_maxdbs(store->env, NAMED_DATABASES_MAX);
     if (rc == 0)
-        rc = mdb_env_open(store->env, dir, MDB_NOTLS, 0600);
+        rc = mdb_env_open(store->env, dir, MDB_NOTLS | (store->only_reads ? MDB_RDONLY : 0), 0600);
     if (rc == 0)
         rc = mdb_reader_check(store->env, &dead_readers);
     if (rc == 0)
@@ -85,14 +92,15 @@ static int open_env(struct lmdb_store *store, const char *dir, uint64_t size_max
 }
 
 /* LMDB takes an empty file for a new database; ours is never empty, so it has been cut. */
-static int check_not_empty(const char *dir, char *text)
+static int check_not_empty(const char *dir, int access_wanted, char *text)
 {
     char path[PATH_MAX];
     if (!lmdb_store_path(path, dir, "data.mdb"))
         return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the store is too long");
-    if (access(path, R_OK | W_OK) != 0)
-        return lmdb_store_fail(text, TERCET_STORE_IO,
-                               "cannot read and write %s; check its owner and mode", path);
+    if (access(path, access_wanted) != 0)
+        return lmdb_store_fail(text, TERCET_STORE_IO, "cannot %s %s: %s; check its owner and mode",
+                               access_wanted == R_OK ? "read" : "read and write", path,
+                               strerror(errno));
     struct stat file;
     if (stat(path, &file) != 0 || !S_ISREG(file.st_mode))
         return lmdb_store_fail(text, TERCET_STORE_IO, "%s is not a file", path);
@@ -172,7 +180,7 @@ static int open_all(struct lmdb_store *store, const char *dir,
     bool is_new = false;
     int result = lmdb_store_create(dir, options, &is_new, text);
     if (result == 0)
-        result = check_not_empty(dir, text);
+        result = check_not_empty(dir, R_OK | W_OK, text);
     if (result == 0)
         result = open_env(store, dir, lmdb_store_map_size(options), text);
     if (result == 0)
@@ -201,29 +209,63 @@ static int check_options(const char *dir, const struct tercet_store_options *opt
     return 0;
 }
 
+static struct lmdb_store *make(const char *dir, const struct tercet_store_options *options)
+{
+    struct lmdb_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return NULL;
+    pthread_mutex_init(&store->writer, NULL);
+    pthread_mutex_init(&store->layout, NULL);
+    pthread_mutex_init(&store->gids, NULL);
+    buckets_init(&store->buckets, options->bucket_ms);
+    store->lock_fd = -1;
+    store->pin.txnid = UINT64_MAX;
+    store->on_log = options->on_log;
+    store->log_ctx = options->log_ctx;
+    (void)lmdb_store_path(store->path, dir, "data.mdb"); /* else it cannot be opened */
+    return store;
+}
+
 int lmdb_store_open(void **out, const char *dir, const struct tercet_store_options *options,
                     char *text)
 {
     int rc = check_options(dir, options, text);
     if (rc != 0)
         return rc;
-    struct lmdb_store *store = calloc(1, sizeof(*store));
+    struct lmdb_store *store = make(dir, options);
     if (store == NULL)
         return lmdb_store_fail(text, TERCET_STORE_NOMEM, "out of memory");
     rc = lmdb_store_lock(dir, &store->lock_fd, text);
+    if (rc == 0)
+        rc = open_all(store, dir, options, text);
     if (rc != 0) {
-        free(store);
+        lmdb_store_close(store);
         return rc;
     }
-    pthread_mutex_init(&store->writer, NULL);
-    pthread_mutex_init(&store->layout, NULL);
-    pthread_mutex_init(&store->gids, NULL);
-    buckets_init(&store->buckets, options->bucket_ms);
-    store->pin.txnid = UINT64_MAX;
-    store->on_log = options->on_log;
-    store->log_ctx = options->log_ctx;
-    (void)lmdb_store_path(store->path, dir, "data.mdb"); /* it fits: so did longer ones */
-    rc = open_all(store, dir, options, text);
+    *out = store;
+    return 0;
+}
+
+/* Without our lock, which another process may hold. The file may be shorter than its pages are
+ * many: it is in use. */
+int lmdb_store_open_to_read(void **out, const char *dir, const struct tercet_store_options *options,
+                            char *text)
+{
+    int rc = check_options(dir, options, text);
+    if (rc != 0)
+        return rc;
+    struct lmdb_store *store = make(dir, options);
+    if (store == NULL)
+        return lmdb_store_fail(text, TERCET_STORE_NOMEM, "out of memory");
+    store->only_reads = true;
+    rc = check_not_empty(dir, R_OK, text);
+    if (rc == 0)
+        rc = open_env(store, dir, lmdb_store_map_size(options), text);
+    if (rc == 0)
+        rc = open_main(store, dir, text);
+    if (rc == 0 && (rc = lmdb_store_load(store)) != 0)
+        rc = lmdb_store_fail(text, lmdb_store_error(rc), "cannot read %s: %s", dir,
+                             lmdb_store_reason(rc));
     if (rc != 0) {
         lmdb_store_close(store);
         return rc;

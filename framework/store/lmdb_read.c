@@ -19,6 +19,8 @@ int lmdb_store_read_begin(struct lmdb_store *store, MDB_txn **txn)
         rc = mdb_txn_renew(store->reader);
     if (rc != 0)
         pthread_mutex_unlock(&store->layout);
+    else if (store->only_reads)
+        lmdb_store_forget_dropped(store, store->reader);
     *txn = store->reader;
     return lmdb_store_error(rc);
 }

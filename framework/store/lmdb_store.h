@@ -51,7 +51,8 @@ struct lmdb_pin {
 
 struct lmdb_store {
     MDB_env *env;
-    int lock_fd;
+    int lock_fd;     /* -1: none */
+    bool only_reads; /* another process may have it open, and write to it */
     MDB_dbi system, live, meta;
     char path[PATH_MAX]; /* of data.mdb */
     struct stat file;    /* of the file that is open */
@@ -106,6 +107,9 @@ void lmdb_store_unload(struct lmdb_store *store);
 /* Makes the bucket of this time. */
 int lmdb_store_make_bucket(struct lmdb_store *store, MDB_txn *txn, int64_t time_ms,
                            struct lmdb_bucket **out);
+
+/* Forgets the buckets that another process has dropped, as the transaction sees it. */
+void lmdb_store_forget_dropped(struct lmdb_store *store, MDB_txn *txn);
 
 /* Drops the bucket with this index. */
 int lmdb_store_drop_bucket(struct lmdb_store *store, MDB_txn *txn, size_t index);
@@ -165,6 +169,8 @@ uint64_t lmdb_store_map_size(const struct tercet_store_options *options);
 
 int lmdb_store_open(void **out, const char *dir, const struct tercet_store_options *options,
                     char *text);
+int lmdb_store_open_to_read(void **out, const char *dir, const struct tercet_store_options *options,
+                            char *text);
 
 /* -- lmdb_watch.c ------------------------------------------------------------------------------ */
 void lmdb_store_log(const struct lmdb_store *store, enum tercet_log_level level, const char *format,

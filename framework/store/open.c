@@ -6,11 +6,12 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The last function of the first version of the table; those behind it may be missing. */
-#define DRIVER_SIZE_MIN sizeof(struct tercet_store_driver)
+/* What the first version of the table had; what stands behind it may be missing. */
+#define DRIVER_SIZE_MIN offsetof(struct tercet_store_driver, open_to_read)
 
 static const struct tercet_store_driver *const ours[] = {&store_lmdb_driver, &store_memory_driver,
                                                          NULL};
@@ -91,4 +92,14 @@ int store_open(struct store **out, const char *name,
     const struct tercet_store_driver *driver = NULL;
     int rc = choose(&driver, &name, name, others, said);
     return rc == 0 ? store_open_with(out, driver, name, options, said) : rc;
+}
+
+int store_open_to_read(struct store **out, const char *name,
+                       const struct tercet_store_driver *const *others,
+                       const struct tercet_store_options *options, char *text)
+{
+    assert(out != NULL && name != NULL && text != NULL);
+    const struct tercet_store_driver *driver = NULL;
+    int rc = choose(&driver, &name, name, others, text);
+    return rc == 0 ? store_open_to_read_with(out, driver, name, options, text) : rc;
 }

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,19 +178,21 @@ static struct store *make_store(const struct tercet_store_driver *driver)
     return store;
 }
 
-int store_open_with(struct store **out, const struct tercet_store_driver *driver, const char *rest,
-                    const struct tercet_store_options *options, char *text)
+typedef int (*open_fn)(void **state, const char *name, const struct tercet_store_options *options,
+                       char *text);
+
+static int open_by(struct store **out, const struct tercet_store_driver *driver, bool reads_alone,
+                   const char *rest, const struct tercet_store_options *options, char *text)
 {
-    char unread[TERCET_STORE_TEXT_MAX];
-    char *said = text != NULL ? text : unread;
     struct tercet_store_options chosen;
     struct store *store = make_store(driver);
     take_options(&chosen, options);
     if (store == NULL) {
-        snprintf(said, TERCET_STORE_TEXT_MAX, "out of memory");
+        snprintf(text, TERCET_STORE_TEXT_MAX, "out of memory");
         return TERCET_STORE_NOMEM;
     }
-    int rc = driver->open(&store->state, rest, &chosen, said);
+    open_fn open = reads_alone ? store->driver.open_to_read : store->driver.open;
+    int rc = open(&store->state, rest, &chosen, text);
     if (rc != 0) {
         free(store);
         return rc;
@@ -197,6 +200,37 @@ int store_open_with(struct store **out, const struct tercet_store_driver *driver
     store->shard_count = driver->shard_count(store->state);
     *out = store;
     return 0;
+}
+
+int store_open_with(struct store **out, const struct tercet_store_driver *driver, const char *rest,
+                    const struct tercet_store_options *options, char *text)
+{
+    char unread[TERCET_STORE_TEXT_MAX];
+    return open_by(out, driver, false, rest, options, text != NULL ? text : unread);
+}
+
+/* An older driver's table ends before it. */
+static bool can_read_beside(const struct tercet_store_driver *driver)
+{
+    return driver->size > offsetof(struct tercet_store_driver, open_to_read) &&
+           driver->open_to_read != NULL;
+}
+
+int store_open_to_read_with(struct store **out, const struct tercet_store_driver *driver,
+                            const char *rest, const struct tercet_store_options *options,
+                            char *text)
+{
+    if (can_read_beside(driver))
+        return open_by(out, driver, true, rest, options, text);
+    snprintf(text, TERCET_STORE_TEXT_MAX,
+             "a store of this kind cannot be read beside the process that has it open");
+    return TERCET_STORE_INVALID;
+}
+
+bool store_can_be_read_beside(const struct store *store)
+{
+    assert(store != NULL);
+    return store->driver.open_to_read != NULL;
 }
 
 void store_close(struct store *store)

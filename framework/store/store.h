@@ -28,6 +28,15 @@ int store_open(struct store **out, const char *name,
 /* The same with the driver given, and what stands behind the colon. */
 int store_open_with(struct store **out, const struct tercet_store_driver *driver, const char *rest,
                     const struct tercet_store_options *options, char *text);
+/* Beside another process that may have it open, to read it alone; TERCET_STORE_INVALID when the
+ * driver cannot. */
+int store_open_to_read(struct store **out, const char *name,
+                       const struct tercet_store_driver *const *others,
+                       const struct tercet_store_options *options, char *text);
+int store_open_to_read_with(struct store **out, const struct tercet_store_driver *driver,
+                            const char *rest, const struct tercet_store_options *options,
+                            char *text);
+bool store_can_be_read_beside(const struct store *store);
 void store_close(struct store *store);
 
 /* A shard that the store does not have is TERCET_STORE_INVALID in every function below. */

@@ -280,12 +280,15 @@ static void damage_file(const char *path, const uint8_t *bytes, size_t size, uin
     uint8_t *copy = malloc(size);
     memcpy(copy, bytes, size);
     size_t at = (size_t)(draw(state) * 4096 + draw(state) % 4096) % size;
-    switch (draw(state) % 4) {
+    switch (draw(state) % 5) {
     case 0: /* a page is lost */
         memset(copy + at / 4096 * 4096, 0, size - at / 4096 * 4096 < 4096 ? 0 : 4096);
         break;
     case 1: /* a piece of another one stands there */
         memcpy(copy + at / 512 * 512, bytes + (size_t)draw(state) % (size / 512) * 512, 512);
+        break;
+    case 2: /* a whole other one, perhaps one that stood there once */
+        memcpy(copy + at / 4096 * 4096, bytes + (size_t)draw(state) % (size / 4096) * 4096, 4096);
         break;
     default:
         copy[at] ^= (uint8_t)(1u << draw(state) % 8);

@@ -413,6 +413,13 @@ case_check() {
     eventually '^checked +CONFIRMED ' ls --resolved
     ctl 0 check; out '^0 unresolved .* 1 resolved, .*: all whole$'
     ctl 0 check -o json; json 'j["damages_total"] in (0, "0") and j["damages"] == []'
+    "$tercetd" --data "$dir/data" --check all >"$dir/out" 2>"$dir/err" || fail "--check beside one that runs"
+    out '^read: 0 unresolved, 0 branches, 1 resolved, 0 others$'; out '^done: all whole$'
+    "$tercetd" --data "$dir/data" --check much >"$dir/out" 2>"$dir/err" && fail "--check much"
+    out '^cannot check: all, unresolved, '
+    "$tercetd" --data "$dir/none" --check all >"$dir/out" 2>"$dir/err" && fail "--check of nothing"
+    out '^cannot check: cannot read .*/none/data.mdb: No such file'
+    [ ! -e "$dir/none" ] || fail "--check has made a directory"
 }
 
 case_backup() {

@@ -197,6 +197,65 @@ Test(SUITE, a_reader_that_pins_pages_is_counted_and_named, TIMEOUT)
     fixture_close(&fixture);
 }
 
+/* -- Reading beside ---------------------------------------------------------------------------- */
+
+static void await_byte(int fd)
+{
+    char byte;
+    if (read(fd, &byte, 1) != 1)
+        _exit(10);
+}
+
+static int find_beside(struct store *store, const char *gid)
+{
+    struct store_value value;
+    uint64_t number = 0;
+    int rc = store_find_wait(store, 0, gid, &number, &value);
+    if (rc == 0)
+        store_value_free(&value);
+    return rc;
+}
+
+/* The other process: what it sees before and after the holder has written. */
+static int read_beside(const struct fixture *fixture, int go, int ready)
+{
+    struct store *store;
+    char text[TERCET_STORE_TEXT_MAX];
+    if (store_open_to_read(&store, fixture->dir, NULL, &fixture->options, text) != 0)
+        return 1;
+    if (find_beside(store, "old") != 0)
+        return 2;
+    if (write(ready, "r", 1) != 1)
+        return 3;
+    await_byte(go);
+    if (find_beside(store, "older") != TERCET_STORE_NOT_FOUND)
+        return 4; /* its bucket has been dropped */
+    if (find_beside(store, "zzz") != 0)
+        return 5; /* larger than all that there were */
+    store_close(store);
+    return 0;
+}
+
+Test(SUITE, another_process_reads_what_is_written_meanwhile, TIMEOUT)
+{
+    struct fixture fixture;
+    int go[2], ready[2], status = 0;
+    open_logged(&fixture);
+    COMMIT_OK(&fixture, op_resolve(1, "older", 500, "a"), op_resolve(2, "old", 5500, "b"));
+    cr_assert_eq(pipe(go), 0);
+    cr_assert_eq(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(read_beside(&fixture, go[0], ready[1]));
+    await_byte(ready[0]);
+    COMMIT_OK(&fixture, op_resolve(3, "zzz", 5600, "c"));
+    COMMIT_OK(&fixture, op_drop(5000));
+    cr_assert_eq(write(go[1], "g", 1), 1);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0, "%d", WEXITSTATUS(status));
+    fixture_close(&fixture);
+}
+
 /* New work is refused before the map is full, with who is to blame. */
 Test(SUITE, a_reader_that_pins_pages_leaves_no_room, TIMEOUT)
 {

@@ -90,6 +90,12 @@ struct tercet_coordinator_options {
     /* with `access`: health checks (grpc.health.v1) need one of its roles, too; by default they
      * need none, as load balancers and orchestrators send no token */
     bool is_health_guarded;
+    /* The path of a program that reads the store for Admin.Check and after Admin.Backup, so that a
+     * damaged page which ends its reader ends that and not this process: tercetd, or one that calls
+     * tercet_coordinator_inspect when it is started with "--data NAME --check PARTS" and perhaps
+     * "--store-size BYTES" (the last two are this function's, the names are this coordinator's).
+     * The string outlives the coordinator. NULL: a thread of this process does */
+    const char *check_program;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX
@@ -115,6 +121,15 @@ int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const cha
  * `text` (may be NULL): nothing is changed. Any thread. */
 int tercet_coordinator_set_log_levels(struct tercet_coordinator *coordinator, const char *levels,
                                       char *text);
+
+/* Reads a store whole, or parts of it ("all", "unresolved", "resolved", "others", "index"), and
+ * writes to the file descriptor `fd` a line for each damage, and for each piece what it is about to
+ * read. Of the options data, store_size_max and store_drivers count. Another process may hold the
+ * store, and use it; nothing is changed. Returns 0: all is whole, or 1: something is damaged, or
+ * cannot be read. LMDB trusts its pages, so one that is damaged may end the process (status 70, or
+ * a signal): the last line says what was read. For a program of its own, see check_program. */
+int tercet_coordinator_inspect(const struct tercet_coordinator_options *options, const char *parts,
+                               int fd);
 
 /* The i-th address it listens at, such as "127.0.0.1:41234"; a name may stand for several. NULL
  * past the last. Lives as long as the coordinator. */

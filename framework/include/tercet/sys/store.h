@@ -231,11 +231,20 @@ struct tercet_store_driver {
      * damage is told. From a thread of its own. NULL: it can tell nothing. */
     int (*check)(void *state, uint32_t shard, tercet_store_damage_fn each, void *ctx);
     /* Copies the whole store, as it is at one moment, while it is used: what the directory holds
-     * then can be opened as a store. From a thread of its own, one at a time. Durable on return of
-     * 0, with the size of the copy and by how much the store grew; else nothing is left, and `text`
-     * (TERCET_STORE_TEXT_MAX bytes) says why. NULL: it cannot. */
+     * then can be opened as a store of this driver, under the directory's name. From a thread of
+     * its own, one at a time. Durable on return of 0, with the size of the copy and by how much the
+     * store grew; else nothing is left, and `text` (TERCET_STORE_TEXT_MAX bytes) says why. NULL: it
+     * cannot. */
     int (*backup)(void *state, const struct tercet_store_backup *backup, uint64_t *bytes,
                   uint64_t *growth_bytes, char *text);
+
+    /* Opens a store, or a copy that `backup` has made (`name` is then its directory), to read it
+     * alone: scan, get, find, page, meta_scan, check and close follow, and nothing else. Another
+     * process may have the store open and write to it meanwhile: so a program of its own can look
+     * at a store, and what is damaged there ends that program at worst. Makes nothing, takes
+     * nothing; otherwise as open. NULL: it cannot. */
+    int (*open_to_read)(void **state, const char *name, const struct tercet_store_options *options,
+                        char *text);
 };
 
 #ifdef __cplusplus
