@@ -10,6 +10,10 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/samples/participants/python ${PROJECT_SO
   DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet/participants
   USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.py" PATTERN "*.go")
 
+file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/framework/include/tercet/*.h
+  ${PROJECT_SOURCE_DIR}/framework/include/tercet/sys/*.h ${PROJECT_SOURCE_DIR}/rpc/include/crpc/*.h)
+tercet_header_manuals(${headers})
+
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tercet)
 configure_package_config_file(${TERCET_CMAKE_DIR}/tercet-config.cmake.in ${PROJECT_BINARY_DIR}/tercet-config.cmake
   INSTALL_DESTINATION ${config_dir})

@@ -372,9 +372,10 @@ void cli_print_wrapped(const char *text, int column)
 char *cli_help_of(const struct cli_option *option)
 {
     char *text = NULL;
-    int size = option->unless != NULL
-                   ? asprintf(&text, "%s (default %s)", option->help, option->unless)
-                   : asprintf(&text, "%s", option->help);
+    const bool has_default = option->unless != NULL;
+    int size = asprintf(&text, "%s%s%s%s%s", option->help, has_default ? " (default " : "",
+                        has_default ? option->unless : "", has_default ? ")" : "",
+                        (option->traits & CLI_RELOADS) != 0 ? "; SIGHUP reads it anew" : "");
     if (size < 0)
         abort();
     return text;

@@ -67,6 +67,7 @@ ctl() {
 }
 
 out() { grep -qE -- "$1" "$dir/out" || fail "standard output has no /$1/"; }
+no_err() { grep -qE -- "$1" "$dir/err" && fail "standard error has /$1/"; true; }
 no_out() { grep -qE -- "$1" "$dir/out" && fail "standard output has /$1/"; true; }
 err() { grep -qE -- "$1" "$dir/err" || fail "standard error has no /$1/"; }
 
