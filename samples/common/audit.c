@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "audit_server.h"
 #include "options.h"
 
 #define DATABASES_MAX 8
@@ -21,7 +22,8 @@
 
 struct auditor {
     const struct audit *audit;
-    const char *paths[DATABASES_MAX];
+    const char *urls[DATABASES_MAX];
+    struct audit_server *servers[DATABASES_MAX]; /* NULL: a SQLite file */
     const char *log_path;
     bool is_at_rest;
     int64_t wait_ms;
@@ -116,19 +118,38 @@ static const struct audit_check common_checks[] = {
 
 /* -- Opening ----------------------------------------------------------------------------------- */
 
+static void attach_file(const struct auditor *auditor, const char *path, const char *service)
+{
+    char *sql = sqlite3_mprintf("ATTACH %Q AS \"%w\"", path, service);
+    execute(auditor, sql);
+    sqlite3_free(sql);
+}
+
 /* The main database is empty and read-only, and what is attached is opened as it was; temporary
  * tables can be made. */
 static void open_databases(struct auditor *auditor)
 {
+    char text[TERCET_TEXT_MAX] = "";
     if (sqlite3_open_v2(":memory:", &auditor->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
         give_up(auditor, "sqlite");
     sqlite3_busy_timeout(auditor->db, BUSY_TIMEOUT_MS);
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
-        char *sql = sqlite3_mprintf("ATTACH %Q AS \"%w\"", auditor->paths[i],
-                                    auditor->audit->databases[i].service);
-        execute(auditor, sql);
-        sqlite3_free(sql);
+        const char *url = auditor->urls[i], *service = auditor->audit->databases[i].service;
+        bool is_file = strstr(url, "://") == NULL;
+        if (is_file)
+            attach_file(auditor, strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url, service);
+        else if (audit_server_open(&auditor->servers[i], url, text) != 0) {
+            fprintf(stderr, "%s: %s: %s\n", auditor->audit->program, service, text);
+            exit(2);
+        }
     }
+}
+
+__attribute__((noreturn)) static void give_up_server(const struct auditor *auditor, size_t i)
+{
+    fprintf(stderr, "%s: %s: %s\n", auditor->audit->program, auditor->audit->databases[i].service,
+            audit_server_error(auditor->servers[i]));
+    exit(2);
 }
 
 static void read_log_line(const struct auditor *auditor, sqlite3_stmt *insert, const char *line,
@@ -181,10 +202,17 @@ static void copy_ledgers(const struct auditor *auditor)
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
         const struct audit_database *database = &auditor->audit->databases[i];
         const char *service = database->service;
-        char *sql =
-            sqlite3_mprintf("INSERT INTO part VALUES (%Q, %Q); INSERT INTO ledger"
-                            " SELECT %Q, %Q, rowid, gid, branch, op, amount FROM \"%w\".effect",
-                            database->kind, service, service, database->kind, service);
+        char *sql = sqlite3_mprintf("INSERT INTO part VALUES (%Q, %Q)", database->kind, service);
+        execute(auditor, sql);
+        sqlite3_free(sql);
+        if (auditor->servers[i] != NULL) {
+            if (audit_server_copy(auditor->servers[i], auditor->db, database) != 0)
+                give_up_server(auditor, i);
+            continue;
+        }
+        sql = sqlite3_mprintf("INSERT INTO ledger"
+                              " SELECT %Q, %Q, rowid, gid, branch, op, amount FROM \"%w\".effect",
+                              service, database->kind, service);
         execute(auditor, sql);
         sqlite3_free(sql);
     }
@@ -194,19 +222,27 @@ static void copy_ledgers(const struct auditor *auditor)
 
 /* -- Waiting ----------------------------------------------------------------------------------- */
 
+static void look_at_file(const struct auditor *auditor, const char *service, int64_t *open_count,
+                         int64_t *effect_count)
+{
+    *effect_count += read_number(auditor, "SELECT count(*) FROM \"%w\".effect", service);
+    *open_count +=
+        read_number(auditor,
+                    "SELECT count(*) FROM (SELECT 1 FROM \"%w\".effect GROUP BY gid, branch"
+                    " HAVING sum(op = 'try') > sum(op <> 'try'))",
+                    service);
+}
+
 static void look_at_ledgers(const struct auditor *auditor, int64_t *open_count,
                             int64_t *effect_count)
 {
     *open_count = 0;
     *effect_count = 0;
     for (size_t i = 0; i < auditor->audit->database_count; i++) {
-        const char *service = auditor->audit->databases[i].service;
-        *effect_count += read_number(auditor, "SELECT count(*) FROM \"%w\".effect", service);
-        *open_count +=
-            read_number(auditor,
-                        "SELECT count(*) FROM (SELECT 1 FROM \"%w\".effect GROUP BY gid, branch"
-                        " HAVING sum(op = 'try') > sum(op <> 'try'))",
-                        service);
+        if (auditor->servers[i] == NULL)
+            look_at_file(auditor, auditor->audit->databases[i].service, open_count, effect_count);
+        else if (audit_server_look(auditor->servers[i], open_count, effect_count) != 0)
+            give_up_server(auditor, i);
     }
 }
 
@@ -284,6 +320,8 @@ static int run_audit(struct auditor *auditor)
     count += run_checks(auditor, common_checks, sizeof(common_checks) / sizeof(common_checks[0]));
     execute(auditor, "COMMIT");
     sqlite3_close(auditor->db);
+    for (size_t i = 0; i < auditor->audit->database_count; i++)
+        audit_server_close(auditor->servers[i]);
     if (count > 0)
         printf("audit: %" PRId64 " violations\n", count);
     else
@@ -305,13 +343,13 @@ int audit_main(const struct audit *audit, int argc, char **argv)
     };
     struct options options = {.program = audit->program, .summary = audit->summary};
     for (size_t i = 0; i < audit->database_count; i++)
-        files[i] = (struct option_entry){audit->databases[i].service, OPTION_TEXT,
-                                         &auditor.paths[i], "the service's SQLite file"};
+        files[i] = (struct option_entry){audit->databases[i].service, OPTION_TEXT, &auditor.urls[i],
+                                         "the service's database: a URL, or a SQLite file"};
     options_add(&options, files, audit->database_count);
     options_add(&options, common, sizeof(common) / sizeof(common[0]));
     options_parse(&options, argc, argv);
     for (size_t i = 0; i < audit->database_count; i++)
-        if (auditor.paths[i] == NULL)
+        if (auditor.urls[i] == NULL)
             options_fail(&options, audit->databases[i].service, "is needed");
     return run_audit(&auditor);
 }

@@ -1,47 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SQLite in one line.
+ * SQL in one line: what is the same for every database.
  */
 #include "db.h"
 
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql, const struct db_value *values,
-                             size_t value_count)
-{
-    sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-    for (size_t i = 0; rc == SQLITE_OK && i < value_count; i++) {
-        int place = (int)i + 1;
-        if (values[i].text != NULL)
-            rc = sqlite3_bind_text(statement, place, values[i].text, -1, SQLITE_STATIC);
-        else
-            rc = sqlite3_bind_int64(statement, place, values[i].number);
-    }
-    if (rc == SQLITE_OK)
-        return statement;
-    sqlite3_finalize(statement);
-    return NULL;
-}
+#include <stdio.h>
+#include <string.h>
 
-int db_change_values(sqlite3 *db, const char *sql, const struct db_value *values,
+int db_change_values(const struct db *db, const char *sql, const struct db_value *values,
                      size_t value_count)
 {
-    sqlite3_stmt *statement = prepare(db, sql, values, value_count);
-    if (statement == NULL)
-        return -1;
-    int rc = sqlite3_step(statement);
-    sqlite3_finalize(statement);
-    return rc == SQLITE_DONE ? sqlite3_changes(db) : -1;
+    return db->driver->run(db->handle, sql, values, value_count, NULL, NULL);
 }
 
-int db_read_values(sqlite3 *db, int64_t *columns, int column_count, const char *sql,
+struct first_row {
+    int64_t *columns;
+    size_t column_count;
+    int found;
+};
+
+static int take_first(const struct db_row *row, void *ctx)
+{
+    struct first_row *first = ctx;
+    if (row->is_head)
+        return 0;
+    for (size_t i = 0; first->found == 0 && i < first->column_count && i < row->count; i++)
+        first->columns[i] = row->values[i].number;
+    first->found = 1;
+    return 0;
+}
+
+int db_read_values(const struct db *db, int64_t *columns, size_t column_count, const char *sql,
                    const struct db_value *values, size_t value_count)
 {
-    sqlite3_stmt *statement = prepare(db, sql, values, value_count);
-    if (statement == NULL)
-        return -1;
-    int rc = sqlite3_step(statement);
-    for (int i = 0; rc == SQLITE_ROW && i < column_count; i++)
-        columns[i] = sqlite3_column_int64(statement, i);
-    sqlite3_finalize(statement);
-    return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+    struct first_row first = {.columns = columns, .column_count = column_count};
+    int rc = db->driver->run(db->handle, sql, values, value_count, take_first, &first);
+    return rc < 0 ? -1 : first.found;
+}
+
+int db_is_empty(const struct db *db, const char *table)
+{
+    char sql[96];
+    int64_t rows;
+    snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
+    return db_read_values(db, &rows, 1, sql, NULL, 0) == 1 ? rows == 0 : -1;
+}
+
+const char *db_error(const struct db *db)
+{
+    return db->driver->error(db->handle);
+}
+
+const struct db_driver *db_driver_of(const char *url)
+{
+    static const struct {
+        const char *scheme;
+        const struct db_driver *driver;
+    } drivers[] = {
+        {"sqlite:", &db_sqlite},
+#ifdef SAMPLES_POSTGRES
+        {"postgres://", &db_postgres}, {"postgresql://", &db_postgres},
+#endif
+#ifdef SAMPLES_MYSQL
+        {"mysql://", &db_mysql},       {"mariadb://", &db_mysql},
+#endif
+    };
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+        if (strncmp(url, drivers[i].scheme, strlen(drivers[i].scheme)) == 0)
+            return drivers[i].driver;
+    return NULL;
 }

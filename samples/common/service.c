@@ -4,29 +4,46 @@
  */
 #include "service.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
 
 #define WAIT_STEP_MS 200
-
-static const char ledger_table[] =
-    "CREATE TABLE IF NOT EXISTS effect"
-    " (gid TEXT NOT NULL, branch INTEGER NOT NULL, op TEXT NOT NULL, amount INTEGER NOT NULL)";
+#define SEED_TRIES 3
+#define TABLES_SIZE 2048
 
 struct settings {
-    const char *coordinator, *data, *listen;
+    const char *coordinator, *data, *url, *listen;
+    int64_t connections_max;
 };
+
+/* Of the process's only database: hooks have its handle. */
+static const struct db_driver *driver;
+
+static struct db db_of(const struct tercet_call *call)
+{
+    return (struct db){.driver = driver, .handle = call->db};
+}
 
 int service_failed(const struct tercet_call *call)
 {
-    return tercet_again(call, "database: %s", sqlite3_errmsg(call->db));
+    struct db db = db_of(call);
+    return tercet_again(call, "database: %s", db_error(&db));
+}
+
+int service_read_values(const struct tercet_call *call, int64_t *columns, size_t column_count,
+                        const char *sql, const struct db_value *values, size_t value_count)
+{
+    struct db db = db_of(call);
+    return db_read_values(&db, columns, column_count, sql, values, value_count);
 }
 
 int service_change_values(const struct tercet_call *call, const char *sql,
                           const struct db_value *values, size_t value_count)
 {
-    int changed = db_change_values(call->db, sql, values, value_count);
+    struct db db = db_of(call);
+    int changed = db_change_values(&db, sql, values, value_count);
     if (changed < 0)
         return service_failed(call);
     return changed == 1
@@ -57,8 +74,12 @@ static void parse_options(struct settings *settings, const struct service *servi
     const struct option_entry common[] = {
         {"coordinator", OPTION_TEXT, &settings->coordinator,
          "the coordinator's address (default 127.0.0.1:7420)"},
-        {"data", OPTION_TEXT, &settings->data,
-         "the service's SQLite file; made and filled when missing"},
+        {"db", OPTION_TEXT, &settings->url,
+         "the service's database: sqlite:FILE, postgres://user@host/database or"
+         " mysql://user@host/database; its tables are made and filled when missing"},
+        {"data", OPTION_TEXT, &settings->data, "FILE: the same as --db sqlite:FILE"},
+        {"connections", OPTION_NUMBER, &settings->connections_max,
+         "to a database server, each works beside the others (default 4)"},
         {"listen", OPTION_TEXT, &settings->listen,
          "be called at this address, instead of attaching to the coordinator"},
     };
@@ -66,36 +87,56 @@ static void parse_options(struct settings *settings, const struct service *servi
     options_add(&options, common, sizeof(common) / sizeof(common[0]));
     options_add(&options, service->options, service->option_count);
     options_parse(&options, argc, argv);
-    if (settings->data == NULL)
-        options_fail(&options, "data", "is needed");
+    if ((settings->data == NULL) == (settings->url == NULL))
+        options_fail(&options, "db", "or --data is needed, and not both");
+    if (settings->connections_max > 64)
+        options_fail(&options, "connections", "are 64 at most");
 }
 
-/* In one local transaction, so that two instances on one file fill it once. */
-static int make_tables(tercet_db db, void *ctx)
+static int fill_tables(tercet_db handle, void *ctx)
 {
     const struct service *service = ctx;
-    if (sqlite3_exec(db, ledger_table, NULL, NULL, NULL) == SQLITE_OK &&
-        sqlite3_exec(db, service->tables, NULL, NULL, NULL) == SQLITE_OK && service->seed(db) >= 0)
+    struct db db = {.driver = driver, .handle = handle};
+    if (service->seed(&db) >= 0)
         return 0;
-    fprintf(stderr, "%s: %s\n", service->program, sqlite3_errmsg(db));
+    fprintf(stderr, "%s: filling the tables: %s\n", service->program, db_error(&db));
     return TERCET_STORE;
 }
 
-static struct tercet_barrier *open_barrier(const struct service *service, const char *path)
+/* In one local transaction. Of two instances that start at once on an empty database one may fail
+ * for what the other has filled in; it looks again, and finds it. */
+static int seed(const struct service *service, struct tercet_barrier *barrier)
 {
-    struct tercet_barrier_options options = {
-        .size = sizeof(options), .on_log = print_log, .log_ctx = (void *)(uintptr_t)service};
+    int rc = TERCET_STORE;
+    for (int i = 0; rc != 0 && i < SEED_TRIES; i++)
+        rc = tercet_barrier_local(barrier, fill_tables, (void *)(uintptr_t)service);
+    return rc;
+}
+
+static struct tercet_barrier *open_barrier(const struct service *service,
+                                           const struct settings *settings, const char *url)
+{
+    char tables[TABLES_SIZE];
+    char text[TERCET_TEXT_MAX] = "hooks speak SQL: use SQLite, PostgreSQL, MariaDB or MySQL";
+    struct tercet_barrier_options options = {.size = sizeof(options),
+                                             .setup_sql = tables,
+                                             .connections_max = (uint32_t)settings->connections_max,
+                                             .on_log = print_log,
+                                             .log_ctx = (void *)(uintptr_t)service};
     struct tercet_barrier *barrier = NULL;
-    char text[TERCET_TEXT_MAX];
-    if (tercet_barrier_sqlite_open(&barrier, path, &options, text) != 0) {
+    driver = db_driver_of(url);
+    snprintf(tables, sizeof(tables), "%s; %s", driver != NULL ? driver->ledger : "SELECT 1",
+             service->tables);
+    int rc = tercet_barrier_open(&barrier, url, &options, text);
+    if (rc != 0 || driver == NULL) {
         fprintf(stderr, "%s: %s\n", service->program, text);
-        return NULL;
-    }
-    if (tercet_barrier_local(barrier, make_tables, (void *)(uintptr_t)service) != 0) {
         tercet_barrier_close(barrier);
         return NULL;
     }
-    return barrier;
+    if (seed(service, barrier) == 0)
+        return barrier;
+    tercet_barrier_close(barrier);
+    return NULL;
 }
 
 /* -- Running ----------------------------------------------------------------------------------- */
@@ -150,7 +191,10 @@ int service_main(const struct service *service, int argc, char **argv)
      * alone. */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    struct tercet_barrier *barrier = open_barrier(service, settings.data);
+    char file[PATH_MAX + sizeof("sqlite:")];
+    snprintf(file, sizeof(file), "sqlite:%s", settings.data != NULL ? settings.data : "");
+    struct tercet_barrier *barrier =
+        open_barrier(service, &settings, settings.url != NULL ? settings.url : file);
     if (barrier == NULL)
         return 1;
     int status = serve(service, &settings, barrier, &signals);

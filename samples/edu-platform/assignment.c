@@ -12,47 +12,47 @@ static int64_t assignment_count = SYLLABUS_ASSIGNMENTS;
 static int64_t attempts_each = 2;
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS assignment (assignment INTEGER PRIMARY KEY, is_open INTEGER NOT "
-    "NULL,"
-    " attempts INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS submission (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, "
-    "assignment"
-    " INTEGER NOT NULL, text TEXT NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('PENDING', 'SUBMITTED', 'WITHDRAWN')));"
-    "CREATE INDEX IF NOT EXISTS submission_student ON submission (student, assignment)";
+    "CREATE TABLE IF NOT EXISTS assignment (assignment BIGINT PRIMARY KEY, is_open BIGINT NOT NULL,"
+    " attempts BIGINT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS submission (gid VARCHAR(64) PRIMARY KEY, student BIGINT NOT NULL,"
+    " assignment BIGINT NOT NULL, text TEXT NOT NULL,"
+    " state VARCHAR(16) NOT NULL CHECK (state IN ('PENDING', 'SUBMITTED', 'WITHDRAWN')),"
+    " UNIQUE (student, assignment, gid))";
 
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
-    int64_t present;
-    if (db_read(db, &present, 1, "SELECT count(*) FROM assignment WHERE ?1", db_int(1)) != 1)
-        return -1;
-    for (uint32_t assignment = 1; present == 0 && assignment <= (uint64_t)assignment_count;
+    int is_empty = db_is_empty(db, "assignment");
+    for (uint32_t assignment = 1; is_empty > 0 && assignment <= (uint64_t)assignment_count;
          assignment++)
         if (db_change(db, "INSERT INTO assignment VALUES (?1, ?2, ?3)", db_int(assignment),
                       db_int(syllabus_is_open(assignment)), db_int(attempts_each)) != 1)
             return -1;
-    return 0;
+    return is_empty < 0 ? -1 : 0;
 }
 
 static int submit_try(const struct tercet_call *call, void *ctx)
 {
     const Edu__Submit *submit = (const Edu__Submit *)call->request;
-    int64_t row[3]; /* is_open, attempts, how many were made */
+    int64_t row[2]; /* is_open, attempts */
+    int64_t made;
     (void)ctx;
-    int found = db_read(
-        call->db, row, 3,
-        "SELECT is_open, attempts, (SELECT count(*) FROM submission AS s WHERE s.student = ?2"
-        " AND s.assignment = ?1 AND s.state <> 'WITHDRAWN') FROM assignment WHERE assignment = ?1",
-        db_int(submit->assignment), db_int(submit->student));
+    int found = service_read(
+        call, row, 2, "SELECT is_open, attempts FROM assignment WHERE assignment = ?1 FOR UPDATE",
+        db_int(submit->assignment));
+    if (found > 0 && service_read(call, &made, 1,
+                                  "SELECT count(*) FROM submission WHERE student = ?1"
+                                  " AND assignment = ?2 AND state <> 'WITHDRAWN'",
+                                  db_int(submit->student), db_int(submit->assignment)) < 0)
+        found = -1;
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no assignment %u", submit->assignment);
     if (row[0] == 0)
         return tercet_refuse(call, "assignment %u is closed", submit->assignment);
-    if (row[2] >= row[1])
+    if (made >= row[1])
         return tercet_refuse(call, "student %u has handed in assignment %u %d times",
-                             submit->student, submit->assignment, (int)row[2]);
+                             submit->student, submit->assignment, (int)made);
     int rc = service_change(call, "INSERT INTO submission VALUES (?1, ?2, ?3, ?4, 'PENDING')",
                             db_text(call->gid), db_int(submit->student), db_int(submit->assignment),
                             db_text(submit->text));

@@ -5,10 +5,11 @@
  */
 #include <audit.h>
 
-static const struct audit_database databases[] = {{"course", "enrolment"},
-                                                  {"tuition", "enrolment"},
-                                                  {"assignment", "submission"},
-                                                  {"grade", "submission"}};
+static const struct audit_database databases[] = {
+    {"course", "enrolment", {"course", "enrolment"}},
+    {"tuition", "enrolment", {"account"}},
+    {"assignment", "submission", {"assignment", "submission"}},
+    {"grade", "submission", {"grader", "entry"}}};
 
 /* A service's totals beside what its ledger adds up to. */
 #define BOOK_CHECK(service, table, open, done)                                                     \

@@ -12,43 +12,43 @@
 static int64_t course_count = SYLLABUS_COURSES;
 static int64_t seats_each = 20;
 
-static const char tables[] = "CREATE TABLE IF NOT EXISTS course (course INTEGER PRIMARY KEY, "
-                             "fee_cents INTEGER NOT NULL, initial"
-                             " INTEGER NOT NULL, free INTEGER NOT NULL CHECK (free >= 0), reserved "
-                             "INTEGER NOT NULL CHECK (reserved >= 0),"
-                             " taken INTEGER NOT NULL CHECK (taken >= 0));"
-                             "CREATE TABLE IF NOT EXISTS enrolment (student INTEGER NOT NULL, "
-                             "course INTEGER NOT NULL, gid TEXT NOT NULL,"
-                             " state TEXT NOT NULL CHECK (state IN ('RESERVED', 'ENROLLED')), "
-                             "PRIMARY KEY (student, course))";
+static const char tables[] =
+    "CREATE TABLE IF NOT EXISTS course (course BIGINT PRIMARY KEY, fee_cents BIGINT NOT NULL,"
+    " initial BIGINT NOT NULL, free BIGINT NOT NULL CHECK (free >= 0),"
+    " reserved BIGINT NOT NULL CHECK (reserved >= 0), taken BIGINT NOT NULL CHECK (taken >= 0));"
+    "CREATE TABLE IF NOT EXISTS enrolment (student BIGINT NOT NULL, course BIGINT NOT NULL,"
+    " gid VARCHAR(64) NOT NULL, state VARCHAR(16) NOT NULL CHECK (state IN ('RESERVED',"
+    " 'ENROLLED')), PRIMARY KEY (student, course))";
 
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
-    int64_t present;
-    if (db_read(db, &present, 1, "SELECT count(*) FROM course WHERE ?1", db_int(1)) != 1)
-        return -1;
-    for (uint32_t course = 1; present == 0 && course <= (uint64_t)course_count; course++)
+    int is_empty = db_is_empty(db, "course");
+    for (uint32_t course = 1; is_empty > 0 && course <= (uint64_t)course_count; course++)
         if (db_change(db, "INSERT INTO course VALUES (?1, ?2, ?3, ?3, 0, 0)", db_int(course),
                       db_int(syllabus_fee_cents(course)), db_int(seats_each)) != 1)
             return -1;
-    return 0;
+    return is_empty < 0 ? -1 : 0;
 }
 
 /* Whether the student may have the seat; the fee. Returns what the hook returns. */
 static int check_enrolment(const struct tercet_call *call, const Edu__Enrol *enrol,
                            int64_t *fee_cents)
 {
-    int64_t row[3]; /* fee_cents, free, whether the student is enrolled */
-    int found = db_read(call->db, row, 3,
-                        "SELECT fee_cents, free, EXISTS (SELECT 1 FROM enrolment AS e WHERE "
-                        "e.student = ?2 AND e.course = ?1)"
-                        " FROM course WHERE course = ?1",
-                        db_int(enrol->course), db_int(enrol->student));
+    int64_t row[2]; /* fee_cents, free */
+    int64_t has_seat;
+    int found = service_read(call, row, 2,
+                             "SELECT fee_cents, free FROM course WHERE course = ?1 FOR UPDATE",
+                             db_int(enrol->course));
+    if (found > 0 && service_read(call, &has_seat, 1,
+                                  "SELECT count(*) FROM enrolment WHERE student = ?1"
+                                  " AND course = ?2",
+                                  db_int(enrol->student), db_int(enrol->course)) < 0)
+        found = -1;
     if (found < 0)
         return service_failed(call);
     if (found == 0)
         return tercet_refuse(call, "there is no course %u", enrol->course);
-    if (row[2] != 0)
+    if (has_seat != 0)
         return tercet_refuse(call, "student %u has a seat in course %u already", enrol->student,
                              enrol->course);
     if (row[1] == 0)

@@ -12,23 +12,21 @@ static int64_t grader_count = 4;
 static int64_t hours_each = 30;
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS grader (grader INTEGER PRIMARY KEY, initial INTEGER NOT NULL,"
-    " free INTEGER NOT NULL CHECK (free >= 0), reserved INTEGER NOT NULL CHECK (reserved >= 0),"
-    " taken INTEGER NOT NULL CHECK (taken >= 0));"
-    "CREATE TABLE IF NOT EXISTS entry (gid TEXT PRIMARY KEY, student INTEGER NOT NULL, assignment "
-    "INTEGER NOT NULL,"
-    " grader INTEGER NOT NULL, state TEXT NOT NULL CHECK (state IN ('PENDING', 'OPEN', 'VOID')))";
+    "CREATE TABLE IF NOT EXISTS grader (grader BIGINT PRIMARY KEY, initial BIGINT NOT NULL,"
+    " free BIGINT NOT NULL CHECK (free >= 0), reserved BIGINT NOT NULL CHECK (reserved >= 0),"
+    " taken BIGINT NOT NULL CHECK (taken >= 0));"
+    "CREATE TABLE IF NOT EXISTS entry (gid VARCHAR(64) PRIMARY KEY, student BIGINT NOT NULL,"
+    " assignment BIGINT NOT NULL, grader BIGINT NOT NULL,"
+    " state VARCHAR(16) NOT NULL CHECK (state IN ('PENDING', 'OPEN', 'VOID')))";
 
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
-    int64_t present;
-    if (db_read(db, &present, 1, "SELECT count(*) FROM grader WHERE ?1", db_int(1)) != 1)
-        return -1;
-    for (int64_t grader = 1; present == 0 && grader <= grader_count; grader++)
+    int is_empty = db_is_empty(db, "grader");
+    for (int64_t grader = 1; is_empty > 0 && grader <= grader_count; grader++)
         if (db_change(db, "INSERT INTO grader VALUES (?1, ?2, ?2, 0, 0)", db_int(grader),
                       db_int(hours_each)) != 1)
             return -1;
-    return 0;
+    return is_empty < 0 ? -1 : 0;
 }
 
 static int open_try(const struct tercet_call *call, void *ctx)
@@ -37,8 +35,8 @@ static int open_try(const struct tercet_call *call, void *ctx)
     Edu__GradeOpened opened = EDU__GRADE_OPENED__INIT;
     int64_t grader;
     (void)ctx;
-    int found = db_read(
-        call->db, &grader, 1,
+    int found = service_read(
+        call, &grader, 1,
         "SELECT grader FROM grader WHERE free >= ?1 ORDER BY free DESC, grader LIMIT 1", db_int(1));
     if (found < 0)
         return service_failed(call);
@@ -49,7 +47,9 @@ static int open_try(const struct tercet_call *call, void *ctx)
                             db_int(grader));
     if (rc == 0)
         rc = service_change(
-            call, "UPDATE grader SET free = free - 1, reserved = reserved + 1 WHERE grader = ?1",
+            call,
+            "UPDATE grader SET free = free - 1, reserved = reserved + 1 WHERE grader = ?1"
+            " AND free > 0", /* another may have been faster: asked again, it is seen */
             db_int(grader));
     if (rc == 0)
         rc = service_record(call, 1);

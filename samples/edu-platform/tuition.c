@@ -13,20 +13,18 @@ static int64_t student_count = SYLLABUS_STUDENTS;
 static int64_t cents_each = 50000;
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS account (student INTEGER PRIMARY KEY, initial INTEGER NOT NULL,"
-    " balance INTEGER NOT NULL CHECK (balance >= 0), held INTEGER NOT NULL CHECK (held >= 0),"
-    " charged INTEGER NOT NULL CHECK (charged >= 0))";
+    "CREATE TABLE IF NOT EXISTS account (student BIGINT PRIMARY KEY, initial BIGINT NOT NULL,"
+    " balance BIGINT NOT NULL CHECK (balance >= 0), held BIGINT NOT NULL CHECK (held >= 0),"
+    " charged BIGINT NOT NULL CHECK (charged >= 0))";
 
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
-    int64_t present;
-    if (db_read(db, &present, 1, "SELECT count(*) FROM account WHERE ?1", db_int(1)) != 1)
-        return -1;
-    for (int64_t student = 1; present == 0 && student <= student_count; student++)
+    int is_empty = db_is_empty(db, "account");
+    for (int64_t student = 1; is_empty > 0 && student <= student_count; student++)
         if (db_change(db, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0)", db_int(student),
                       db_int(cents_each)) != 1)
             return -1;
-    return 0;
+    return is_empty < 0 ? -1 : 0;
 }
 
 static int charge_try(const struct tercet_call *call, void *ctx)
@@ -36,8 +34,9 @@ static int charge_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     if (charge->amount_cents <= 0)
         return tercet_refuse(call, "an amount is more than 0.00");
-    int found = db_read(call->db, &balance, 1, "SELECT balance FROM account WHERE student = ?1",
-                        db_int(charge->student));
+    int found =
+        service_read(call, &balance, 1, "SELECT balance FROM account WHERE student = ?1 FOR UPDATE",
+                     db_int(charge->student));
     if (found < 0)
         return service_failed(call);
     if (found == 0)

@@ -5,8 +5,9 @@
  */
 #include <audit.h>
 
-static const struct audit_database databases[] = {
-    {"stock", "order"}, {"payment", "order"}, {"order", "order"}};
+static const struct audit_database databases[] = {{"stock", "order", {"item"}},
+                                                  {"payment", "order", {"account"}},
+                                                  {"order", "order", {"orders"}}};
 
 static const struct audit_check checks[] = {
     {"stock is conserved", false,

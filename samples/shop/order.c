@@ -11,13 +11,12 @@
 #include "shop.pb-c.h"
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS orders (gid TEXT PRIMARY KEY, customer INTEGER NOT NULL, item "
-    "INTEGER NOT NULL,"
-    " quantity INTEGER NOT NULL, total_cents INTEGER NOT NULL,"
-    " state TEXT NOT NULL CHECK (state IN ('PENDING', 'PAID', 'CANCELLED')))";
+    "CREATE TABLE IF NOT EXISTS orders (gid VARCHAR(64) PRIMARY KEY, customer BIGINT NOT NULL,"
+    " item BIGINT NOT NULL, quantity BIGINT NOT NULL, total_cents BIGINT NOT NULL,"
+    " state VARCHAR(16) NOT NULL CHECK (state IN ('PENDING', 'PAID', 'CANCELLED')))";
 
 /* A shop begins without orders. */
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
     (void)db;
     return 0;

@@ -13,20 +13,18 @@ static int64_t customer_count = CATALOGUE_CUSTOMERS;
 static int64_t cents_each = 50000;
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS account (customer INTEGER PRIMARY KEY, initial INTEGER NOT NULL,"
-    " available INTEGER NOT NULL CHECK (available >= 0), held INTEGER NOT NULL CHECK (held >= 0),"
-    " paid INTEGER NOT NULL CHECK (paid >= 0))";
+    "CREATE TABLE IF NOT EXISTS account (customer BIGINT PRIMARY KEY, initial BIGINT NOT NULL,"
+    " available BIGINT NOT NULL CHECK (available >= 0), held BIGINT NOT NULL CHECK (held >= 0),"
+    " paid BIGINT NOT NULL CHECK (paid >= 0))";
 
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
-    int64_t present;
-    if (db_read(db, &present, 1, "SELECT count(*) FROM account WHERE ?1", db_int(1)) != 1)
-        return -1;
-    for (int64_t customer = 1; present == 0 && customer <= customer_count; customer++)
+    int is_empty = db_is_empty(db, "account");
+    for (int64_t customer = 1; is_empty > 0 && customer <= customer_count; customer++)
         if (db_change(db, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0)", db_int(customer),
                       db_int(cents_each)) != 1)
             return -1;
-    return 0;
+    return is_empty < 0 ? -1 : 0;
 }
 
 static int hold_try(const struct tercet_call *call, void *ctx)
@@ -36,9 +34,9 @@ static int hold_try(const struct tercet_call *call, void *ctx)
     (void)ctx;
     if (hold->amount_cents <= 0)
         return tercet_refuse(call, "an amount is more than 0.00");
-    int found =
-        db_read(call->db, &available, 1, "SELECT available FROM account WHERE customer = ?1",
-                db_int(hold->customer));
+    int found = service_read(call, &available, 1,
+                             "SELECT available FROM account WHERE customer = ?1 FOR UPDATE",
+                             db_int(hold->customer));
     if (found < 0)
         return service_failed(call);
     if (found == 0)

@@ -11,22 +11,19 @@
 static int64_t item_count = CATALOGUE_ITEMS;
 static int64_t pieces_each = 100;
 
-static const char tables[] = "CREATE TABLE IF NOT EXISTS item (item INTEGER PRIMARY KEY, "
-                             "price_cents INTEGER NOT NULL, initial INTEGER NOT NULL,"
-                             " available INTEGER NOT NULL CHECK (available >= 0), reserved INTEGER "
-                             "NOT NULL CHECK (reserved >= 0),"
-                             " sold INTEGER NOT NULL CHECK (sold >= 0))";
+static const char tables[] =
+    "CREATE TABLE IF NOT EXISTS item (item BIGINT PRIMARY KEY, price_cents BIGINT NOT NULL,"
+    " initial BIGINT NOT NULL, available BIGINT NOT NULL CHECK (available >= 0),"
+    " reserved BIGINT NOT NULL CHECK (reserved >= 0), sold BIGINT NOT NULL CHECK (sold >= 0))";
 
-static int seed(sqlite3 *db)
+static int seed(const struct db *db)
 {
-    int64_t present;
-    if (db_read(db, &present, 1, "SELECT count(*) FROM item WHERE ?1", db_int(1)) != 1)
-        return -1;
-    for (uint32_t item = 1; present == 0 && item <= (uint64_t)item_count; item++)
+    int is_empty = db_is_empty(db, "item");
+    for (uint32_t item = 1; is_empty > 0 && item <= (uint64_t)item_count; item++)
         if (db_change(db, "INSERT INTO item VALUES (?1, ?2, ?3, ?3, 0, 0)", db_int(item),
                       db_int(catalogue_price_cents(item)), db_int(pieces_each)) != 1)
             return -1;
-    return 0;
+    return is_empty < 0 ? -1 : 0;
 }
 
 static int reserve_try(const struct tercet_call *call, void *ctx)
@@ -38,8 +35,9 @@ static int reserve_try(const struct tercet_call *call, void *ctx)
     if (order->quantity < 1 || order->quantity > QUANTITY_MAX)
         return tercet_refuse(call, "one may order 1 to %d pieces, not %u", QUANTITY_MAX,
                              order->quantity);
-    int found = db_read(call->db, row, 2, "SELECT price_cents, available FROM item WHERE item = ?1",
-                        db_int(order->item));
+    int found = service_read(call, row, 2,
+                             "SELECT price_cents, available FROM item WHERE item = ?1 FOR UPDATE",
+                             db_int(order->item));
     if (found < 0)
         return service_failed(call);
     if (found == 0)

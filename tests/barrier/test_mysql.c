@@ -76,6 +76,28 @@ Test(mysql, opening_says_what_is_wrong)
     cr_assert_eq(tercet_barrier_mysql_open(NULL, "mysql://h/d", NULL, NULL), TERCET_INVALID);
 }
 
+/* Several statements, as the other databases take them; hooks go on with one at a time. */
+Test(mysql, setup_sql_of_several_statements)
+{
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    struct tercet_barrier_options options = {
+        .size = sizeof(options),
+        .setup_sql = "CREATE TABLE IF NOT EXISTS mine (x int); SELECT 1;"
+                     " CREATE TABLE IF NOT EXISTS yours (x int);\n"};
+    cr_assert_eq(bench_open_url(bench->url, &options, NULL), 0);
+    cr_assert_eq(bench_query(bench, "SELECT count(*) FROM mine, yours"), 0);
+    options.setup_sql = "SELECT 1; CREATE TABEL third (x int)";
+    bench_check_open(bench->url, &options, TERCET_STORE, "setup_sql");
+    options.setup_sql = "SELECT 1";
+    tercet_barrier_close(bench->barrier);
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(tercet_barrier_open(&bench->barrier, bench->url, &options, text), 0, "%s", text);
+    cr_assert_eq(bench_run_five(bench, run_blindly, "INSERT INTO mine VALUES (1); DROP TABLE mine"),
+                 0);
+    cr_assert_eq(bench_query(bench, "SELECT count(*) FROM mine"), 0);
+    bench_close(bench);
+}
+
 Test(mysql, a_role_that_is_not_let_in)
 {
     struct bench *bench = bench_open(BENCH_MYSQL, NULL);

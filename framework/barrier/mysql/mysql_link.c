@@ -119,6 +119,26 @@ static int execute(struct mysql_driver *driver, const char *sql, const char *wha
     return 0;
 }
 
+/* Several statements at once, which the connection takes for this only: a hook's text that somebody
+ * has slipped a statement into is refused. */
+static int execute_all(struct mysql_driver *driver, const char *sql, const char *what)
+{
+    MYSQL *conn = driver->conn;
+    int rc = 0, next = 0;
+    if (mysql_set_server_option(conn, MYSQL_OPTION_MULTI_STATEMENTS_ON) != 0 ||
+        mysql_query(conn, sql) != 0)
+        return mysql_driver_fail_query(driver, what);
+    do {
+        mysql_free_result(mysql_store_result(conn));
+        if (mysql_errno(conn) != 0)
+            rc = mysql_driver_fail_query(driver, what);
+    } while (rc == 0 && (next = mysql_next_result(conn)) == 0);
+    if (rc == 0 &&
+        (next > 0 || mysql_set_server_option(conn, MYSQL_OPTION_MULTI_STATEMENTS_OFF) != 0))
+        rc = mysql_driver_fail_query(driver, what);
+    return rc;
+}
+
 /* The text in the only row's first column. */
 static int ask(struct mysql_driver *driver, const char *sql, char *value, size_t size)
 {
@@ -284,7 +304,7 @@ static int connect_now(struct mysql_driver *driver)
         return rc;
     note_version(driver);
     if (driver->setup_sql != NULL)
-        rc = execute(driver, driver->setup_sql, "setup_sql");
+        rc = execute_all(driver, driver->setup_sql, "setup_sql");
     if (rc == 0)
         rc = check_settings(driver);
     if (rc == 0)

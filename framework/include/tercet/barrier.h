@@ -121,7 +121,8 @@ struct tercet_barrier_options {
     /* SQLite: how long to wait for another connection's lock; default 5000 */
     uint32_t busy_timeout_ms;
     uint32_t collect_rows_max; /* rows deleted below the mark with one batch; default 256 */
-    /* SQLite: run once on the new connection, in no transaction: PRAGMAs, own tables */
+    /* SQL: run on each new connection, in no transaction; one statement or several, with a ; after
+     * each: settings, own tables (CREATE TABLE IF NOT EXISTS) */
     const char *setup_sql;
     /* what lies behind a TERCET_STORE; from the threads that run batches */
     tercet_log_fn on_log;
