@@ -50,21 +50,31 @@ static const char *take_unix_mode(void *values, const char *value)
     return NULL;
 }
 
-/* Its first word without a part, if there is one, is that of tercetd's own lines, too. */
-static const char *take_log_level(void *values, const char *value)
+static bool find_level(enum tercet_log_level *out, const char *name, size_t size)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
-    struct arguments *args = values;
-    args->options.log_levels = value;
-    if (strchr(value, '=') != NULL)
-        return NULL; /* the coordinator knows the parts */
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(names[i], value) != 0)
+        if (strlen(names[i]) != size || memcmp(names[i], name, size) != 0)
             continue;
-        args->log_level = (enum tercet_log_level)i;
-        return NULL;
+        *out = (enum tercet_log_level)i;
+        return true;
     }
-    return "error, warning, info or debug is wanted";
+    return false;
+}
+
+/* A word without a part counts for tercetd's own lines, too; the last of them. The coordinator
+ * knows the parts. */
+static const char *take_log_level(void *values, const char *value)
+{
+    struct arguments *args = values;
+    for (const char *word = value; word != NULL; word = strchr(word, ',')) {
+        word += *word == ',';
+        size_t size = strcspn(word, ",");
+        if (memchr(word, '=', size) == NULL && !find_level(&args->log_level, word, size))
+            return "error, warning, info or debug is wanted, or PART=LEVEL; several with commas";
+    }
+    args->options.log_levels = value;
+    return NULL;
 }
 
 static const char *take_log_format(void *values, const char *value)
@@ -171,7 +181,7 @@ static const struct cli_option options[] = {
     {NULL, CLI_HEADING, .help = "What is said"},
     {"log-level", CLI_OTHER, 0, "LEVEL",
      .help = "error, warning, info or debug: what is logged, with all that is worse; or for parts "
-             "of it, such as info,store=debug: transactions, participants, store, connections "
+             "of it, such as store=debug: transactions, participants, store, connections "
              "(tercetctl log-level changes it)",
      .take = take_log_level, .unless = "info", .traits = CLI_RELOADS},
     {"log-format", CLI_OTHER, 0, "FORMAT",

@@ -130,11 +130,12 @@ static bool comes_or_goes(const char *first, const char *fresh, const char *name
 
 static void take_levels(struct reload *reload, const struct arguments *fresh)
 {
-    char text[TERCET_TEXT_MAX];
+    char text[TERCET_TEXT_MAX], levels[TERCET_TEXT_MAX];
     if (strcmp(reload->now->options.log_levels, fresh->options.log_levels) == 0)
         return;
-    if (tercet_coordinator_set_log_levels(reload->coordinator, fresh->options.log_levels, text) !=
-        0) {
+    /* as at the start: what is not named is at info */
+    snprintf(levels, sizeof(levels), "info,%s", fresh->options.log_levels);
+    if (tercet_coordinator_set_log_levels(reload->coordinator, levels, text) != 0) {
         log_say(TERCET_LOG_ERROR, "SIGHUP: log-level %s: %s; the old ones stay",
                 fresh->options.log_levels, text);
         return;

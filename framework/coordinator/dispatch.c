@@ -137,7 +137,9 @@ static bool refuse_unbound(struct coordinator *c, struct instance *instance, con
     if (scope_covers(instance->rights.serves, service))
         return false;
     crpc_call_fail(instance->call, CRPC_PERMISSION_DENIED,
-                   "the access rules do not bind this participant to the service %s", service);
+                   "the access rules do not bind this participant to the service %s: a line "
+                   "\"participant:%s\" with its token or identity is needed",
+                   service, service);
     coordinator_log_of(c, LOG_PARTICIPANTS, TERCET_LOG_WARNING,
                        "%s: an instance from %s is refused: the access rules bind it to others",
                        service, crpc_call_peer(instance->call));
@@ -244,7 +246,9 @@ static int check_allowed(const struct coordinator *c, const char *target, struct
     if (options->allow_target_count == 0)
         return 0;
     return refusal_set(no, TERCET_DENIED,
-                       "the target %s is not among those that --allow-target lists", target);
+                       "the target %s is not among those that --allow-target lists: give the "
+                       "coordinator one more, or register one of them",
+                       target);
 }
 
 static int open_channel(struct crpc_channel **out, struct coordinator *c,

@@ -17,6 +17,8 @@ enum log_part {
     LOG_PARTS
 };
 
+#define LOGLEVEL_DEFAULT "info" /* of parts that nobody names, where some are named */
+
 struct loglevel {
     atomic_int levels[LOG_PARTS]; /* enum tercet_log_level */
 };

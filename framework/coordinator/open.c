@@ -50,8 +50,10 @@ static int check_server_tls(const struct tercet_coordinator_options *options, st
 
 static int take_log_levels(struct coordinator *c, struct refusal *no)
 {
-    return c->options.log_levels != NULL ? loglevel_set(&c->loglevel, c->options.log_levels, no)
-                                         : 0;
+    if (c->options.log_levels == NULL)
+        return 0;
+    int rc = loglevel_set(&c->loglevel, LOGLEVEL_DEFAULT, no);
+    return rc == 0 ? loglevel_set(&c->loglevel, c->options.log_levels, no) : rc;
 }
 
 static int check_memory(const struct tercet_coordinator_options *options, struct refusal *no)

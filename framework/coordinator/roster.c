@@ -259,8 +259,9 @@ static int check_registrant(const struct request *r, const Tercet__V1__RegisterR
     if (!scope_covers(rights->serves, request->service) &&
         (!is_end(request) || rights->is_no_operator))
         return refusal_set(no, TERCET_DENIED,
-                           "the access rules do not bind this participant to the service %s",
-                           request->service);
+                           "the access rules do not bind this participant to the service %s: a "
+                           "line \"participant:%s\" with its token or identity is needed",
+                           request->service, request->service);
     return 0;
 }
 

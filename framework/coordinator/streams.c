@@ -7,7 +7,7 @@
 #include "coordinator.h"
 
 #include <assert.h>
-#include <string.h>
+#include <reach.h>
 #include <xxhash.h>
 
 void streams_init(struct streams *streams)
@@ -38,11 +38,8 @@ static void end_one(struct stream *stream)
 /* A unix socket's peers are all the same; 0. */
 static uint64_t peer_of(struct crpc_call *call)
 {
-    const char *peer = crpc_call_peer(call);
-    const char *port = strrchr(peer, ':');
-    if (strncmp(peer, "unix:", 5) == 0 || port == NULL)
-        return 0;
-    return XXH3_64bits(peer, (size_t)(port - peer));
+    uint8_t origin[16];
+    return reach_origin(origin, crpc_call_peer(call)) ? XXH3_64bits(origin, sizeof(origin)) : 0;
 }
 
 /* With the lock held. */

@@ -19,7 +19,7 @@ struct stream {
     struct coordinator *c;
     struct caller *caller;     /* Session, Watch */
     struct instance *instance; /* Attach */
-    uint64_t peer;             /* a hash of its address; 0: nobody's in particular */
+    uint64_t peer;             /* a hash of its address (IPv6: a /64); 0: nobody's in particular */
     struct stream *next;
     struct stream **link; /* what points here; NULL: it is in no list */
 };
@@ -27,7 +27,7 @@ struct stream {
 struct streams {
     pthread_mutex_t lock;
     struct stream *first;
-    size_t peer_max; /* streams of one address; 0: any number */
+    size_t peer_max; /* streams of one address (IPv6: a /64); 0: any number */
     bool are_ending; /* those that begin from here on are ended at once */
 };
 

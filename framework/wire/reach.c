@@ -59,10 +59,12 @@ static bool is_here_v4(uint32_t address)
     return address >> 24 == 127 || address >> 24 == 0;
 }
 
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* before IPv4 in IPv6 */
+
 /* IPv4 in IPv6, mapped or as of old, of which :: and ::1 are two. */
 static bool is_here_v6(const uint8_t bytes[16])
 {
-    static const uint8_t compatible[12], mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t compatible[12];
     uint32_t last;
     memcpy(&last, bytes + 12, sizeof(last));
     if (memcmp(bytes, compatible, 12) != 0 && memcmp(bytes, mapped, 12) != 0)
@@ -82,4 +84,19 @@ bool reach_is_here(const char *address)
     if (inet_aton(host, &v4) != 0)
         return is_here_v4(ntohl(v4.s_addr));
     return inet_pton(AF_INET6, host, &v6) == 1 && is_here_v6(v6.s6_addr);
+}
+
+bool reach_origin(uint8_t out[16], const char *peer)
+{
+    char host[HOST_SIZE_MAX];
+    copy_host(host, peer);
+    if (inet_pton(AF_INET, host, out + sizeof(mapped)) == 1) {
+        memcpy(out, mapped, sizeof(mapped));
+        return true;
+    }
+    if (inet_pton(AF_INET6, host, out) != 1)
+        return false;
+    if (memcmp(out, mapped, sizeof(mapped)) != 0)
+        memset(out + REACH_NETWORK_SIZE, 0, 16 - REACH_NETWORK_SIZE);
+    return true;
 }

@@ -460,6 +460,9 @@ case_log_level() {
         [ $SECONDS -lt $end ] || fail "what was asked for is not logged"
     done
     ctl 0 log-level debug -o json; json '[p["level"] for p in j["levels"]] == ["debug"] * 4'
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    start_coordinator --log-level store=debug
+    ctl 0 log-level; out '^store +debug$'; out '^transactions +info$'; out '^participants +info$'; out '^connections +info$'
 }
 
 case_targets() {

@@ -5,6 +5,7 @@
 #include "reach.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 Test(reach, local)
 {
@@ -88,4 +89,25 @@ Test(reach, here)
         cr_expect(reach_is_here(here[i]), "%s", here[i]);
     for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
         cr_expect_not(reach_is_here(elsewhere[i]), "%s", elsewhere[i]);
+}
+
+static bool are_one(const char *a, const char *b)
+{
+    uint8_t of_a[16], of_b[16];
+    cr_assert(reach_origin(of_a, a), "%s", a);
+    cr_assert(reach_origin(of_b, b), "%s", b);
+    return memcmp(of_a, of_b, sizeof(of_a)) == 0;
+}
+
+Test(reach, origin)
+{
+    uint8_t unread[16];
+    cr_expect(are_one("ipv4:192.0.2.1:5", "ipv4:192.0.2.1:6"));
+    cr_expect_not(are_one("ipv4:192.0.2.1:5", "ipv4:192.0.2.2:5"));
+    cr_expect(are_one("ipv4:192.0.2.1:5", "ipv6:%5B::ffff:192.0.2.1%5D:6"));
+    cr_expect_not(are_one("ipv6:[::ffff:192.0.2.1]:6", "ipv6:[::ffff:192.0.2.2]:6"));
+    cr_expect(are_one("ipv6:%5B2001:db8:0:1::1%5D:5", "ipv6:[2001:db8:0:1:ffff::2]:6"));
+    cr_expect_not(are_one("ipv6:[2001:db8:0:1::1]:5", "ipv6:[2001:db8:0:2::1]:5"));
+    cr_expect_not(reach_origin(unread, "unix:/run/a.sock"));
+    cr_expect_not(reach_origin(unread, ""));
 }

@@ -83,10 +83,12 @@ struct tercet_coordinator_options {
      * payloads */
     uint64_t memory_max;
     /* Which lines on_log gets: "info" for all parts of the log, "store=debug" for one of
-     * transactions, participants, store and connections, several with commas. NULL: all lines. An
+     * transactions, participants, store and connections, several with commas; parts that it does
+     * not name are at "info". NULL: all lines. An
      * admin may change it while it runs (Admin.SetLogLevels) */
     const char *log_levels;
-    uint32_t streams_per_peer_max; /* sessions, watchers, instances of one address; default 4096 */
+    /* sessions, watchers, instances of one address (IPv6: a /64); default 4096 */
+    uint32_t streams_per_peer_max;
     /* with `access`: health checks (grpc.health.v1) need one of its roles, too; by default they
      * need none, as load balancers and orchestrators send no token */
     bool is_health_guarded;
