@@ -167,8 +167,7 @@ static int copy_rows(struct copy *copy, const struct db *db, const char *table, 
     sqlite3_finalize(copy->statement);
     if (rows >= 0)
         return 0;
-    return copy->server->error[0] != '\0' ? TERCET_STORE
-                                          : fail(copy->server, table, db_error(db));
+    return copy->server->error[0] != '\0' ? TERCET_STORE : fail(copy->server, table, db_error(db));
 }
 
 static int copy_tables(tercet_db handle, void *ctx)
@@ -177,8 +176,7 @@ static int copy_tables(tercet_db handle, void *ctx)
     const struct audit_database *database = copy->database;
     struct db db = {.driver = copy->server->driver, .handle = handle};
     char query[256];
-    if (db.driver->snapshot != NULL &&
-        db_change_values(&db, db.driver->snapshot, NULL, 0) < 0)
+    if (db.driver->snapshot != NULL && db_change_values(&db, db.driver->snapshot, NULL, 0) < 0)
         return fail(copy->server, db.driver->snapshot, db_error(&db));
     snprintf(query, sizeof(query),
              "SELECT '%s' AS service, '%s' AS kind, %s AS seq, gid, branch, op, amount FROM effect",

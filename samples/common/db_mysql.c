@@ -26,7 +26,8 @@ static bool write_value(FILE *out, MYSQL *mysql, const struct db_value *value)
     return is_written;
 }
 
-/* The text to send, the caller's to free. NULL: no memory, or a value is named that is not there. */
+/* The text to send, the caller's to free. NULL: no memory, or a value is named that is not there.
+ */
 static char *write_statement(MYSQL *mysql, const char *sql, const struct db_value *values,
                              size_t value_count)
 {

@@ -162,7 +162,7 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    bool holds = stage_open(&stage, tercetd, tercetctl, shop, 1);
+    bool holds = stage_open(&stage, tercetd, tercetctl, shop, 1, false);
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]) && holds; i++)
         if (only == NULL || strcmp(only, classes[i].name) == 0)
             holds = run_class(&stage, library, &classes[i], &tally);

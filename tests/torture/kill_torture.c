@@ -3,6 +3,9 @@
  * Kills the coordinator, participants and initiators of a shop under load, with SIGKILL, and audits
  * what is left: at every named crash point (--points coordinator|participant|initiator), or at
  * random moments (--kills N --seed S). The random ones also freeze, stop in good order and pause.
+ *
+ * With --server the services are on the database server that scripts/with-postgres or with-mysql
+ * runs this program under, which is killed, too; --victims names who, and nothing else happens.
  */
 #include "draw.h"
 #include "stage.h"
@@ -25,11 +28,13 @@
 struct settings {
     const char *tercetd, *tercetctl, *shop, *points;
     uint64_t seed, kills;
+    bool on_server;
+    const char *victims; /* one of victim_names; NULL: all kinds of faults */
 };
 
 /* What has been killed, by kind. */
 struct tally {
-    uint64_t coordinator, participant, initiator, frozen, stopped, paused, audits;
+    uint64_t coordinator, participant, initiator, server, frozen, stopped, paused, audits;
 };
 
 static bool fail(const char *what)
@@ -249,8 +254,74 @@ static bool stop(struct stage *stage, struct tally *tally, uint64_t i)
     return stage_await_service(stage, i);
 }
 
-static bool kill_one(struct stage *stage, struct tally *tally, uint64_t *state)
+static bool kill_server(struct stage *stage, struct tally *tally, uint64_t away_ms)
 {
+    tally->server++;
+    return stage_kill_server(stage, away_ms);
+}
+
+/* A participant and its database at once. */
+static bool kill_participant_and_server(struct stage *stage, struct tally *tally, uint64_t i,
+                                        uint64_t away_ms)
+{
+    tally->participant++;
+    process_end(&stage->services[i], SIGKILL);
+    if (!kill_server(stage, tally, away_ms))
+        return false;
+    stage_start_service(stage, i, NULL);
+    return stage_await_service(stage, i);
+}
+
+/* The coordinator and the database at once; the participants stay, and have neither. */
+static bool kill_coordinator_and_server(struct stage *stage, struct tally *tally, uint64_t away_ms)
+{
+    tally->coordinator++;
+    daemon_kill(&stage->daemon);
+    if (!kill_server(stage, tally, away_ms))
+        return false;
+    return daemon_start(&stage->daemon, NULL) || fail("tercetd does not start again");
+}
+
+static const char *const victim_names[] = {"server", "participant", "participant+server",
+                                           "coordinator", "coordinator+server"};
+#define VICTIMS (sizeof(victim_names) / sizeof(victim_names[0]))
+
+static bool kill_victim(struct stage *stage, struct tally *tally, size_t victim, uint64_t service,
+                        uint64_t away_ms)
+{
+    switch (victim) {
+    case 0:
+        return kill_server(stage, tally, away_ms);
+    case 1:
+        return kill_participant(stage, tally, service, away_ms);
+    case 2:
+        return kill_participant_and_server(stage, tally, service, away_ms);
+    case 3:
+        return kill_coordinator(stage, tally, away_ms);
+    default:
+        return kill_coordinator_and_server(stage, tally, away_ms);
+    }
+}
+
+/* The one that is named, or any. */
+static bool kill_on_server(struct stage *stage, const char *victims, struct tally *tally,
+                           uint64_t *state)
+{
+    size_t victim = draw(state, VICTIMS);
+    uint64_t service = draw(state, STAGE_SERVICES),
+             away_ms = draw(state, 2) * draw(state, DELAY_MS_MAX);
+    for (size_t i = 0; i < VICTIMS; i++)
+        if (victims != NULL && strcmp(victims, victim_names[i]) == 0)
+            victim = i;
+    stage_sleep_ms(draw(state, DELAY_MS_MAX));
+    return kill_victim(stage, tally, victim, service, away_ms);
+}
+
+static bool kill_one(struct stage *stage, const struct settings *settings, struct tally *tally,
+                     uint64_t *state)
+{
+    if (settings->victims != NULL || (settings->on_server && draw(state, 2) == 0))
+        return kill_on_server(stage, settings->victims, tally, state);
     uint64_t victim = draw(state, 14), service = draw(state, STAGE_SERVICES),
              away_ms = draw(state, 3) * draw(state, DELAY_MS_MAX);
     stage_sleep_ms(draw(state, DELAY_MS_MAX));
@@ -277,7 +348,8 @@ static bool run_random(struct stage *stage, const struct settings *settings, str
     for (uint64_t kill = 1; kill <= settings->kills; kill++) {
         if (stage->traffic.pid == 0)
             stage_start_traffic(stage, 0, NULL);
-        if (!stage_await_confirmed(stage, stage->confirmed, 1) || !kill_one(stage, tally, &state))
+        if (!stage_await_confirmed(stage, stage->confirmed, 1) ||
+            !kill_one(stage, settings, tally, &state))
             return false;
         stage_read_log(stage);
         if (!stage_await_confirmed(stage, stage->confirmed, 1))
@@ -299,6 +371,8 @@ static bool run_random(struct stage *stage, const struct settings *settings, str
 __attribute__((noreturn)) static void usage(void)
 {
     fputs("usage: kill_torture --tercetd FILE --tercetctl FILE --shop FOLDER [--seed N]\n"
+          "         [--server 1 [--victims server|participant|participant+server|coordinator|"
+          "coordinator+server]]\n"
           "         --kills N | --points coordinator|participant|initiator\n",
           stderr);
     exit(2);
@@ -308,6 +382,14 @@ static bool is_kind(const char *points)
 {
     return strcmp(points, "coordinator") == 0 || strcmp(points, "participant") == 0 ||
            strcmp(points, "initiator") == 0;
+}
+
+static bool is_victim(const char *name)
+{
+    for (size_t i = 0; i < VICTIMS; i++)
+        if (strcmp(name, victim_names[i]) == 0)
+            return true;
+    return false;
 }
 
 static void parse(struct settings *settings, int argc, char **argv)
@@ -326,6 +408,10 @@ static void parse(struct settings *settings, int argc, char **argv)
             settings->points = value;
         else if (strcmp(argv[i], "--seed") == 0)
             settings->seed = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--server") == 0)
+            settings->on_server = strcmp(value, "1") == 0;
+        else if (strcmp(argv[i], "--victims") == 0)
+            settings->victims = value;
         else if (strcmp(argv[i], "--kills") == 0)
             settings->kills = strtoull(value, NULL, 10);
         else
@@ -334,7 +420,8 @@ static void parse(struct settings *settings, int argc, char **argv)
     bool is_complete =
         settings->tercetd != NULL && settings->tercetctl != NULL && settings->shop != NULL;
     if (!is_complete || (settings->points == NULL) == (settings->kills == 0) ||
-        (settings->points != NULL && !is_kind(settings->points)))
+        (settings->points != NULL && !is_kind(settings->points)) ||
+        (settings->victims != NULL && (!settings->on_server || !is_victim(settings->victims))))
         usage();
 }
 
@@ -345,6 +432,10 @@ static void print_reproduction(const char *program, const struct settings *setti
         stderr,
         "VIOLATED. The same kills again: %s --tercetd %s --tercetctl %s --shop %s --seed %" PRIu64,
         program, settings->tercetd, settings->tercetctl, settings->shop, settings->seed);
+    if (settings->on_server)
+        fputs(" --server 1", stderr);
+    if (settings->victims != NULL)
+        fprintf(stderr, " --victims %s", settings->victims);
     if (settings->points != NULL)
         fprintf(stderr, " --points %s\n", settings->points);
     else
@@ -362,19 +453,19 @@ int main(int argc, char **argv)
         /* the buyers count on from a thousand times of it */
         settings.seed = 1 + (uint64_t)time(NULL) % 1000000;
     printf("seed %" PRIu64 "\n", settings.seed);
-    bool holds =
-        stage_open(&stage, settings.tercetd, settings.tercetctl, settings.shop, settings.seed);
+    bool holds = stage_open(&stage, settings.tercetd, settings.tercetctl, settings.shop,
+                            settings.seed, settings.on_server);
     if (holds)
         holds = settings.points != NULL ? run_points(&stage, &settings, &tally)
                                         : run_random(&stage, &settings, &tally);
     stage_read_log(&stage);
     printf("killed: the coordinator %" PRIu64 ", participants %" PRIu64 ", initiators %" PRIu64
-           "; frozen %" PRIu64 ", stopped %" PRIu64 ", paused %" PRIu64 "; %" PRIu64
-           " audits on the way; told: %" PRIu64 " confirmed, %" PRIu64 " cancelled, %" PRIu64
-           " unknown at first; seed %" PRIu64 "\n",
-           tally.coordinator, tally.participant, tally.initiator, tally.frozen, tally.stopped,
-           tally.paused, tally.audits, stage.confirmed, stage.cancelled, stage.unknown,
-           settings.seed);
+           ", the database server %" PRIu64 "; frozen %" PRIu64 ", stopped %" PRIu64
+           ", paused %" PRIu64 "; %" PRIu64 " audits on the way; told: %" PRIu64
+           " confirmed, %" PRIu64 " cancelled, %" PRIu64 " unknown at first; seed %" PRIu64 "\n",
+           tally.coordinator, tally.participant, tally.initiator, tally.server, tally.frozen,
+           tally.stopped, tally.paused, tally.audits, stage.confirmed, stage.cancelled,
+           stage.unknown, settings.seed);
     if (!holds)
         print_reproduction(argv[0], &settings, &stage);
     stage_close(&stage, !holds);

@@ -21,9 +21,7 @@
 #define REST_MS 60000
 #define POLL_MS 5
 
-#define DATABASES 3
-
-static const char *const databases[DATABASES] = {"stock", "payment", "order"};
+static const char *const databases[STAGE_DATABASES] = {"stock", "payment", "order"};
 
 /* The instances: the program's name and its further options. */
 static const char *const instances[STAGE_SERVICES][5] = {
@@ -57,16 +55,24 @@ static void arm(char environment[96], const char *failpoint)
 
 /* -- The services ------------------------------------------------------------------------------ */
 
+static const char *database_of(const struct stage *stage, const char *name)
+{
+    size_t i = 0;
+    while (i < STAGE_DATABASES - 1 && strcmp(databases[i], name) != 0)
+        i++;
+    return stage->databases[i];
+}
+
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint)
 {
-    char program[256], data[160], log[160], environment[96];
+    char program[256], log[160], environment[96];
     const char *name = instances[i][0];
-    const char *argv[10] = {program, "--coordinator", front_of(stage), "--data", data};
+    const char *argv[10] = {program, "--coordinator", front_of(stage),
+                            stage->server != NULL ? "--db" : "--data", database_of(stage, name)};
     memcpy(&argv[5], &instances[i][1], sizeof(instances[i]) - sizeof(instances[i][0]));
     snprintf(program, sizeof(program), "%s/shop-%s", stage->shop, name);
     if (stage->stock != NULL && strcmp(name, "stock") == 0)
         snprintf(program, sizeof(program), "%s", stage->stock);
-    snprintf(data, sizeof(data), "%s/%s.db", stage->daemon.dir, name);
     snprintf(log, sizeof(log), "%s/%s-%zu.log", stage->daemon.dir, name, i);
     arm(environment, failpoint);
     process_start(&stage->services[i], argv, log, environment);
@@ -100,6 +106,9 @@ bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetc
     if (!daemon_prepare(&stage->daemon, tercetd, options))
         return complain(stage, "there can be no directory");
     snprintf(stage->log_path, sizeof(stage->log_path), "%s/traffic.told", stage->daemon.dir);
+    for (size_t i = 0; i < STAGE_DATABASES; i++)
+        snprintf(stage->databases[i], sizeof(stage->databases[i]), "%s/%s.db", stage->daemon.dir,
+                 databases[i]);
     return watch_log(stage) || complain(stage, "the log cannot be watched");
 }
 
@@ -118,10 +127,46 @@ bool stage_start_services(struct stage *stage)
     return true;
 }
 
-bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop,
-                uint64_t seed)
+/* Runs the server's script: a word, the server's folder, and a further one. */
+static bool ask_server(const struct stage *stage, const char *word, const char *name, char *line)
 {
-    return stage_prepare(stage, tercetd, tercetctl, shop, seed) && stage_start_daemon(stage) &&
+    const char *const argv[] = {stage->server, word, getenv("TERCET_TEST_FOLDER"), name, NULL};
+    struct process process;
+    int status = 0;
+    process_start(&process, argv, NULL, NULL);
+    bool is_told = line == NULL || process_line(&process, "", line, READY_MS);
+    return (process_wait(&process, READY_MS, &status) && status == 0 && is_told) ||
+           complain(stage, "the database server does not do as told");
+}
+
+static bool find_server(struct stage *stage)
+{
+    char line[PROCESS_LINE_MAX];
+    stage->server = getenv("TERCET_TEST_SCRIPT");
+    if (stage->server == NULL || getenv("TERCET_TEST_FOLDER") == NULL)
+        return complain(stage, "there is no database server: scripts/with-postgres starts one");
+    for (size_t i = 0; i < STAGE_DATABASES; i++) {
+        if (!ask_server(stage, "--database", databases[i], line))
+            return false;
+        snprintf(stage->databases[i], sizeof(stage->databases[i]), "%.*s",
+                 (int)sizeof(stage->databases[i]) - 1, line);
+    }
+    return true;
+}
+
+bool stage_kill_server(struct stage *stage, uint64_t away_ms)
+{
+    if (!ask_server(stage, "--kill", NULL, NULL))
+        return false;
+    stage_sleep_ms((int64_t)away_ms);
+    return ask_server(stage, "--start", NULL, NULL);
+}
+
+bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop,
+                uint64_t seed, bool on_server)
+{
+    return stage_prepare(stage, tercetd, tercetctl, shop, seed) &&
+           (!on_server || find_server(stage)) && stage_start_daemon(stage) &&
            stage_start_services(stage);
 }
 
@@ -308,13 +353,16 @@ bool stage_await_rest(struct stage *stage)
 
 bool stage_run_audit(struct stage *stage, const char *folder)
 {
-    char program[256], paths[DATABASES][160], text[16384];
+    char program[256], paths[STAGE_DATABASES][256], text[16384];
     const char *argv[] = {program,  "--stock", paths[0],        "--payment", paths[1], "--order",
                           paths[2], "--log",   stage->log_path, "--at-rest", NULL};
     struct process process;
     snprintf(program, sizeof(program), "%s/shop-audit", stage->shop);
-    for (size_t i = 0; i < DATABASES; i++)
-        snprintf(paths[i], sizeof(paths[i]), "%.140s/%s.db", folder, databases[i]);
+    for (size_t i = 0; i < STAGE_DATABASES; i++)
+        if (folder != NULL)
+            snprintf(paths[i], sizeof(paths[i]), "%.140s/%s.db", folder, databases[i]);
+        else
+            snprintf(paths[i], sizeof(paths[i]), "%s", stage->databases[i]);
     process_start(&process, argv, NULL, NULL);
     if (read_output(&process, text, sizeof(text)))
         return true;
@@ -324,5 +372,5 @@ bool stage_run_audit(struct stage *stage, const char *folder)
 
 bool stage_is_sound(struct stage *stage)
 {
-    return stage_await_rest(stage) && stage_run_audit(stage, stage->daemon.dir);
+    return stage_await_rest(stage) && stage_run_audit(stage, NULL);
 }

@@ -10,12 +10,16 @@
 
 /* stock twice, on one database; payment, which is called at a port of its own; order */
 #define STAGE_SERVICES 4
+#define STAGE_DATABASES 3
 
 struct stage {
     const char *shop; /* the folder with the shop's programs */
     const char *tercetctl;
     const char *front; /* where services and buyers go; NULL: straight to tercetd */
     const char *stock; /* the warehouse's program; NULL: the shop's own */
+    /* each a SQLite file's name or a server's URL; the script that kills that server, or NULL */
+    char databases[STAGE_DATABASES][256];
+    const char *server;
     struct daemon daemon;
     struct process services[STAGE_SERVICES];
     struct process traffic;
@@ -33,9 +37,10 @@ bool stage_prepare(struct stage *stage, const char *tercetd, const char *tercetc
                    const char *shop, uint64_t seed);
 bool stage_start_daemon(struct stage *stage);
 bool stage_start_services(struct stage *stage);
-/* Starts the coordinator and the services. */
+/* Starts the coordinator and the services; these on SQLite, or (on_server) on the database server
+ * that scripts/with-* runs this program under. */
 bool stage_open(struct stage *stage, const char *tercetd, const char *tercetctl, const char *shop,
-                uint64_t seed);
+                uint64_t seed, bool on_server);
 /* Kills what runs. Removes the directory unless it is to be looked at. */
 void stage_close(struct stage *stage, bool is_kept);
 
@@ -43,6 +48,9 @@ void stage_close(struct stage *stage, bool is_kept);
  * until it is attached. */
 void stage_start_service(struct stage *stage, size_t i, const char *failpoint);
 bool stage_await_service(struct stage *stage, size_t i);
+
+/* Kills the database server, and after a while starts it again. */
+bool stage_kill_server(struct stage *stage, uint64_t away_ms);
 
 /* Sleeps: for as long as a fault is to last, or until the next look. */
 void stage_sleep_ms(int64_t ms);
@@ -67,7 +75,8 @@ bool stage_await_confirmed(struct stage *stage, uint64_t before, uint64_t count)
 /* Nothing may be under way but what is ending: everything must end, nothing may be parked, and the
  * audit must hold. */
 bool stage_is_sound(struct stage *stage);
-/* Its parts. The databases are in `folder`, and stage->log_path says what was told. */
+/* Its parts. The databases are files in `folder` (NULL: stage->databases), and stage->log_path says
+ * what was told. */
 bool stage_await_rest(struct stage *stage);
 bool stage_run_audit(struct stage *stage, const char *folder);
 /* Transactions under way, as tercetctl is told over a new connection; -1: it is not. */
