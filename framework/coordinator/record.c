@@ -24,13 +24,43 @@ static uint64_t checksum(const uint8_t *record, size_t size)
                                 (uint64_t)record[0] << 8 | record[1]);
 }
 
+/* -- Versions ---------------------------------------------------------------------------------- */
+
+/* An older program would confirm or cancel whom it must not, or elsewhere. */
+static bool state_needs_2(const Tercet__Store__V1__State *state)
+{
+    if (state == NULL)
+        return false;
+    if (state->flags & RECORD_FLAG_PARTIAL)
+        return true;
+    for (size_t i = 0; i < state->n_branches; i++)
+        if (state->branches[i]->flags & RECORD_BRANCH_UNSENT ||
+            state->branches[i]->database[0] != '\0')
+            return true;
+    return false;
+}
+
+static uint8_t version_of(const ProtobufCMessage *message)
+{
+    bool needs_2 = false;
+    if (message->descriptor == &tercet__store__v1__state__descriptor)
+        needs_2 = state_needs_2((const Tercet__Store__V1__State *)message);
+    if (message->descriptor == &tercet__store__v1__resolved__descriptor)
+        needs_2 = state_needs_2(((const Tercet__Store__V1__Resolved *)message)->state);
+    if (message->descriptor == &tercet__store__v1__participant__descriptor)
+        needs_2 = ((const Tercet__Store__V1__Participant *)message)->n_further > 0;
+    return needs_2 ? 2 : 1;
+}
+
+/* -- Records ----------------------------------------------------------------------------------- */
+
 struct crpc_bytes record_encode(struct arena *arena, enum record_type type,
                                 const ProtobufCMessage *message)
 {
     struct crpc_bytes bytes = arena_pack(arena, RECORD_HEAD_SIZE, message);
     uint8_t *record = (uint8_t *)bytes.data;
     memset(record, 0, RECORD_HEAD_SIZE);
-    record[0] = RECORD_VERSION;
+    record[0] = version_of(message);
     record[1] = (uint8_t)type;
     uint64_t sum = checksum(record, bytes.size);
     for (int i = 0; i < 8; i++)
@@ -55,16 +85,27 @@ static const ProtobufCMessageDescriptor *descriptor_of(enum record_type type)
     return &tercet__store__v1__clock__descriptor;
 }
 
-bool record_is_whole(enum record_type type, const void *data, size_t size)
+static bool has_its_checksum(const uint8_t *record, size_t size)
 {
-    const uint8_t *record = data;
     uint64_t sum = 0;
-    if (size < RECORD_HEAD_SIZE || record[0] != RECORD_VERSION || record[1] != (uint8_t)type ||
-        record[2] != 0 || record[3] != 0)
-        return false;
     for (int i = 7; i >= 0; i--)
         sum = sum << 8 | record[4 + i];
     return sum == checksum(record, size);
+}
+
+bool record_is_newer(const void *data, size_t size)
+{
+    const uint8_t *record = data;
+    return size >= RECORD_HEAD_SIZE && record[0] > RECORD_VERSION_MAX &&
+           has_its_checksum(record, size);
+}
+
+bool record_is_whole(enum record_type type, const void *data, size_t size)
+{
+    const uint8_t *record = data;
+    return size >= RECORD_HEAD_SIZE && record[0] >= 1 && record[0] <= RECORD_VERSION_MAX &&
+           record[1] == (uint8_t)type && record[2] == 0 && record[3] == 0 &&
+           has_its_checksum(record, size);
 }
 
 bool record_peek_state(char *gid, uint8_t *state, const void *data, size_t size)
@@ -368,12 +409,21 @@ static bool is_try_state(uint32_t value)
     }
 }
 
+/* No flag is passed over: what it says would be lost. */
+static bool flags_are_known(const Tercet__Store__V1__State *state)
+{
+    uint32_t unknown = state->flags & ~(uint32_t)RECORD_FLAGS_ALL;
+    for (size_t i = 0; i < state->n_branches; i++)
+        unknown |= state->branches[i]->flags & ~(uint32_t)RECORD_BRANCH_ALL;
+    return unknown == 0;
+}
+
 /* Whether each number is one of its kind. Whether they agree with each other is checked by the core
  * (txn_restore). */
 static bool state_is_in_range(const Tercet__Store__V1__State *state)
 {
     if (state->n_branches > TXN_BRANCHES_MAX || state->state > TXN_CANCELLED ||
-        state->cause > TXN_CAUSE_OPERATOR)
+        state->cause > TXN_CAUSE_OPERATOR || !flags_are_known(state))
         return false;
     for (size_t i = 0; i < state->n_branches; i++) {
         const Tercet__Store__V1__BranchState *branch = state->branches[i];

@@ -2,11 +2,18 @@
  *
  * The records of the store: what an entry is as bytes (tercet.store.v1), and back. Each record is
  *
- *   byte 0      format version, RECORD_VERSION
+ *   byte 0      format version, 1 to RECORD_VERSION_MAX
  *   byte 1      record type, 'S' State, 'B' Branch, 'R' Resolved, 'P' Participant, 'C' Clock
  *   bytes 2-3   zero
  *   bytes 4-11  XXH3-64 of bytes 0-3 and the body, little-endian (LMDB has no page checksums)
  *   bytes 12-   the message
+ *
+ * A record has the lowest version that says what it means, so that only those are refused by older
+ * programs which these would misread:
+ *
+ *   1  all else
+ *   2  a State with RECORD_FLAG_PARTIAL, with a branch that is RECORD_BRANCH_UNSENT or belongs to a
+ *      database; a Participant with further targets. Some early programs wrote such as version 1
  *
  * A record that cannot be decoded is damage: the coordinator stops instead of guessing (S15).
  */
@@ -19,7 +26,7 @@
 #include <crpc/crpc.h>
 #include <tercet/store/v1/store.pb-c.h>
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION_MAX 2
 #define RECORD_HEAD_SIZE 12
 
 enum record_type {
@@ -35,14 +42,16 @@ enum {
     RECORD_FLAG_ORDERED = 1,
     RECORD_FLAG_DECIDES_ITSELF = 2,
     RECORD_FLAG_KEEPS_ON_REFUSAL = 4,
-    RECORD_FLAG_PARTIAL = 8
+    RECORD_FLAG_PARTIAL = 8,
+    RECORD_FLAGS_ALL = 15
 };
 /* Of BranchState.flags. */
 enum {
     RECORD_BRANCH_PARKED = 1,
     RECORD_BRANCH_BROKEN = 2,
     RECORD_BRANCH_SETTLED = 4,
-    RECORD_BRANCH_UNSENT = 8
+    RECORD_BRANCH_UNSENT = 8,
+    RECORD_BRANCH_ALL = 15
 };
 
 /* The message as a record, in the arena. */
@@ -52,6 +61,9 @@ struct crpc_bytes record_encode(struct arena *arena, enum record_type type,
 /* The message in a record, the caller's (crpc_message_free); NULL when it is damaged, of another
  * type or newer. */
 ProtobufCMessage *record_decode(enum record_type type, const void *data, size_t size);
+
+/* Whether the record is whole, but of a version that only newer programs know. */
+bool record_is_newer(const void *data, size_t size);
 
 /* Whether the record is whole and of the type, as far as its head and checksum say. */
 bool record_is_whole(enum record_type type, const void *data, size_t size);

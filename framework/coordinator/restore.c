@@ -24,6 +24,14 @@ struct restore {
 
 static const char damaged_state[] = "a transaction's record is damaged";
 static const char damaged_branch[] = "a branch's record is damaged or has no transaction";
+static const char newer_record[] = "the store has a record of a newer program than this one: start "
+                                   "the newer one again, or restore "
+                                   "a backup from before it";
+
+static void cannot_use(struct restore *r, const void *value, size_t size, const char *damaged)
+{
+    r->wrong = record_is_newer(value, size) ? newer_record : damaged;
+}
 
 /* The time that is left counts, within bounds: not more than there was in all, and not less than a
  * grace, so that neither a clock that jumped nor a long stop cancels everything at once. */
@@ -60,7 +68,7 @@ static bool load_state(struct restore *r, const void *value, size_t size)
     if (is_good)
         restore_times(c, r->entry);
     else
-        r->wrong = damaged_state;
+        cannot_use(r, value, size, damaged_state);
     if (state != NULL)
         crpc_message_free(&state->base);
     return is_good;
@@ -85,7 +93,7 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     struct txn_branch *branch = txn_find(&r->entry->txn, part);
     const char *slash = record != NULL ? strchr(record->action, '/') : NULL;
     if (branch == NULL || slash == NULL) {
-        r->wrong = damaged_branch;
+        cannot_use(r, value, size, damaged_branch);
         if (record != NULL)
             crpc_message_free(&record->base);
         return false;
@@ -188,7 +196,7 @@ static bool add_cold(struct restore *r, uint64_t number, const void *value, size
     uint8_t state;
     if (!record_is_whole(RECORD_STATE, value, size) ||
         !record_peek_state(gid, &state, value, size) || table_find(table, gid) != NULL) {
-        r->wrong = damaged_state;
+        cannot_use(r, value, size, damaged_state);
         return false;
     }
     r->entry = shard_add(r->shard, gid, number);
@@ -203,7 +211,8 @@ static bool check_branch(struct restore *r, uint64_t number, const void *value, 
 {
     bool is_good = r->entry != NULL && r->entry->number == number &&
                    record_is_whole(RECORD_BRANCH, value, size);
-    r->wrong = is_good ? NULL : damaged_branch;
+    if (!is_good)
+        cannot_use(r, value, size, damaged_branch);
     return is_good;
 }
 
@@ -230,7 +239,7 @@ static int restore_clock(struct restore *r, const void *value, size_t size)
     Tercet__Store__V1__Clock *clock =
         (Tercet__Store__V1__Clock *)record_decode(RECORD_CLOCK, value, size);
     if (clock == NULL) {
-        r->wrong = "the record of the retention clock is damaged";
+        cannot_use(r, value, size, "the record of the retention clock is damaged");
         return 1;
     }
     r->shard->retention.offset_ms = clock->time_ms - r->c->clock.now_ms;
@@ -295,7 +304,7 @@ static int restore_participant(struct restore *r, const void *value, size_t size
     Tercet__Store__V1__Participant *record =
         (Tercet__Store__V1__Participant *)record_decode(RECORD_PARTICIPANT, value, size);
     if (record == NULL) {
-        r->wrong = "a registered participant's record is damaged";
+        cannot_use(r, value, size, "a registered participant's record is damaged");
         return 1;
     }
     struct refusal no;
@@ -342,6 +351,8 @@ int restore_all(struct coordinator *c, struct refusal *no)
         return 0;
     const char *wrong = r.wrong != NULL ? r.wrong : tercet_store_strerror(rc);
     int code = rc > 0 ? TERCET_FORMAT : TERCET_STORE;
+    if (wrong == newer_record)
+        return refusal_set(no, code, "%s", wrong);
     if (rc > 0 || rc == TERCET_STORE_CORRUPT)
         return refusal_set(no, code, "%s: the coordinator does not guess; restore a backup", wrong);
     return refusal_set(no, code, "the store cannot be read: %s; start again", wrong);

@@ -3,7 +3,8 @@
  * The LMDB driver's insides. Functions return 0, an LMDB code or an errno, unless they say "STORE_
  * code".
  *
- * The format, version 2. Named databases:
+ * The format, version 3: as version 2, but the records may say what programs that know only
+ * version 2 would misread (framework/coordinator/record.h). Named databases:
  *   tercet                 "format" = "tercet" and a version of 2 bytes; "epoch" and "next" = 8
  * bytes: the last epoch given out, and a number larger than every one that has been deleted or
  * dropped; "source" = 8 bytes: the store's identity (added later, so it may be missing)
@@ -31,7 +32,7 @@
 #include "key.h"
 #include "store.h"
 
-#define FORMAT_VERSION 2u
+#define FORMAT_VERSION 3u
 #define FORMAT_MAGIC "tercet"
 #define FORMAT_SIZE 8u
 

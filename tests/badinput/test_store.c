@@ -71,7 +71,7 @@ BENCH_TEST(refused, a_newer_format)
 {
     stop_for_damage();
     refuses_flipped("version", (struct damage){.database = "tercet", .key = "format", .at = -1},
-                    "has format 18", "use a newer program");
+                    "has format 19", "use a newer program");
     refuses_flipped("magic", (struct damage){.database = "tercet", .key = "format", .at = 0},
                     "no valid format record", "damaged");
     start_again();

@@ -12,16 +12,22 @@
 #include "plan.h"
 #include "restore.h"
 
-struct coordinator *fixture_start(struct store *store, size_t warm_max)
+struct coordinator *fixture_open(struct store *store, size_t warm_max)
 {
     const struct tercet_coordinator_options options = {.size = sizeof(options)};
-    struct refusal no;
     struct coordinator *c = calloc(1, sizeof(*c));
     engine_init(c, &options, 1000, 1700000001000);
     c->shards->store = store;
     c->restore_warm_max = warm_max;
     c->shards->headroom.stats = (struct tercet_store_stats){.room_bytes = UINT64_MAX};
     cr_assert_eq(shard_acquire(c->shards), 0);
+    return c;
+}
+
+struct coordinator *fixture_start(struct store *store, size_t warm_max)
+{
+    struct refusal no;
+    struct coordinator *c = fixture_open(store, warm_max);
     cr_assert_eq(restore_all(c, &no), 0, "%s", no.text);
     return c;
 }

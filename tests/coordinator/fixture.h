@@ -8,6 +8,8 @@
 
 #include "loop.h"
 
+/* It owns the store, from which nothing is restored yet. */
+struct coordinator *fixture_open(struct store *store, size_t warm_max);
 /* Restored from the store; more than `warm_max` transactions stay cold. */
 struct coordinator *fixture_start(struct store *store, size_t warm_max);
 void fixture_stop(struct coordinator *c);

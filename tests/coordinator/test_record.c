@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "dispatch.h"
 
@@ -337,6 +338,93 @@ Test(record, only_what_cannot_leave_any_more_is_written_as_unsent)
     bench_close(&bench);
 }
 
+/* -- Versions ---------------------------------------------------------------------------------- */
+
+static uint8_t version_of(struct crpc_bytes record)
+{
+    return *(const uint8_t *)record.data;
+}
+
+/* The entry's State and its Resolved have the same. */
+static void expect_version(struct bench *bench, struct entry *entry, uint8_t version)
+{
+    cr_assert_eq(version_of(record_of_state(&bench->arena, entry, WALL_OFFSET_MS)), version);
+    cr_assert_eq(version_of(record_of_resolved(&bench->arena, entry, WALL_OFFSET_MS)), version);
+}
+
+/* Programs that know version 1 only would confirm or cancel whom they must not, or elsewhere. */
+Test(record, only_what_older_programs_would_misread_is_kept_from_them)
+{
+    struct bench bench;
+    bench_open(&bench);
+    struct entry *entry = bench.entry;
+    expect_version(&bench, entry, 2); /* its first branch belongs to a database */
+    free(entry->infos[0].database);
+    entry->infos[0].database = NULL;
+    expect_version(&bench, entry, 1);
+    entry->txn.is_partial = true;
+    expect_version(&bench, entry, 2);
+    entry->txn.is_partial = false;
+    entry->txn.branches[1].sent = TXN_SENT_HELD;
+    expect_version(&bench, entry, 2);
+    bench_close(&bench);
+}
+
+Test(record, a_participant_with_further_targets_is_kept_from_older_programs)
+{
+    struct arena arena = {0};
+    Tercet__Store__V1__Target target = TERCET__STORE__V1__TARGET__INIT, *targets[] = {&target};
+    Tercet__Store__V1__Participant participant = TERCET__STORE__V1__PARTICIPANT__INIT;
+    participant.further = targets;
+    cr_assert_eq(version_of(record_encode(&arena, RECORD_PARTICIPANT, &participant.base)), 1);
+    participant.n_further = 1;
+    cr_assert_eq(version_of(record_encode(&arena, RECORD_PARTICIPANT, &participant.base)), 2);
+    arena_free(&arena);
+}
+
+/* The record as it is with another version and the checksum that goes with it. */
+static struct crpc_bytes with_version(struct crpc_bytes record, uint8_t version)
+{
+    uint8_t *bytes = (uint8_t *)record.data;
+    bytes[0] = version;
+    uint64_t sum = XXH3_64bits_withSeed(bytes + RECORD_HEAD_SIZE, record.size - RECORD_HEAD_SIZE,
+                                        (uint64_t)version << 8 | bytes[1]);
+    for (int i = 0; i < 8; i++)
+        bytes[4 + i] = (uint8_t)(sum >> (8 * i));
+    return record;
+}
+
+/* Early programs wrote as version 1 what has had version 2 since. */
+Test(record, both_versions_are_read_whatever_they_say)
+{
+    struct bench bench;
+    bench_open(&bench);
+    for (uint8_t version = 1; version <= RECORD_VERSION_MAX; version++) {
+        struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);
+        Tercet__Store__V1__State *state = decode_state(with_version(record, version));
+        cr_assert_str_eq(state->branches[0]->database, "database-1");
+        crpc_message_free(&state->base);
+    }
+    bench_close(&bench);
+}
+
+Test(record, a_newer_version_is_refused_and_told_from_damage)
+{
+    struct arena arena = {0};
+    struct crpc_bytes record = clock_record(&arena);
+    cr_assert_not(record_is_newer(record.data, record.size));
+    with_version(record, 0);
+    cr_assert_not(record_is_whole(RECORD_CLOCK, record.data, record.size));
+    cr_assert_not(record_is_newer(record.data, record.size));
+    with_version(record, RECORD_VERSION_MAX + 1);
+    cr_assert_null(record_decode(RECORD_CLOCK, record.data, record.size));
+    cr_assert(record_is_newer(record.data, record.size));
+    cr_assert_not(record_is_newer(record.data, RECORD_HEAD_SIZE - 1));
+    *(uint8_t *)record.data += 1; /* without the checksum that goes with it */
+    cr_assert_not(record_is_newer(record.data, record.size));
+    arena_free(&arena);
+}
+
 /* -- A look without decoding ------------------------------------------------------------------- */
 
 static bool peek(const char *body, size_t size, char gid[TERCET_GID_MAX + 1], uint8_t *state)
@@ -443,6 +531,16 @@ static void set_cause(Tercet__Store__V1__State *state)
     state->cause = TXN_CAUSE_OPERATOR + 1;
 }
 
+static void set_flag(Tercet__Store__V1__State *state)
+{
+    state->flags |= RECORD_FLAGS_ALL + 1;
+}
+
+static void set_branch_flag(Tercet__Store__V1__State *state)
+{
+    state->branches[2]->flags |= RECORD_BRANCH_ALL + 1;
+}
+
 static void set_try_state(Tercet__Store__V1__State *state)
 {
     state->branches[2]->try_state = TXN_TRY_UNKNOWN + 1;
@@ -476,8 +574,8 @@ static void set_decided(Tercet__Store__V1__State *state)
 Test(record, a_state_out_of_range_is_refused)
 {
     static void (*const changes[])(Tercet__Store__V1__State *) = {
-        set_state,     set_cause,   set_try_state, set_end_state,
-        set_try_until, set_created, set_deadline,  set_decided};
+        set_state,   set_cause,    set_try_state, set_end_state, set_try_until,
+        set_created, set_deadline, set_decided,   set_flag,      set_branch_flag};
     struct bench bench;
     bench_open(&bench);
     struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);

@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "plan.h"
 #include "record.h"
@@ -96,8 +97,9 @@ Test(restore, a_branch_has_its_mode)
     store_close(store);
 }
 
-/* Branch 1's record says that it is routed. */
-static void change_mode(struct store *store)
+/* Branch 1's record is what `change` makes of it. */
+static void change_branch(struct store *store,
+                          struct crpc_bytes (*change)(struct arena *, struct store_value *))
 {
     struct arena arena = {0};
     struct store_value value;
@@ -105,29 +107,64 @@ static void change_mode(struct store *store)
     cr_assert_eq(store_acquire(store, 0, &lease), 0);
     uint64_t number = lease.next_number - 1;
     cr_assert_eq(store_get_wait(store, 0, number, 1, &value), 0);
-    Tercet__Store__V1__Branch *record =
-        (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value.data, value.size);
-    cr_assert(record != NULL && record->own_call);
-    record->own_call = false;
-    struct crpc_bytes bytes = record_encode(&arena, RECORD_BRANCH, &record->base);
+    struct crpc_bytes bytes = change(&arena, &value);
     struct tercet_store_op op = {.kind = TERCET_STORE_PUT,
                                  .number = number,
                                  .part = 1,
                                  .value = bytes.data,
                                  .size = bytes.size};
     cr_assert_eq(store_commit(store, 0, lease.epoch, &op, 1), 0);
-    crpc_message_free(&record->base);
     store_value_free(&value);
     arena_free(&arena);
+}
+
+/* It says that the branch is routed. */
+static struct crpc_bytes with_another_mode(struct arena *arena, struct store_value *value)
+{
+    Tercet__Store__V1__Branch *record =
+        (Tercet__Store__V1__Branch *)record_decode(RECORD_BRANCH, value->data, value->size);
+    cr_assert(record != NULL && record->own_call);
+    record->own_call = false;
+    struct crpc_bytes bytes = record_encode(arena, RECORD_BRANCH, &record->base);
+    crpc_message_free(&record->base);
+    return bytes;
 }
 
 Test(restore, a_mode_that_contradicts_the_state_is_damage)
 {
     struct store *store = store_with_modes();
-    change_mode(store);
+    change_branch(store, with_another_mode);
     struct coordinator *c = fixture_start(store, 0);
     cr_expect_not(restore_warm(c, c->shards->table.oldest, 0));
     cr_expect(atomic_load(&c->has_failed));
+    fixture_stop(c);
+    store_close(store);
+}
+
+/* -- Newer programs ---------------------------------------------------------------------------- */
+
+/* It is of the first version that this program does not know, and whole. */
+static struct crpc_bytes of_a_newer_version(struct arena *arena, struct store_value *value)
+{
+    uint8_t *record = arena_alloc(arena, value->size);
+    memcpy(record, value->data, value->size);
+    record[0] = RECORD_VERSION_MAX + 1;
+    uint64_t sum = XXH3_64bits_withSeed(record + RECORD_HEAD_SIZE, value->size - RECORD_HEAD_SIZE,
+                                        (uint64_t)record[0] << 8 | record[1]);
+    for (int i = 0; i < 8; i++)
+        record[4 + i] = (uint8_t)(sum >> (8 * i));
+    return (struct crpc_bytes){record, value->size};
+}
+
+/* Not as damaged, for which a backup would be restored in vain. */
+Test(restore, a_newer_programs_record_is_refused_as_such)
+{
+    struct store *store = store_with_modes();
+    struct refusal no;
+    change_branch(store, of_a_newer_version);
+    struct coordinator *c = fixture_open(store, 0);
+    cr_expect_eq(restore_all(c, &no), TERCET_FORMAT);
+    cr_expect(strstr(no.text, "start the newer one again") != NULL, "%s", no.text);
     fixture_stop(c);
     store_close(store);
 }

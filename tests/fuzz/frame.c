@@ -12,7 +12,7 @@ uint8_t *frame_record(enum record_type type, const uint8_t *body, size_t size)
 {
     uint8_t *record = calloc(1, RECORD_HEAD_SIZE + size);
     MUST(record != NULL);
-    record[0] = RECORD_VERSION;
+    record[0] = 1;
     record[1] = (uint8_t)type;
     memcpy(record + RECORD_HEAD_SIZE, body, size);
     uint64_t sum =

@@ -143,13 +143,49 @@ static void meddle(const struct fixture *fixture, const char *database, const ch
     mdb_env_close(env);
 }
 
+static void expect_format(const struct fixture *fixture, char version)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val key = {.mv_size = strlen("format"), .mv_data = (void *)"format"};
+    MDB_val value;
+    cr_assert_eq(mdb_env_create(&env), 0);
+    mdb_env_set_maxdbs(env, 8);
+    cr_assert_eq(mdb_env_open(env, fixture->dir, MDB_RDONLY, 0600), 0);
+    cr_assert_eq(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    cr_assert_eq(mdb_dbi_open(txn, "tercet", 0, &dbi), 0);
+    cr_assert_eq(mdb_get(txn, dbi, &key, &value), 0);
+    cr_assert_eq(value.mv_size, 8);
+    cr_assert_eq(((const char *)value.mv_data)[7], version);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+}
+
+/* What programs of version 2 and before would misread may be written from then on. */
+Test(SUITE, the_first_owner_raises_the_format, TIMEOUT)
+{
+    struct fixture fixture;
+    fixture_open(&fixture, FIXTURE_LMDB, 0);
+    leave(&fixture);
+    for (char old = 1; old <= 2; old++) {
+        const char format[] = {'t', 'e', 'r', 'c', 'e', 't', 0, old};
+        meddle(&fixture, "tercet", "format", format, sizeof(format));
+        fixture_reopen(&fixture);
+        leave(&fixture);
+        expect_format(&fixture, 3);
+    }
+    fixture_reopen(&fixture);
+    fixture_close(&fixture);
+}
+
 Test(SUITE, a_newer_format_is_refused, TIMEOUT)
 {
     struct fixture fixture;
     fixture_open(&fixture, FIXTURE_LMDB, 0);
     leave(&fixture);
-    meddle(&fixture, "tercet", "format", "tercet\0\3", 8);
-    expect_refused(&fixture, TERCET_STORE_NEWER, "format 3");
+    meddle(&fixture, "tercet", "format", "tercet\0\4", 8);
+    expect_refused(&fixture, TERCET_STORE_NEWER, "format 4");
     meddle(&fixture, "tercet", "format", "tercet\0\1", 8);
     fixture_reopen(&fixture);
     fixture_close(&fixture);
