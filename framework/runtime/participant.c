@@ -163,7 +163,9 @@ static int copy_actions(struct tercet_participant *participant, const struct ter
 {
     participant->actions = calloc(count, sizeof(*participant->actions));
     participant->workers = calloc(participant->worker_count, sizeof(*participant->workers));
-    if (participant->actions == NULL || participant->workers == NULL)
+    participant->was_deferred = calloc(count, sizeof(*participant->was_deferred));
+    if (participant->actions == NULL || participant->workers == NULL ||
+        participant->was_deferred == NULL)
         return TERCET_NOMEM;
     for (uint32_t i = 0; i < participant->worker_count; i++) {
         struct participant_worker *worker = &participant->workers[i];
@@ -175,6 +177,8 @@ static int copy_actions(struct tercet_participant *participant, const struct ter
     }
     memcpy(participant->actions, actions, count * sizeof(*actions));
     participant->action_count = count;
+    for (size_t i = 0; i < count; i++)
+        participant->has_deferred |= actions[i].is_deferred;
     return 0;
 }
 
@@ -211,6 +215,11 @@ static int start(struct tercet_participant *participant, const char *coordinator
     if (rc != 0) {
         runtime_text(text, "the barrier cannot tell which database it is in: %s",
                      tercet_strerror(rc));
+        return rc;
+    }
+    rc = participant_defer_open(participant);
+    if (rc != 0) {
+        runtime_text(text, "the barrier's table cannot be used: %s", tercet_strerror(rc));
         return rc;
     }
     rc = runtime_link_open(&participant->link, coordinator, &credentials, text);
@@ -334,6 +343,7 @@ void tercet_participant_close(struct tercet_participant *participant)
     crpc_server_free(participant->server);
     runtime_link_close(&participant->link);
     free(participant->actions);
+    free(participant->was_deferred);
     free_workers(participant);
     free(participant->target);
     participant_door_close(&participant->door);

@@ -160,6 +160,8 @@ struct tercet_participant {
     char *target;
     bool is_sharded;
     bool is_own_target; /* it is what listen got */
+    bool has_deferred;  /* one of the actions is */
+    bool *was_deferred; /* of each action that is not: it was once, in this database */
     struct participant_door door;
 
     pthread_t keeper;
@@ -195,8 +197,13 @@ struct participant_task *participant_task_new(const Tercet__V1__Call *call,
                                               struct participant_message *message);
 void participant_task_free(struct participant_task *task);
 
+bool participant_is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call *b);
+/* Frees a task whose call was asked again; who asked first is told so where that is possible. */
+void participant_drop_asked_again(struct participant_task *task);
+
 /* With the lock held, which participant_unlock gives back. Only then does it wake a worker, which
- * would wait for the lock. */
+ * would wait for the lock. A call that waits already for a deferred hook keeps its place, and the
+ * new asker gets it: there is one place for a branch's try, confirm or cancel. */
 void participant_push(struct tercet_participant *participant, struct participant_task *task);
 void participant_unlock(struct tercet_participant *participant);
 /* Puts a task that was not begun where it was; with the lock held. */
@@ -260,6 +267,12 @@ int participant_run_hook(struct participant_job *job, enum tercet_kind kind, ter
 
 /* -- participant_defer.c ----------------------------------------------------------------------- */
 
+/* Notes in the database which actions are deferred, and learns which were once. Errors:
+ * TERCET_STORE. */
+int participant_defer_open(struct tercet_participant *participant);
+/* Whether the job is run by participant_run_outside. */
+bool participant_defer_concerns(const struct participant_job *job);
+
 /* Runs a job whose action works outside of the database: it becomes OUTSIDE, PENDING, or WAITING
  * when a hook of its branch is pending. */
 void participant_run_outside(struct participant_job *job);
@@ -273,6 +286,8 @@ enum participant_turn {
 };
 enum participant_turn participant_defer_turn(struct tercet_participant *participant,
                                              struct participant_task *task);
+/* Whether a hook of the branch is pending. */
+bool participant_defer_is_pending(struct tercet_participant *participant, uint64_t branch_key);
 /* Takes over a task that is off the queue, and joins. */
 void participant_defer_join(struct tercet_participant *participant, struct participant_task *task);
 /* Nobody will finish them any more. */

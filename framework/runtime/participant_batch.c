@@ -142,7 +142,7 @@ static void run_jobs(struct participant_worker *worker, size_t count)
         job->answer.kind = (enum tercet_kind)job->task->call->kind;
         job->action = find_action(participant, job->task->call->action);
         job->state = state_of(job);
-        if (job->state == PARTICIPANT_JOB_WAITING && !job->action->is_deferred)
+        if (job->state == PARTICIPANT_JOB_WAITING && !participant_defer_concerns(job))
             worker->calls[n++] = barrier_call_of(job);
     }
     if (n > 0)
@@ -150,7 +150,7 @@ static void run_jobs(struct participant_worker *worker, size_t count)
                                       participant->batch_time_ms);
     for (size_t i = 0; i < count && done > 0; i++)
         if (worker->jobs[i].state == PARTICIPANT_JOB_WAITING &&
-            !worker->jobs[i].action->is_deferred) {
+            !participant_defer_concerns(&worker->jobs[i])) {
             worker->jobs[i].state = PARTICIPANT_JOB_RUN;
             done--;
         }
@@ -164,7 +164,7 @@ static void run_outside(struct participant_worker *worker, size_t count)
     bool has_time = true;
     for (size_t i = 0; i < count && has_time; i++) {
         struct participant_job *job = &worker->jobs[i];
-        if (job->state != PARTICIPANT_JOB_WAITING || !job->action->is_deferred)
+        if (job->state != PARTICIPANT_JOB_WAITING || !participant_defer_concerns(job))
             continue;
         participant_run_outside(job);
         has_time = clock_monotonic_ms() < until_ms;

@@ -6,10 +6,15 @@
  * branch's own, written when the work is done, and one of the number BEGUN higher, written before a
  * try's hook first runs. A cancel runs its hook when either is there: what was begun is undone even
  * if nobody knows how it ended. Both rows end in one transaction.
+ *
+ * An action that was deferred once and is no longer may have left BEGUN rows: a row of the database
+ * tells of such actions, and then each end looks for them.
  */
 #include "participant.h"
 
 #include <check.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tercet/sys/barrier.h>
@@ -118,6 +123,101 @@ static void keep_end(struct participant_job *job, enum tercet_kind kind)
     job->outside = calls[0];
 }
 
+/* -- Actions that were deferred once ----------------------------------------------------------- */
+
+/* FNV-1a of "service/name": two actions with the same one are looked after alike, no more. */
+static uint64_t hash_of(const struct tercet_participant *participant, const char *action)
+{
+    const char *const parts[] = {participant->service, "/", action};
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        for (const char *c = parts[i]; *c != '\0'; c++)
+            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    return hash;
+}
+
+/* The row of no transaction that says so of an action. */
+static struct tercet_barrier_call mark_of(const struct tercet_participant *participant,
+                                          const struct tercet_action *action,
+                                          char gid[TERCET_GID_MAX + 1])
+{
+    snprintf(gid, TERCET_GID_MAX + 1, "tercet.deferred:%016" PRIx64,
+             hash_of(participant, action->name));
+    return (struct tercet_barrier_call){.gid = gid, .branch = 1, .kind = TERCET_TRY};
+}
+
+int participant_defer_open(struct tercet_participant *participant)
+{
+    char gid[TERCET_GID_MAX + 1];
+    for (size_t i = 0; i < participant->action_count; i++) {
+        bool was_deferred = false;
+        struct tercet_barrier_call mark = mark_of(participant, &participant->actions[i], gid);
+        if (!participant->actions[i].is_deferred) {
+            mark.kind = TERCET_CONFIRM; /* which writes no row where none is */
+            mark.hook = note_turn;
+            mark.ctx = &was_deferred;
+        }
+        tercet_barrier_run(participant->barrier, &mark, 1);
+        free(mark.reply);
+        if (mark.result == TERCET_STORE)
+            return TERCET_STORE;
+        participant->was_deferred[i] = was_deferred;
+    }
+    return 0;
+}
+
+bool participant_defer_concerns(const struct participant_job *job)
+{
+    const struct tercet_participant *participant = job->participant;
+    return job->action->is_deferred ||
+           (participant->was_deferred[job->action - participant->actions] &&
+            job->task->call->kind != TERCET__V1__KIND__TRY);
+}
+
+static bool is_begun(struct participant_job *job)
+{
+    struct tercet_barrier_call begun;
+    return is_turn(job, TERCET_CONFIRM, BEGUN, &begun); /* which writes no row where none is */
+}
+
+static void run_plain(struct participant_job *job, enum tercet_kind kind, uint32_t offset,
+                      tercet_barrier_hook hook)
+{
+    job->outside = call_of(job, kind, offset);
+    job->outside.hook = hook;
+    job->outside.ctx = job;
+    tercet_barrier_run(job->participant->barrier, &job->outside, 1);
+}
+
+/* What was begun outside and is not known to have ended is undone by today's cancel, too, once: by
+ * the BEGUN row where that is alone, else by the branch's own. */
+static void cancel_plain(struct participant_job *job)
+{
+    bool is_tried = is_turn(job, TERCET_CANCEL, 0, &job->outside);
+    if (!is_tried && job->outside.result != 0)
+        return;
+    if (is_begun(job)) {
+        run_plain(job, TERCET_CANCEL, BEGUN, is_tried ? NULL : participant_hook);
+        if (job->outside.result != 0)
+            return;
+    }
+    if (is_tried)
+        run_plain(job, TERCET_CANCEL, 0, participant_hook);
+}
+
+static void confirm_plain(struct participant_job *job)
+{
+    run_plain(job, TERCET_CONFIRM, 0, participant_hook);
+    struct tercet_barrier_call begun = call_of(job, TERCET_CONFIRM, BEGUN);
+    if (job->outside.result != 0)
+        return;
+    tercet_barrier_run(job->participant->barrier, &begun, 1);
+    if (begun.result == TERCET_STORE)
+        job->outside.result = TERCET_STORE; /* asked again, it is found confirmed */
+}
+
+/* -- Pending hooks ----------------------------------------------------------------------------- */
+
 static struct participant_deferral **find(struct tercet_participant *participant, uint64_t id)
 {
     struct participant_deferral **link = &participant->deferrals;
@@ -140,11 +240,6 @@ void participant_deferral_free(struct participant_deferral *deferral)
     if (deferral != NULL)
         free(deferral->reply);
     free(deferral);
-}
-
-static bool is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call *b)
-{
-    return a->kind == b->kind && a->branch == b->branch && strcmp(a->gid, b->gid) == 0;
 }
 
 /* The hook has deferred, but returned a result all the same: that counts. */
@@ -209,9 +304,12 @@ static void join(struct participant_deferral *deferral, struct participant_task 
 {
     struct participant_task *old = deferral->task;
     deferral->task = task;
-    if (old->execute != NULL)
-        crpc_call_fail(old->execute, CRPC_UNAVAILABLE, "asked again");
-    participant_task_free(old);
+    participant_drop_asked_again(old);
+}
+
+bool participant_defer_is_pending(struct tercet_participant *participant, uint64_t branch_key)
+{
+    return *find_branch(participant, branch_key) != NULL;
 }
 
 enum participant_turn participant_defer_turn(struct tercet_participant *participant,
@@ -232,7 +330,7 @@ enum participant_turn participant_defer_turn(struct tercet_participant *particip
         participant_deferral_free(deferral);
         return PARTICIPANT_TURN_NOW;
     }
-    if (!is_same_call(deferral->task->call, task->call))
+    if (!participant_is_same_call(deferral->task->call, task->call))
         return PARTICIPANT_TURN_LATER;
     return PARTICIPANT_TURN_JOINS;
 }
@@ -309,7 +407,7 @@ static void run_hook(struct participant_job *job, enum tercet_kind kind)
 static bool is_pending(struct participant_job *job)
 {
     pthread_mutex_lock(&job->participant->lock);
-    bool is_pending = *find_branch(job->participant, job->branch_key) != NULL;
+    bool is_pending = participant_defer_is_pending(job->participant, job->branch_key);
     pthread_mutex_unlock(&job->participant->lock);
     return is_pending;
 }
@@ -326,6 +424,10 @@ void participant_run_outside(struct participant_job *job)
     job->task->deferral = NULL;
     if (finished != NULL)
         take_finish(job, finished, kind);
+    else if (!job->action->is_deferred && kind == TERCET_CANCEL)
+        cancel_plain(job);
+    else if (!job->action->is_deferred)
+        confirm_plain(job);
     else if (may_run(job, kind))
         run_hook(job, kind);
 }

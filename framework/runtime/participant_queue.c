@@ -5,6 +5,7 @@
 #include "participant.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct participant_message *participant_message_new(ProtobufCMessage *message)
 {
@@ -80,9 +81,50 @@ static struct participant_queue *queue_of(struct tercet_participant *participant
     return &participant->queues[is_try ? PARTICIPANT_TRIES : PARTICIPANT_ENDS];
 }
 
+bool participant_is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call *b)
+{
+    return a->kind == b->kind && a->branch == b->branch && strcmp(a->gid, b->gid) == 0;
+}
+
+void participant_drop_asked_again(struct participant_task *task)
+{
+    if (task->execute != NULL)
+        crpc_call_fail(task->execute, CRPC_UNAVAILABLE, "asked again");
+    participant_task_free(task);
+}
+
+/* Whether the same call may be waiting for a hook that is finished later. It is not looked for
+ * without need: the queue may be long. */
+static bool may_wait_already(struct tercet_participant *participant,
+                             const struct participant_task *task)
+{
+    return participant->has_deferred &&
+           (task->call->attempt > 1 || participant_defer_is_pending(participant, task->branch_key));
+}
+
+/* The same call waits already: this one takes its place, so that repeats fill no window. */
+static bool take_place(struct participant_queue *queue, struct participant_task *task)
+{
+    struct participant_task **at = &queue->first;
+    while (*at != NULL && ((*at)->branch_key != task->branch_key || (*at)->deferral != NULL ||
+                           !participant_is_same_call((*at)->call, task->call)))
+        at = &(*at)->next;
+    struct participant_task *old = *at;
+    if (old == NULL)
+        return false;
+    *at = task;
+    task->next = old->next;
+    if (task->next == NULL)
+        queue->last_next = &task->next;
+    participant_drop_asked_again(old);
+    return true;
+}
+
 void participant_push(struct tercet_participant *participant, struct participant_task *task)
 {
     struct participant_queue *queue = queue_of(participant, task);
+    if (may_wait_already(participant, task) && take_place(queue, task))
+        return;
     task->next = NULL;
     *queue->last_next = task;
     queue->last_next = &task->next;

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <tercet/sys/barrier.h>
 #include <time.h>
 
 TestSuite(defer, .timeout = 60);
@@ -25,6 +26,7 @@ static struct {
     unsigned pending_count;
     bool finishes_at_once;
     bool undoes_at_once; /* cancels are not deferred */
+    bool is_plain;       /* the action is not deferred */
 } bench = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static const struct tercet_bytes reply = {"booked", 6};
@@ -39,8 +41,8 @@ static int defer(const struct tercet_call *call, void *ctx)
     cr_assert_null(call->db);
     pthread_mutex_lock(&bench.lock);
     bench.calls[call->kind]++;
-    int rc =
-        call->kind == TERCET_CANCEL && bench.undoes_at_once ? 0 : tercet_defer(call, &deferred);
+    bool is_done = bench.is_plain || (call->kind == TERCET_CANCEL && bench.undoes_at_once);
+    int rc = is_done ? 0 : tercet_defer(call, &deferred);
     if (rc == TERCET_DEFERRED)
         bench.pending[bench.pending_count++] = deferred;
     pthread_cond_broadcast(&bench.changed);
@@ -87,12 +89,12 @@ static uint32_t window; /* 0: the default */
 
 static struct tercet_participant *open_another(uint32_t defer_ms_max, struct fake_stream **stream)
 {
-    static const struct tercet_action actions[] = {
+    const struct tercet_action actions[] = {
         {.name = "bank",
          .on_try = defer,
          .on_confirm = defer,
          .on_cancel = defer,
-         .is_deferred = true},
+         .is_deferred = !bench.is_plain},
         {.name = "plain", .on_try = defer_in_vain},
     };
     struct tercet_participant_options options = {.size = sizeof(options),
@@ -385,5 +387,99 @@ Test(defer, a_window_full_of_cancels_lets_others_in_over_a_new_stream)
     take_a_new_stream();
     put(TERCET_TRY, "other");
     pending(3);
+    close_all();
+}
+
+/* A coordinator asks again and again for the same cancel. */
+Test(defer, repeats_of_a_cancel_hold_one_place_in_the_window)
+{
+    uint64_t cancel = 0;
+    window = 2;
+    open_with(0);
+    uint64_t id = put(TERCET_TRY, "g1");
+    pending(1);
+    for (int i = 0; i < 8; i++) {
+        cancel = put(TERCET_CANCEL, "g1");
+        cr_assert(fake_drains(bench.stream, WAIT_MS), "each is a message of its own");
+    }
+    put(TERCET_TRY, "other");
+    pending(2);
+    finish(1, 0, NULL);
+    expect(id, TERCET__V1__OUTCOME__DONE);
+    finish(3, 0, NULL);
+    expect(cancel, TERCET__V1__OUTCOME__DONE);
+    cr_assert_eq(calls(TERCET_CANCEL), 1);
+    close_all();
+}
+
+/* -- Actions that are deferred no longer ------------------------------------------------------- */
+
+/* The next life of the participant, in which the action is not deferred. */
+static void reopen_plain(void)
+{
+    tercet_participant_close(bench.participant);
+    bench.is_plain = true;
+    bench.participant = open_another(0, &bench.stream);
+}
+
+/* How the row that says that the work was begun has ended: a confirm of it now is 0, or broken. */
+static int confirm_begun(const char *gid)
+{
+    struct tercet_barrier_call call = {
+        .gid = gid, .branch = TERCET_BARRIER_BEGUN + 1, .number = 1, .kind = TERCET_CONFIRM};
+    tercet_barrier_run(bench.barrier, &call, 1);
+    return call.result == TERCET_BROKEN ? call.broken : call.result;
+}
+
+static void cancel_plain_twice(void)
+{
+    for (int i = 0; i < 2; i++)
+        expect(put(TERCET_CANCEL, "g"), TERCET__V1__OUTCOME__DONE);
+    cr_assert_eq(calls(TERCET_CANCEL), 1);
+    cr_assert_eq(confirm_begun("g"), TERCET_BROKEN_CANCELLED);
+}
+
+Test(defer, what_was_begun_is_undone_although_the_action_is_deferred_no_longer)
+{
+    open_with(0);
+    put(TERCET_TRY, "g");
+    pending(1);
+    reopen_plain();
+    cancel_plain_twice();
+    expect(put(TERCET_TRY, "g"), TERCET__V1__OUTCOME__REFUSAL);
+    cr_assert_eq(calls(TERCET_TRY), 1);
+    expect(put(TERCET_CANCEL, "never-begun"), TERCET__V1__OUTCOME__DONE);
+    cr_assert_eq(calls(TERCET_CANCEL), 1, "an empty cancel runs no hook");
+    close_all();
+}
+
+static void do_a_deferred_try(void)
+{
+    uint64_t id = put(TERCET_TRY, "g");
+    finish(1, 0, NULL);
+    expect(id, TERCET__V1__OUTCOME__DONE);
+}
+
+Test(defer, what_was_done_is_undone_once_although_the_action_is_deferred_no_longer)
+{
+    open_with(0);
+    do_a_deferred_try();
+    reopen_plain();
+    cancel_plain_twice();
+    close_all();
+}
+
+Test(defer, what_was_done_is_confirmed_although_the_action_is_deferred_no_longer)
+{
+    open_with(0);
+    do_a_deferred_try();
+    reopen_plain();
+    for (int i = 0; i < 2; i++)
+        expect(put(TERCET_CONFIRM, "g"), TERCET__V1__OUTCOME__DONE);
+    cr_assert_eq(calls(TERCET_CONFIRM), 1);
+    cr_assert_eq(confirm_begun("g"), 0, "its row can be collected");
+    expect(put(TERCET_CANCEL, "g"), TERCET__V1__OUTCOME__BROKEN);
+    expect(put(TERCET_CONFIRM, "never-tried"), TERCET__V1__OUTCOME__BROKEN);
+    cr_assert_eq(calls(TERCET_CANCEL), 0);
     close_all();
 }
