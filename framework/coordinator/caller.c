@@ -118,10 +118,12 @@ bool caller_takes(const struct caller *caller)
 void caller_refuse(struct caller *caller)
 {
     caller->is_refused = true;
-    crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED,
-                   "answers of this session are left unread: more than %u bytes of them, or than "
-                   "there is memory for beside other sessions' (--memory-max)",
-                   SESSION_OUTBOX_MAX);
+    crpc_call_fail(
+        caller->call, CRPC_RESOURCE_EXHAUSTED,
+        "this session is ended: its client leaves answers unread, more than %u MiB or "
+        "its share of the memory for them (tercetd --memory-max). Read answers while you "
+        "send; ask again in a new session, with the same gids",
+        SESSION_OUTBOX_MAX >> 20);
 }
 
 void caller_deliver(struct caller *caller, const struct answer *answer)

@@ -73,6 +73,17 @@ static bool bind_branch(struct outcall *call, struct branch_info *info,
     return is_held;
 }
 
+/* Each held try that can go is a step and a write. When a service comes that a million of them wait
+ * for, they go a thousand a turn, so that others have theirs in between. */
+static bool may_let_go(struct coordinator *c, struct service *service)
+{
+    if (c->outcalls.let_go_count < HELD_PER_TURN)
+        return true;
+    service->was_not_sent = true;
+    c->outcalls.tick_ms = c->clock.now_ms;
+    return false;
+}
+
 /* false: nothing more can go now. */
 static bool pump_one(struct coordinator *c, struct service *service)
 {
@@ -84,6 +95,8 @@ static bool pump_one(struct coordinator *c, struct service *service)
         outcalls_abandon(&c->outcalls, info);
         return true;
     }
+    if (is_held && !may_let_go(c, service))
+        return false;
     struct send_way way = send_choose(c, service, info);
     const char *wrong = NULL;
     if (service_is_served(service) && !way.is_offered)
@@ -97,6 +110,7 @@ static bool pump_one(struct coordinator *c, struct service *service)
     if (wrong == NULL && !is_held)
         return send_give(c, service, call, &way);
     call->is_held = wrong == NULL;
+    c->outcalls.let_go_count += call->is_held;
     outcalls_end(&c->outcalls, call, NULL, wrong);
     return true;
 }

@@ -254,6 +254,7 @@ void outcalls_touch(struct outcalls *calls, struct instance *instance)
 
 void outcalls_flush(struct outcalls *calls)
 {
+    calls->let_go_count = 0;
     while (calls->touched != NULL) {
         struct instance *instance = calls->touched;
         calls->touched = instance->touched_next;

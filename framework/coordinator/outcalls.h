@@ -18,6 +18,9 @@
  * answered nothing since then is disconnected */
 #define SILENCE_FACTOR 3
 
+/* tries that were held and may go in one turn of the loop */
+#define HELD_PER_TURN 1000
+
 struct outcall {
     struct outcall *next; /* of the service's queue, of the instance's calls, or of the finished */
     struct outcall *prev;
@@ -60,7 +63,8 @@ struct outcalls {
     struct outcall *finished_last;
     struct instance *touched; /* with calls to flush */
     uint64_t calls_total;
-    int64_t tick_ms; /* when outcall_tick is due */
+    int64_t tick_ms;       /* when outcall_tick is due */
+    uint32_t let_go_count; /* tries that were held, and could go, in this turn */
 };
 
 /* The call gets an id, and waits: it stands last in its service's queue. */
@@ -100,7 +104,7 @@ void outcalls_let_go(struct outcall *call);
 /* The tick (overdue.h) is due at the latest OUTCALLS_TICK_MS from now. */
 void outcalls_tick_soon(struct outcalls *calls, int64_t now_ms);
 
-/* The instance's outbox is to be flushed at the end of the turn; flushes them. */
+/* The instance's outbox is to be flushed at the end of the turn; ends it, and flushes them. */
 void outcalls_touch(struct outcalls *calls, struct instance *instance);
 void outcalls_flush(struct outcalls *calls);
 
