@@ -9,6 +9,7 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,8 @@
 
 #define CONFLICT_TRIES_MAX 6
 #define CONFLICT_PAUSE_MS 4
+#define EXPECT_MAX 256
+#define RUN_AGAIN 1 /* a result, for as long as a batch is settled */
 
 /* One local transaction. */
 struct local {
@@ -119,6 +122,14 @@ static void drop_reply(struct tercet_barrier_call *call)
     free(call->reply);
     call->reply = NULL;
     call->reply_size = 0;
+}
+
+static void drop_answer(struct tercet_barrier_call *call)
+{
+    drop_reply(call);
+    free(call->reason);
+    call->reason = NULL;
+    call->broken = 0;
 }
 
 /* Runs the hook, if any, and makes its answer one that this kind of call can have. */
@@ -381,6 +392,7 @@ static size_t prepare(struct tercet_barrier_call *calls, size_t count)
         calls[i].broken = 0;
         calls[i].reply = NULL;
         calls[i].reply_size = 0;
+        calls[i].reason = NULL;
         valid_count += calls[i].result == 0;
     }
     return valid_count;
@@ -389,8 +401,7 @@ static size_t prepare(struct tercet_barrier_call *calls, size_t count)
 static void fail_all(struct tercet_barrier_call *calls, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        drop_reply(&calls[i]);
-        calls[i].broken = 0;
+        drop_answer(&calls[i]);
         if (is_valid(&calls[i]))
             calls[i].result = TERCET_STORE;
     }
@@ -437,6 +448,24 @@ static uint64_t source_of(const struct batch *batch)
     return barrier_source(batch->barrier, batch->state, proposed);
 }
 
+/* Tells the driver which rows will be needed, where it can read many in one go. */
+static int expect(const struct batch *batch)
+{
+    const struct tercet_barrier_driver *driver = &batch->barrier->driver;
+    struct tercet_barrier_key keys[EXPECT_MAX];
+    size_t n = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && driver->expect != NULL && i < batch->count; i++) {
+        if (batch->calls[i].result != TERCET_INVALID)
+            keys[n++] = key_of(&batch->calls[i]);
+        if (n < EXPECT_MAX && i + 1 < batch->count)
+            continue;
+        rc = driver->expect(batch->state, keys, n);
+        n = 0;
+    }
+    return rc;
+}
+
 /* Not 0: the local transaction did not take place, as far as is known. */
 static int attempt(struct batch *batch)
 {
@@ -448,6 +477,8 @@ static int attempt(struct batch *batch)
     int rc = begin_local(&local, batch->barrier, batch->state);
     local.source = source;
     local.is_single = local.stores_apart && valid_count == 1;
+    if (rc == 0)
+        rc = expect(batch);
     if (rc == 0)
         rc = run_calls(&local, batch);
     return rc == 0 ? commit_local(&local, batch->collects) : rc;
@@ -465,7 +496,7 @@ static enum tercet_barrier_failure give_up(struct batch *batch, int error)
                 "a batch was rolled back", error);
     driver->rollback(batch->state);
     for (size_t i = 0; i < batch->count; i++)
-        drop_reply(&batch->calls[i]); /* of calls that were through: they are run again, or fail */
+        drop_answer(&batch->calls[i]); /* of calls that were through: they are run again, or fail */
     batch->is_lost = failure == TERCET_BARRIER_LOST;
     return failure;
 }
@@ -478,6 +509,88 @@ static void pause_after_conflict(const struct batch *batch, int tries)
     nanosleep(&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
 }
 
+/* -- What a commit has made of the calls, where a database decides only then ------------------ */
+
+static enum tercet_barrier_state state_after(enum tercet_kind kind)
+{
+    return kind == TERCET_TRY       ? TERCET_BARRIER_TRIED
+           : kind == TERCET_CONFIRM ? TERCET_BARRIER_CONFIRMED
+                                    : TERCET_BARRIER_CANCELLED;
+}
+
+/* The text as the reply or the reason: both are the caller's. */
+static void take_text(struct tercet_barrier_call *call,
+                      const struct tercet_barrier_outcome *outcome)
+{
+    char *text = malloc(outcome->text_size + 1);
+    if (text != NULL) {
+        memcpy(text, outcome->text, outcome->text_size);
+        text[outcome->text_size] = '\0';
+    }
+    drop_answer(call);
+    if (text == NULL && outcome->verdict == TERCET_BARRIER_REPLIED)
+        call->result = TERCET_STORE; /* the row has it, for who asks again */
+    else if (outcome->verdict == TERCET_BARRIER_REPLIED)
+        call->reply = text;
+    else
+        call->reason = text;
+    call->reply_size = call->reply != NULL ? outcome->text_size : 0;
+}
+
+/* The answer of the call whose change it was. */
+static void take_verdict(struct tercet_barrier *barrier, struct tercet_barrier_call *call,
+                         const struct tercet_barrier_outcome *outcome)
+{
+    char line[2 * TERCET_TEXT_MAX];
+    if (outcome->verdict == TERCET_BARRIER_LATE) {
+        drop_answer(call);
+        call->result = TERCET_REFUSED;
+        return;
+    }
+    if (outcome->verdict == TERCET_BARRIER_REFUSED)
+        call->result = call->kind == TERCET_TRY ? TERCET_REFUSED : TERCET_AGAIN;
+    if (outcome->verdict == TERCET_BARRIER_FAILED)
+        call->result = TERCET_STORE;
+    take_text(call, outcome);
+    if (outcome->verdict != TERCET_BARRIER_FAILED || barrier->on_log == NULL)
+        return;
+    snprintf(line, sizeof(line), "barrier: a hook's work on branch %" PRIu32 " of %s failed: %.*s",
+             call->branch, call->gid, (int)outcome->text_size, outcome->text);
+    barrier->on_log(TERCET_LOG_ERROR, line, barrier->log_ctx);
+}
+
+/* An answer that was built on a change that did not come about is no answer: such a call is run
+ * again. */
+static void settle_call(const struct batch *batch, struct tercet_barrier_call *call)
+{
+    const struct tercet_barrier_driver *driver = &batch->barrier->driver;
+    struct tercet_barrier_outcome outcome = {.verdict = TERCET_BARRIER_AS_ASKED};
+    struct tercet_barrier_key key = key_of(call);
+    if (call->result == TERCET_INVALID)
+        return;
+    driver->outcome(batch->state, &key, &outcome);
+    bool is_its_own = outcome.to == state_after(call->kind);
+    if (outcome.verdict == TERCET_BARRIER_AS_ASKED ||
+        (outcome.verdict == TERCET_BARRIER_REPLIED && !is_its_own))
+        return;
+    if (outcome.verdict == TERCET_BARRIER_MET || !is_its_own) {
+        drop_answer(call);
+        call->result = RUN_AGAIN;
+        return;
+    }
+    take_verdict(batch->barrier, call, &outcome);
+}
+
+static void settle(struct batch *batch)
+{
+    if (batch->barrier->driver.outcome == NULL)
+        return;
+    for (size_t i = 0; i < batch->count; i++)
+        settle_call(batch, &batch->calls[i]);
+}
+
+/* -- Batches ----------------------------------------------------------------------------------- */
+
 /* Runs a call whose batch was rolled back in a local transaction of its own; again when it meets
  * with others that run at once. */
 static void run_apart(struct batch *shared, size_t i)
@@ -488,8 +601,12 @@ static void run_apart(struct batch *shared, size_t i)
     for (int tries = 1;; tries++) {
         int rc = attempt(&batch);
         if (rc == 0)
+            settle(&batch);
+        if (rc == 0 && batch.calls[0].result != RUN_AGAIN)
             return;
-        if (give_up(&batch, rc) != TERCET_BARRIER_CONFLICT || tries == CONFLICT_TRIES_MAX)
+        if (rc != 0 && give_up(&batch, rc) != TERCET_BARRIER_CONFLICT)
+            break;
+        if (tries == CONFLICT_TRIES_MAX)
             break;
         pause_after_conflict(&batch, tries);
     }
@@ -497,11 +614,22 @@ static void run_apart(struct batch *shared, size_t i)
     fail_all(batch.calls, 1);
 }
 
+/* After a commit: runs those apart that met with others. */
+static void finish(struct batch *batch)
+{
+    settle(batch);
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->calls[i].result == RUN_AGAIN)
+            run_apart(batch, i);
+}
+
 static void run_local(struct batch *batch)
 {
     int rc = attempt(batch);
-    if (rc == 0)
+    if (rc == 0) {
+        finish(batch);
         return;
+    }
     enum tercet_barrier_failure failure = give_up(batch, rc);
     bool is_lost =
         failure == TERCET_BARRIER_LOST || (failure == TERCET_BARRIER_APART && batch->count == 1);

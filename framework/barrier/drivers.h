@@ -29,4 +29,8 @@ extern const struct tercet_barrier_driver mysql_driver;
 int mysql_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,
                       char *text);
 
+extern const struct tercet_barrier_driver redis_driver;
+int redis_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,
+                      char *text);
+
 #endif

@@ -52,6 +52,7 @@ static int copy_driver(struct tercet_barrier_driver *out,
 {
     static const size_t sizes[] = {offsetof(struct tercet_barrier_driver, connect),
                                    offsetof(struct tercet_barrier_driver, keep),
+                                   offsetof(struct tercet_barrier_driver, expect),
                                    sizeof(struct tercet_barrier_driver)};
     for (size_t i = 0; driver != NULL && i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (driver->size == sizes[i]) {

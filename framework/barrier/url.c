@@ -3,6 +3,7 @@
  * One way to open any barrier: the URL's scheme chooses the driver. Drivers are libraries of their
  * own, so the open functions are weak symbols here: NULL where none was linked.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "drivers.h"
@@ -12,6 +13,7 @@
 #pragma weak tercet_barrier_lmdb_open
 #pragma weak tercet_barrier_postgres_open
 #pragma weak tercet_barrier_mysql_open
+#pragma weak tercet_barrier_redis_open
 
 typedef int (*open_fn)(struct tercet_barrier **out, const char *name,
                        const struct tercet_barrier_options *options, char *text);
@@ -49,6 +51,9 @@ static struct scheme scheme_at(size_t i)
         {"postgresql://", "PostgreSQL", "postgres", "POSTGRES", tercet_barrier_postgres_open, true},
         {"mysql://", "MariaDB and MySQL", "mysql", "MYSQL", tercet_barrier_mysql_open, true},
         {"mariadb://", "MariaDB and MySQL", "mysql", "MYSQL", tercet_barrier_mysql_open, true},
+        {"redis://", "Redis", "redis", "REDIS", tercet_barrier_redis_open, true},
+        {"rediss://", "Redis", "redis", "REDIS", tercet_barrier_redis_open, true},
+        {"redis+unix://", "Redis", "redis", "REDIS", tercet_barrier_redis_open, true},
     };
     return i < sizeof(schemes) / sizeof(schemes[0]) ? schemes[i] : (struct scheme){.prefix = NULL};
 }
@@ -68,13 +73,28 @@ static const char *skip_prefix(const struct scheme *scheme, const char *url)
     return scheme->is_url ? url : url + strlen(scheme->prefix);
 }
 
+/* Which names there are, and which of them this program can open. */
+static void say_what_there_is(char *text)
+{
+    char linked[160] = "";
+    size_t size = 0;
+    for (size_t i = 0; scheme_at(i).prefix != NULL; i++)
+        if (scheme_at(i).open != NULL && size < sizeof(linked))
+            size += (size_t)snprintf(linked + size, sizeof(linked) - size, "%s%s",
+                                     size > 0 ? ", " : "", scheme_at(i).prefix);
+    barrier_text(text,
+                 "a database is named as sqlite:path, postgres://user@host/database, "
+                 "mysql://user@host/database, redis://host/0, lmdb:folder or memory:; this program "
+                 "has barriers for %s",
+                 linked);
+}
+
 int tercet_barrier_open(struct tercet_barrier **out, const char *url,
                         const struct tercet_barrier_options *options, char *text)
 {
     struct scheme scheme = find_scheme(url != NULL ? url : "");
     if (out == NULL || scheme.prefix == NULL) {
-        barrier_text(text, "a database is named as sqlite:path, postgres://user@host/database, "
-                           "mysql://user@host/database, lmdb:folder or memory:");
+        say_what_there_is(text);
         return TERCET_INVALID;
     }
     if (scheme.open == NULL) {

@@ -24,6 +24,7 @@ int tercet_barrier_guard(struct tercet_barrier *barrier, enum tercet_kind kind, 
         *reply = (struct tercet_bytes){.data = call.reply, .size = call.reply_size};
     else
         free(call.reply);
+    free(call.reason);
     return call.result;
 }
 
@@ -80,5 +81,6 @@ int tercet_guard(struct tercet_barrier *barrier, enum tercet_kind kind, const ch
     free(guarded.answer.reply);
     runtime_text(text, "%s",
                  call.result != 0 ? answer_reason(&guarded.answer, guarded.hook_code, &call) : "");
+    free(call.reason);
     return call.result;
 }

@@ -265,6 +265,7 @@ static void tell_all(struct participant_worker *worker, size_t count)
         }
         tell(job, call);
         free(call->reply);
+        free(call->reason);
         call++;
     }
     flush_streams(worker->jobs, count);

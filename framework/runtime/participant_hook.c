@@ -144,6 +144,8 @@ int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind)
 const char *answer_reason(const struct tercet_answer *answer, int hook_code,
                           const struct tercet_barrier_call *call)
 {
+    if (call->reason != NULL)
+        return call->reason;
     if (call->result == hook_code && answer->text[0] != '\0')
         return answer->text;
     if (call->result == TERCET_REFUSED)

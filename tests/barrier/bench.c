@@ -31,6 +31,10 @@ const struct bench_server *bench_server(enum bench_driver driver)
     if (driver == BENCH_MYSQL)
         return &bench_mysql;
 #endif
+#ifdef TERCET_TEST_REDIS
+    if (driver == BENCH_REDIS)
+        return &bench_redis;
+#endif
     (void)driver;
     return NULL;
 }
@@ -267,7 +271,9 @@ struct criterion_test_params bench_each_driver(void)
     const char *name = getenv("TERCET_TEST_DRIVER");
     if (name == NULL)
         return cr_make_param_array(enum bench_driver, drivers, 2);
-    named = strcmp(name, "postgres") == 0 ? BENCH_POSTGRES : BENCH_MYSQL;
+    named = strcmp(name, "postgres") == 0 ? BENCH_POSTGRES
+            : strcmp(name, "mysql") == 0  ? BENCH_MYSQL
+                                          : BENCH_REDIS;
     cr_assert_not_null(bench_server(named), "this build has no barrier for %s", name);
     return cr_make_param_array(enum bench_driver, &named, 1);
 }

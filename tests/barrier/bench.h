@@ -13,7 +13,14 @@
 
 #define GID "gid-1"
 
-enum bench_driver { BENCH_MEMORY, BENCH_SQLITE, BENCH_POSTGRES, BENCH_MYSQL, BENCH_DRIVERS };
+enum bench_driver {
+    BENCH_MEMORY,
+    BENCH_SQLITE,
+    BENCH_POSTGRES,
+    BENCH_MYSQL,
+    BENCH_REDIS,
+    BENCH_DRIVERS
+};
 
 extern bool bench_random_is_gone; /* getrandom fails */
 
@@ -45,6 +52,7 @@ struct bench_server {
     void (*end_connections)(struct bench *bench);
     /* Added to a URL: transactions see the database as it was when they began. */
     const char *url_snapshots;
+    bool has_no_sql; /* it knows the ledger, and no other statement */
 };
 
 struct bench {

@@ -9,5 +9,6 @@
 
 extern const struct bench_server bench_postgres;
 extern const struct bench_server bench_mysql;
+extern const struct bench_server bench_redis;
 
 #endif

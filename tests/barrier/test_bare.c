@@ -27,6 +27,9 @@ int main(void)
     expect_text("sqlite:seats.db", "for SQLite", "-DTERCET_SQLITE=ON");
     expect_text("lmdb:seats", "for LMDB", "link tercet::barrier_lmdb");
     expect_text("postgres://u@h/d", "for PostgreSQL", "tercet::barrier_postgres");
+    expect_text("redis://h", "for Redis", "-DTERCET_REDIS=ON");
+    expect_text("rediss://h", "for Redis", "link tercet::barrier_redis");
+    expect_text("oracle://h", "this program has barriers for memory:", "redis://host/0");
     expect_text("mysql://u@h/d", "for MariaDB and MySQL", "-DTERCET_MYSQL=ON");
     if (tercet_barrier_open(&barrier, "memory:", NULL, NULL) != 0)
         return 2;

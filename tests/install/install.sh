@@ -162,6 +162,7 @@ optional() {
 }
 optional postgres pq
 optional mysql mariadb
+optional redis 'hiredis|hiredis_ssl'
 
 # All together: no name is global twice, and none is global that does not begin with tercet_ or crpc_.
 libraries=$(find "$libdir" -maxdepth 1 \( -name '*.a' -o -name '*.so' \))

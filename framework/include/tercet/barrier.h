@@ -39,9 +39,10 @@ extern "C" {
 struct tercet_barrier;
 
 /* The database's own handle inside the open local transaction, for the hook's work: `sqlite3 *`
- * under SQLite, `PGconn *`, `MYSQL *`, `MDB_txn *`, NULL under the memory barrier. The hook must
- * not begin, commit or roll back on it (it may use savepoints of its own, and closes them); a batch
- * in which one does gets TERCET_STORE. It finishes its statements before it returns. */
+ * under SQLite, `PGconn *`, `MYSQL *`, `MDB_txn *`, NULL under the memory barrier; under Redis it
+ * is for the functions of <tercet/redis.h>. The hook must not begin, commit or roll back on it (it
+ * may use savepoints of its own, and closes them); a batch in which one does gets TERCET_STORE. It
+ * finishes its statements before it returns. */
 typedef void *tercet_db;
 
 /* The hook's work. `reply` is for a try: bytes set there (at most TERCET_REPLY_MAX, malloc'ed; the
@@ -92,6 +93,10 @@ struct tercet_barrier_call {
     /* Filled by the caller, too: which store number and mark come from (struct tercet_call); 0 when
      * not known. */
     uint64_t source;
+
+    /* An answer, too: why the database refused or failed, in its own words, where only it knows
+     * (Redis); malloc'ed, the caller's to free; NULL otherwise. */
+    char *reason;
 };
 
 /* Runs `count` calls in the order given, in as few local transactions as possible: each in a
@@ -148,6 +153,7 @@ struct tercet_barrier_options {
  *   memory:                              nothing outlives the process
  *   postgres://user:password@host:port/database?sslmode=verify-full, also postgresql://
  *   mysql://user:password@host:port/database?ssl=verify, also mariadb://
+ *   redis://user:password@host:port/number, also rediss:// (TLS) and redis+unix:///path/of/socket
  *
  * Special characters in a user's name or password are percent-encoded. A password is never logged
  * nor part of an error's text. The driver must be linked: each is a library of its own. Errors:
@@ -182,6 +188,9 @@ int tercet_barrier_lmdb_open(struct tercet_barrier **out, const char *folder,
 int tercet_barrier_postgres_open(struct tercet_barrier **out, const char *url,
                                  const struct tercet_barrier_options *options, char *text);
 int tercet_barrier_mysql_open(struct tercet_barrier **out, const char *url,
+                              const struct tercet_barrier_options *options, char *text);
+/* Hooks ask for their work with the functions of <tercet/redis.h>, which says what Redis cannot. */
+int tercet_barrier_redis_open(struct tercet_barrier **out, const char *url,
                               const struct tercet_barrier_options *options, char *text);
 
 /* A barrier in memory, for services whose effects live in the same process's memory and die with

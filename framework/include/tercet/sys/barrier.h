@@ -77,6 +77,24 @@ enum tercet_barrier_fact {
     TERCET_BARRIER_FACT_SOURCE,   /* whose numbers and marks it goes by */
 };
 
+/* What a commit made of the change of a row and the hook's work with it, where a database decides
+ * only then. */
+enum tercet_barrier_verdict {
+    TERCET_BARRIER_AS_ASKED = 0,
+    /* Both were done; `text` is the reply, which the database has made and saved. */
+    TERCET_BARRIER_REPLIED,
+    TERCET_BARRIER_REFUSED, /* neither was: the hook's work refused; `text` says why */
+    TERCET_BARRIER_FAILED,  /* neither was: the hook's work failed; `text` says how */
+    TERCET_BARRIER_MET,     /* neither was: the row had changed meanwhile */
+    TERCET_BARRIER_LATE,    /* neither was: a try at or below the stored mark */
+};
+struct tercet_barrier_outcome {
+    enum tercet_barrier_verdict verdict;
+    enum tercet_barrier_state to; /* the state that the row was to be in */
+    const char *text;             /* the driver's, until the next call of it */
+    size_t text_size;
+};
+
 struct tercet_barrier_driver {
     size_t size; /* sizeof(struct tercet_barrier_driver) */
 
@@ -151,6 +169,18 @@ struct tercet_barrier_driver {
      * quoting, when there is none. Outside of a transaction. */
     int (*keep)(void *driver, enum tercet_barrier_fact fact, const char *proposed,
                 char kept[TERCET_BARRIER_IDENTITY_MAX + 1]);
+
+    /* -- For those that carry out what they are asked at the commit only; NULL for the others ---
+     */
+
+    /* After begin: the branches that the transaction is for, so that their rows can be read in one
+     * go. Others may come all the same. */
+    int (*expect)(void *driver, const struct tercet_barrier_key *keys, size_t count);
+    /* After a commit that returned 0: what became of the first change of this branch's row that was
+     * not carried out as it was asked, in this transaction; TERCET_BARRIER_AS_ASKED when all were.
+     * To be called before the next begin. */
+    void (*outcome)(void *driver, const struct tercet_barrier_key *key,
+                    struct tercet_barrier_outcome *outcome);
 };
 
 /* For open functions of drivers: copies `given` (may be NULL, may be of an older, smaller size),
