@@ -117,7 +117,7 @@ struct question {
 };
 
 static int pack_question(struct client_request *request, struct tercet_client *client,
-                         int64_t timeout_ms, const char **why)
+                         int64_t timeout_ms, struct refusal *no)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__GetRequest get = TERCET__V1__GET_REQUEST__INIT;
@@ -132,7 +132,7 @@ static int pack_question(struct client_request *request, struct tercet_client *c
         message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_AWAIT_STATE;
         message.await_state = &await;
     }
-    return client_request_pack(request, client, &message, why);
+    return client_request_pack(request, client, &message, no);
 }
 
 static const char *check_question(const struct question *question, const char *gid)
@@ -145,25 +145,26 @@ static const char *check_question(const struct question *question, const char *g
 }
 
 static int start_question(struct tercet_client *client, const char *gid_text,
-                          const struct question *question, struct tercet_gid *gid, const char **why)
+                          const struct question *question, struct tercet_gid *gid,
+                          struct refusal *no)
 {
-    *why = client_check_process(client);
-    if (*why == NULL)
-        *why = check_question(question, gid_text);
-    if (*why != NULL)
-        return TERCET_INVALID;
+    int rc = refusal_if(no, TERCET_INVALID, client_check_process(client));
+    if (rc == 0)
+        rc = refusal_if(no, TERCET_INVALID, check_question(question, gid_text));
+    if (rc != 0)
+        return rc;
     tercet_gid_set(gid, gid_text);
     struct client_request *request = client_request_new(question->kind, gid);
     if (request == NULL)
-        return TERCET_NOMEM;
+        return refusal_set_plain(no, TERCET_NOMEM);
     request->wait = question->wait;
     request->on_result = question->done;
     request->ctx = question->ctx;
     int64_t timeout_ms = question->timeout_ms > 0 ? question->timeout_ms : client->timeout_ms;
     request->deadline_ms = clock_monotonic_ms() + timeout_ms;
-    int rc = pack_question(request, client, timeout_ms, why);
+    rc = pack_question(request, client, timeout_ms, no);
     if (rc == 0)
-        rc = client_submit(client, request, why);
+        rc = client_submit(client, request, no);
     if (rc != 0)
         client_request_free(request);
     return rc;
@@ -174,13 +175,13 @@ static int ask(struct tercet_client *client, const char *gid_text, struct questi
 {
     struct client_waiter waiter;
     struct tercet_gid gid = {.text = ""};
-    const char *why = NULL;
+    struct refusal no;
     client_assert_may_block();
     client_waiter_init(&waiter, result, NULL);
     question->done = client_on_waited_result;
     question->ctx = &waiter;
-    int rc = start_question(client, gid_text, question, &gid, &why);
-    return client_waiter_end(&waiter, rc, &gid, why);
+    int rc = start_question(client, gid_text, question, &gid, &no);
+    return client_waiter_end(&waiter, rc, &gid, &no);
 }
 
 /* Why no sign of life came. */
@@ -229,6 +230,6 @@ int tercet_await_start(struct tercet_client *client, const char *gid_text, enum 
 {
     const struct question question = {CLIENT_AWAIT, wait, timeout_ms, done, ctx};
     struct tercet_gid gid;
-    const char *why = NULL;
-    return start_question(client, gid_text, &question, &gid, &why);
+    struct refusal no;
+    return start_question(client, gid_text, &question, &gid, &no);
 }

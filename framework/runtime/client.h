@@ -20,6 +20,7 @@
 #include "runtime.h"
 
 #include <outbox.h>
+#include <refusal.h>
 #include <stdatomic.h>
 #include <tercet/client.h>
 #include <tercet/v1/tercet.pb-c.h>
@@ -124,14 +125,15 @@ struct tercet_client {
     char last_error[TERCET_TEXT_MAX];
 };
 
-/* Packs the request's message with a new id. Errors: TERCET_NOMEM, TERCET_INVALID with *why when it
- * is too large. */
+/* Packs the request's message with a new id. Errors: TERCET_NOMEM, TERCET_INVALID when it is too
+ * large. */
 int client_request_pack(struct client_request *request, struct tercet_client *client,
-                        Tercet__V1__SessionRequest *message, const char **why);
+                        Tercet__V1__SessionRequest *message, struct refusal *no);
 
 /* Takes over a packed request with its deadline, and asks. When this fails, the request stays the
- * caller's. Errors: TERCET_EXHAUSTED, TERCET_CLOSED, TERCET_NOMEM, with *why. */
-int client_submit(struct tercet_client *client, struct client_request *request, const char **why);
+ * caller's. Errors: TERCET_EXHAUSTED, TERCET_CLOSED, TERCET_NOMEM,
+ * TERCET_UNAVAILABLE. */
+int client_submit(struct tercet_client *client, struct client_request *request, struct refusal *no);
 
 /* Why this process, or this thread, cannot use the client; NULL: it can. To be asked before any
  * lock is taken: in a child, one may be held for ever. */
@@ -202,7 +204,7 @@ void client_on_waited_plan(const struct client_answer *answer, void *ctx);
 /* Waits unless rc says that nothing was started: then fills in what is known. Returns the call's
  * code. */
 int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
-                      const char *why);
+                      const struct refusal *no);
 
 /* Around the application's callbacks. */
 void client_callback_begin(void);
@@ -213,11 +215,10 @@ void client_assert_may_block(void);
 
 /* -- Messages from options --------------------------------------------------------------------- */
 
-/* The caller's options, checked, with the gid they give or one made. Errors: TERCET_INVALID with
- * *why. */
+/* The caller's options, checked, with the gid they give or one made. Errors: TERCET_INVALID. */
 int client_options_take(struct tercet_begin_options *out, struct tercet_gid *gid_out,
                         const struct tercet_begin_options *given,
-                        const struct tercet_client *client, const char **why);
+                        const struct tercet_client *client, struct refusal *no);
 
 /* The options on the wire: views into `options`, valid until client_options_clear. */
 struct client_options {
@@ -228,8 +229,8 @@ struct client_options {
 void client_options_fill(struct client_options *out, const struct tercet_begin_options *options);
 
 /* A branch on the wire, checked. *payload_out is malloc'ed for a message, else NULL; the caller
- * frees it after packing. Errors: TERCET_INVALID with *why, TERCET_NOMEM. */
+ * frees it after packing. Errors: TERCET_INVALID, TERCET_NOMEM. */
 int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out,
-                       const struct tercet_branch *branch, uint32_t number, const char **why);
+                       const struct tercet_branch *branch, uint32_t number, struct refusal *no);
 
 #endif

@@ -44,17 +44,16 @@ static const char *check_options(const struct tercet_begin_options *options)
 
 int client_options_take(struct tercet_begin_options *out, struct tercet_gid *gid_out,
                         const struct tercet_begin_options *given,
-                        const struct tercet_client *client, const char **why)
+                        const struct tercet_client *client, struct refusal *no)
 {
     struct tercet_begin_options options;
     if (runtime_options_take(&options, sizeof(options), given) != 0)
-        *why = "the options need their size";
-    else
-        *why = check_options(&options);
-    if (*why == NULL && options.gid != NULL)
-        *why = check_gid(options.gid);
-    if (*why != NULL)
-        return TERCET_INVALID;
+        return refusal_set(no, TERCET_INVALID, "the options need their size");
+    int rc = refusal_if(no, TERCET_INVALID, check_options(&options));
+    if (rc == 0 && options.gid != NULL)
+        rc = refusal_if(no, TERCET_INVALID, check_gid(options.gid));
+    if (rc != 0)
+        return rc;
     if (options.timeout_ms == 0)
         options.timeout_ms = client->timeout_ms;
     if (options.gid != NULL)
@@ -116,7 +115,7 @@ static const char *check_branch(const struct tercet_branch *branch)
 
 /* The payload's bytes: a message's packed ones, malloc'ed, or a view of the caller's. */
 static int fill_payload(Tercet__V1__Branch *out, uint8_t **payload_out,
-                        const struct tercet_branch *branch, const char **why)
+                        const struct tercet_branch *branch, struct refusal *no)
 {
     *payload_out = NULL;
     if (branch->request == NULL) {
@@ -125,29 +124,29 @@ static int fill_payload(Tercet__V1__Branch *out, uint8_t **payload_out,
         return 0;
     }
     size_t size = protobuf_c_message_get_packed_size(branch->request);
-    *why = check_payload_size(size);
-    if (*why != NULL)
-        return TERCET_INVALID;
+    int rc = refusal_if(no, TERCET_INVALID, check_payload_size(size));
+    if (rc != 0)
+        return rc;
     *payload_out = malloc(size + 1);
     if (*payload_out == NULL)
-        return TERCET_NOMEM;
+        return refusal_set_plain(no, TERCET_NOMEM);
     out->payload.data = *payload_out;
     out->payload.len = protobuf_c_message_pack(branch->request, *payload_out);
     return 0;
 }
 
 int client_branch_fill(Tercet__V1__Branch *out, uint8_t **payload_out,
-                       const struct tercet_branch *branch, uint32_t number, const char **why)
+                       const struct tercet_branch *branch, uint32_t number, struct refusal *no)
 {
     *payload_out = NULL;
-    *why = check_branch(branch);
-    if (*why != NULL)
-        return TERCET_INVALID;
+    int rc = refusal_if(no, TERCET_INVALID, check_branch(branch));
+    if (rc != 0)
+        return rc;
     tercet__v1__branch__init(out);
     out->number = number;
     out->action = text_of(branch->action);
     out->try_timeout_ms = branch->try_timeout_ms;
     out->call_timeout_ms = branch->call_timeout_ms;
     out->end_timeout_ms = branch->end_timeout_ms;
-    return fill_payload(out, payload_out, branch, why);
+    return fill_payload(out, payload_out, branch, no);
 }

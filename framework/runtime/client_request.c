@@ -44,19 +44,18 @@ void client_request_free(struct client_request *request)
 }
 
 int client_request_pack(struct client_request *request, struct tercet_client *client,
-                        Tercet__V1__SessionRequest *message, const char **why)
+                        Tercet__V1__SessionRequest *message, struct refusal *no)
 {
     request->entry.id = atomic_fetch_add(&client->last_id, 1) + 1;
     message->id = request->entry.id;
     size_t size = protobuf_c_message_get_packed_size(&message->base);
-    if (size > TERCET_MESSAGE_MAX - REQUEST_OVERHEAD) {
-        *why =
-            "a request has at most 1 MiB in all: use fewer or smaller branches, or go step by step";
-        return TERCET_INVALID;
-    }
+    if (size > TERCET_MESSAGE_MAX - REQUEST_OVERHEAD)
+        return refusal_set(no, TERCET_INVALID,
+                           "a request has at most 1 MiB in all: use fewer or smaller branches, or "
+                           "go step by step");
     request->bytes = malloc(size);
     if (request->bytes == NULL)
-        return TERCET_NOMEM;
+        return refusal_set_plain(no, TERCET_NOMEM);
     request->size = protobuf_c_message_pack(&message->base, request->bytes);
     return 0;
 }

@@ -67,38 +67,37 @@ void client_take(struct tercet_client *client, struct client_request *request)
 /* -- Submitting -------------------------------------------------------------------------------- */
 
 static int check_room(const struct tercet_client *client, const struct client_request *request,
-                      const char **why)
+                      struct refusal *no)
 {
     if (client->is_closing)
-        return TERCET_CLOSED;
+        return refusal_set_plain(no, TERCET_CLOSED);
     if (client->fails_fast && client->stream == NULL && client->last_error[0] != '\0' &&
-        request->kind != CLIENT_DROP) {
-        *why = "the coordinator cannot be reached (fails_fast)";
-        return TERCET_UNAVAILABLE;
-    }
-    if (client->table.count >= client->requests_max) {
-        *why = "too many requests of this client are open (requests_max): wait for answers";
-        return TERCET_EXHAUSTED;
-    }
-    if (client->bytes + request->size > CLIENT_BYTES_MAX) {
-        *why = "the open requests of this client have more than 64 MiB: wait for answers";
-        return TERCET_EXHAUSTED;
-    }
+        request->kind != CLIENT_DROP)
+        return refusal_set(no, TERCET_UNAVAILABLE,
+                           "the coordinator cannot be reached (fails_fast)");
+    if (client->table.count >= client->requests_max)
+        return refusal_set(
+            no, TERCET_EXHAUSTED,
+            "too many requests of this client are open (requests_max): wait for answers");
+    if (client->bytes + request->size > CLIENT_BYTES_MAX)
+        return refusal_set(
+            no, TERCET_EXHAUSTED,
+            "the open requests of this client have more than 64 MiB: wait for answers");
     return 0;
 }
 
 static int submit_locked(struct tercet_client *client, struct client_request *request,
-                         const char **why)
+                         struct refusal *no)
 {
     bool is_asked = request->kind != CLIENT_DROP;
-    int rc = check_room(client, request, why);
+    int rc = check_room(client, request, no);
     if (rc != 0)
         return rc;
     request->entry.wake_ms = is_asked ? request->deadline_ms : 0;
     if (!is_asked)
         request->entry.id = atomic_fetch_add(&client->last_id, 1) + 1;
     if (!client_table_add(&client->table, request))
-        return TERCET_NOMEM;
+        return refusal_set_plain(no, TERCET_NOMEM);
     client->bytes += request->size;
     client_wake_by(client, request->entry.wake_ms);
     if (is_asked)
@@ -106,12 +105,12 @@ static int submit_locked(struct tercet_client *client, struct client_request *re
     return 0;
 }
 
-int client_submit(struct tercet_client *client, struct client_request *request, const char **why)
+int client_submit(struct tercet_client *client, struct client_request *request, struct refusal *no)
 {
     struct client_stream *stream = NULL;
     bool is_confirm = request->kind == CLIENT_CONFIRM;
     pthread_mutex_lock(&client->lock);
-    int rc = submit_locked(client, request, why);
+    int rc = submit_locked(client, request, no);
     if (rc == 0 && client->stream != NULL) {
         stream = client_stream_ref(client->stream);
         client->submitting++;
@@ -138,14 +137,14 @@ int client_submit(struct tercet_client *client, struct client_request *request, 
 static void go_on(struct tercet_client *client, struct client_request *then,
                   const struct client_answer *answer)
 {
-    const char *why = NULL;
+    struct refusal no;
     if (answer->result.code != 0) {
         client_end(client, then, answer);
         return;
     }
-    int rc = client_submit(client, then, &why);
+    int rc = client_submit(client, then, &no);
     if (rc != 0)
-        client_end_with(client, then, rc == TERCET_CLOSED ? TERCET_UNKNOWN : rc, why);
+        client_end_with(client, then, rc == TERCET_CLOSED ? TERCET_UNKNOWN : rc, no.text);
 }
 
 static void call_back(const struct client_request *request, const struct client_answer *answer)

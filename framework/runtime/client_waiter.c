@@ -81,27 +81,26 @@ void client_on_waited_plan(const struct client_answer *answer, void *ctx)
     client_on_waited_result(&answer->result, ctx);
 }
 
-static void fill_failure(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
-                         const char *why)
+static void fill_failure(struct client_waiter *waiter, const struct tercet_gid *gid,
+                         const struct refusal *no)
 {
-    const char *text = why != NULL ? why : tercet_strerror(rc);
-    struct client_answer answer = {.result = {.code = rc, .gid = *gid}};
-    copy_text(answer.result.text, text);
+    struct client_answer answer = {.result = {.code = no->code, .gid = *gid}};
+    copy_text(answer.result.text, no->text);
     fill_tries(waiter, &answer);
     if (waiter->result != NULL)
         *waiter->result = answer.result;
     if (waiter->tried != NULL) {
-        *waiter->tried = (struct tercet_tried){.code = rc};
-        copy_text(waiter->tried->text, text);
+        *waiter->tried = (struct tercet_tried){.code = no->code};
+        copy_text(waiter->tried->text, no->text);
     }
-    waiter->code = rc;
+    waiter->code = no->code;
 }
 
 int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
-                      const char *why)
+                      const struct refusal *no)
 {
     if (rc != 0) {
-        fill_failure(waiter, rc, gid, why);
+        fill_failure(waiter, gid, no);
     } else {
         pthread_mutex_lock(&waiter->lock);
         while (!waiter->is_done)

@@ -27,7 +27,7 @@ static const char *check_decision(const struct decision *decision)
 }
 
 static int pack_decision(struct client_request *request, const struct decision *decision,
-                         const char **why)
+                         struct refusal *no)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     Tercet__V1__ConfirmRequest confirm = TERCET__V1__CONFIRM_REQUEST__INIT;
@@ -46,17 +46,17 @@ static int pack_decision(struct client_request *request, const struct decision *
         message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_CANCEL;
         message.cancel = &cancel;
     }
-    return client_request_pack(request, request->transaction->client, &message, why);
+    return client_request_pack(request, request->transaction->client, &message, no);
 }
 
 /* The decision's request, or a begin that it waits for. */
 static int make_request(struct client_request **out, struct tercet_transaction *transaction,
-                        const struct decision *decision, enum client_kind kind, const char **why)
+                        const struct decision *decision, enum client_kind kind, struct refusal *no)
 {
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
     struct client_request *request = client_request_of(transaction, kind);
     if (request == NULL)
-        return TERCET_NOMEM;
+        return refusal_set_plain(no, TERCET_NOMEM);
     request->wait = decision->wait;
     request->on_result = decision->done;
     request->ctx = decision->ctx;
@@ -64,9 +64,9 @@ static int make_request(struct client_request **out, struct tercet_transaction *
     if (kind == CLIENT_BEGIN) {
         message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_BEGIN;
         message.begin = transaction->begin;
-        rc = client_request_pack(request, transaction->client, &message, why);
+        rc = client_request_pack(request, transaction->client, &message, no);
     } else if (kind != CLIENT_DROP) {
-        rc = pack_decision(request, decision, why);
+        rc = pack_decision(request, decision, no);
     }
     if (rc != 0) {
         client_request_free(request);
@@ -78,10 +78,10 @@ static int make_request(struct client_request **out, struct tercet_transaction *
 
 /* Puts a begin before a decision. */
 static int make_begin(struct client_request **inout, struct tercet_transaction *transaction,
-                      const struct decision *decision, const char **why)
+                      const struct decision *decision, struct refusal *no)
 {
     struct client_request *begin = NULL;
-    int rc = make_request(&begin, transaction, decision, CLIENT_BEGIN, why);
+    int rc = make_request(&begin, transaction, decision, CLIENT_BEGIN, no);
     if (rc != 0) {
         client_request_free(*inout);
         return rc;
@@ -92,7 +92,8 @@ static int make_begin(struct client_request **inout, struct tercet_transaction *
 }
 
 /* Whether this is a cancel of what was never sent; nothing will be sent then any more. */
-static int check_dropped(struct tercet_transaction *transaction, enum client_kind *kind)
+static int check_dropped(struct tercet_transaction *transaction, enum client_kind *kind,
+                         struct refusal *no)
 {
     int rc = 0;
     pthread_mutex_lock(&transaction->lock);
@@ -105,7 +106,7 @@ static int check_dropped(struct tercet_transaction *transaction, enum client_kin
     else if (transaction->is_dropped)
         *kind = CLIENT_DROP;
     pthread_mutex_unlock(&transaction->lock);
-    return rc;
+    return rc == 0 ? 0 : refusal_set_plain(no, rc);
 }
 
 /* A confirm vouches for the own tries; where they are reported, it must not do so against them. */
@@ -125,26 +126,24 @@ static const char *check_own_tries(struct tercet_transaction *transaction,
 }
 
 static int start_decision(struct tercet_transaction *transaction, const struct decision *decision,
-                          const char **why)
+                          struct refusal *no)
 {
     enum client_kind kind = decision->kind;
     struct client_request *request = NULL;
-    *why = client_check_process(transaction->client);
-    if (*why == NULL)
-        *why = check_decision(decision);
-    if (*why != NULL)
-        return TERCET_INVALID;
-    *why = check_own_tries(transaction, decision);
-    if (*why != NULL)
-        return TERCET_NOT_READY;
-    int rc = check_dropped(transaction, &kind);
+    int rc = refusal_if(no, TERCET_INVALID, client_check_process(transaction->client));
     if (rc == 0)
-        rc = make_request(&request, transaction, decision, kind, why);
+        rc = refusal_if(no, TERCET_INVALID, check_decision(decision));
+    if (rc == 0)
+        rc = refusal_if(no, TERCET_NOT_READY, check_own_tries(transaction, decision));
+    if (rc == 0)
+        rc = check_dropped(transaction, &kind, no);
+    if (rc == 0)
+        rc = make_request(&request, transaction, decision, kind, no);
     if (rc == 0 && kind != CLIENT_DROP && !atomic_load(&transaction->is_begun))
-        rc = make_begin(&request, transaction, decision, why);
+        rc = make_begin(&request, transaction, decision, no);
     if (rc != 0)
         return rc;
-    rc = client_submit(transaction->client, request, why);
+    rc = client_submit(transaction->client, request, no);
     if (rc != 0)
         client_request_free(request);
     return rc;
@@ -154,13 +153,13 @@ static int decide(struct tercet_transaction *transaction, struct decision *decis
                   struct tercet_result *result)
 {
     struct client_waiter waiter;
-    const char *why = NULL;
+    struct refusal no;
     client_assert_may_block();
     client_waiter_init(&waiter, result, NULL);
     decision->done = client_on_waited_result;
     decision->ctx = &waiter;
-    int rc = start_decision(transaction, decision, &why);
-    return client_waiter_end(&waiter, rc, &transaction->gid, why);
+    int rc = start_decision(transaction, decision, &no);
+    return client_waiter_end(&waiter, rc, &transaction->gid, &no);
 }
 
 int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait,
@@ -189,8 +188,8 @@ int tercet_confirm_start(struct tercet_transaction *transaction, enum tercet_wai
 {
     const struct decision decision = {
         .kind = CLIENT_CONFIRM, .wait = wait, .done = done, .ctx = ctx};
-    const char *why = NULL;
-    return start_decision(transaction, &decision, &why);
+    struct refusal no;
+    return start_decision(transaction, &decision, &no);
 }
 
 int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait wait,
@@ -198,6 +197,6 @@ int tercet_cancel_start(struct tercet_transaction *transaction, enum tercet_wait
 {
     const struct decision decision = {
         .kind = CLIENT_CANCEL, .wait = wait, .reason = reason, .done = done, .ctx = ctx};
-    const char *why = NULL;
-    return start_decision(transaction, &decision, &why);
+    struct refusal no;
+    return start_decision(transaction, &decision, &no);
 }

@@ -27,8 +27,8 @@ int tercet_begin(struct tercet_transaction **out, struct tercet_client *client,
 {
     struct tercet_begin_options options;
     struct tercet_gid gid;
-    const char *why = NULL;
-    int rc = client_options_take(&options, &gid, given, client, &why);
+    struct refusal no;
+    int rc = client_options_take(&options, &gid, given, client, &no);
     if (rc != 0)
         return rc;
     struct tercet_transaction *transaction = calloc(1, sizeof(*transaction));
@@ -65,7 +65,7 @@ void tercet_transaction_free(struct tercet_transaction *transaction)
 /* -- Try and enlist ---------------------------------------------------------------------------- */
 
 static int take_number(struct tercet_transaction *transaction, enum client_kind kind, uint32_t *out,
-                       const char **why)
+                       struct refusal *no)
 {
     int rc = 0;
     pthread_mutex_lock(&transaction->lock);
@@ -79,11 +79,12 @@ static int take_number(struct tercet_transaction *transaction, enum client_kind 
         transaction->own_tries[*out] = OWN_TRY_OPEN;
     pthread_mutex_unlock(&transaction->lock);
     if (rc == TERCET_EXHAUSTED)
-        *why = "a transaction has at most 1024 branches";
-    return rc;
+        return refusal_set(no, rc, "a transaction has at most 1024 branches");
+    return rc == 0 ? 0 : refusal_set_plain(no, rc);
 }
 
-static int pack_branch(struct client_request *request, Tercet__V1__Branch *branch, const char **why)
+static int pack_branch(struct client_request *request, Tercet__V1__Branch *branch,
+                       struct refusal *no)
 {
     struct tercet_transaction *transaction = request->transaction;
     Tercet__V1__SessionRequest message = TERCET__V1__SESSION_REQUEST__INIT;
@@ -104,35 +105,34 @@ static int pack_branch(struct client_request *request, Tercet__V1__Branch *branc
         message.request_case = TERCET__V1__SESSION_REQUEST__REQUEST_ENLIST;
         message.enlist = &enlist;
     }
-    return client_request_pack(request, transaction->client, &message, why);
+    return client_request_pack(request, transaction->client, &message, no);
 }
 
 /* `callbacks` says kind, callback and ctx. */
 static int start_branch(struct tercet_transaction *transaction, const struct tercet_branch *branch,
                         const struct client_request *callbacks, struct tercet_branch_id *out,
-                        const char **why)
+                        struct refusal *no)
 {
     Tercet__V1__Branch wire;
     uint8_t *payload = NULL;
     struct client_request *request = NULL;
     uint32_t number = 0;
-    *why = client_check_process(transaction->client);
-    if (*why != NULL)
-        return TERCET_INVALID;
-    int rc = client_branch_fill(&wire, &payload, branch, 0, why);
-    if (rc == 0 && (request = client_request_of(transaction, callbacks->kind)) == NULL)
-        rc = TERCET_NOMEM;
+    int rc = refusal_if(no, TERCET_INVALID, client_check_process(transaction->client));
     if (rc == 0)
-        rc = take_number(transaction, callbacks->kind, &number, why);
+        rc = client_branch_fill(&wire, &payload, branch, 0, no);
+    if (rc == 0 && (request = client_request_of(transaction, callbacks->kind)) == NULL)
+        rc = refusal_set_plain(no, TERCET_NOMEM);
+    if (rc == 0)
+        rc = take_number(transaction, callbacks->kind, &number, no);
     if (rc == 0) {
         request->on_result = callbacks->on_result;
         request->on_tried = callbacks->on_tried;
         request->ctx = callbacks->ctx;
         request->branch.number = wire.number = number;
-        rc = pack_branch(request, &wire, why);
+        rc = pack_branch(request, &wire, no);
     }
     if (rc == 0)
-        rc = client_submit(transaction->client, request, why);
+        rc = client_submit(transaction->client, request, no);
     if (rc != 0)
         client_request_free(request);
     else if (out != NULL)
@@ -145,8 +145,8 @@ int tercet_try_start(struct tercet_transaction *transaction, const struct tercet
                      tercet_tried_fn done, void *ctx)
 {
     const struct client_request callbacks = {.kind = CLIENT_TRY, .on_tried = done, .ctx = ctx};
-    const char *why = NULL;
-    return start_branch(transaction, branch, &callbacks, NULL, &why);
+    struct refusal no;
+    return start_branch(transaction, branch, &callbacks, NULL, &no);
 }
 
 int tercet_try(struct tercet_transaction *transaction, const struct tercet_branch *branch,
@@ -155,11 +155,11 @@ int tercet_try(struct tercet_transaction *transaction, const struct tercet_branc
     struct client_waiter waiter;
     const struct client_request callbacks = {
         .kind = CLIENT_TRY, .on_tried = client_on_waited_tried, .ctx = &waiter};
-    const char *why = NULL;
+    struct refusal no;
     client_assert_may_block();
     client_waiter_init(&waiter, NULL, tried);
-    int rc = start_branch(transaction, branch, &callbacks, NULL, &why);
-    return client_waiter_end(&waiter, rc, &transaction->gid, why);
+    int rc = start_branch(transaction, branch, &callbacks, NULL, &no);
+    return client_waiter_end(&waiter, rc, &transaction->gid, &no);
 }
 
 void tercet_tried_clear(struct tercet_tried *tried)
@@ -175,11 +175,11 @@ int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_br
     const struct client_request callbacks = {
         .kind = CLIENT_ENLIST, .on_result = client_on_waited_result, .ctx = &waiter};
     struct tercet_branch_id branch_id = {.number = 0};
-    const char *why = NULL;
+    struct refusal no;
     client_assert_may_block();
     client_waiter_init(&waiter, result, NULL);
-    int rc = start_branch(transaction, branch, &callbacks, &branch_id, &why);
-    rc = client_waiter_end(&waiter, rc, &transaction->gid, why);
+    int rc = start_branch(transaction, branch, &callbacks, &branch_id, &no);
+    rc = client_waiter_end(&waiter, rc, &transaction->gid, &no);
     if (rc == 0 && out != NULL)
         *out = branch_id;
     return rc;
