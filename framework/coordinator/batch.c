@@ -128,6 +128,8 @@ static void lazy_add(struct batcher *batcher, struct entry *entry, int64_t now_m
 static void lazy_remove(struct batcher *batcher, struct entry *entry)
 {
     assert(entry->is_lazy && batcher->lazy_count > 0);
+    assert(entry->lazy_prev != NULL ? entry->lazy_prev->lazy_next == entry
+                                    : batcher->lazy == entry);
     if (entry->lazy_prev != NULL)
         entry->lazy_prev->lazy_next = entry->lazy_next;
     else

@@ -8,6 +8,7 @@
 #include "failpoint.h"
 #include "status.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,11 @@ void caller_ref(struct caller *caller)
 
 void caller_unref(struct caller *caller)
 {
-    if (caller == NULL || atomic_fetch_sub(&caller->references, 1) > 1)
+    if (caller == NULL)
+        return;
+    unsigned before = atomic_fetch_sub(&caller->references, 1);
+    assert(before > 0);
+    if (before > 1)
         return;
     outbox_free(caller->outbox);
     pthread_mutex_destroy(&caller->watch_lock);

@@ -236,6 +236,7 @@ void history_free(struct history *history, size_t *bytes)
         return;
     for (size_t i = 0; i < history->count; i++)
         attempt_drop(slot(history, i), bytes);
+    assert(*bytes >= history->capacity * sizeof(*history->attempts));
     *bytes -= history->capacity * sizeof(*history->attempts);
     free(history->attempts);
     phase_drop(&history->tries, bytes);

@@ -47,6 +47,8 @@ struct outcall *outcalls_find(const struct outcalls *calls, uint64_t id)
 static void take_id(struct outcalls *calls, struct outcall *call)
 {
     uint32_t place = (uint32_t)call->id;
+    assert(place < calls->place_count && calls->calls[place] == call);
+    assert(calls->free_count < calls->place_count);
     calls->calls[place] = NULL;
     calls->free_places[calls->free_count++] = place;
 }
@@ -57,6 +59,7 @@ void outcalls_queue(struct outcall *call)
 {
     struct service *service = call->service;
     assert(!call->is_sent && !call->is_finished);
+    assert((service->waiting_count == 0) == (service->waiting_first == NULL));
     call->next = NULL;
     call->prev = service->waiting_last;
     if (service->waiting_last != NULL)
@@ -85,6 +88,7 @@ void outcalls_unqueue(struct outcall *call)
 
 void outcalls_give(struct outcalls *calls, struct outcall *call, struct instance *instance)
 {
+    assert(call->instance == NULL && call->target == NULL && !call->is_finished);
     call->instance = instance;
     call->prev = NULL;
     call->next = instance->sent;
@@ -258,6 +262,7 @@ void outcalls_flush(struct outcalls *calls)
     while (calls->touched != NULL) {
         struct instance *instance = calls->touched;
         calls->touched = instance->touched_next;
+        assert(instance->is_touched);
         instance->is_touched = false;
         outbox_flush(instance->outbox);
         instance_unref(instance);

@@ -202,7 +202,11 @@ void instance_ref(struct instance *instance)
 
 void instance_unref(struct instance *instance)
 {
-    if (instance == NULL || atomic_fetch_sub(&instance->references, 1) > 1)
+    if (instance == NULL)
+        return;
+    unsigned before = atomic_fetch_sub(&instance->references, 1);
+    assert(before > 0);
+    if (before > 1)
         return;
     outbox_free(instance->outbox);
     crpc_call_unref(instance->call);

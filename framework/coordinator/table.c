@@ -187,6 +187,8 @@ static void free_entry(struct table *table, struct entry *entry)
 void table_remove(struct table *table, struct entry *entry)
 {
     assert(table->count > 0 && entry->waiters == NULL);
+    assert(entry->older != NULL ? entry->older->newer == entry : table->oldest == entry);
+    assert(entry->newer != NULL ? entry->newer->older == entry : table->newest == entry);
     table_set_wake(table, entry, TXN_NEVER);
     count_as(table, entry, 0, 0);
     hash_remove(table, entry);

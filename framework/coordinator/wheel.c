@@ -27,6 +27,7 @@ static void push(struct wheel_node **head, struct wheel_node *node)
 
 static void append_due(struct wheel *wheel, struct wheel_node *node)
 {
+    assert(*wheel->due_end == NULL);
     node->next = NULL;
     node->link = wheel->due_end;
     *wheel->due_end = node;
@@ -118,6 +119,7 @@ static int64_t first_slot_ms(const struct wheel *wheel, int level)
  * list has the newest first. */
 static void empty_slot(struct wheel *wheel, int level)
 {
+    assert(level >= 0 && level < WHEEL_LEVELS && wheel->used[level] != 0);
     unsigned slot = (unsigned)__builtin_ctzll(wheel->used[level]);
     struct wheel_node *node = wheel->slots[level][slot];
     struct wheel_node *reversed = NULL;

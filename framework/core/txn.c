@@ -110,6 +110,7 @@ static bool all_are_tried(const struct txn *txn)
 
 static bool all_have_ended(const struct txn *txn)
 {
+    assert(is_ending(txn));
     for (size_t i = 0; i < txn->branch_count; i++)
         if (txn->branches[i].end_state != TXN_END_DONE)
             return false;
@@ -151,7 +152,7 @@ static int ignore(struct step *step)
 
 static int too_late(struct step *step)
 {
-    (void)step;
+    assert(step->txn->state != TXN_TRYING);
     return TXN_DECIDED_ALREADY;
 }
 
@@ -163,6 +164,7 @@ static bool number_is_valid(uint32_t number)
 /* After the decision no branch can be added; a repeated enlistment is still answered. */
 static int enlist_late(struct step *step)
 {
+    assert(step->branch == NULL || step->branch->number == step->event->number);
     if (!number_is_valid(step->event->number))
         return TXN_LIMIT;
     if (step->branch == NULL)
@@ -177,6 +179,7 @@ static struct txn_branch *insert(struct txn *txn, uint32_t number)
     size_t at = txn->branch_count;
     while (at > 0 && txn->branches[at - 1].number > number)
         at--;
+    assert(at == 0 || txn->branches[at - 1].number < number);
     struct txn_branch *place = &txn->branches[at];
     memmove(place + 1, place, (txn->branch_count - at) * sizeof(*place));
     txn->branch_count++;
@@ -192,6 +195,7 @@ static int64_t try_limit(const struct txn *txn, int64_t now_ms, int64_t timeout_
 /* The initiator may have called a try of its own before it enlisted the branch here. */
 static uint8_t first_sent(const struct txn_event *event)
 {
+    assert(event->kind == TXN_ENLIST);
     if (!txn_mode_is_routed(event->mode))
         return TXN_SENT_MAYBE;
     return event->is_held ? TXN_SENT_HELD : TXN_SENT_NOT;
@@ -226,6 +230,7 @@ static int enlist(struct step *step)
  * get no turn. */
 static bool tries_are_over(const struct txn *txn)
 {
+    assert(txn->state == TXN_TRYING);
     for (size_t i = 0; i < txn->branch_count; i++)
         if (txn_try_is_open(&txn->branches[i]) && txn->branches[i].next_ms != TXN_NEVER)
             return false;
@@ -242,6 +247,7 @@ static bool was_never_tried(const struct txn *txn, const struct txn_branch *bran
  * vouches for what nobody knows, but not for what was certainly never tried. */
 static bool is_spared(const struct txn *txn, const struct txn_branch *branch, bool is_forced)
 {
+    assert(txn->state == TXN_TRYING && !try_is_settled(branch));
     bool keeps = !refusal_cancels(txn);
     if (is_forced)
         return keeps || !was_never_sent(branch);
@@ -295,6 +301,7 @@ static void set_tried(struct step *step, struct txn_branch *branch, enum txn_try
 static int try_may_go(struct step *step)
 {
     struct txn_branch *branch = step->branch;
+    assert(step->txn->state == TXN_TRYING && branch != NULL);
     if (branch->sent != TXN_SENT_HELD || branch->try_state != TXN_TRY_CALLING)
         return 0;
     branch->sent = TXN_SENT_NOT;
@@ -306,6 +313,7 @@ static int try_may_go(struct step *step)
 
 static int try_is_done(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING && step->branch != NULL);
     if (txn_try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN)
         set_tried(step, step->branch, TXN_TRY_DONE);
     return 0;
@@ -313,6 +321,7 @@ static int try_is_done(struct step *step)
 
 static int try_is_refused(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING && step->branch != NULL);
     if (!txn_try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN)
         return 0;
     set_tried(step, step->branch, TXN_TRY_REFUSED);
@@ -324,6 +333,7 @@ static int try_is_refused(struct step *step)
 static int try_has_failed(struct step *step)
 {
     struct txn_branch *branch = step->branch;
+    assert(step->txn->state == TXN_TRYING && branch != NULL);
     if (branch->try_state == TXN_TRY_CALLING) {
         branch->try_state = TXN_TRY_WAITING;
         branch->attempts++;
@@ -336,6 +346,7 @@ static int try_has_failed(struct step *step)
  * cannot exist, and is ignored. */
 static bool end_is_meant(const struct step *step)
 {
+    assert(is_ending(step->txn) && step->branch != NULL);
     enum txn_owed owed = txn_owed(step->txn, step->branch);
     return owed == (step->event->is_confirm ? TXN_OWED_CONFIRM : TXN_OWED_CANCEL);
 }
@@ -402,6 +413,7 @@ static bool is_addressed(const struct step *step, const struct txn_branch *branc
 
 static int retry_tries(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING);
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
         bool waits = branch->try_state == TXN_TRY_WAITING && branch->next_ms != TXN_NEVER;
@@ -413,6 +425,7 @@ static int retry_tries(struct step *step)
 
 static int retry_ends(struct step *step)
 {
+    assert(is_ending(step->txn));
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
         if (branch->end_state == TXN_END_WAITING && is_addressed(step, branch))
@@ -499,6 +512,7 @@ static void release_next_try(struct txn *txn, int64_t now_ms)
  * have no time left either. Returns whether a try has become unknown. */
 static bool pass_turns(struct step *step)
 {
+    assert(step->txn->state == TXN_TRYING);
     bool any = false;
     bool again = true;
     while (again) {
@@ -554,6 +568,7 @@ static void advance_end(struct step *step, struct txn_branch *branch)
 static void advance_ending(struct step *step)
 {
     struct txn *txn = step->txn;
+    assert(is_ending(txn));
     if (all_have_ended(txn)) {
         assert(step->persists || step->marks);
         txn->state = txn->state == TXN_CONFIRMING ? TXN_CONFIRMED : TXN_CANCELLED;
@@ -602,6 +617,7 @@ static bool has_room(const struct txn_actions *actions, const struct txn *txn)
 static void put_write_first(struct step *step, size_t first)
 {
     struct txn_actions *actions = step->actions;
+    assert(first <= actions->count);
     if (step->persists || step->marks) {
         act(step, TXN_MARK, 0, 0);
         struct txn_action *items = &actions->items[first];

@@ -4,6 +4,8 @@
  */
 #include "budget.h"
 
+#include <assert.h>
+
 bool budget_take(struct budget *budget, size_t own, size_t size)
 {
     if (budget == NULL)
@@ -18,6 +20,8 @@ bool budget_take(struct budget *budget, size_t own, size_t size)
 
 void budget_give(struct budget *budget, size_t size)
 {
-    if (budget != NULL)
-        atomic_fetch_sub(&budget->used, size);
+    if (budget == NULL)
+        return;
+    size_t before = atomic_fetch_sub(&budget->used, size);
+    assert(before >= size);
 }
