@@ -27,6 +27,7 @@
 /* One order, in the hands of the thread. */
 struct order {
     struct coordinator *c;
+    struct store *store;   /* that is checked or copied */
     struct caller *caller; /* a reference */
     enum method method;
     char name[NAME_MAX_SIZE + 1]; /* of a backup */
@@ -142,15 +143,14 @@ static int check_beside(struct order *order, const char *name, Tercet__V1__Check
 
 static bool is_checked_beside(const struct order *order)
 {
-    return order->c->options.check_program != NULL &&
-           store_can_be_read_beside(coordinator_home(order->c)->store);
+    return order->c->options.check_program != NULL && store_can_be_read_beside(order->store);
 }
 
 static void do_check(struct order *order)
 {
     Tercet__V1__CheckResponse out = TERCET__V1__CHECK_RESPONSE__INIT;
     int rc = is_checked_beside(order) ? check_beside(order, order->c->clerk.store_name, &out)
-                                      : check_here(order, coordinator_home(order->c)->store, &out);
+                                      : check_here(order, order->store, &out);
     if (rc == 0)
         answer(order, &out.base);
 }
@@ -177,7 +177,7 @@ static int check_copy_here(struct order *order, const char *directory,
 {
     struct tercet_store_options options = {.size = sizeof(options),
                                            .size_max = order->c->options.store_size_max};
-    const struct tercet_store_driver *driver = &coordinator_home(order->c)->store->driver;
+    const struct tercet_store_driver *driver = &order->store->driver;
     char text[TERCET_STORE_TEXT_MAX] = "";
     struct store *copy = NULL;
     int rc = driver->open_to_read != NULL
@@ -195,7 +195,7 @@ static int check_copy_here(struct order *order, const char *directory,
 static int check_copy(struct order *order, const char *directory, Tercet__V1__CheckResponse *out)
 {
     char name[PATH_MAX + 64];
-    const char *scheme = coordinator_home(order->c)->store->driver.scheme;
+    const char *scheme = order->store->driver.scheme;
     snprintf(name, sizeof(name), "%s:%s", scheme, directory);
     int rc = is_checked_beside(order) ? check_beside(order, name, out)
                                       : check_copy_here(order, directory, out);
@@ -250,7 +250,7 @@ static void do_backup(struct order *order)
                     directory);
         return;
     }
-    int rc = store_backup(coordinator_home(c)->store, &backup, &out.bytes, &out.growth_bytes, text);
+    int rc = store_backup(order->store, &backup, &out.bytes, &out.growth_bytes, text);
     if (rc != 0)
         refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s", text);
     else
@@ -337,6 +337,7 @@ void clerk_take(struct coordinator *c, struct caller *caller, enum method method
 {
     struct order *order = must_alloc(sizeof(*order));
     order->c = c;
+    order->store = coordinator_home(c)->store;
     order->caller = caller;
     order->method = method;
     const char *wrong = method == METHOD_BACKUP

@@ -8,14 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* With one shard there is nothing to choose; with several, the gid's hash is to say. */
-struct shard *coordinator_shard_of(const struct coordinator *c, const char *gid)
-{
-    (void)gid;
-    assert(c->shard_count == 1);
-    return &c->shards[0];
-}
-
 struct shard *coordinator_home(const struct coordinator *c)
 {
     assert(c->shard_count > 0);

@@ -90,8 +90,6 @@ struct coordinator {
     bool calls_with_tls;
 };
 
-/* The shard that a transaction with this gid belongs to. */
-struct shard *coordinator_shard_of(const struct coordinator *c, const char *gid);
 /* The shard that keeps what belongs to the process: registered participants. */
 struct shard *coordinator_home(const struct coordinator *c);
 

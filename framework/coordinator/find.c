@@ -148,7 +148,7 @@ static void tell_damaged(struct coordinator *c, const char *gid, struct found *f
 
 static struct found found_of(struct coordinator *c, struct find *find)
 {
-    struct found found = {.resolved = find->resolved, .number = find->number};
+    struct found found = {.shard = find->shard, .resolved = find->resolved, .number = find->number};
     find->resolved = NULL;
     if (find->rc == TERCET_STORE_NOT_FOUND) {
         found.error = TERCET_NOT_FOUND;
@@ -168,6 +168,7 @@ static struct find *ask(struct coordinator *c, struct shard *shard, const char *
                         struct found *found)
 {
     struct find *find = take_spare(c, gid);
+    find->shard = shard;
     store_find(shard->store, shard->number, gid, 0, on_found, find);
     if (atomic_exchange(&find->state, FIND_LEFT) == FIND_ANSWERED) {
         *found = found_of(c, find);
@@ -176,6 +177,22 @@ static struct find *ask(struct coordinator *c, struct shard *shard, const char *
     }
     open_add(&c->finds, find);
     return find;
+}
+
+/* The one place that chooses: a transaction belongs to the shard that its gid says. With one there
+ * is nothing to choose; with several, the gid's hash is to say. */
+static struct shard *shard_of(const struct coordinator *c, const char *gid)
+{
+    (void)gid;
+    assert(c->shard_count == 1);
+    return &c->shards[0];
+}
+
+void find_make_gid(struct coordinator *c, struct tercet_gid *made, struct found *found)
+{
+    tercet_gid_make(made);
+    *found = FOUND_NOTHING;
+    found->shard = shard_of(c, made->text);
 }
 
 struct find *find_gid(struct coordinator *c, const char *gid, struct found *found)
@@ -188,10 +205,10 @@ struct find *find_gid(struct coordinator *c, const char *gid, struct found *foun
     struct find *find = find_open(&c->finds, gid);
     if (find != NULL)
         return find;
-    struct shard *shard = coordinator_shard_of(c, gid);
-    found->entry = table_find(&shard->table, gid);
+    found->shard = shard_of(c, gid);
+    found->entry = table_find(&found->shard->table, gid);
     if (found->entry == NULL)
-        return ask(c, shard, gid, found);
+        return ask(c, found->shard, gid, found);
     if (!restore_warm(c, found->entry, 0))
         *found = (struct found){.error = TERCET_UNAVAILABLE};
     return NULL;

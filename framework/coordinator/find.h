@@ -21,10 +21,12 @@
 #define FIND_BUCKETS 256
 
 struct coordinator;
+struct shard;
 
 /* What was found: an entry, the record of a transaction that is over with its number, or neither.
  */
 struct found {
+    struct shard *shard; /* that the gid belongs to; NULL: there is no gid, or none that can be */
     struct entry *entry;
     Tercet__Store__V1__Resolved *resolved;
     uint64_t number;
@@ -33,7 +35,7 @@ struct found {
     int error;
     const char *text; /* what is wrong; NULL: the code's own text */
 };
-/* What is found of a gid that nobody can have: one that has just been made. */
+/* What is found where no gid is named. */
 #define FOUND_NOTHING ((struct found){.error = TERCET_NOT_FOUND})
 void find_clear(struct found *found);
 
@@ -59,6 +61,7 @@ struct held {
 struct find {
     struct find *next; /* in its bucket */
     struct coordinator *c;
+    struct shard *shard;
     struct held *first;
     struct held **end;
     struct event *event; /* EVENT_FOUND, to be posted by whoever answers later */
@@ -80,6 +83,8 @@ struct finds {
 /* Looks for the transaction. NULL: *found is filled, find_clear it; else the question to be held
  * behind. */
 struct find *find_gid(struct coordinator *c, const char *gid, struct found *found);
+/* Makes a gid for who named none: nothing is found of it. */
+void find_make_gid(struct coordinator *c, struct tercet_gid *made, struct found *found);
 
 /* Holds a request behind the question; its message is copied. false: too much is held, or there is
  * no memory. */

@@ -176,13 +176,12 @@ void method_handle(struct coordinator *c, struct caller *caller, enum method met
 void method_continue(struct coordinator *c, struct find *find)
 {
     struct found found = find_take(c, find);
-    struct table *table = &coordinator_shard_of(c, find->gid)->table;
     struct held *held;
     while ((held = find_take_held(c, find)) != NULL) {
         struct request r = {.c = c, .caller = held->caller, .id = held->id, .found = found};
-        struct entry *entry = table_find(table, find->gid);
+        struct entry *entry = table_find(&found.shard->table, find->gid);
         if (entry != NULL)
-            r.found = (struct found){.entry = entry};
+            r.found = (struct found){.shard = found.shard, .entry = entry};
         call_handler(&r, held->method, held->message);
         find_free_held(held);
         arena_reset(&c->scratch);

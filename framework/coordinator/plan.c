@@ -227,6 +227,16 @@ static struct entry *add(const struct asked *asked)
     return entry;
 }
 
+/* Who names no gid gets one. */
+static void choose_gid(struct asked *asked, struct found *found, struct tercet_gid *made)
+{
+    if (asked->gid[0] == '\0') {
+        find_make_gid(asked->c, made, found);
+        asked->gid = made->text;
+    }
+    asked->shard = found->shard;
+}
+
 int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, const char *gid,
                const char *begun_by, struct found *found, struct refusal *no)
 {
@@ -238,21 +248,17 @@ int plan_begin(struct coordinator *c, const Tercet__V1__BeginRequest *message, c
     struct tercet_gid made;
     if (message->gid[0] != '\0' && strcmp(message->gid, gid) != 0)
         return malformed("the gid of the request and of its begin differ", found, no);
-    if (gid[0] == '\0') {
-        tercet_gid_make(&made);
-        asked.gid = made.text;
-    }
+    choose_gid(&asked, found, &made);
     const char *wrong = check_options(asked.options);
     if (wrong != NULL)
         return malformed(wrong, found, no);
-    asked.shard = coordinator_shard_of(c, asked.gid);
     asked.digest = digest_asked(&asked, DIGEST_MEANING);
     int rc = check_same(found, &asked, no);
     if (rc != TERCET_NOT_FOUND)
         return rc;
     rc = may_add(c, asked.shard, room_of_options(asked.shard, asked.options), no);
     if (rc == 0)
-        *found = (struct found){.entry = add(&asked)};
+        *found = (struct found){.shard = asked.shard, .entry = add(&asked)};
     return rc;
 }
 
@@ -408,7 +414,7 @@ static int make_run(const struct asked *asked, struct found *found, struct refus
     if (rc == 0)
         rc = prepare_branches(asked, plans, no);
     if (rc == 0)
-        *found = (struct found){.entry = begin_run(asked, plans)};
+        *found = (struct found){.shard = asked->shard, .entry = begin_run(asked, plans)};
     return rc;
 }
 
@@ -423,10 +429,7 @@ int plan_run(struct coordinator *c, uint64_t initiator, const Tercet__V1__RunReq
                           .gid = message->gid,
                           .begun_by = begun_by};
     struct tercet_gid own;
-    if (asked.gid[0] == '\0') {
-        tercet_gid_make(&own);
-        asked.gid = own.text;
-    }
+    choose_gid(&asked, found, &own);
     const char *wrong = check_run(message);
     if (wrong == NULL)
         wrong = check_options(asked.options);
@@ -436,7 +439,6 @@ int plan_run(struct coordinator *c, uint64_t initiator, const Tercet__V1__RunReq
     }
     if (wrong != NULL)
         return malformed(wrong, found, no);
-    asked.shard = coordinator_shard_of(c, asked.gid);
     asked.digest = digest_asked(&asked, DIGEST_MEANING);
     int rc = check_same(found, &asked, no);
     return rc == TERCET_NOT_FOUND ? make_run(&asked, found, no) : rc;

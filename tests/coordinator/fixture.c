@@ -51,7 +51,7 @@ void fixture_begin(struct coordinator *c, int i)
 {
     char gid[16], actions[2][32];
     struct refusal no;
-    struct found found = FOUND_NOTHING;
+    struct found found;
     Tercet__V1__Branch branches[2] = {TERCET__V1__BRANCH__INIT, TERCET__V1__BRANCH__INIT};
     Tercet__V1__Branch *views[2] = {&branches[0], &branches[1]};
     Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;
@@ -63,6 +63,7 @@ void fixture_begin(struct coordinator *c, int i)
     request.gid = gid;
     request.branches = views;
     request.n_branches = 2;
+    cr_assert_null(find_gid(c, gid, &found));
     cr_assert_eq(plan_run(c, 1, &request, "", &found, &no), 0, "%s", no.text);
     find_clear(&found);
 }

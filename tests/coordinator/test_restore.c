@@ -72,11 +72,12 @@ static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, 
 static struct store *store_with_modes(void)
 {
     struct store *store = NULL;
-    struct found found = FOUND_NOTHING;
+    struct found found;
     struct refusal no;
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     cr_assert_eq(store_open(&store, "memory:", NULL, NULL, NULL), 0);
     struct coordinator *c = fixture_start(store, 1);
+    cr_assert_null(find_gid(c, "g", &found));
     cr_assert_eq(plan_begin(c, &request, "g", "", &found, &no), 0, "%s", no.text);
     enlist(c, found.entry, 1, TXN_MODE_OWN);
     enlist(c, found.entry, 2, TXN_MODE_ROUTED);
