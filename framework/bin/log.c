@@ -35,6 +35,7 @@ static struct {
     size_t count;      /* of those that wait, or are being written */
     uint64_t dropped;  /* there was no room, since this was said last */
     uint64_t left_out; /* too many a second, since this was said last */
+    uint64_t dropped_total, left_out_total;
     int64_t credit;    /* thousandths of lines that may come at once */
     int64_t credit_ms; /* when it was reckoned */
     atomic_int level;  /* enum tercet_log_level */
@@ -255,9 +256,11 @@ static void queue_line(enum tercet_log_level level, const char *text, bool is_ra
     pthread_mutex_lock(&queue.lock);
     if (is_rated && !is_important && !take_credit()) {
         queue.left_out++;
+        queue.left_out_total++;
     } else if (line == NULL ||
                queue.count >= (is_important ? LOG_LINES_MAX : LOG_LINES_MAX * 3 / 4)) {
         queue.dropped++;
+        queue.dropped_total++;
     } else {
         add_line(line);
         line = NULL;
@@ -282,6 +285,14 @@ void log_say(enum tercet_log_level level, const char *format, ...)
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);
     queue_line(level, text, false);
+}
+
+void log_lost(uint64_t *dropped, uint64_t *left_out)
+{
+    pthread_mutex_lock(&queue.lock);
+    *dropped = queue.dropped_total;
+    *left_out = queue.left_out_total;
+    pthread_mutex_unlock(&queue.lock);
 }
 
 void log_flush(uint32_t patience_ms)

@@ -43,6 +43,10 @@ void log_line(enum tercet_log_level level, const char *text, void *ctx);
 void log_say(enum tercet_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* How many lines have not been written since the start: for want of room, and because they were too
+ * many a second. Any thread. */
+void log_lost(uint64_t *dropped, uint64_t *left_out);
+
 /* Waits until all is written, at most patience_ms: who reads the log may not. */
 void log_flush(uint32_t patience_ms);
 

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "tercetd_fault.h"
 #include "tercetd_files.h"
+#include "tercetd_http.h"
 #include "tercetd_options.h"
 #include "tercetd_reload.h"
 #include "tercetd_warn.h"
@@ -46,11 +47,13 @@ static void raise_descriptor_limit(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void print_ready(const struct tercet_coordinator *coordinator)
+static void print_ready(const struct tercet_coordinator *coordinator, const struct http *http)
 {
     fputs("ready", stdout);
     for (size_t i = 0; tercet_coordinator_address(coordinator, i) != NULL; i++)
         printf(" %s", tercet_coordinator_address(coordinator, i));
+    if (http_url(http) != NULL)
+        printf(" %s", http_url(http));
     putchar('\n');
     fflush(stdout);
 }
@@ -91,12 +94,22 @@ static void set_socket_modes(const struct arguments *args)
 /* Until a signal. Returns the exit status. */
 static int serve(const struct arguments *args, const sigset_t *signals)
 {
+    struct tercet_coordinator_options options = args->options;
     struct tercet_coordinator *coordinator = NULL;
     char text[TERCET_TEXT_MAX];
+    struct http *http = NULL;
+    if (http_prepare(&http, args, &options, text) != 0) {
+        fprintf(stderr, "tercetd: %s\n", text);
+        return EXIT_NOT_STARTED;
+    }
     mode_t mask = umask(0007); /* a socket is nobody else's before it has its mode */
-    int rc = tercet_coordinator_open(&coordinator, &args->options, text);
+    int rc = tercet_coordinator_open(&coordinator, &options, text);
     umask(mask);
+    if (rc == 0)
+        rc = http_open(http, coordinator, args, text);
     if (rc != 0) {
+        http_close(http);
+        tercet_coordinator_close(coordinator, 0);
         log_flush(LOG_PATIENCE_MS);
         fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc),
                 tercet_error_name(rc));
@@ -104,9 +117,10 @@ static int serve(const struct arguments *args, const sigset_t *signals)
     }
     set_socket_modes(args);
     warn_about_setup(args);
-    print_ready(coordinator);
-    struct reload reload = {.coordinator = coordinator, .first = args, .now = args};
+    print_ready(coordinator, http);
+    struct reload reload = {.coordinator = coordinator, .http = http, .first = args, .now = args};
     wait_for_end(&reload, signals);
+    http_close(http);
     tercet_coordinator_close(coordinator, reload.now->grace_ms);
     reload_clear(&reload);
     log_flush(LOG_PATIENCE_MS);

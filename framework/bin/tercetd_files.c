@@ -4,6 +4,8 @@
  */
 #include "tercetd_files.h"
 
+#include "tercetd_http.h"
+
 #include <crpc/crpc.h>
 #include <errno.h>
 #include <stdio.h>
@@ -135,6 +137,10 @@ int files_check(const struct arguments *args)
     char text[TERCET_TEXT_MAX];
     if (check_directories(args) != 0)
         return 1;
+    if (http_check(args, text) != 0) {
+        fprintf(stderr, "tercetd: %s\n", text);
+        return 1;
+    }
     listen[0] = "127.0.0.1:0";
     options.listen_count = free_ports(args, made, listen);
     options.listen_count += options.listen_count == 0;

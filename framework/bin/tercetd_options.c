@@ -95,6 +95,16 @@ static const struct cli_option options[] = {
      .help = "on SIGTERM, how long calls under way may finish", .unless = "5s",
      .traits = CLI_RELOADS},
 
+    {NULL, CLI_HEADING, .help = "HTTP"},
+    {"http", CLI_TEXT, FIELD(http_address), "ADDRESS",
+     .help =
+         "host:port of metrics (/metrics), health (/healthz, /readyz) and the console; port 0 "
+         "takes a free one (default: none). With --tls-cert it is HTTPS; from other machines it "
+         "wants --access"},
+    {"metrics-open", CLI_FLAG, FIELD(are_metrics_open), NULL,
+     .help = "metrics need no token (default: with --access one of the role reader)",
+     .needs = {"http"}},
+
     {NULL, CLI_HEADING, .help = "Who may call"},
     {"access", CLI_TEXT, FIELD(access_file), "FILE", .traits = CLI_RELOADS,
      .help =

@@ -26,10 +26,12 @@ struct arguments {
     const char *access_file, *cert_file, *key_file, *ca_file;
     const char *check_parts; /* what of the store is to be read instead of serving; NULL: serve */
     const char *call_cert_file, *call_key_file, *call_ca_file;
+    const char *http_address;
     uint32_t grace_ms;
     mode_t unix_mode;
     enum tercet_log_level log_level;
     enum log_format log_format;
+    bool are_metrics_open;
     bool wants_help, wants_version, wants_failpoints;
     const char *config_file; /* that was read; NULL: none */
     bool checks_config, prints_config;

@@ -38,16 +38,19 @@ static void reload_access(struct tercet_coordinator *coordinator, const struct a
     free(access);
 }
 
-static void reload_tls(struct tercet_coordinator *coordinator, const struct arguments *args)
+static void reload_tls(const struct reload *reload, const struct arguments *args)
 {
     char text[TERCET_TEXT_MAX];
     char *cert = read_again(args->cert_file);
     char *key = read_again(args->key_file);
     char *ca = args->ca_file != NULL ? read_again(args->ca_file) : NULL;
     const bool is_read = cert != NULL && key != NULL && (ca != NULL || args->ca_file == NULL);
-    if (is_read && tercet_coordinator_set_tls(coordinator, ca, cert, key, text) != 0)
+    if (is_read && tercet_coordinator_set_tls(reload->coordinator, ca, cert, key, text) != 0)
         log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old certificate stays", args->cert_file,
                 text);
+    else if (is_read && http_set_tls(reload->http, cert, key, text) != 0)
+        log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old certificate stays at the HTTP port",
+                args->cert_file, text);
     else if (is_read)
         log_say(TERCET_LOG_INFO,
                 "SIGHUP: certificate, key and CA were read anew; connections that are open stay");
@@ -195,7 +198,7 @@ void reload_run(struct reload *reload)
     if (args->access_file != NULL)
         reload_access(reload->coordinator, args);
     if (args->cert_file != NULL)
-        reload_tls(reload->coordinator, args);
+        reload_tls(reload, args);
     if (args->access_file == NULL && args->cert_file == NULL && args->config_file == NULL)
         log_say(TERCET_LOG_INFO, "SIGHUP: there is no access file and no certificate to read anew");
 }

@@ -5,10 +5,12 @@
 #ifndef TERCETD_RELOAD_H
 #define TERCETD_RELOAD_H
 
+#include "tercetd_http.h"
 #include "tercetd_options.h"
 
 struct reload {
     struct tercet_coordinator *coordinator;
+    struct http *http;             /* NULL: there is no HTTP port */
     const struct arguments *first; /* it was opened with them */
     const struct arguments *now;   /* the last that were taken; first, or from malloc */
 };

@@ -43,7 +43,9 @@ static void *run_committer(void *ctx)
         if (event == NULL)
             abort();
         event->shard = shard;
+        const int64_t began_us = clock_monotonic_us();
         event->code = batch_commit(shard, batch);
+        event->took_us = clock_monotonic_us() - began_us;
         queue_post(shard->batcher.queue, event);
     }
     return NULL;

@@ -10,8 +10,10 @@
 #include "answer.h"
 #include "arena.h"
 #include "clerk.h"
+#include "expose.h"
 #include "find.h"
 #include "loglevel.h"
+#include "meter.h"
 #include "outcalls.h"
 #include "queue.h"
 #include "service.h"
@@ -64,6 +66,7 @@ struct coordinator {
     struct alarm parked_alarm;
     struct alarm cancelled_alarm; /* of cancellations that nobody asked for */
     struct totals totals;
+    struct meter meter;
     bool is_closing;  /* takes no new transactions */
     bool has_drained; /* takes no requests, and has told so: */
     /* nothing is owed any more, or will be answered; for the thread that closes */
@@ -79,6 +82,7 @@ struct coordinator {
     struct crpc_server *server;
     struct streams streams;
     struct clerk clerk;
+    struct expose expose;
     struct loglevel loglevel;
     struct budget unread; /* answers that wait to be read, or to be durable */
     struct budget

@@ -72,6 +72,8 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     waiter_init(&c->waiting, now_ms);
     queue_init(&c->queue);
     clerk_init(&c->clerk);
+    expose_init(&c->expose);
+    meter_init(&c->meter);
     loglevel_init(&c->loglevel);
     sem_init(&c->drained, 0, 0);
 }
@@ -95,6 +97,8 @@ void engine_clear(struct coordinator *c)
     service_free_all(&c->services);
     queue_destroy(&c->queue);
     clerk_destroy(&c->clerk);
+    expose_destroy(&c->expose);
+    meter_free(&c->meter);
     sem_destroy(&c->drained);
     arena_free(&c->scratch);
 }

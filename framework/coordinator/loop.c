@@ -123,10 +123,14 @@ static void handle(struct coordinator *c, struct event *event)
         dispatch_target_answer(c, event);
         break;
     case EVENT_COMMITTED:
+        meter_committed(&c->meter, event->shard->batcher.in_flight->op_count, event->took_us);
         loop_committed(c, event->shard, event->code);
         break;
     case EVENT_FOUND:
         method_continue(c, event->find);
+        break;
+    case EVENT_MEASURE:
+        expose_measure(c);
         break;
     case EVENT_CALLER_LOST:
         c->waiting.has_expired |= event->caller->open_count > 0;
@@ -155,6 +159,9 @@ static void refuse(struct coordinator *c, struct event *event)
         break;
     case EVENT_COMMITTED:
         batch_abandon(event->shard);
+        break;
+    case EVENT_MEASURE:
+        expose_measure(c);
         break;
     case EVENT_CLOSE:
         c->is_closing = true;
@@ -187,9 +194,11 @@ static void settle(struct coordinator *c)
 /* What an event leads to is settled before the event is freed: results are views of its message. */
 static void handle_all(struct coordinator *c, struct event *events)
 {
+    size_t count = 0;
     while (events != NULL) {
         struct event *event = events;
         events = event->next;
+        count++;
         if (atomic_load(&c->has_failed))
             refuse(c, event);
         else
@@ -199,6 +208,8 @@ static void handle_all(struct coordinator *c, struct event *events)
             event_free(event);
         arena_reset(&c->scratch);
     }
+    if (count > 0)
+        meter_turn(&c->meter, count);
 }
 
 /* -- What is due ------------------------------------------------------------------------------- */

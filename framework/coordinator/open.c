@@ -187,10 +187,10 @@ static void free_call_tls(struct coordinator *c)
     free((void *)c->call_tls.key);
 }
 
-static int listen_at(struct coordinator *c, const char *address, struct refusal *no)
+static int listen_at(struct coordinator *c, const char *address, const struct crpc_tls *tls,
+                     struct refusal *no)
 {
-    struct crpc_tls tls;
-    int rc = crpc_server_listen(c->server, address, tls_of(&c->options, &tls), NULL);
+    int rc = crpc_server_listen(c->server, address, tls, NULL);
     if (rc != 0)
         return refusal_set(no, error_of_crpc(rc), "cannot listen on %s: %s", address,
                            crpc_strerror(rc));
@@ -205,6 +205,7 @@ static void on_notice(const char *text, void *ctx)
 
 static int open_server(struct coordinator *c, struct refusal *no)
 {
+    struct crpc_tls tls;
     struct crpc_server_options options = {
         .size = sizeof(options),
         .message_size_max = TERCET_MESSAGE_MAX,
@@ -225,7 +226,9 @@ static int open_server(struct coordinator *c, struct refusal *no)
     if (rc != 0)
         return refusal_set(no, error_of_crpc(rc), "%s", crpc_strerror(rc));
     for (size_t i = 0; i < c->options.listen_count && rc == 0; i++)
-        rc = listen_at(c, c->options.listen[i], no);
+        rc = listen_at(c, c->options.listen[i], tls_of(&c->options, &tls), no);
+    if (rc == 0 && c->options.own_socket != NULL)
+        rc = listen_at(c, c->options.own_socket, NULL, no);
     return rc;
 }
 
@@ -389,9 +392,17 @@ int tercet_coordinator_set_tls(struct tercet_coordinator *coordinator, const cha
     return refusal_tell(&no, text);
 }
 
+int tercet_coordinator_metrics(struct tercet_coordinator *coordinator, tercet_metric_fn each,
+                               void *ctx)
+{
+    return expose_visit(&coordinator->c, each, ctx);
+}
+
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)
 {
-    return crpc_server_address(coordinator->c.server, i);
+    const char *address = crpc_server_address(coordinator->c.server, i);
+    const char *own = coordinator->c.options.own_socket;
+    return address != NULL && own != NULL && strcmp(address, own) == 0 ? NULL : address;
 }
 
 void tercet_coordinator_close(struct tercet_coordinator *coordinator, uint32_t grace_ms)

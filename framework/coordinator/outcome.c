@@ -188,6 +188,10 @@ static struct txn_event event_of(struct coordinator *c, const struct outcall *ca
 {
     if (call->is_held)
         return (struct txn_event){.kind = TXN_TRY_MAY_GO};
+    if (call->is_sent)
+        meter_answered(call->service->figures, call->kind,
+                       call->result != NULL ? (unsigned)call->result->outcome : 0,
+                       c->clock.now_ms - call->sent_ms);
     if (call->result == NULL)
         return failure(c, call, call->text[0] != '\0' ? call->text : "no answer");
     return call->kind == TERCET_TRY ? try_answer(c, call) : end_answer(c, call);

@@ -28,6 +28,7 @@ enum event_kind {
     EVENT_RESULT,
     EVENT_COMMITTED,   /* shard, code: the store's result for its batch in flight */
     EVENT_FOUND,       /* find: the store has answered a question that was left to it */
+    EVENT_MEASURE,     /* somebody waits for figures (expose.h) */
     EVENT_CALLER_LOST, /* caller: its call has ended, while the coordinator stops */
     EVENT_CLOSE,       /* takes no new transactions from here on */
     EVENT_STOP,
@@ -71,6 +72,7 @@ struct event {
     size_t budget_size;
     uint64_t call_id;
     int code;
+    int64_t took_us;    /* EVENT_COMMITTED: the commit */
     bool is_read_ahead; /* its stream's next message has been asked for */
     bool reads_on;      /* it is asked for at the end of the turn */
     char text[TERCET_TEXT_MAX];

@@ -144,6 +144,9 @@ static void note_sent(struct coordinator *c, struct outcall *call)
     call->service->call_count++;
     breaker_note_sent(send_breaker(call));
     c->outcalls.calls_total++;
+    if (call->service->figures == NULL)
+        call->service->figures = meter_service_of(&c->meter, call->service->name);
+    meter_called(call->service->figures, call->kind);
 }
 
 bool send_give(struct coordinator *c, struct service *service, struct outcall *call,

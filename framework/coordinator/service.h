@@ -24,7 +24,8 @@
 #define INSTANCE_WINDOW_MAX 4096
 #define INSTANCE_OUTBOX_MAX (64u * 1024 * 1024)
 
-struct outcall; /* outcall.h */
+struct meter_service; /* meter.h */
+struct outcall;       /* outcall.h */
 
 /* An attached stream. Made on an RPC thread; all but references, call and outbox are the
  * owner's. */
@@ -71,7 +72,8 @@ struct service {
     int64_t tell_waiting_ms;  /* the same of calls that wait for long */
     /* the transport did not take a call, for want of memory or room: the tick tries again */
     bool was_not_sent;
-    struct breaker breaker; /* of the instances */
+    struct breaker breaker;        /* of the instances */
+    struct meter_service *figures; /* set with its first call */
     char last_error[TERCET_TEXT_MAX];
 };
 

@@ -56,21 +56,31 @@ static void tried(struct coordinator *c, struct entry *entry, uint32_t number)
     waiter_tried(c, entry, number);
 }
 
+static enum meter_end end_of(const struct entry *entry)
+{
+    return entry->txn.state == TXN_CONFIRMING || entry->txn.state == TXN_CONFIRMED
+               ? METER_CONFIRMED
+               : METER_CANCELLED;
+}
+
 static void decided(struct coordinator *c, struct entry *entry)
 {
     entry->decided_ms = c->clock.wall_ms;
     explain_cancellation(c, entry); /* looks at calls that are withdrawn then */
     outcall_withdraw(c, entry);
-    if (entry->txn.state == TXN_CONFIRMING || entry->txn.state == TXN_CONFIRMED)
+    if (end_of(entry) == METER_CONFIRMED)
         c->totals.confirmed++;
     else
         c->totals.cancelled++;
+    meter_decided(&c->meter, end_of(entry), entry->txn.cause,
+                  entry->decided_ms - entry->created_ms);
     waiter_decided(c, entry);
 }
 
 static void resolved(struct coordinator *c, struct entry *entry)
 {
     entry->resolved_ms = c->clock.wall_ms;
+    meter_resolved(&c->meter, end_of(entry), entry->resolved_ms - entry->created_ms);
     waiter_resolved(c, entry);
 }
 
@@ -99,6 +109,7 @@ static void carry_out(struct coordinator *c, struct entry *entry, const struct t
         decided(c, entry);
         break;
     case TXN_PARKED:
+        c->meter.parkings++;
         tell_parked(c, entry, action->number);
         break;
     case TXN_RESOLVED:

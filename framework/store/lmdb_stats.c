@@ -102,8 +102,12 @@ static int count_bytes(struct lmdb_store *store, MDB_txn *txn, struct tercet_sto
     uint64_t pages = info.me_last_pgno + 1;
     out->bytes_used = pages > free_pages ? (pages - free_pages) * stat.ms_psize : 0;
     out->bytes_max = info.me_mapsize;
-    if (store->pin.pid != 0)
-        lmdb_store_tell_pin(store, &store->pin, (all_free_pages - free_pages) * stat.ms_psize);
+    out->file_bytes = pages * stat.ms_psize;
+    out->readers = info.me_numreaders;
+    if (store->pin.pid != 0) {
+        out->held_bytes = (all_free_pages - free_pages) * stat.ms_psize;
+        lmdb_store_tell_pin(store, &store->pin, out->held_bytes);
+    }
     return 0;
 }
 

@@ -11,6 +11,9 @@
 /* Never goes back; counts from some moment of its own. For deadlines and pauses. */
 int64_t clock_monotonic_ms(void);
 
+/* The same in microseconds. */
+int64_t clock_monotonic_us(void);
+
 /* Since 1970-01-01 UTC; jumps when somebody sets the clock. For what people and other machines see.
  */
 int64_t clock_wall_ms(void);

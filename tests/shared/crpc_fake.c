@@ -294,6 +294,18 @@ const char *crpc_call_peer(struct crpc_call *call)
     return fake_hooks.peer;
 }
 
+const char *crpc_core_version(void)
+{
+    return "none";
+}
+
+int crpc_server_connection_counts(struct crpc_server *server, struct crpc_connection_counts *out)
+{
+    (void)server;
+    (void)out;
+    return CRPC_EINVAL;
+}
+
 /* -- Registered targets ------------------------------------------------------------------------ */
 
 int crpc_channel_new(struct crpc_channel **out, struct crpc_loop *loop, const char *target,

@@ -5,6 +5,7 @@
 #ifndef TERCET_COORDINATOR_H
 #define TERCET_COORDINATOR_H
 
+#include <tercet/metrics.h>
 #include <tercet/types.h>
 
 #ifdef __cplusplus
@@ -98,6 +99,10 @@ struct tercet_coordinator_options {
      * "--store-size BYTES" (the last two are this function's, the names are this coordinator's).
      * The string outlives the coordinator. NULL: a thread of this process does */
     const char *check_program;
+    /* "unix:/path": a socket for the program's own use, which takes plaintext where the others take
+     * TLS. Put it where nobody else gets: a directory of mode 0700. Access rules hold there, too;
+     * tercet_coordinator_address does not tell it. The string outlives the coordinator */
+    const char *own_socket;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX
@@ -132,6 +137,13 @@ int tercet_coordinator_set_log_levels(struct tercet_coordinator *coordinator, co
  * a signal): the last line says what was read. For a program of its own, see check_program. */
 int tercet_coordinator_inspect(const struct tercet_coordinator_options *options, const char *parts,
                                int fd);
+
+/* Hands each series of what is measured to the callback (tercet/metrics.h), as it is now; when the
+ * coordinator's thread is held up for a second, as it was when it was asked last:
+ * tercet_snapshot_age_seconds says how old that is. TERCET_UNAVAILABLE: there is nothing yet.
+ * Blocks that long at most; any thread, before close. */
+int tercet_coordinator_metrics(struct tercet_coordinator *coordinator, tercet_metric_fn each,
+                               void *ctx);
 
 /* The i-th address it listens at, such as "127.0.0.1:41234"; a name may stand for several. NULL
  * past the last. Lives as long as the coordinator. */

@@ -11,6 +11,7 @@
 #include <tercet/barrier.h>
 #include <tercet/client.h>
 #include <tercet/coordinator.h>
+#include <tercet/metrics.h>
 #include <tercet/participant.h>
 #include <tercet/types.h>
 

@@ -131,6 +131,9 @@ struct tercet_store_stats {
     uint64_t room_bytes;
     /* What to tell when room_bytes do not suffice: why, and what to do. */
     char room_text[TERCET_STORE_TEXT_MAX];
+    uint64_t file_bytes; /* of the store's file; 0: it has none */
+    uint64_t held_bytes; /* freed, and kept from being used again by another process that reads */
+    uint64_t readers;    /* places for readers that have been taken */
 };
 
 /* Where a listing of resolved records goes on; zeroed: at the newest. Its meaning is the driver's,

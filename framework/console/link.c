@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The console's own line to the coordinator: a gRPC client as any other, with the token of whoever
+ * asks, so that rights, texts and what is written down are those of everybody.
+ */
+#include "parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TIMEOUT_MS 8000 /* shorter than a request may take */
+#define TOKEN_SIZE 512
+
+int link_call(ProtobufCMessage **reply, struct console *console,
+              const ProtobufCServiceDescriptor *service, const char *method,
+              const ProtobufCMessage *request, const char *token, char *text)
+{
+    char authorization[TOKEN_SIZE];
+    struct crpc_metadata entry = {.key = "authorization"};
+    struct crpc_result result = {0};
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = TIMEOUT_MS};
+    if (token != NULL) {
+        snprintf(authorization, sizeof(authorization), "Bearer %s", token);
+        entry.value = (struct crpc_bytes){authorization, strlen(authorization)};
+        options.metadata = &entry;
+        options.metadata_count = 1;
+    }
+    int rc = crpc_unary(reply, console->channel, service, method, request, &options, &result);
+    int code = rc == 0 ? CRPC_OK : rc == CRPC_ESTATUS ? (int)result.code : CRPC_INTERNAL;
+    if (rc != 0)
+        snprintf(text, CRPC_STATUS_TEXT_MAX + 1, "%s",
+                 rc == CRPC_ESTATUS ? result.message : crpc_strerror(rc));
+    crpc_result_clear(&result);
+    return code;
+}
+
+unsigned link_http_status(int code)
+{
+    static const unsigned statuses[] = {
+        [CRPC_OK] = 200,
+        [CRPC_CANCELLED] = 503,
+        [CRPC_UNKNOWN] = 500,
+        [CRPC_INVALID_ARGUMENT] = 400,
+        [CRPC_DEADLINE_EXCEEDED] = 504,
+        [CRPC_NOT_FOUND] = 404,
+        [CRPC_ALREADY_EXISTS] = 409,
+        [CRPC_PERMISSION_DENIED] = 403,
+        [CRPC_RESOURCE_EXHAUSTED] = 429,
+        [CRPC_FAILED_PRECONDITION] = 409,
+        [CRPC_ABORTED] = 409,
+        [CRPC_OUT_OF_RANGE] = 400,
+        [CRPC_UNIMPLEMENTED] = 501,
+        [CRPC_INTERNAL] = 500,
+        [CRPC_UNAVAILABLE] = 503,
+        [CRPC_DATA_LOSS] = 500,
+        [CRPC_UNAUTHENTICATED] = 401,
+    };
+    const size_t count = sizeof(statuses) / sizeof(statuses[0]);
+    return code >= 0 && (size_t)code < count ? statuses[code] : 500;
+}

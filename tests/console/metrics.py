@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""/metrics, /healthz and /readyz of a real tercetd: the numbers after a traffic that is known; who may look; and that the dashboard
+and the alert rules name what is there.   metrics.py TERCETD TERCETCTL QUICKSTART_FOLDER SOURCE_FOLDER"""
+import json, pathlib, re, shutil, subprocess, sys
+
+from stage import TOKENS, Stage, check, main, read_metrics, until, value_of
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+PACKAGING = pathlib.Path(sys.argv[4]) / "packaging"
+
+
+def scrape(stage, **more):
+    answer = stage.ask("/metrics", **more)
+    check(answer.status == 200, f"{answer.status} {answer.text}")
+    return answer
+
+
+def promtool(*words, text=None):
+    done = subprocess.run([shutil.which("promtool"), *words], input=text, capture_output=True, text=True, timeout=60)
+    check(done.returncode == 0, done.stdout + done.stderr)
+
+
+def numbers_add_up(programs):
+    with Stage(programs) as stage:
+        stage.participant("flight")
+        stage.participant("hotel")
+        results = [stage.initiate() for _ in range(4)]  # there are three seats
+        check(results == [0, 0, 0, 1], f"booked: {results}")
+
+        def resolved():
+            metrics = read_metrics(scrape(stage).text)
+            done = sum(value_of(metrics, "tercet_transactions_resolved_total", outcome=o) for o in ("confirmed", "cancelled"))
+            return metrics if done == 4 else None
+        metrics = until(resolved, "four are resolved")
+
+        def is_value(expected, name, **labels):
+            check(value_of(metrics, name, **labels) == expected, f"{name}{labels}: {value_of(metrics, name, **labels)}, not {expected}")
+        is_value(4, "tercet_transactions_begun_total")
+        is_value(3, "tercet_transactions_decided_total", outcome="confirmed", cause="all_tried")
+        is_value(1, "tercet_transactions_decided_total", outcome="cancelled", cause="refused")
+        is_value(0, "tercet_transactions_decided_total", outcome="cancelled", cause="deadline")
+        is_value(3, "tercet_transaction_decision_duration_seconds_count", outcome="confirmed")
+        is_value(3, "tercet_transaction_resolution_duration_seconds_bucket", outcome="confirmed", le="+Inf")
+        is_value(1, "tercet_transaction_resolution_duration_seconds_count", outcome="cancelled")
+        for state in ("trying", "confirming", "cancelling"):
+            is_value(0, "tercet_transactions_open", state=state)
+        is_value(0, "tercet_transaction_oldest_age_seconds")
+        refused = 0
+        for service in ("flight", "hotel"):
+            is_value(4, "tercet_service_calls_total", service=service, kind="try")
+            is_value(3, "tercet_service_calls_total", service=service, kind="confirm")
+            is_value(3, "tercet_service_results_total", service=service, kind="confirm", outcome="done")
+            is_value(3, "tercet_service_results_total", service=service, kind="try", outcome="done")
+            is_value(0, "tercet_service_results_total", service=service, kind="confirm", outcome="lost")
+            is_value(1, "tercet_service_instances", service=service)
+            is_value(0, "tercet_service_breaker_open", service=service)
+            is_value(0, "tercet_service_oldest_call_age_seconds", service=service)
+            refused += value_of(metrics, "tercet_service_results_total", service=service, kind="try", outcome="refused")
+        check(1 <= refused <= 2, f"{refused} tries were refused")
+        commits = value_of(metrics, "tercet_commits_total")
+        check(commits >= 8, f"{commits} commits of four transactions")
+        is_value(commits, "tercet_commit_duration_seconds_count")
+        is_value(commits, "tercet_commit_batch_records_count")
+        check(value_of(metrics, "tercet_commit_duration_seconds_sum") > 0, "commits take time")
+        check(value_of(metrics, "process_resident_memory_bytes") > 1 << 20, "memory")
+        check(value_of(metrics, "tercet_connections") >= 2, "connections")
+        is_value(1, "tercet_accepting")
+
+
+def what_waits_is_told(programs):
+    """A service that nobody serves, then one that is paused."""
+    with Stage(programs) as stage:
+        stage.participant("flight")
+        check(stage.ctl("pause", "flight")[0] == 0, "pause")
+        stage.run("initiator", [programs["quickstart"] + "/quickstart-initiator", stage.listen])
+
+        def waits():
+            metrics = read_metrics(scrape(stage).text)
+            open_count = value_of(metrics, "tercet_transactions_open", state="trying")
+            return metrics if open_count == 1 and value_of(metrics, "tercet_service_calls_waiting", service="flight") == 1 else None
+        metrics = until(waits, "a call waits")
+        check(value_of(metrics, "tercet_service_paused", service="flight") == 1, "paused")
+        check(value_of(metrics, "tercet_service_instances", service="hotel") == 0, "nobody serves it")
+        check(value_of(metrics, "tercet_transaction_oldest_age_seconds") > 0, "age of the oldest")
+        check(value_of(metrics, "tercet_service_oldest_call_age_seconds", service="flight") > 0, "age of the oldest call")
+
+
+def formats_are_as_promised(programs):
+    with Stage(programs) as stage:
+        stage.participant("flight")
+        new, old = scrape(stage, Accept=OPENMETRICS), scrape(stage)
+        check(new.headers["Content-Type"] == OPENMETRICS + "; charset=utf-8", new.headers["Content-Type"])
+        check(old.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8", old.headers["Content-Type"])
+        check(new.text.endswith("\n# EOF\n"), "its end")
+        check("# EOF" not in old.text, "no end")
+        if shutil.which("promtool"):
+            promtool("check", "metrics", text=old.text)
+        else:
+            print("       without promtool, of Debian's package prometheus")
+        try:
+            from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+        except ImportError:
+            print("       without python3-prometheus-client")
+            return
+        families = {family.name: family for family in parse(new.text)}
+        check(families["tercet_transactions_begun"].type == "counter", "a counter")
+        check(families["tercet_commit_duration_seconds"].unit == "seconds", "a unit")
+
+
+def who_may_look(programs):
+    with Stage(programs, access=True) as stage:
+        check(stage.ask("/metrics").status == 401, "without a token")
+        check("Bearer" in stage.ask("/metrics").headers["WWW-Authenticate"], "says how")
+        check(stage.ask("/metrics", token="x" * 20).status == 401, "a token that nobody has")
+        check(stage.ask("/metrics", token=TOKENS["participant"]).status == 403, "a role that does not look")
+        check("reader" in stage.ask("/metrics", token=TOKENS["participant"]).text, "says what is wanted")
+        check(stage.ask("/metrics", token=TOKENS["reader"]).status == 200, "a reader")
+        check(stage.ask("/healthz").status == 200 and stage.ask("/readyz").status == 200, "health needs none")
+    with Stage(programs, ["--metrics-open"], access=True) as stage:
+        check(stage.ask("/metrics").status == 200, "--metrics-open")
+
+
+def expressions():
+    dashboard = json.loads((PACKAGING / "grafana/tercet.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield f"panel {panel['title']}", target["expr"]
+    rules = (PACKAGING / "prometheus/tercet.rules.yml").read_text()
+    for block in re.findall(r"expr: (?:\|\n((?: {10}.*\n)+)|(.*)\n)", rules):
+        yield "a rule", block[0] or block[1]
+
+
+def dashboard_and_rules_name_what_is_there(programs):
+    with Stage(programs) as stage:
+        stage.participant("flight")
+        stage.participant("hotel")
+        check(stage.initiate() == 0, "booked")
+        there = {name for name, _ in read_metrics(scrape(stage).text)}
+    count = 0
+    for where, expression in expressions():
+        for name in re.findall(r"\b(?:tercet|process)_\w+", expression):
+            check(name in there, f"{where} names {name}, which is not there")
+            count += 1
+    check(count > 20, f"{count} names were looked at")
+    if shutil.which("promtool"):
+        promtool("check", "rules", str(PACKAGING / "prometheus/tercet.rules.yml"))
+        promtool("test", "rules", str(PACKAGING / "prometheus/tercet.rules.test.yml"))
+
+
+if __name__ == "__main__":
+    main([numbers_add_up, what_waits_is_told, formats_are_as_promised, who_may_look, dashboard_and_rules_name_what_is_there],
+         {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})
