@@ -21,7 +21,7 @@ function(tercet_manual target section)
     COMMAND ${TERCET_PYTHON3} ${TERCET_MANUAL} man $<TARGET_FILE:${target}> ${section} ${tercet_VERSION} ${page}
     DEPENDS ${target} ${TERCET_MANUAL} VERBATIM)
   add_custom_target(${name}_manual ALL DEPENDS ${page})
-  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} ${ARGN})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT tercet)
 endfunction()
 
 function(tercet_header_manuals)
@@ -35,5 +35,6 @@ function(tercet_header_manuals)
   add_custom_command(OUTPUT ${pages}.made ${commands} COMMAND ${CMAKE_COMMAND} -E touch ${pages}.made
     DEPENDS ${ARGN} ${TERCET_MANUAL} VERBATIM)
   add_custom_target(tercet_header_manuals ALL DEPENDS ${pages}.made)
-  install(DIRECTORY ${pages}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libtercet-dev)
+  install(DIRECTORY ${pages}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libtercet-dev PATTERN "crpc*" EXCLUDE)
+  install(DIRECTORY ${pages}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT libcrpc-dev FILES_MATCHING PATTERN "crpc*")
 endfunction()

@@ -12,6 +12,7 @@ option(TERCET_BENCH "Build tercet-bench, the load generator" ${PROJECT_IS_TOP_LE
 cmake_dependent_option(TERCET_SAMPLES "Build the sample applications (needs SQLite)" ${PROJECT_IS_TOP_LEVEL} TERCET_SQLITE OFF)
 option(TERCET_PROGRAMS "Build tercetd and tercetctl" ON)
 option(TERCET_INSTALL "Install what is built" ${PROJECT_IS_TOP_LEVEL})
+option(TERCET_PACKAGES "Prepare Debian packages for cpack (the preset \"package\")" OFF)
 option(TERCET_WERROR "Warnings are errors" OFF)
 option(TERCET_HARDENING "Compile and link with what makes faults harder to exploit" ON)
 option(TERCET_FAILPOINTS "Build the named crash points into the programs; never for production" OFF)

@@ -6,6 +6,7 @@
 #include "tercetd_fault.h"
 #include "tercetd_files.h"
 #include "tercetd_http.h"
+#include "tercetd_notify.h"
 #include "tercetd_options.h"
 #include "tercetd_reload.h"
 #include "tercetd_warn.h"
@@ -56,6 +57,7 @@ static void print_ready(const struct tercet_coordinator *coordinator, const stru
         printf(" %s", http_url(http));
     putchar('\n');
     fflush(stdout);
+    notify("READY=1");
 }
 
 /* -- Signals ----------------------------------------------------------------------------------- */
@@ -73,9 +75,14 @@ static void block_signals(sigset_t *signals)
 static void wait_for_end(struct reload *reload, const sigset_t *signals)
 {
     int signal = 0;
-    while (sigwait(signals, &signal) != 0 || signal == SIGHUP)
-        if (signal == SIGHUP)
+    while (sigwait(signals, &signal) != 0 || signal == SIGHUP) {
+        if (signal == SIGHUP) {
+            notify("RELOADING=1");
             reload_run(reload);
+            notify("READY=1");
+        }
+    }
+    notify("STOPPING=1");
     log_say(TERCET_LOG_INFO, "stopping (%s)", strsignal(signal));
 }
 

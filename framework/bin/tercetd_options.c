@@ -273,10 +273,13 @@ static const char *config_file_of(const struct arguments *args)
 /* Where a store lies that nobody gave a place; "" when there is none. */
 static void default_data(char path[DATA_PATH_MAX])
 {
+    const char *service = getenv("STATE_DIRECTORY"); /* systemd.exec(5) */
     const char *state = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
     path[0] = '\0';
-    if (geteuid() == 0)
+    if (service != NULL && service[0] == '/')
+        snprintf(path, DATA_PATH_MAX, "%.*s", (int)strcspn(service, ":"), service);
+    else if (geteuid() == 0)
         snprintf(path, DATA_PATH_MAX, "/var/lib/tercet");
     else if (state != NULL && state[0] == '/')
         snprintf(path, DATA_PATH_MAX, "%s/tercet", state);
