@@ -3,6 +3,7 @@
  * tercetd: the coordinator as a daemon. Options in, a coordinator open, signals out.
  */
 #include "log.h"
+#include "tercetd_dev.h"
 #include "tercetd_fault.h"
 #include "tercetd_files.h"
 #include "tercetd_http.h"
@@ -98,7 +99,27 @@ static void set_socket_modes(const struct arguments *args)
     }
 }
 
-/* Until a signal. Returns the exit status. */
+/* Returns the exit status; everything is closed then. */
+static int serve_until_signal(const struct arguments *args, struct tercet_coordinator *coordinator,
+                              struct http *http, const sigset_t *signals)
+{
+    struct reload reload = {.coordinator = coordinator, .http = http, .first = args, .now = args};
+    struct dev *dev = NULL;
+    print_ready(coordinator, http);
+    if (args->is_dev)
+        dev = dev_start(tercet_coordinator_address(coordinator, 0), http_url(http));
+    const bool serves = dev != NULL || !args->is_dev;
+    if (serves)
+        wait_for_end(&reload, signals);
+    dev_stop(dev);
+    http_close(http);
+    tercet_coordinator_close(coordinator, reload.now->grace_ms);
+    reload_clear(&reload);
+    log_flush(LOG_PATIENCE_MS);
+    return serves ? 0 : EXIT_NOT_STARTED;
+}
+
+/* Opens it all and serves. Returns the exit status. */
 static int serve(const struct arguments *args, const sigset_t *signals)
 {
     struct tercet_coordinator_options options = args->options;
@@ -124,14 +145,7 @@ static int serve(const struct arguments *args, const sigset_t *signals)
     }
     set_socket_modes(args);
     warn_about_setup(args);
-    print_ready(coordinator, http);
-    struct reload reload = {.coordinator = coordinator, .http = http, .first = args, .now = args};
-    wait_for_end(&reload, signals);
-    http_close(http);
-    tercet_coordinator_close(coordinator, reload.now->grace_ms);
-    reload_clear(&reload);
-    log_flush(LOG_PATIENCE_MS);
-    return 0;
+    return serve_until_signal(args, coordinator, http, signals);
 }
 
 static int start(struct arguments *args, const sigset_t *signals)

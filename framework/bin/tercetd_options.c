@@ -232,12 +232,16 @@ static void misuse(const char *format, ...)
 
 static void print_help(const struct cli *cli)
 {
-    puts("usage: tercetd [options]\n\n"
+    puts("usage: tercetd [options]\n"
+         "       tercetd dev [options]\n\n"
          "The transaction coordinator. Prints one line \"ready ADDRESS...\" when it serves.\n"
          "Each option is also a line of the configuration file (store-size: 64G) and a variable\n"
          "(TERCET_STORE_SIZE=64G). The command line counts more than the environment, and that "
          "more\n"
-         "than the file. SIGHUP reads the file, access rules and certificates anew.\n");
+         "than the file. SIGHUP reads the file, access rules and certificates anew.\n\n"
+         "tercetd dev is for a first try: its store is in memory, two services are there to be "
+         "called,\n"
+         "and it prints what to do next.\n");
     cli_print_options(cli, 0);
     puts("\nDURATION: 500ms, 10s, 5m, 2h, 7d. SIZE: 512M, 64G.\n"
          "Exit status: 0 stopped by a signal, 1 could not start, 2 wrong options, 70 the store "
@@ -352,6 +356,21 @@ void arguments_warn_variables(arguments_warn_fn warn)
     }
 }
 
+/* To try things out, nothing is to be in the way: no file of a service that is installed here. */
+static void settle_dev(struct arguments *args)
+{
+    if (args->access_file != NULL || args->cert_file != NULL)
+        misuse("tercetd dev has no --access and no --tls-cert: its services bring no token");
+    if (args->config_file == NULL)
+        args->config_file = "none";
+    if (args->options.data == NULL)
+        cli_set(&line.cli, cli_find(&line.cli, "data"), "memory:", "dev");
+#ifdef TERCET_CONSOLE
+    if (args->http_address == NULL)
+        cli_set(&line.cli, cli_find(&line.cli, "http"), "127.0.0.1:0", "dev");
+#endif
+}
+
 static void print_and_end(const struct arguments *args)
 {
     if (args->wants_help)
@@ -381,9 +400,12 @@ void arguments_parse(struct arguments *args, int argc, char **argv)
                                    .log_format = log_format_default()};
     cli_parse(&line.cli, argc, argv);
     print_and_end(&line.args);
-    if (line.cli.arg_count > 0)
-        misuse("there are no arguments but options: %s is none; see tercetd --help",
+    line.args.is_dev = line.cli.arg_count == 1 && strcmp(line.cli.args[0], "dev") == 0;
+    if (line.cli.arg_count > 0 && !line.args.is_dev)
+        misuse("there are no arguments but options, and \"dev\": %s is none; see tercetd --help",
                line.cli.args[0]);
+    if (line.args.is_dev)
+        settle_dev(&line.args);
     if (cli_read_environment(&line.cli, PREFIX, &line.strings, text) != 0 ||
         arguments_read_file(args, text) != 0)
         misuse("%s", text);

@@ -35,6 +35,7 @@ struct arguments {
     bool wants_help, wants_version, wants_failpoints;
     const char *config_file; /* that was read; NULL: none */
     bool checks_config, prints_config;
+    bool is_dev; /* tercetd dev */
 
     /* Where they come from. */
     struct cli_origins origins;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# config_test.sh TERCETD CASE: tercetd's options from command line, environment and file.
+# config_test.sh TERCETD TERCETCTL CASE: tercetd's options from command line, environment and file.
 set -euo pipefail
-tercetd=$1 case=$2
+tercetd=$1 tercetctl=$2 case=$3
 dir=$(mktemp -d)
 pid=
 trap 'test -z "$pid" || kill -KILL "$pid" 2>/dev/null || true; rm -rf "$dir"' EXIT
@@ -154,7 +154,7 @@ check)
   run 1 --check-config --backup-dir nowhere; says nowhere err
   # Beside one that runs, at the same address and store.
   start --data store --listen 127.0.0.1:0
-  run 0 --check-config --data store --listen "${line#ready }" || fail "it disturbs one that runs"
+  run 0 --check-config --data store --listen "$(cut -d" " -f2 <<<"$line")" || fail "it disturbs one that runs"
   cp /dev/null err
   stop
   ;;
@@ -170,6 +170,22 @@ start)
   await_log 'nothing reads the variable TERCET_RETENTON: is TERCET_RETENTION meant?' 1
   [ -e "$XDG_STATE_HOME/tercet/data.mdb" ] || fail "there is no store"
   stop
+  ;;
+dev)
+  start dev --listen 127.0.0.1:0
+  read -r _ TERCET_COORDINATOR _ <<<"$line"; export TERCET_COORDINATOR
+  ctl() { "$tercetctl" "$@" >out 2>&1; }
+  for _ in 1 2 3; do ctl run flight/book hotel/book || fail "a trip is not booked"; says ': CONFIRM'; done
+  ctl run flight/book hotel/book && fail "a fourth trip is booked"
+  says 'no seat left'
+  ctl run nobody/serves --timeout 100ms && fail "nobody serves nobody"
+  stop
+  [ -z "$(find . -name '*.mdb')" ] || fail "it leaves a store behind"
+  run 2 dev more; says 'there are no arguments but options, and "dev"' err
+  run 2 dev --access x; says 'dev has no --access' err
+  run 1 dev --listen 127.0.0.1:99999; says 'cannot listen' err
+  TERCET_CONFIG='' run 0 dev --print-config
+  value 'data: .memory:.' dev
   ;;
 reload)
   config() { printf '%s\n' "data: store" "listen: ['127.0.0.1:0']" "$@" >new.yaml; mv new.yaml c.yaml; }
@@ -196,7 +212,7 @@ reload)
   await_log 'SIGHUP: c.yaml was read anew' 2
   config 'retention: 7d' 'access: rules' 'log-level: nonsense'
   hup
-  await_log 'SIGHUP: c.yaml:5: log-level: nonsense: error, warning, info or debug is wanted; the old options stay' 1
+  await_log 'SIGHUP: c.yaml:5: log-level: nonsense: error, warning, info or debug is wanted' 1
   config 'retention: 7d' 'access: rules' 'log-level: info,nonsense=debug'
   hup
   await_log 'log-level info,nonsense=debug: ' 1
