@@ -84,7 +84,7 @@ struct unit {
     int64_t factor;
 };
 
-/* A number above 0, followed by one of the units. false: it is none. */
+/* Reads a number above 0 that is followed by one of the units. false: it is not one. */
 static bool parse_scaled(int64_t *out, const char *value, const struct unit *units)
 {
     char *end;
@@ -151,7 +151,7 @@ static const char *take_flag(bool *field, const char *value)
     return NULL;
 }
 
-/* Returns NULL, or what would be right. */
+/* Returns NULL, or a text that says which values are valid. */
 static const char *take_value(const struct cli *cli, const struct cli_option *option,
                               const char *value)
 {
@@ -179,7 +179,7 @@ static const char *take_value(const struct cli *cli, const struct cli_option *op
     return NULL;
 }
 
-/* Who came last counts, or all do. */
+/* The last value given counts; of an option that repeats, all do. */
 static const char *keep_origin(struct cli_origins *origins, const struct cli_option *option,
                                const char *value, const char *where)
 {
@@ -294,7 +294,7 @@ bool cli_is_given(const struct cli *cli, const struct cli_option *option)
     return (cli->given >> (option - cli->options) & 1) != 0;
 }
 
-/* Given, and no flag that was set to false. */
+/* Whether the option was given, and is not a flag that was set to false. */
 static bool is_wanted(const struct cli *cli, const struct cli_option *option)
 {
     return cli_is_given(cli, option) &&

@@ -13,7 +13,7 @@
 #define CLI_OPTIONS_MAX 64
 #define CLI_VALUES_MAX 256 /* that are kept with where they came from */
 
-/* What is peculiar to an option: bits of `traits`. */
+/* Bits of `traits`. */
 enum {
     CLI_REPEATS = 1,   /* each time adds a value; a list in a file */
     CLI_LINE_ONLY = 2, /* for the command line, not for environment and file */
@@ -46,7 +46,7 @@ struct cli_option {
     char letter;          /* also "-o VALUE"; 0: none */
     unsigned group;       /* bits, for the program's own use */
     unsigned traits;      /* CLI_REPEATS and so on */
-    const char *unless;   /* what counts when nobody gives it; NULL: there is no such value */
+    const char *unless;   /* the default, as --help shows it; NULL: there is none */
     /* It is short for another option with this value, and takes none; NULL: it is not. */
     const char *stands_for, *stands_for_value;
 };
@@ -99,7 +99,7 @@ bool cli_is_given(const struct cli *cli, const struct cli_option *option);
  */
 const struct cli_option *cli_check_needs(const struct cli *cli, const char **needed);
 
-/* What --help says of it: `help`, and the value that counts otherwise. From malloc. */
+/* What --help says of it: `help`, and the default. From malloc. */
 char *cli_help_of(const struct cli_option *option);
 
 /* Prints to standard output what each option is for: those without a group, or with `groups` those

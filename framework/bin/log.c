@@ -33,8 +33,8 @@ static struct {
     pthread_cond_t changed; /* a line came, or all are written */
     struct line *first, *last;
     size_t count;      /* of those that wait, or are being written */
-    uint64_t dropped;  /* there was no room, since this was said last */
-    uint64_t left_out; /* too many a second, since this was said last */
+    uint64_t dropped;  /* lines dropped for lack of room, since the log last said so */
+    uint64_t left_out; /* lines dropped for their rate, since the log last said so */
     uint64_t dropped_total, left_out_total;
     int64_t credit;    /* thousandths of lines that may come at once */
     int64_t credit_ms; /* when it was reckoned */
@@ -96,7 +96,7 @@ static void escape(char *out, size_t size, const char *text)
     out[n] = '\0';
 }
 
-/* A line of text is one line whatever it says. */
+/* Control characters in the text are escaped, so that it stays one line. */
 static void format_text(char *out, size_t size, const struct line *line)
 {
     static const int priorities[] = {3, 4, 6, 7}; /* syslog(3) */
@@ -224,7 +224,7 @@ int log_start(enum tercet_log_level level, enum log_format format)
 
 /* -- Queueing ---------------------------------------------------------------------------------- */
 
-/* Whether a line of little importance may still come now. Under the lock. */
+/* Whether the rate permits another line of level info or debug now. Under the lock. */
 static bool take_credit(void)
 {
     const int64_t now_ms = clock_monotonic_ms();

@@ -39,15 +39,17 @@ void log_set_level(enum tercet_log_level level);
  * tercet_log_fn; ctx is not used. */
 void log_line(enum tercet_log_level level, const char *text, void *ctx);
 
-/* The same with printf's formats, for the program's own lines: as many a second as there are. */
+/* The same with printf's formats, for the program's own lines, which are never dropped for their
+ * rate. */
 void log_say(enum tercet_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* How many lines have not been written since the start: for want of room, and because they were too
- * many a second. Any thread. */
+/* How many lines have not been written since the start: for lack of room, and because there were
+ * too many a second. Any thread. */
 void log_lost(uint64_t *dropped, uint64_t *left_out);
 
-/* Waits until all is written, at most patience_ms: who reads the log may not. */
+/* Waits until all is written, at most patience_ms: whoever reads the log may have stopped reading.
+ */
 void log_flush(uint32_t patience_ms);
 
 #endif

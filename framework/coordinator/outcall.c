@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* calls of a sharded service that are looked at in vain in one go */
+/* calls of a sharded service that are passed over in one pump, when none of them can go */
 #define ROTATIONS_MAX 256
 
 /* -- The breaker ------------------------------------------------------------------------------- */

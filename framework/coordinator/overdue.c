@@ -39,7 +39,8 @@ static bool is_behind_another(const struct outcall *call)
     return other != NULL;
 }
 
-/* The instance has given no sign of life. One that does not even take the status is cut off. */
+/* The instance has answered nothing since it was given the call: its stream is ended with a status.
+ * When it does not take even that, the call is cancelled the next time. */
 static void end_silent(struct coordinator *c, struct outcall *call)
 {
     struct instance *instance = call->instance;
@@ -61,8 +62,8 @@ static void end_silent(struct coordinator *c, struct outcall *call)
                    silent_ms, call->name);
 }
 
-/* The instance answers others. Its place in the window is free again: what it answers to this one
- * is nobody's any more. */
+/* The instance answers other calls, but not this one. Its place in the window is freed; should an
+ * answer still come, it is ignored. */
 static void give_up(struct coordinator *c, struct outcall *call)
 {
     if (alarm_is_told(&c->outcalls.alarm, c->clock.now_ms))
@@ -73,8 +74,8 @@ static void give_up(struct coordinator *c, struct outcall *call)
     outcalls_drop(&c->outcalls, call);
 }
 
-/* It is late for so long that nobody believes in its answer any more. */
-static void despair_of(struct coordinator *c, struct outcall *call)
+/* SILENCE_FACTOR times its timeout has passed: its answer is not expected any more. */
+static void give_up_or_end(struct coordinator *c, struct outcall *call)
 {
     struct service *service = call->service;
     assert(call->is_late && call->name != NULL);
@@ -96,7 +97,7 @@ static void tick_sent(struct coordinator *c)
     while ((node = wheel_due(wheel)) != NULL) {
         struct outcall *call = (struct outcall *)((char *)node - offsetof(struct outcall, due));
         if (call->is_late)
-            despair_of(c, call);
+            give_up_or_end(c, call);
         else
             expire(c, call);
     }

@@ -17,7 +17,8 @@ static char *join_action(struct arena *arena, const char *service, const char *a
     return text;
 }
 
-static uint32_t pause_left(const struct coordinator *c, const struct txn_branch *branch)
+/* How long until the next attempt; 0: one is under way, or none will be made. */
+static uint32_t next_attempt_ms(const struct coordinator *c, const struct txn_branch *branch)
 {
     bool waits = branch->end_state == TXN_END_WAITING || branch->try_state == TXN_TRY_WAITING;
     if (!waits || branch->next_ms <= c->clock.now_ms || branch->next_ms == TXN_NEVER)
@@ -25,7 +26,7 @@ static uint32_t pause_left(const struct coordinator *c, const struct txn_branch 
     return (uint32_t)(branch->next_ms - c->clock.now_ms);
 }
 
-/* NULL: the phase has nothing to tell. */
+/* NULL when nothing has failed in the phase. */
 static Tercet__V1__Failures *make_failures(struct arena *arena, const struct history_phase *phase)
 {
     if (!history_has_news(phase))
@@ -36,7 +37,8 @@ static Tercet__V1__Failures *make_failures(struct arena *arena, const struct his
     return out;
 }
 
-/* Of this phase; when none has failed, and the try was never done, of the try. */
+/* The last error of the current phase; when no call of it has failed and the try was never done,
+ * that of the try. */
 static char *last_error(const Tercet__V1__BranchStatus *out)
 {
     bool is_tried = out->try_state == TERCET__V1__TRY_STATE__TRY_DONE;
@@ -76,11 +78,11 @@ static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
-    out->next_attempt_ms = pause_left(c, branch);
+    out->next_attempt_ms = next_attempt_ms(c, branch);
     fill_failures(arena, out, info->history);
 }
 
-/* Makes room for so many entries. */
+/* Adds `count` empty entries, and returns them. */
 static Tercet__V1__Metadata *add_metadata(struct arena *arena, Tercet__V1__Transaction *out,
                                           size_t count)
 {
@@ -146,6 +148,7 @@ Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *
     return out;
 }
 
+/* What the decision asks of a branch of a resolved transaction (txn_owed), by its record. */
 static enum txn_owed owed_by(const Tercet__Store__V1__State *state,
                              const Tercet__Store__V1__BranchState *branch)
 {
@@ -157,7 +160,7 @@ static enum txn_owed owed_by(const Tercet__Store__V1__State *state,
     return txn_owed(&txn, &of);
 }
 
-/* -- What a person asks for -------------------------------------------------------------------- */
+/* -- Obstacles and attempts: added when they are asked for ------------------------------------- */
 
 /* NULL: it waits for nothing. */
 static Tercet__V1__Obstacle *make_obstacle(struct coordinator *c, struct arena *arena,
@@ -214,9 +217,9 @@ void snapshot_add_history(struct arena *arena, Tercet__V1__Transaction *out,
     }
 }
 
-/* -- Resolved ones ----------------------------------------------------------------------------- */
+/* -- Resolved transactions --------------------------------------------------------------------- */
 
-/* The two messages have the same fields. */
+/* From the record to the wire: the two messages have the same fields. */
 static Tercet__V1__Failures *failures_of(struct arena *arena,
                                          const Tercet__Store__V1__Failures *record)
 {
@@ -279,7 +282,7 @@ Tercet__V1__Transaction *snapshot_of_resolved(struct arena *arena, uint64_t numb
     return out;
 }
 
-static Tercet__V1__TryState outcome_of(const struct txn_branch *branch)
+static Tercet__V1__TryState try_outcome(const struct txn_branch *branch)
 {
     switch (branch->try_state) {
     case TXN_TRY_DONE:
@@ -298,7 +301,7 @@ Tercet__V1__TryResponse *snapshot_of_try(struct arena *arena, const struct entry
     const char *error = history_error(info->history, TERCET_TRY);
     Tercet__V1__TryResponse *out = arena_alloc(arena, sizeof(*out));
     tercet__v1__try_response__init(out);
-    out->outcome = outcome_of(branch);
+    out->outcome = try_outcome(branch);
     out->reply.data = info->reply;
     out->reply.len = info->reply_size;
     out->branch = branch->number;

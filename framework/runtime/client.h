@@ -7,7 +7,7 @@
  *       │   answered for good ───────────────────────▶ ended
  *       │   answered "not now" ── pause ── asked again
  *       │   stream lost ── pause, new stream ── asked again, oldest first
- *       └── patience over, or client closed ─────────▶ ended: TERCET_UNKNOWN
+ *       └── timeout over, or client closed ─────────▶ ended: TERCET_UNKNOWN
  *
  * Who takes a request out of the table ends it, outside of the lock: so it is ended once. Only the
  * poller (answers, denials) and the timer thread (everything else) do. The timer thread also opens
@@ -28,14 +28,14 @@
 #define CLIENT_TIMEOUT_MS_DEFAULT 60000
 #define CLIENT_REQUESTS_MAX_DEFAULT 10000u
 #define CLIENT_BYTES_MAX (64u * 1024 * 1024) /* of open requests together */
-/* before a request that was answered "not now" is asked again */
+/* pauses before a request that was answered "not now" is sent again */
 #define CLIENT_PAUSE_MS_FIRST 100u
 #define CLIENT_PAUSE_MS_LONGEST 1000u
 #define CLIENT_RECONNECT_MS_FIRST 50u
 #define CLIENT_RECONNECT_MS_LONGEST 250u
 /* before the next stream, when the coordinator has denied the last */
 #define CLIENT_DENIED_MS 1000u
-/* without any answer, after which a stream is told to be slow */
+/* without any answer on a stream, after which the log says so */
 #define CLIENT_SLOW_MS 2000
 
 /* -- Requests ---------------------------------------------------------------------------------- */
@@ -69,9 +69,9 @@ struct client_request {
     struct tercet_branch_id branch;
     uint8_t *bytes; /* a SessionRequest */
     size_t size;
-    int64_t deadline_ms; /* the end of the caller's patience */
-    bool is_pausing;     /* not asked at the moment, but at entry.wake_ms */
-    unsigned asks;       /* how often it went into a stream */
+    int64_t deadline_ms; /* when the caller's timeout ends */
+    bool is_pausing;     /* not under way: will be sent again at entry.wake_ms */
+    unsigned asks;       /* how often it was sent */
     struct runtime_pause pause;
     struct tercet_transaction *transaction; /* a reference, or NULL */
     struct client_request *then;            /* begin: the decision that waits for it */
@@ -98,7 +98,7 @@ struct client_stream {
     struct tercet_client *client;
     struct crpc_call *call;
     struct outbox *outbox;
-    bool has_answered; /* a message came: the coordinator took us */
+    bool has_answered; /* a message came: the coordinator has accepted the session */
     bool is_slow_told;
     int64_t opened_ms;
 };
@@ -116,7 +116,7 @@ struct tercet_client {
     pthread_cond_t wake;
     int64_t wake_ms; /* when the timer thread wakes by itself */
     bool is_closing;
-    unsigned submitting; /* threads that still have the stream in hand; closing waits for them */
+    unsigned submitting; /* threads that still use the stream; closing waits for them */
     struct client_table table;
     size_t bytes;                 /* of the table's requests */
     struct client_stream *stream; /* NULL: there is none; open one at reconnect_ms */
@@ -185,7 +185,7 @@ struct client_answer client_answer_new(const struct client_request *request);
 
 /* -- Blocking ---------------------------------------------------------------------------------- */
 
-/* One waits for what another thread says. */
+/* A thread that blocks until another delivers its result. */
 struct client_waiter {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -206,11 +206,11 @@ void client_on_waited_plan(const struct client_answer *answer, void *ctx);
 int client_waiter_end(struct client_waiter *waiter, int rc, const struct tercet_gid *gid,
                       const struct refusal *no);
 
-/* Around the application's callbacks. */
+/* To be called before and after the application's callbacks. */
 void client_callback_begin(void);
 void client_callback_end(void);
 
-/* Asserts that this is no callback of a client: waiting there would wait for itself. */
+/* Asserts that this thread is not in a callback of a client: blocking there would be a deadlock. */
 void client_assert_may_block(void);
 
 /* -- Messages from options --------------------------------------------------------------------- */

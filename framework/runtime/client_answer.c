@@ -25,7 +25,7 @@ static bool is_cancelling(enum tercet_state state)
     return state == TERCET_CANCELLING || state == TERCET_CANCELLED;
 }
 
-/* Numbers of a newer coordinator that we have no name for are not known. */
+/* Values of a newer coordinator that this version has no name for count as not known. */
 static enum tercet_state state_of(int state)
 {
     return state >= TERCET_TRYING && state <= TERCET_CANCELLED ? (enum tercet_state)state
@@ -63,8 +63,8 @@ static const Tercet__V1__TryResponse *tried_of(const Tercet__V1__SessionResponse
 
 /* -- Failures ---------------------------------------------------------------------------------- */
 
-/* Whether this failure is the last word. "A limit is reached" and "not allowed" say that nothing
- * was done about this ask; of an earlier one they say nothing. */
+/* Whether this failure is final. "A limit is reached" and "not allowed" say that nothing was done
+ * for this copy of the request; they say nothing of an earlier copy. */
 static bool is_final(int error, const struct client_request *request)
 {
     if (error == TERCET_UNKNOWN)
@@ -107,7 +107,7 @@ static bool read_tried(struct client_answer *answer, const Tercet__V1__TryRespon
     case TERCET__V1__TRY_STATE__TRY_NOT_KNOWN:
         result->code = TERCET_UNKNOWN;
         break;
-    default: /* not tried: the decision was there before */
+    default: /* was not tried: the decision came first */
         if (result->state == TERCET_TRYING || result->state == 0)
             return false;
         result->code = TERCET_DECIDED;

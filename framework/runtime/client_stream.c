@@ -102,8 +102,8 @@ static void on_sent(struct crpc_call *call, bool ok, void *ctx)
     outbox_sent(stream->outbox, ok);
 }
 
-/* Takes the requests that only this stream, which was turned away at the door, has carried: nothing
- * was done about them. */
+/* Takes the requests that were sent on this stream only, which the coordinator has refused: nothing
+ * was done for them. */
 static struct client_request *take_denied(struct tercet_client *client)
 {
     struct client_request *denied = NULL, *newer;
@@ -164,7 +164,7 @@ static void schedule_reconnect(struct tercet_client *client, bool is_denied)
     client_wake_by(client, client->reconnect_ms);
 }
 
-/* Keeps the error for the texts of those who wait; returns whether it is news. */
+/* Keeps the error for the texts of requests that wait; returns whether it is a new one. */
 static bool keep_error(struct tercet_client *client, const struct crpc_status *status,
                        char text[TERCET_TEXT_MAX])
 {
@@ -234,7 +234,7 @@ void client_stream_open(struct tercet_client *client, int64_t now_ms)
         schedule_reconnect(client, false);
         return;
     }
-    /* Its on_end, which may be there already, waits for the lock. */
+    /* on_end may have been called already on another thread: it waits for the lock. */
     if (outbox_new(&stream->outbox, stream->call, OUTBOX_BYTES_MAX) != 0) {
         crpc_call_cancel(stream->call);
         return;

@@ -53,7 +53,7 @@ void client_ask(struct tercet_client *client, struct client_request *request, in
                               (struct crpc_bytes){request->bytes, request->size});
     if (rc == 0)
         request->asks++;
-    else if (rc != CRPC_ECLOSED) /* else the next stream will carry it */
+    else if (rc != CRPC_ECLOSED) /* else it is sent on the next stream */
         client_ask_later(client, request, now_ms);
 }
 

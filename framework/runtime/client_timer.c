@@ -25,7 +25,8 @@ static void end_expired(struct tercet_client *client, struct client_request *req
     client_end_with(client, request, TERCET_UNKNOWN, text);
 }
 
-/* Takes the next request whose time is over; asks again on the way for those whose pause is. */
+/* Takes the next request whose timeout has passed. Requests whose pause is over are sent again on
+ * the way. */
 static struct client_request *take_expired(struct tercet_client *client, int64_t now_ms)
 {
     struct client_request *first;
@@ -50,7 +51,8 @@ static void flush_unlocked(struct tercet_client *client)
     pthread_mutex_lock(&client->lock);
 }
 
-/* When the stream is told to be slow; never, when it was or has nothing to answer. */
+/* When the log will say that the stream is slow; never when it has said so, or when no answer is
+ * due. */
 static int64_t slow_ms(const struct tercet_client *client)
 {
     const struct client_stream *stream = client->stream;
@@ -59,7 +61,8 @@ static int64_t slow_ms(const struct tercet_client *client)
     return stream->opened_ms + CLIENT_SLOW_MS;
 }
 
-/* A connection that neither comes about nor fails would else be silent for long. */
+/* Without this, nothing would be heard for long of a connection that is neither made nor refused.
+ */
 static void tell_slow(struct tercet_client *client, int64_t now_ms)
 {
     if (slow_ms(client) > now_ms)
@@ -73,7 +76,7 @@ static void tell_slow(struct tercet_client *client, int64_t now_ms)
     pthread_mutex_lock(&client->lock);
 }
 
-/* One turn; gives the lock up for callbacks. */
+/* One turn of the timer thread; releases the lock during callbacks. */
 static void turn(struct tercet_client *client)
 {
     struct client_request *expired;

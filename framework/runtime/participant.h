@@ -28,8 +28,9 @@
 #define PARTICIPANT_ACTIONS_MAX 256u
 #define PARTICIPANT_RECONNECT_MS_FIRST 50u
 #define PARTICIPANT_RECONNECT_MS_LONGEST 250u
-#define PARTICIPANT_DENIED_MS 5000 /* pause after credentials or content were turned down */
-/* between registrations: the coordinator may have forgotten */
+#define PARTICIPANT_DENIED_MS                                                                      \
+    5000 /* pause after the coordinator has refused our credentials or what we offer */
+/* between registrations: the coordinator may have lost the last one */
 #define PARTICIPANT_REGISTER_MS 30000
 #define PARTICIPANT_REGISTER_TIMEOUT_MS 5000
 #define PARTICIPANT_CLOSE_MS 2000 /* for the last results to leave */
@@ -48,7 +49,7 @@ struct participant_stream {
     struct crpc_call *call;
     struct outbox *outbox;
     atomic_bool is_over;
-    bool is_held; /* not read on, until the queue has room */
+    bool is_held; /* the queue is full: the next message is read when it has room again */
 };
 
 /* One call in the queue. */
@@ -56,11 +57,13 @@ struct participant_task {
     struct participant_task *next;
     const Tercet__V1__Call *call; /* in message */
     struct participant_message *message;
-    struct participant_stream *stream; /* where the result goes: this, */
-    struct crpc_call *execute;         /* or this */
+    struct participant_stream *stream; /* where the result is sent: this stream, */
+    struct crpc_call *execute;         /* or as the answer of this call */
     int64_t received_ms;
-    uint64_t branch_key; /* of gid and branch: calls of one are never worked on at once */
-    struct participant_deferral *deferral; /* its hook has been finished; NULL: it has not begun */
+    uint64_t
+        branch_key; /* hash of gid and branch: calls with the same key never run at the same time */
+    struct participant_deferral *deferral; /* its hook has run and was finished by tercet_finish;
+                                              NULL: its hook has yet to run */
 };
 
 /* A hook that is to be finished by tercet_finish. Guarded by the lock. */
@@ -68,9 +71,9 @@ struct participant_deferral {
     struct participant_deferral *next;
     uint64_t id;
     uint64_t branch_key;
-    struct participant_task *task; /* its own from when the hook has returned */
+    struct participant_task *task; /* owned by this from the hook's return on */
     int64_t began_ms;
-    bool has_returned; /* the hook has: whoever finishes it hands it to a worker */
+    bool has_returned; /* the hook has returned: tercet_finish hands the task to a worker */
     bool is_finished;
     int code; /* what tercet_finish said, with a reply (malloc'ed) and a text */
     void *reply;
@@ -78,7 +81,7 @@ struct participant_deferral {
     char text[TERCET_TEXT_MAX];
 };
 
-/* What a hook says beside its code. */
+/* What a hook tells besides the code that it returns. */
 struct tercet_answer {
     enum tercet_kind kind;
     void *reply; /* malloc'ed */
@@ -89,22 +92,22 @@ struct tercet_answer {
     uint64_t deferral_id;        /* tercet_defer was called; 0: it was not */
 };
 
-/* Keeps words: cut at a character, and made UTF-8. */
+/* Sets the answer's text: cut at a character, and made valid UTF-8. */
 void answer_say(struct tercet_answer *answer, const char *text);
 
-/* What a hook's code means for the barrier, and for a caller: one that refused but returns 0 has
- * contradicted itself. */
+/* The code that the barrier and the caller get for a hook's code: a hook that refused and returns 0
+ * has contradicted itself. */
 int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind);
 
-/* Why the call was not done: the hook's words where the result is the hook's, else our own. */
+/* Why the call was not done: the hook's text when the hook failed, else our own. */
 const char *answer_reason(const struct tercet_answer *answer, int hook_code,
                           const struct tercet_barrier_call *call);
 
 enum participant_job_state {
     PARTICIPANT_JOB_WAITING,    /* not begun */
-    PARTICIPANT_JOB_RUN,        /* through the barrier, with a result */
+    PARTICIPANT_JOB_RUN,        /* has passed the barrier and has a result */
     PARTICIPANT_JOB_NOT_SERVED, /* there is no such action here */
-    PARTICIPANT_JOB_LATE,       /* a try for which nobody waits any more */
+    PARTICIPANT_JOB_LATE,       /* a try whose deadline has passed before it began */
     PARTICIPANT_JOB_OUTSIDE,    /* run outside of the database, with a result in `outside` */
     PARTICIPANT_JOB_PENDING,    /* to be finished by tercet_finish, which has the task now */
 };
@@ -116,7 +119,7 @@ struct participant_job {
     const struct tercet_action *action; /* NULL: not served here */
     struct tercet_answer answer;
     enum participant_job_state state;
-    int hook_code; /* what the hook said; 0 when it did not run */
+    int hook_code; /* what the hook returned; 0 when it did not run */
     uint64_t branch_key;
     struct tercet_barrier_call outside;
 };
@@ -126,24 +129,25 @@ struct participant_worker {
     struct tercet_participant *participant;
     pthread_t thread;
     bool is_started;
-    struct participant_job *jobs; /* batch_max of them; so many are taken: guarded by the lock */
+    struct participant_job
+        *jobs; /* room for batch_max; job_count are in use. Guarded by the lock */
     size_t job_count;
     struct tercet_barrier_call *calls; /* of the jobs, one each */
 };
 
 /* Who may call a participant that listens; participant_door.c. */
 struct participant_door {
-    char *token;            /* which callers bring and the coordinator is given; NULL: none */
-    char *identity;         /* that callers prove by their certificate; NULL: any */
-    bool is_own_token;      /* made here, for this start */
-    atomic_bool is_lenient; /* the coordinator is too old to bring a token */
-    atomic_llong told_ms;   /* when a refused caller was last told of */
+    char *token;       /* that callers must send, and that the coordinator is told; NULL: none */
+    char *identity;    /* name that a caller's certificate must have; NULL: any */
+    bool is_own_token; /* generated at this start */
+    atomic_bool is_lenient; /* the coordinator is too old to send a token */
+    atomic_llong told_ms;   /* when the log last told of a refused caller */
 };
 
 struct participant_queue {
     struct participant_task *first, **last_next;
 };
-/* Ends before tries: they free what tries wait for. */
+/* Confirms and cancels come before tries: they free what tries wait for. */
 enum { PARTICIPANT_ENDS, PARTICIPANT_TRIES, PARTICIPANT_QUEUES };
 
 struct tercet_participant {
@@ -159,9 +163,10 @@ struct tercet_participant {
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
     bool is_sharded;
-    bool is_own_target; /* it is what listen got */
+    bool is_own_target; /* the address that `listen` got, not one that the application named */
     bool has_deferred;  /* one of the actions is */
-    bool *was_deferred; /* of each action that is not: it was once, in this database */
+    bool
+        *was_deferred; /* by action: it is not deferred now, but has been in this database before */
     struct participant_door door;
 
     pthread_t keeper;
@@ -171,17 +176,17 @@ struct tercet_participant {
 
     pthread_mutex_t lock;
     pthread_cond_t work;    /* workers wait */
-    pthread_cond_t changed; /* the keeper, and those who wait or close */
+    pthread_cond_t changed; /* wakes the keeper thread, and threads in wait or close */
     struct participant_queue queues[PARTICIPANT_QUEUES];
     uint32_t task_count; /* in the queues */
     struct participant_deferral *deferrals;
-    uint64_t deferral_count; /* that there have ever been */
+    uint64_t deferral_count; /* ever made; gives the next id */
     bool is_closing;
     struct participant_stream *stream; /* attach mode; NULL: none */
     bool is_registering;               /* listen mode: a registration is under way */
     int64_t due_ms;                    /* when to attach or register next */
     struct runtime_pause reconnect;
-    bool is_accepted; /* the coordinator has taken us, and has not gone since */
+    bool is_accepted; /* the coordinator has accepted the service, and the connection stands */
     char last_error[TERCET_TEXT_MAX];
 };
 
@@ -198,7 +203,8 @@ struct participant_task *participant_task_new(const Tercet__V1__Call *call,
 void participant_task_free(struct participant_task *task);
 
 bool participant_is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call *b);
-/* Frees a task whose call was asked again; who asked first is told so where that is possible. */
+/* Frees a task whose call was sent again; the sender of the first copy is told so where that is
+ * possible. */
 void participant_drop_asked_again(struct participant_task *task);
 
 /* With the lock held, which participant_unlock gives back. Only then does it wake a worker, which
@@ -217,7 +223,7 @@ void participant_stream_unref(struct participant_stream *stream);
 
 /* -- participant_attach.c ---------------------------------------------------------------------- */
 
-/* Opens a stream and says hello; with the lock held. */
+/* Opens a stream and sends the hello; with the lock held. */
 void participant_attach(struct tercet_participant *participant);
 /* The stream, when it is held and the queue has room again: it is to be read on, once the lock,
  * which is held here, is free: gRPC sends something then. NULL: there is nothing to be read. */
@@ -290,14 +296,14 @@ enum participant_turn participant_defer_turn(struct tercet_participant *particip
 bool participant_defer_is_pending(struct tercet_participant *participant, uint64_t branch_key);
 /* Takes over a task that is off the queue, and joins. */
 void participant_defer_join(struct tercet_participant *participant, struct participant_task *task);
-/* Nobody will finish them any more. */
+/* Frees all deferrals: none can be finished any more. */
 void participant_defer_drop_all(struct tercet_participant *participant);
 void participant_deferral_free(struct participant_deferral *deferral);
 
-/* Notes why the coordinator is not there, and when to go on; with the lock held. Returns whether
- * the reason is news. */
+/* Notes why the coordinator cannot be reached, and when to try again; with the lock held. Returns
+ * whether the reason is a new one. */
 bool participant_lost(struct tercet_participant *participant, const struct crpc_status *status);
-/* The coordinator has taken us; with the lock held. */
+/* The coordinator has accepted the service; with the lock held. */
 void participant_accepted(struct tercet_participant *participant);
 
 /* What is offered, as a hello or a registration says it; views of the participant's actions. */

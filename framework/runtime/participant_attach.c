@@ -21,7 +21,7 @@ static void push_call(struct participant_stream *stream, const Tercet__V1__Call 
 {
     struct participant_task *task = participant_task_new(call, message);
     if (task == NULL)
-        return; /* the coordinator asks again */
+        return; /* the coordinator sends it again */
     task->stream = participant_stream_ref(stream);
     participant_push(stream->participant, task);
 }
@@ -164,7 +164,7 @@ void participant_attach(struct tercet_participant *participant)
         participant_lost(participant, &status);
         return;
     }
-    /* Its on_end, which may be there already, waits for the lock. */
+    /* on_end may have been called already on another thread: it waits for the lock. */
     if (outbox_new(&stream->outbox, stream->call, outbox_size(participant)) != 0 ||
         say_hello(stream) != 0) {
         crpc_call_cancel(stream->call);

@@ -42,7 +42,7 @@ void participant_stream_unref(struct participant_stream *stream)
     free(stream);
 }
 
-/* FNV-1a. Two branches with the same key wait for each other, no more. */
+/* FNV-1a. All that happens to two branches with the same hash is that they wait for each other. */
 static uint64_t branch_key(const Tercet__V1__Call *call)
 {
     uint64_t key = 14695981039346656037u ^ call->branch;
@@ -102,7 +102,7 @@ static bool may_wait_already(struct tercet_participant *participant,
            (task->call->attempt > 1 || participant_defer_is_pending(participant, task->branch_key));
 }
 
-/* The same call waits already: this one takes its place, so that repeats fill no window. */
+/* The same call waits already: this copy takes its place, so that copies do not fill the window. */
 static bool take_place(struct participant_queue *queue, struct participant_task *task)
 {
     struct participant_task **at = &queue->first;

@@ -15,7 +15,7 @@
 
 /* -- Waiting ----------------------------------------------------------------------------------- */
 
-/* No time: what never comes. */
+/* A point in time that never comes. */
 #define RUNTIME_NEVER INT64_MAX
 
 /* A condition for runtime_wait_until. */
@@ -39,8 +39,8 @@ void runtime_pause_reset(struct runtime_pause *pause);
 
 /* -- Options, texts, log ----------------------------------------------------------------------- */
 
-/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means
- * all zero. Errors: TERCET_INVALID when its size says nothing. */
+/* Copies an options struct that may be of an older or newer version, with fewer or more fields;
+ * NULL means all zero. Errors: TERCET_INVALID when its size is not set. */
 int runtime_options_take(void *out, size_t out_size, const void *given);
 
 /* Writes a text of at most TERCET_TEXT_MAX bytes, cut at a character. `text` may be NULL. */
@@ -55,10 +55,11 @@ void runtime_log(const struct runtime_log *log, enum tercet_log_level level, con
 
 /* -- Processes and hooks ----------------------------------------------------------------------- */
 
-/* What client and participant must see alike: in one library that both use, hence the names. */
+/* State that client and participant must share. It is in a library that both link, so the names are
+ * public ones. */
 
-/* Counts forks: another number than at the opening means that this is a child, in which neither the
- * threads nor gRPC go on. */
+/* Counts forks: a number other than that at the opening means that this is a child process, in
+ * which neither the threads nor gRPC work. */
 unsigned tercet_runtime_fork_count(void);
 
 /* The service whose hook this thread is in; NULL: none. */
@@ -87,8 +88,8 @@ bool runtime_link_is_forked(const struct runtime_link *link);
 int runtime_link_open(struct runtime_link *out, const char *coordinator,
                       const struct runtime_credentials *credentials, char *text);
 
-/* Ends the calls under way, waits for their on_end. In two steps: the loop may serve others than
- * the channel. */
+/* Closing in two steps, because a server may use the loop, too: cancels the calls under way and
+ * waits for their on_end; then frees the loop. */
 void runtime_link_disconnect(struct runtime_link *link);
 void runtime_link_close(struct runtime_link *link);
 
@@ -108,7 +109,8 @@ int runtime_link_ask(ProtobufCMessage **reply, struct runtime_link *link,
                      const ProtobufCServiceDescriptor *service, const char *method,
                      const ProtobufCMessage *request, int64_t timeout_ms, char *text);
 
-/* Whether a status says that asking again at once is useless: credentials, or content. */
+/* Whether a status says that trying again at once is useless: the credentials or the content were
+ * refused. */
 bool runtime_is_denial(enum crpc_code code);
 
 #endif

@@ -14,7 +14,7 @@ struct tercet_transaction {
     struct tercet_gid gid;
     int64_t timeout_ms;
     Tercet__V1__BeginRequest *begin; /* never changed */
-    atomic_bool is_begun;            /* the coordinator has said that it knows it */
+    atomic_bool is_begun;            /* the coordinator has acknowledged the begin */
 
     pthread_mutex_t lock;
     uint32_t branch_count; /* numbers given out */

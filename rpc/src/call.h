@@ -2,16 +2,16 @@
  *
  * One RPC, either side. How its parts may be touched:
  *
- *  - Everything of a call completes on one poller (loop.h), so callbacks and *_done functions never
- * overlap.
+ *  - Everything of a call completes on one poller (loop.h), so callbacks and *_done functions
+ *    never overlap.
  *  - Fields under `lock` are read and written with it held. gRPC wants the sends of a call one
- * after the other, and its receives as well: is_sending and is_reading see to that, so batches are
- * started without the lock.
- *  - Before a batch is started tag_count goes up, and down when its tag is in. is_over says that no
- * batch may be started any more; when it is set and tag_count is 0 the call has ended.
+ *    after the other, and its receives as well: is_sending and is_reading see to that, so batches
+ *    are started without the lock.
+ *  - Before a batch is started tag_count goes up, and down when its tag is in. is_over says that
+ *    no batch may be started any more; when it is set and tag_count is 0 the call has ended.
  *  - Two counts: `users` is what crpc_call_ref and crpc_call_unref move; a server call whose last
- * user goes unfinished ends with INTERNAL. `refs` counts those and the library's own until on_end
- * has returned; it frees.
+ *    user goes unfinished ends with INTERNAL. `refs` counts those and the library's own until
+ *    on_end has returned; it frees.
  */
 #ifndef CRPC_CALL_H
 #define CRPC_CALL_H

@@ -14,7 +14,7 @@
 #define MEMORY_DEFAULT_MIN (64 * 1024)
 #define CHUNK_SIZE_MIN 256
 #define CHUNK_SIZE_MAX (32 * 1024)
-#define DEPTH_MAX 64 /* messages inside each other */
+#define DEPTH_MAX 64 /* depth of nested messages */
 #define FIELD_NUMBER_MAX ((1u << 29) - 1)
 
 /* -- Text -------------------------------------------------------------------------------------- */
@@ -87,7 +87,7 @@ static bool skip(struct wire *wire, uint64_t size)
 
 static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *type, int depth);
 
-/* What a length stands before: text, a message, or what needs no look. */
+/* Reads a field with a length before it: a text, a message, or bytes, which need no check. */
 static bool is_value_good(struct wire value, const ProtobufCFieldDescriptor *field, int depth)
 {
     if (field != NULL && field->type == PROTOBUF_C_TYPE_STRING)
@@ -142,7 +142,7 @@ static bool is_wire_good(struct wire wire, const ProtobufCMessageDescriptor *typ
  * thousand records costs a few allocations and not thousands. The message begins the first chunk:
  * from there it is freed. */
 struct chunk {
-    struct chunk *next; /* an older one; of the first: the newest */
+    struct chunk *next; /* the chunk before this one; of the first chunk: the newest */
     size_t used;
     size_t size;
     alignas(max_align_t) uint8_t data[];
@@ -151,7 +151,7 @@ struct chunk {
 struct memory {
     struct chunk *first;
     struct chunk *newest;
-    size_t left;      /* of what the message may have */
+    size_t left;      /* bytes left of what the message may take in memory */
     size_t next_size; /* of a chunk */
     bool was_short;   /* malloc failed, not the budget */
 };

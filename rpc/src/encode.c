@@ -11,8 +11,8 @@
 #define TAG_MAX 5u
 #define VARINT_MAX 10u
 
-/* The longest encoding of a number, by its type: an int32 and an enum below zero are as long as an
- * int64. 0: it has a length. */
+/* The most bytes that a number of this type takes: a negative int32 or enum takes as many as an
+ * int64. 0: not a number, but a field with a length before it. */
 static const uint8_t number_max[] = {
     [PROTOBUF_C_TYPE_INT32] = 10,  [PROTOBUF_C_TYPE_SINT32] = 5,  [PROTOBUF_C_TYPE_SFIXED32] = 4,
     [PROTOBUF_C_TYPE_INT64] = 10,  [PROTOBUF_C_TYPE_SINT64] = 10, [PROTOBUF_C_TYPE_SFIXED64] = 8,
@@ -27,7 +27,7 @@ static size_t tag_max(const ProtobufCFieldDescriptor *field)
     return field->id < 16 ? 1 : TAG_MAX;
 }
 
-/* What has a length, with it; it lies at `at`. */
+/* The size of a field with a length before it, and of that length; the field is at `at`. */
 static size_t value_max(ProtobufCType type, const void *at)
 {
     if (type == PROTOBUF_C_TYPE_BYTES)
@@ -57,7 +57,7 @@ static size_t array_max(const ProtobufCFieldDescriptor *field, const char *at, s
     return size;
 }
 
-/* Of a field that may not be there, or is there many times, or has a length. */
+/* The size of a field that is optional, repeated, or has a length before it. */
 static size_t field_max(const ProtobufCFieldDescriptor *field, const char *message)
 {
     const char *at = message + field->offset;
@@ -68,7 +68,7 @@ static size_t field_max(const ProtobufCFieldDescriptor *field, const char *messa
     }
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
         *(const uint32_t *)(const void *)quantifier != field->id)
-        return 0; /* the place is another field's */
+        return 0; /* another field of the oneof is set */
     size_t number = number_max[field->type];
     return tag_max(field) + (number > 0 ? number : value_max(field->type, at));
 }
@@ -83,7 +83,7 @@ size_t crpc_message_size_max(const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     size_t size = 0;
-    /* most are plain numbers: nothing of them is looked at */
+    /* most are plain numbers, whose bound needs no look at their value */
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
         size += is_plain_number(field) ? tag_max(field) + number_max[field->type]

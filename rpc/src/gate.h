@@ -33,7 +33,8 @@ struct gate_options {
     void *notice_ctx;
 };
 
-/* One that was accepted. The gate has a reference while the socket is there, each call another. */
+/* An accepted connection. The gate holds a reference while the socket is open, each call another.
+ */
 struct connection {
     struct connection *next; /* in its bucket */
     struct connection *newer, *older;
@@ -41,7 +42,7 @@ struct connection {
     struct origin *origin;
     struct peer peer;
     atomic_uint refs;
-    int fd; /* the duplicate; -1 when it is closed */
+    int fd; /* our duplicate of gRPC's descriptor; -1 when it is closed */
     bool is_active, is_waiting;
     bool is_distrusted; /* another of its address was cut just before it came */
     bool is_in_hand;    /* under the hand's lock */
@@ -83,7 +84,7 @@ struct handover {
 };
 
 struct gate_hand {
-    pthread_mutex_t lock; /* over all of this, and is_in_hand of connections */
+    pthread_mutex_t lock; /* guards all of this struct, and is_in_hand of connections */
     pthread_cond_t changed;
     struct handover queue[HANDOVERS_MAX]; /* a ring */
     size_t first, count;
@@ -97,14 +98,16 @@ struct gate {
     struct gate_hand hand;
     struct gate_listener listeners[ADOPTERS_MAX * 4];
     size_t listener_count;
-    int epoll, wake, spare; /* the spare is given up to refuse who waits when none is left */
+    int epoll, wake, spare; /* the spare descriptor is given up to refuse the next connection when
+                               there is no other left */
     bool is_running, are_listeners_paused, must_pause;
     pthread_t thread;
-    struct connection *active; /* has had something to read since it was checked last */
+    struct connection
+        *active; /* connections that have received something since they were checked last */
     struct connection *newest, *oldest;
     int64_t next_check_ms, next_sweep_ms;
 
-    pthread_mutex_t lock; /* over what follows, and the buckets' chains */
+    pthread_mutex_t lock; /* guards what follows, and the buckets' chains */
     struct connection *buckets[CONNECTION_BUCKETS];
     struct origins origins;
     size_t connection_count;
@@ -163,13 +166,13 @@ bool gate_hand_is_full(struct gate *gate);
 void gate_hand_over(struct gate *gate, const struct gate_listener *listener,
                     struct connection *connection, int fd);
 void gate_hand_stop(struct gate *gate);
-/* It need not be cut for being silent any more. */
+/* It has made a call: it is not cut for its silence any more. */
 void gate_wait_no_more(struct gate *gate, struct connection *connection);
 /* The socket is gone. */
 void gate_remove(struct gate *gate, struct connection *connection);
 /* Looks at those that had something to read, and at those that never called. */
 void gate_check(struct gate *gate);
-/* It is time for gate_check in so many ms; -1: never. */
+/* Milliseconds until gate_check is due; -1: never. */
 int gate_wait_ms(const struct gate *gate);
 
 #endif

@@ -44,8 +44,8 @@ static void cut(struct gate *gate, struct connection *connection, enum gate_reas
     if (reason != CUT_SILENT)
         origin_punish(connection->origin, gate_now_ms());
     pthread_mutex_unlock(&gate->lock);
-    /* Its end is told with a reset, or a peer that writes on would hang in a full window; and what
-     * lies in the socket already would still be read. */
+    /* The connection ends with a reset: else a peer that goes on writing would hang with a full
+     * window, and gRPC would still read what is in the socket. */
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     shutdown(connection->fd, SHUT_RDWR);
@@ -62,7 +62,8 @@ static int64_t bytes_read(const struct connection *connection)
     struct tcp_info info = {.tcpi_bytes_received = 0};
     socklen_t size = sizeof(info);
     int waiting = 0;
-    /* What came is asked for first: what has come meanwhile then counts as not read. */
+    /* The bytes received are asked for first: what arrives between the two calls then counts as not
+     * read. */
     if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
         ioctl(connection->fd, SIOCINQ, &waiting) != 0)
         return connection->read;
@@ -128,7 +129,7 @@ static enum gate_reason judge(const struct gate *gate, struct connection *connec
     return GATE_REASONS;
 }
 
-/* False when it has been cut. */
+/* Returns false when the connection has been cut. */
 static bool check(struct gate *gate, struct connection *connection, int64_t now_ms)
 {
     int64_t passed_ms = now_ms - connection->checked_ms;

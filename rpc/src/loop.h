@@ -17,8 +17,9 @@ struct tag {
     void (*done)(struct tag *tag, bool is_ok);
 };
 
-/* What a thread wrote before it handed a tag to gRPC, the poller that gets it back sees: gRPC's own
- * locks see to it. ThreadSanitizer does not see into that library and has to be told. */
+/* What a thread wrote before it handed a tag to gRPC is visible to the poller that gets the tag
+ * back, thanks to gRPC's own locks. ThreadSanitizer does not know the inside of that library and
+ * has to be told. */
 #ifdef __SANITIZE_THREAD__
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
@@ -38,7 +39,7 @@ struct poller {
 };
 
 struct crpc_loop {
-    atomic_uint next;   /* turns through the pollers */
+    atomic_uint next;   /* counts up: the poller of the next call, modulo poller_count */
     atomic_uint owners; /* servers and channels that there are */
     unsigned poller_count;
     struct poller pollers[];

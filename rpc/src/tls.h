@@ -8,8 +8,8 @@
 #include <crpc/crpc.h>
 #include <grpc/grpc_security.h>
 
-/* Both: NULL tls means plaintext. Errors: CRPC_ETLS when the texts are no PEM or one is missing;
- * CRPC_EINVAL. */
+/* Credentials; both: NULL tls means plaintext. Errors: CRPC_ETLS when the texts are not PEM or one
+ * is missing; CRPC_EINVAL. */
 int tls_server_credentials(grpc_server_credentials **out, const struct crpc_tls *tls);
 int tls_channel_credentials(grpc_channel_credentials **out, const struct crpc_tls *tls);
 

@@ -9,8 +9,8 @@
 #include <crpc/crpc.h>
 #include <pthread.h>
 
-/* Copies an options struct of which the caller may know fewer or more fields than we do; NULL means
- * all zero. Errors: CRPC_EINVAL when its size says nothing. */
+/* Copies an options struct that may be of an older or newer version, with fewer or more fields;
+ * NULL means all zero. Errors: CRPC_EINVAL when its size is not set. */
 int options_copy(void *to, size_t to_size, const void *from);
 
 /* A NUL-terminated copy, NULL without memory. */

@@ -3,22 +3,22 @@
  * What is on the disk, and what may be, at one place of the write log. The model is what Linux
  * promises on a local file system, and no more:
  *
- *  - A write reaches the disk at any time after it was issued, or never, until a sync makes sure of
- * it. The unit is a sector of 512 bytes: it is old or new, never half; of one write some sectors
- * may be there and others not. What one sector holds is what the page cache held after one of the
- * writes to it, or what the disk had before.
+ *  - A write reaches the disk at any time after it was issued, or never, until a sync makes sure
+ *    of it. The unit is a sector of 512 bytes: it is old or new, never half; of one write some
+ *    sectors may be there and others not. What one sector holds is what the page cache held after
+ *    one of the writes to it, or what the disk had before.
  *  - fdatasync and fsync that returned 0: all writes to the file that had returned before it began
- * are on the disk, and the length that is needed to read them. What was written while it ran is not
- * promised.
+ *    are on the disk, and the length that is needed to read them. What was written while it ran is
+ *    not promised.
  *  - A write through a descriptor with O_DSYNC, once it has returned: its own sectors, and the
- * length that is needed; nothing of the file's other writes.
+ *    length that is needed; nothing of the file's other writes.
  *  - A file's length may be on the disk before what was written: then there are zeros. Never other
- * files' old bytes.
- *  - Names (a file made, renamed, removed) reach the disk in the order in which they came about, as
- * with a journal, at any time; an fsync of the folder that returned 0 makes sure of those before it
- * began. A sync of the file does not.
+ *    files' old bytes.
+ *  - Names (a file made, renamed, removed) reach the disk in the order in which they came about,
+ *    as with a journal, at any time; an fsync of the folder that returned 0 makes sure of those
+ *    before it began. A sync of the file does not.
  *  - A process that dies loses nothing of what its writes have put into the page cache; what had
- * not been synced may still be lost with the power.
+ *    not been synced may still be lost with the power.
  *
  * Not modelled: disks that lie about a flush, or damage sectors that nobody writes to.
  */

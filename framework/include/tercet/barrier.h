@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The barrier: the guard in the participant's own database that makes try, confirm and cancel safe
- * against repeats, reordering, loss and late arrival. It keeps one row a branch, key (gid, branch),
- * and writes it in the same local transaction as the hook's work; so an effect happens exactly
- * once, or not at all.
+ * against repeats, reordering, loss and late arrival. It keeps one row per branch, with the key
+ * (gid, branch), and writes it in the same local transaction as the hook's work; so an effect
+ * happens exactly once, or not at all.
  *
  * The row is a state machine (gid, branch) -> tried, confirmed, cancelled:
  *
@@ -47,11 +47,14 @@ typedef void *tercet_db;
 
 /* The hook's work. `reply` is for a try: bytes set there (at most TERCET_REPLY_MAX, malloc'ed; the
  * barrier takes them over) are saved with the row; past the limit the call gets TERCET_INVALID and
- * is rolled back. Returns 0               done; TERCET_REFUSED  in a try: the work is rolled back
- * and no row stays, so a later cancel records itself as empty, and a later try asks the hook again,
- * unless a cancel came between; in a confirm or cancel: the same as TERCET_AGAIN; anything else ask
- * me again: rolled back, the row as before. A positive number is taken for TERCET_AGAIN. It must
- * not call the barrier that runs it. */
+ * is rolled back. It must not call the barrier that runs it. Returns
+ *
+ *   0               done
+ *   TERCET_REFUSED  in a try: the work is rolled back and no row stays, so a later cancel records
+ *                   itself as empty, and a later try runs the hook again, unless a cancel came
+ *                   between; in a confirm or cancel: the same as TERCET_AGAIN
+ *   anything else   try again later: the work is rolled back, the row is as before; a positive
+ *                   number is taken for TERCET_AGAIN */
 struct tercet_barrier_call;
 typedef int (*tercet_barrier_hook)(struct tercet_barrier_call *call, tercet_db db, void *ctx);
 

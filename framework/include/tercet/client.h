@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The initiator: starts transactions and decides them. All requests of a client share one stream,
- * many a message. An answer that does not come is asked for again under the same gid, over a new
- * connection if need be, until it is there or the caller's own timeout is over: then the result is
- * TERCET_UNKNOWN, never a refusal, and never a cancel after a confirm was sent.
+ * and those made at the same time share messages. A request whose answer does not arrive is sent
+ * again under the same gid, over a new connection if necessary, until the answer is there or the
+ * caller's timeout has passed. Then the result is TERCET_UNKNOWN: never a refusal, and never a
+ * cancel after a confirm was sent.
  *
  * After a fork, a client serves the parent only: in the child every call fails at once with
  * TERCET_INVALID, and tercet_client_close does nothing. A hook must not run its own service: a call
@@ -23,8 +24,8 @@ struct tercet_client;
 
 struct tercet_client_options {
     size_t size;
-    int64_t timeout_ms;    /* the client's patience for each call; default 60,000 */
-    uint32_t requests_max; /* open at once; default 10,000: past it TERCET_EXHAUSTED */
+    int64_t timeout_ms;    /* of each call, unless it has its own; default 60,000 */
+    uint32_t requests_max; /* without an answer at once; default 10,000: past it TERCET_EXHAUSTED */
     const char *token;     /* sent as "authorization: Bearer ..." */
     /* PEM texts; tls_ca "" means the system's roots; NULL: plaintext */
     const char *tls_ca, *tls_cert, *tls_key;
@@ -40,10 +41,10 @@ struct tercet_client_options {
 int tercet_client_open(struct tercet_client **out, const char *coordinator,
                        const struct tercet_client_options *options, char *text);
 
-/* Asks the coordinator for a sign of life and waits for it, at most timeout_ms (0: the client's
- * patience). 0: it can be reached and serves initiators. TERCET_UNAVAILABLE: it cannot, or not in
- * time; TERCET_DENIED: it does not let this client in. `text` (may be NULL, TERCET_TEXT_MAX bytes)
- * says what happened. */
+/* Waits until the coordinator answers a request, at most timeout_ms (0: the client's timeout). 0:
+ * it can be reached and serves initiators. TERCET_UNAVAILABLE: it cannot, or not in time;
+ * TERCET_DENIED: it does not let this client in. `text` (may be NULL, TERCET_TEXT_MAX bytes) says
+ * what happened. */
 int tercet_client_wait(struct tercet_client *client, int64_t timeout_ms, char *text);
 
 /* Ends open requests with TERCET_UNKNOWN and frees. Not from a callback. */
@@ -58,13 +59,14 @@ struct tercet_result {
     uint64_t number; /* of the transaction at its coordinator */
     uint32_t branch_count;
     bool parked; /* some branch needs a person */
-    /* a refusal's reason, or what is wrong and what to do; "" when done */
+    /* a refusal's reason, or what is wrong and what to do; "" after a success */
     char text[TERCET_TEXT_MAX];
 };
 
 /* What a coordinator waits for before it answers. The values are those of the wire. */
 enum tercet_wait {
-    /* the decision is durable; confirms or cancels go on in the background, for ever */
+    /* the decision is durable; confirms or cancels are retried in the background until they
+     * succeed */
     TERCET_WAIT_DECIDED = 0,
     TERCET_WAIT_RESOLVED = 1, /* every branch has acknowledged */
     TERCET_WAIT_NOT = 2,      /* Run: the plan is durable */
@@ -84,7 +86,7 @@ struct tercet_begin_options {
     const struct tercet_metadata *metadata;
     size_t metadata_count;
     enum tercet_wait wait;
-    int64_t timeout_ms; /* patience for this call; 0: the client's */
+    int64_t timeout_ms; /* of this call; 0: the client's */
     /* step by step: tercet_confirm asks for a tercet_own_tried of each own call */
     bool reports_own_tries;
 };
@@ -106,8 +108,8 @@ struct tercet_branch {
 
 /* Tries all branches; confirms when all are done, cancels when one refuses or is not known in time.
  * Blocks until what options->wait says. 0: confirmed (or, with TERCET_WAIT_NOT, durable).
- * TERCET_REFUSED: cancelled, result->text says why. TERCET_UNKNOWN: patience is over, or the client
- * was closed: wait with tercet_await, ask with tercet_get, or run again under the same gid.
+ * TERCET_REFUSED: cancelled, result->text says why. TERCET_UNKNOWN: the timeout has passed, or the
+ * client was closed: wait with tercet_await, ask with tercet_get, or run again under the same gid.
  * `result` may be NULL. */
 int tercet_run(struct tercet_client *client, const struct tercet_branch *branches,
                size_t branch_count, const struct tercet_begin_options *options,
@@ -178,10 +180,10 @@ int tercet_enlist(struct tercet_transaction *transaction, const struct tercet_br
 int tercet_own_tried(struct tercet_transaction *transaction, struct tercet_branch_id branch,
                      int code);
 
-/* Decides. 0: decided so, durably (or resolved, with TERCET_WAIT_RESOLVED). TERCET_DECIDED: the
- * other way already; result says which. TERCET_NOT_READY: a try is not known to be done (with
- * keeps_on_refusal: neither done nor refused, and it may still be).
- * TERCET_UNKNOWN: ask again, the same call. */
+/* Confirms, or cancels. 0: decided so, durably (or resolved, with TERCET_WAIT_RESOLVED).
+ * TERCET_DECIDED: the other way already; result says which. TERCET_NOT_READY: a try is not known to
+ * be done (with keeps_on_refusal: neither done nor refused, and it may still be). TERCET_UNKNOWN:
+ * ask again, the same call. */
 int tercet_confirm(struct tercet_transaction *transaction, enum tercet_wait wait,
                    struct tercet_result *result);
 int tercet_cancel(struct tercet_transaction *transaction, enum tercet_wait wait, const char *reason,
@@ -204,8 +206,8 @@ int tercet_get(struct tercet_client *client, const char *gid, struct tercet_resu
 /* Blocks until the transaction is decided or resolved (TERCET_WAIT_DECIDED, TERCET_WAIT_RESOLVED),
  * whoever decides it: after a TERCET_UNKNOWN, or in a process that only knows its gid. 0:
  * result->state says which way, for a cancelled one result->text why; `result` may be NULL. Waits
- * on through a lost connection and a restart of the coordinator. `timeout_ms`: patience for this
- * call, 0 the client's, at most 30 days; past it TERCET_UNKNOWN: tercet_get tells how it stands.
+ * on through a lost connection and a restart of the coordinator. `timeout_ms`: of this call, 0
+ * the client's, at most 30 days; past it TERCET_UNKNOWN: tercet_get tells how it stands.
  * TERCET_NOT_FOUND: resolved longer ago than the coordinator keeps it, or not begun; after a
  * TERCET_UNKNOWN its begin may still be on the way: run again under the same gid. Each that waits
  * is one of the client's requests_max. */

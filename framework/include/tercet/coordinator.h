@@ -41,8 +41,8 @@ struct tercet_coordinator_options {
     int64_t retention_ms;    /* resolved transactions are kept so long; default 7 days */
     uint64_t store_size_max; /* bytes, at least 1 MiB; default 64 GiB */
     uint32_t open_max;       /* unresolved transactions; default 1,000,000 */
-    /* how long one call of a hook is waited for, unless initiator or participant ask otherwise;
-     * default 10,000 */
+    /* timeout of one call of a hook, unless initiator or participant ask for another; default
+     * 10,000 */
     uint32_t call_timeout_ms;
     /* defaults 100; 60,000; 16; 600,000 */
     uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms;
@@ -78,15 +78,15 @@ struct tercet_coordinator_options {
     /* Where Admin.Backup makes its directories; it must be there, and the string outlives the
      * coordinator. NULL: backups are refused */
     const char *backup_dir;
-    /* Bytes that the process is to do with, at least 32 MiB: what may wait in memory is given parts
-     * of it (answers that nobody reads a quarter, requests an eighth, payloads an eighth), and
-     * open_max a default that fits. 0: 256 MiB of unread answers, 128 MiB of requests, 64 MiB of
+    /* Bytes of memory that the process should stay within, at least 32 MiB. Queues get parts of it
+     * (unread answers a quarter, requests an eighth, payloads an eighth), and open_max gets a
+     * default that fits. 0: 256 MiB of unread answers, 128 MiB of requests, 64 MiB of
      * payloads */
     uint64_t memory_max;
-    /* Which lines on_log gets: "info" for all parts of the log, "store=debug" for one of
-     * transactions, participants, store and connections, several with commas; parts that it does
-     * not name are at "info". NULL: all lines. An
-     * admin may change it while it runs (Admin.SetLogLevels) */
+    /* Which lines on_log gets: a level for all parts of the log ("info"), or for one of them
+     * ("store=debug"; transactions, participants, store, connections), several with commas. Parts
+     * that are not named log from "info" on. NULL: all lines. An admin may change it at run time
+     * (Admin.SetLogLevels) */
     const char *log_levels;
     /* sessions, watchers, instances of one address (IPv6: a /64); default 4096 */
     uint32_t streams_per_peer_max;

@@ -23,7 +23,7 @@ struct tercet_call {
     const char *action; /* without the service */
     /* from 1; for the log, not for logic: the barrier has seen to repeats */
     uint32_t attempt;
-    int64_t deadline_ms; /* time left until the coordinator asks again */
+    int64_t deadline_ms; /* time left until the coordinator calls again */
     struct tercet_bytes payload;
     const ProtobufCMessage *request; /* decoded, when the action names its descriptor; else NULL */
     const struct tercet_metadata *metadata;
@@ -35,8 +35,8 @@ struct tercet_call {
     uint64_t source;
 };
 
-/* A hook: 0 when done; tercet_refuse(...) in a try; any other code for "ask me again" (rolled
- * back). */
+/* A hook. Returns 0 when its work is done, tercet_refuse(...) in a try that refuses, or any other
+ * code to have its work rolled back and to be called again. */
 typedef int (*tercet_hook)(const struct tercet_call *call, void *ctx);
 
 /* Saves the try's reply, which the initiator gets, with the branch's row. Errors: TERCET_INVALID
@@ -81,7 +81,7 @@ TERCET_MUST_USE int tercet_again(const struct tercet_call *call, const char *for
  * answered with the result, a cancel comes after it. Stream and coordinator may come and go
  * meanwhile. Timeouts (call_timeout_ms) go on as for all calls: give slow actions enough. */
 
-/* Stands for one pending hook; may be copied. */
+/* Identifies one pending hook; may be copied. */
 struct tercet_deferred {
     uint64_t id;
 };

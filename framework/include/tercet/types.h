@@ -5,13 +5,12 @@
  *
  * Conventions, stated once:
  *  - int results are 0 or a negative TERCET_ code. Output parameters come first and are untouched
- * on failure.
- *  - What goes in is copied. What comes out through ** is the caller's. What a callback is given
- * lives until it returns.
- *  - Options structs begin with their own size (sizeof), zero means default, fields are only
- * appended; NULL: all defaults.
- *  - Times are int64_t milliseconds; _ms of a wall clock counts from 1970-01-01 UTC, a timeout
- * counts from now.
+ *    on failure.
+ *  - Arguments are copied. What is returned through ** belongs to the caller. What a callback is
+ *    given is valid until the callback returns.
+ *  - Options structs begin with their own size (sizeof); a field of zero means its default; new
+ *    fields are only appended. NULL: all defaults.
+ *  - Times are int64_t milliseconds: points in time since 1970-01-01 UTC, timeouts from now.
  *  - Handles may be used from any thread unless said otherwise. free and close accept NULL.
  *  - gRPC runs inside: fork before the first open, or fork and exec.
  */
@@ -26,7 +25,7 @@
 extern "C" {
 #endif
 
-/* For functions whose result must be looked at, or passed on. */
+/* For functions whose result must not be ignored. */
 #if defined(__GNUC__)
 #define TERCET_MUST_USE __attribute__((warn_unused_result))
 #else
@@ -69,12 +68,11 @@ const char *tercet_strerror(int error);
 /* The constant name of a result code, such as "TERCET_REFUSED"; "TERCET_OK" for 0; never NULL. */
 const char *tercet_error_name(int error);
 
-/* -- Limits. Past one the caller gets TERCET_INVALID or TERCET_EXHAUSTED with the limit in the
- * text. --- */
+/* -- Limits: past one a call is TERCET_INVALID or TERCET_EXHAUSTED, and its text says which -- */
 #define TERCET_GID_MAX 64     /* characters of a gid */
 #define TERCET_ACTION_MAX 128 /* characters of "service/name" */
 #define TERCET_SERVICE_MAX 63 /* characters of a service's name */
-/* branches a transaction, and the largest branch number */
+/* branches per transaction; also the largest branch number */
 #define TERCET_BRANCHES_MAX 1024
 #define TERCET_PAYLOAD_MAX (64 * 1024)   /* bytes of a branch's request */
 #define TERCET_REPLY_MAX (16 * 1024)     /* bytes of a try's reply */
@@ -106,8 +104,8 @@ void tercet_gid_make(struct tercet_gid *out);
 /* Copies `text` when it is a valid gid: TERCET_INVALID otherwise. */
 int tercet_gid_set(struct tercet_gid *out, const char *text);
 
-/* One participant's part in a transaction: 1 to TERCET_BRANCHES_MAX. A struct, so that nothing else
- * passes for it. */
+/* The number of one participant's part in a transaction: 1 to TERCET_BRANCHES_MAX. A struct, so
+ * that the compiler refuses any other number in its place. */
 struct tercet_branch_id {
     uint32_t number;
 };
@@ -157,7 +155,7 @@ struct tercet_metadata {
     const char *value; /* printable ASCII */
 };
 
-/* One line of a library's log; programs print, libraries call this. Any thread. */
+/* Gets one line of the library's log: the library itself prints nothing. Called on any thread. */
 enum tercet_log_level {
     TERCET_LOG_ERROR = 0,
     TERCET_LOG_WARNING = 1,

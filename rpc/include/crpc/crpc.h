@@ -8,15 +8,15 @@
  *    blocks goes to a thread of the caller's own. Different calls may have callbacks at the same
  *    time; the callbacks of one call never overlap.
  *  - Every function may be called from any thread, inside callbacks too, unless its comment says
- *    otherwise. The blocking ones (crpc_unary, crpc_stream_*, crpc_server_stop, *_free) must not be
- *    called from a callback: they would wait for the thread they run on. This is asserted.
- *  - int results are 0 or a negative CRPC_E code. Output parameters come first and are untouched on
- *    failure. What goes in is copied unless the comment says otherwise. free(NULL) is fine.
+ *    otherwise. The blocking ones (crpc_unary, crpc_stream_*, crpc_server_stop, *_free) must not
+ *    be called from a callback: they would wait for the thread they run on. This is asserted.
+ *  - int results are 0 or a negative CRPC_E code. Output parameters come first and are untouched
+ *    on failure. What goes in is copied unless the comment says otherwise. free(NULL) is fine.
  *  - Options structs begin with their own size (sizeof), zero means default, fields are only
- * appended. A NULL options pointer means all defaults.
- *  - gRPC must not be used across fork(): fork before the first crpc_loop_new, or fork and exec. In
- *    a child whose parent had a loop, whatever would need its threads answers CRPC_EFORKED at once;
- *    *_free and crpc_server_stop do nothing, and leave to the parent what is the parent's.
+ *    appended. A NULL options pointer means all defaults.
+ *  - gRPC must not be used across fork(): fork before the first crpc_loop_new, or fork and exec.
+ *    In a child whose parent had a loop, a call that would need its threads fails at once with
+ *    CRPC_EFORKED; *_free and crpc_server_stop do nothing, since all is the parent's.
  */
 #ifndef CRPC_CRPC_H
 #define CRPC_CRPC_H

@@ -39,12 +39,12 @@ enum tercet_barrier_state {
     TERCET_BARRIER_CANCELLED = 4,
 };
 
-/* A branch, valid at the barrier's door: the gid's characters, 1 <= branch <= TERCET_BRANCHES_MAX,
- * number <= INT64_MAX. */
-/* Rows of numbers from here on say that the work of a branch so much lower was begun outside of the
- * database (struct tercet_action.is_deferred). */
+/* A row with the branch number TERCET_BARRIER_BEGUN + n notes that the work of branch n was begun
+ * outside of the database (struct tercet_action.is_deferred). */
 #define TERCET_BARRIER_BEGUN 65536
 
+/* The key of a row. The barrier has checked it: the gid's characters, 1 <= branch <=
+ * TERCET_BRANCHES_MAX (or the same behind TERCET_BARRIER_BEGUN), number <= INT64_MAX. */
 struct tercet_barrier_key {
     const char *gid;
     uint32_t branch;
@@ -60,7 +60,7 @@ struct tercet_barrier_row {
 
 /* What a failure means for the local transaction that it ended. */
 enum tercet_barrier_failure {
-    /* Whether it was committed is not known, or the database is not there: its calls are asked
+    /* Whether it was committed is not known, or the database cannot be reached: its calls come
      * again later. */
     TERCET_BARRIER_LOST = 0,
     /* It is known not to be committed, for something that one of its calls did: each is run again

@@ -3,10 +3,10 @@
  * For writers of store drivers: what the coordinator needs of a database to keep transactions in.
  *
  * A store knows bytes, not transactions. It has shards, each of which keeps for itself:
- *  - live records: key (number, part), value = bytes. Part 0 is a transaction's state, parts 1..
- * are its branches; the store does not care. Numbers mostly grow.
- *  - resolved records: one value a number, found by number and by gid, kept in buckets of the time
- *    they were resolved (each tercet_store_options.bucket_ms wide). Whole buckets are dropped.
+ *  - live records: key (number, part), value = bytes. Part 0 is a transaction's state, parts 1 and
+ *    up are its branches; the store does not care. Numbers mostly grow.
+ *  - resolved records: one value per number, found by number and by gid, kept in buckets by the
+ * time they were resolved (each tercet_store_options.bucket_ms wide). Whole buckets are dropped.
  *  - meta records: a few values by name (registered participants, settings).
  *  - an epoch, which rises with each acquire and fences every commit; a source, which is the
  *    shard's identity; and the largest number it has ever seen.
@@ -125,9 +125,9 @@ struct tercet_store_stats {
     uint64_t bytes_used; /* of bytes_max, what cannot be used for something else now */
     uint64_t bytes_max;
     uint64_t disk_free_bytes; /* UINT64_MAX when there is no disk of ours */
-    /* What new work may still take, as counted by the driver's room_of; UINT64_MAX: no limit. It is
-     * to leave enough for what is under way to come to its end: only new work is refused for want
-     * of it. */
+    /* How much new transactions may still take, as counted by the driver's room_of; UINT64_MAX: no
+     * limit. The driver must keep back enough for transactions that are under way to end: only new
+     * ones are refused for lack of room. */
     uint64_t room_bytes;
     /* What to tell when room_bytes do not suffice: why, and what to do. */
     char room_text[TERCET_STORE_TEXT_MAX];
@@ -224,7 +224,7 @@ struct tercet_store_driver {
     /* Every meta record, in any order. */
     int (*meta_scan)(void *state, uint32_t shard, tercet_store_meta_fn each, void *ctx);
 
-    /* Of the whole store; called five times a second. What it was a second ago will do. */
+    /* Of the whole store; called five times a second. Values up to a second old are fine. */
     int (*stats)(void *state, struct tercet_store_stats *out);
     /* The bytes that a record with a value of `size` bytes takes at most, in the units of
      * room_bytes; called for each new transaction. NULL: `size`. */
