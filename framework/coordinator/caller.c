@@ -40,6 +40,28 @@ void caller_ref(struct caller *caller)
     atomic_fetch_add(&caller->references, 1);
 }
 
+bool caller_count(struct caller *caller, struct peers *peers, struct budget *unread)
+{
+    caller->peer = peers_get(peers, caller->call);
+    if (caller->peer == NULL)
+        return false;
+    caller->peers = peers;
+    caller->unread = unread;
+    if (caller->outbox != NULL)
+        outbox_set_budget(caller->outbox, unread, caller_group(caller));
+    return true;
+}
+
+struct budget_group *caller_group(const struct caller *caller)
+{
+    return caller->peer != NULL ? &caller->peer->address->unread : NULL;
+}
+
+static void give_back(const struct caller *caller, size_t size)
+{
+    budget_give_in(caller->unread, caller_group(caller), size);
+}
+
 void caller_unref(struct caller *caller)
 {
     if (caller == NULL)
@@ -51,6 +73,11 @@ void caller_unref(struct caller *caller)
     outbox_free(caller->outbox);
     pthread_mutex_destroy(&caller->watch_lock);
     free((void *)caller->watch_pending.data);
+    give_back(caller, caller->watch_pending.size + caller->watch_bytes_in_flight);
+    give_back(caller, caller->reply_bytes);
+    if (caller->peer != NULL)
+        atomic_fetch_sub(&caller->peer->replies, caller->reply_bytes);
+    peers_put(caller->peers, caller->peer);
     rights_clear(&caller->rights);
     crpc_call_unref(caller->call);
     free(caller);
@@ -131,6 +158,34 @@ void caller_refuse(struct caller *caller)
         SESSION_OUTBOX_MAX >> 20);
 }
 
+static bool take_reply(const struct caller *caller, size_t size)
+{
+    size_t own = caller->peer != NULL ? atomic_load(&caller->peer->replies) : 0;
+    return budget_take_in(caller->unread, caller_group(caller), own, size);
+}
+
+bool caller_has_room(const struct caller *caller, size_t size)
+{
+    bool has_room = take_reply(caller, size);
+    if (has_room)
+        give_back(caller, size);
+    return has_room;
+}
+
+/* It stays counted until the call is over. What its connection has not read of others' answers
+ * counts beside it. */
+static void deliver_reply(struct caller *caller, struct crpc_bytes bytes)
+{
+    if (!take_reply(caller, bytes.size)) {
+        crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, CALLER_NO_ROOM);
+        return;
+    }
+    caller->reply_bytes = bytes.size;
+    if (caller->peer != NULL)
+        atomic_fetch_add(&caller->peer->replies, bytes.size);
+    FAILPOINT_AROUND("send.reply", crpc_call_reply_bytes(caller->call, bytes));
+}
+
 void caller_deliver(struct caller *caller, const struct answer *answer)
 {
     if (!caller_takes(caller))
@@ -145,7 +200,7 @@ void caller_deliver(struct caller *caller, const struct answer *answer)
     } else if (answer->code != CRPC_OK) {
         deliver_status(caller, answer);
     } else if (caller->kind == CALLER_UNARY) {
-        FAILPOINT_AROUND("send.reply", crpc_call_reply_bytes(caller->call, answer->bytes));
+        deliver_reply(caller, answer->bytes);
     }
 }
 
@@ -166,6 +221,7 @@ static void watch_go_on(struct caller *caller)
         struct crpc_bytes bytes = caller->watch_pending;
         int rc;
         caller->watch_pending = (struct crpc_bytes){NULL, 0};
+        caller->watch_bytes_in_flight = bytes.size;
         FAILPOINT_AROUND("send.watch",
                          rc = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size));
         caller->watch_in_flight = rc == 0;
@@ -177,21 +233,38 @@ static void watch_go_on(struct caller *caller)
     }
 }
 
+/* The snapshot in the place of one that is not sent yet; with the lock held. */
+static bool watch_replace(struct caller *caller, struct crpc_bytes snapshot)
+{
+    give_back(caller, caller->watch_pending.size);
+    free((void *)caller->watch_pending.data);
+    caller->watch_pending = (struct crpc_bytes){NULL, 0};
+    if (!budget_take_in(caller->unread, caller_group(caller), caller->watch_bytes_in_flight,
+                        snapshot.size))
+        return false;
+    void *copy = malloc(snapshot.size + 1);
+    if (copy == NULL) {
+        give_back(caller, snapshot.size);
+        return false;
+    }
+    memcpy(copy, snapshot.data, snapshot.size);
+    caller->watch_pending = (struct crpc_bytes){copy, snapshot.size};
+    return true;
+}
+
 void caller_watch_push(struct caller *caller, struct crpc_bytes snapshot, bool is_last)
 {
     if (atomic_load(&caller->is_gone))
         return;
-    void *copy = malloc(snapshot.size + 1);
-    if (copy == NULL) {
-        crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED, "out of memory: watch again");
-        return;
-    }
-    memcpy(copy, snapshot.data, snapshot.size);
     pthread_mutex_lock(&caller->watch_lock);
-    free((void *)caller->watch_pending.data);
-    caller->watch_pending = (struct crpc_bytes){copy, snapshot.size};
-    caller->watch_is_last = is_last;
-    watch_go_on(caller);
+    if (watch_replace(caller, snapshot)) {
+        caller->watch_is_last = is_last;
+        watch_go_on(caller);
+    } else {
+        crpc_call_fail(caller->call, CRPC_RESOURCE_EXHAUSTED,
+                       "there is no memory for what is watched, beside what its address leaves "
+                       "unread: watch again");
+    }
     pthread_mutex_unlock(&caller->watch_lock);
 }
 
@@ -199,6 +272,8 @@ void caller_watch_sent(struct caller *caller)
 {
     pthread_mutex_lock(&caller->watch_lock);
     caller->watch_in_flight = false;
+    give_back(caller, caller->watch_bytes_in_flight);
+    caller->watch_bytes_in_flight = 0;
     watch_go_on(caller);
     pthread_mutex_unlock(&caller->watch_lock);
 }

@@ -7,6 +7,7 @@
 #define TERCET_CALLER_H
 
 #include "arena.h"
+#include "peers.h"
 #include "rights.h"
 
 #include <crpc/crpc.h>
@@ -30,9 +31,14 @@ struct caller {
     enum caller_kind kind;
     struct crpc_call *call; /* a reference */
     struct coordinator *c;  /* rpc.c's */
-    struct outbox *outbox;  /* CALLER_SESSION */
-    struct rights rights;   /* set before it is shared */
-    bool is_refused;        /* the owner's: its call has been failed here */
+    /* Where it is counted, and for what budget; set before it is shared, NULL: nowhere */
+    struct peers *peers;
+    struct peer *peer;
+    struct budget *unread;
+    size_t reply_bytes;    /* of a unary answer that has been given, until the call is over */
+    struct outbox *outbox; /* CALLER_SESSION */
+    struct rights rights;  /* set before it is shared */
+    bool is_refused;       /* the owner's: its call has been failed here */
     /* the owner's: of answers that wait until what they tell is durable */
     size_t held_bytes;
     /* the owner's: requests that wait for a state, or for what they are told to be durable */
@@ -46,6 +52,7 @@ struct caller {
     /* CALLER_WATCH: the newest snapshot, while an older one is in flight. */
     pthread_mutex_t watch_lock;
     struct crpc_bytes watch_pending;
+    size_t watch_bytes_in_flight;
     bool watch_in_flight;
     bool watch_is_last; /* end the call when what is pending has been sent */
 };
@@ -54,6 +61,20 @@ struct caller {
 struct caller *caller_new(enum caller_kind kind, struct crpc_call *call);
 void caller_ref(struct caller *caller);
 void caller_unref(struct caller *caller);
+
+/* What waits for it to read is taken from `unread`; its peer is one of `peers`. Before it is
+ * shared. false: no memory. */
+bool caller_count(struct caller *caller, struct peers *peers, struct budget *unread);
+/* Unary: whether there is memory for an answer of so many bytes, beside what its connection has not
+ * read of others. */
+bool caller_has_room(const struct caller *caller, size_t size);
+/* What it is told else. */
+#define CALLER_NO_ROOM                                                                             \
+    "there is no memory for this answer beside those that its address leaves unread: what was "    \
+    "asked for may have been done; ask again"
+
+/* The group of the budget "unread" that it is in; NULL: none. */
+struct budget_group *caller_group(const struct caller *caller);
 
 /* Whom the caller's requests are counted for: whoever has its token, or without one is at its host.
  * Never 0. */

@@ -88,6 +88,7 @@ struct coordinator {
     struct budget
         calls; /* of participants, that wait to be read: who reads no answers stops none */
     struct budget requests; /* that wait for the owner */
+    struct peers peers;
     struct access *access;
     /* for targets, when calls_with_tls; its strings are the coordinator's */
     struct crpc_tls call_tls;

@@ -38,6 +38,14 @@ static struct effect *add_effect(struct batch *batch, enum effect_kind kind)
 
 /* -- Answers ----------------------------------------------------------------------------------- */
 
+/* What is held of a unary answer counts as what its connection has not read. */
+static void count_held(struct caller *caller, size_t size, bool is_held)
+{
+    caller->held_bytes += is_held ? size : -size;
+    if (caller->kind == CALLER_UNARY && caller->peer != NULL)
+        atomic_fetch_add(&caller->peer->replies, is_held ? size : -size);
+}
+
 static void hold_answer(struct coordinator *c, struct caller *caller, uint64_t id,
                         const struct reply *reply, struct batch *batch)
 {
@@ -47,11 +55,11 @@ static void hold_answer(struct coordinator *c, struct caller *caller, uint64_t i
     effect->caller = caller;
     effect->answer = caller_encode(caller, &batch->arena, id, reply);
     size_t size = effect->answer.bytes.size;
-    bool may = budget_take(&c->unread, caller->held_bytes, size);
+    bool may = budget_take_in(&c->unread, caller_group(caller), caller->held_bytes, size);
     if (!may) /* it is encoded already: it is counted, and the last */
-        atomic_fetch_add(&c->unread.used, size);
-    caller->held_bytes += size;
-    /* A session asks again what it is not answered. A unary request has been done, and is told. */
+        budget_force_in(&c->unread, caller_group(caller), size);
+    count_held(caller, size, true);
+    /* A session asks again what it is not answered. */
     if (caller->kind == CALLER_SESSION && (!may || caller->held_bytes > SESSION_OUTBOX_MAX))
         caller_refuse(caller);
 }
@@ -60,10 +68,16 @@ static void hold_answer(struct coordinator *c, struct caller *caller, uint64_t i
 static void answer_with(struct coordinator *c, struct caller *caller, uint64_t id,
                         const struct reply *reply, struct batch *batch)
 {
+    struct refusal no;
+    struct reply refused = {.no = &no};
+    bool has_room = caller->kind != CALLER_UNARY || reply->message == NULL ||
+                    caller_has_room(caller, crpc_message_size_max(reply->message));
+    if (!has_room)
+        refusal_set(&no, TERCET_EXHAUSTED, "%s", CALLER_NO_ROOM);
     if (batch != NULL)
-        hold_answer(c, caller, id, reply, batch);
+        hold_answer(c, caller, id, has_room ? reply : &refused, batch);
     else
-        answer_give(c, caller, id, reply);
+        answer_give(c, caller, id, has_room ? reply : &refused);
 }
 
 void effect_answer(struct coordinator *c, struct caller *caller, uint64_t id,
@@ -119,8 +133,8 @@ static void release_answer(struct coordinator *c, struct effect *effect)
 {
     struct caller *caller = effect->caller;
     assert(caller->held_bytes >= effect->answer.bytes.size);
-    caller->held_bytes -= effect->answer.bytes.size;
-    budget_give(&c->unread, effect->answer.bytes.size);
+    count_held(caller, effect->answer.bytes.size, false);
+    budget_give_in(&c->unread, caller_group(caller), effect->answer.bytes.size);
     answer_deliver(&c->answers, caller, &effect->answer);
     answer_settle(&c->answers, caller);
 }

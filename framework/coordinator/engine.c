@@ -74,6 +74,7 @@ void engine_init(struct coordinator *c, const struct tercet_coordinator_options 
     clerk_init(&c->clerk);
     expose_init(&c->expose);
     meter_init(&c->meter);
+    peers_init(&c->peers);
     loglevel_init(&c->loglevel);
     sem_init(&c->drained, 0, 0);
 }
@@ -99,6 +100,7 @@ void engine_clear(struct coordinator *c)
     clerk_destroy(&c->clerk);
     expose_destroy(&c->expose);
     meter_free(&c->meter);
+    peers_destroy(&c->peers);
     sem_destroy(&c->drained);
     arena_free(&c->scratch);
 }

@@ -20,10 +20,10 @@ struct event *event_new(enum event_kind kind)
 
 void event_free(struct event *event)
 {
-    caller_unref(event->caller);
+    budget_give_in(event->budget, event->budget_group, event->budget_size);
+    caller_unref(event->caller); /* after that: the group is its peer's */
     instance_unref(event->instance);
     crpc_message_free(event->message);
-    budget_give(event->budget, event->budget_size);
     free(event);
 }
 

@@ -67,8 +67,9 @@ struct event {
     struct instance *instance; /* a reference */
     struct shard *shard;
     struct find *find;
-    ProtobufCMessage *message; /* the event's own */
-    struct budget *budget;     /* which has this much of it; NULL: none */
+    ProtobufCMessage *message;         /* the event's own */
+    struct budget *budget;             /* which has this much of it; NULL: none */
+    struct budget_group *budget_group; /* the caller's, in it; NULL: none */
     size_t budget_size;
     uint64_t call_id;
     int code;

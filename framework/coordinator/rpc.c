@@ -24,13 +24,12 @@ static struct caller *new_caller(struct coordinator *c, struct crpc_call *call,
                                  enum caller_kind kind)
 {
     struct caller *caller = caller_new(kind, call);
-    if (caller == NULL || !access_rights(c->access, call, &caller->rights)) {
+    if (caller == NULL || !caller_count(caller, &c->peers, &c->unread) ||
+        !access_rights(c->access, call, &caller->rights)) {
         caller_unref(caller);
         return NULL;
     }
     caller->c = c;
-    if (caller->outbox != NULL)
-        outbox_set_budget(caller->outbox, &c->unread);
     return caller;
 }
 
@@ -49,14 +48,18 @@ static struct event *make_request(struct caller *caller, enum method method,
     return event;
 }
 
-/* Counts the request until it has been handled. Streams need no counting: each has a message or two
- * that are not handled. */
+/* Counts what a caller asks, as large as it is in memory, until it has been handled. */
 static bool charge_request(struct coordinator *c, struct event *event)
 {
-    size_t size = sizeof(*event) + protobuf_c_message_get_packed_size(event->message);
-    if (!budget_take(&c->requests, 0, size))
+    struct budget_group *group = &event->caller->peer->address->requests;
+    size_t size = sizeof(*event) + crpc_message_memory(event->message);
+    if (!budget_take_in(&c->requests, group, 0, size)) {
+        crpc_call_fail(event->caller->call, CRPC_RESOURCE_EXHAUSTED,
+                       "too many requests wait to be handled: ask again");
         return false;
+    }
     event->budget = &c->requests;
+    event->budget_group = group;
     event->budget_size = size;
     return true;
 }
@@ -98,8 +101,6 @@ static void post_request(struct crpc_call *call, const ProtobufCMessage *request
         return;
     }
     if (!charge_request(c, event)) {
-        crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED,
-                       "too many requests wait to be handled: ask again");
         event_free(event);
         caller_unref(caller);
         return;
@@ -274,7 +275,9 @@ static void on_session_message(struct crpc_call *call, struct crpc_bytes message
     }
     caller_ref(stream->caller);
     event->caller = stream->caller;
-    if (queue_post_message(&stream->c->queue, event, message.size))
+    if (!charge_request(stream->c, event))
+        event_free(event);
+    else if (queue_post_message(&stream->c->queue, event, message.size))
         crpc_call_read(call);
 }
 
@@ -395,7 +398,7 @@ static void on_attach(struct crpc_call *call, void *ctx)
     }
     stream->c = c;
     stream->instance = instance;
-    outbox_set_budget(instance->outbox, &c->calls);
+    outbox_set_budget(instance->outbox, &c->calls, NULL);
     if (streams_add(&stream->c->streams, stream, call, &events))
         crpc_call_read(call);
     else

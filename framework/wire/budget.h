@@ -23,4 +23,18 @@ struct budget {
 bool budget_take(struct budget *budget, size_t own, size_t size);
 void budget_give(struct budget *budget, size_t size);
 
+/* Many who are counted as one besides, such as all of one address: together they may take as much
+ * as is left free, and each of them as much as that leaves beside the group. */
+struct budget_group {
+    atomic_size_t used;
+};
+/* A group that has less than this may take it as long as there is any. */
+#define BUDGET_GROUP_MIN (256u * 1024)
+
+/* The same for one of a group; NULL: of none. */
+bool budget_take_in(struct budget *budget, struct budget_group *group, size_t own, size_t size);
+/* Takes it in any case. */
+void budget_force_in(struct budget *budget, struct budget_group *group, size_t size);
+void budget_give_in(struct budget *budget, struct budget_group *group, size_t size);
+
 #endif

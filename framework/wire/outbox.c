@@ -27,8 +27,9 @@ struct outbox {
     struct message *last;
     size_t bytes; /* waiting */
     size_t bytes_max;
-    struct budget *budget;  /* NULL: none */
-    size_t bytes_in_flight; /* of the budget, as `bytes` are */
+    struct budget *budget;      /* NULL: none */
+    struct budget_group *group; /* NULL: none */
+    size_t bytes_in_flight;     /* of the budget, as `bytes` are */
     bool is_in_flight;
     bool is_closed;
     bool is_finishing; /* ends the call when all is sent */
@@ -47,9 +48,10 @@ int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max)
     return 0;
 }
 
-void outbox_set_budget(struct outbox *outbox, struct budget *budget)
+void outbox_set_budget(struct outbox *outbox, struct budget *budget, struct budget_group *group)
 {
     outbox->budget = budget;
+    outbox->group = group;
 }
 
 static void drop_all(struct outbox *outbox)
@@ -61,7 +63,7 @@ static void drop_all(struct outbox *outbox)
         free(message);
     }
     outbox->last = NULL;
-    budget_give(outbox->budget, outbox->bytes);
+    budget_give_in(outbox->budget, outbox->group, outbox->bytes);
     outbox->bytes = 0;
 }
 
@@ -70,7 +72,7 @@ void outbox_free(struct outbox *outbox)
     if (outbox == NULL)
         return;
     drop_all(outbox);
-    budget_give(outbox->budget, outbox->bytes_in_flight);
+    budget_give_in(outbox->budget, outbox->group, outbox->bytes_in_flight);
     crpc_call_unref(outbox->call);
     pthread_mutex_destroy(&outbox->lock);
     free(outbox);
@@ -146,11 +148,12 @@ static int begin_record(struct outbox *outbox, unsigned field, size_t size_max, 
     if (outbox->is_closed)
         return CRPC_ECLOSED;
     if (outbox->bytes + head_size + size_max > outbox->bytes_max ||
-        !budget_take(outbox->budget, outbox->bytes + outbox->bytes_in_flight, head_size + size_max))
+        !budget_take_in(outbox->budget, outbox->group, outbox->bytes + outbox->bytes_in_flight,
+                        head_size + size_max))
         return CRPC_ETOOBIG;
     struct message *message = message_for(outbox, head_size + size_max);
     if (message == NULL) {
-        budget_give(outbox->budget, head_size + size_max);
+        budget_give_in(outbox->budget, outbox->group, head_size + size_max);
         return CRPC_ENOMEM;
     }
     *body_out = message->data + message->size + head_size;
@@ -170,7 +173,8 @@ static void end_record(struct outbox *outbox, unsigned field, const uint8_t *bod
         memmove(start + head_size, body, size);
     message->size += head_size + size;
     outbox->bytes += head_size + size;
-    budget_give(outbox->budget, head_encode(head, field, size_max) + size_max - (head_size + size));
+    budget_give_in(outbox->budget, outbox->group,
+                   head_encode(head, field, size_max) + size_max - (head_size + size));
 }
 
 int outbox_put(struct outbox *outbox, unsigned field, const ProtobufCMessage *record)
@@ -252,7 +256,7 @@ void outbox_sent(struct outbox *outbox, bool ok)
 {
     pthread_mutex_lock(&outbox->lock);
     outbox->is_in_flight = false;
-    budget_give(outbox->budget, outbox->bytes_in_flight);
+    budget_give_in(outbox->budget, outbox->group, outbox->bytes_in_flight);
     outbox->bytes_in_flight = 0;
     pthread_mutex_unlock(&outbox->lock);
     if (ok)

@@ -25,9 +25,9 @@ struct outbox;
  * it. The call's on_sent must be passed to outbox_sent. Any thread may use it. */
 int outbox_new(struct outbox **out, struct crpc_call *call, size_t bytes_max);
 
-/* What waits and what is in flight is taken from this budget, too, which outlives the outbox;
- * before anything is put. */
-void outbox_set_budget(struct outbox *outbox, struct budget *budget);
+/* What waits and what is in flight is taken from this budget, too, in this group (or NULL), which
+ * outlive the outbox; before anything is put. */
+void outbox_set_budget(struct outbox *outbox, struct budget *budget, struct budget_group *group);
 
 /* Appends `record` as an element of the repeated field number `field` of the next message; it goes
  * with the next flush. Returns 0, CRPC_ETOOBIG when the reader is so slow that bytes_max would be

@@ -12,6 +12,9 @@
 
 #define MEMORY_FACTOR 64
 #define MEMORY_DEFAULT_MIN (64 * 1024)
+/* Past it, small messages in a large one are no more than an honest peer has. */
+#define MEMORY_DEFAULT_LARGE (4u << 20)
+#define MEMORY_FACTOR_LARGE 16
 #define CHUNK_SIZE_MIN 256
 #define CHUNK_SIZE_MAX (32 * 1024)
 #define DEPTH_MAX 64 /* depth of nested messages */
@@ -235,17 +238,29 @@ static int unpack(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type
     return 0;
 }
 
+static size_t times(size_t size, size_t factor)
+{
+    return size > SIZE_MAX / factor ? SIZE_MAX : size * factor;
+}
+
+static size_t default_memory(size_t size)
+{
+    size_t small = times(size, MEMORY_FACTOR), large = times(size, MEMORY_FACTOR_LARGE);
+    if (small < MEMORY_DEFAULT_MIN)
+        return MEMORY_DEFAULT_MIN;
+    if (small < MEMORY_DEFAULT_LARGE)
+        return small;
+    return large > MEMORY_DEFAULT_LARGE ? large : MEMORY_DEFAULT_LARGE;
+}
+
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max)
 {
     static const uint8_t nothing;
     if (type == NULL || (bytes.data == NULL && bytes.size > 0))
         return CRPC_EINVAL;
-    if (memory_max == 0) {
-        memory_max = bytes.size > SIZE_MAX / MEMORY_FACTOR ? SIZE_MAX : bytes.size * MEMORY_FACTOR;
-        if (memory_max < MEMORY_DEFAULT_MIN)
-            memory_max = MEMORY_DEFAULT_MIN;
-    }
+    if (memory_max == 0)
+        memory_max = default_memory(bytes.size);
     const uint8_t *data = bytes.size > 0 ? bytes.data : &nothing;
     if (!is_wire_good((struct wire){data, data + bytes.size}, type, 0))
         return CRPC_EDECODE;
@@ -264,8 +279,23 @@ int crpc_message_copy(ProtobufCMessage **out, const ProtobufCMessage *message)
     return rc;
 }
 
+static struct chunk *first_chunk(const ProtobufCMessage *message)
+{
+    return (struct chunk *)((char *)message - offsetof(struct chunk, data));
+}
+
+size_t crpc_message_memory(const ProtobufCMessage *message)
+{
+    const struct chunk *first = first_chunk(message), *chunk = first;
+    size_t size = 0;
+    do
+        size += sizeof(*chunk) + chunk->size;
+    while ((chunk = chunk->next) != first);
+    return size;
+}
+
 void crpc_message_free(ProtobufCMessage *message)
 {
     if (message != NULL)
-        free_chunks((struct chunk *)((char *)message - offsetof(struct chunk, data)));
+        free_chunks(first_chunk(message));
 }

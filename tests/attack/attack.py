@@ -8,7 +8,7 @@ attack.py --tercetd FILE --witness FILE [--tls] [--token] [--seconds N] [--only 
 
 Fails when a call of the other client is not answered, or when memory grows by more than --memory.
 The times are printed, and judged by nobody: they are the machine's as well."""
-import argparse, contextlib, os, shutil, socket, ssl, struct, subprocess, sys, tempfile, time
+import argparse, contextlib, os, shutil, socket, ssl, struct, subprocess, sys, tempfile, time, zlib
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ATTACKER = "127.0.0.2"
@@ -192,6 +192,135 @@ def crowd(count, behave, greeting=GREETING, reads=True):
     return attack
 
 
+def varint(value):
+    out = b""
+    while value >= 128:
+        out += bytes([value % 128 + 128])
+        value //= 128
+    return out + bytes([value])
+
+
+def proto(number, value):
+    """A field: a text, a message, or a number."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def request(stream, path, body, flag=0, more=b""):
+    """A whole unary call."""
+    block = headers(path) + more
+    data = bytes([flag]) + struct.pack(">I", len(body)) + body
+    cut = [data[at:at + 16384] for at in range(0, len(data), 16384)]
+    frames = [frame(DATA, END_STREAM if i == len(cut) - 1 else 0, stream, piece) for i, piece in enumerate(cut)]
+    return frame(HEADERS, END_HEADERS, stream, block) + b"".join(frames)
+
+
+def unread_replies(stage):
+    """Unary calls whose answers have some hundred KB, on streams that never let anything come."""
+    metadata = proto(1, b"k") + proto(2, b"v" * 4000)
+    filler = Peer(stage)
+    filler.send(b"".join(request(1 + 2 * i, b"/tercet.v1.Coordinator/Begin", proto(2, proto(8, metadata)))
+                         for i in range(200)))
+    closed_window = PREFACE + frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0")
+
+    def behave(peer):
+        peer.next = getattr(peer, "next", 1)
+        if peer.next < 200:
+            peer.send(request(peer.next, b"/tercet.v1.Admin/List", proto(5, 200)))
+            peer.next += 2
+            stage.sent += 1
+    crowd(40, behave, greeting=closed_window)(stage)
+    filler.close()
+
+
+class Flow:
+    """What flow control permits to send on one connection: large messages get through whole."""
+
+    def __init__(self, peer):
+        self.peer, self.windows, self.initial, self.input = peer, {0: 65535}, 65535, b""
+        peer.reads = False  # but for what is read here
+
+    def hear(self):
+        self.peer.socket.settimeout(0.05)
+        with contextlib.suppress(ssl.SSLWantReadError, BlockingIOError, TimeoutError):
+            came = self.peer.socket.recv(65536)
+            if not came:
+                raise ConnectionError
+            self.input += came
+        while len(self.input) >= 9 and len(self.input) >= 9 + int.from_bytes(self.input[:3], "big"):
+            size, kind = int.from_bytes(self.input[:3], "big"), self.input[3]
+            stream = int.from_bytes(self.input[5:9], "big")
+            self.take(kind, stream, self.input[9:9 + size])
+            self.input = self.input[9 + size:]
+
+    def take(self, kind, stream, body):
+        if kind == WINDOW:
+            self.windows[stream] = self.windows.get(stream, self.initial) + int.from_bytes(body, "big")
+        if kind == SETTINGS:
+            settings = [struct.unpack(">HI", body[at:at + 6]) for at in range(0, len(body), 6)]
+            self.initial = dict(settings).get(4, self.initial)
+        if kind in (RST, HEADERS):
+            self.windows.pop(stream, None)  # it has been answered: the rest is not wanted
+
+    def call(self, stream, path, body, flag=0, more=b""):
+        self.windows[stream] = self.initial
+        self.peer.send(frame(HEADERS, END_HEADERS, stream, headers(path) + more))
+        data = bytes([flag]) + struct.pack(">I", len(body)) + body
+        while data and stream in self.windows and time.monotonic() < Stage.until:
+            size = min(len(data), 16384, self.windows[0], self.windows[stream])
+            if size > 0:
+                last = END_STREAM if size == len(data) else 0
+                self.peer.send(frame(DATA, last, stream, data[:size]))
+                self.windows[0] -= size
+                self.windows[stream] -= size
+                data = data[size:]
+            if size <= 0 or not data:
+                self.hear()
+        self.windows.pop(stream, None)
+
+
+def large_messages(stage, body, flag=0, more=b""):
+    def one(peer):
+        flow, stream = Flow(peer), 1
+        while time.monotonic() < Stage.until:
+            flow.call(stream, b"/tercet.v1.Coordinator/Run", body, flag, more)
+            stream += 2
+    again(stage, one)
+
+
+def gzip_bomb(stage):
+    """Messages of half a megabyte that are half a gigabyte when they are inflated."""
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    megabyte = bomb.compress(bytes(1 << 20)) + bomb.flush(zlib.Z_FULL_FLUSH)
+    body = b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + megabyte * 500
+    large_messages(stage, body, 1, field(b"grpc-encoding", b"gzip"))
+
+
+def swelling(stage):
+    """A megabyte that is nothing but empty branches: tens of times as much when it is decoded."""
+    body = proto(3, b"") * 500000
+    large_messages(stage, body)
+
+
+def stalled_handshakes(stage):
+    """Connections that begin TLS, or a preface, and say no more."""
+    peers = []
+    while time.monotonic() < Stage.until:
+        try:
+            raw = socket.socket()
+            raw.settimeout(1)
+            raw.bind((ATTACKER, 0))
+            raw.connect(("127.0.0.1", stage.port))
+            raw.send(b"\x16\x03\x01\x02\0\x01" if stage.context else PREFACE[:5])
+            peers.append(raw)
+        except OSError:
+            stage.refused += 1
+            time.sleep(0.01)
+    for raw in peers:
+        raw.close()
+
+
 def never_reading(stage):
     def behave(peer):
         peer.next = getattr(peer, "next", 1)
@@ -238,6 +367,10 @@ ATTACKS = {
     "1,500 connections": crowd(1500, lambda peer: None),
     "slowloris": crowd(200, slowloris, greeting=b""),
     "never reads": never_reading,
+    "never reads unary answers": unread_replies,
+    "gzip bombs": gzip_bomb,
+    "empty branches by the megabyte": swelling,
+    "handshakes that stall": stalled_handshakes,
 }
 
 

@@ -353,7 +353,7 @@ Test(outbox, takes_from_the_budget_what_waits_and_gives_it_back)
     struct budget budget = {.max = 4 * BUDGET_OWN_MIN};
     struct bench bench;
     bench_open(&bench, BYTES_MAX);
-    outbox_set_budget(bench.outbox, &budget);
+    outbox_set_budget(bench.outbox, &budget, NULL);
     cr_assert_eq(put(&bench, 'a', BUDGET_OWN_MIN), 0);
     cr_assert_geq(atomic_load(&budget.used), BUDGET_OWN_MIN);
     cr_assert_eq(put(&bench, 'b', 4 * BUDGET_OWN_MIN), CRPC_ETOOBIG, "more than there is");

@@ -143,10 +143,10 @@ void crpc_loop_free(struct crpc_loop *loop);
 /* -- Messages ---------------------------------------------------------------------------------- */
 
 /* Decodes `bytes` into a message allocated with at most `memory_max` bytes (0: 64 times the size of
- * the bytes, at least 64 KiB), so that hostile input cannot ask for more; messages may lie in each
- * other at most 64 deep, and strings must be UTF-8 without NUL. The message is the caller's:
- * crpc_message_free, which frees it with all that it points to; nothing in it can be freed by
- * itself or replaced by memory of another. Errors: CRPC_EDECODE, CRPC_ENOMEM. */
+ * the bytes, at least 64 KiB; past 4 MiB 16 times), so that hostile input cannot ask for more;
+ * messages may lie in each other at most 64 deep, and strings must be UTF-8 without NUL. The
+ * message is the caller's: crpc_message_free, which frees it with all that it points to; nothing in
+ * it can be freed by itself or replaced by memory of another. Errors: CRPC_EDECODE, CRPC_ENOMEM. */
 int crpc_message_decode(ProtobufCMessage **out, const ProtobufCMessageDescriptor *type,
                         struct crpc_bytes bytes, size_t memory_max);
 void crpc_message_free(ProtobufCMessage *message);
@@ -155,6 +155,9 @@ void crpc_message_free(ProtobufCMessage *message);
  * only until the callback returns; this is how to keep it. Errors: CRPC_ENOMEM; CRPC_EDECODE when
  * messages lie in each other so deep that protobuf-c cannot unpack them again. */
 int crpc_message_copy(ProtobufCMessage **out, const ProtobufCMessage *message);
+
+/* The bytes that a message has in memory which one of the two above has made. */
+size_t crpc_message_memory(const ProtobufCMessage *message);
 
 /* Whether the bytes are what a protobuf string may hold: UTF-8 (RFC 3629: no overlong forms, no
  * surrogates), and no NUL, which would end a C string early. */
