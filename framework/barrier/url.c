@@ -3,6 +3,7 @@
  * One way to open any barrier: the URL's scheme chooses the driver. Drivers are libraries of their
  * own, so the open functions are weak symbols here: NULL where none was linked.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,10 +79,13 @@ static void say_what_there_is(char *text)
 {
     char linked[160] = "";
     size_t size = 0;
-    for (size_t i = 0; scheme_at(i).prefix != NULL; i++)
-        if (scheme_at(i).open != NULL && size < sizeof(linked))
-            size += (size_t)snprintf(linked + size, sizeof(linked) - size, "%s%s",
-                                     size > 0 ? ", " : "", scheme_at(i).prefix);
+    for (size_t i = 0; scheme_at(i).prefix != NULL; i++) {
+        if (scheme_at(i).open == NULL)
+            continue;
+        size += (size_t)snprintf(linked + size, sizeof(linked) - size, "%s%s", size > 0 ? ", " : "",
+                                 scheme_at(i).prefix);
+        assert(size < sizeof(linked));
+    }
     barrier_text(text,
                  "a database is named as sqlite:path, postgres://user@host/database, "
                  "mysql://user@host/database, redis://host/0, lmdb:folder or memory:; this program "

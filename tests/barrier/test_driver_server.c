@@ -7,6 +7,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "pool.h"
+
 static int take_connect(void *state, void **out)
 {
     static char another;
@@ -160,4 +162,15 @@ Test(server, without_more_connections_one_does)
     cr_expect_eq(second.result, 0);
     cr_expect_eq(atomic_load(&script.connects), 1);
     cr_expect_eq(tercet_barrier_connections(scripted_barrier), 4);
+}
+
+/* However long the mark is not stored: what may be deleted at once has a limit. */
+Test(server, batches_since_the_mark_was_stored_are_counted_to_a_limit)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    scripted_barrier->unstored_count = 16384;
+    scripted_barrier->store_due_ms = INT64_MAX;
+    call.low_water = 2;
+    cr_expect_eq(run_one(&call), 0);
+    cr_expect_eq(scripted_barrier->unstored_count, 16384);
 }
