@@ -155,6 +155,13 @@ const struct command ctl_commands[] = {
      "1G), since what is freed meanwhile cannot be used again; past it the copying ends and "
      "nothing "
      "is left. Needs the role admin."},
+    {"restore", command_restore, 2, 2, 0, "restore BACKUP DIR",
+     "puts a backup in the place of a store; offline",
+     "Copies the backup in the directory BACKUP beside DIR, reads the copy as a whole (tercetd "
+     "--check), and moves it to DIR, which must not be there, or be empty: stop tercetd and move "
+     "its "
+     "store away first. Needs no coordinator. When something is wrong, DIR is as it was. Decisions "
+     "that were made after the backup are unknown to it: see \"Backups\" in operations.md."},
     {"log-level", command_log_level, 0, 1, 0, "log-level [LEVEL|PART=LEVEL,...]",
      "shows or sets what tercetd logs, until its next start",
      "Sets from which level on tercetd logs: error, warning, info or debug for all parts of the "

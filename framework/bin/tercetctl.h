@@ -291,6 +291,7 @@ int command_unregister(struct ctl *ctl);
 int command_resume(struct ctl *ctl);
 int command_check(struct ctl *ctl);
 int command_backup(struct ctl *ctl);
+int command_restore(struct ctl *ctl);
 int command_log_level(struct ctl *ctl);
 int command_top(struct ctl *ctl);
 int command_history(struct ctl *ctl);

@@ -187,3 +187,40 @@ case_health() {
     ctl 1 health; err 'cannot be reached'
     ctl 2 health extra
 }
+
+case_restore() {
+    mkdir "$dir/backups"
+    start_coordinator --backup-dir "$dir/backups"
+    begin begin "$address" order 1
+    ctl 0 backup one
+    begin begin "$address" later 1
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    ctl 1 restore "$dir/backups/one" "$dir/data"; err 'is not empty'
+    ctl 1 restore "$dir/backups/none" "$dir/new"; err 'none/data.mdb: No such file'
+    ctl 1 restore "$dir/backups/one" "$dir/no/such/place"; err 'No such file'
+    ctl 2 restore "$dir/backups/one"
+    cp -r "$dir/backups/one" "$dir/backups/two.part"
+    ctl 1 restore "$dir/backups/two.part" "$dir/new"; err 'did not end'
+    mkdir "$dir/directory" "$dir/directory/data.mdb"
+    ctl 1 restore "$dir/directory" "$dir/new"; err 'is no file'
+    # Damage: records whose bytes have changed, a file that is cut, one that is none.
+    cp -r "$dir/backups/one" "$dir/backups/bad"
+    python3 -c 'import sys; p = sys.argv[1]; b = open(p, "rb").read(); assert b"order-1" in b; open(p, "wb").write(b.replace(b"order-1", b"order-2"))' \
+        "$dir/backups/bad/data.mdb"
+    ctl 1 restore "$dir/backups/bad" "$dir/new"; err 'is damaged'
+    truncate -s 5000 "$dir/backups/bad/data.mdb"
+    ctl 1 restore "$dir/backups/bad" "$dir/new"; err 'is damaged'
+    printf 'no store\n' >"$dir/backups/bad/data.mdb"
+    ctl 1 restore "$dir/backups/bad" "$dir/new"; err 'is damaged'
+    [ ! -e "$dir/new" ] && [ ! -e "$dir/new.restoring" ] || fail "something is left of restores that failed"
+    mkdir "$dir/new.restoring"
+    ctl 1 restore "$dir/backups/one" "$dir/new"; err 'delete it first'
+    rmdir "$dir/new.restoring"
+    mkdir "$dir/new"
+    ctl 0 restore "$dir/backups/one/" "$dir/new/"; out 'all of it is whole'
+    [ "$(ls "$dir/new")" = data.mdb ] || fail "more than the store is there"
+    mv "$dir/data" "$dir/old"; mv "$dir/new" "$dir/data"
+    start_coordinator
+    ctl 0 show order-1
+    ctl 1 show later-1; err NOT_FOUND
+}
