@@ -245,10 +245,10 @@ int command_restore(struct ctl *ctl)
         status = check_place(&r);
     if (status == 0)
         status = copy_check_move(&r);
-    if (status == 0)
-        puts(
-            "restored, and all of it is whole. Start tercetd, and read tercetctl ls --parked: what "
-            "was decided after\nthe backup is unknown to it, and some of it may need a person.");
+    if (status == 0) {
+        puts("restored, and all of it is whole; start tercetd");
+        puts("then read tercetctl ls --parked: decisions made after the backup are unknown to it");
+    }
     free(r.source);
     free(r.beside);
     free(r.copy);
