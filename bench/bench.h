@@ -55,7 +55,10 @@ struct shared {
     char own[PARTICIPANTS_MAX][ADDRESS_SIZE]; /* --form own: where participants listen */
     char echo[PARTICIPANTS_MAX][ADDRESS_SIZE];
     pid_t echo_pids[PARTICIPANTS_MAX];
-    pid_t coordinator_pid; /* 0: not ours */
+    pid_t coordinator_pid;                           /* 0: not ours */
+    pid_t database_pid;                              /* 0: no server is ours */
+    uint32_t connections;                            /* of a participant to its database */
+    uint64_t database_commits[PARTICIPANTS_MAX + 1]; /* until the participants count */
     pid_t participant_pids[PARTICIPANTS_MAX + 1];
     uint64_t seq_end; /* transactions so far; who starts some goes on from here */
     struct load_result load;
@@ -109,6 +112,7 @@ int role_echo_client(struct shared *shared);
 int role_fill(struct shared *shared);
 int role_observer(struct shared *shared);
 int role_trickle(struct shared *shared);
+int role_database(struct shared *shared);
 
 /* For roles: says "ok", or "ok TEXT". */
 void role_ok(const char *text);

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# bench_smoke.sh TERCET-BENCH TERCETD BARRIER: short, small runs of every form. They must count every effect exactly
+# bench_smoke.sh TERCET-BENCH TERCETD BARRIER DATABASE...: short, small runs of every form. They must count every effect exactly
 # once, and print what they promise; nothing is judged by the clock.
 set -euo pipefail
 bench=$1
 tercetd=$2
 barrier=$3
+shift 3
 
 # A JSON result on standard input: figures are there, and the counts fit. Without python3 the exit status alone decides.
 check() {
@@ -31,6 +32,9 @@ if result["limits"] is not None:
     assert result["limits"]["echo_records_per_second"] > 0 and result["ratios"]["of_store"] > 0, result
     assert all(us > 0 for us in result["bare_cpu_us_per_transaction"].values()), result
     assert result["ratios"]["coordinator_cpu_to_bare"] > 0, result
+    if result["options"]["barrier"] in ("lmdb", "postgres", "mysql"):
+        assert result["limits"]["calls_per_database_commit"] >= 1, result
+        assert result["limits"]["database_try_us"]["count"] > 0 and result["ratios"]["of_database"] > 0, result
     assert result["limits"]["echo_us"]["count"] > 0 and result["limits"]["echo_to_participants_us"]["count"] > 0, result
 '
 }
@@ -78,6 +82,9 @@ run --form steps --duration 1 --in-flight 20 --limits 1 --refuse 30 --wait resol
 run --form own --duration 1 --in-flight 8 --limits 0 --refuse 30 --branches 3
 run --form own --duration 1 --in-flight 8 --limits 1 --api unary --transport unix
 run --form run --duration 1 --limits 0 --api unary --rate 200 --participants 1
+for database in "$@"; do
+    run --form run --duration 1 --in-flight 50 --limits 1 --refuse 10 --barrier "$database"
+done
 
 # Ended by a signal it fails, and leaves neither files nor processes behind.
 echo "tercet-bench, and SIGTERM"

@@ -201,6 +201,7 @@ static void subtract(struct load_result *out, const struct snapshot *begin,
     out->store_bytes = end->store_bytes;
     out->coordinator_cpu = end->coordinator_cpu - begin->coordinator_cpu;
     out->participants_cpu = end->participants_cpu - begin->participants_cpu;
+    out->database_cpu = end->database_cpu - begin->database_cpu;
     out->load_cpu = end->load_cpu - begin->load_cpu;
     out->machine_cpu = end->machine_cpu - begin->machine_cpu;
     out->steal_cpu = end->steal_cpu - begin->steal_cpu;

@@ -17,8 +17,9 @@ static const struct {
     const char *name;
     int (*run)(struct shared *shared);
 } roles[] = {
-    {"load", role_load}, {"limits", role_limits},     {"echo-client", role_echo_client},
-    {"fill", role_fill}, {"observer", role_observer}, {"trickle", role_trickle},
+    {"load", role_load},         {"limits", role_limits},     {"echo-client", role_echo_client},
+    {"fill", role_fill},         {"observer", role_observer}, {"trickle", role_trickle},
+    {"database", role_database},
 };
 
 /* "--role NAME:INDEX --fd N": how this program starts itself. */

@@ -72,6 +72,7 @@ bool observer_look(struct observer *observer, struct snapshot *out, const struct
     out->coordinator_cpu = process_cpu(shared->coordinator_pid);
     for (uint32_t i = 0; i < shared->options.participants; i++)
         out->participants_cpu += process_cpu(shared->participant_pids[i]);
+    out->database_cpu = process_family_cpu(shared->database_pid);
     out->load_cpu = process_cpu(getpid());
     machine_cpu(&out->machine_cpu, &out->steal_cpu);
     return true;

@@ -24,8 +24,15 @@ static const char usage[] =
     "  --payload BYTES            a branch (default 64)\n"
     "  --refuse PERCENT           of the transactions, by the last branch's participant (default "
     "0)\n"
-    "  --barrier memory|sqlite    the participants' barrier; sqlite: a file each, synchronous=FULL "
-    "(default memory)\n"
+    "  --barrier memory|sqlite|lmdb|postgres|mysql\n"
+    "                             the participants' barrier (default memory); sqlite: a file each, "
+    "synchronous=FULL;\n"
+    "                             lmdb: a folder each; postgres, mysql: a private server is "
+    "started "
+    "(packages postgresql,\n"
+    "                             mariadb-server), a database each. Of these the limits have the "
+    "database's own rate,\n"
+    "                             with the same inserts, updates and commits without Tercet\n"
     "  --participants 1-16        processes, a service each (default 2)\n"
     "  --transport tcp|unix       loopback or unix sockets (default tcp)\n"
     "  --api session|unary        the C library, or unary calls as from any language, 64 a "
@@ -71,7 +78,7 @@ struct entry {
 };
 
 static const char *const forms[] = {"run", "steps", "own", NULL};
-static const char *const barriers[] = {"memory", "sqlite", NULL};
+static const char *const barriers[] = {"memory", "sqlite", "lmdb", "postgres", "mysql", NULL};
 static const char *const transports[] = {"tcp", "unix", NULL};
 static const char *const apis[] = {"session", "unary", NULL};
 static const char *const waits[] = {"decided", "resolved", NULL};
@@ -242,6 +249,14 @@ void options_parse(struct options *out, int argc, char **argv)
         if (out->in_flight > BLOCKING_MAX)
             out->in_flight = BLOCKING_MAX;
     }
+#ifndef BENCH_POSTGRES
+    if (out->barrier == BARRIER_POSTGRES)
+        fail("barrier", "postgres", "this program was built without libpq");
+#endif
+#ifndef BENCH_MYSQL
+    if (out->barrier == BARRIER_MYSQL)
+        fail("barrier", "mysql", "this program was built without libmariadb");
+#endif
 #ifndef BENCH_SQLITE
     if (out->barrier == BARRIER_SQLITE)
         fail("barrier", "sqlite", "this program was built without SQLite");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A participant's process: hooks that count, behind a barrier in memory or in a SQLite file of its
+ * A participant's process: hooks that count, behind a barrier in memory or in a database of its
  * own.
  */
-#include "participant.h"
+#include "database.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +38,30 @@ static void print_log(enum tercet_log_level level, const char *text, void *ctx)
                 text);
 }
 
+static int open_database(struct participant *participant, struct tercet_barrier_options *options,
+                         char *text)
+{
+    const struct database *database = participant->database;
+    char url[DATABASE_TEXT_SIZE + PATH_SIZE];
+    database->url(participant->shared, participant->index, url, sizeof(url));
+    options->setup_sql = database->setup_sql;
+    int rc = tercet_barrier_open(&participant->barrier, url, options, text);
+    if (rc == 0 && database->prepare != NULL)
+        rc = tercet_barrier_local(participant->barrier, database->prepare, participant);
+    if (rc == 0)
+        participant->shared->connections = tercet_barrier_connections(participant->barrier);
+    return rc;
+}
+
 static int open_barrier(struct participant *participant, char *text)
 {
     struct tercet_barrier_options options = {
         .size = sizeof(options), .on_log = print_log, .log_ctx = participant};
     if (participant->shared->options.barrier == BARRIER_MEMORY)
         return tercet_barrier_memory_open(&participant->barrier, &options);
+    participant->database = database_of(participant->shared->options.barrier);
+    if (participant->database != NULL)
+        return open_database(participant, &options, text);
 #ifdef BENCH_SQLITE
     char path[PATH_SIZE + 32];
     snprintf(path, sizeof(path), "%s/participant-%u.db", participant->shared->dir,
@@ -55,6 +73,20 @@ static int open_barrier(struct participant *participant, char *text)
     snprintf(text, TERCET_TEXT_MAX, "built without SQLite");
     return TERCET_INVALID;
 #endif
+}
+
+static int count_commits(tercet_db db, void *ctx)
+{
+    const struct participant *participant = ctx;
+    participant->shared->database_commits[participant->index] =
+        participant->database->commits(db, participant->index);
+    return 0;
+}
+
+static int count_database(struct participant *participant)
+{
+    int rc = tercet_barrier_local(participant->barrier, participant->database->count, participant);
+    return rc == 0 ? tercet_barrier_local(participant->barrier, count_commits, participant) : rc;
 }
 
 static int attach(struct tercet_participant **out, struct participant *participant, char *text)
@@ -102,6 +134,8 @@ static const char *do_word(struct participant *participant, struct tercet_partic
     }
     if (strcmp(word, "audit") != 0)
         return "no such word";
+    if (participant->database != NULL && count_database(participant) != 0)
+        return "the ledger cannot be read";
 #ifdef BENCH_SQLITE
     if (participant->ledger != NULL && ledger_count(participant) != 0)
         return "the ledger cannot be read";

@@ -9,6 +9,7 @@
 
 #include <tercet/tercet.h>
 
+struct database;
 struct ledger;
 struct own_server;
 
@@ -16,12 +17,19 @@ struct participant {
     struct shared *shared;
     uint32_t index;
     struct tercet_barrier *barrier;
-    struct ledger *ledger; /* SQLite: counts there; NULL: in the shared memory, at once */
+    /* Where effects are counted: in SQLite, in another database, or (both NULL) in the shared
+     * memory, at once. */
+    struct ledger *ledger;
+    const struct database *database;
 };
 
 /* The effect of a hook: counted, once, where it belongs. 0, or TERCET_AGAIN. */
 int participant_effect(struct participant *participant, const char *gid, uint32_t branch,
                        enum operation operation, tercet_db db);
+
+/* A row that a ledger has, into the shared memory. */
+void participant_count_row(struct participant *participant, uint64_t seq, uint32_t branch,
+                           enum operation operation);
 
 /* Serves Own.Try at `address`, 127.0.0.1:0 or unix:PATH; address_out gets what it got. The calls
  * that are there go through the barrier together, as attached ones do. 0, or an error text. */

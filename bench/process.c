@@ -157,6 +157,20 @@ double process_cpu(pid_t pid)
     return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
 }
 
+double process_family_cpu(pid_t pid)
+{
+    char path[64];
+    int child;
+    double sum = process_cpu(pid);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *file = pid == 0 ? NULL : fopen(path, "re");
+    while (file != NULL && fscanf(file, "%d", &child) == 1)
+        sum += process_cpu(child);
+    if (file != NULL)
+        fclose(file);
+    return sum;
+}
+
 uint64_t process_memory_kib(pid_t pid, const char *key)
 {
     char path[64];

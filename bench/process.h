@@ -41,6 +41,8 @@ int process_stop(struct process *process, int signal, int timeout_ms);
 
 /* CPU time that the process has used, in seconds; 0 when it cannot be told. */
 double process_cpu(pid_t pid);
+/* The same with its children, those that live. */
+double process_family_cpu(pid_t pid);
 
 /* A line of /proc/PID/status in KiB, such as "VmRSS:"; 0 when it cannot be told. */
 uint64_t process_memory_kib(pid_t pid, const char *key);

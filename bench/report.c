@@ -59,10 +59,14 @@ static void add_cpu(cJSON *root, const struct shared *shared)
     cJSON *object = cJSON_AddObjectToObject(root, "cpu_us_per_transaction");
     report_ratio(object, "coordinator", load->coordinator_cpu, per);
     report_ratio(object, "participants", load->participants_cpu, per);
+    if (shared->database_pid != 0)
+        report_ratio(object, "database", load->database_cpu, per);
     report_ratio(object, "load", load->load_cpu, per);
     object = cJSON_AddObjectToObject(root, "cpu_cores");
     report_ratio(object, "coordinator", load->coordinator_cpu, load->seconds);
     report_ratio(object, "participants", load->participants_cpu, load->seconds);
+    if (shared->database_pid != 0)
+        report_ratio(object, "database", load->database_cpu, load->seconds);
     report_ratio(object, "load", load->load_cpu, load->seconds);
     object = cJSON_AddObjectToObject(root, "coordinator_memory_mib");
     report_ratio(object, "resident", (double)load->coordinator_rss_kib, 1024);
@@ -86,8 +90,8 @@ static void add_audit(cJSON *root, const struct audit *audit)
  * transaction in flight (exchange_trip.c). Run has two of each: plan and decision; initiator and
  * coordinator, coordinator and all participants at once. The other forms have, for each branch, a
  * write, the round trip that asks for it and the one to the participant; then a write and a round
- * trip to decide. SQLite adds a sync to each try. Hand-overs between a process's own threads are
- * not in it. */
+ * trip to decide. SQLite adds a sync to each try, another database what the same try takes there
+ * without Tercet. Hand-overs between a process's own threads are not in it. */
 static double floor_us(const struct shared *shared)
 {
     const struct limits_result *limits = &shared->limits;
@@ -97,7 +101,7 @@ static double floor_us(const struct shared *shared)
     double fan = histogram_quantile_us(&limits->fan, 0.5);
     double sync = shared->options.barrier == BARRIER_SQLITE
                       ? histogram_quantile_us(&limits->fdatasync, 0.5)
-                      : 0;
+                      : histogram_quantile_us(&limits->database_try, 0.5);
     if (shared->options.form == FORM_RUN)
         return 2 * commit + trip + fan + sync;
     return (branches + 1) * commit + (2 * branches + 1) * trip + branches * sync;
@@ -125,6 +129,16 @@ static double add_bare(cJSON *root, const struct limits_result *limits)
     return total;
 }
 
+static void add_database(cJSON *object, const struct shared *shared)
+{
+    const struct limits_result *limits = &shared->limits;
+    if (limits->database_try.count == 0)
+        return;
+    report_number(object, "calls_per_database_commit", limits->database_batch);
+    report_number(object, "database_transactions_per_second", limits->database_transactions);
+    report_times(object, "database_try_us", &limits->database_try);
+}
+
 static void add_limits(cJSON *root, const struct shared *shared)
 {
     const struct limits_result *limits = &shared->limits;
@@ -145,6 +159,7 @@ static void add_limits(cJSON *root, const struct shared *shared)
     report_times(object, "echo_to_participants_us", &limits->fan);
     report_times(object, "commit_us", &limits->commit);
     report_times(object, "fdatasync_us", &limits->fdatasync);
+    add_database(object, shared);
     report_number(object, "decision_floor_us", floor_us(shared));
     double bare_us = add_bare(root, limits);
     object = cJSON_AddObjectToObject(root, "ratios");
@@ -153,6 +168,8 @@ static void add_limits(cJSON *root, const struct shared *shared)
                      load->coordinator_cpu * 1e6 / (double)load->ended, bare_us);
     report_ratio(object, "of_echo", rate * record_trips(&shared->options), limits->echo_records);
     report_ratio(object, "of_store", rate, limits->store_transactions);
+    if (limits->database_transactions > 0)
+        report_ratio(object, "of_database", rate, limits->database_transactions);
     report_ratio(object, "decision_p50_to_floor", histogram_quantile_us(&load->decision, 0.5),
                  floor_us(shared));
 }

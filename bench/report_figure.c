@@ -34,7 +34,8 @@ void report_times(cJSON *object, const char *name, const struct histogram *histo
 
 double report_others(const struct load_result *load)
 {
-    double ours = load->coordinator_cpu + load->participants_cpu + load->load_cpu;
+    double ours =
+        load->coordinator_cpu + load->participants_cpu + load->database_cpu + load->load_cpu;
     double others = load->machine_cpu > ours ? load->machine_cpu - ours : 0;
     return load->seconds > 0 ? others / load->seconds : 0;
 }

@@ -22,7 +22,7 @@ struct load_result {
     uint64_t ended, commits, calls;
     uint64_t store_bytes; /* used at the end */
     /* CPU seconds */
-    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu;
+    double coordinator_cpu, participants_cpu, database_cpu, load_cpu, machine_cpu, steal_cpu;
     uint64_t coordinator_rss_kib, coordinator_hwm_kib;
     char error[ERROR_SIZE]; /* the first failure; "" */
 };
@@ -44,6 +44,10 @@ struct limits_result {
     struct histogram fan;
     struct histogram commit;    /* of one transaction's records */
     struct histogram fdatasync; /* after 4 KiB were appended */
+    /* --barrier postgres|mysql|lmdb: the database without Tercet (role_database.c) */
+    double database_batch;         /* calls a commit, as the run had it */
+    double database_transactions;  /* a second, at that */
+    struct histogram database_try; /* of one branch's try alone, to the end of its commit */
     /* CPU microseconds a transaction: of a process that decodes what a coordinator is sent, and
      * encodes and sends what it sends; of one that writes the same records to the store in the same
      * groups. */
@@ -57,7 +61,7 @@ struct snapshot {
     uint64_t ended, commits, calls; /* since the coordinator's start */
     uint64_t store_bytes, resolved_records;
     /* seconds; for the load only */
-    double coordinator_cpu, participants_cpu, load_cpu, machine_cpu, steal_cpu;
+    double coordinator_cpu, participants_cpu, database_cpu, load_cpu, machine_cpu, steal_cpu;
 };
 
 /* Transactions that are not resolved. */

@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include "bare.h"
+#include "database.h"
 #include "machine.h"
 #include "report.h"
 #include "temp.h"
@@ -29,6 +30,40 @@ static bool stop_all(struct bench *bench)
     for (uint32_t i = 0; i < PARTICIPANTS_MAX + 1; i++)
         is_clean = run_stop(&bench->participants[i], 0) && is_clean;
     return run_stop(&bench->coordinator, SIGTERM) && is_clean;
+}
+
+/* -- The participants' database ---------------------------------------------------------------- */
+
+static bool start_database(struct bench *bench)
+{
+    const struct database *database = database_of(bench->shared->options.barrier);
+    if (database == NULL || database->start == NULL)
+        return true;
+    bool is_done = database->start(bench);
+    bench->shared->database_pid = bench->database.pid;
+    return is_done;
+}
+
+static bool stop_database(struct bench *bench)
+{
+    const struct database *database = database_of(bench->shared->options.barrier);
+    return database == NULL || run_stop(&bench->database, database->stop_signal);
+}
+
+/* Without Tercet, with transactions as large as the run had them on the average. */
+static bool measure_database(struct bench *bench, uint64_t effects)
+{
+    struct process floor = {.pid = 0};
+    struct shared *shared = bench->shared;
+    uint64_t commits = 0;
+    if (database_of(shared->options.barrier) == NULL || shared->options.limits_s == 0)
+        return true;
+    for (uint32_t i = 0; i < participant_count(&shared->options); i++)
+        commits += shared->database_commits[i];
+    shared->limits.database_batch = commits > 0 ? (double)effects / (double)commits : 1;
+    bool is_done = run_start_role(&floor, bench, "database") &&
+                   run_expect_ok(&floor, (int)shared->options.limits_s * 2000 + START_TIMEOUT_MS);
+    return run_stop(&floor, 0) && is_done;
 }
 
 /* -- Limits ------------------------------------------------------------------------------------ */
@@ -91,13 +126,17 @@ static bool measure_limits(struct bench *bench)
 
 /* -- All --------------------------------------------------------------------------------------- */
 
-static bool run_all(struct bench *bench)
+static bool run_all(struct bench *bench, struct audit *audit)
 {
     bool is_done =
-        run_start_coordinator(bench, NULL) && run_start_participants(bench) &&
+        start_database(bench) && run_start_coordinator(bench, NULL) &&
+        run_start_participants(bench) &&
         (bench->shared->options.unresolved > 0 ? unresolved_run(bench) : run_load(bench)) &&
         run_count_effects(bench);
-    return stop_all(bench) && is_done && measure_limits(bench);
+    is_done = stop_all(bench) && is_done && measure_limits(bench);
+    audit_run(audit, bench->shared);
+    is_done = is_done && measure_database(bench, audit->effects);
+    return stop_database(bench) && is_done;
 }
 
 static bool prepare(struct bench *bench, int fd)
@@ -128,11 +167,10 @@ int bench_run(struct shared *shared, int fd)
     machine_look(&machine);
     if (!prepare(&bench, fd))
         return 1;
-    bool is_done = run_all(&bench);
+    bool is_done = run_all(&bench, &audit);
     temp_remove(shared->dir);
     if (!is_done)
         return 1;
-    audit_run(&audit, shared);
     report_print(shared, &audit, &machine);
     if (audit.violations > 0)
         is_done = run_complain("%s", audit.first);

@@ -21,6 +21,7 @@ struct bench {
     struct process coordinator;
     struct process participants[PARTICIPANTS_MAX + 1];
     struct process load;
+    struct process database;                /* a server, private to this run */
     struct process observer, trickle, fill; /* --unresolved */
 };
 
