@@ -144,3 +144,75 @@ Test(mysql, tables_of_the_file_that_is_shipped)
     cr_assert_eq(bench_open_url(bench->url, &options, NULL), 0);
     bench_close(bench);
 }
+
+/* -- Users that change while a participant runs -------------------------------------------------
+ */
+
+static void keep_line(enum tercet_log_level level, const char *text, void *ctx)
+{
+    (void)level;
+    snprintf(ctx, TERCET_TEXT_MAX, "%s", text);
+}
+
+static int ask_for(struct tercet_barrier *barrier, uint32_t branch)
+{
+    struct tercet_barrier_call call = {.gid = GID, .branch = branch, .kind = TERCET_TRY};
+    tercet_barrier_run(barrier, &call, 1);
+    return call.result;
+}
+
+static void tell_user(struct bench *bench, const char *format)
+{
+    char sql[256];
+    snprintf(sql, sizeof(sql), format, strrchr(bench->folder, '-') + 1);
+    bench_sql(bench, sql);
+}
+
+/* The password is changed and the connections end, as an operator does it: the log says so, and a
+ * password that is right again lets it come back by itself. */
+Test(mysql, a_password_that_is_changed)
+{
+    char line[TERCET_TEXT_MAX] = "", url[400];
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .connections_max = 1, .on_log = keep_line, .log_ctx = line};
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    struct tercet_barrier *barrier = NULL;
+    tell_user(bench, "CREATE USER 'u_%s' IDENTIFIED BY 's3cr3t'");
+    tell_user(bench, "GRANT ALL ON *.* TO 'u_%s'");
+    snprintf(url, sizeof(url), "mysql://u_%s:s3cr3t@%s", strrchr(bench->folder, '-') + 1,
+             strstr(bench->url, "@/") + 1);
+    cr_assert_eq(tercet_barrier_open(&barrier, url, &options, line), 0, "%s", line);
+    cr_assert_eq(ask_for(barrier, 1), 0);
+    tell_user(bench, "ALTER USER 'u_%s' IDENTIFIED BY 'other'");
+    bench_server(BENCH_MYSQL)->end_connections(bench);
+    cr_assert_eq(ask_for(barrier, 2), TERCET_STORE);
+    cr_assert_not_null(strstr(line, "Access denied"), "%s", line);
+    cr_assert_null(strstr(line, "s3cr3t"), "%s", line);
+    tell_user(bench, "ALTER USER 'u_%s' IDENTIFIED BY 's3cr3t'");
+    int rc = TERCET_STORE;
+    for (int i = 0; i < 100000000 && rc != 0; i++)
+        rc = ask_for(barrier, 2);
+    cr_assert_eq(rc, 0, "%s", line);
+    tercet_barrier_close(barrier);
+    tell_user(bench, "DROP USER 'u_%s'");
+    bench_close(bench);
+}
+
+/* Who asks for more is told so; who is connected goes on. */
+Test(mysql, a_user_with_one_connection)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options), .connections_max = 8};
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    struct tercet_barrier *barrier = NULL;
+    char url[400], text[TERCET_TEXT_MAX];
+    tell_user(bench, "CREATE USER 'v_%s' WITH MAX_USER_CONNECTIONS 1");
+    tell_user(bench, "GRANT ALL ON *.* TO 'v_%s'");
+    snprintf(url, sizeof(url), "mysql://v_%s@%s", strrchr(bench->folder, '-') + 1,
+             strstr(bench->url, "@/") + 1);
+    cr_assert_eq(tercet_barrier_open(&barrier, url, &options, text), 0, "%s", text);
+    bench_check_open(url, NULL, TERCET_STORE, "max_user_connections");
+    cr_assert_eq(ask_for(barrier, 1), 0);
+    tercet_barrier_close(barrier);
+    tell_user(bench, "DROP USER 'v_%s'");
+    bench_close(bench);
+}

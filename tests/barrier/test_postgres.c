@@ -4,6 +4,8 @@
  * end it, constraints that are looked at in the commit, and all that can be wrong with a server.
  */
 #include <libpq-fe.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,4 +239,107 @@ Test(postgres, several_share_a_place)
     for (int i = 0; i < 4; i++)
         tercet_barrier_close(barriers[i]);
     bench_close(bench);
+}
+
+/* -- Roles that change while a participant runs -------------------------------------------------
+ */
+
+/* A role of this bench's own, and the URL with it. */
+static void make_role(struct bench *bench, const char *options, char *url, size_t size)
+{
+    char sql[512], name[32];
+    snprintf(name, sizeof(name), "role_%s", strrchr(bench->folder, '-') + 1);
+    snprintf(sql, sizeof(sql),
+             "DO $$ BEGIN CREATE ROLE \"%s\" LOGIN %s; EXECUTE 'GRANT ALL ON SCHEMA ' || "
+             "quote_ident(current_schema()) || ' TO \"%s\"'; GRANT ALL ON ledger, tercet_barrier, "
+             "tercet_barrier_mark TO \"%s\"; END $$",
+             name, options, name, name);
+    bench_sql(bench, sql);
+    const char *user = strstr(bench->url, "user=tercet");
+    cr_assert_not_null(user);
+    snprintf(url, size, "%.*suser=%s%s", (int)(user - bench->url), bench->url, name,
+             user + strlen("user=tercet"));
+}
+
+static void change_role(struct bench *bench, const char *what)
+{
+    char sql[256];
+    snprintf(sql, sizeof(sql), "%s \"role_%s\"", what, strrchr(bench->folder, '-') + 1);
+    bench_sql(bench, sql);
+}
+
+static void end_role(struct bench *bench)
+{
+    change_role(bench, "DROP OWNED BY");
+    change_role(bench, "DROP ROLE");
+    bench_close(bench);
+}
+
+static int ask_for(struct tercet_barrier *barrier, uint32_t branch)
+{
+    struct tercet_barrier_call call = {.gid = GID, .branch = branch, .kind = TERCET_TRY};
+    tercet_barrier_run(barrier, &call, 1);
+    return call.result;
+}
+
+/* Fewer connections than wanted are enough; none at all is told. */
+static void *ask_many(void *ctx)
+{
+    static atomic_uint branch;
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(ask_for(ctx, 1 + atomic_fetch_add(&branch, 1)), 0);
+    return NULL;
+}
+
+Test(postgres, a_server_that_has_no_more_connections)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct tercet_barrier_options options = {.size = sizeof(options), .connections_max = 8};
+    struct tercet_barrier *barrier = NULL;
+    pthread_t threads[8];
+    char url[400];
+    make_role(bench, "CONNECTION LIMIT 2", url, sizeof(url));
+    cr_assert_eq(tercet_barrier_open(&barrier, url, &options, NULL), 0);
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, ask_many, barrier), 0);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    tercet_barrier_close(barrier);
+    bench_reopen(bench);
+    cr_assert_eq(bench_rows(bench), 160);
+    char sql[96];
+    snprintf(sql, sizeof(sql), "ALTER ROLE \"role_%s\" CONNECTION LIMIT 0",
+             strrchr(bench->folder, '-') + 1);
+    bench_sql(bench, sql);
+    bench_check_open(url, NULL, TERCET_STORE, "too many connections");
+    end_role(bench);
+}
+
+/* A role that is shut out, as one whose password was changed: the log says so, and it comes back by
+ * itself. */
+Test(postgres, a_role_that_is_shut_out_and_let_in_again)
+{
+    char line[TERCET_TEXT_MAX] = "";
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .connections_max = 1, .on_log = keep_line, .log_ctx = line};
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct tercet_barrier *barrier = NULL;
+    char url[400], sql[96];
+    make_role(bench, "PASSWORD 's3cr3t'", url, sizeof(url));
+    cr_assert_eq(tercet_barrier_open(&barrier, url, &options, NULL), 0);
+    cr_assert_eq(ask_for(barrier, 1), 0);
+    snprintf(sql, sizeof(sql), "ALTER ROLE \"role_%s\" NOLOGIN", strrchr(bench->folder, '-') + 1);
+    bench_sql(bench, sql);
+    bench_sql(bench, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE "
+                     "'role_' || right(current_setting('application_name'), 6)");
+    cr_assert_eq(ask_for(barrier, 2), TERCET_STORE);
+    cr_assert_not_null(strstr(line, "not permitted to log in"), "%s", line);
+    strcpy(strrchr(sql, ' ') + 1, "LOGIN");
+    bench_sql(bench, sql);
+    int rc = TERCET_STORE;
+    for (int i = 0; i < 100000000 && rc != 0; i++)
+        rc = ask_for(barrier, 2);
+    cr_assert_eq(rc, 0, "%s", line);
+    tercet_barrier_close(barrier);
+    end_role(bench);
 }

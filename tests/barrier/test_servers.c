@@ -164,6 +164,64 @@ EACH_DRIVER(barrier_server, many_connections_that_see_snapshots)
     bench_close(bench);
 }
 
+/* Sixty-four connections at once, half of them on the same branches and half on others. */
+#define CROWD 64
+#define CROWD_BRANCHES 3
+
+static void *live_in_a_crowd(void *ctx)
+{
+    struct worker *worker = ctx;
+    pthread_barrier_wait(worker->start);
+    for (uint32_t i = 0; i < CROWD_BRANCHES; i++) {
+        uint32_t branch = worker->index % 2 == 0 ? 1 + i : 100 + worker->index * CROWD_BRANCHES + i;
+        cr_assert_eq(insist(worker, TERCET_TRY, branch), 0);
+        cr_assert_eq(insist(worker, TERCET_CONFIRM, branch), 0);
+    }
+    return NULL;
+}
+
+static void crowd(struct bench *bench)
+{
+    struct worker workers[CROWD];
+    pthread_barrier_t start;
+    struct tercet_barrier *barrier = open_at(bench, CROWD);
+    pthread_barrier_init(&start, NULL, CROWD);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        workers[i] = (struct worker){.bench = bench,
+                                     .barrier = barrier,
+                                     .hook = write_row,
+                                     .ctx = bench,
+                                     .start = &start,
+                                     .index = i,
+                                     .gid = GID,
+                                     .number = 7};
+        cr_assert_eq(pthread_create(&workers[i].thread, NULL, live_in_a_crowd, &workers[i]), 0);
+    }
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(workers[i].thread, NULL);
+    pthread_barrier_destroy(&start);
+    tercet_barrier_close(barrier);
+    check_once_each(bench, CROWD_BRANCHES * (CROWD / 2 + 1));
+}
+
+EACH_DRIVER(barrier_server, sixty_four_connections_on_the_same_and_on_other_branches)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    if (bench_server(*driver) != NULL)
+        crowd(bench);
+    bench_close(bench);
+}
+
+EACH_DRIVER(barrier_server, sixty_four_connections_that_see_snapshots)
+{
+    struct bench *bench = bench_open(*driver, NULL);
+    if (bench_server(*driver) != NULL) {
+        strcat(bench->url, bench_server(*driver)->url_snapshots);
+        crowd(bench);
+    }
+    bench_close(bench);
+}
+
 /* -- Hooks that lock each other out ------------------------------------------------------------ */
 
 /* Takes from two accounts, in an order of its own: a deadlock in the making. */
