@@ -9,6 +9,7 @@
 #include "differ.h"
 #include "record.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -234,6 +235,7 @@ static void choose_gid(struct asked *asked, struct found *found, struct tercet_g
         find_make_gid(asked->c, made, found);
         asked->gid = made->text;
     }
+    assert(found->shard != NULL || found->error != TERCET_NOT_FOUND);
     asked->shard = found->shard;
 }
 

@@ -16,7 +16,7 @@ static void begin(struct coordinator *c, int i)
 {
     char gid[16], action[] = "stock/reserve";
     struct refusal no;
-    struct found found = FOUND_NOTHING;
+    struct found found;
     Tercet__V1__Branch branch = TERCET__V1__BRANCH__INIT, *branches[] = {&branch};
     Tercet__V1__RunRequest request = TERCET__V1__RUN_REQUEST__INIT;
     snprintf(gid, sizeof(gid), "order:%d", i);
@@ -24,6 +24,7 @@ static void begin(struct coordinator *c, int i)
     request.gid = gid;
     request.branches = branches;
     request.n_branches = 1;
+    cr_assert_null(find_gid(c, gid, &found));
     cr_assert_eq(plan_run(c, 1, &request, "", &found, &no), 0, "%s", no.text);
     find_clear(&found);
 }
