@@ -9,6 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The request ends with this code, and a text that has these words. */
+#define REFUSED(service, method, request, code, words)                                             \
+    cr_expect(fails(&bench, service, method, &(request).base, code, words), "%s: %s", method, words)
+#define INVALID(method, request, words)                                                            \
+    REFUSED(COORDINATOR, method, request, CRPC_INVALID_ARGUMENT, words)
+
 BENCH_SUITE(gids);
 BENCH_SUITE(states);
 BENCH_SUITE(sizes);
@@ -28,21 +34,14 @@ BENCH_TEST(gids, unknown)
     Tercet__V1__WatchRequest watch = TERCET__V1__WATCH_REQUEST__INIT;
     struct crpc_stream *stream;
     struct crpc_result result = {.code = CRPC_OK};
-    cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND,
-                    "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_NOT_FOUND,
-                    "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_NOT_FOUND,
-                    "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_NOT_FOUND,
-                    "no transaction with this gid"));
-    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_NOT_FOUND,
-                    "no transaction with this gid"));
-    cr_assert(
-        fails(&bench, ADMIN, "Show", &get.base, CRPC_NOT_FOUND, "no transaction with this gid"));
+    REFUSED(COORDINATOR, "Get", get, CRPC_NOT_FOUND, "no transaction with this gid");
+    REFUSED(COORDINATOR, "Confirm", confirm, CRPC_NOT_FOUND, "no transaction with this gid");
+    REFUSED(COORDINATOR, "Cancel", cancel, CRPC_NOT_FOUND, "no transaction with this gid");
+    REFUSED(COORDINATOR, "Enlist", enlist, CRPC_NOT_FOUND, "no transaction with this gid");
+    REFUSED(COORDINATOR, "Try", to_try, CRPC_NOT_FOUND, "no transaction with this gid");
+    REFUSED(ADMIN, "Show", get, CRPC_NOT_FOUND, "no transaction with this gid");
     await.gid = watch.gid = get.gid;
-    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_NOT_FOUND,
-                    "no transaction with this gid"));
+    REFUSED(COORDINATOR, "Await", await, CRPC_NOT_FOUND, "no transaction with this gid");
     cr_assert_eq(crpc_stream_open(&stream, bench.channel, COORDINATOR, "Watch", NULL), 0);
     cr_assert_eq(crpc_stream_write(stream, &watch.base), 0);
     crpc_stream_half_close(stream);
@@ -76,14 +75,14 @@ BENCH_TEST(gids, malformed)
         run.branches = branches;
         run.n_branches = 1;
         to_try.begin = &begin;
-        cr_expect(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, words));
+        INVALID("Begin", begin, words);
         await.gid = get.gid;
-        cr_expect(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_INVALID_ARGUMENT, words));
-        cr_expect(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_INVALID_ARGUMENT, words));
-        cr_expect(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, words));
-        cr_expect(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, words));
-        cr_expect(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT, words));
-        cr_expect(fails(&bench, ADMIN, "Show", &get.base, CRPC_INVALID_ARGUMENT, words));
+        INVALID("Get", get, words);
+        INVALID("Await", await, words);
+        INVALID("Cancel", cancel, words);
+        INVALID("Try", to_try, words);
+        INVALID("Run", run, words);
+        REFUSED(ADMIN, "Show", get, CRPC_INVALID_ARGUMENT, words);
     }
 }
 
@@ -95,16 +94,11 @@ BENCH_TEST(gids, empty_where_one_is_needed)
     Tercet__V1__Branch branch = branch_of(1, "stock/reserve", 1);
     Tercet__V1__EnlistRequest enlist = enlist_of("", &branch);
     Tercet__V1__AwaitRequest await = TERCET__V1__AWAIT_REQUEST__INIT;
-    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_INVALID_ARGUMENT,
-                    "the gid is empty"));
-    cr_assert(
-        fails(&bench, COORDINATOR, "Get", &get.base, CRPC_INVALID_ARGUMENT, "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_INVALID_ARGUMENT,
-                    "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT,
-                    "the gid is empty"));
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
-                    "the gid is empty"));
+    INVALID("Await", await, "the gid is empty");
+    INVALID("Get", get, "the gid is empty");
+    INVALID("Confirm", confirm, "the gid is empty");
+    INVALID("Cancel", cancel, "the gid is empty");
+    INVALID("Enlist", enlist, "the gid is empty");
 }
 
 BENCH_TEST(gids, of_64_characters_and_all_kinds)
@@ -119,7 +113,7 @@ BENCH_TEST(gids, two_that_differ)
     Tercet__V1__EnlistRequest enlist = enlist_of("one", &branch);
     Tercet__V1__BeginRequest begin = begin_of("two");
     enlist.begin = &begin;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "differ"));
+    INVALID("Enlist", enlist, "differ");
 }
 
 /* -- States ------------------------------------------------------------------------------------ */
@@ -131,15 +125,13 @@ BENCH_TEST(states, confirm_after_cancel_and_the_reverse)
     cr_assert(begins(&bench, "first"));
     cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLED));
     cr_assert(is_in(&bench, "Cancel", &cancel.base, TERCET__V1__STATE__CANCELLED));
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_FAILED_PRECONDITION,
-                    "decided already"));
+    REFUSED(COORDINATOR, "Confirm", confirm, CRPC_FAILED_PRECONDITION, "decided already");
     cr_assert(begins(&bench, "second"));
     cancel = cancel_of("second", "no");
     confirm = confirm_of("second");
     cr_assert(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMED));
     cr_assert(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMED));
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_FAILED_PRECONDITION,
-                    "decided already"));
+    REFUSED(COORDINATOR, "Cancel", cancel, CRPC_FAILED_PRECONDITION, "decided already");
 }
 
 /* On a session an error comes with the transaction as it stands. */
@@ -181,21 +173,19 @@ BENCH_TEST(states, same_content_again_and_other_content)
     cr_assert(begins(&bench, "again"));
     options.ordered = true;
     begin.options = &options;
-    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_ALREADY_EXISTS,
-                    "another gid makes another"));
+    REFUSED(COORDINATOR, "Begin", begin, CRPC_ALREADY_EXISTS, "another gid makes another");
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     branch.payload.len = 11;
-    cr_assert(
-        fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "another payload"));
+    REFUSED(COORDINATOR, "Enlist", enlist, CRPC_ALREADY_EXISTS, "another payload");
     branch = branch_of(1, "stock/other", 10);
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "another"));
+    REFUSED(COORDINATOR, "Enlist", enlist, CRPC_ALREADY_EXISTS, "another");
     branch = branch_of(1, "stock/reserve", 10);
     branch.try_timeout_ms = 1;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_ALREADY_EXISTS, "another"));
+    REFUSED(COORDINATOR, "Enlist", enlist, CRPC_ALREADY_EXISTS, "another");
     branch.try_timeout_ms = 0;
     Tercet__V1__TryRequest to_try = try_of("again", &branch);
-    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_ALREADY_EXISTS, "another"));
+    REFUSED(COORDINATOR, "Try", to_try, CRPC_ALREADY_EXISTS, "another");
 }
 
 /* The gid may be the begin's alone: it finds and makes the same transaction. */
@@ -221,10 +211,8 @@ BENCH_TEST(states, content_of_a_transaction_that_is_over)
     run.gid = gid;
     run.branches = branches;
     run.n_branches = 1;
-    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_ALREADY_EXISTS,
-                    "another gid makes another"));
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_FAILED_PRECONDITION,
-                    "decided already"));
+    REFUSED(COORDINATOR, "Run", run, CRPC_ALREADY_EXISTS, "another gid makes another");
+    REFUSED(COORDINATOR, "Enlist", enlist, CRPC_FAILED_PRECONDITION, "decided already");
     Tercet__V1__BeginRequest begin = begin_of("kept-over");
     cr_assert(is_in(&bench, "Begin", &begin.base, TERCET__V1__STATE__CANCELLED));
 }
@@ -244,8 +232,8 @@ BENCH_TEST(states, confirm_while_a_try_is_not_done)
         CRPC_ESTATUS);
     cr_assert_eq(result.code, CRPC_DEADLINE_EXCEEDED);
     crpc_result_clear(&result);
-    cr_assert(fails(&bench, COORDINATOR, "Confirm", &confirm.base, CRPC_FAILED_PRECONDITION,
-                    "a try is not known to be done"));
+    REFUSED(COORDINATOR, "Confirm", confirm, CRPC_FAILED_PRECONDITION,
+            "a try is not known to be done");
     confirm.force = true;
     confirm.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     cr_assert(is_in(&bench, "Confirm", &confirm.base, TERCET__V1__STATE__CONFIRMED));
@@ -268,10 +256,8 @@ BENCH_TEST(sizes, payload)
     run.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     cr_assert(begins(&bench, "payload"));
     branch.payload.len = 65537;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
-                    "at most 65536 bytes"));
-    cr_assert(
-        fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT, "at most 65536 bytes"));
+    INVALID("Enlist", enlist, "at most 65536 bytes");
+    INVALID("Run", run, "at most 65536 bytes");
     branch.payload.len = 65536;
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     cr_assert(is_in(&bench, "Run", &run.base, TERCET__V1__STATE__CONFIRMED));
@@ -309,11 +295,10 @@ BENCH_TEST(sizes, message)
     struct participant *participant = participant_open(&bench);
     struct plan large = plan_of("large", 17, 65000);
     struct plan fitting = plan_of("fitting", 15, 65536);
-    cr_assert(fails(&bench, COORDINATOR, "Run", &large.run.base, CRPC_RESOURCE_EXHAUSTED,
-                    "larger than max"));
+    REFUSED(COORDINATOR, "Run", large.run, CRPC_RESOURCE_EXHAUSTED, "larger than max");
     cr_assert(is_in(&bench, "Run", &fitting.run.base, TERCET__V1__STATE__CONFIRMED));
     Tercet__V1__GetRequest get = get_of("large");
-    cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND, ""));
+    REFUSED(COORDINATOR, "Get", get, CRPC_NOT_FOUND, "");
     plan_free(&large);
     plan_free(&fitting);
     participant_close(participant);
@@ -325,10 +310,8 @@ BENCH_TEST(sizes, branches)
     struct plan many = plan_of("many", 1025, 1);
     struct plan most = plan_of("most", 1024, 1);
     struct plan none = plan_of("none", 0, 0);
-    cr_assert(fails(&bench, COORDINATOR, "Run", &many.run.base, CRPC_INVALID_ARGUMENT,
-                    "at most 1024 branches"));
-    cr_assert(
-        fails(&bench, COORDINATOR, "Run", &none.run.base, CRPC_INVALID_ARGUMENT, "no branches"));
+    INVALID("Run", many.run, "at most 1024 branches");
+    INVALID("Run", none.run, "no branches");
     cr_assert(is_in(&bench, "Run", &most.run.base, TERCET__V1__STATE__CONFIRMED));
     plan_free(&many);
     plan_free(&most);
@@ -345,24 +328,19 @@ BENCH_TEST(sizes, branch_numbers)
     cr_assert(begins(&bench, "numbers"));
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         branch.number = bad[i];
-        cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
-                        "number is 1 to 1024"));
-        cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT,
-                        "number is 1 to 1024"));
+        INVALID("Enlist", enlist, "number is 1 to 1024");
+        INVALID("Try", to_try, "number is 1 to 1024");
     }
     branch.number = 1024;
     cr_assert(is_in(&bench, "Enlist", &enlist.base, TERCET__V1__STATE__TRYING));
     struct plan plan = plan_of("number-run", 3, 1);
     plan.branches[1].number = 1025;
-    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT,
-                    "number is 1 to 1024"));
+    INVALID("Run", plan.run, "number is 1 to 1024");
     plan.branches[0].number = plan.branches[1].number = 1;
-    cr_assert(fails(&bench, COORDINATOR, "Run", &plan.run.base, CRPC_INVALID_ARGUMENT,
-                    "the same number"));
+    INVALID("Run", plan.run, "the same number");
     plan_free(&plan);
     enlist.branch = NULL;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT,
-                    "the branch is missing"));
+    INVALID("Enlist", enlist, "the branch is missing");
 }
 
 BENCH_TEST(sizes, time_limits)
@@ -373,20 +351,20 @@ BENCH_TEST(sizes, time_limits)
     Tercet__V1__EnlistRequest enlist = enlist_of("limits", &branch);
     begin.options = &options;
     options.deadline_ms = 2592000001u;
-    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, "30 days"));
+    INVALID("Begin", begin, "30 days");
     options.deadline_ms = UINT32_MAX;
-    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, "30 days"));
+    INVALID("Begin", begin, "30 days");
     options.deadline_ms = 0;
     options.retry_cap_ms = 3600001;
-    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, "an hour"));
+    INVALID("Begin", begin, "an hour");
     options.retry_cap_ms = 0;
     options.retry_base_ms = UINT32_MAX;
-    cr_assert(fails(&bench, COORDINATOR, "Begin", &begin.base, CRPC_INVALID_ARGUMENT, "an hour"));
+    INVALID("Begin", begin, "an hour");
     options.retry_base_ms = 0;
     options.deadline_ms = 2592000000u;
     cr_assert(is_in(&bench, "Begin", &begin.base, TERCET__V1__STATE__TRYING));
     branch.try_timeout_ms = UINT32_MAX;
-    cr_assert(fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, "30 days"));
+    INVALID("Enlist", enlist, "30 days");
 }
 
 /* -- Metadata and names ------------------------------------------------------------------------ */
@@ -457,12 +435,8 @@ BENCH_TEST(names, actions)
         Tercet__V1__Branch branch = branch_of(1, bad[i].action, 1);
         Tercet__V1__EnlistRequest enlist = enlist_of("actions", &branch);
         Tercet__V1__TryRequest to_try = try_of("actions", &branch);
-        cr_expect(
-            fails(&bench, COORDINATOR, "Enlist", &enlist.base, CRPC_INVALID_ARGUMENT, bad[i].words),
-            "%s", bad[i].action);
-        cr_expect(
-            fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT, bad[i].words),
-            "%s", bad[i].action);
+        INVALID("Enlist", enlist, bad[i].words);
+        INVALID("Try", to_try, bad[i].words);
     }
 }
 
@@ -478,12 +452,10 @@ BENCH_TEST(names, an_action_that_a_served_service_does_not_offer)
     run.branches = branches;
     run.n_branches = 1;
     cr_assert(begins(&bench, "offers"));
-    cr_assert(fails(&bench, COORDINATOR, "Try", &to_try.base, CRPC_INVALID_ARGUMENT,
-                    "does not offer the action \"steal\""));
-    cr_assert(fails(&bench, COORDINATOR, "Run", &run.base, CRPC_INVALID_ARGUMENT,
-                    "does not offer the action \"steal\""));
+    INVALID("Try", to_try, "does not offer the action \"steal\"");
+    INVALID("Run", run, "does not offer the action \"steal\"");
     Tercet__V1__GetRequest get = get_of("offers-run");
-    cr_assert(fails(&bench, COORDINATOR, "Get", &get.base, CRPC_NOT_FOUND, ""));
+    REFUSED(COORDINATOR, "Get", get, CRPC_NOT_FOUND, "");
     participant_close(participant);
 }
 
@@ -494,15 +466,14 @@ BENCH_TEST(names, texts)
     Tercet__V1__SettleRequest settle = TERCET__V1__SETTLE_REQUEST__INIT;
     cr_assert(begins(&bench, "texts"));
     cancel = cancel_of("texts", "\xff\xfe");
-    cr_assert(fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, "UTF-8"));
+    INVALID("Cancel", cancel, "UTF-8");
     settle.gid = cancel.gid;
     settle.branch = 1;
-    cr_assert(fails(&bench, ADMIN, "Settle", &settle.base, CRPC_INVALID_ARGUMENT, "say why"));
+    REFUSED(ADMIN, "Settle", settle, CRPC_INVALID_ARGUMENT, "say why");
     memset(large, 'x', 257); /* more than is kept of a reason: it is cut */
     cancel = cancel_of("texts", large);
     cancel.wait = (Tercet__V1__Wait)9;
-    cr_assert(
-        fails(&bench, COORDINATOR, "Cancel", &cancel.base, CRPC_INVALID_ARGUMENT, "WAIT_NOT"));
+    INVALID("Cancel", cancel, "WAIT_NOT");
     cancel.wait = TERCET__V1__WAIT__WAIT_DECIDED;
     Tercet__V1__Transaction *cancelled =
         (Tercet__V1__Transaction *)ask(&bench, COORDINATOR, "Cancel", &cancel.base, NULL);
@@ -530,7 +501,7 @@ BENCH_TEST(names, await_timeout)
     await.gid = gid;
     await.wait = TERCET__V1__WAIT__WAIT_RESOLVED;
     await.timeout_ms = 100;
-    cr_assert(fails(&bench, COORDINATOR, "Await", &await.base, CRPC_UNKNOWN, "has not come"));
+    REFUSED(COORDINATOR, "Await", await, CRPC_UNKNOWN, "has not come");
 }
 
 BENCH_TEST(names, methods_and_services)

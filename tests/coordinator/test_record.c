@@ -186,26 +186,27 @@ static struct entry *make_entry(struct table *table, struct service *service)
     return entry;
 }
 
-struct bench {
+static struct bench {
     struct table table;
     struct arena arena;
     struct service service;
     struct entry *entry;
-};
+} bench;
 
-static void bench_open(struct bench *bench)
+static void bench_open(void)
 {
-    memset(bench, 0, sizeof(*bench));
-    strcpy(bench->service.name, "stock");
-    table_init(&bench->table, 0);
-    bench->entry = make_entry(&bench->table, &bench->service);
+    strcpy(bench.service.name, "stock");
+    table_init(&bench.table, 0);
+    bench.entry = make_entry(&bench.table, &bench.service);
 }
 
-static void bench_close(struct bench *bench)
+static void bench_close(void)
 {
-    arena_free(&bench->arena);
-    table_free(&bench->table);
+    arena_free(&bench.arena);
+    table_free(&bench.table);
 }
+
+TestSuite(record, .init = bench_open, .fini = bench_close);
 
 static void check_phase(const struct history_phase *is, const struct history_phase *was)
 {
@@ -258,8 +259,6 @@ static Tercet__Store__V1__State *decode_state(struct crpc_bytes record)
 
 Test(record, a_state_loads_as_it_was)
 {
-    struct bench bench;
-    bench_open(&bench);
     Tercet__Store__V1__State *state =
         decode_state(record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS));
     struct entry *copy = table_add(&bench.table, "g2", 2);
@@ -281,14 +280,11 @@ Test(record, a_state_loads_as_it_was)
     cr_assert_str_eq(copy->metadata[0].value, "00-1");
     cr_assert_str_eq(copy->metadata[1].value, "");
     check_branches(copy, bench.entry);
-    bench_close(&bench);
 }
 
 /* Just begun: no branches, no metadata, no reason, no flags. */
 Test(record, a_bare_state_loads_as_it_was)
 {
-    struct bench bench;
-    bench_open(&bench);
     struct entry *bare = table_add(&bench.table, "b", 2);
     bare->txn.state = TXN_TRYING;
     txn_options_default(&bare->txn.options);
@@ -304,15 +300,12 @@ Test(record, a_bare_state_loads_as_it_was)
     cr_assert_null(copy->reason);
     cr_assert_not(copy->txn.options.is_ordered || copy->txn.options.decides_itself ||
                   copy->txn.options.keeps_on_refusal);
-    bench_close(&bench);
 }
 
 /* Before the decision a try may leave any time after the record was written; what is held may not.
  */
 Test(record, only_what_cannot_leave_any_more_is_written_as_unsent)
 {
-    struct bench bench;
-    bench_open(&bench);
     struct entry *entry = table_add(&bench.table, "u", 2);
     entry->txn.state = TXN_TRYING;
     txn_options_default(&entry->txn.options);
@@ -335,7 +328,6 @@ Test(record, only_what_cannot_leave_any_more_is_written_as_unsent)
         cr_assert_eq(state->branches[2]->flags, 0);
         crpc_message_free(&state->base);
     }
-    bench_close(&bench);
 }
 
 /* -- Versions ---------------------------------------------------------------------------------- */
@@ -346,28 +338,25 @@ static uint8_t version_of(struct crpc_bytes record)
 }
 
 /* The entry's State and its Resolved have the same. */
-static void expect_version(struct bench *bench, struct entry *entry, uint8_t version)
+static void expect_version(struct entry *entry, uint8_t version)
 {
-    cr_assert_eq(version_of(record_of_state(&bench->arena, entry, WALL_OFFSET_MS)), version);
-    cr_assert_eq(version_of(record_of_resolved(&bench->arena, entry, WALL_OFFSET_MS)), version);
+    cr_assert_eq(version_of(record_of_state(&bench.arena, entry, WALL_OFFSET_MS)), version);
+    cr_assert_eq(version_of(record_of_resolved(&bench.arena, entry, WALL_OFFSET_MS)), version);
 }
 
 /* Programs that know version 1 only would confirm or cancel whom they must not, or elsewhere. */
 Test(record, only_what_older_programs_would_misread_is_kept_from_them)
 {
-    struct bench bench;
-    bench_open(&bench);
     struct entry *entry = bench.entry;
-    expect_version(&bench, entry, 2); /* its first branch belongs to a database */
+    expect_version(entry, 2); /* its first branch belongs to a database */
     free(entry->infos[0].database);
     entry->infos[0].database = NULL;
-    expect_version(&bench, entry, 1);
+    expect_version(entry, 1);
     entry->txn.is_partial = true;
-    expect_version(&bench, entry, 2);
+    expect_version(entry, 2);
     entry->txn.is_partial = false;
     entry->txn.branches[1].sent = TXN_SENT_HELD;
-    expect_version(&bench, entry, 2);
-    bench_close(&bench);
+    expect_version(entry, 2);
 }
 
 Test(record, a_participant_with_further_targets_is_kept_from_older_programs)
@@ -397,15 +386,12 @@ static struct crpc_bytes with_version(struct crpc_bytes record, uint8_t version)
 /* Early programs wrote as version 1 what has had version 2 since. */
 Test(record, both_versions_are_read_whatever_they_say)
 {
-    struct bench bench;
-    bench_open(&bench);
     for (uint8_t version = 1; version <= RECORD_VERSION_MAX; version++) {
         struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);
         Tercet__Store__V1__State *state = decode_state(with_version(record, version));
         cr_assert_str_eq(state->branches[0]->database, "database-1");
         crpc_message_free(&state->base);
     }
-    bench_close(&bench);
 }
 
 Test(record, a_newer_version_is_refused_and_told_from_damage)
@@ -437,15 +423,12 @@ static bool peek(const char *body, size_t size, char gid[TERCET_GID_MAX + 1], ui
 
 Test(record, gid_and_state_are_seen_without_decoding)
 {
-    struct bench bench;
     char gid[TERCET_GID_MAX + 1] = "";
     uint8_t state = 0;
-    bench_open(&bench);
     struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);
     cr_assert(record_peek_state(gid, &state, record.data, record.size));
     cr_assert_str_eq(gid, "g");
     cr_assert_eq(state, TXN_CANCELLING);
-    bench_close(&bench);
 }
 
 Test(record, what_does_not_begin_with_gid_and_state_is_not_guessed_at)
@@ -477,8 +460,6 @@ Test(record, what_does_not_begin_with_gid_and_state_is_not_guessed_at)
 
 Test(record, a_branch_keeps_what_is_needed_to_call_it)
 {
-    struct bench bench;
-    bench_open(&bench);
     for (size_t i = 0; i < BRANCHES; i++) {
         struct crpc_bytes record =
             record_of_branch(&bench.arena, bench.entry, &bench.entry->txn.branches[i]);
@@ -495,13 +476,10 @@ Test(record, a_branch_keeps_what_is_needed_to_call_it)
         cr_assert_eq(branch->digest, 11 + i);
         crpc_message_free(&branch->base);
     }
-    bench_close(&bench);
 }
 
 Test(record, what_is_resolved_keeps_its_state_and_what_identifies_it)
 {
-    struct bench bench;
-    bench_open(&bench);
     struct crpc_bytes record = record_of_resolved(&bench.arena, bench.entry, WALL_OFFSET_MS);
     Tercet__Store__V1__Resolved *resolved =
         (Tercet__Store__V1__Resolved *)record_decode(RECORD_RESOLVED, record.data, record.size);
@@ -516,7 +494,6 @@ Test(record, what_is_resolved_keeps_its_state_and_what_identifies_it)
     cr_assert_str_eq(resolved->state->gid, "g");
     cr_assert_eq(resolved->state->n_branches, BRANCHES);
     crpc_message_free(&resolved->base);
-    bench_close(&bench);
 }
 
 /* -- Numbers that mean nothing ----------------------------------------------------------------- */
@@ -576,8 +553,6 @@ Test(record, a_state_out_of_range_is_refused)
     static void (*const changes[])(Tercet__Store__V1__State *) = {
         set_state,   set_cause,    set_try_state, set_end_state, set_try_until,
         set_created, set_deadline, set_decided,   set_flag,      set_branch_flag};
-    struct bench bench;
-    bench_open(&bench);
     struct crpc_bytes record = record_of_state(&bench.arena, bench.entry, WALL_OFFSET_MS);
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         Tercet__Store__V1__State *state = decode_state(record);
@@ -588,16 +563,12 @@ Test(record, a_state_out_of_range_is_refused)
         cr_assert_eq(entry->txn.branch_count, 0);
         crpc_message_free(&state->base);
     }
-    bench_close(&bench);
 }
 
 Test(record, a_state_with_too_many_branches_is_refused)
 {
-    struct bench bench;
     Tercet__Store__V1__State state = TERCET__STORE__V1__STATE__INIT;
-    bench_open(&bench);
     struct entry *entry = table_add(&bench.table, "h", 2);
     state.n_branches = TXN_BRANCHES_MAX + 1;
     cr_assert_not(record_load_state(entry, &state, WALL_OFFSET_MS, &bench.table.history_bytes));
-    bench_close(&bench);
 }

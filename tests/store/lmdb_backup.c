@@ -85,9 +85,14 @@ Test(SUITE, a_copy_is_the_store_of_one_moment, TIMEOUT)
     fixture_close(&fixture);
 }
 
-static void expect_nothing(const char *path)
+/* The copying ends early, says why, and leaves nothing. */
+static void expect_ended(struct writer *writer, uint64_t growth_bytes_max, const char *words)
 {
+    char path[160], text[TERCET_STORE_TEXT_MAX];
     struct stat status;
+    path_of(writer->fixture, "copy", path);
+    cr_assert_neq(copy(writer, path, growth_bytes_max, text), 0);
+    cr_assert_not_null(strstr(text, words), "%s", text);
     cr_assert_neq(stat(path, &status), 0, "%s is left", path);
 }
 
@@ -97,10 +102,8 @@ Test(SUITE, a_store_that_grows_too_much_meanwhile_ends_it, TIMEOUT)
     struct writer writer = {.fixture = &fixture, .value_size = 1 << 20, .ends_after = UINT64_MAX};
     char path[160], text[TERCET_STORE_TEXT_MAX];
     open_large(&fixture);
+    expect_ended(&writer, 2 << 20, "grew by");
     path_of(&fixture, "copy", path);
-    cr_assert_neq(copy(&writer, path, 2 << 20, text), 0);
-    cr_assert_not_null(strstr(text, "grew by"), "%s", text);
-    expect_nothing(path);
     writer.value_size = 1000;
     cr_assert_eq(copy(&writer, path, 2 << 20, text), 0, "%s", text);
     fixture_close(&fixture);
@@ -111,14 +114,10 @@ Test(SUITE, a_store_that_is_about_to_be_full_ends_it, TIMEOUT)
 {
     struct fixture fixture;
     struct writer writer = {.fixture = &fixture, .value_size = 1 << 20, .ends_after = UINT64_MAX};
-    char path[160], text[TERCET_STORE_TEXT_MAX];
     open_large(&fixture);
     fixture.options.size_max = 48 << 20;
     fixture_reopen(&fixture);
-    path_of(&fixture, "copy", path);
-    cr_assert_neq(copy(&writer, path, 1 << 30, text), 0);
-    cr_assert_not_null(strstr(text, "comes near its size_max"), "%s", text);
-    expect_nothing(path);
+    expect_ended(&writer, 1 << 30, "comes near its size_max");
     COMMIT_OK(&fixture, op_put(9, 0, "goes on"));
     fixture_close(&fixture);
 }
@@ -127,12 +126,8 @@ Test(SUITE, it_can_be_ended, TIMEOUT)
 {
     struct fixture fixture;
     struct writer writer = {.fixture = &fixture, .ends_after = 2};
-    char path[160], text[TERCET_STORE_TEXT_MAX];
     open_large(&fixture);
-    path_of(&fixture, "copy", path);
-    cr_assert_neq(copy(&writer, path, 1 << 30, text), 0);
-    cr_assert_not_null(strstr(text, "was ended"), "%s", text);
-    expect_nothing(path);
+    expect_ended(&writer, 1 << 30, "was ended");
     COMMIT_OK(&fixture, op_put(9, 0, "goes on"));
     fixture_close(&fixture);
 }
