@@ -19,6 +19,22 @@ while IFS=: read -r document target; do
   [ -e "$(dirname "$document")/${target%%#*}" ] || say "$document links to $target, which is not there"
 done < <(git ls-files '*.md' | xargs grep -oHE '\]\([^)#h][^)]*\)' | sed -E 's/\]\(([^)]*)\)/\1/' || true)
 
+# A link to a heading leads to one: its words, small, with dashes for spaces and without what is no letter, number or dash.
+headings() { grep -E '^#+ ' "$1" | sed -E 's/^#+ //; s/`//g' | tr 'A-Z ' 'a-z-' | sed -E 's/[^a-z0-9_-]//g'; }
+while IFS=: read -r document target; do
+  file=${target%%#*}
+  file=${file:+$(dirname "$document")/$file}
+  headings "${file:-$document}" | grep -qx -- "${target#*#}" || say "$document links to $target, which has no such heading"
+done < <(git ls-files '*.md' | xargs grep -oHE '\]\([^)h][^)]*#[^)]*\)|\]\(#[^)]*\)' | sed -E 's/\]\(([^)]*)\)/\1/' || true)
+
+# Every error has its advice, every alert its section.
+for code in $(sed -nE 's/.*X\((TERCET_[A-Z_]+), -[0-9]+.*/\1/p' framework/include/tercet/types.h); do
+  grep -q "^|.*\`$code\`" docs/initiators.md || say "docs/initiators.md does not say what to do on $code"
+done
+for alert in $(sed -n 's/.*alert: \([A-Za-z]*\).*/\1/p' packaging/prometheus/*.rules.yml); do
+  grep -qx "## $alert" docs/runbook.md || say "docs/runbook.md has no section for $alert"
+done
+
 # Limits that the README tells are those of the headers.
 limit() { # name value
   grep -qE "^#define $1 +\(?$2\)?( |\$)" framework/include/tercet/types.h framework/coordinator/*.h || say "the limit $1 is not $2 as README.md tells"
