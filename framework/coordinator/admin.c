@@ -31,7 +31,7 @@ static struct entry *find_open(struct request *r, unsigned refused)
     return found->entry;
 }
 
-/* What a step has come to, with the transaction as it stands. */
+/* Answers with the step's result and the transaction as it now is. */
 static int tell_step(struct request *r, struct entry *entry, int txn_result)
 {
     struct refusal no;
@@ -56,7 +56,8 @@ static bool will_settle(const struct txn_branch *branch, bool is_now)
     return branch->is_parked || (is_open && is_now);
 }
 
-/* Why a branch is settled is kept with it, and told with what was known of it. */
+/* The branch's reason: the operator's reason for settling it, and what was known of the branch
+ * before. */
 static void keep_settlement(struct coordinator *c, struct entry *entry,
                             const Tercet__V1__SettleRequest *request, const char *reason)
 {
@@ -114,7 +115,7 @@ void admin_decide(struct request *r, const ProtobufCMessage *message)
 
 /* -- Statistics -------------------------------------------------------------------------------- */
 
-/* What is counted in one shard, added to what the others have. */
+/* Adds the counts of one shard. */
 static void add_shard(Tercet__V1__Statistics *out, struct shard *shard)
 {
     const struct table_counts *counts = &shard->table.counts;

@@ -18,7 +18,7 @@ struct alarm {
     uint64_t silent;   /* alarms only counted since */
 };
 
-/* Counts one alarm. Whether it gets a log line of its own. */
+/* Counts one alarm, and returns whether it gets a log line of its own. */
 bool alarm_is_told(struct alarm *alarm, int64_t now_ms);
 
 /* How many alarms were only counted, once their second is over (0 before), and forgets them. */

@@ -15,20 +15,20 @@ struct answers {
     uint64_t owed_count;    /* watchers' not counted */
 };
 
-/* An answer is owed to the caller from here on, and no longer. */
+/* Begins and ends a debt: an answer is owed to the caller. */
 void answer_owe(struct answers *answers, struct caller *caller);
 void answer_settle(struct answers *answers, struct caller *caller);
 /* The session sends nothing more: it ends when it has all its answers. */
 void answer_half_close(struct caller *caller);
 
-/* Hands an encoded answer over; it leaves at the end of the turn. */
+/* Queues an encoded answer; it is sent at the end of the turn. */
 void answer_deliver(struct answers *answers, struct caller *caller, const struct answer *answer);
 /* Encodes an answer, or a refusal, and hands it over. `id` is the request's in its session. */
 void answer_give(struct coordinator *c, struct caller *caller, uint64_t id,
                  const struct reply *reply);
 void answer_error(struct coordinator *c, struct caller *caller, uint64_t id,
                   const struct refusal *no);
-/* Sends what the turn has handed over. */
+/* Sends the answers that were queued in this turn. */
 void answer_flush(struct answers *answers);
 
 #endif

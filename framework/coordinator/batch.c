@@ -179,7 +179,7 @@ void batch_put_branch(const struct entry *entry, const struct txn_branch *branch
     op->size = record.size;
 }
 
-/* Within a batch there is one write for a name: a later one takes the place of an earlier. */
+/* Within a batch there is one write per name: a later one replaces an earlier one. */
 static struct tercet_store_op *meta_op(struct batch *batch, enum tercet_store_op_kind kind,
                                        const char *name)
 {
@@ -216,7 +216,7 @@ void batch_drop_resolved(struct shard *shard, int64_t before_ms)
     shard->batcher.filling->is_forced = true;
 }
 
-/* One write for all that has become of the entry in this batch. */
+/* One write for all changes of the entry in this batch. */
 static void encode_entry(struct shard *shard, struct batch *batch, struct entry *entry)
 {
     int64_t offset_ms = clock_offset_ms(shard->clock);
@@ -276,7 +276,7 @@ int64_t batch_due_ms(const struct shard *shard)
     return batcher->lazy_since_ms + LAZY_MAX_MS;
 }
 
-/* Whether what is lazy is as much as `count`, or as old as `ms`. */
+/* Whether `count` lazy writes are pending, or the oldest is `ms` old. */
 static bool lazy_has_come_to(const struct shard *shard, size_t count, int64_t ms)
 {
     const struct batcher *batcher = &shard->batcher;
@@ -284,7 +284,7 @@ static bool lazy_has_come_to(const struct shard *shard, size_t count, int64_t ms
            (batcher->lazy_count >= count || shard->clock->now_ms >= batcher->lazy_since_ms + ms);
 }
 
-/* The filled batch goes in flight, and the other one is filled from here on. */
+/* Hands the filled batch to the committer; the other batch is filled from now on. */
 static void swap_batches(struct batcher *batcher)
 {
     struct batch *batch = batcher->filling;

@@ -31,7 +31,7 @@ struct shard;  /* shard.h */
 
 struct batch {
     uint64_t seq;
-    struct arena arena; /* of what it writes, and of its effects */
+    struct arena arena; /* memory of its writes and its effects */
     struct tercet_store_op *ops;
     size_t op_count;
     size_t op_capacity;
@@ -102,7 +102,8 @@ struct batch *batch_finish(struct shard *shard);
 /* The next entry that is over with the batch, taken off its list; NULL: there is none. */
 struct entry *batch_take_over(struct batch *batch);
 void batch_reuse(struct batch *batch);
-/* The batch in flight has failed: nothing is known of it, and nothing of it is told. */
+/* The batch in flight has failed: whether it was written is not known, and nothing that depends on
+ * it is sent. */
 void batch_abandon(struct shard *shard);
 
 /* When a lazy write is due; INT64_MAX: none. */

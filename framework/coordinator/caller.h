@@ -43,9 +43,9 @@ struct caller {
     size_t held_bytes;
     /* the owner's: requests that wait for a state, or for what they are told to be durable */
     uint32_t open_count;
-    /* the owner's: with too much open, its expired waiters are looked for, not before this */
+    /* the owner's: when too many requests are open, the next time to look for expired waiters */
     int64_t expired_drop_ms;
-    bool is_half_closed; /* the owner's: a session that will send nothing more */
+    bool is_half_closed; /* the owner's: the session has been half-closed by its client */
     bool is_touched;     /* the owner's: has answers to flush */
     struct caller *touched_next;
 
@@ -95,9 +95,9 @@ struct reply {
     const ProtobufCMessage *message;
 };
 
-/* Whether an answer would still be given to it. */
+/* Whether it can still be sent an answer. */
 bool caller_takes(const struct caller *caller);
-/* Ends its call: too much for it waits to be read, or to be durable. */
+/* Fails its call, because too many answers wait to be read or to be durable. */
 void caller_refuse(struct caller *caller);
 
 /* Encodes for this caller, in the arena. `id` is the request's in its session. */

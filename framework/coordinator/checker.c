@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_MS 100 /* between two questions whether it is to go on */
+#define LOOK_MS 100 /* how often goes_on is asked */
 #define LINE_MAX_SIZE 1024
 
 extern char **environ;
@@ -26,15 +26,15 @@ struct run {
     int from; /* its output and error output */
     char line[LINE_MAX_SIZE];
     size_t size;
-    char reading[CHECKER_TEXT_MAX];   /* what it said last that it reads, */
+    char reading[CHECKER_TEXT_MAX];   /* what it reads, in its own words, */
     char last_word[CHECKER_TEXT_MAX]; /* and besides */
-    enum scrub_part part;             /* of what it reads; 0: nothing yet */
+    enum scrub_part part;             /* the part that it reads; 0: it has not said */
     bool is_done, has_failed;
 };
 
 /* -- Its lines --------------------------------------------------------------------------------- */
 
-/* What follows `prefix`, or NULL. */
+/* The part of the line behind `prefix`, or NULL. */
 static const char *after(const char *line, const char *prefix)
 {
     size_t size = strlen(prefix);
@@ -108,7 +108,7 @@ static void take_bytes(struct run *run, const char *bytes, size_t size)
 
 /* -- The process ------------------------------------------------------------------------------- */
 
-/* It does not inherit which signals are blocked or ignored here. */
+/* The child blocks and ignores no signals, whatever this process does. */
 static int set_signals(posix_spawnattr_t *attributes)
 {
     sigset_t none, defaults;
@@ -172,7 +172,7 @@ static int start(struct run *run, const char *parts)
     return rc;
 }
 
-/* Until it has ended, or is not to go on: false. */
+/* Waits until the process has ended. false: goes_on said no. */
 static bool hear(struct run *run)
 {
     char bytes[4096];

@@ -24,7 +24,7 @@
 #define GROWTH_BYTES_MAX_DEFAULT (1ull << 30)
 #define NAME_MAX_SIZE 64
 
-/* One order, in the hands of the thread. */
+/* One order (a check or a backup), which the thread carries out. */
 struct order {
     struct coordinator *c;
     struct store *store;   /* that is checked or copied */
@@ -191,7 +191,7 @@ static int check_copy_here(struct order *order, const char *directory,
     return rc;
 }
 
-/* What cannot be restored is no backup: the copy is looked at as a whole. */
+/* A backup that cannot be restored is none: the whole copy is checked. */
 static int check_copy(struct order *order, const char *directory, Tercet__V1__CheckResponse *out)
 {
     char name[PATH_MAX + 64];
@@ -206,7 +206,7 @@ static int check_copy(struct order *order, const char *directory, Tercet__V1__Ch
     return rc;
 }
 
-/* What was not finished is taken away, so that the name can be given again. */
+/* Removes an unfinished copy, so that its name can be used again. */
 static void remove_copy(const char *directory)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb", "tercet.lock"};
@@ -289,7 +289,7 @@ static void *work(void *ctx)
     return NULL;
 }
 
-/* NULL, or why the backup cannot be. */
+/* NULL, or why no backup can be made. */
 static const char *take_backup(struct order *order, const Tercet__V1__BackupRequest *request)
 {
     static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

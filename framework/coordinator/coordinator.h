@@ -62,14 +62,14 @@ struct coordinator {
     struct waiting waiting;
     struct finds finds;
     struct arena scratch;  /* emptied after each event and at the end of the turn */
-    struct event *reading; /* of streams whose next message is to be asked for */
+    struct event *reading; /* of streams whose next message is asked for after the turn */
     struct alarm parked_alarm;
-    struct alarm cancelled_alarm; /* of cancellations that nobody asked for */
+    struct alarm cancelled_alarm; /* of cancellations by a deadline or timeout */
     struct totals totals;
     struct meter meter;
     bool is_closing;  /* takes no new transactions */
-    bool has_drained; /* takes no requests, and has told so: */
-    /* nothing is owed any more, or will be answered; for the thread that closes */
+    bool has_drained; /* takes no more requests, and has posted this: */
+    /* no answer is owed any more; the thread that closes waits for it */
     sem_t drained;
     atomic_bool is_draining; /* whoever loses a caller posts EVENT_CALLER_LOST */
     bool is_stopping;
@@ -84,9 +84,8 @@ struct coordinator {
     struct clerk clerk;
     struct expose expose;
     struct loglevel loglevel;
-    struct budget unread; /* answers that wait to be read, or to be durable */
-    struct budget
-        calls; /* of participants, that wait to be read: who reads no answers stops none */
+    struct budget unread;   /* answers that wait to be read, or to be durable */
+    struct budget calls;    /* to participants, that wait to be read: unread answers stop none */
     struct budget requests; /* that wait for the owner */
     struct peers peers;
     struct access *access;

@@ -51,7 +51,7 @@ static void mark_unserved(const struct coordinator *c, struct service *service)
         service->unserved_ms = c->clock.wall_ms;
 }
 
-/* The service has the instance from here on. */
+/* Adds the instance to the service. */
 static void join(struct service *service, struct instance *instance, const Tercet__V1__Hello *hello)
 {
     offer_set(&instance->offer, hello->actions, hello->n_actions, hello->timeouts,
@@ -131,7 +131,7 @@ static bool refuse_stranger(struct coordinator *c, struct instance *instance,
     return other != NULL;
 }
 
-/* Whose calls a service's are goes by who may attach as it. */
+/* Refuses an instance whom the access rules do not bind to this service. Whether it was refused. */
 static bool refuse_unbound(struct coordinator *c, struct instance *instance, const char *service)
 {
     if (scope_covers(instance->rights.serves, service))
@@ -235,7 +235,7 @@ void dispatch_detach(struct coordinator *c, struct instance *instance, const cha
 
 /* -- Targets ----------------------------------------------------------------------------------- */
 
-/* Restored ones, too: the list may have become shorter since. */
+/* Restored targets are checked, too: --allow-target may have changed since they were registered. */
 static int check_allowed(const struct coordinator *c, const char *target, struct refusal *no)
 {
     const struct tercet_coordinator_options *options = &c->options;
@@ -270,8 +270,8 @@ static int open_channel(struct crpc_channel **out, struct coordinator *c,
                              "unix:/path");
 }
 
-/* Past the limit one that does not answer goes: participants that come back at ever new ports
- * without having been removed do not add up. */
+/* At the limit a target that does not answer is removed, so that participants which come back at a
+ * new port each time, without having removed the old one, do not add up. */
 static int make_room(struct coordinator *c, struct service *service, struct refusal *no)
 {
     if (service->targets.count < SERVICE_TARGETS_MAX)
@@ -325,7 +325,7 @@ static void remove_target(struct coordinator *c, struct service *service, struct
     mark_unserved(c, service);
 }
 
-/* The target that is named, or all of them. */
+/* Removes the target with this address; "": all of them. */
 static void remove_targets(struct coordinator *c, struct service *service, const char *address)
 {
     struct target *target = service->targets.first;

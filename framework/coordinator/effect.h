@@ -26,9 +26,9 @@ void effect_watch(struct coordinator *c, struct caller *caller, const ProtobufCM
 void effect_call(struct coordinator *c, struct entry *entry, uint32_t branch, enum tercet_kind kind,
                  uint32_t attempt);
 
-/* The batch is durable: what it holds leaves. */
+/* The batch is durable: sends what was held with it. */
 void effect_release(struct coordinator *c, struct batch *batch);
-/* The batch will not be durable here: what it holds is let go. */
+/* The batch will not become durable: frees what was held with it. */
 void effect_drop(struct batch *batch);
 
 #endif

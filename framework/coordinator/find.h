@@ -35,7 +35,7 @@ struct found {
     int error;
     const char *text; /* what is wrong; NULL: the code's own text */
 };
-/* What is found where no gid is named. */
+/* The result where the request names no gid. */
 #define FOUND_NOTHING ((struct found){.error = TERCET_NOT_FOUND})
 void find_clear(struct found *found);
 
@@ -73,11 +73,12 @@ struct find {
 };
 
 struct finds {
-    struct find *buckets[FIND_BUCKETS]; /* by gid: those that are not answered yet */
+    struct find *buckets[FIND_BUCKETS]; /* questions without an answer, hashed by gid */
     size_t count;                       /* of them */
     size_t held_count;
     size_t held_bytes, held_bytes_max;
-    struct find *spare; /* for the next question: most are answered at once, and need no other */
+    struct find
+        *spare; /* used for the next question: most are answered at once, so that one is enough */
 };
 
 /* Looks for the transaction. NULL: *found is filled, find_clear it; else the question to be held

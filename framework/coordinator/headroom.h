@@ -15,11 +15,11 @@
 struct headroom {
     struct tercet_store_stats stats; /* as of the last look */
     const char *refuses;             /* why new work is refused; NULL: it is not */
-    uint64_t taken_bytes;            /* by new work since the start, at most; of these */
-    uint64_t durable_bytes;          /* so many are written, and */
-    uint64_t seen_bytes;             /* so many were when the store was last asked for its size */
+    uint64_t taken_bytes;            /* by new work since the start, at most */
+    uint64_t durable_bytes;          /* of these, so many are written */
+    uint64_t seen_bytes;             /* durable_bytes when the store was last asked for its size */
     int64_t check_ms;                /* when the next look is due */
-    int rc;                          /* of the last look: a code of the store */
+    int rc;                          /* the store's result when it was last asked */
 };
 
 /* Looks at the store's size when it is time to. Whether new work is refused from now on, or taken

@@ -175,7 +175,8 @@ static void attempt_drop(struct history_attempt *attempt, size_t *bytes)
     text_drop(attempt->instance, bytes);
 }
 
-/* A place for one more, which the oldest may have to leave; NULL: there is no memory for any. */
+/* The place for one more attempt, if need be that of the oldest; NULL: there is no memory for any.
+ */
 static struct history_attempt *next_slot(struct history *history, size_t *bytes)
 {
     if (history->count == history->capacity)
@@ -190,7 +191,7 @@ static struct history_attempt *next_slot(struct history *history, size_t *bytes)
     return slot(history, history->count++);
 }
 
-/* Past the limit nothing is kept for the attempts' sake alone. */
+/* Past the limit no history is made only for single attempts. */
 static struct history_text *keep_text(struct history_text *text, const size_t *bytes)
 {
     bool is_free = text != NULL && (text->references > 1 || *bytes <= HISTORY_BYTES_MAX);

@@ -20,14 +20,14 @@
 #define PAGE_BYTES_MAX (1024u * 1024)
 /* transactions looked at for one page, so that a filter does not hold up the others */
 #define SCAN_MAX 100000
-#define SCAN_COLD 10 /* of them is one that has to be loaded */
+#define SCAN_COLD 10 /* one that has to be loaded from the store counts as so many */
 
 /* The page is of one shard. */
 struct page {
     struct coordinator *c;
     struct shard *shard;
     const Tercet__V1__ListRequest *request;
-    bool is_resolved; /* of those that are over; else of the others */
+    bool is_resolved; /* resolved transactions; else unresolved ones */
     Tercet__V1__Transaction **items;
     size_t count;
     size_t limit;

@@ -221,7 +221,7 @@ static void check_headroom(struct coordinator *c, struct shard *shard)
         coordinator_log(c, TERCET_LOG_WARNING, "%s",
                         headroom->refuses != NULL ? headroom->refuses
                                                   : "there is room again: new work is taken");
-    /* Its file is gone, say: what is decided from here on would be lost. */
+    /* The store's file has been deleted, for example: what is decided from now on would be lost. */
     if (headroom->rc == TERCET_STORE_CORRUPT && !atomic_load(&c->has_failed))
         coordinator_fail(c, tercet_store_strerror(headroom->rc));
 }
@@ -236,7 +236,7 @@ static void wake_due(struct coordinator *c, struct shard *shard)
     }
 }
 
-/* Those that got no line of their own. */
+/* Alarms that were only counted, without a log line of their own. */
 static void tell_silent(struct coordinator *c)
 {
     uint64_t count = alarm_take_silent(&c->parked_alarm, c->clock.now_ms);
@@ -337,7 +337,7 @@ static bool may_end(const struct coordinator *c)
     return c->is_stopping && c->finds.count == 0;
 }
 
-/* Whether so much is under way that messages are worth collecting. */
+/* Whether so much is under way that it pays to collect messages. */
 static bool is_busy(const struct coordinator *c)
 {
     return c->answers.owed_count + outcalls_count(&c->outcalls) >= BUSY_COUNT;

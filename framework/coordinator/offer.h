@@ -15,7 +15,7 @@
 /* How long one call is waited for; 0: not said. */
 struct call_timeouts {
     uint32_t call_ms; /* of any hook, */
-    uint32_t end_ms;  /* but of confirm and cancel, when given, this */
+    uint32_t end_ms;  /* this, when given, is that of confirm and cancel */
 };
 
 struct offered {
@@ -31,7 +31,7 @@ struct offer {
 /* NULL, or what is wrong with the lists of a hello or a registration. */
 const char *offer_check(char **names, size_t name_count, Tercet__V1__ActionTimeouts **timeouts,
                         size_t timeout_count);
-/* NULL, or what is wrong with what one asks for. */
+/* NULL, or what is wrong with a pair of timeouts. */
 const char *offer_check_timeouts(uint32_t call_ms, uint32_t end_ms);
 
 /* Copies lists that are in order, in place of what was there. */

@@ -84,7 +84,7 @@ static bool may_let_go(struct coordinator *c, struct service *service)
     return false;
 }
 
-/* false: nothing more can go now. */
+/* Sends or ends the first call of the queue. false: nothing more can go now. */
 static bool pump_one(struct coordinator *c, struct service *service)
 {
     struct outcall *call = service->waiting_first;
@@ -115,7 +115,8 @@ static bool pump_one(struct coordinator *c, struct service *service)
     return true;
 }
 
-/* Of several databases one may have no room, or nobody: what waits for it lets the others pass. */
+/* Of several databases one may have no room, or no instance: the call that waits for it goes to the
+ * end of the queue, so that others pass. */
 static bool may_rotate(struct service *service, uint32_t *rotated)
 {
     if ((!service_is_sharded(service) && service->targets.count < 2) ||

@@ -26,7 +26,7 @@ void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
 /* Takes back what waits and is wanted no more: no try leaves after the decision, and nothing for a
  * branch that was settled. */
 void outcall_withdraw(struct coordinator *c, struct entry *entry);
-/* The entry goes: its calls go on, for nobody. */
+/* The entry will be freed: its calls are abandoned. */
 void outcall_forget(struct coordinator *c, struct entry *entry);
 
 /* An answer from the instance (NULL: from a target): the call is finished. NULL `result`: there is
@@ -39,7 +39,7 @@ void outcall_lose_instance(struct coordinator *c, struct instance *instance);
 
 /* Sends what waits for the service, as far as windows, breaker and pause allow. */
 void outcall_pump(struct coordinator *c, struct service *service);
-/* The target, or NULL: an instance, has shown that it is there. */
+/* The target, or for NULL an instance of the service, has answered: closes the breaker. */
 void outcall_close_breaker(struct coordinator *c, struct service *service, struct target *target);
 /* The call got no answer: `text` says why. Its breaker counts it. */
 void outcall_count_failure(struct coordinator *c, struct outcall *call, const char *text);

@@ -33,7 +33,7 @@ static bool is_noted(const struct outcall *call, const char *error)
            (error[0] != '\0' && !txn_try_is_open(txn_find(txn, call->branch)));
 }
 
-/* What has become of the call; error "": it did not fail. */
+/* Adds the call to the branch's history; error "": it did not fail. */
 static void note_call(struct coordinator *c, const struct outcall *call, const char *error)
 {
     struct branch_info *info = info_of(call);
@@ -50,7 +50,8 @@ static void note_call(struct coordinator *c, const struct outcall *call, const c
     history_add(&info->history, &call->entry->shard->table.history_bytes, &note);
 }
 
-/* A line of a service now and then: many may fail, and for one reason. */
+/* Logs failed calls of a service at most every TELL_FAILURES_MS: many may fail for the same reason.
+ */
 static void tell_failure(struct coordinator *c, const struct outcall *call, const char *text)
 {
     struct service *service = call->service;

@@ -10,7 +10,7 @@
 
 struct coordinator;
 
-/* Feeds the transaction what a finished call (outcalls_take_finished) has come to. */
+/* Tells the core what a finished call (outcalls_take_finished) means for its transaction. */
 void outcome_apply(struct coordinator *c, const struct outcall *call);
 
 #endif

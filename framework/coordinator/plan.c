@@ -145,7 +145,7 @@ static uint64_t digest_asked(const struct asked *asked, enum digest_form form)
 
 /* -- Beginning --------------------------------------------------------------------------------- */
 
-/* What was found is not looked at, and not told. */
+/* For a malformed request, what was found of its gid does not matter and is not told. */
 static int malformed(const char *wrong, struct found *found, struct refusal *no)
 {
     *found = (struct found){.error = TERCET_INVALID};
@@ -172,7 +172,7 @@ static int check_same(const struct found *found, const struct asked *asked, stru
     return differ_refusal(found, asked, digest_branches(asked, DIGEST_MEANING), no);
 }
 
-/* Those that have ended stay in the table until they are written. */
+/* Transactions that have ended count until they have left the table, when they are durable. */
 static size_t unresolved(const struct table *table)
 {
     return table->count - table->counts.in_state[TXN_CONFIRMED] -

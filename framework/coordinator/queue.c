@@ -68,7 +68,7 @@ void queue_post(struct queue *queue, struct event *event)
     pthread_mutex_lock(&queue->lock);
     bool was_empty = append(queue, event);
     pthread_mutex_unlock(&queue->lock);
-    if (was_empty) /* not sooner: the owner would wait for the lock */
+    if (was_empty) /* after unlocking, or the owner would wake up and wait for the lock */
         pthread_cond_signal(&queue->changed);
 }
 

@@ -9,7 +9,7 @@
 
 struct coordinator;
 
-/* Who may be given a call: one of them, or nobody. */
+/* To whom a call can be given now: an instance, a target, or neither. */
 struct send_way {
     struct instance *instance;
     struct target *target;

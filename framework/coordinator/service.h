@@ -53,7 +53,7 @@ struct instance {
 struct service {
     char name[TERCET_SERVICE_MAX + 1];
     struct service *next;
-    uint64_t branch_count; /* unresolved branches that name it */
+    uint64_t branch_count; /* unresolved branches of this service */
     uint64_t initiator;    /* who named it first (caller_initiator); 0: nobody, or not known */
     bool was_served;       /* somebody has attached or was registered for it, since the start */
     struct instance *instances;
@@ -94,14 +94,14 @@ struct service *service_get_restored(struct services *services, const char *name
 /* The service with this name, or NULL. */
 struct service *service_find(const struct services *services, const char *name);
 
-/* Forgets it when nothing speaks of it any more. */
+/* Frees the service when nothing refers to it any more. */
 void service_release(struct services *services, struct service *service);
 /* The same for all services: after a request that named some came to nothing. */
 void service_sweep(struct services *services);
 /* Frees all of them, with their instances. */
 void service_free_all(struct services *services);
 
-/* Whether somebody is there to be called, now. */
+/* Whether it has an instance or a target that can be called now. */
 bool service_is_served(const struct service *service);
 
 /* Whether its instances have databases of their own on purpose. */

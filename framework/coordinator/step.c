@@ -14,7 +14,7 @@
 
 /* -- Actions ----------------------------------------------------------------------------------- */
 
-/* A line for each, but not for a million at once: the rest is counted. */
+/* One log line for each, within a limit per second; the rest is counted. */
 static void tell_parked(struct coordinator *c, const struct entry *entry, uint32_t number)
 {
     const struct txn_branch *branch = txn_find(&entry->txn, number);
@@ -30,7 +30,7 @@ static void tell_parked(struct coordinator *c, const struct entry *entry, uint32
                         : "no answer");
 }
 
-/* What is to be known later of a cancellation that nobody asked for. */
+/* Keeps and logs why a transaction was cancelled that nobody asked to cancel. */
 static void explain_cancellation(struct coordinator *c, struct entry *entry)
 {
     char text[TERCET_TEXT_MAX];

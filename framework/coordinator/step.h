@@ -31,7 +31,7 @@ struct branch_plan {
  * result; 0 for a repeat. */
 int step_enlist(struct coordinator *c, struct entry *entry, const struct branch_plan *plan);
 
-/* The entry is over and durably so, or the process ends. */
+/* Frees the entry: its end is durable, or the process ends. */
 void step_forget(struct coordinator *c, struct entry *entry);
 
 /* Why it is being cancelled, while it is undecided and no reason is known. "": no reason. */

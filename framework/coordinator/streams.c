@@ -35,7 +35,7 @@ static void end_one(struct stream *stream)
                        COORDINATOR_STOPPING);
 }
 
-/* A unix socket's peers are all the same; 0. */
+/* A hash of the address; 0 for unix sockets, whose peers cannot be told apart. */
 static uint64_t peer_of(struct crpc_call *call)
 {
     uint8_t origin[16];

@@ -19,16 +19,16 @@ struct stream {
     struct coordinator *c;
     struct caller *caller;     /* Session, Watch */
     struct instance *instance; /* Attach */
-    uint64_t peer;             /* a hash of its address (IPv6: a /64); 0: nobody's in particular */
+    uint64_t peer;             /* a hash of its address (IPv6: a /64); 0: a unix socket */
     struct stream *next;
-    struct stream **link; /* what points here; NULL: it is in no list */
+    struct stream **link; /* the pointer that points here; NULL: it is in no list */
 };
 
 struct streams {
     pthread_mutex_t lock;
     struct stream *first;
     size_t peer_max; /* streams of one address (IPv6: a /64); 0: any number */
-    bool are_ending; /* those that begin from here on are ended at once */
+    bool are_ending; /* streams that begin from now on are ended at once */
 };
 
 void streams_init(struct streams *streams);

@@ -14,7 +14,7 @@
 #include <xxhash.h>
 
 #define BUCKETS_FIRST 1024u
-#define TRIM_PEAK_MIN 65536 /* fewer entries than this at most are not worth a trim */
+#define TRIM_PEAK_MIN 65536 /* memory is given back only after a peak of more entries than this */
 
 void table_init(struct table *table, int64_t now_ms)
 {
@@ -42,7 +42,7 @@ static void hash_insert(struct table *table, struct entry *entry)
     *bucket = entry;
 }
 
-/* One bucket more: it gets its part of the one that it is split from. */
+/* Adds a bucket, and moves to it its part of the one that it is split from. */
 static void hash_grow(struct table *table)
 {
     if (table->bucket_count == table->bucket_capacity) {

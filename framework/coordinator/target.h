@@ -27,7 +27,8 @@ struct target {
     char last_error[TERCET_TEXT_MAX];
 };
 
-/* All of a service, in the order in which they came; with those that are removed. */
+/* The targets of a service in the order of their registration, with removed ones that still have
+ * calls. */
 struct targets {
     struct target *first;
     size_t count; /* that are not removed */
@@ -49,15 +50,16 @@ bool target_any_open(const struct targets *targets);
 /* Adds one behind the others; the channel is its own from here on. */
 struct target *target_add(struct targets *targets, const char *address,
                           struct crpc_channel *channel);
-/* What its calls bring from now on; "": nothing. */
+/* The token that is sent with calls from now on; "": none. */
 void target_set_token(struct target *target, const char *token);
 /* The token, or "". */
 const char *target_token(const struct target *target);
 /* Calls under way there end without an answer; it is freed with the last of them. */
 void target_remove(struct targets *targets, struct target *target);
-/* A call there is over. The target, or NULL when it has gone with it. */
+/* A call at the target has ended. Returns the target, or NULL when that was removed and this was
+ * its last call. */
 struct target *target_end_call(struct targets *targets, struct target *target);
-/* Calls under way at all of them. */
+/* How many calls are under way at all targets together. */
 uint64_t target_call_count(const struct targets *targets);
 void target_free_all(struct targets *targets);
 

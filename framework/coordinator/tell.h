@@ -20,7 +20,7 @@ void tell_entry(struct coordinator *c, struct caller *caller, uint64_t id, struc
 /* What a try has come to. */
 void tell_try(struct coordinator *c, struct caller *caller, uint64_t id, struct entry *entry,
               const struct txn_branch *branch);
-/* The same of one that is over. */
+/* The same for a resolved transaction. */
 void tell_resolved(struct coordinator *c, struct caller *caller, uint64_t id, uint64_t number,
                    const Tercet__Store__V1__Resolved *resolved, const struct refusal *no);
 

@@ -18,7 +18,7 @@ struct coordinator;
 bool terms_fill(struct coordinator *c, struct entry *entry, struct txn_branch *branch,
                 Tercet__V1__Call *out);
 
-/* How long the call is waited for: as the initiator asks, else who serves it. */
+/* The call's timeout: the initiator's, else that of the participant. */
 uint32_t terms_timeout_ms(const struct coordinator *c, const struct entry *entry,
                           const struct txn_branch *branch, enum tercet_kind kind,
                           const struct offer *offer);

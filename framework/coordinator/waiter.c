@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#define WAITERS_FEW 8 /* expired ones among so many are looked for at each new one */
+#define WAITERS_FEW 8 /* among up to so many, expired ones are dropped at each new one */
 
 void waiter_init(struct waiting *waiting, int64_t now_ms)
 {
@@ -29,7 +29,7 @@ static bool is_owed(const struct waiter *waiter)
 struct waiter *waiter_add(struct coordinator *c, struct caller *caller, uint64_t id,
                           struct entry *entry, enum waiter_kind kind)
 {
-    /* of many, one walk for each doubling of their number */
+    /* of more waiters, only when their number has doubled */
     if (entry->waiter_count < WAITERS_FEW || entry->waiter_count >= entry->waiter_sweep)
         waiter_drop_expired(c, entry);
     struct waiter *waiter = must_alloc(sizeof(*waiter));

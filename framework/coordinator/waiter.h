@@ -15,7 +15,7 @@ struct coordinator;
 
 enum waiter_kind {
     WAITER_TRY,      /* for the outcome of a branch's try */
-    WAITER_CONFIRM,  /* to confirm, when no try is open any more */
+    WAITER_CONFIRM,  /* a confirm that waits until no try is open any more */
     WAITER_DECIDED,  /* for the decision */
     WAITER_RESOLVED, /* for the end */
     WAITER_WATCH,    /* for every change */
@@ -51,10 +51,11 @@ struct waiter *waiter_add(struct coordinator *c, struct caller *caller, uint64_t
  * coordinator is closing. */
 void waiter_set_await(struct coordinator *c, struct waiter *waiter, int64_t until_ms);
 void waiter_free(struct coordinator *c, struct waiter *waiter);
-/* The entry goes, and its waiters with it. */
+/* Frees the waiters of an entry that will be freed. */
 void waiter_forget(struct coordinator *c, struct entry *entry);
 
-/* A branch's try has come to something; the transaction is decided; it is over. */
+/* Answers who waits for this: a branch's try has an outcome; the transaction is decided; it is
+ * resolved. */
 void waiter_tried(struct coordinator *c, struct entry *entry, uint32_t branch);
 void waiter_decided(struct coordinator *c, struct entry *entry);
 void waiter_resolved(struct coordinator *c, struct entry *entry);

@@ -39,7 +39,7 @@ static unsigned digit(int64_t ms, int level)
     return (unsigned)((uint64_t)ms >> (WHEEL_BITS * level)) & (WHEEL_SLOTS - 1);
 }
 
-/* The highest digit in which two times differ; they do differ. */
+/* The highest digit in which two different times differ. */
 static int level_of(int64_t a_ms, int64_t b_ms)
 {
     return (63 - __builtin_clzll((uint64_t)a_ms ^ (uint64_t)b_ms)) / WHEEL_BITS;

@@ -17,7 +17,7 @@
 #define HOUR_MS (60 * MINUTE_MS)
 #define DAY_MS (24 * HOUR_MS)
 #define WAITS_LONG_MS 10000             /* a call that waits for so long is told of, */
-#define TELL_WAITING_MS 300000          /* a line of a service in this time */
+#define TELL_WAITING_MS 300000          /* at most one line per service in this time */
 #define WORDS_MAX (4 * TERCET_TEXT_MAX) /* what is made of some texts before it is cut */
 
 /* -- Words ------------------------------------------------------------------------------------- */
@@ -119,7 +119,8 @@ static bool has_open_breaker(const struct service *service)
                                       : target_all_open(&service->targets);
 }
 
-/* Those who could take a call: how many they take, and have, and the one under way the longest. */
+/* The instances that could take a call: their windows, the calls under way, and the oldest of
+ * these. */
 struct load {
     uint64_t room;
     uint64_t calls;
@@ -194,7 +195,7 @@ static void explain_called(struct obstacle *out, const struct coordinator *c,
         out->instance);
 }
 
-/* What keeps the service from every call. false: nothing. */
+/* What holds up all calls of the service. false: nothing. */
 static bool explain_service(struct obstacle *out, const struct coordinator *c,
                             const struct service *service)
 {
@@ -261,7 +262,8 @@ static bool is_calling(const struct txn *txn, const struct txn_branch *branch)
                                     : branch->end_state == TXN_END_CALLING;
 }
 
-/* The pause between two attempts; but what the next one will meet is worth more to know. */
+/* The pause between two attempts; where the next attempt would be held up anyway, that is told
+ * instead. */
 static void explain_retry(struct obstacle *out, const struct coordinator *c,
                           const struct entry *entry, const struct txn_branch *branch)
 {

@@ -26,7 +26,7 @@ void why_branch_waits(struct obstacle *out, const struct coordinator *c, const s
 /* The same for a service's calls that wait, `call` being the first of them. */
 void why_call_waits(struct obstacle *out, const struct coordinator *c, const struct outcall *call);
 
-/* Has a line of the log, now and then, when the service's calls wait for long. */
+/* Logs, at intervals, that the service's calls have waited for long, and why. */
 void why_tell_waiting(struct coordinator *c, struct service *service);
 
 /* Looks through all calls for the oldest at each target: service.target_oldest_ms. */
