@@ -12,8 +12,10 @@
 #include "tercetd_reload.h"
 #include "tercetd_warn.h"
 
+#include <clock.h>
 #include <crpc/crpc.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <tercet/coordinator.h>
+#include <tercet/metrics.h>
 #include <unistd.h>
 
 #define LOG_PATIENCE_MS 1000         /* for the last lines, when nobody reads them */
@@ -73,15 +76,41 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void take_age(const struct tercet_metric *metric, void *ctx)
+{
+    if (strcmp(metric->name, "tercet_snapshot_age_seconds") == 0)
+        *(double *)ctx = metric->value;
+}
+
+/* The watchdog hears nothing while the coordinator's own thread answers nothing. */
+static void tell_alive(struct tercet_coordinator *coordinator, int64_t every_ms)
+{
+    double age = INFINITY;
+    if (tercet_coordinator_metrics(coordinator, take_age, &age) == 0 &&
+        age * 1000 < (double)every_ms)
+        notify("WATCHDOG=1");
+}
+
+/* A signal, or 0 after `every_ms` (0: never). */
+static int next_signal(const sigset_t *signals, int64_t every_ms)
+{
+    const struct timespec time = clock_timespec(every_ms);
+    int signal = every_ms > 0 ? sigtimedwait(signals, NULL, &time) : sigwaitinfo(signals, NULL);
+    return signal > 0 ? signal : 0;
+}
+
 static void wait_for_end(struct reload *reload, const sigset_t *signals)
 {
-    int signal = 0;
-    while (sigwait(signals, &signal) != 0 || signal == SIGHUP) {
+    const int64_t every_ms = notify_watchdog_ms();
+    int signal;
+    while ((signal = next_signal(signals, every_ms)) == 0 || signal == SIGHUP) {
         if (signal == SIGHUP) {
             notify("RELOADING=1");
             reload_run(reload);
             notify("READY=1");
         }
+        if (every_ms > 0)
+            tell_alive(reload->coordinator, every_ms);
     }
     notify("STOPPING=1");
     log_say(TERCET_LOG_INFO, "stopping (%s)", strsignal(signal));

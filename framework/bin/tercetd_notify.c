@@ -29,3 +29,13 @@ void notify(const char *state)
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size));
     close(fd);
 }
+
+int64_t notify_watchdog_ms(void)
+{
+    const char *time = getenv("WATCHDOG_USEC");
+    const char *process = getenv("WATCHDOG_PID");
+    const long long us = time != NULL ? strtoll(time, NULL, 10) : 0;
+    if (us < 2000 || (process != NULL && strtoll(process, NULL, 10) != (long long)getpid()))
+        return 0;
+    return us / 2000;
+}

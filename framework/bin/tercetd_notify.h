@@ -5,7 +5,12 @@
 #ifndef TERCETD_NOTIFY_H
 #define TERCETD_NOTIFY_H
 
-/* "READY=1", "RELOADING=1", "STOPPING=1". Does nothing without NOTIFY_SOCKET. */
+#include <stdint.h>
+
+/* "READY=1", "RELOADING=1", "STOPPING=1", "WATCHDOG=1". Does nothing without NOTIFY_SOCKET. */
 void notify(const char *state);
+
+/* How often systemd's watchdog wants a sign of life: twice in its time; 0: it wants none. */
+int64_t notify_watchdog_ms(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cli.h"
 
 #include <crpc/crpc.h>
+#include <errno.h>
 #include <failpoint.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -265,13 +266,17 @@ static struct {
     struct cli_strings strings;
 } line;
 
+static const char default_file[] = CONFIG_FILE_DEFAULT;
+
 /* The file that is read; NULL: none. */
 static const char *config_file_of(const struct arguments *args)
 {
     const char *file = args->config_file != NULL ? args->config_file : getenv("TERCET_CONFIG");
-    if (file == NULL || file[0] == '\0')
-        return access(CONFIG_FILE_DEFAULT, F_OK) == 0 ? CONFIG_FILE_DEFAULT : NULL;
-    return strcmp(file, "none") == 0 ? NULL : file;
+    if (file != NULL && file[0] != '\0')
+        return strcmp(file, "none") == 0 ? NULL : file;
+    /* One that cannot even be looked for may be there: it is not silently left out. */
+    const bool is_absent = access(default_file, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+    return is_absent ? NULL : default_file;
 }
 
 /* Where a store lies that nobody gave a place; "" when there is none. */
@@ -322,6 +327,8 @@ int arguments_read_file(struct arguments *out, char text[CLI_TEXT_MAX])
     cli.origins = &out->origins;
     const char *file = out->config_file = config_file_of(out);
     int rc = file != NULL ? cli_read_file(&cli, file, &out->strings, text) : 0;
+    if (rc != 0 && file == default_file)
+        strncat(text, "; --config none reads no file", CLI_TEXT_MAX - strlen(text) - 1);
     if (rc == 0)
         rc = settle_data(out, &cli, text);
     if (rc == 0)

@@ -40,6 +40,7 @@ wrong() {
 }
 
 start() { # OPTION...
+  rm -f "$dir/ready"
   mkfifo "$dir/ready"
   "$tercetd" "$@" >"$dir/ready" 2>"$dir/err" &
   pid=$!
@@ -169,6 +170,34 @@ start)
   await_log "no --data was given: the store is in $XDG_STATE_HOME/tercet" 1
   await_log 'nothing reads the variable TERCET_RETENTON: is TERCET_RETENTION meant?' 1
   [ -e "$XDG_STATE_HOME/tercet/data.mdb" ] || fail "there is no store"
+  stop
+  ;;
+notify)
+  command -v python3 >/dev/null || { echo "skipped: python3 is not there to listen"; exit 77; }
+  # Plays systemd: takes what comes, and says it line by line.
+  mkfifo told
+  python3 -uc 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind("notify"); print("listening")
+while True: print(s.recv(4096).decode())' >told &
+  systemd=$!
+  exec {told}<told
+  next() { read -r -t 60 -u "$told" heard || fail "nothing is told"; }
+  # Waits for one; signs of life may come before it.
+  hears() { next; while [ "$heard" = WATCHDOG=1 ] && [ "$1" != WATCHDOG=1 ]; do next; done; [ "$heard" = "$1" ] || fail "$heard, not $1"; }
+  hears listening
+  export NOTIFY_SOCKET=$dir/notify WATCHDOG_USEC=2000000
+  start --data memory: --listen 127.0.0.1:0
+  hears READY=1
+  hears WATCHDOG=1
+  hears WATCHDOG=1
+  kill -HUP "$pid"
+  hears RELOADING=1
+  hears READY=1
+  stop
+  hears STOPPING=1
+  kill "$systemd"
+  # For another process, for nobody, and where nobody listens.
+  WATCHDOG_PID=1 NOTIFY_SOCKET=$dir/nowhere start --data memory: --listen 127.0.0.1:0
   stop
   ;;
 dev)

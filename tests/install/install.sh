@@ -23,6 +23,10 @@ for file in tercet/v1/tercet.proto barrier-vectors.jsonl participants/python/par
 done
 
 [ -s "$prefix/share/doc/tercet/protocol.md" ] || { echo "share/doc/tercet/protocol.md is not installed"; exit 1; }
+for file in etc/tercet/tercetd.yaml share/man/man8/tercetd.8 share/man/man1/tercetctl.1 share/man/man3/tercet_run.3 \
+  share/bash-completion/completions/tercetctl; do
+  [ -s "$prefix/$file" ] || { echo "$file is not installed"; exit 1; }
+done
 for program in tercetd tercetctl tercet-conformance; do
   "$prefix/bin/$program" --version | grep -q "^$program [0-9]" || { echo "bin/$program is not installed, or does not run"; exit 1; }
 done
