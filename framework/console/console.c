@@ -2,11 +2,15 @@
  *
  * console.h: opening and closing, and how microhttpd hands over a request.
  */
+#include "audit.h"
 #include "parts.h"
+#include "session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define REPLY_BYTES_MAX (16 * 1024 * 1024) /* a page of transactions */
 
 /* -- Requests ---------------------------------------------------------------------------------- */
 
@@ -112,7 +116,8 @@ static int fail(char *text, int rc, const char *why)
 static int open_link(struct console *console, const char *address, char *text)
 {
     const struct crpc_loop_options loop_options = {.size = sizeof(loop_options)};
-    const struct crpc_channel_options options = {.size = sizeof(options)};
+    const struct crpc_channel_options options = {.size = sizeof(options),
+                                                 .message_size_max = REPLY_BYTES_MAX};
     int rc = crpc_loop_new(&console->loop, &loop_options);
     if (rc == 0)
         rc = crpc_channel_new(&console->channel, console->loop, address, &options);
@@ -145,7 +150,11 @@ int console_open(struct console **out, struct tercet_coordinator *coordinator,
     console->has_tls = options->cert != NULL;
     console->on_log = options->on_log;
     console->add_metrics = options->add_metrics;
+    console->sessions = sessions_new();
+    console->audit = audit_new(options->on_log);
     int rc = door_listen(&console->door, options->address, text);
+    if (rc == 0 && (console->sessions == NULL || console->audit == NULL))
+        rc = fail(text, TERCET_NOMEM, "out of memory");
     if (rc == 0)
         rc = open_link(console, options->link, text);
     if (rc == 0)
@@ -183,6 +192,8 @@ void console_close(struct console *console)
         crpc_channel_free(console->channel);
     if (console->loop != NULL)
         crpc_loop_free(console->loop);
+    sessions_free(console->sessions);
+    audit_free(console->audit);
     pthread_mutex_destroy(&console->door.lock);
     free(console);
 }

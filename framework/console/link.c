@@ -9,13 +9,13 @@
 #include <string.h>
 
 #define TIMEOUT_MS 8000 /* shorter than a request may take */
-#define TOKEN_SIZE 512
+#define AUTHORIZATION_SIZE 512
 
 int link_call(ProtobufCMessage **reply, struct console *console,
               const ProtobufCServiceDescriptor *service, const char *method,
               const ProtobufCMessage *request, const char *token, char *text)
 {
-    char authorization[TOKEN_SIZE];
+    char authorization[AUTHORIZATION_SIZE];
     struct crpc_metadata entry = {.key = "authorization"};
     struct crpc_result result = {0};
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = TIMEOUT_MS};

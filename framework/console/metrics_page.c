@@ -3,6 +3,7 @@
  * /metrics, for collectors; /healthz and /readyz, for what starts, stops and balances.
  */
 #include "parts.h"
+#include "session.h"
 
 #include <metrics.h>
 
@@ -20,8 +21,12 @@ static int check_rights(const struct request *request, char *text)
     ProtobufCMessage *reply = NULL;
     if (!request->console->has_access || request->console->are_metrics_open)
         return CRPC_OK;
+    struct session session;
+    const char *token = request_bearer(request);
+    if (token == NULL && request_session(request, &session)) /* the console's own pages */
+        token = session.token;
     int code = link_call(&reply, request->console, &tercet__v1__admin__descriptor, "GetStatistics",
-                         &none.base, request_bearer(request), text);
+                         &none.base, token, text);
     crpc_message_free(reply);
     return code;
 }

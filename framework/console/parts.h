@@ -61,7 +61,9 @@ void door_give_time(struct door *door, struct MHD_Connection *connection);
 
 /* -- The console ------------------------------------------------------------------------------- */
 
-struct sessions; /* session.h */
+struct audit;   /* audit.h */
+struct session; /* session.h */
+struct sessions;
 
 struct console {
     struct tercet_coordinator *coordinator;
@@ -73,6 +75,7 @@ struct console {
     struct crpc_loop *loop;
     struct crpc_channel *channel;
     struct sessions *sessions;
+    struct audit *audit;
 };
 
 /* -- One request ------------------------------------------------------------------------------- */
@@ -90,6 +93,8 @@ struct request {
 const char *request_header(const struct request *request, const char *name);
 /* The token of "Authorization: Bearer TOKEN", or NULL. */
 const char *request_bearer(const struct request *request);
+/* Who is signed in, by the request's cookie; false: nobody. */
+bool request_session(const struct request *request, struct session *out);
 
 /* -- Answers (reply.c) ------------------------------------------------------------------------- */
 
@@ -116,11 +121,14 @@ int link_call(ProtobufCMessage **reply, struct console *console,
 /* The HTTP status that says the same as one of gRPC. */
 unsigned link_http_status(int code);
 
-/* -- What is there (metrics.c, ...) ------------------------------------------------------------ */
+/* -- What is there (metrics_page.c, api.c)
+ * ------------------------------------------------------------ */
 
 enum MHD_Result serve_metrics(const struct request *request);
 enum MHD_Result serve_health(const struct request *request); /* is it alive */
 enum MHD_Result serve_ready(const struct request *request);  /* does it take new work */
+
+enum MHD_Result serve_api(const struct request *request);
 
 /* Handles a whole request. */
 enum MHD_Result route(const struct request *request);

@@ -4,6 +4,8 @@
  */
 #include "parts.h"
 
+#include "pages.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -17,6 +19,7 @@ static const struct route routes[] = {
     {"/metrics", serve_metrics, false},
     {"/healthz", serve_health, false},
     {"/readyz", serve_ready, false},
+    {"/api/", serve_api, true}, /* and what follows it */
 };
 
 const char *request_header(const struct request *request, const char *name)
@@ -62,17 +65,33 @@ static bool is_reading(const struct request *request)
            strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0;
 }
 
+/* A route that ends with a slash takes all that begins with it. */
+static bool is_below(const char *path, const char *route)
+{
+    const size_t size = strlen(route);
+    return route[size - 1] == '/' && strncmp(path, route, size) == 0;
+}
+
 static const struct route *find_route(const char *path)
 {
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
-        if (strcmp(routes[i].path, path) == 0)
+        if (strcmp(routes[i].path, path) == 0 || is_below(path, routes[i].path))
             return &routes[i];
+    return NULL;
+}
+
+static const struct page *find_page(const char *path)
+{
+    for (const struct page *page = pages; page->path != NULL; page++)
+        if (strcmp(page->path, path) == 0)
+            return page;
     return NULL;
 }
 
 enum MHD_Result route(const struct request *request)
 {
     const struct route *route = find_route(request->path);
+    const struct page *page = find_page(request->path);
     const bool is_posting = strcmp(request->method, MHD_HTTP_METHOD_POST) == 0;
     if (!is_host_ours(request))
         return reply_text(request, 421,
@@ -80,6 +99,8 @@ enum MHD_Result route(const struct request *request)
                           "tercetd with --access, so that tokens tell who asks");
     if (!is_reading(request) && !is_posting)
         return reply_text(request, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and POST are known here");
+    if (page != NULL && !is_posting)
+        return reply_static(request, page->type, page->data, page->size);
     if (route == NULL)
         return reply_text(request, MHD_HTTP_NOT_FOUND, "there is nothing here");
     if (is_posting != route->is_post)

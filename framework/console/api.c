@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the pages ask: a thin shell over the service Admin, with the token of whoever is signed in.
+ * Everything is a POST with a header that no foreign page can send without being asked first.
+ */
+#include "audit.h"
+#include "json.h"
+#include "parts.h"
+#include "session.h"
+
+#include <clock.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tercet/v1/tercet.pb-c.h>
+
+#define COOKIE "tercet_session"
+#define COOKIE_OF_TLS "__Host-tercet_session" /* which the browser binds to HTTPS and this host */
+
+static const char *cookie_name(const struct request *request)
+{
+    return request->console->has_tls ? COOKIE_OF_TLS : COOKIE;
+}
+
+static const char *session_id(const struct request *request)
+{
+    const char *id =
+        MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, cookie_name(request));
+    return id != NULL ? id : "";
+}
+
+bool request_session(const struct request *request, struct session *out)
+{
+    return sessions_find(request->console->sessions, session_id(request), out);
+}
+
+/* -- Answers ----------------------------------------------------------------------------------- */
+
+/* Takes the JSON over. */
+static struct MHD_Response *response_of(cJSON *json)
+{
+    char *text = json != NULL ? cJSON_PrintUnformatted(json) : NULL;
+    cJSON_Delete(json);
+    struct MHD_Response *response =
+        text != NULL ? reply_new("application/json; charset=utf-8", text, strlen(text)) : NULL;
+    cJSON_free(text);
+    return response;
+}
+
+static enum MHD_Result reply_json(const struct request *request, unsigned status, cJSON *json)
+{
+    return reply_send(request, status, response_of(json));
+}
+
+static enum MHD_Result reply_error(const struct request *request, unsigned status, const char *code,
+                                   const char *text)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "code", code);
+    cJSON_AddStringToObject(json, "error", text);
+    return reply_json(request, status, json);
+}
+
+/* -- Signing in and out ------------------------------------------------------------------------ */
+
+/* "" also removes it. */
+static enum MHD_Result reply_with_cookie(const struct request *request, const char *id)
+{
+    char cookie[256];
+    struct MHD_Response *response = response_of(cJSON_CreateObject());
+    snprintf(cookie, sizeof(cookie), "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d%s",
+             cookie_name(request), id, id[0] != '\0' ? SESSION_AGE_MS_MAX / 1000 : 0,
+             request->console->has_tls ? "; Secure" : "");
+    if (response != NULL)
+        MHD_add_response_header(response, "Set-Cookie", cookie);
+    return reply_send(request, MHD_HTTP_OK, response);
+}
+
+/* One word of printable ASCII, as it is said in a header. */
+static bool take_token(struct session *out, const cJSON *json)
+{
+    const char *token = cJSON_GetStringValue(cJSON_GetObjectItem(json, "token"));
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(json, "name"));
+    memset(out, 0, sizeof(*out));
+    if (name != NULL)
+        snprintf(out->name, sizeof(out->name), "%s", name);
+    if (token == NULL || strlen(token) >= sizeof(out->token) || token[0] == '\0')
+        return false;
+    for (const char *c = token; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
+    strcpy(out->token, token);
+    return true;
+}
+
+/* Who may see the statistics may sign in; what else he may, the coordinator says each time. */
+static int try_token(struct console *console, const char *token, char *text)
+{
+    const Tercet__V1__StatisticsRequest none = TERCET__V1__STATISTICS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    int code = link_call(&reply, console, &tercet__v1__admin__descriptor, "GetStatistics",
+                         &none.base, token, text);
+    crpc_message_free(reply);
+    return code;
+}
+
+static enum MHD_Result sign_in(const struct request *request, const cJSON *json)
+{
+    char text[CRPC_STATUS_TEXT_MAX + 1], id[SESSION_ID_SIZE];
+    struct session session;
+    if (!take_token(&session, json))
+        return reply_error(request, MHD_HTTP_BAD_REQUEST, "INVALID_ARGUMENT",
+                           "a token is one word of printable ASCII");
+    int code = try_token(request->console, session.token, text);
+    if (code != CRPC_OK)
+        return reply_error(request, link_http_status(code), crpc_code_name(code), text);
+    if (!sessions_begin(request->console->sessions, &session, id))
+        return reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "UNAVAILABLE",
+                           "no session can be made");
+    return reply_with_cookie(request, id);
+}
+
+static enum MHD_Result tell_session(const struct request *request)
+{
+    struct session session = {.name = ""};
+    const bool is_in = !request->console->has_access || request_session(request, &session);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddBoolToObject(json, "needs_token", request->console->has_access);
+    cJSON_AddBoolToObject(json, "signed_in", is_in);
+    cJSON_AddStringToObject(json, "name", session.name);
+    explicit_bzero(&session, sizeof(session));
+    return reply_json(request, MHD_HTTP_OK, json);
+}
+
+/* -- The service Admin ------------------------------------------------------------------------- */
+
+static const struct method {
+    const char *name;
+    const ProtobufCMessageDescriptor *request;
+    bool is_action; /* it changes something: it is written down */
+} methods[] = {
+    {"List", &tercet__v1__list_request__descriptor, false},
+    {"Show", &tercet__v1__get_request__descriptor, false},
+    {"ListParticipants", &tercet__v1__list_participants_request__descriptor, false},
+    {"GetStatistics", &tercet__v1__statistics_request__descriptor, false},
+    {"Retry", &tercet__v1__retry_request__descriptor, true},
+    {"Settle", &tercet__v1__settle_request__descriptor, true},
+    {"Decide", &tercet__v1__decide_request__descriptor, true},
+    {"Pause", &tercet__v1__pause_request__descriptor, true},
+};
+
+static const struct method *find_method(const char *name)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    return NULL;
+}
+
+static void describe_peer(char out[48], const struct request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
+    if (address == NULL || getnameinfo(address,
+                                       address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                                      : sizeof(struct sockaddr_in),
+                                       out, 48, NULL, 0, NI_NUMERICHOST) != 0)
+        strcpy(out, "?");
+}
+
+static const char *text_of(const cJSON *json, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(json, name));
+    return text != NULL ? text : "";
+}
+
+/* What it was done to: a service, or a transaction, and a branch of it. */
+static void describe_object(char *out, size_t size, const cJSON *json)
+{
+    const cJSON *branch = cJSON_GetObjectItem(json, "branch");
+    const char *service = text_of(json, "service");
+    if (service[0] != '\0')
+        snprintf(out, size, "%s", service);
+    else if (cJSON_IsNumber(branch) && branch->valuedouble > 0)
+        snprintf(out, size, "%s branch %d", text_of(json, "gid"), branch->valueint);
+    else
+        snprintf(out, size, "%s", text_of(json, "gid"));
+}
+
+/* In the words of tercetctl. */
+static const char *action_of(const struct method *method, const cJSON *json)
+{
+    if (strcmp(method->name, "Decide") == 0)
+        return cJSON_IsTrue(cJSON_GetObjectItem(json, "confirm")) ? "confirm" : "cancel";
+    if (strcmp(method->name, "Pause") == 0)
+        return cJSON_IsTrue(cJSON_GetObjectItem(json, "paused")) ? "pause" : "resume";
+    return strcmp(method->name, "Settle") == 0 ? "settle" : "retry";
+}
+
+static void write_down(const struct request *request, const struct method *method,
+                       const cJSON *json, const struct session *session, int code, const char *text)
+{
+    struct audit_entry entry = {.at_ms = clock_wall_ms()};
+    snprintf(entry.who, sizeof(entry.who), "%s", session->name);
+    describe_peer(entry.peer, request);
+    snprintf(entry.action, sizeof(entry.action), "%s", action_of(method, json));
+    describe_object(entry.object, sizeof(entry.object), json);
+    snprintf(entry.reason, sizeof(entry.reason), "%s", text_of(json, "reason"));
+    if (code == CRPC_OK)
+        snprintf(entry.result, sizeof(entry.result), "OK");
+    else
+        snprintf(entry.result, sizeof(entry.result), "%s: %.70s", crpc_code_name(code), text);
+    audit_add(request->console->audit, &entry);
+}
+
+static enum MHD_Result call_admin(const struct request *request, const char *name,
+                                  const cJSON *json, const struct session *session)
+{
+    const struct method *method = find_method(name);
+    char text[CRPC_STATUS_TEXT_MAX + 1] = "";
+    struct json_request made;
+    ProtobufCMessage *reply = NULL;
+    if (method == NULL)
+        return reply_error(request, MHD_HTTP_NOT_FOUND, "UNIMPLEMENTED",
+                           "the console has no such call");
+    const char *wrong = json_take(&made, method->request, json);
+    int code = CRPC_INVALID_ARGUMENT;
+    if (wrong == NULL)
+        code = link_call(&reply, request->console, &tercet__v1__admin__descriptor, method->name,
+                         made.message, session->token[0] != '\0' ? session->token : NULL, text);
+    json_clear(&made);
+    if (method->is_action)
+        write_down(request, method, json, session, code, wrong != NULL ? wrong : text);
+    if (code != CRPC_OK)
+        return reply_error(request, link_http_status(code), crpc_code_name(code),
+                           wrong != NULL ? wrong : text);
+    cJSON *out = json_of_message(reply);
+    crpc_message_free(reply);
+    return reply_json(request, MHD_HTTP_OK, out);
+}
+
+/* -- Who asks ---------------------------------------------------------------------------------- */
+
+/* Whether a page of this server asks: a foreign one cannot send the header without asking first
+ * whether it may (CORS), which nobody here answers; and says where it is from. */
+static bool is_our_page(const struct request *request)
+{
+    const char *host = request_header(request, "Host");
+    const char *origin = request_header(request, "Origin");
+    const char *site = request_header(request, "Sec-Fetch-Site");
+    char ours[256];
+    if (request_header(request, "X-Tercet-Console") == NULL || host == NULL)
+        return false;
+    if (site != NULL && strcmp(site, "same-origin") != 0)
+        return false;
+    snprintf(ours, sizeof(ours), "%s://%s", request->console->has_tls ? "https" : "http", host);
+    return origin == NULL || strcmp(origin, ours) == 0;
+}
+
+static enum MHD_Result answer(const struct request *request, const char *what, const cJSON *json)
+{
+    static const char prefix[] = "Admin/";
+    struct session session = {.name = ""};
+    if (strcmp(what, "session") == 0)
+        return tell_session(request);
+    if (strcmp(what, "sign-in") == 0)
+        return sign_in(request, json);
+    if (strcmp(what, "sign-out") == 0) {
+        sessions_end(request->console->sessions, session_id(request));
+        return reply_with_cookie(request, "");
+    }
+    if (!request_session(request, &session) && request->console->has_access)
+        return reply_error(request, MHD_HTTP_UNAUTHORIZED, "UNAUTHENTICATED", "sign in first");
+    enum MHD_Result rc;
+    char text[CRPC_STATUS_TEXT_MAX + 1];
+    if (strncmp(what, prefix, sizeof(prefix) - 1) == 0)
+        rc = call_admin(request, what + sizeof(prefix) - 1, json, &session);
+    else if (strcmp(what, "audit") != 0)
+        rc = reply_error(request, MHD_HTTP_NOT_FOUND, "UNIMPLEMENTED", "there is nothing here");
+    else if (request->console->has_access &&
+             try_token(request->console, session.token, text) != CRPC_OK)
+        rc = reply_error(request, MHD_HTTP_UNAUTHORIZED, "UNAUTHENTICATED", text);
+    else
+        rc = reply_json(request, MHD_HTTP_OK, audit_list(request->console->audit));
+    explicit_bzero(&session, sizeof(session));
+    return rc;
+}
+
+enum MHD_Result serve_api(const struct request *request)
+{
+    if (!is_our_page(request))
+        return reply_error(request, MHD_HTTP_FORBIDDEN, "PERMISSION_DENIED",
+                           "only pages of this server may ask this (X-Tercet-Console, Origin)");
+    cJSON *json = cJSON_ParseWithLength(request->body != NULL ? request->body : "{}",
+                                        request->body != NULL ? request->body_size : 2);
+    if (!cJSON_IsObject(json)) {
+        cJSON_Delete(json);
+        return reply_error(request, MHD_HTTP_BAD_REQUEST, "INVALID_ARGUMENT",
+                           "a JSON object is wanted");
+    }
+    enum MHD_Result rc = answer(request, request->path + strlen("/api/"), json);
+    cJSON_Delete(json);
+    return rc;
+}
