@@ -101,14 +101,19 @@ static void submit_batches(struct coordinator *c)
 
 /* -- Events ------------------------------------------------------------------------------------ */
 
+static void request_message(struct coordinator *c, struct event *event)
+{
+    if (c->has_drained) /* it might wait for participants, whose streams are being ended */
+        crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
+    else
+        method_handle(c, event->caller, event->method, event->message);
+}
+
 static void handle(struct coordinator *c, struct event *event)
 {
     switch (event->kind) {
     case EVENT_REQUEST:
-        if (c->has_drained) /* it might wait for participants, whose streams are being ended */
-            crpc_call_fail(event->caller->call, CRPC_UNAVAILABLE, COORDINATOR_STOPPING);
-        else
-            method_handle(c, event->caller, event->method, event->message);
+        request_message(c, event);
         break;
     case EVENT_SESSION:
         session_message(c, event);
