@@ -9,17 +9,15 @@
  */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "pool.h"
+#include "settle.h"
 
 #define CONFLICT_TRIES_MAX 6
 #define CONFLICT_PAUSE_MS 4
 #define EXPECT_MAX 256
-#define RUN_AGAIN 1 /* a result, for as long as a batch is settled */
 
 /* One local transaction. */
 struct local {
@@ -117,21 +115,6 @@ static struct tercet_barrier_key key_of(const struct tercet_barrier_call *call)
         .gid = call->gid, .branch = call->branch, .number = call->number};
 }
 
-static void drop_reply(struct tercet_barrier_call *call)
-{
-    free(call->reply);
-    call->reply = NULL;
-    call->reply_size = 0;
-}
-
-static void drop_answer(struct tercet_barrier_call *call)
-{
-    drop_reply(call);
-    free(call->reason);
-    call->reason = NULL;
-    call->broken = 0;
-}
-
 /* Runs the hook, if any, and makes its answer one that this kind of call can have. */
 static int call_hook(const struct local *local, struct tercet_barrier_call *call)
 {
@@ -144,7 +127,7 @@ static int call_hook(const struct local *local, struct tercet_barrier_call *call
         (call->reply_size > TERCET_REPLY_MAX || (call->reply == NULL && call->reply_size > 0)))
         rc = TERCET_INVALID;
     if (rc != 0 || call->kind != TERCET_TRY || call->reply_size == 0)
-        drop_reply(call);
+        settle_drop_reply(call);
     return rc;
 }
 
@@ -190,7 +173,7 @@ static int work(struct local *local, struct tercet_barrier_call *call)
     barrier_log(local->barrier, local->state, TERCET_LOG_ERROR, "a hook's work cannot be committed",
                 TERCET_STORE);
     call->result = TERCET_STORE;
-    drop_reply(call);
+    settle_drop_reply(call);
     return undo(local);
 }
 
@@ -401,7 +384,7 @@ static size_t prepare(struct tercet_barrier_call *calls, size_t count)
 static void fail_all(struct tercet_barrier_call *calls, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        drop_answer(&calls[i]);
+        settle_drop_answer(&calls[i]);
         if (is_valid(&calls[i]))
             calls[i].result = TERCET_STORE;
     }
@@ -496,7 +479,8 @@ static enum tercet_barrier_failure give_up(struct batch *batch, int error)
                 "a batch was rolled back", error);
     driver->rollback(batch->state);
     for (size_t i = 0; i < batch->count; i++)
-        drop_answer(&batch->calls[i]); /* of calls that were through: they are run again, or fail */
+        settle_drop_answer(
+            &batch->calls[i]); /* of calls that were through: they are run again, or fail */
     batch->is_lost = failure == TERCET_BARRIER_LOST;
     return failure;
 }
@@ -509,87 +493,16 @@ static void pause_after_conflict(const struct batch *batch, int tries)
     nanosleep(&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
 }
 
-/* -- What a commit has made of the calls, where a database decides only then ------------------ */
-
-static enum tercet_barrier_state state_after(enum tercet_kind kind)
-{
-    return kind == TERCET_TRY       ? TERCET_BARRIER_TRIED
-           : kind == TERCET_CONFIRM ? TERCET_BARRIER_CONFIRMED
-                                    : TERCET_BARRIER_CANCELLED;
-}
-
-/* The text as the reply or the reason: both are the caller's. */
-static void take_text(struct tercet_barrier_call *call,
-                      const struct tercet_barrier_outcome *outcome)
-{
-    char *text = malloc(outcome->text_size + 1);
-    if (text != NULL) {
-        memcpy(text, outcome->text, outcome->text_size);
-        text[outcome->text_size] = '\0';
-    }
-    drop_answer(call);
-    if (text == NULL && outcome->verdict == TERCET_BARRIER_REPLIED)
-        call->result = TERCET_STORE; /* the row has it, for who asks again */
-    else if (outcome->verdict == TERCET_BARRIER_REPLIED)
-        call->reply = text;
-    else
-        call->reason = text;
-    call->reply_size = call->reply != NULL ? outcome->text_size : 0;
-}
-
-/* The answer of the call whose change it was. */
-static void take_verdict(struct tercet_barrier *barrier, struct tercet_barrier_call *call,
-                         const struct tercet_barrier_outcome *outcome)
-{
-    char line[2 * TERCET_TEXT_MAX];
-    if (outcome->verdict == TERCET_BARRIER_LATE) {
-        drop_answer(call);
-        call->result = TERCET_REFUSED;
-        return;
-    }
-    if (outcome->verdict == TERCET_BARRIER_REFUSED)
-        call->result = call->kind == TERCET_TRY ? TERCET_REFUSED : TERCET_AGAIN;
-    if (outcome->verdict == TERCET_BARRIER_FAILED)
-        call->result = TERCET_STORE;
-    take_text(call, outcome);
-    if (outcome->verdict != TERCET_BARRIER_FAILED || barrier->on_log == NULL)
-        return;
-    snprintf(line, sizeof(line), "barrier: a hook's work on branch %" PRIu32 " of %s failed: %.*s",
-             call->branch, call->gid, (int)outcome->text_size, outcome->text);
-    barrier->on_log(TERCET_LOG_ERROR, line, barrier->log_ctx);
-}
-
-/* An answer that was built on a change that did not come about is no answer: such a call is run
- * again. */
-static void settle_call(const struct batch *batch, struct tercet_barrier_call *call)
-{
-    const struct tercet_barrier_driver *driver = &batch->barrier->driver;
-    struct tercet_barrier_outcome outcome = {.verdict = TERCET_BARRIER_AS_ASKED};
-    struct tercet_barrier_key key = key_of(call);
-    if (call->result == TERCET_INVALID)
-        return;
-    driver->outcome(batch->state, &key, &outcome);
-    bool is_its_own = outcome.to == state_after(call->kind);
-    if (outcome.verdict == TERCET_BARRIER_AS_ASKED ||
-        (outcome.verdict == TERCET_BARRIER_REPLIED && !is_its_own))
-        return;
-    if (outcome.verdict == TERCET_BARRIER_MET || !is_its_own) {
-        drop_answer(call);
-        call->result = RUN_AGAIN;
-        return;
-    }
-    take_verdict(batch->barrier, call, &outcome);
-}
-
+/* After a commit: takes what it has made of each call, where the database decides only then. */
 static void settle(struct batch *batch)
 {
     if (batch->barrier->driver.outcome == NULL)
         return;
-    for (size_t i = 0; i < batch->count; i++)
-        settle_call(batch, &batch->calls[i]);
+    for (size_t i = 0; i < batch->count; i++) {
+        struct tercet_barrier_key key = key_of(&batch->calls[i]);
+        settle_call(batch->barrier, batch->state, &key, &batch->calls[i]);
+    }
 }
-
-/* -- Batches ----------------------------------------------------------------------------------- */
 
 /* Runs a call whose batch was rolled back in a local transaction of its own; again when it meets
  * with others that run at once. */
@@ -602,7 +515,7 @@ static void run_apart(struct batch *shared, size_t i)
         int rc = attempt(&batch);
         if (rc == 0)
             settle(&batch);
-        if (rc == 0 && batch.calls[0].result != RUN_AGAIN)
+        if (rc == 0 && batch.calls[0].result != SETTLE_RUN_AGAIN)
             return;
         if (rc != 0 && give_up(&batch, rc) != TERCET_BARRIER_CONFLICT)
             break;
@@ -619,7 +532,7 @@ static void finish(struct batch *batch)
 {
     settle(batch);
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->calls[i].result == RUN_AGAIN)
+        if (batch->calls[i].result == SETTLE_RUN_AGAIN)
             run_apart(batch, i);
 }
 
