@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * core_version.h, for the gRPC core 29 (1.51).
+ * core_version.h, for the gRPC cores 29 (1.51) and 56 (1.83).
  *
  * A port named "external:..." has no socket. gRPC then looks for an argument of that name and
  * writes a handler there, an object with one method that takes connected sockets as if the port had
@@ -12,7 +12,9 @@
 #include <assert.h>
 #include <crpc/crpc.h>
 #include <grpc/byte_buffer.h>
-#include <grpc/grpc_security.h>
+#ifdef CRPC_CORE_HAS_LOG_FUNCTION
+#include <grpc/support/log.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 
@@ -30,13 +32,37 @@ struct fd_handler {
 
 bool core_can_adopt(void)
 {
-    return strncmp(grpc_version_string(), "29.", 3) == 0;
+    static const char *const known[] = {"29.", "56."}; /* 1.51, 1.83 */
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strncmp(grpc_version_string(), known[i], strlen(known[i])) == 0)
+            return true;
+    return false;
 }
 
 const char *crpc_core_version(void)
 {
     return grpc_version_string();
 }
+
+#ifdef CRPC_CORE_HAS_LOG_FUNCTION
+static core_log_fn on_core_line;
+
+static void on_line(gpr_log_func_args *line)
+{
+    on_core_line(line->severity == GPR_LOG_SEVERITY_ERROR, line->message);
+}
+
+void core_set_log(core_log_fn on_line_said)
+{
+    on_core_line = on_line_said;
+    gpr_set_log_function(on_line);
+}
+#else
+void core_set_log(core_log_fn on_line_said)
+{
+    (void)on_line_said;
+}
+#endif
 
 static void *pointer_copy(void *pointer)
 {

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What differs between versions of the gRPC core, all of it: which of its inner parts may be relied
- * on, and how a connection that we have accepted is handed to it.
+ * What differs between versions of the gRPC core, all of it: where its functions are declared,
+ * which of its inner parts may be relied on, how a connection that we have accepted is handed to
+ * it, and who gets its log.
  */
 #ifndef CRPC_CORE_VERSION_H
 #define CRPC_CORE_VERSION_H
 
 #include "args.h"
 
+#include <grpc/grpc_security.h>
+#if __has_include(<grpc/credentials.h>) /* from 1.66 on */
+#include <grpc/credentials.h>
+#endif
 #include <stdbool.h>
 
 #define ADOPTERS_MAX 16
@@ -17,6 +22,12 @@ struct adopter {
     void *handler; /* gRPC's, NULL until it is made; lives until the server has shut down */
     char name[sizeof("external:") + 8];
 };
+
+/* A line of the core's log. */
+typedef void (*core_log_fn)(bool is_error, const char *text);
+/* Before grpc_init: `on_line` gets the log from now on. Later cores write to standard error, and
+ * ask nobody. */
+void core_set_log(core_log_fn on_line);
 
 /* Whether this version can be handed connections. If not, its own listeners are used, and what they
  * accept is neither limited nor watched. */

@@ -3,9 +3,9 @@
  * The gRPC library's log, rate-limited: a port scan makes it write a line a connection. The hook is
  * one for the process and belongs to the first loop; it must be in place before grpc_init.
  */
+#include "core_version.h"
 #include "loop.h"
 
-#include <grpc/support/log.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -51,13 +51,13 @@ static bool take_line(void)
     return false;
 }
 
-static void on_line(gpr_log_func_args *line)
+static void on_line(bool is_error, const char *text)
 {
     pthread_mutex_lock(&hook.lock);
     if (hook.on_log == NULL)
         hook.on_log = log_to_stderr;
     if (take_line())
-        hook.on_log(line->severity == GPR_LOG_SEVERITY_ERROR, line->message, hook.ctx);
+        hook.on_log(is_error, text, hook.ctx);
     pthread_mutex_unlock(&hook.lock);
 }
 
@@ -68,7 +68,7 @@ void log_hook_add(struct crpc_loop *loop, crpc_log_fn on_log, void *ctx)
         hook.owner = loop;
         hook.on_log = on_log != NULL ? on_log : log_to_stderr;
         hook.ctx = ctx;
-        gpr_set_log_function(on_line);
+        core_set_log(on_line);
     }
     pthread_mutex_unlock(&hook.lock);
 }

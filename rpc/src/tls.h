@@ -5,8 +5,9 @@
 #ifndef CRPC_TLS_H
 #define CRPC_TLS_H
 
+#include "core_version.h"
+
 #include <crpc/crpc.h>
-#include <grpc/grpc_security.h>
 
 /* Credentials; both: NULL tls means plaintext. Errors: CRPC_ETLS when the texts are not PEM or one
  * is missing; CRPC_EINVAL. */
