@@ -86,6 +86,38 @@ precedence)
   run 0 --quiet --print-config
   value 'log-level: warning' 'the command line'
   ;;
+mangled)
+  command -v python3 >/dev/null || { echo "skipped: python3 is not there"; exit 77; }
+  # Files that are nearly right: bytes changed, left out, said twice. Each is taken, or refused with its name and a line.
+  python3 - <<'PY'
+import pathlib, random
+good = b"# a file\ndata: store\nlisten: ['127.0.0.1:0', \"unix:a\"]\nretention: 7d\nguard-health: false\nlog-level: >-\n  info\nunix-mode: 0660\n"
+draw = random.Random(4711)
+for i in range(120):
+    text = bytearray(good)
+    for _ in range(draw.randint(1, 4)):
+        at, kind = draw.randrange(len(text)), draw.randrange(4)
+        if kind == 0:
+            text[at] = draw.randrange(256)
+        elif kind == 1:
+            del text[at:at + draw.randint(1, 8)]
+        elif kind == 2:
+            text[at:at] = text[at:at + draw.randint(1, 40)]
+        else:
+            text[at:at] = draw.choice([b"[", b"{", b"&a ", b"*a", b"!!map ", b"---\n", b"\n", b"\t", b"\xc3", b"'", b'"', b"? ", b": "])
+    pathlib.Path(f"mangled{i}.yaml").write_bytes(text)
+PY
+  refused=0
+  for ((i = 0; i < 120; i++)); do
+    status=0
+    timeout 30 "$tercetd" --config "mangled$i.yaml" --print-config >out 2>err || status=$?
+    [ "$status" -eq 0 ] && continue
+    refused=$((refused + 1))
+    [ "$status" -eq 2 ] || fail "mangled$i.yaml ends it with $status"
+    grep -qaE "^tercetd: (mangled$i.yaml:[0-9]+: |--guard-health needs)" err || fail "mangled$i.yaml: it does not say where"
+  done
+  [ "$refused" -gt 30 ] && [ "$refused" -lt 120 ] || fail "$refused of 120 were refused: that tries nothing"
+  ;;
 secrets)
   run 0 --data 'db://me:hunter2@host/x' --print-config
   says 'db://me:***@host/x'
