@@ -51,6 +51,39 @@ judge "a participant at a target, killed by a command" 0 '^10 cases: .* 0 failed
 judge "without a probe" 0 'Effects were not seen' \
   "$program" --only late-try -- "$participant" '{coordinator}' "$dir/blind.db" attach
 
+# -- TLS and tokens ----------------------------------------------------------------------------------------------------------
+
+certificates() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=tercet-test-ca \
+    -keyout "$dir/ca.key" -out "$dir/ca.pem"
+  for name in coordinator participant; do
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -keyout "$dir/$name.key" -out "$dir/$name.csr"
+    openssl x509 -req -in "$dir/$name.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -CAcreateserial -days 2 -out "$dir/$name.pem" \
+      -extfile <(echo "subjectAltName=DNS:$name,DNS:localhost,IP:127.0.0.1")
+  done
+}
+
+if command -v openssl >/dev/null && certificates 2>/dev/null; then
+  mutual=(--tls-cert "$dir/coordinator.pem" --tls-key "$dir/coordinator.key" --tls-ca "$dir/ca.pem")
+  calls=(--call-tls-ca "$dir/ca.pem" --call-tls-cert "$dir/coordinator.pem" --call-tls-key "$dir/coordinator.key")
+  client=(env "TLS_CA=$dir/ca.pem" "TLS_CERT=$dir/participant.pem" "TLS_KEY=$dir/participant.key")
+  judge "mutual TLS and a token, attached" 0 '^5 cases: .* 0 failed' \
+    "$program" "${mutual[@]}" --token secret --only hello,try-repeated,rows-kept \
+    -- "${client[@]}" TERCET_TOKEN=secret "$participant" '{coordinator}' "$dir/tls.db" attach
+  judge "mutual TLS both ways, registered" 0 '^5 cases: .* 0 failed' \
+    "$program" "${mutual[@]}" "${calls[@]}" --token secret --only hello,try-repeated,rows-kept \
+    -- "${client[@]}" TERCET_TOKEN=secret "$participant" '{coordinator}' "$dir/tls2.db" localhost:0
+  judge "a token that is another" 2 'calls without the token of --token were refused' \
+    "$program" "${mutual[@]}" --token secret --start-timeout 2s \
+    -- "${client[@]}" TERCET_TOKEN=wrong "$participant" '{coordinator}' "$dir/tls3.db" attach
+  judge "no certificate" 2 'it has not come within' \
+    "$program" "${mutual[@]}" --start-timeout 2s -- env "TLS_CA=$dir/ca.pem" "$participant" '{coordinator}' "$dir/tls4.db" attach
+  judge "a certificate without its key" 2 'needs --tls-key' "$program" --tls-cert "$dir/coordinator.pem"
+  judge "a file that is none" 2 'No such file' "$program" --tls-cert "$dir/x" --tls-key "$dir/x"
+else
+  echo "left out: openssl is not there to make certificates"
+fi
+
 # -- Wrong -------------------------------------------------------------------------------------------------------------------
 
 # finds FAULT CASE SECTION
@@ -61,29 +94,15 @@ finds() {
   grep -qE "see docs/protocol.md, $3\$" "$dir/out" || { cat "$dir/out"; echo "FAIL $1: not section $3"; exit 1; }
 }
 
-finds no-barrier try-repeated 3.6
-finds cancel-undoes cancel-refused 3.4
-finds cancel-undoes empty-cancel 3.4
-finds empty-cancel-forgotten late-try 3.5
-finds late-try-taken late-try 3.5
-finds late-try-taken try-after-cancel 3.5
-finds confirm-untried-done confirm-untried 3.7
-finds cancel-takes-back cancel-confirmed 3
-finds confirm-repeats confirm-repeated 3
-finds confirm-repeats cancel-repeated 3
-finds confirm-repeats confirm-cancelled 3
-finds reply-lost try-repeated 3.6
-finds refusal-keeps-work refused-try 2
-finds key-lower-case gid-case 3
-finds key-cut gid-long 3
-finds key-without-branch branches-apart 3
-finds mark-not-kept mark-never-falls 4.1
-finds mark-not-kept below-mark 4.2
-finds mark-in-memory mark-kept 4.1
-finds tried-collected tried-below-mark 4.3
-finds source-ignored source-mark 4.5
-finds source-ignored source-numbers 4.5
-finds source-in-memory source-kept 4.5
+faults=$(dirname "$0")/faults.txt
+while read -r case fault by section; do
+  [ "$by" != c ] || finds "$fault" "$case" "$section"
+done < <(grep -v '^#' "$faults")
+
+for case in $("$program" --list | awk '{ print $1 }'); do
+  grep -qE "^$case +[^ ]+ +(c|python) " "$faults" || { echo "FAIL: no faulty participant is there for $case: see $faults"; exit 1; }
+done
+echo "ok every case has a participant that it finds"
 
 judge "a late try is found without a probe, too" 1 '^FAIL +late-try ' \
   "$program" --only late-try -- "$participant" '{coordinator}' "$dir/late.db" attach late-try-taken

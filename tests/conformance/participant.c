@@ -4,11 +4,14 @@
  * listens, and may be wrong on purpose.
  *
  *   conformance_participant COORDINATOR FILE attach|ADDRESS [FAULT]    (at which it listens)
+ *
+ * From the environment: TERCET_TOKEN; TLS_CA, TLS_CERT, TLS_KEY, PEM files.
  */
 #include "faults.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <tercet/tercet.h>
 #include <unistd.h>
@@ -38,6 +41,21 @@ static int work(const struct tercet_call *call, void *ctx)
     return tercet_reply_bytes(call, (struct tercet_bytes){.data = reply, .size = (size_t)size});
 }
 
+/* The file that a variable of the environment names; NULL: none. Lives as long as the process. */
+static const char *file_of(const char *variable)
+{
+    const char *path = getenv(variable);
+    char *text = calloc(1, 16384);
+    FILE *file = path != NULL ? fopen(path, "r") : NULL;
+    if (file == NULL || text == NULL || fread(text, 1, 16383, file) == 0) {
+        free(text);
+        text = NULL;
+    }
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
 /* -- Serving ----------------------------------------------------------------------------------- */
 
 static int open_barrier(struct tercet_barrier **out, const char *path, const char *fault)
@@ -63,7 +81,11 @@ static int serve(const char *coordinator, const char *path, const char *listen, 
     struct tercet_participant_options options = {.size = sizeof(options),
                                                  .listen = listen,
                                                  .caller_token =
-                                                     listen != NULL ? "conformance-token" : NULL};
+                                                     listen != NULL ? "conformance-token" : NULL,
+                                                 .token = getenv("TERCET_TOKEN"),
+                                                 .tls_ca = file_of("TLS_CA"),
+                                                 .tls_cert = file_of("TLS_CERT"),
+                                                 .tls_key = file_of("TLS_KEY")};
     struct tercet_participant *participant;
     char text[TERCET_TEXT_MAX] = "";
     if (open_barrier(&options.barrier, path, fault) != 0)

@@ -44,24 +44,15 @@ finds() {
     -- "$python" "$source/tests/conformance/wrong.py" "$fault" '{coordinator}' "$dir/$fault.db" >"$dir/out" 2>&1 || came=$?
   for case in "$@"; do
     [ "$came" = 1 ] && grep -qE "^FAIL +$case " "$dir/out" || { cat "$dir/out"; echo "FAIL $fault: status $came, or $case holds"; exit 1; }
+    section=$(awk -v name="$case" -v fault="$fault" '$1 == name && $2 == fault { print $4 }' "$source/tests/conformance/faults.txt")
+    grep -A 4 -E "^FAIL +$case " "$dir/out" | grep -qF "see docs/protocol.md, $section" ||
+      { cat "$dir/out"; echo "FAIL $fault: $case does not name section $section"; exit 1; }
   done
   echo "ok $fault"
 }
-finds naive try-repeated empty-cancel late-try confirm-untried cancel-refused branches-apart
-finds read-first same-branch-at-once
-finds effects-apart killed-at-work
-finds half-when-late short-timeout
-finds text-only odd-payload
-finds zero-is-old number-zero
-finds mark-later mark-at-once
-finds name-with-space hello
-finds unknown-done unknown-action unknown-kind
-finds results-twice answers
-finds reply-always answers
-finds attaches-once stream-lost
-finds rows-forgotten rows-kept
-finds errors-refused branches-at-once
-finds far-mark-taken far-mark
-finds any-gid bad-gid
-finds any-branch bad-branch
-finds reason-long answers
+
+# Cases of one fault are played together.
+while read -r fault cases; do
+  finds "$fault" $cases
+done < <(awk '$3 == "python" { cases[$2] = cases[$2] " " $1 } END { for (fault in cases) print fault cases[fault] }' \
+  "$source/tests/conformance/faults.txt" | sort)

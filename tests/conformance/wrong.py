@@ -15,7 +15,7 @@ import participant
 import tercet_pb2 as pb
 
 RIGHT = {"serve": participant.serve, "attach": participant.attach, "init": barrier.Barrier.__init__, "run": barrier.Barrier.run,
-         "take_mark": barrier.Barrier._take_mark}
+         "take_mark": barrier.Barrier._take_mark, "try": barrier.Barrier._try, "end": barrier.Barrier._end}
 
 
 def naive(self, jobs):
@@ -115,6 +115,79 @@ def mark_later(self, call):
     return RIGHT["take_mark"](self, call)[0], before
 
 
+def failing(kind):
+    """A hook that can never do its work."""
+    def run(self, jobs):
+        def fail(db, call):
+            raise OSError("never")
+        return RIGHT["run"](self, [(call, fail if call.kind == kind else hook) for call, hook in jobs])
+    return run
+
+
+def try_confirmed(self, call, hook, number, has_ended):
+    """A try of what was confirmed works once more, and has the old reply."""
+    state, reply = self._row(call)
+    if state == barrier.CONFIRMED:
+        hook(self.db, call)
+        return barrier.DONE, reply, ""
+    return RIGHT["try"](self, call, hook, number, has_ended)
+
+
+REFUSED = set()
+
+
+def remember_refusal(self, call, hook, number, has_ended):
+    try:
+        return RIGHT["try"](self, call, hook, number, has_ended)
+    except barrier.Refused:
+        REFUSED.add((call.gid, call.branch))
+        raise
+
+
+def confirm_refused(self, call, hook, number, has_ended):
+    """A confirm of what was refused has nothing to do, and is done."""
+    if call.kind == barrier.CONFIRM and (call.gid, call.branch) in REFUSED:
+        return barrier.DONE, b"", ""
+    return RIGHT["end"](self, call, hook, number, has_ended)
+
+
+def refused_confirmed():
+    barrier.Barrier._try = remember_refusal
+    barrier.Barrier._end = confirm_refused
+
+
+HELD = []
+
+
+def overtaking(known, calls):
+    """Tries are put off, and their cancels, which find nothing, are done before."""
+    if len(calls) > 1 and all(call.kind == barrier.TRY for call in calls) and not HELD:
+        HELD.extend(calls)
+        return []
+    held = {(call.gid, call.branch) for call in HELD}
+    early = [call for call in calls if call.kind == barrier.CANCEL and (call.gid, call.branch) in held]
+    if early:
+        RIGHT["serve"](known, HELD)
+        HELD.clear()
+    return [pb.CallResult(id=call.id, outcome=barrier.DONE) for call in early] + \
+        RIGHT["serve"](known, [call for call in calls if call not in early])
+
+
+def unwilling(is_feared):
+    """What looks strange is not served."""
+    def serve(known, calls):
+        odd = [call for call in calls if is_feared(call)]
+        return [pb.CallResult(id=call.id, outcome=barrier.AGAIN, reason="strange") for call in odd] + \
+            RIGHT["serve"](known, [call for call in calls if call not in odd])
+    return serve
+
+
+def has_unknown(call):
+    known = pb.Call.FromString(call.SerializeToString())
+    known.DiscardUnknownFields()
+    return known.ByteSize() != call.ByteSize()
+
+
 def narrow():
     """This one is right: it asks for few calls at once, and bears no more."""
     participant.pb.Hello = functools.partial(pb.Hello, window=3)
@@ -124,6 +197,13 @@ def narrow():
 FAULTS = {
     "narrow": narrow,
     "naive": lambda: setattr(barrier.Barrier, "run", naive),
+    "confirms-fail": lambda: setattr(barrier.Barrier, "run", failing(barrier.CONFIRM)),
+    "cancels-fail": lambda: setattr(barrier.Barrier, "run", failing(barrier.CANCEL)),
+    "confirmed-tried-again": lambda: setattr(barrier.Barrier, "_try", try_confirmed),
+    "refused-confirmed": refused_confirmed,
+    "cancel-overtakes": lambda: setattr(participant, "serve", overtaking),
+    "metadata-feared": lambda: setattr(participant, "serve", unwilling(lambda call: len(call.metadata) > 8)),
+    "strict-fields": lambda: setattr(participant, "serve", unwilling(has_unknown)),
     "read-first": lambda: setattr(barrier.Barrier, "run", read_first),
     "effects-apart": lambda: setattr(barrier.Barrier, "run", apart),
     "half-when-late": lambda: setattr(barrier.Barrier, "run", half),

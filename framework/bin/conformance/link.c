@@ -250,23 +250,32 @@ const char *link_address(const struct link *link)
     return link->address;
 }
 
-static int start(struct link *link, const char *address, const char *target, const char *token,
-                 char *text)
+unsigned link_refused(struct link *link)
 {
+    pthread_mutex_lock(&link->lock);
+    unsigned count = link->refused_count;
+    pthread_mutex_unlock(&link->lock);
+    return count;
+}
+
+static int start(struct link *link, char *text)
+{
+    const char *target = link->options.target, *token = link->options.call_token;
     if (crpc_loop_new(&link->loop, NULL) != 0) {
         snprintf(text, TERCET_TEXT_MAX, "out of memory");
         return -1;
     }
     if (target == NULL)
-        return link_listen(link, address, text);
+        return link_listen(link, text);
     if (check_target(target) == NULL && target_use(link, target, token != NULL ? token : ""))
         return 0;
-    snprintf(text, TERCET_TEXT_MAX, "%s is no target: use host:port or unix:/path", target);
+    snprintf(text, TERCET_TEXT_MAX,
+             "%s cannot be called: use host:port or unix:/path, and PEM files in --call-tls-...",
+             target);
     return -1;
 }
 
-int link_open(struct link **out, const char *address, const char *target, const char *token,
-              char *text)
+int link_open(struct link **out, const struct link_options *options, char *text)
 {
     pthread_condattr_t attributes;
     struct link *link = calloc(1, sizeof(*link));
@@ -277,7 +286,8 @@ int link_open(struct link **out, const char *address, const char *target, const 
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&link->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (start(link, address, target, token, text) != 0) {
+    link->options = *options;
+    if (start(link, text) != 0) {
         link_close(link);
         return -1;
     }

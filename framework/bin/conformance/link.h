@@ -43,14 +43,26 @@ struct introduction {
     unsigned count;              /* how often it has come so far; 0: never */
 };
 
-/* Listens at `address`, unless `target` names whom to call, with this token (may be
- * NULL). */
-int link_open(struct link **out, const char *address, const char *target, const char *token,
-              char *text);
+/* Where the participant is, and what both ends show each other. PEM texts, not files; all texts
+ * outlive the link; NULL: none. */
+struct link_options {
+    const char *address;      /* where participants find us; not used when */
+    const char *target;       /* names whom to call */
+    const char *call_token;   /* with which the target is called */
+    const char *token;        /* which those who attach or register have to bring */
+    struct crpc_tls tls;      /* ours; without `cert`: plaintext */
+    struct crpc_tls call_tls; /* of calls; without `ca`: plaintext */
+};
+
+/* Listens, or calls a target. On an error `text` (TERCET_TEXT_MAX bytes) says what is wrong. */
+int link_open(struct link **out, const struct link_options *options, char *text);
 void link_close(struct link *link);
 
 /* Where participants find us; "" with a target. */
 const char *link_address(const struct link *link);
+
+/* How many calls did not bring the token, and were refused. */
+unsigned link_refused(struct link *link);
 
 /* Waits until a participant has come more often than `count` times, and tells what it said. With a
  * target that was named it is there at once. false: none has, in this time. */

@@ -187,14 +187,43 @@ bool link_drop(struct link *link)
     return true;
 }
 
+/* -- Who may come ------------------------------------------------------------------------------ */
+
+static bool brings(struct crpc_call *call, const char *token)
+{
+    static const char prefix[] = "Bearer ";
+    const size_t prefix_size = sizeof(prefix) - 1;
+    struct crpc_bytes header = {NULL, 0};
+    return crpc_call_metadata_get(call, "authorization", &header) &&
+           header.size == prefix_size + strlen(token) &&
+           memcmp(header.data, prefix, prefix_size) == 0 &&
+           memcmp((const char *)header.data + prefix_size, token, strlen(token)) == 0;
+}
+
+static bool authorize(struct crpc_call *call, struct crpc_status *why, void *ctx)
+{
+    struct link *link = ctx;
+    if (link->options.token == NULL || brings(call, link->options.token))
+        return true;
+    pthread_mutex_lock(&link->lock);
+    link->refused_count++;
+    pthread_mutex_unlock(&link->lock);
+    *why = (struct crpc_status){.code = CRPC_UNAUTHENTICATED,
+                                .message = "this call does not bring the token of --token"};
+    return false;
+}
+
 /* -- Listening --------------------------------------------------------------------------------- */
 
-int link_listen(struct link *link, const char *address, char *text)
+int link_listen(struct link *link, char *text)
 {
+    const char *address = link->options.address;
+    const struct crpc_tls *tls = &link->options.tls;
     static const struct crpc_handler handlers[] = {
         {.method = "Attach", .kind = CRPC_BIDIRECTIONAL, .on_open = on_attach},
         {.method = "RegisterTarget", .on_request = on_register}};
-    const struct crpc_server_options options = {.size = sizeof(options)};
+    const struct crpc_server_options options = {
+        .size = sizeof(options), .authorize = authorize, .authorize_ctx = link};
     const struct crpc_bytes descriptors = {wire_descriptors, wire_descriptors_size};
     int rc = crpc_server_new(&link->server, link->loop, &options);
     if (rc == 0)
@@ -203,7 +232,7 @@ int link_listen(struct link *link, const char *address, char *text)
         rc = crpc_server_add_service(link->server, &tercet__v1__participants__descriptor, handlers,
                                      2, link);
     if (rc == 0)
-        rc = crpc_server_listen(link->server, address, NULL, NULL);
+        rc = crpc_server_listen(link->server, address, tls->cert != NULL ? tls : NULL, NULL);
     if (rc == 0)
         rc = crpc_server_start(link->server);
     if (rc != 0)

@@ -24,6 +24,7 @@ struct pending {
 };
 
 struct link {
+    struct link_options options;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct crpc_loop *loop;
@@ -41,6 +42,7 @@ struct link {
 
     struct pending *pending;
     uint64_t last_id;
+    unsigned refused_count;
     unsigned fault_count;
     char fault[TERCET_TEXT_MAX];
 };
@@ -57,7 +59,7 @@ void link_take_result(struct link *link, const struct stream *stream,
 void link_introduce(struct link *link, const char *service, char **actions, size_t action_count,
                     const char *database);
 
-int link_listen(struct link *link, const char *address, char *text);
+int link_listen(struct link *link, char *text);
 /* Sends what waits, as far as the participant's window allows. */
 void stream_send(struct link *link);
 /* Calls at the target from now on, with this token ("": none). false: that is no target. */

@@ -20,8 +20,13 @@ static size_t find_target(const struct link *link, const char *target)
 
 bool target_use(struct link *link, const char *target, const char *token)
 {
+    struct crpc_tls tls = link->options.call_tls;
+    const bool is_plain = tls.ca == NULL || strncmp(target, "unix:", 5) == 0;
     const struct crpc_channel_options options = {.size = sizeof(options),
-                                                 .message_size_max = TERCET_MESSAGE_MAX};
+                                                 .message_size_max = TERCET_MESSAGE_MAX,
+                                                 .tls = is_plain ? NULL : &tls};
+    if (!is_plain && tls.ca[0] == '\0')
+        tls.ca = NULL; /* the system's */
     size_t i = find_target(link, target);
     if (i == TARGETS_MAX)
         return false;

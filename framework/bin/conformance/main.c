@@ -58,12 +58,28 @@ static const struct cli_option options_table[] = {
     {"call-token", CLI_TEXT, FIELD(call_token), "TOKEN",
      .help = "sent with each call to the target (authorization: Bearer TOKEN)",
      .needs = {"target"}},
+    {"token", CLI_TEXT, FIELD(token), "TOKEN",
+     .help = "which it has to bring when it attaches or registers; others are refused"},
     {"restart-command", CLI_TEXT, FIELD(restart_command), "COMMAND",
      .help =
          "a shell command that kills the participant (SIGKILL), waits for its end and starts it "
          "again, for those that are not started from here"},
     {"start-timeout", CLI_SHORT_DURATION, FIELD(start_ms), "DURATION",
      .help = "until it has come, at first and after each kill (default 30s)"},
+
+    {.kind = CLI_HEADING, .help = "TLS (PEM files):"},
+    {"tls-cert", CLI_TEXT, FIELD(cert_file), "FILE",
+     .help = "listen with this certificate; without it in plaintext", .needs = {"tls-key"}},
+    {"tls-key", CLI_TEXT, FIELD(key_file), "FILE", .help = "its key", .needs = {"tls-cert"}},
+    {"tls-ca", CLI_TEXT, FIELD(ca_file), "FILE",
+     .help = "who attaches or registers must show a certificate signed by this CA",
+     .needs = {"tls-cert"}},
+    {"call-tls-ca", CLI_TEXT, FIELD(call_ca_file), "FILE",
+     .help = "call it with TLS; its certificate is signed by this CA (\"system\": the system's)"},
+    {"call-tls-cert", CLI_TEXT, FIELD(call_cert_file), "FILE",
+     .help = "the certificate that it is shown", .needs = {"call-tls-key", "call-tls-ca"}},
+    {"call-tls-key", CLI_TEXT, FIELD(call_key_file), "FILE", .help = "its key",
+     .needs = {"call-tls-cert", "call-tls-ca"}},
 
     {.kind = CLI_HEADING, .help = "What it is asked to do:"},
     {"action", CLI_TEXT, FIELD(action), "SERVICE/NAME",
@@ -175,12 +191,38 @@ static void begin_run(struct run *run, const struct options *options)
     take_payload(run);
 }
 
+/* Lives as long as the program. NULL without a file. */
+static const char *read_pem(const char *path)
+{
+    char *text = NULL;
+    if (path != NULL && strcmp(path, "system") == 0)
+        return "";
+    if (path != NULL && crpc_file_read(&text, path) != 0)
+        misuse("%s: %s", path, strerror(errno));
+    return text;
+}
+
+static struct crpc_tls read_tls(const char *ca, const char *cert, const char *key)
+{
+    return (struct crpc_tls){.size = sizeof(struct crpc_tls),
+                             .ca = read_pem(ca),
+                             .cert = read_pem(cert),
+                             .key = read_pem(key)};
+}
+
 static void open_link(struct run *run)
 {
     const struct options *options = run->options;
     char text[TERCET_TEXT_MAX] = "";
-    const char *address = options->listen != NULL ? options->listen : "127.0.0.1:0";
-    if (link_open(&run->link, address, options->target, options->call_token, text) != 0)
+    const struct link_options way = {
+        .address = options->listen != NULL ? options->listen : "127.0.0.1:0",
+        .target = options->target,
+        .call_token = options->call_token,
+        .token = options->token,
+        .tls = read_tls(options->ca_file, options->cert_file, options->key_file),
+        .call_tls =
+            read_tls(options->call_ca_file, options->call_cert_file, options->call_key_file)};
+    if (link_open(&run->link, &way, text) != 0)
         misuse("%s", text);
     setenv("TERCET_COORDINATOR", link_address(run->link), 1);
     if (options->target == NULL && options->command == NULL)
@@ -194,7 +236,9 @@ static void find_participant(struct run *run)
     if (options->command != NULL && !process_start(options->command, link_address(run->link)))
         misuse("%s: %s", options->command[0], strerror(errno));
     if (!wait_for_participant(run, 0, why, sizeof(why)))
-        misuse("no participant has attached or registered at %s: %s", link_address(run->link), why);
+        misuse(
+            "no participant has attached or registered at %s: %s%s", link_address(run->link), why,
+            link_refused(run->link) > 0 ? "; calls without the token of --token were refused" : "");
     snprintf(run->action, sizeof(run->action), "%s",
              options->action != NULL ? options->action : run->participant.action);
     if (options->target != NULL && !reach(run))

@@ -287,6 +287,8 @@ bool expect_at_once(struct run *run, struct part *parts, size_t count, size_t ti
     if (!check_all(run, parts, asks, count, times))
         return false;
     note(run, "%zu x %s at once: DONE", all, tercet_kind_name(kind));
+    if (effect == ANY_EFFECT)
+        return true;
     for (size_t i = 0; effect == ONE_EFFECT && i < count; i++)
         run->effects.wanted[kind]++;
     snprintf(what, sizeof(what), "%zu at once of %zu %s of each of %zu branches: %s", all, times,

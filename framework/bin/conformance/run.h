@@ -16,6 +16,9 @@ struct options {
     const char *listen;
     const char *target;
     const char *call_token;
+    const char *token;
+    const char *cert_file, *key_file, *ca_file;
+    const char *call_cert_file, *call_key_file, *call_ca_file;
     const char *action;
     const char *payload;
     const char *payload_file;
@@ -97,7 +100,7 @@ bool expect_some_answer(struct run *run, struct part *part, int kind, bool may_b
                         int *outcome);
 
 /* Calls of all these branches at once, `times` of each, asked again as above. Each is to be DONE;
- * every branch has this effect once. */
+ * every branch has this effect once, unless it is ANY_EFFECT. */
 bool expect_at_once(struct run *run, struct part *parts, size_t count, size_t times,
                     enum tercet_kind kind, enum effect effect);
 
