@@ -222,6 +222,7 @@ static int start(struct tercet_participant *participant, const char *coordinator
         runtime_text(text, "the barrier's table cannot be used: %s", tercet_strerror(rc));
         return rc;
     }
+    runtime_text(participant->coordinator, "%s", coordinator);
     rc = runtime_link_open(&participant->link, coordinator, &credentials, text);
     if (rc == 0 && options->listen != NULL)
         rc = participant_listen(participant, options, text);
@@ -278,6 +279,38 @@ int tercet_participant_wait(struct tercet_participant *participant, int64_t time
                                                         : "no answer yet");
     pthread_mutex_unlock(&participant->lock);
     return is_accepted ? 0 : TERCET_UNAVAILABLE;
+}
+
+static void look_at_deferrals(const struct tercet_participant *participant,
+                              struct tercet_participant_view *out)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    for (const struct participant_deferral *one = participant->deferrals; one != NULL;
+         one = one->next) {
+        out->deferred++;
+        if (now_ms - one->began_ms > out->oldest_deferred_ms)
+            out->oldest_deferred_ms = now_ms - one->began_ms;
+    }
+}
+
+int tercet_participant_look(struct tercet_participant *participant,
+                            struct tercet_participant_view *view)
+{
+    struct tercet_participant_view now = {.size = view->size};
+    if (view->size < sizeof(view->size))
+        return TERCET_INVALID;
+    pthread_mutex_lock(&participant->lock);
+    now.is_accepted = participant->is_accepted;
+    now.waiting = participant->task_count;
+    for (uint32_t i = 0; i < participant->worker_count; i++)
+        now.working += (uint32_t)participant->workers[i].job_count;
+    look_at_deferrals(participant, &now);
+    memcpy(now.coordinator, participant->coordinator, sizeof(now.coordinator));
+    runtime_text(now.target, "%s", participant->target != NULL ? participant->target : "");
+    memcpy(now.last_error, participant->last_error, sizeof(now.last_error));
+    pthread_mutex_unlock(&participant->lock);
+    memcpy(view, &now, view->size < sizeof(now) ? view->size : sizeof(now));
+    return 0;
 }
 
 /* -- Closing ----------------------------------------------------------------------------------- */

@@ -154,6 +154,7 @@ struct tercet_participant {
     struct runtime_link link;
     struct runtime_log log;
     char service[TERCET_SERVICE_MAX + 1];
+    char coordinator[TERCET_TEXT_MAX];
     struct tercet_action *actions;
     size_t action_count;
     struct tercet_barrier *barrier;

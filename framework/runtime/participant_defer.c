@@ -136,7 +136,7 @@ static uint64_t hash_of(const struct tercet_participant *participant, const char
     return hash;
 }
 
-/* The row of no transaction that says so of an action. */
+/* A call of the row, of no transaction, that says so of an action. */
 static struct tercet_barrier_call mark_of(const struct tercet_participant *participant,
                                           const struct tercet_action *action,
                                           char gid[TERCET_GID_MAX + 1])
@@ -146,24 +146,44 @@ static struct tercet_barrier_call mark_of(const struct tercet_participant *parti
     return (struct tercet_barrier_call){.gid = gid, .branch = 1, .kind = TERCET_TRY};
 }
 
-int participant_defer_open(struct tercet_participant *participant)
+/* The row is there from now on: confirmed, so that nobody takes it for work that was left. */
+static int set_mark(struct tercet_participant *participant, const struct tercet_action *action)
 {
     char gid[TERCET_GID_MAX + 1];
-    for (size_t i = 0; i < participant->action_count; i++) {
-        bool was_deferred = false;
-        struct tercet_barrier_call mark = mark_of(participant, &participant->actions[i], gid);
-        if (!participant->actions[i].is_deferred) {
-            mark.kind = TERCET_CONFIRM; /* which writes no row where none is */
-            mark.hook = note_turn;
-            mark.ctx = &was_deferred;
-        }
-        tercet_barrier_run(participant->barrier, &mark, 1);
-        free(mark.reply);
-        if (mark.result == TERCET_STORE)
-            return TERCET_STORE;
-        participant->was_deferred[i] = was_deferred;
+    struct tercet_barrier_call calls[2] = {mark_of(participant, action, gid),
+                                           mark_of(participant, action, gid)};
+    calls[1].kind = TERCET_CONFIRM;
+    tercet_barrier_run(participant->barrier, calls, 2);
+    free(calls[0].reply);
+    return calls[1].result;
+}
+
+/* A try runs its hook where there is no row, and then leaves none. */
+static int has_mark(struct tercet_participant *participant, const struct tercet_action *action,
+                    bool *has_mark)
+{
+    char gid[TERCET_GID_MAX + 1];
+    bool is_missing = false;
+    struct tercet_barrier_call call = mark_of(participant, action, gid);
+    call.hook = note_turn;
+    call.ctx = &is_missing;
+    tercet_barrier_run(participant->barrier, &call, 1);
+    free(call.reply);
+    *has_mark = !is_missing;
+    return is_missing ? 0 : call.result;
+}
+
+int participant_defer_open(struct tercet_participant *participant)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < participant->action_count; i++) {
+        const struct tercet_action *action = &participant->actions[i];
+        if (action->is_deferred)
+            rc = set_mark(participant, action);
+        else
+            rc = has_mark(participant, action, &participant->was_deferred[i]);
     }
-    return 0;
+    return rc;
 }
 
 bool participant_defer_concerns(const struct participant_job *job)

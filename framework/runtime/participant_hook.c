@@ -200,6 +200,7 @@ int participant_run_hook(struct participant_job *job, enum tercet_kind kind, ter
         .action = job->action->name,
         .attempt = wire->attempt,
         .source = wire->source,
+        .participant = job->participant,
         .deadline_ms = participant_time_left_ms(job->task),
         .payload = {.data = wire->payload.data, .size = wire->payload.len},
         .metadata = metadata,

@@ -14,6 +14,13 @@ done
 lines=$(cat samples/quickstart/*.c | wc -l)
 [ "$lines" -lt 110 ] || say "the quick start has $lines lines: it is to stay under 110"
 
+# What docs/outside.md shows of the sample is in it, letter for letter.
+shown=$(awk '/^```$/ { in_code = 0 } in_code { print } /^```c$/ { in_code = 1 }' docs/outside.md)
+[ -n "$shown" ] || say "docs/outside.md shows no code"
+while read -r line; do
+  grep -qxF -- "$line" <(sed 's/^ *//' samples/outside/payment.c) || say "docs/outside.md shows a line that samples/outside/payment.c does not have: $line"
+done < <(grep -v '^$' <<<"$shown")
+
 # Every relative link in a document leads to a file.
 while IFS=: read -r document target; do
   [ -e "$(dirname "$document")/${target%%#*}" ] || say "$document links to $target, which is not there"

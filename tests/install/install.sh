@@ -34,7 +34,7 @@ done
 # Samples outside of the tree, so that nothing of it can be found by a relative path.
 cp -r "$source/samples" "$dir/samples"
 samples=()
-[ -e "$build/samples" ] && samples=(quickstart shop edu-platform) # else they were not asked for, or lack SQLite
+[ -e "$build/samples" ] && samples=(quickstart outside shop edu-platform) # else they were not asked for, or lack SQLite
 for sample in "${samples[@]}"; do
   cmake -S "$dir/samples/$sample" -B "$dir/$sample" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_C_FLAGS="$flags" >"$dir/log" 2>&1 && cmake --build "$dir/$sample" >"$dir/log" 2>&1 || { tail -n 40 "$dir/log"; echo "$sample does not build"; exit 1; }

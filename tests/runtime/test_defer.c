@@ -412,6 +412,42 @@ Test(defer, repeats_of_a_cancel_hold_one_place_in_the_window)
     close_all();
 }
 
+/* -- What the participant knows of itself ------------------------------------------------------ */
+
+static struct tercet_participant_view look(void)
+{
+    struct tercet_participant_view view = {.size = sizeof(view)};
+    cr_assert_eq(tercet_participant_look(bench.participant, &view), 0);
+    return view;
+}
+
+Test(defer, what_is_pending_is_seen)
+{
+    struct tercet_participant_view none = {0};
+    open_with(0);
+    cr_assert_eq(tercet_participant_look(bench.participant, &none), TERCET_INVALID);
+    struct tercet_participant_view view = look();
+    cr_expect(view.is_accepted && view.deferred == 0 && view.oldest_deferred_ms == 0);
+    cr_expect_str_eq(view.coordinator, bench.fake.address);
+    cr_expect_str_eq(view.target, "");
+    cr_expect_str_eq(view.last_error, "");
+    put(TERCET_TRY, "g");
+    pending(1);
+    put(TERCET_CANCEL, "g"); /* waits for it */
+    let_pass("other", 2);
+    nanosleep(&(struct timespec){.tv_nsec = 2 * 1000000L}, NULL); /* so that it is old for sure */
+    view = look();
+    cr_expect_eq(view.deferred, 2);
+    cr_expect_eq(view.waiting, 1);
+    cr_expect_geq(view.oldest_deferred_ms, 1);
+    fake_drop(bench.stream);
+    bench.stream = fake_next(&bench.fake, FAKE_ATTACH)->stream;
+    view = look();
+    cr_expect_not(view.is_accepted);
+    cr_expect(strstr(view.last_error, "dropped by the test") != NULL, "%s", view.last_error);
+    close_all();
+}
+
 /* -- Actions that are deferred no longer ------------------------------------------------------- */
 
 /* The next life of the participant, in which the action is not deferred. */

@@ -15,6 +15,8 @@
 extern "C" {
 #endif
 
+struct tercet_participant;
+
 /* What a hook is told. Lives until the hook returns. */
 struct tercet_call {
     const char *gid;
@@ -33,6 +35,8 @@ struct tercet_call {
     /* which coordinator's store this comes from: a random number, the same as long as that store
      * lives; 0 when the coordinator is too old to say */
     uint64_t source;
+    /* whose hook this is, for tercet_finish; NULL in tercet_guard */
+    struct tercet_participant *participant;
 };
 
 /* A hook. Returns 0 when its work is done, tercet_refuse(...) in a try that refuses, or any other
@@ -93,8 +97,6 @@ struct tercet_deferred {
  * *deferred kept where tercet_finish is called, which may happen before the hook has returned. What
  * the hook was given lives until it returns: copy what is needed later. */
 TERCET_MUST_USE int tercet_defer(const struct tercet_call *call, struct tercet_deferred *deferred);
-
-struct tercet_participant;
 
 /* How the work of a deferred hook has ended: `code` as a hook returns it; `reply` of a try that is
  * done; `text` (may be NULL) says why not. Copied. Any thread, also the hook's; does not block. 0:
@@ -178,6 +180,24 @@ int tercet_participant_open(struct tercet_participant **out, const char *coordin
 /* Waits until the coordinator has accepted the service, at most timeout_ms. 0, or
  * TERCET_UNAVAILABLE with the last error in `text`. */
 int tercet_participant_wait(struct tercet_participant *participant, int64_t timeout_ms, char *text);
+
+/* What a participant knows of itself: for health checks, figures and logs of its program. */
+struct tercet_participant_view {
+    size_t size;       /* sizeof(struct tercet_participant_view), set by the caller */
+    bool is_accepted;  /* the coordinator has taken the service, and has not been lost since */
+    uint32_t waiting;  /* calls that have come, and wait for a worker or for a deferred hook */
+    uint32_t working;  /* calls that workers are at */
+    uint32_t deferred; /* hooks that tercet_finish has not ended yet, */
+    int64_t oldest_deferred_ms; /* and how long the oldest of them has been pending; 0: none is */
+    char coordinator[TERCET_TEXT_MAX]; /* its address, as it was given */
+    char target[TERCET_TEXT_MAX];      /* where the participant is called; "": it attaches */
+    /* why it was last not accepted, or lost the coordinator; kept when that is over; "": never */
+    char last_error[TERCET_TEXT_MAX];
+};
+
+/* Fills `view`. Any thread, hooks too; does not block. TERCET_INVALID: its size is not set. */
+int tercet_participant_look(struct tercet_participant *participant,
+                            struct tercet_participant_view *view);
 
 /* Takes no more calls, finishes those it has begun, and frees. Not from a hook. Deferred hooks that
  * are pending are not waited for: their calls are made again, here or at another instance. */
