@@ -59,13 +59,16 @@ static void tell_failure(struct coordinator *c, const struct outcall *call, cons
         service->failures_untold++;
         return;
     }
-    coordinator_log(
-        c, TERCET_LOG_WARNING,
-        "%s: a %s has failed: %s (transaction %s, branch %u %s/%s, attempt %u, instance "
-        "\"%s\"); %llu more since the last such line",
-        service->name, tercet_kind_name(call->kind), text, call->entry->gid, call->branch,
-        service->name, info_of(call)->action, call->attempt, why_called(call),
-        (unsigned long long)service->failures_untold);
+    char more[64] = "";
+    if (service->failures_untold > 0)
+        snprintf(more, sizeof(more), "; %llu more since the last such line",
+                 (unsigned long long)service->failures_untold);
+    coordinator_log(c, TERCET_LOG_WARNING,
+                    "%s: a %s has failed: %s (transaction %s, branch %u %s/%s, attempt %u, "
+                    "instance \"%s\")%s",
+                    service->name, tercet_kind_name(call->kind), text, call->entry->gid,
+                    call->branch, service->name, info_of(call)->action, call->attempt,
+                    why_called(call), more);
     service->failures_untold = 0;
     service->tell_failures_ms = c->clock.now_ms + TELL_FAILURES_MS;
 }
@@ -148,8 +151,8 @@ static struct txn_event not_done(struct coordinator *c, const struct outcall *ca
                  result->reason);
         return failure(c, call, text);
     default:
-        snprintf(text, sizeof(text), "the participant's outcome %d is not known: %s",
-                 (int)result->outcome, result->reason);
+        snprintf(text, sizeof(text), "the participant's outcome %d is not known%s%s",
+                 (int)result->outcome, result->reason[0] != '\0' ? ": " : "", result->reason);
         return failure(c, call, text);
     }
 }

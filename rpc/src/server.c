@@ -15,6 +15,8 @@
 
 #define MESSAGE_SIZE_DEFAULT (1024 * 1024)
 #define METADATA_SIZE_DEFAULT (16 * 1024)
+/* gRPC ends the whole connection past its limit; up to it a call is refused alone (call_accept) */
+#define METADATA_SPARE_FACTOR 4
 #define STREAMS_DEFAULT 128
 #define KEEPALIVE_MS_DEFAULT 30000
 #define KEEPALIVE_TIMEOUT_MS_DEFAULT 10000
@@ -66,7 +68,8 @@ static grpc_server *core_new(const struct crpc_server_options *options,
     struct args args = {.count = 0};
 
     args_add_common(&args, or_default(options->message_size_max, MESSAGE_SIZE_DEFAULT),
-                    or_default(options->metadata_size_max, METADATA_SIZE_DEFAULT),
+                    METADATA_SPARE_FACTOR *
+                        or_default(options->metadata_size_max, METADATA_SIZE_DEFAULT),
                     options->stream_window_size);
     /* two servers on one port would share it silently */
     args_add(&args, GRPC_ARG_ALLOW_REUSEPORT, 0);

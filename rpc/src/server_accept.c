@@ -85,13 +85,25 @@ static bool takes_request(const struct crpc_handler *handler)
     return handler->kind == CRPC_UNARY || handler->kind == CRPC_SERVER_STREAMING;
 }
 
+static bool has_room_for_headers(struct crpc_call *call)
+{
+    size_t size_max = call->server->metadata_size_max;
+
+    if (call->headers_size <= size_max)
+        return true;
+    crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED,
+                   "the metadata of this call take %zu bytes, and %zu are permitted",
+                   call->headers_size, size_max);
+    return false;
+}
+
 /* Goes on to the handler, or ends the call. */
 static void call_accept(struct crpc_call *call)
 {
     const struct method_entry *method = call->method;
 
     call_handler_ref(call);
-    if (!is_authorized(call, call->server)) {
+    if (!has_room_for_headers(call) || !is_authorized(call, call->server)) {
         call_handler_unref(call);
     } else if (method == NULL) {
         crpc_call_fail(call, CRPC_UNIMPLEMENTED, "no method %s", call->path);

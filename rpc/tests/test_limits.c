@@ -433,6 +433,40 @@ Test(options, keepalive_and_the_rest_are_taken, .timeout = 240)
     echo_stop(&echo);
 }
 
+/* Three hundred small ones, say: gRPC alone would end the connection, and with it all its calls. */
+Test(options, a_call_with_too_much_metadata_ends_alone, .timeout = 240)
+{
+    enum { ENTRIES = 300 };
+    static char keys[ENTRIES][16];
+    static struct crpc_metadata entries[ENTRIES];
+    struct crpc_server_options server = {.size = sizeof(server), .metadata_size_max = 4096};
+    struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = WAIT_S * 1000};
+    struct crpc_result result = {.code = CRPC_OK};
+    struct crpc_stream *beside = NULL;
+    ProtobufCMessage *message = NULL;
+    Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
+    for (int i = 0; i < ENTRIES; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "key-%d", i);
+        entries[i] = (struct crpc_metadata){.key = keys[i], .value = {"0123456789", 10}};
+    }
+    options.metadata = entries;
+    options.metadata_count = ENTRIES;
+    echo_start(&echo, &server, NULL);
+    cr_assert_eq(
+        crpc_stream_open(&beside, echo.channel, &crpc__test__echo__descriptor, "Both", &bounded),
+        0);
+    cr_assert_eq(echo_unary(echo.channel, "hello", NULL, 0, &result, &options), CRPC_ESTATUS);
+    cr_assert_eq(result.code, CRPC_RESOURCE_EXHAUSTED);
+    cr_assert(strstr(result.message, "metadata") != NULL, "%s", result.message);
+    crpc_result_clear(&result);
+    cr_assert_eq(crpc_stream_write(beside, &item.base), 0);
+    cr_assert_eq(crpc_stream_read(&message, beside), 0, "the connection goes on");
+    crpc_message_free(message);
+    crpc_stream_cancel(beside);
+    crpc_stream_finish(beside, NULL);
+    echo_stop(&echo);
+}
+
 Test(options, a_struct_of_size_0_is_refused)
 {
     struct crpc_loop_options loop_options = {.size = 0};

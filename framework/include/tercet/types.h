@@ -138,7 +138,7 @@ const char *tercet_state_name(int state);
     X(TERCET_CAUSE_INITIATOR, 1, "asked by the initiator")                                         \
     X(TERCET_CAUSE_ALL_TRIED, 2, "all tries done")                                                 \
     X(TERCET_CAUSE_REFUSED, 3, "a participant refused")                                            \
-    X(TERCET_CAUSE_TRY_UNKNOWN, 4, "a try got no answer in time")                                  \
+    X(TERCET_CAUSE_TRY_UNKNOWN, 4, "a try was not done in time")                                   \
     X(TERCET_CAUSE_DEADLINE, 5, "the deadline passed")                                             \
     X(TERCET_CAUSE_OPERATOR, 6, "asked by an operator")
 enum tercet_cause {

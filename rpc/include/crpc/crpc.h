@@ -307,7 +307,9 @@ struct crpc_server_options {
     size_t size;
     /* received, bytes; default 1 MiB, checked before the message is allocated */
     size_t message_size_max;
-    size_t metadata_size_max;        /* received, bytes a call; default 16 KiB */
+    /* received, bytes a call; default 16 KiB. A call with more is refused; four times as much ends
+     * its connection */
+    size_t metadata_size_max;
     unsigned concurrent_streams_max; /* calls at once a connection; default 128 */
     uint32_t keepalive_ms;           /* ping an idle connection; default 30 s; UINT32_MAX: never */
     uint32_t keepalive_timeout_ms;   /* and drop it without an answer; default 10 s */
