@@ -152,12 +152,26 @@ static void add_way_out(const struct inquiry *inquiry, struct finding *finding)
         add_branch_command(inquiry, finding, "settle", "--now --reason TEXT");
 }
 
+static bool has_instances(const struct inquiry *inquiry, const char *service)
+{
+    for (size_t i = 0; i < inquiry->services->n_participants; i++)
+        if (strcmp(inquiry->services->participants[i]->service, service) == 0)
+            return is_served(inquiry->services->participants[i]);
+    return false;
+}
+
+/* Nobody serves it, or nobody with the database that has the branch. */
 static void advise_unserved(const struct inquiry *inquiry, struct finding *finding,
                             const char *service)
 {
     char *others = name_others(inquiry, service);
-    finding->advice = ctl_format("%sStart a participant that serves %s: what waits goes at once.",
-                                 others, service);
+    if (has_instances(inquiry, service))
+        finding->advice = ctl_format("Start the instance of %s that has this database: the branch "
+                                     "was tried there, and no other can end it.",
+                                     service);
+    else
+        finding->advice = ctl_format(
+            "%sStart a participant that serves %s: what waits goes at once.", others, service);
     add_command(inquiry, finding, "participants", "", "");
     add_way_out(inquiry, finding);
     free(others);
@@ -250,11 +264,13 @@ static char *describe(const Tercet__V1__Transaction *transaction,
                              branch->obstacle->text);
     if (failures == NULL || failures->count == 0)
         return waits;
-    char *text = ctl_format("%s; %" PRIu32 " %s failed, the last %s ago%s%s: %s", waits,
+    bool is_said = strstr(branch->obstacle->text, failures->last_error) != NULL;
+    char *text = ctl_format("%s; %" PRIu32 " %s failed, the last %s ago%s%s%s%s", waits,
                             failures->count, failures->count == 1 ? "call has" : "calls have",
                             figure_duration(clock_wall_ms() - failures->last_ms).text,
                             failures->last_instance[0] != '\0' ? " at instance " : "",
-                            failures->last_instance, failures->last_error);
+                            failures->last_instance, is_said ? "" : ": ",
+                            is_said ? "" : failures->last_error);
     free(waits);
     return text;
 }

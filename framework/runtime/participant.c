@@ -18,6 +18,8 @@ bool participant_lost(struct tercet_participant *participant, const struct crpc_
     int64_t pause_ms = runtime_pause_next(&participant->reconnect);
     if (runtime_is_denial(status->code))
         pause_ms = PARTICIPANT_DENIED_MS;
+    else if (status->code == CRPC_FAILED_PRECONDITION)
+        pause_ms = PARTICIPANT_MISFIT_MS;
     runtime_text(text, "%s: %s", crpc_code_name((int)status->code), status->message);
     bool is_news = !participant->is_closing &&
                    (participant->is_accepted || strcmp(text, participant->last_error) != 0);

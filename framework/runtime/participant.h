@@ -30,6 +30,7 @@
 #define PARTICIPANT_RECONNECT_MS_LONGEST 250u
 #define PARTICIPANT_DENIED_MS                                                                      \
     5000 /* pause after the coordinator has refused our credentials or what we offer */
+#define PARTICIPANT_MISFIT_MS 1000 /* after it did not fit to the other instances: they may go */
 /* between registrations: the coordinator may have lost the last one */
 #define PARTICIPANT_REGISTER_MS 30000
 #define PARTICIPANT_REGISTER_TIMEOUT_MS 5000

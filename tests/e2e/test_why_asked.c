@@ -209,6 +209,7 @@ Test(why_asked, an_initiator_that_does_not_decide)
     open_stock(NULL);
     cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
     cr_assert_eq(tercet_try(transaction, &branch, NULL), 0);
+    AWAIT_SAYS("ls", "it waits for its initiator");
     AWAIT_SAYS("why order-10", "it waits for its initiator", "1 of 1",
                "tercetctl confirm order-10 --reason TEXT");
     atomic_store(&stock.refuses, true);
@@ -216,6 +217,35 @@ Test(why_asked, an_initiator_that_does_not_decide)
     AWAIT_SAYS("why order-10", "1 of 2; branch 2 stock/do has refused: sold out");
     tercet_transaction_free(transaction);
     close_all();
+}
+
+static void attach_shard(struct puppet *puppet, const char *database)
+{
+    Tercet__V1__Hello hello = TERCET__V1__HELLO__INIT;
+    hello.service = (char *)(uintptr_t) "stock";
+    hello.instance = hello.database = (char *)(uintptr_t)database;
+    hello.sharded = true;
+    puppet_hello(puppet, &hello);
+}
+
+/* Others of the service are there, and none of them can end the branch. */
+Test(why_asked, a_database_that_is_away)
+{
+    struct puppet has_it, other;
+    world_open(NULL);
+    attach_shard(&has_it, "A");
+    order("order-11", "stock");
+    Tercet__V1__AttachResponse *tried = puppet_calls(&has_it);
+    puppet_answer(&has_it, tried->calls[0]->id, TERCET__V1__OUTCOME__DONE);
+    crpc_message_free(&tried->base);
+    crpc_message_free(&puppet_calls(&has_it)->base); /* the confirm */
+    puppet_die(&has_it);
+    attach_shard(&other, "B");
+    AWAIT_SAYS("why order-11", "the branch is in database A of the sharded service stock",
+               "Start the instance of stock that has this database",
+               "tercetctl settle order-11 1 --now --reason TEXT");
+    puppet_die(&other);
+    world_close();
 }
 
 /* The commands can be copied: the gid is no option, and the way to the coordinator is in them. */
