@@ -15,21 +15,13 @@
 static const char *const unresolved_headers[] = {"GID", "STATE", "AGE", "DONE", "NOTE"};
 static const char *const resolved_headers[] = {"GID", "STATE", "AGE", "TOOK", "NOTE"};
 
-/* What is to be said of a transaction none of whose branches is in the way. */
-static const char *general_note(const Tercet__V1__Transaction *transaction)
-{
-    bool is_left =
-        transaction->state == TERCET__V1__STATE__TRYING && transaction->reason[0] == '\0';
-    return is_left ? "it waits for its initiator" : transaction->reason;
-}
-
 static void add_unresolved(struct table *table, const Tercet__V1__Transaction *transaction)
 {
     const Tercet__V1__BranchStatus *worst = view_worst(transaction);
     const char *trouble = worst != NULL ? view_trouble(worst) : "";
     table_cell(table, "%zu/%zu", view_done_count(transaction), transaction->n_branches);
     if (worst == NULL)
-        table_cell(table, "%s", general_note(transaction));
+        table_cell(table, "%s", transaction->reason);
     else
         table_cell(table, "%sbranch %" PRIu32 " %s%s%s", worst->parked ? "PARKED: " : "",
                    worst->number, worst->action, trouble[0] != '\0' ? ": " : "", trouble);

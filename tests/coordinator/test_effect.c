@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 
 #include "effect.h"
+#include "find.h"
 #include "plan.h"
 
 /* What is done is told, however little memory for answers is left: who is refused here would take
@@ -14,7 +15,7 @@
 Test(effect, a_unary_request_that_is_done_is_answered_past_the_budget)
 {
     struct store *store = NULL;
-    struct found found = FOUND_NOTHING;
+    struct found found;
     struct refusal no;
     Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
     Tercet__V1__Transaction done = TERCET__V1__TRANSACTION__INIT;
@@ -25,6 +26,7 @@ Test(effect, a_unary_request_that_is_done_is_answered_past_the_budget)
     struct coordinator *c = fixture_start(store, 0);
     c->unread.max = 1;
     done.gid = (char *)(uintptr_t) "order:1";
+    cr_assert_null(find_gid(c, "order:1", &found));
     cr_assert_eq(plan_begin(c, &request, "order:1", "", &found, &no), 0, "%s", no.text);
     effect_answer(c, &unary, 0, &reply, found.entry);
     cr_expect(caller_takes(&unary));

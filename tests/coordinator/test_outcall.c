@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "find.h"
 #include "outcall.h"
 #include "plan.h"
 

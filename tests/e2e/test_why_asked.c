@@ -209,7 +209,6 @@ Test(why_asked, an_initiator_that_does_not_decide)
     open_stock(NULL);
     cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
     cr_assert_eq(tercet_try(transaction, &branch, NULL), 0);
-    AWAIT_SAYS("ls", "it waits for its initiator");
     AWAIT_SAYS("why order-10", "it waits for its initiator", "1 of 1",
                "tercetctl confirm order-10 --reason TEXT");
     atomic_store(&stock.refuses, true);
