@@ -371,6 +371,15 @@ Test(record, a_participant_with_further_targets_is_kept_from_older_programs)
     arena_free(&arena);
 }
 
+/* It is damage, whoever wrote it. */
+Test(record, a_resolved_one_without_a_state_needs_no_version)
+{
+    struct arena arena = {0};
+    Tercet__Store__V1__Resolved resolved = TERCET__STORE__V1__RESOLVED__INIT;
+    cr_assert_eq(version_of(record_encode(&arena, RECORD_RESOLVED, &resolved.base)), 1);
+    arena_free(&arena);
+}
+
 /* The record as it is with another version and the checksum that goes with it. */
 static struct crpc_bytes with_version(struct crpc_bytes record, uint8_t version)
 {
