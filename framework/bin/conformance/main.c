@@ -191,15 +191,20 @@ static void begin_run(struct run *run, const struct options *options)
     take_payload(run);
 }
 
+#define PEM_FILES_MAX 6 /* options that name one */
+
 /* Lives as long as the program. NULL without a file. */
 static const char *read_pem(const char *path)
 {
-    char *text = NULL;
-    if (path != NULL && strcmp(path, "system") == 0)
+    static char *texts[PEM_FILES_MAX];
+    static size_t count;
+    if (path == NULL)
+        return NULL;
+    if (strcmp(path, "system") == 0)
         return "";
-    if (path != NULL && crpc_file_read(&text, path) != 0)
+    if (crpc_file_read(&texts[count], path) != 0)
         misuse("%s: %s", path, strerror(errno));
-    return text;
+    return texts[count++];
 }
 
 static struct crpc_tls read_tls(const char *ca, const char *cert, const char *key)
