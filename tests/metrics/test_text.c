@@ -7,6 +7,8 @@
 #include <string.h>
 #include <tercet/metrics.h>
 
+#include "scarce.h"
+
 static struct tercet_metrics_text *text;
 
 static void begin(enum tercet_metrics_format format)
@@ -146,4 +148,29 @@ Test(text, numbers_read_back_as_they_were)
     add_labelled("a", TERCET_METRIC_GAUGE, NAN, "none");
     end_is("# TYPE a gauge\n# HELP a Words.\na{who=\"up\"} +Inf\na{who=\"down\"} -Inf\n"
            "a{who=\"none\"} NaN\n");
+}
+
+/* A text that would miss a series is none. */
+Test(text, want_of_memory_is_told)
+{
+    const struct tercet_metric one = metric("one", TERCET_METRIC_GAUGE, 1);
+    const struct tercet_metric two = metric("two", TERCET_METRIC_COUNTER, 2);
+    int at = 1;
+    for (bool has_failed = true; has_failed; at++) {
+        const char *data = NULL;
+        size_t size = 0;
+        text = NULL;
+        scarce_fail_at(at);
+        int rc = tercet_metrics_text_new(&text, TERCET_METRICS_OPENMETRICS);
+        if (rc == 0) {
+            tercet_metrics_text_add(&one, text);
+            tercet_metrics_text_add(&two, text);
+            rc = tercet_metrics_text_end(text, &data, &size);
+        }
+        has_failed = scarce_has_failed();
+        scarce_fail_at(0);
+        cr_assert_eq(rc, has_failed ? TERCET_NOMEM : 0, "fault %d: %d", at, rc);
+        tercet_metrics_text_free(text);
+    }
+    cr_assert_gt(at, 6, "the text, two families with name and lines");
 }

@@ -73,6 +73,8 @@ Test(types, clocks_count_milliseconds)
     clock_gettime(CLOCK_MONOTONIC, &after);
     cr_assert_geq(now_ms, (int64_t)before.tv_sec * 1000 + before.tv_nsec / 1000000);
     cr_assert_leq(now_ms, (int64_t)after.tv_sec * 1000 + after.tv_nsec / 1000000);
+    cr_assert_geq(clock_monotonic_us() / 1000, now_ms);
+    cr_assert_leq(clock_monotonic_us() / 1000, clock_monotonic_ms());
     const struct timespec span = clock_timespec(12345);
     cr_assert_eq(span.tv_sec, 12);
     cr_assert_eq(span.tv_nsec, 345000000);

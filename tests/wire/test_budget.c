@@ -104,3 +104,20 @@ Test(budget, little_is_always_there_and_never_more_than_all)
     cr_assert_eq(budget.used, MAX);
     cr_assert(budget_take(NULL, MAX, MAX), "no budget, no limit");
 }
+
+/* What is there already is counted, however much it is, and given back like the rest. */
+Test(budget, what_is_forced_is_counted)
+{
+    struct budget budget = {.max = MAX};
+    struct budget_group group = {0};
+    budget_force_in(NULL, &group, 1);
+    budget_force_in(&budget, NULL, MAX);
+    budget_force_in(&budget, &group, 3);
+    cr_assert_eq(budget.used, MAX + 3);
+    cr_assert_eq(group.used, 3);
+    cr_assert_not(budget_take(&budget, 0, 1), "nothing is left");
+    budget_give_in(&budget, &group, 3);
+    budget_give(&budget, MAX);
+    cr_assert_eq(budget.used, 0);
+    cr_assert_eq(group.used, 0);
+}

@@ -70,3 +70,19 @@ Test(decode_scarce, a_copy_has_all_or_is_none)
     cr_assert_gt(at, 3, "the bytes, and the message's chunks");
     crpc_message_free(original);
 }
+
+/* All chunks count: the message has more bytes than the first has room for. */
+Test(decode_scarce, what_a_message_takes_is_told)
+{
+    Tercet__V1__EnlistRequest empty = TERCET__V1__ENLIST_REQUEST__INIT;
+    ProtobufCMessage *small = NULL, *large = NULL;
+    uint8_t bytes[PACKED_MAX];
+    struct crpc_bytes packed = pack(bytes);
+    cr_assert_eq(crpc_message_copy(&small, &empty.base), 0);
+    cr_assert_eq(crpc_message_decode(&large, empty.base.descriptor, packed, 0), 0);
+    cr_assert_geq(crpc_message_memory(small), sizeof(empty));
+    cr_assert_lt(crpc_message_memory(small), crpc_message_memory(large));
+    cr_assert_gt(crpc_message_memory(large), packed.size);
+    crpc_message_free(small);
+    crpc_message_free(large);
+}
