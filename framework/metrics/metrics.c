@@ -53,17 +53,37 @@ static size_t bound_count(enum scale scale)
     return count;
 }
 
-void histogram_add(struct histogram *histogram, enum metric metric, int64_t value)
+static size_t bucket_of(enum metric metric, int64_t value)
 {
     const int64_t *bounds = scales[metrics[metric].scale].bounds;
     const size_t count = bound_count(metrics[metric].scale);
     size_t i = 0;
     assert(metrics[metric].type == TERCET_METRIC_HISTOGRAM);
-    value = value > 0 ? value : 0;
     while (i < count && value > bounds[i])
         i++;
-    histogram->counts[i]++;
+    return i;
+}
+
+void histogram_add(struct histogram *histogram, enum metric metric, int64_t value)
+{
+    value = value > 0 ? value : 0;
+    histogram->counts[bucket_of(metric, value)]++;
     histogram->sum += (uint64_t)value;
+}
+
+void shared_histogram_add(struct shared_histogram *histogram, enum metric metric, int64_t value)
+{
+    value = value > 0 ? value : 0;
+    atomic_fetch_add_explicit(&histogram->counts[bucket_of(metric, value)], 1,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&histogram->sum, (uint64_t)value, memory_order_relaxed);
+}
+
+void shared_histogram_read(struct histogram *out, struct shared_histogram *histogram)
+{
+    for (size_t i = 0; i < METRIC_BUCKETS_MAX; i++)
+        out->counts[i] = atomic_load_explicit(&histogram->counts[i], memory_order_relaxed);
+    out->sum = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
 }
 
 /* -- Samples ----------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #ifndef TERCET_METRICS_INTERNAL_H
 #define TERCET_METRICS_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -99,6 +100,26 @@
       "Connections that were closed as they came, by the limit that they were over.")              \
     X(CONNECTIONS_CUT, "tercet_connections_cut", COUNTER, "", NONE, "reason",                      \
       "Connections that were cut, by what they had done.")                                         \
+    X(CLIENT_CONNECTED, "tercet_client_connected", GAUGE, "", NONE, "",                            \
+      "1 while the client has a session with its coordinator.")                                    \
+    X(CLIENT_OPEN, "tercet_client_requests_open", GAUGE, "", NONE, "",                             \
+      "Requests that have no answer yet.")                                                         \
+    X(CLIENT_BYTES, "tercet_client_requests_open_bytes", GAUGE, "bytes", NONE, "",                 \
+      "What these take.")                                                                          \
+    X(CLIENT_REQUESTS, "tercet_client_requests", COUNTER, "", NONE, "code",                        \
+      "Requests that have ended, by their result code.")                                           \
+    X(CLIENT_DURATION, "tercet_client_request_duration_seconds", HISTOGRAM, "seconds",             \
+      MILLISECONDS, "", "From a request to its end, whichever that was.")                          \
+    X(PARTICIPANT_CONNECTED, "tercet_participant_connected", GAUGE, "", NONE, "service",           \
+      "1 while the coordinator has taken this instance.")                                          \
+    X(PARTICIPANT_WAITING, "tercet_participant_calls_waiting", GAUGE, "", NONE, "service",         \
+      "Calls that wait for a worker.")                                                             \
+    X(PARTICIPANT_RUNNING, "tercet_participant_calls_running", GAUGE, "", NONE, "service",         \
+      "Calls that workers have, and hooks that are to be finished.")                               \
+    X(PARTICIPANT_CALLS, "tercet_participant_calls", COUNTER, "", NONE, "service,kind,outcome",    \
+      "Calls that were answered.")                                                                 \
+    X(PARTICIPANT_DURATION, "tercet_participant_call_duration_seconds", HISTOGRAM, "seconds",      \
+      MILLISECONDS, "service", "From a call's arrival to its answer.")                             \
     X(HTTP_CONNECTIONS, "tercet_http_connections", COUNTER, "", NONE, "result",                    \
       "Connections to the HTTP port: accepted, refused for want of room, cut for being slow.")     \
     X(LOG_DROPPED, "tercet_log_lines_dropped", COUNTER, "", NONE, "reason",                        \
@@ -137,6 +158,15 @@ struct histogram {
 
 /* Counts a value of the metric's scale; below 0 is 0. */
 void histogram_add(struct histogram *histogram, enum metric metric, int64_t value);
+
+/* The same for several threads: nothing is locked, and what is read may lack what comes meanwhile.
+ */
+struct shared_histogram {
+    atomic_ullong counts[METRIC_BUCKETS_MAX];
+    atomic_ullong sum;
+};
+void shared_histogram_add(struct shared_histogram *histogram, enum metric metric, int64_t value);
+void shared_histogram_read(struct histogram *out, struct shared_histogram *histogram);
 
 /* Figures as they were at one moment. Zeroed: none. */
 struct samples {

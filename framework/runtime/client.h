@@ -19,6 +19,7 @@
 #include "client_table.h"
 #include "runtime.h"
 
+#include <metrics.h>
 #include <outbox.h>
 #include <refusal.h>
 #include <stdatomic.h>
@@ -63,6 +64,7 @@ typedef void (*client_answer_fn)(const struct client_answer *answer, void *ctx);
 
 struct client_request {
     struct client_entry entry;
+    int64_t begun_ms; /* when it was submitted */
     enum client_kind kind;
     enum tercet_wait wait;
     struct tercet_gid gid;
@@ -103,7 +105,16 @@ struct client_stream {
     int64_t opened_ms;
 };
 
+#define CLIENT_CODES 32 /* result codes, 0 to -31 */
+
+/* What has become of requests; no lock. */
+struct client_figures {
+    atomic_ullong ended[CLIENT_CODES];
+    struct shared_histogram took;
+};
+
 struct tercet_client {
+    struct client_figures figures;
     struct runtime_link link;
     struct runtime_log log;
     int64_t timeout_ms;
@@ -134,6 +145,9 @@ int client_request_pack(struct client_request *request, struct tercet_client *cl
  * caller's. Errors: TERCET_EXHAUSTED, TERCET_CLOSED, TERCET_NOMEM,
  * TERCET_UNAVAILABLE. */
 int client_submit(struct tercet_client *client, struct client_request *request, struct refusal *no);
+
+/* A request ends with this code. */
+void client_note_end(struct tercet_client *client, const struct client_request *request, int code);
 
 /* Why this process, or this thread, cannot use the client; NULL: it can. To be asked before any
  * lock is taken: in a child, one may be held for ever. */

@@ -99,6 +99,7 @@ static int submit_locked(struct tercet_client *client, struct client_request *re
     if (!client_table_add(&client->table, request))
         return refusal_set_plain(no, TERCET_NOMEM);
     client->bytes += request->size;
+    request->begun_ms = clock_monotonic_ms();
     client_wake_by(client, request->entry.wake_ms);
     if (is_asked)
         client_ask(client, request, clock_monotonic_ms());
@@ -167,6 +168,8 @@ void client_end(struct tercet_client *client, struct client_request *request,
                 const struct client_answer *answer)
 {
     struct client_request *then = request->then;
+    if (request->begun_ms != 0) /* else it never was one */
+        client_note_end(client, request, answer->result.code);
     if (request->kind == CLIENT_TRY && answer->result.code == 0)
         FAILPOINT("client.try.done");
     request->then = NULL;

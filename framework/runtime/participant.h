@@ -13,6 +13,7 @@
 
 #include "runtime.h"
 
+#include <metrics.h>
 #include <outbox.h>
 #include <stdatomic.h>
 #include <tercet/participant.h>
@@ -151,7 +152,17 @@ struct participant_queue {
 /* Confirms and cancels come before tries: they free what tries wait for. */
 enum { PARTICIPANT_ENDS, PARTICIPANT_TRIES, PARTICIPANT_QUEUES };
 
+#define PARTICIPANT_KINDS 4    /* enum tercet_kind */
+#define PARTICIPANT_OUTCOMES 5 /* those of tercet.proto */
+
+/* What was answered; no lock. */
+struct participant_figures {
+    atomic_ullong answered[PARTICIPANT_KINDS][PARTICIPANT_OUTCOMES];
+    struct shared_histogram took;
+};
+
 struct tercet_participant {
+    struct participant_figures figures;
     struct runtime_link link;
     struct runtime_log log;
     char service[TERCET_SERVICE_MAX + 1];
@@ -222,6 +233,11 @@ struct participant_task *participant_pop(struct tercet_participant *participant,
 
 struct participant_stream *participant_stream_ref(struct participant_stream *stream);
 void participant_stream_unref(struct participant_stream *stream);
+
+/* -- participant_metrics.c --------------------------------------------------------------------- */
+
+void participant_note_answer(struct tercet_participant *participant,
+                             const struct participant_task *task, unsigned outcome);
 
 /* -- participant_attach.c ---------------------------------------------------------------------- */
 

@@ -187,8 +187,10 @@ static Tercet__V1__Outcome outcome_of(int result)
     }
 }
 
-static void deliver(const struct participant_task *task, Tercet__V1__CallResult *result)
+static void deliver(const struct participant_job *job, Tercet__V1__CallResult *result)
 {
+    const struct participant_task *task = job->task;
+    participant_note_answer(job->participant, task, (unsigned)result->outcome);
     result->id = task->call->id;
     if (task->execute != NULL)
         crpc_call_reply(task->execute, &result->base);
@@ -206,7 +208,7 @@ static void tell(struct participant_job *job, const struct tercet_barrier_call *
     } else {
         result.reason = (char *)(uintptr_t)answer_reason(&job->answer, job->hook_code, call);
     }
-    deliver(job->task, &result);
+    deliver(job, &result);
 }
 
 static void tell_again(const struct participant_job *job)
@@ -221,7 +223,7 @@ static void tell_again(const struct participant_job *job)
                      "more to do than it can");
     result.outcome = TERCET__V1__OUTCOME__AGAIN;
     result.reason = text;
-    deliver(job->task, &result);
+    deliver(job, &result);
 }
 
 /* One flush serves all results of a stream; two streams in a batch are rare. */

@@ -14,6 +14,7 @@
 #define TERCET_CLIENT_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <tercet/metrics.h>
 #include <tercet/types.h>
 
 #ifdef __cplusplus
@@ -46,6 +47,11 @@ int tercet_client_open(struct tercet_client **out, const char *coordinator,
  * TERCET_DENIED: it does not let this client in. `text` (may be NULL, TERCET_TEXT_MAX bytes) says
  * what happened. */
 int tercet_client_wait(struct tercet_client *client, int64_t timeout_ms, char *text);
+
+/* Hands each series of what is measured to the callback (tercet/metrics.h): requests by result,
+ * how long they took, how many are open. Does not wait for anybody; any thread. Nothing in a child
+ * of the process that opened it. */
+void tercet_client_metrics(struct tercet_client *client, tercet_metric_fn each, void *ctx);
 
 /* Ends open requests with TERCET_UNKNOWN and frees. Not from a callback. */
 void tercet_client_close(struct tercet_client *client);

@@ -9,6 +9,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 #include <tercet/barrier.h>
+#include <tercet/metrics.h>
 #include <tercet/types.h>
 
 #ifdef __cplusplus
@@ -198,6 +199,12 @@ struct tercet_participant_view {
 /* Fills `view`. Any thread, hooks too; does not block. TERCET_INVALID: its size is not set. */
 int tercet_participant_look(struct tercet_participant *participant,
                             struct tercet_participant_view *view);
+
+/* Hands each series of what is measured to the callback (tercet/metrics.h), labelled with the
+ * service: calls by kind and outcome, how long they took, how many wait and run. Does not wait for
+ * hooks; any thread, also a hook's. */
+void tercet_participant_metrics(struct tercet_participant *participant, tercet_metric_fn each,
+                                void *ctx);
 
 /* Takes no more calls, finishes those it has begun, and frees. Not from a hook. Deferred hooks that
  * are pending are not waited for: their calls are made again, here or at another instance. */
