@@ -107,6 +107,12 @@ int bench_ask_part(struct part *part, enum tercet_kind kind);
  * others. Returns the third's. */
 int bench_run_five(struct bench *bench, tercet_barrier_hook hook, const char *text);
 
+/* Whether the caller's own transaction can be entered there, and how: learns the call's low water
+ * with the barrier, then enters, does the hook's work and leaves in a transaction on a connection
+ * of its own. The answer is as tercet_barrier_run's. */
+bool bench_can_enter(enum bench_driver driver);
+void bench_enter(struct bench *bench, struct tercet_barrier_call *call);
+
 /* Opens a barrier by its URL, and closes it; what came of it, and said why. */
 int bench_open_url(const char *url, const struct tercet_barrier_options *options, char *text);
 /* The same; asserts that it comes to this, and that the text has these words. */

@@ -61,7 +61,7 @@ static void check_reply(struct place at, const cJSON *step, const struct tercet_
 }
 
 /* Returns how many effects the call is to have. */
-static int play_call(struct place at, struct part *part, const cJSON *step)
+static int play_call(struct place at, struct part *part, const cJSON *step, bool enters)
 {
     const char *wanted = text_of(step, "outcome", "");
     const char *reply = text_of(step, "reply", "");
@@ -73,7 +73,10 @@ static int play_call(struct place at, struct part *part, const cJSON *step)
     call.number = number_of(step, "number", 0);
     call.low_water = number_of(step, "low_water", 0);
     call.source = number_of(step, "source", 0);
-    tercet_barrier_run(part->bench->barrier, &call, 1);
+    if (enters)
+        bench_enter(part->bench, &call);
+    else
+        tercet_barrier_run(part->bench->barrier, &call, 1);
     cr_assert_eq(call.result, result_of(wanted), "%s, step %d: wanted %s, came %s", at.vector,
                  at.step, wanted, tercet_error_name(call.result));
     cr_assert_eq(part->runs, flag_of(step, "runs"), "%s, step %d: the hook ran %d times", at.vector,
@@ -83,7 +86,7 @@ static int play_call(struct place at, struct part *part, const cJSON *step)
     return part->runs > 0 && part->result == 0;
 }
 
-static void play(enum bench_driver driver, const cJSON *vector)
+static void play(enum bench_driver driver, const cJSON *vector, bool enters)
 {
     struct bench *bench = bench_open(driver, NULL);
     struct part part = {.bench = bench};
@@ -96,7 +99,7 @@ static void play(enum bench_driver driver, const cJSON *vector)
         if (flag_of(step, "reopen"))
             bench_reopen(bench);
         else
-            effects += play_call(at, &part, step);
+            effects += play_call(at, &part, step, enters);
         cr_assert_eq(bench_effects(bench, NULL, 0), effects, "%s, step %d", at.vector, at.step);
     }
     cr_assert_gt(at.step, 1, "%s", at.vector);
@@ -114,7 +117,7 @@ static bool needs(const cJSON *vector, const char *what)
     return false;
 }
 
-EACH_DRIVER(barrier_vectors, hold)
+static void play_all(enum bench_driver driver, bool enters)
 {
     char *line = NULL;
     size_t size = 0;
@@ -124,12 +127,23 @@ EACH_DRIVER(barrier_vectors, hold)
     while (getline(&line, &size, file) > 0) {
         cJSON *vector = cJSON_Parse(line);
         cr_assert_not_null(vector, "line %d is no JSON", count + 1);
-        if (*driver != BENCH_MEMORY || !needs(vector, "reopen"))
-            play(*driver, vector);
+        if (driver != BENCH_MEMORY || !needs(vector, "reopen"))
+            play(driver, vector, enters);
         cJSON_Delete(vector);
         count++;
     }
     cr_assert_geq(count, VECTORS_MIN);
     fclose(file);
     free(line);
+}
+
+EACH_DRIVER(barrier_vectors, hold)
+{
+    play_all(*driver, false);
+}
+
+EACH_DRIVER(barrier_vectors, hold_in_transactions_of_the_callers_own)
+{
+    if (bench_can_enter(*driver))
+        play_all(*driver, true);
 }
