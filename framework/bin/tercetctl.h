@@ -301,8 +301,8 @@ int command_health(struct ctl *ctl);
 int command_config(struct ctl *ctl);
 int command_completion(struct ctl *ctl);
 
-/* Calls `show` again and again, every --interval, until it returns another status than 0 or the
- * terminal is gone. */
+/* Calls `show` again and again, every --interval. Returns its status when the first time fails;
+ * what fails later is told, and tried again. */
 int live_repeat(struct ctl *ctl, int (*show)(struct ctl *ctl));
 
 #endif

@@ -36,8 +36,8 @@ int live_repeat(struct ctl *ctl, int (*show)(struct ctl *ctl))
         else if (!is_first)
             putchar('\n');
         int status = show(ctl);
-        if (status != 0)
-            return status;
+        if (status != 0 && is_first)
+            return status; /* later, a coordinator that is started again is waited for */
         if (fflush(stdout) != 0)
             ctl_die(strerror(errno));
         pause_for(interval_ms(ctl));

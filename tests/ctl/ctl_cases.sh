@@ -126,15 +126,16 @@ case_outputs() {
     ctl 1 show nobody -o yaml; err NOT_FOUND
 }
 
-# lines COUNT WORDS: reads the running command's lines until so many have them, then ends it.
-lines() {
+# sees COUNT WORDS: reads the running command's lines until so many have them.
+sees() {
     local line count=0
     while read -r -t $WAIT_S -u "$shown" line; do
         case $line in *"$2"*) count=$((count + 1)) ;; esac
-        [ "$count" -eq "$1" ] && { kill "$live"; return; }
+        [ "$count" -eq "$1" ] && return
     done
     fail "$2 was shown $count times, not $1"
 }
+lines() { sees "$@"; kill "$live"; }
 
 case_live() {
     start_coordinator
@@ -145,6 +146,13 @@ case_live() {
     lines 2 'under way:   1 trying'
     exec {shown}< <(exec "$tercetctl" top --interval 10ms 2>&1); live=$!; started+=("$live")
     lines 2 ' calls'
+    # It waits for a coordinator that is started again.
+    exec {shown}< <(exec "$tercetctl" ls --watch --interval 10ms 2>&1); live=$!; started+=("$live")
+    sees 1 'order-1 '
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    sees 2 'cannot be reached'
+    exec {ready}< <(exec "$tercetd" --data "$dir/data" --listen "$address" 2>"$dir/tercetd.log"); coordinator=$!; started+=("$coordinator")
+    lines 1 'order-1 '
     ctl 2 ls --watch -o json; err 'for people'
     ctl 2 top -o yaml
     ctl 2 ls --watch --interval 0s
