@@ -211,7 +211,9 @@ int lmdb_store_backup(void *state, const struct tercet_store_backup *backup, uin
         return lmdb_store_fail(text, TERCET_STORE_INVALID, "cannot make %s: %s", backup->directory,
                                strerror(errno));
     copy.pages_first = count_pages(&copy);
+    atomic_store(&copy.store->is_copied, true);
     int result = copy_to_file(&copy, backup->directory, path);
+    atomic_store(&copy.store->is_copied, false);
     if (result != 0) {
         rmdir(backup->directory);
         return result;

@@ -86,8 +86,8 @@ static int load_maxima(MDB_txn *txn, struct lmdb_bucket *bucket)
     int rc = last_entry(txn, bucket->records, &number, &value);
     if (rc == 0)
         rc = last_entry(txn, bucket->index, &gid, &value);
-    if (rc == 0 && gid.mv_size > 0)
-        rc = lmdb_index_check(txn, bucket, &gid, &value);
+    if (rc == 0)
+        rc = lmdb_index_check_ends(txn, bucket);
     if (rc == 0)
         rc = mdb_stat(txn, bucket->index, &stat);
     if (rc != 0)
@@ -158,11 +158,18 @@ static void raise_top(struct lmdb_store *store, uint64_t number)
         store->number_top = number;
 }
 
+/* Every name is one of ours, and there are as many as LMDB has counted: else the page of the names
+ * is not the one that was written last. */
 static int load_buckets(struct lmdb_store *store, MDB_txn *txn, MDB_cursor *names)
 {
     MDB_val name, value;
-    int rc = mdb_cursor_get(names, &name, &value, MDB_FIRST);
+    MDB_stat stat;
+    size_t count = 0;
+    int rc = mdb_stat(txn, mdb_cursor_dbi(names), &stat);
+    if (rc == 0)
+        rc = mdb_cursor_get(names, &name, &value, MDB_FIRST);
     while (rc == 0) {
+        count++;
         struct bucket span;
         struct lmdb_bucket *bucket;
         if (is_records_name(&name)) {
@@ -174,7 +181,9 @@ static int load_buckets(struct lmdb_store *store, MDB_txn *txn, MDB_cursor *name
         }
         rc = mdb_cursor_get(names, &name, &value, MDB_NEXT);
     }
-    return rc == MDB_NOTFOUND ? 0 : rc;
+    if (rc == MDB_NOTFOUND)
+        return count == stat.ms_entries ? 0 : MDB_CORRUPTED;
+    return rc;
 }
 
 static int load_names(struct lmdb_store *store, MDB_txn *txn)

@@ -51,7 +51,57 @@ int lmdb_index_check(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_v
     return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
 }
 
-/* A neighbour of where the gid would be: whole, on its side, and of this bucket. */
+/* Whether a search from the root comes to this very entry: in a page that stands in another's place
+ * it comes to where that entry belongs. */
+static int check_place(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid,
+                       const MDB_val *entry)
+{
+    MDB_val key = *gid, found;
+    int rc = mdb_get(txn, bucket->index, &key, &found);
+    if (rc == 0)
+        return found.mv_data == entry->mv_data ? 0 : MDB_CORRUPTED;
+    return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+}
+
+static bool are_in_one_page(const MDB_val *a, const MDB_val *b, size_t page_size)
+{
+    return (uintptr_t)a->mv_data / page_size == (uintptr_t)b->mv_data / page_size;
+}
+
+static int check_ends(MDB_txn *txn, const struct lmdb_bucket *bucket, MDB_cursor *cursor,
+                      const MDB_stat *stat)
+{
+    MDB_val first, last, first_entry, last_entry;
+    int rc = mdb_cursor_get(cursor, &first, &first_entry, MDB_FIRST);
+    if (rc == 0)
+        rc = mdb_cursor_get(cursor, &last, &last_entry, MDB_LAST);
+    if (rc == 0)
+        rc = check_place(txn, bucket, &first, &first_entry);
+    if (rc == 0)
+        rc = check_place(txn, bucket, &last, &last_entry);
+    if (rc == 0)
+        rc = lmdb_index_check(txn, bucket, &last, &last_entry);
+    if (rc == 0 && stat->ms_depth > 1 && are_in_one_page(&first, &last, stat->ms_psize))
+        return MDB_CORRUPTED; /* a leaf stands in the root's place */
+    return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+}
+
+int lmdb_index_check_ends(MDB_txn *txn, const struct lmdb_bucket *bucket)
+{
+    MDB_cursor *cursor;
+    MDB_stat stat;
+    int rc = mdb_stat(txn, bucket->index, &stat);
+    if (rc != 0 || stat.ms_entries == 0)
+        return rc;
+    rc = mdb_cursor_open(txn, bucket->index, &cursor);
+    if (rc != 0)
+        return rc;
+    rc = check_ends(txn, bucket, cursor, &stat);
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* A neighbour of where the gid would be: whole, on its side, in its place, and of this bucket. */
 static int check_neighbour(MDB_txn *txn, const struct lmdb_bucket *bucket, int rc,
                            const MDB_val *key, const MDB_val *entry, const char *gid, int side)
 {
@@ -60,7 +110,8 @@ static int check_neighbour(MDB_txn *txn, const struct lmdb_bucket *bucket, int r
     int order = compare(key, gid);
     if (order == 0 || (order > 0 ? 1 : -1) != side)
         return MDB_CORRUPTED;
-    return lmdb_index_check(txn, bucket, key, entry);
+    rc = check_place(txn, bucket, key, entry);
+    return rc == 0 ? lmdb_index_check(txn, bucket, key, entry) : rc;
 }
 
 /* A search that a damaged key leads astray ends beside that key, or where the order is broken; one

@@ -55,9 +55,10 @@ struct lmdb_store {
     int lock_fd;     /* -1: none */
     bool only_reads; /* another process may have it open, and write to it */
     MDB_dbi system, live, meta;
-    char path[PATH_MAX]; /* of data.mdb */
-    struct stat file;    /* of the file that is open */
-    atomic_bool is_gone; /* it is not the one at `path` any more */
+    char path[PATH_MAX];   /* of data.mdb */
+    struct stat file;      /* of the file that is open */
+    atomic_bool is_gone;   /* it is not the one at `path` any more */
+    atomic_bool is_copied; /* a backup is under way, and keeps pages from being reused */
     tercet_log_fn on_log;
     void *log_ctx;
 
@@ -133,6 +134,8 @@ int lmdb_index_get(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *g
 /* 0 when the entry is whole and its record is in the bucket. */
 int lmdb_index_check(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid,
                      const MDB_val *entry);
+/* The same for the first and the last entry, and that they stand where they belong. */
+int lmdb_index_check_ends(MDB_txn *txn, const struct lmdb_bucket *bucket);
 
 /* -- lmdb_read.c ------------------------------------------------------------------------------- */
 

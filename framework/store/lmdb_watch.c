@@ -73,10 +73,11 @@ bool lmdb_store_file_is_there(struct lmdb_store *store)
 
 /* -- Readers ----------------------------------------------------------------------------------- */
 
-/* The reader of another process that is the furthest behind. */
+/* The reader of another process, or the backup of this one, that is the furthest behind. */
 struct reader {
     int pid; /* 0: there is none */
     uint64_t txnid;
+    bool counts_own; /* a backup reads for long: our other readers are too short to count */
 };
 
 /* One line of mdb_reader_list: pid, thread, transaction ("-": none); the first is a head. */
@@ -85,9 +86,11 @@ static int see_reader(const char *line, void *ctx)
     struct reader *oldest = ctx;
     unsigned long long txnid;
     int pid;
-    if (sscanf(line, "%d %*x %llu", &pid, &txnid) == 2 && pid != getpid() &&
-        (oldest->pid == 0 || txnid < oldest->txnid))
-        *oldest = (struct reader){.pid = pid, .txnid = txnid};
+    if (sscanf(line, "%d %*x %llu", &pid, &txnid) == 2 && (oldest->counts_own || pid != getpid()) &&
+        (oldest->pid == 0 || txnid < oldest->txnid)) {
+        oldest->pid = pid;
+        oldest->txnid = txnid;
+    }
     return 0;
 }
 
@@ -106,7 +109,7 @@ static void name_process(int pid, char *out, size_t size)
 
 void lmdb_store_look_at_readers(struct lmdb_store *store, struct lmdb_pin *pin)
 {
-    struct reader oldest = {0};
+    struct reader oldest = {.counts_own = atomic_load(&store->is_copied)};
     int dead = 0;
     *pin = (struct lmdb_pin){.txnid = UINT64_MAX};
     if (mdb_reader_check(store->env, &dead) == 0 && dead > 0)
@@ -118,7 +121,10 @@ void lmdb_store_look_at_readers(struct lmdb_store *store, struct lmdb_pin *pin)
         return;
     pin->pid = oldest.pid;
     pin->txnid = oldest.txnid;
-    name_process(oldest.pid, pin->name, sizeof(pin->name));
+    if (oldest.pid == getpid())
+        snprintf(pin->name, sizeof(pin->name), "a backup of its own");
+    else
+        name_process(oldest.pid, pin->name, sizeof(pin->name));
 }
 
 void lmdb_store_tell_pin(struct lmdb_store *store, const struct lmdb_pin *pin, uint64_t bytes)

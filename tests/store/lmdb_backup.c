@@ -122,6 +122,46 @@ Test(SUITE, a_store_that_is_about_to_be_full_ends_it, TIMEOUT)
     fixture_close(&fixture);
 }
 
+struct onlooker {
+    struct fixture *fixture;
+    bool has_seen;
+};
+
+/* What is freed while it is copied counts as used, and the text says by whom. */
+static bool look_on(uint64_t bytes, void *ctx)
+{
+    static char value[100000];
+    struct onlooker *onlooker = ctx;
+    struct tercet_store_stats stats;
+    (void)bytes;
+    memset(value, 'v', sizeof(value) - 1);
+    COMMIT_OK(onlooker->fixture, op_put(1, 0, value));
+    for (int i = 0; i < 5; i++) /* the readers are not looked at each time */
+        cr_assert_eq(store_stats(onlooker->fixture->store, &stats), 0);
+    onlooker->has_seen =
+        onlooker->has_seen || strstr(stats.room_text, "a backup of its own") != NULL;
+    return true;
+}
+
+Test(SUITE, what_it_pins_is_counted, TIMEOUT)
+{
+    struct fixture fixture;
+    struct onlooker onlooker = {.fixture = &fixture};
+    struct tercet_store_stats stats;
+    uint64_t bytes, growth_bytes;
+    char path[160], text[TERCET_STORE_TEXT_MAX];
+    open_large(&fixture);
+    path_of(&fixture, "copy", path);
+    const struct tercet_store_backup backup = {
+        .directory = path, .growth_bytes_max = 1 << 30, .goes_on = look_on, .ctx = &onlooker};
+    cr_assert_eq(store_backup(fixture.store, &backup, &bytes, &growth_bytes, text), 0, "%s", text);
+    cr_assert(onlooker.has_seen);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(store_stats(fixture.store, &stats), 0);
+    cr_assert_null(strstr(stats.room_text, "backup"), "%s", stats.room_text);
+    fixture_close(&fixture);
+}
+
 Test(SUITE, it_can_be_ended, TIMEOUT)
 {
     struct fixture fixture;
