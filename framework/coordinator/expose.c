@@ -44,12 +44,21 @@ static void measure_ends(struct samples *to, const struct meter *meter)
     samples_add_histogram(to, METRIC_TURN_EVENTS, &meter->turn, NULL);
 }
 
+/* Those that are over, and wait for their last write to be durable, are few: a batch of them. */
+static const struct entry *oldest_open(const struct table *table)
+{
+    const struct entry *entry = table->oldest;
+    while (entry != NULL && !entry->is_cold && txn_is_resolved(&entry->txn))
+        entry = entry->newer;
+    return entry;
+}
+
 /* Of what has not been loaded since the start it is known only that it is older than that. */
 static int64_t oldest_created_ms(const struct coordinator *c)
 {
     int64_t oldest_ms = c->clock.wall_ms;
     for (size_t i = 0; i < c->shard_count; i++) {
-        const struct entry *entry = c->shards[i].table.oldest;
+        const struct entry *entry = oldest_open(&c->shards[i].table);
         if (entry == NULL)
             continue;
         int64_t created_ms = entry->is_cold ? c->started_ms : entry->created_ms;
