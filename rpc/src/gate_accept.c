@@ -14,8 +14,8 @@
 
 #define ACCEPTS_A_TURN 64
 
-/* Connections leave so many descriptors free (of a limit below twice of it, half), for files and
- * for the connections that the process makes itself. */
+/* Connections leave so many descriptors free (of a limit below twice of it, a quarter: the process
+ * itself has a dozen), for files and for the connections that the process makes itself. */
 #define RESERVE 32
 
 /* The lowest free number is what a new descriptor gets, so one from the reserve shows that all
@@ -25,7 +25,7 @@ static bool is_of_reserve(int fd)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return false;
-    rlim_t reserve = limit.rlim_cur < 2 * RESERVE ? limit.rlim_cur / 2 : RESERVE;
+    rlim_t reserve = limit.rlim_cur < 2 * RESERVE ? limit.rlim_cur / 4 : RESERVE;
     return (rlim_t)fd >= limit.rlim_cur - reserve;
 }
 
