@@ -216,3 +216,46 @@ Test(mysql, a_user_with_one_connection)
     tell_user(bench, "DROP USER 'v_%s'");
     bench_close(bench);
 }
+
+/* -- TLS, with an authority of one's own --------------------------------------------------------
+ */
+
+static void make_url(char *url, size_t size, const struct bench *bench, const char *host,
+                     const char *options)
+{
+    snprintf(url, size, "mysql://u_%s:s3cr3t@%s:%s/%.*s%s", strrchr(bench->folder, '-') + 1, host,
+             getenv("TERCET_TEST_MYSQL_PORT"), (int)strcspn(strstr(bench->url, "@/") + 2, "?"),
+             strstr(bench->url, "@/") + 2, options);
+}
+
+Test(mysql_tls, the_server_is_who_it_says_or_is_not_spoken_to)
+{
+    static const struct {
+        const char *host, *mode, *wrong; /* NULL: it opens */
+        bool has_ca;
+    } cases[] = {
+        {"localhost", "?ssl=verify", NULL, true},
+        {"127.0.0.1", "?ssl=on", NULL, false},
+        {"127.0.0.1", "?ssl=verify", "TLS/SSL error", true},
+        {"localhost", "?ssl=verify", "TLS/SSL error", false},
+        {"localhost", "?ssl=off", "Access denied", false},
+    };
+    if (getenv("TERCET_TEST_MYSQL_PORT") == NULL)
+        cr_skip_test("run with WITH_MYSQL_TLS=1");
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    tell_user(bench, "CREATE USER 'u_%s' IDENTIFIED BY 's3cr3t' REQUIRE SSL");
+    tell_user(bench, "GRANT ALL ON *.* TO 'u_%s'");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char url[512], options[TERCET_TEXT_MAX];
+        snprintf(
+            options, sizeof(options), "%s%s%s%s", cases[i].mode, cases[i].has_ca ? "&ssl-ca=" : "",
+            cases[i].has_ca ? getenv("TERCET_TEST_FOLDER") : "", cases[i].has_ca ? "/ca.pem" : "");
+        make_url(url, sizeof(url), bench, cases[i].host, options);
+        if (cases[i].wrong != NULL)
+            bench_check_open(url, NULL, TERCET_STORE, cases[i].wrong);
+        else
+            cr_assert_eq(bench_open_url(url, NULL, options), 0, "%s: %s", url, options);
+    }
+    tell_user(bench, "DROP USER 'u_%s'");
+    bench_close(bench);
+}

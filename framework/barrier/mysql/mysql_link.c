@@ -268,6 +268,7 @@ static int open_connection(struct mysql_driver *driver)
     const struct location *location = &driver->location;
     char socket[256] = "";
     unsigned timeout_s = (driver->options.connect_timeout_ms + 999) / 1000, off = 0;
+    const unsigned tcp = MYSQL_PROTOCOL_TCP;
     bool is_path = location->host[0] == '/';
     driver->conn = mysql_init(NULL);
     if (driver->conn == NULL)
@@ -277,6 +278,8 @@ static int open_connection(struct mysql_driver *driver)
     mysql_optionsv(driver->conn, MYSQL_OPT_LOCAL_INFILE, &off);
     mysql_optionsv(driver->conn, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     set_tls(driver);
+    if (location->port != 0) /* or else the library takes localhost for its socket */
+        mysql_optionsv(driver->conn, MYSQL_OPT_PROTOCOL, &tcp);
     if (mysql_real_connect(driver->conn,
                            is_path || location->host[0] == '\0' ? NULL : location->host,
                            location->user[0] != '\0' ? location->user : NULL,
