@@ -32,7 +32,7 @@ if result["limits"] is not None:
     assert result["limits"]["echo_records_per_second"] > 0 and result["ratios"]["of_store"] > 0, result
     assert all(us > 0 for us in result["bare_cpu_us_per_transaction"].values()), result
     assert result["ratios"]["coordinator_cpu_to_bare"] > 0, result
-    if result["options"]["barrier"] in ("lmdb", "postgres", "mysql"):
+    if result["options"]["barrier"] in ("lmdb", "postgres", "mysql", "redis"):
         assert result["limits"]["calls_per_database_commit"] >= 1, result
         assert result["limits"]["database_try_us"]["count"] > 0 and result["ratios"]["of_database"] > 0, result
     assert result["limits"]["echo_us"]["count"] > 0 and result["limits"]["echo_to_participants_us"]["count"] > 0, result

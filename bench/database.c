@@ -25,6 +25,10 @@ const struct database *database_of(enum barrier_kind barrier)
     case BARRIER_MYSQL:
         return &database_mysql;
 #endif
+#ifdef BENCH_REDIS
+    case BARRIER_REDIS:
+        return &database_redis;
+#endif
     case BARRIER_LMDB:
         return &database_lmdb;
     default:

@@ -38,7 +38,7 @@ struct database {
     void (*disconnect)(void *connection); /* NULL is fine */
 };
 
-extern const struct database database_postgres, database_mysql, database_lmdb;
+extern const struct database database_postgres, database_mysql, database_redis, database_lmdb;
 
 /* NULL: there is none, or this program was built without its library. */
 const struct database *database_of(enum barrier_kind barrier);

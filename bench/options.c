@@ -24,15 +24,15 @@ static const char usage[] =
     "  --payload BYTES            a branch (default 64)\n"
     "  --refuse PERCENT           of the transactions, by the last branch's participant (default "
     "0)\n"
-    "  --barrier memory|sqlite|lmdb|postgres|mysql\n"
+    "  --barrier memory|sqlite|lmdb|postgres|mysql|redis\n"
     "                             the participants' barrier (default memory); sqlite: a file each, "
     "synchronous=FULL;\n"
-    "                             lmdb: a folder each; postgres, mysql: a private server is "
-    "started "
+    "                             lmdb: a folder each; the others: a private server is started "
     "(packages postgresql,\n"
-    "                             mariadb-server), a database each. Of these the limits have the "
-    "database's own rate,\n"
-    "                             with the same inserts, updates and commits without Tercet\n"
+    "                             mariadb-server, redis-server), a database each. Then the limits "
+    "have the database's\n"
+    "                             own rate, too: the same inserts, updates and commits without "
+    "Tercet\n"
     "  --participants 1-16        processes, a service each (default 2)\n"
     "  --transport tcp|unix       loopback or unix sockets (default tcp)\n"
     "  --api session|unary        the C library, or unary calls as from any language, 64 a "
@@ -78,7 +78,8 @@ struct entry {
 };
 
 static const char *const forms[] = {"run", "steps", "own", NULL};
-static const char *const barriers[] = {"memory", "sqlite", "lmdb", "postgres", "mysql", NULL};
+static const char *const barriers[] = {"memory", "sqlite", "lmdb", "postgres",
+                                       "mysql",  "redis",  NULL};
 static const char *const transports[] = {"tcp", "unix", NULL};
 static const char *const apis[] = {"session", "unary", NULL};
 static const char *const waits[] = {"decided", "resolved", NULL};
@@ -256,6 +257,10 @@ void options_parse(struct options *out, int argc, char **argv)
 #ifndef BENCH_MYSQL
     if (out->barrier == BARRIER_MYSQL)
         fail("barrier", "mysql", "this program was built without libmariadb");
+#endif
+#ifndef BENCH_REDIS
+    if (out->barrier == BARRIER_REDIS)
+        fail("barrier", "redis", "this program was built without hiredis");
 #endif
 #ifndef BENCH_SQLITE
     if (out->barrier == BARRIER_SQLITE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# tercet_manual(target section): the manual page of a program, made of its --help.
+# tercet_manual(target section [package]): the manual page of a program, made of its --help, in the package "tercet" or another.
 # tercet_header_manuals(component header ...): those of public headers, a page each and a link for each function.
 # Where there is no Python, or what is built does not run here, there are none.
 find_program(TERCET_PYTHON3 python3)
@@ -12,6 +12,8 @@ function(tercet_manual target section)
   if(NOT TERCET_HAS_MANUALS)
     return()
   endif()
+  set(package tercet ${ARGN})
+  list(POP_BACK package package)
   get_target_property(name ${target} OUTPUT_NAME)
   if(NOT name)
     set(name ${target})
@@ -21,7 +23,7 @@ function(tercet_manual target section)
     COMMAND ${TERCET_PYTHON3} ${TERCET_MANUAL} man $<TARGET_FILE:${target}> ${section} ${tercet_VERSION} ${page}
     DEPENDS ${target} ${TERCET_MANUAL} VERBATIM)
   add_custom_target(${name}_manual ALL DEPENDS ${page})
-  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT tercet)
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${package})
 endfunction()
 
 function(tercet_header_manuals)
