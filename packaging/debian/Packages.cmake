@@ -77,8 +77,14 @@ _package(tercet tercet net "distributed transactions - coordinator and tools"
   "${about}\n.\nThe coordinator tercetd as a service, tercetctl for operators,\nand tercet-conformance for those who write participants."
   "libcrpc${number} ${same}" "systemd | systemd-standalone-sysusers" "init-system-helpers (>= 1.54~)")
 if(TERCET_BENCH)
+  set(linked "tercet ${same}" "libtercet${number} ${same}")
+  foreach(database sqlite lmdb postgres mysql redis)
+    if(TARGET tercet_barrier_${database})
+      list(APPEND linked "libtercet-barrier-${database}${number} ${same}")
+    endif()
+  endforeach()
   _package(tercet-bench tercet-bench net "distributed transactions - load generator"
-    "${about}\n.\nMeasures a coordinator and its participants, on any of the databases that\nthey can have, beside what the machine could do at best." "tercet ${same}")
+    "${about}\n.\nMeasures a coordinator and its participants, on any of the databases that\nthey can have, beside what the machine could do at best." ${linked})
 endif()
 set(CPACK_DEBIAN_TERCET_PACKAGE_CONTROL_EXTRA ${files}/postinst ${files}/prerm ${files}/postrm ${files}/conffiles)
 foreach(library libcrpc libtercet libtercet-barrier-sqlite libtercet-barrier-lmdb libtercet-barrier-postgres libtercet-barrier-mysql libtercet-barrier-redis)
