@@ -8,6 +8,7 @@
  * call.
  */
 #include <assert.h>
+#include <clock.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
@@ -401,13 +402,6 @@ struct batch {
     bool is_lost; /* the connection is not to be relied on */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Runs the calls, from the first, until all are through or the time is over. */
 static int run_calls(struct local *local, struct batch *batch)
 {
@@ -415,7 +409,7 @@ static int run_calls(struct local *local, struct batch *batch)
     for (size_t i = 0; rc == 0 && i < batch->count; i++) {
         if (batch->calls[i].result != TERCET_INVALID)
             rc = run_call(local, &batch->calls[i]);
-        if (rc == 0 && i + 1 < batch->count && now_ms() >= batch->until_ms)
+        if (rc == 0 && i + 1 < batch->count && clock_monotonic_ms() >= batch->until_ms)
             batch->count = i + 1;
     }
     return rc;
@@ -488,7 +482,8 @@ static enum tercet_barrier_failure give_up(struct batch *batch, int error)
 /* Who met with a conflict waits a little, each for another time. */
 static void pause_after_conflict(const struct batch *batch, int tries)
 {
-    uint64_t spread = (uint64_t)(uintptr_t)batch->calls * 0x9E3779B97F4A7C15u + (uint64_t)now_ms();
+    uint64_t spread =
+        (uint64_t)(uintptr_t)batch->calls * 0x9E3779B97F4A7C15u + (uint64_t)clock_monotonic_ms();
     int64_t pause_us = (int64_t)(spread % (1000u * CONFLICT_PAUSE_MS)) * tries;
     nanosleep(&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
 }
@@ -567,9 +562,9 @@ size_t tercet_barrier_run_for(struct tercet_barrier *barrier, struct tercet_barr
     void *state = barrier_take(barrier);
     struct batch batch = {.barrier = barrier,
                           .state = state,
-                          .until_ms = time_ms >= 0 ? now_ms() + time_ms : INT64_MAX};
+                          .until_ms = time_ms >= 0 ? clock_monotonic_ms() + time_ms : INT64_MAX};
     size_t done = 0;
-    while (done < count && (done == 0 || now_ms() < batch.until_ms)) {
+    while (done < count && (done == 0 || clock_monotonic_ms() < batch.until_ms)) {
         batch.calls = calls + done;
         batch.count = share_count(calls + done, count - done);
         batch.collects = done + batch.count == count;

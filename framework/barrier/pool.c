@@ -5,6 +5,7 @@
 #include "pool.h"
 
 #include <assert.h>
+#include <clock.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,13 +241,6 @@ void barrier_give(struct tercet_barrier *barrier, const void *state, bool has_fa
 
 /* -- The mark, where it is stored apart -------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 bool barrier_stores_apart(const struct tercet_barrier *barrier)
 {
     return barrier->driver.mark_store != NULL;
@@ -277,8 +271,8 @@ static bool begin_store(struct tercet_barrier *barrier, uint64_t *mark, uint32_t
     pthread_mutex_lock(&barrier->lock);
     if (barrier->mark_seen > 0 && barrier->unstored_count < STORE_ROWS_MAX)
         barrier->unstored_count++;
-    bool is_due =
-        barrier->mark_seen > 0 && !barrier->is_storing && barrier->store_due_ms <= now_ms();
+    bool is_due = barrier->mark_seen > 0 && !barrier->is_storing &&
+                  barrier->store_due_ms <= clock_monotonic_ms();
     if (is_due) {
         uint64_t rows = (uint64_t)barrier->unstored_count * barrier->collect_rows_max;
         barrier->is_storing = true;
@@ -303,7 +297,7 @@ void barrier_mark_store(struct tercet_barrier *barrier, void *state)
                     "the mark was not stored, it will be tried again", rc);
     pthread_mutex_lock(&barrier->lock);
     barrier->is_storing = false;
-    barrier->store_due_ms = now_ms() + barrier->store_interval_ms;
+    barrier->store_due_ms = clock_monotonic_ms() + barrier->store_interval_ms;
     pthread_mutex_unlock(&barrier->lock);
     if (rc == 0)
         barrier_mark_learn(barrier, mark, 0);

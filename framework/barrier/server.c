@@ -4,6 +4,7 @@
  */
 #include "server.h"
 
+#include <clock.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -12,16 +13,9 @@
 #define RETRY_MS_FIRST 100
 #define RETRY_MS_LONGEST 2000
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 bool server_retry_is_due(const struct server_retry *retry)
 {
-    return retry->due_ms <= now_ms();
+    return retry->due_ms <= clock_monotonic_ms();
 }
 
 void server_retry_plan(struct server_retry *retry)
@@ -32,7 +26,7 @@ void server_retry_plan(struct server_retry *retry)
     retry->pause_ms = retry->pause_ms == 0 ? RETRY_MS_FIRST : retry->pause_ms * 2;
     if (retry->pause_ms > RETRY_MS_LONGEST)
         retry->pause_ms = RETRY_MS_LONGEST;
-    retry->due_ms = now_ms() + retry->pause_ms / 2 + random % (retry->pause_ms / 2 + 1);
+    retry->due_ms = clock_monotonic_ms() + retry->pause_ms / 2 + random % (retry->pause_ms / 2 + 1);
 }
 
 void server_retry_clear(struct server_retry *retry)

@@ -7,6 +7,7 @@
  * savepoint that begin sets tells, when it is gone at the commit. A lock that was waited for too
  * long (1205) takes back its statement only.
  */
+#include <clock.h>
 #include <errmsg.h>
 #include <inttypes.h>
 #include <mysqld_error.h>
@@ -20,13 +21,6 @@
 #include "mysql_driver.h"
 
 #define SQL_MAX 512
-
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* -- Statements -------------------------------------------------------------------------------- */
 
@@ -200,7 +194,7 @@ static int insert(void *state, const struct tercet_barrier_key *key, enum tercet
                   "INSERT INTO tercet_barrier (gid, branch, number, state, changed_ms) VALUES "
                   "('%s', %" PRIu32 ", %" PRIu64 ", %d, %" PRId64
                   ") ON DUPLICATE KEY UPDATE branch = branch",
-                  key->gid, key->branch, key->number, (int)to, wall_ms());
+                  key->gid, key->branch, key->number, (int)to, clock_wall_ms());
 }
 
 static int move(void *state, const struct tercet_barrier_key *key, enum tercet_barrier_state from,
@@ -209,7 +203,7 @@ static int move(void *state, const struct tercet_barrier_key *key, enum tercet_b
     return change(state, moved,
                   "UPDATE tercet_barrier SET state = %d, changed_ms = %" PRId64
                   " WHERE gid = '%s' AND branch = %" PRIu32 " AND state = %d",
-                  (int)to, wall_ms(), key->gid, key->branch, (int)from);
+                  (int)to, clock_wall_ms(), key->gid, key->branch, (int)from);
 }
 
 static int reply_save(void *state, const struct tercet_barrier_key *key, struct tercet_bytes reply)

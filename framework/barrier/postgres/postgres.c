@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include <clock.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,13 +19,6 @@
 #include "../location.h"
 
 #define NUMBER_TEXT 24
-
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int send_bare(struct postgres *postgres, enum postgres_statement statement)
 {
@@ -44,7 +38,7 @@ static void set_values(struct values *values, const struct tercet_barrier_key *k
     snprintf(values->text[0], NUMBER_TEXT, "%" PRIu32, key->branch);
     snprintf(values->text[1], NUMBER_TEXT, "%" PRIu64, third);
     snprintf(values->text[2], NUMBER_TEXT, "%" PRIu64, fourth);
-    snprintf(values->text[3], NUMBER_TEXT, "%" PRId64, wall_ms());
+    snprintf(values->text[3], NUMBER_TEXT, "%" PRId64, clock_wall_ms());
     for (int i = 0; i < 4; i++)
         values->list[i + 1] = values->text[i];
 }

@@ -3,6 +3,7 @@
  * redis_driver.h: the steps of a transaction, how they are sent, and what comes back.
  */
 #include <assert.h>
+#include <clock.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,13 +104,6 @@ void redis_forget(struct redis *redis)
 
 /* -- Sending ----------------------------------------------------------------------------------- */
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A command being put together: words that are others'. */
 struct command {
     const char **texts;
@@ -141,7 +135,7 @@ static void put_step(struct command *command, const struct redis *redis,
     snprintf(digits[1], sizeof(digits[1]), "%d", (int)step->from);
     snprintf(digits[6], sizeof(digits[6]), "%d", (int)step->to);
     snprintf(digits[2], sizeof(digits[2]), "%020" PRIu64, step->number);
-    snprintf(digits[3], sizeof(digits[3]), "%013" PRId64, wall_ms());
+    snprintf(digits[3], sizeof(digits[3]), "%013" PRId64, clock_wall_ms());
     snprintf(digits[4], sizeof(digits[4]), "%d", TERCET_REPLY_MAX);
     snprintf(digits[5], sizeof(digits[5]), "%zu", step->work_count);
     put_text(command, "EVALSHA");
