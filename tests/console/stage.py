@@ -42,8 +42,9 @@ class Stage:
     def __init__(self, programs, options=(), access=False, environment=None):
         self.programs, self.access = programs, access
         self.options = list(options)
-        self.environment = dict(os.environ, **(environment or {}))
         self.folder = tempfile.mkdtemp(prefix="tercet-console-")
+        # A tercetd that is killed leaves its private socket there, and it goes with the folder.
+        self.environment = dict(os.environ, **{"RUNTIME_DIRECTORY": self.folder, **(environment or {})})
         self.children = []
         self.listen = self.http = "127.0.0.1:0"
         if access:
