@@ -314,6 +314,38 @@ Test(redis, what_a_hook_must_not_ask_is_refused_and_costs_nothing)
     bench_close(bench);
 }
 
+/* More words than Lua can spread would end the script after what was done before them. */
+static int run_long_command(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    const int *count = ctx;
+    const char **words = calloc((size_t)*count, sizeof(*words));
+    int rc = tercet_redis_do(db, "INCR stock");
+    (void)call;
+    cr_assert_not_null(words);
+    for (int i = 0; i < *count; i++)
+        words[i] = "1";
+    words[0] = "RPUSH";
+    words[1] = "list";
+    rc = rc == 0 ? tercet_redis_do_words(db, *count, words, NULL) : rc;
+    free(words);
+    return rc;
+}
+
+Test(redis, a_command_has_so_many_words_at_most)
+{
+    struct bench *bench = bench_open(BENCH_REDIS, NULL);
+    int count = TERCET_REDIS_WORDS_MAX;
+    struct tercet_barrier_call call = call_of(1, TERCET_TRY, run_long_command, &count);
+    set(bench, "stock", 5);
+    cr_assert_eq(run_one(bench, &call), 0);
+    cr_assert_eq(number_of(bench, "stock"), 6);
+    count++;
+    call = call_of(2, TERCET_TRY, run_long_command, &count);
+    cr_assert_eq(run_one(bench, &call), TERCET_INVALID);
+    cr_assert_eq(number_of(bench, "stock"), 6);
+    bench_close(bench);
+}
+
 /* Words may hold anything: nothing is quoted, nothing is cut. */
 static int write_bytes(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {

@@ -55,7 +55,7 @@ int tercet_redis_do_words(tercet_db db, int count, const char *const *words, con
 {
     struct redis *redis = db;
     int rc = 0;
-    if (count < 1 || words == NULL)
+    if (count < 1 || count > TERCET_REDIS_WORDS_MAX || words == NULL)
         return TERCET_INVALID;
     struct redis_step *step = open_step(redis, &rc);
     if (step == NULL)

@@ -36,7 +36,11 @@ struct redisReply; /* <hiredis/hiredis.h> */
  * TERCET_INVALID for a format that is none, TERCET_NOMEM. */
 int tercet_redis_do(tercet_db db, const char *format, ...);
 
-/* The same with the words as they are; `sizes` may be NULL: they are texts. */
+/* Words of a command at most; what is longer is for a script, which takes any number in ARGV. */
+#define TERCET_REDIS_WORDS_MAX 4000
+
+/* The same with the words as they are; `sizes` may be NULL: they are texts. More than
+ * TERCET_REDIS_WORDS_MAX are TERCET_INVALID: Redis could not spread them within a script. */
 int tercet_redis_do_words(tercet_db db, int count, const char *const *words, const size_t *sizes);
 
 /* Asks for a script, as EVAL takes it: `count` words, of which the first `key_count` are KEYS and
