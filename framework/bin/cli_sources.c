@@ -48,6 +48,11 @@ static const char *keep(struct cli_strings *strings, const char *text, size_t si
     return string->text;
 }
 
+const char *cli_strings_keep(struct cli_strings *strings, const char *text)
+{
+    return keep(strings, text, strlen(text));
+}
+
 __attribute__((format(printf, 2, 3))) static int fail(char text[CLI_TEXT_MAX], const char *format,
                                                       ...)
 {

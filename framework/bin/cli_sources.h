@@ -12,11 +12,14 @@
 #define CLI_TEXT_MAX 512
 #define CLI_FILE_BYTES_MAX (256 * 1024)
 
-/* Texts that were read from a file. Zero is none. */
+/* Texts that values point to, such as those of a file. Zero is none. */
 struct cli_strings {
     struct cli_string *first;
 };
 void cli_strings_clear(struct cli_strings *strings);
+
+/* A copy of the text that lives as long as `strings`. Ends the program without memory. */
+const char *cli_strings_keep(struct cli_strings *strings, const char *text);
 
 /* "TERCET_STORE_SIZE" of "store-size" with the prefix "TERCET_". */
 void cli_variable_of(char out[64], const char *prefix, const struct cli_option *option);

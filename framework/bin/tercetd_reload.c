@@ -121,43 +121,66 @@ static void say_what_stays(const struct arguments *first, const struct arguments
     }
 }
 
-/* Files cannot come or go: who may call, and TLS or none, is settled at the start. */
-static bool comes_or_goes(const char *first, const char *fresh, const char *name)
+/* Files cannot come or go: who may call, and TLS or none, is settled at the start. One that goes
+ * stays the one in force, not that of the start. */
+static bool comes_or_goes(const char *now, const char *fresh, const char *name)
 {
-    if ((first == NULL) == (fresh == NULL))
+    if ((now == NULL) == (fresh == NULL))
         return false;
     log_say(TERCET_LOG_WARNING, "SIGHUP: %s cannot %s while tercetd runs: start it again", name,
-            first == NULL ? "come" : "go");
+            now == NULL ? "come" : "go");
     return true;
 }
 
-static void take_levels(struct reload *reload, const struct arguments *fresh)
+/* A text of `now`, which goes, for `fresh`. */
+static const char *stay(struct arguments *fresh, const char *text)
+{
+    return text != NULL ? cli_strings_keep(&fresh->strings, text) : NULL;
+}
+
+static void take_files(const struct arguments *now, struct arguments *fresh)
+{
+    if (comes_or_goes(now->access_file, fresh->access_file, "access"))
+        fresh->access_file = stay(fresh, now->access_file);
+    const bool is_tls_settled = comes_or_goes(now->cert_file, fresh->cert_file, "tls-cert");
+    if (is_tls_settled) {
+        fresh->cert_file = stay(fresh, now->cert_file);
+        fresh->key_file = stay(fresh, now->key_file);
+    }
+    if (is_tls_settled || comes_or_goes(now->ca_file, fresh->ca_file, "tls-ca"))
+        fresh->ca_file = stay(fresh, now->ca_file);
+}
+
+static int set_levels(struct reload *reload, const struct arguments *fresh)
 {
     char text[TERCET_TEXT_MAX], levels[TERCET_TEXT_MAX];
-    if (strcmp(reload->now->options.log_levels, fresh->options.log_levels) == 0)
-        return;
     /* as at the start: what is not named is at info */
     snprintf(levels, sizeof(levels), "info,%s", fresh->options.log_levels);
     if (tercet_coordinator_set_log_levels(reload->coordinator, levels, text) != 0) {
         log_say(TERCET_LOG_ERROR, "SIGHUP: log-level %s: %s; the old ones stay",
                 fresh->options.log_levels, text);
-        return;
+        return -1;
     }
     log_say(TERCET_LOG_INFO, "SIGHUP: log-level is %s now", fresh->options.log_levels);
     log_set_level(fresh->log_level);
+    return 0;
+}
+
+/* Levels that were not taken are not in force: the next SIGHUP tells of them again. */
+static void take_levels(struct reload *reload, struct arguments *fresh)
+{
+    const struct arguments *now = reload->now;
+    if (strcmp(now->options.log_levels, fresh->options.log_levels) == 0 ||
+        set_levels(reload, fresh) == 0)
+        return;
+    fresh->options.log_levels = stay(fresh, now->options.log_levels);
+    fresh->log_level = now->log_level;
 }
 
 static void take(struct reload *reload, struct arguments *fresh)
 {
-    const struct arguments *first = reload->first;
-    if (comes_or_goes(first->access_file, fresh->access_file, "access"))
-        fresh->access_file = first->access_file;
-    if (comes_or_goes(first->cert_file, fresh->cert_file, "tls-cert")) {
-        fresh->cert_file = first->cert_file;
-        fresh->key_file = first->key_file;
-        fresh->ca_file = first->ca_file;
-    }
-    say_what_stays(first, fresh);
+    take_files(reload->now, fresh);
+    say_what_stays(reload->first, fresh);
     take_levels(reload, fresh);
 }
 

@@ -277,10 +277,57 @@ reload)
   config 'retention: 7d' 'access: rules' 'log-level: info,nonsense=debug'
   hup
   await_log 'log-level info,nonsense=debug: ' 1
+  config 'retention: 7d' 'access: rules' 'log-level: info,nonsense=debug' 'grace: 2s'
+  hup
+  await_log 'log-level info,nonsense=debug: ' 2 # told each time, since it was not taken
   config 'access: rules'
   hup
   await_log 'retention is not given now; 7d counts until tercetd is started again' 1
   grep -q 'grace' err && fail "grace needs no restart"
+  stop
+  ;;
+reload_files)
+  command -v openssl >/dev/null || { echo "skipped: openssl is not there to make certificates"; exit 77; }
+  for name in A B C; do
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name" \
+      -addext subjectAltName=IP:127.0.0.1 -keyout key$name -out cert$name 2>/dev/null
+    echo "admin $name$name$name-0123456789abcdefgh" >access$name
+  done
+  # admits TOKEN SERVER: a client with this token finds the server's certificate and is let in.
+  admits() {
+    TERCET_TOKEN=$1$1$1-0123456789abcdefgh timeout 30 "$tercetctl" --timeout 10s --coordinator "$address" \
+      --tls-ca "cert$2" --tls-cert certA --tls-key keyA ls >out 2>&1
+  }
+  config() { printf '%s\n' "data: store" "listen: ['127.0.0.1:0']" "$@" >new.yaml; mv new.yaml c.yaml; }
+  times=0
+  hup() { times=$((times + 1)); kill -HUP "$pid"; await_log 'SIGHUP: certificate, key and CA were read anew' "$times"; }
+  config 'access: accessA' 'tls-cert: certA' 'tls-key: keyA' 'tls-ca: certA'
+  start --config c.yaml
+  read -r _ address <<<"$line"
+  admits A A || fail "nobody is let in"
+  config 'access: accessB' 'tls-cert: certB' 'tls-key: keyB' 'tls-ca: certA'
+  hup
+  admits B B || fail "the new token is not let in"
+  ! admits A B || fail "the old token is let in"
+  # What goes from the file stays as it is, and that is not as it was at the start.
+  config
+  hup
+  await_log 'access cannot go while tercetd runs' 1
+  await_log 'tls-cert cannot go while tercetd runs' 1
+  ! admits A B || fail "a token that was revoked is valid again"
+  admits B B || fail "the rules in force went, or the certificate"
+  config
+  hup
+  admits B B || fail "the second time they went"
+  # The CA alone goes: it stays, and keeps no new certificate out.
+  config 'access: accessB' 'tls-cert: certC' 'tls-key: keyC'
+  hup
+  await_log 'tls-ca cannot go while tercetd runs' 1
+  admits B C || fail "the new certificate is not shown"
+  cp accessC accessB
+  config 'tls-cert: certC' 'tls-key: keyC' 'tls-ca: certA'
+  hup
+  admits C C || fail "the file of the rules in force is not read anew"
   stop
   ;;
 *) fail "there is no such case" ;;
