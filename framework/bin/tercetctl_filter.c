@@ -36,9 +36,15 @@ static bool has_text(const char *text, const Tercet__V1__Transaction *transactio
     return has;
 }
 
+/* By the operator's clock, which may be behind the coordinator's: who asks for no age gets all. */
+static bool is_old_enough(const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
+{
+    return ctl->older_than_ms == 0 ||
+           clock_wall_ms() - transaction->created_ms >= ctl->older_than_ms;
+}
+
 bool filter_lets(const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
 {
-    return clock_wall_ms() - transaction->created_ms >= ctl->older_than_ms &&
-           filter_names_any(ctl, transaction) &&
+    return is_old_enough(ctl, transaction) && filter_names_any(ctl, transaction) &&
            (ctl->text == NULL || has_text(ctl->text, transaction));
 }
