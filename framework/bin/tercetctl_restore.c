@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * restore: a backup put in the place of a store, without a coordinator. It is copied beside that
- * place, read as a whole by tercetd --check, and only then moved there: what is there is whole, or
- * is not there.
+ * place (into it, when it is an empty directory, which may be a mount point), read as a whole by
+ * tercetd --check, and only then moved there: what is there is whole, or is not there.
  */
 #include "tercetctl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +19,16 @@
 
 #define PIECE_BYTES (1 << 20)
 #define LINE_BYTES_MAX 1024
+#define RESTORING ".restoring" /* the directory in the place, or the end of one beside it */
+#define VARIABLES "TERCET_"    /* what tercetd reads as its options */
+#define EXIT_DAMAGED 1         /* of tercetd --check */
+#define EXIT_BAD_PAGE 70
 
 struct restore {
     const char *backup, *place;
+    bool is_there;                /* the place, as an empty directory */
     char *source, *beside, *copy; /* the backup's file, the directory beside the place, its file */
+    char *store;                  /* the file in the place */
     struct stat status;           /* of the backup's file, or of the place when it is there */
 };
 
@@ -49,24 +57,43 @@ static int check_backup(struct restore *r)
     return EXIT_REFUSED;
 }
 
-/* The place may be an empty directory, whose owner and mode it keeps. rmdir is the check, so that
- * nothing can come in between. */
+/* Whether a directory with this entry still is empty: what a file system has for itself, and what a
+ * restore has left, of which make_beside tells. */
+static bool is_nothing(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lost+found") == 0 ||
+           strcmp(name, RESTORING) == 0;
+}
+
+/* 0, or -1 with errno: ENOTEMPTY. */
+static int check_empty(DIR *directory)
+{
+    const struct dirent *entry;
+    errno = 0;
+    while ((entry = readdir(directory)) != NULL && is_nothing(entry->d_name))
+        errno = 0;
+    if (entry != NULL)
+        errno = ENOTEMPTY;
+    return errno == 0 ? 0 : -1;
+}
+
+/* The place may be an empty directory, which stays what it is: its owner, mode and mount. */
 static int check_place(struct restore *r)
 {
-    struct stat status;
-    if (stat(r->place, &status) != 0)
+    DIR *directory = opendir(r->place);
+    if (directory == NULL)
         return errno == ENOENT ? 0 : fail(r->place);
-    if (rmdir(r->place) == 0) {
-        r->status.st_uid = status.st_uid;
-        r->status.st_gid = status.st_gid;
-        return mkdir(r->place, status.st_mode & 07777) == 0 ? 0 : fail(r->place);
-    }
-    if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
-        return fail(r->place);
-    term_complain("%s is there, and is not empty: stop tercetd and move it away first; nothing was "
-                  "changed",
-                  r->place);
-    return EXIT_REFUSED;
+    r->is_there = true;
+    int status =
+        check_empty(directory) == 0 && fstat(dirfd(directory), &r->status) == 0 ? 0 : EXIT_REFUSED;
+    if (status != 0 && errno == ENOTEMPTY)
+        term_complain("%s is there, and is not empty: stop tercetd and move it away first; nothing "
+                      "was changed",
+                      r->place);
+    else if (status != 0)
+        fail(r->place);
+    closedir(directory);
+    return status;
 }
 
 /* -- Copying ----------------------------------------------------------------------------------- */
@@ -141,31 +168,76 @@ static void show_lines(int fd)
     fclose(lines);
 }
 
-static int check_copy(const struct restore *r)
+/* Without the variables that tercetd takes as its own options: a wrong one would end it. The caller
+ * frees the list. */
+static char **environment_of_check(void)
 {
-    char *program = find_tercetd();
+    size_t count = 0, kept = 0;
+    while (environ[count] != NULL)
+        count++;
+    char **out = ctl_resize(NULL, (count + 1) * sizeof(*out));
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], VARIABLES, sizeof(VARIABLES) - 1) != 0)
+            out[kept++] = environ[i];
+    out[kept] = NULL;
+    return out;
+}
+
+/* What tercetd --check has ended with. */
+static int judge(const struct restore *r, const char *program, int status)
+{
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (code == 0)
+        return 0;
+    if (code == EXIT_DAMAGED || code == EXIT_BAD_PAGE)
+        term_complain("the backup %s is damaged, or cannot be read: take another; nothing was "
+                      "changed",
+                      r->backup);
+    else if (code >= 0)
+        term_complain("%s could not read the copy (exit status %d): is it of the same version as "
+                      "tercetctl? It says nothing about the backup %s; nothing was changed",
+                      program, code, r->backup);
+    else
+        term_complain("%s was ended by the signal %d (%s) while it read the copy: try again; it "
+                      "says nothing about the backup %s; nothing was changed",
+                      program, WTERMSIG(status), strsignal(WTERMSIG(status)), r->backup);
+    return EXIT_REFUSED;
+}
+
+/* Starts `program` to check the copy; *end is what it prints. */
+static int start_check(pid_t *child, int *end, const struct restore *r, char *program)
+{
     char *argv[] = {program, "--config", "none", "--data", r->beside, "--check", "all", NULL};
+    char **environment = environment_of_check();
     posix_spawn_file_actions_t actions;
-    int ends[2], status = 0;
-    pid_t child;
+    int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         ctl_die(strerror(errno));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    int rc = posix_spawnp(&child, program, &actions, NULL, argv, environ);
+    int rc = posix_spawnp(child, program, &actions, NULL, argv, environment);
     posix_spawn_file_actions_destroy(&actions);
+    free(environment);
     close(ends[1]);
+    *end = ends[0];
     if (rc != 0)
         term_complain("%s, which reads the copy, cannot be started: %s", program, strerror(rc));
-    show_lines(ends[0]);
-    free(program);
+    return rc;
+}
+
+static int check_copy(const struct restore *r)
+{
+    char *program = find_tercetd();
+    int end = -1, status = 0;
+    pid_t child;
+    int rc = start_check(&child, &end, r, program);
+    show_lines(end);
     if (rc != 0 || waitpid(child, &status, 0) < 0)
-        return EXIT_REFUSED;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return 0;
-    term_complain("the backup %s is damaged, or cannot be read: take another; nothing was changed",
-                  r->backup);
-    return EXIT_REFUSED;
+        rc = EXIT_REFUSED;
+    else
+        rc = judge(r, program, status);
+    free(program);
+    return rc;
 }
 
 /* -- Moving it there --------------------------------------------------------------------------- */
@@ -189,32 +261,72 @@ static int sync_directory(const char *path)
 }
 
 /* As the place's or the backup's owner, when root restores. */
+static int give_away(const struct restore *r)
+{
+    if (geteuid() != 0)
+        return 0;
+    int rc = chown(r->copy, r->status.st_uid, r->status.st_gid);
+    if (rc == 0 && !r->is_there)
+        rc = chown(r->beside, r->status.st_uid, r->status.st_gid);
+    return rc == 0 ? 0 : fail(r->copy);
+}
+
+/* A link, since it never takes the place of a store that somebody has made meanwhile. */
+static int move_into(const struct restore *r)
+{
+    if (link(r->copy, r->store) != 0)
+        return fail(r->store);
+    if (sync_directory(r->place) == 0) {
+        remove_copy(r);
+        return 0;
+    }
+    int status = fail(r->place);
+    unlink(r->store);
+    return status;
+}
+
+static int move_beside(const struct restore *r)
+{
+    char *above = ctl_format("%s/..", r->place);
+    int status = 0;
+    if (rename(r->beside, r->place) != 0 || sync_directory(above) != 0)
+        status = fail(r->place);
+    free(above);
+    return status;
+}
+
 static int move_there(const struct restore *r)
 {
     char *lock = ctl_format("%s/lock.mdb", r->beside);
-    char *above = ctl_format("%s/..", r->place);
     unlink(lock); /* of the check; it would be root's */
-    int rc = 0;
-    if (geteuid() == 0 && (chown(r->copy, r->status.st_uid, r->status.st_gid) != 0 ||
-                           chown(r->beside, r->status.st_uid, r->status.st_gid) != 0))
-        rc = fail(r->copy);
-    else if (sync_directory(r->beside) != 0 || rename(r->beside, r->place) != 0 ||
-             sync_directory(above) != 0)
-        rc = fail(r->place);
-    free(above);
     free(lock);
-    return rc;
+    int status = give_away(r);
+    if (status == 0 && sync_directory(r->beside) != 0)
+        status = fail(r->beside);
+    if (status == 0)
+        status = r->is_there ? move_into(r) : move_beside(r);
+    return status;
 }
 
-static int copy_check_move(const struct restore *r)
+static int make_beside(const struct restore *r)
 {
-    if (mkdir(r->beside, 0700) != 0) {
-        if (errno != EEXIST)
-            return fail(r->beside);
-        term_complain("%s is left of a restore that did not end: delete it first", r->beside);
-        return EXIT_REFUSED;
-    }
-    int status = copy_file(r);
+    if (mkdir(r->beside, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return fail(r->beside);
+    term_complain("%s is left of a restore that did not end: delete it first", r->beside);
+    return EXIT_REFUSED;
+}
+
+static int copy_check_move(struct restore *r)
+{
+    r->beside = ctl_format(r->is_there ? "%s/" RESTORING : "%s" RESTORING, r->place);
+    r->copy = ctl_format("%s/data.mdb", r->beside);
+    r->store = ctl_format("%s/data.mdb", r->place);
+    int status = make_beside(r);
+    if (status != 0)
+        return status;
+    status = copy_file(r);
     if (status == 0)
         status = check_copy(r);
     if (status == 0)
@@ -238,8 +350,6 @@ int command_restore(struct ctl *ctl)
     if (r.backup[0] == '\0' || r.place[0] == '\0')
         ctl_misuse("the backup's directory and the store's are wanted");
     r.source = ctl_format("%s/data.mdb", r.backup);
-    r.beside = ctl_format("%s.restoring", r.place);
-    r.copy = ctl_format("%s/data.mdb", r.beside);
     int status = check_backup(&r);
     if (status == 0)
         status = check_place(&r);
@@ -252,5 +362,6 @@ int command_restore(struct ctl *ctl)
     free(r.source);
     free(r.beside);
     free(r.copy);
+    free(r.store);
     return status;
 }

@@ -224,9 +224,37 @@ case_restore() {
     mkdir "$dir/new.restoring"
     ctl 1 restore "$dir/backups/one" "$dir/new"; err 'delete it first'
     rmdir "$dir/new.restoring"
-    mkdir "$dir/new"
-    ctl 0 restore "$dir/backups/one/" "$dir/new/"; out 'all of it is whole'
-    [ "$(ls "$dir/new")" = data.mdb ] || fail "more than the store is there"
+    ctl 0 restore "$dir/backups/one" "$dir/new"; out 'all of it is whole'
+    [ "$(ls -A "$dir/new")" = data.mdb ] || fail "more than the store is there"
+    rm -r "$dir/new"
+    ln -s nowhere "$dir/dangling"
+    ctl 1 restore "$dir/backups/one" "$dir/dangling"; err 'dangling: Not a directory'
+    ctl 1 restore "$dir/backups/one" "$dir/out"; err 'out: Not a directory'
+    [ ! -e "$dir/dangling.restoring" ] || fail "something is left"
+    # An empty directory, which may be a mount point, stays the one that it is: owner, mode, and nothing in it when the restore fails.
+    mkdir "$dir/new" "$dir/new/lost+found"
+    chmod 2750 "$dir/new"
+    [ "$(id -u)" -ne 0 ] || chown 65534:65534 "$dir/new"
+    local was; was=$(stat -c '%i %a %u:%g' "$dir/new")
+    ctl 1 restore "$dir/backups/bad" "$dir/new"; err 'is damaged'
+    [ "$(stat -c '%i %a %u:%g' "$dir/new")" = "$was" ] || fail "a restore that failed has changed the directory"
+    [ "$(ls -A "$dir/new")" = lost+found ] || fail "a restore that failed has left something"
+    mkdir "$dir/new/.restoring"
+    ctl 1 restore "$dir/backups/one" "$dir/new"; err 'new/.restoring is left of a restore .* delete it first'
+    rmdir "$dir/new/.restoring"
+    # A tercetd that cannot read it says nothing about the backup.
+    mkdir "$dir/bin"
+    cp "$tercetctl" "$dir/bin/tercetctl"
+    printf '#!/bin/sh\nexit 2\n' >"$dir/bin/tercetd"; chmod +x "$dir/bin/tercetd"
+    tercetctl=$dir/bin/tercetctl ctl 1 restore "$dir/backups/one" "$dir/new"; err 'exit status 2'; no_err damaged
+    printf '#!/bin/sh\nkill -9 $$\n' >"$dir/bin/tercetd"
+    tercetctl=$dir/bin/tercetctl ctl 1 restore "$dir/backups/one" "$dir/new"; err 'the signal 9'; no_err damaged
+    # Nor does a variable that is meant for the coordinator.
+    TERCET_RETENTION=long ctl 0 restore "$dir/backups/one/" "$dir/new/"; out 'all of it is whole'
+    [ "$(stat -c '%i %a %u:%g' "$dir/new")" = "$was" ] || fail "the directory is another one"
+    [ "$(stat -c '%a %u:%g %h' "$dir/new/data.mdb")" = "600 ${was##* } 1" ] || fail "the store is not the directory's owner's"
+    rmdir "$dir/new/lost+found"
+    [ "$(ls -A "$dir/new")" = data.mdb ] || fail "more than the store is there"
     mv "$dir/data" "$dir/old"; mv "$dir/new" "$dir/data"
     start_coordinator
     ctl 0 show order-1
