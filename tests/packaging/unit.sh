@@ -15,6 +15,12 @@ systemd-analyze security --offline=true --threshold=20 --no-pager "$dir/tercetd.
   { tail -n 3 "$dir/security"; echo "the unit is less confined than it was"; exit 1; }
 tail -n 1 "$dir/security"
 
+# A large store takes its time to be read: until READY=1, nothing but tercetd itself ends a start.
+grep -qx 'TimeoutStartSec=infinity' "$unit" || { echo "the unit ends a start that takes long"; exit 1; }
+# What the configuration file suggests can be done in the unit's file system.
+backups=$(sed -n 's/^#backup-dir: //p' "$(dirname "$sysusers")/tercetd.yaml")
+[ -n "$backups" ] && grep -qxE "ReadWritePaths=(.* )?-$backups" "$unit" || { echo "the unit cannot write to $backups, which tercetd.yaml suggests"; exit 1; }
+
 mkdir -p "$dir/root/etc"
 systemd-sysusers --root="$dir/root" "$sysusers" >/dev/null 2>&1
 grep -q '^tercet:.*:/var/lib/tercet:' "$dir/root/etc/passwd"
