@@ -58,42 +58,47 @@ struct listing {
     char *token;    /* of the next page; "" after the last */
 };
 
-/* A page may have more than is wanted, since not all of it is let through. */
-static bool is_listed(const struct listing *listing, const Tercet__V1__Transaction *transaction)
+/* Moves to the front of a page what is shown of it, and returns how many they are. *used is how
+ * much of the page that takes: all of it, unless the limit leaves something out. */
+static size_t sift(const struct listing *listing, Tercet__V1__ListResponse *page, size_t *used)
 {
-    return (listing->ctl->limit == 0 || listing->count < listing->ctl->limit) &&
-           filter_lets(listing->ctl, transaction);
+    const uint64_t limit = listing->ctl->limit;
+    const uint64_t wanted = limit == 0 ? UINT64_MAX : limit - listing->count;
+    size_t shown = 0, i = 0;
+    for (; i < page->n_transactions; i++) {
+        Tercet__V1__Transaction *transaction = page->transactions[i];
+        if (!filter_lets(listing->ctl, transaction))
+            continue;
+        if (shown == wanted)
+            break;
+        page->transactions[i] = page->transactions[shown];
+        page->transactions[shown++] = transaction;
+    }
+    *used = i;
+    return shown;
 }
 
-static void print_json_page(struct listing *listing, const Tercet__V1__ListResponse *page)
+static void print_json_page(struct listing *listing, const Tercet__V1__ListResponse *page,
+                            size_t shown)
 {
     if (!listing->has_begun)
         fputs("{\n  \"transactions\": [", stdout);
     listing->has_begun = true;
-    for (size_t i = 0; i < page->n_transactions; i++) {
-        if (!is_listed(listing, page->transactions[i]))
-            continue;
-        fputs(listing->count == 0 ? "\n    " : ",\n    ", stdout);
+    for (size_t i = 0; i < shown; i++) {
+        fputs(listing->count + i == 0 ? "\n    " : ",\n    ", stdout);
         json_print(json_of_message(&page->transactions[i]->base), true);
-        listing->count++;
     }
 }
 
-static void print_page(struct listing *listing, const Tercet__V1__ListResponse *page)
+static void print_page(struct listing *listing, const Tercet__V1__ListResponse *page, size_t shown)
 {
-    const uint64_t before = listing->count;
-    if (listing->ctl->is_json) {
-        print_json_page(listing, page);
-        return;
-    }
-    for (size_t i = 0; i < page->n_transactions; i++) {
-        if (!is_listed(listing, page->transactions[i]))
-            continue;
+    if (listing->ctl->is_json)
+        print_json_page(listing, page, shown);
+    for (size_t i = 0; i < shown && !listing->ctl->is_json; i++)
         add_transaction(&listing->table, listing->ctl, page->transactions[i]);
-        listing->count++;
-    }
-    if (listing->count > before)
+    if (shown > 0 && !listing->ctl->is_json)
         table_flush(&listing->table);
+    listing->count += shown;
 }
 
 static void fill_request(Tercet__V1__ListRequest *request, struct ctl *ctl,
@@ -142,16 +147,36 @@ static bool is_sifted(const struct ctl *ctl)
     return ctl->action != NULL || ctl->older_than_ms > 0 || ctl->text != NULL;
 }
 
+/* The next page, *shown of it at its front. One of which the limit leaves something out is asked
+ * for again, shorter, so that its token leads to what is left out. */
+static int ask_and_sift(Tercet__V1__ListResponse **page, struct listing *listing, size_t *shown)
+{
+    uint32_t shorter = 0;
+    for (;;) {
+        uint32_t *size = shorter > 0 ? &shorter : &listing->page_size;
+        size_t used = 0;
+        int status = list_ask_page(page, listing->ctl, size, listing->token);
+        if (status != 0)
+            return status;
+        *shown = sift(listing, *page, &used);
+        if (used == (*page)->n_transactions)
+            return 0;
+        shorter = (uint32_t)used;
+        crpc_message_free(&(*page)->base);
+    }
+}
+
 static int list_page(struct listing *listing)
 {
     struct ctl *ctl = listing->ctl;
     Tercet__V1__ListResponse *page = NULL;
+    size_t shown = 0;
     if (ctl->limit != 0 && !is_sifted(ctl) && ctl->limit - listing->count < listing->page_size)
         listing->page_size = (uint32_t)(ctl->limit - listing->count);
-    int status = list_ask_page(&page, ctl, &listing->page_size, listing->token);
+    int status = ask_and_sift(&page, listing, &shown);
     if (status != 0)
         return status;
-    print_page(listing, page);
+    print_page(listing, page, shown);
     free(listing->token);
     listing->token = ctl_format("%s", page->next_page_token);
     crpc_message_free(&page->base);

@@ -95,6 +95,14 @@ case_filters() {
     ctl 0 ls --older-than 1h; out 'no unresolved transactions match'
     ctl 0 ls --action no/such; out 'no unresolved transactions match'
     ctl 0 ls --text order --limit 2; out '^order-1 '; out '^order-2 '; no_out '^order-3 '
+    # Where the limit leaves something out, it is said, and the token leads to it; nothing is said where no other one matches.
+    out '^2 shown; there may be more: --limit 0 shows all$'
+    ctl 0 ls --older-than 1ms --limit 1; out '^1 shown; there may be more'
+    ctl 0 ls --text order --limit 1 -o json; json 'len(j["transactions"]) == 1 and j["next_page_token"] != ""'
+    rest=$(sed -n 's/.*"next_page_token": "\(.*\)".*/\1/p' "$dir/out")
+    ctl 0 ls --limit 1 -o json; json "j[\"next_page_token\"] == \"$rest\""
+    ctl 0 ls --text order-1 --limit 1; no_out shown
+    ctl 0 ls --text order --limit 3; no_out shown
     ctl 0 ls --text order-3 -o json; json '[t["gid"] for t in j["transactions"]] == ["order-3"]'
     ctl 0 cancel --all --text order-2 --reason x --yes-count 1
     ctl 0 ls; out '^order-1 '; no_out '^order-2 '; out '^order-3 '
