@@ -16,6 +16,7 @@
 #include <yaml.h>
 
 #define NAME_SHOWN_MAX 64
+#define COMMENT_COLUMN 40
 
 extern char **environ;
 
@@ -372,16 +373,48 @@ int cli_read_file(struct cli *cli, const char *path, struct cli_strings *strings
 
 /* -- Showing ----------------------------------------------------------------------------------- */
 
+/* The end of a name that hides what follows it, such as "password="; NULL: there is none. */
+static const char *find_secret(const char *text)
+{
+    static const char *const names[] = {"password=", "passwd=", "pwd=", "secret=", "token="};
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *found = strcasestr(text, names[i]);
+        if (found != NULL && (first == NULL || found + strlen(names[i]) < first))
+            first = found + strlen(names[i]);
+    }
+    return first;
+}
+
+/* Adds a text without what such names have: up to the next & of a URL, else to the end. */
+static void show_parameters(FILE *out, const char *text, bool is_url)
+{
+    const char *secret;
+    while ((secret = find_secret(text)) != NULL) {
+        fprintf(out, "%.*s***", (int)(secret - text), text);
+        text = is_url ? secret + strcspn(secret, "&") : "";
+    }
+    fputs(text, out);
+}
+
+/* A password may have any character, unescaped by mistake: it is all up to the last @. Hiding more
+ * than the password does no harm. */
 char *cli_shown(const char *value)
 {
-    const char *rest = strstr(value, "://");
-    const char *at = rest != NULL ? strpbrk(rest + 3, "@/?") : NULL;
-    const char *colon = rest != NULL ? strchr(rest + 3, ':') : NULL;
     char *shown = NULL;
-    bool has_password = at != NULL && *at == '@' && colon != NULL && colon < at;
-    int size = has_password ? asprintf(&shown, "%.*s:***%s", (int)(colon - value), value, at)
-                            : asprintf(&shown, "%s", value);
-    if (size < 0)
+    size_t size = 0;
+    FILE *out = open_memstream(&shown, &size);
+    if (out == NULL)
+        abort();
+    const char *host = strstr(value, "://");
+    const char *at = host != NULL ? strrchr(host, '@') : NULL;
+    const char *colon = at != NULL ? strchr(host + 3, ':') : NULL;
+    if (colon != NULL && colon < at) {
+        fprintf(out, "%.*s:***", (int)(colon - value), value);
+        value = at;
+    }
+    show_parameters(out, value, host != NULL);
+    if (fclose(out) != 0)
         abort();
     return shown;
 }
@@ -414,9 +447,8 @@ static char *quoted(const char *value)
 static void print_value(const char *name, const char *value, const char *where)
 {
     char *text = quoted(value);
-    char left[CLI_TEXT_MAX];
-    snprintf(left, sizeof(left), "%s %s", name, text);
-    printf("%-40s # %s\n", left, where);
+    const int width = printf("%s %s", name, text);
+    printf("%*s # %s\n", width < COMMENT_COLUMN ? COMMENT_COLUMN - width : 0, "", where);
     free(text);
 }
 

@@ -43,7 +43,7 @@ int cli_read_file(struct cli *cli, const char *path, struct cli_strings *strings
  * where it comes from. */
 void cli_print_values(const struct cli *cli, const struct cli_origins *origins);
 
-/* A value as it may be shown: without the password of a URL. From malloc. */
+/* A value as it may be shown: without the password of a URL or of a parameter. From malloc. */
 char *cli_shown(const char *value);
 
 #endif

@@ -128,6 +128,11 @@ static int check_directories(const struct arguments *args)
     return wrong != NULL ? -1 : 0;
 }
 
+static void warn_of_variable(const char *name, const char *meant)
+{
+    fprintf(stderr, "tercetd: warning: nothing reads the variable %s: is %s meant?\n", name, meant);
+}
+
 int files_check(const struct arguments *args)
 {
     struct tercet_coordinator *coordinator = NULL;
@@ -135,6 +140,7 @@ int files_check(const struct arguments *args)
     char made[LISTEN_MAX][ADDRESS_MAX];
     const char *listen[LISTEN_MAX];
     char text[TERCET_TEXT_MAX];
+    arguments_warn_variables(warn_of_variable);
     if (check_directories(args) != 0)
         return 1;
     if (http_check(args, text) != 0) {

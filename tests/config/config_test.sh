@@ -122,6 +122,29 @@ secrets)
   run 0 --data 'db://me:hunter2@host/x' --print-config
   says 'db://me:***@host/x'
   ! grep -q hunter2 out || fail "the password is shown"
+  # shown VALUE AS: a password is never shown, whatever is in it; what has none is shown as it is.
+  shown() {
+    run 0 --data "$1" --print-config
+    says "$2"
+    ! grep -qE 'hunter|ter2' out || fail "the password of $1 is shown"
+  }
+  shown 'db://me:hun/ter2@host/x' "'db://me:***@host/x'"
+  shown 'db://me:hun?ter2@host/x' "'db://me:***@host/x'"
+  shown 'db://me:hun@ter2@host/x' "'db://me:***@host/x'"
+  shown 'db://:hunter2@host' "'db://:***@host'"
+  shown 'db://host/x?password=hunter2' "'db://host/x?password=***'"
+  shown 'db://host/x?a=b&sslPassWord=hunter2&c=d' "'db://host/x?a=b&sslPassWord=***&c=d'"
+  shown 'db://me:hunter2@host/x?passwd=hunter2' "'db://me:***@host/x?passwd=***'"
+  shown 'db:host=x password=hunter2 and hunter2' "'db:host=x password=***'"
+  shown 'db://host:3306/x?a=b' "'db://host:3306/x?a=b'"
+  shown 'db://me@host/x' "'db://me@host/x'"
+  # A long value is printed whole: it is a file still.
+  long=/$(printf 'a%.0s' $(seq 700))
+  run 0 --data "$long" --backup-dir "$long'b" --print-config
+  says "data: $long "; says "backup-dir: '$long''b' "
+  cp out long.yaml
+  run 0 --config long.yaml --print-config
+  says "backup-dir: '$long''b' "
   ;;
 wrong)
   wrong 'retenton: 8d\n' ':1: there is no option retenton: did you mean retention?'
@@ -178,6 +201,8 @@ files)
 check)
   run 0 --check-config; says 'tercetd can start so'
   [ -z "$(find . -name '*.mdb')" ] || fail "a store was made"
+  TERCET_RETENTON=1d run 0 --check-config; says 'tercetd: warning: nothing reads the variable TERCET_RETENTON: is TERCET_RETENTION meant?' err
+  run 0 --check-config; [ ! -s err ] || fail "it warns of nothing"
   run 1 --check-config --listen 0.0.0.0:7420; says 'can be reached from other machines' err
   echo 'king 0123456789abcdef0123' >rules
   run 1 --check-config --access rules; says 'a role is initiator' err
