@@ -15,7 +15,6 @@
 #include <clock.h>
 #include <crpc/crpc.h>
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +23,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <tercet/coordinator.h>
-#include <tercet/metrics.h>
 #include <unistd.h>
 
 #define LOG_PATIENCE_MS 1000         /* for the last lines, when nobody reads them */
@@ -76,18 +74,13 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void take_age(const struct tercet_metric *metric, void *ctx)
+/* The watchdog hears nothing while the coordinator's own thread is held up for half of its time: it
+ * ends what is stuck for all of it, and nothing else. */
+static void tell_alive(struct tercet_coordinator *coordinator, int64_t watchdog_ms)
 {
-    if (strcmp(metric->name, "tercet_snapshot_age_seconds") == 0)
-        *(double *)ctx = metric->value;
-}
-
-/* The watchdog hears nothing while the coordinator's own thread answers nothing. */
-static void tell_alive(struct tercet_coordinator *coordinator, int64_t every_ms)
-{
-    double age = INFINITY;
-    if (tercet_coordinator_metrics(coordinator, take_age, &age) == 0 &&
-        age * 1000 < (double)every_ms)
+    struct tercet_coordinator_health health = {.size = sizeof(health)};
+    tercet_coordinator_health(coordinator, &health);
+    if (health.held_up_ms < watchdog_ms / 2)
         notify("WATCHDOG=1");
 }
 
@@ -101,7 +94,7 @@ static int next_signal(const sigset_t *signals, int64_t every_ms)
 
 static void wait_for_end(struct reload *reload, const sigset_t *signals)
 {
-    const int64_t every_ms = notify_watchdog_ms();
+    const int64_t watchdog_ms = notify_watchdog_ms(), every_ms = watchdog_ms / 4;
     int signal;
     while ((signal = next_signal(signals, every_ms)) == 0 || signal == SIGHUP) {
         if (signal == SIGHUP) {
@@ -110,7 +103,7 @@ static void wait_for_end(struct reload *reload, const sigset_t *signals)
             notify("READY=1");
         }
         if (every_ms > 0)
-            tell_alive(reload->coordinator, every_ms);
+            tell_alive(reload->coordinator, watchdog_ms);
     }
     notify("STOPPING=1");
     log_say(TERCET_LOG_INFO, "stopping (%s)", strsignal(signal));

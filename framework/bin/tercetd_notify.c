@@ -35,7 +35,7 @@ int64_t notify_watchdog_ms(void)
     const char *time = getenv("WATCHDOG_USEC");
     const char *process = getenv("WATCHDOG_PID");
     const long long us = time != NULL ? strtoll(time, NULL, 10) : 0;
-    if (us < 2000 || (process != NULL && strtoll(process, NULL, 10) != (long long)getpid()))
+    if (us < 4000 || (process != NULL && strtoll(process, NULL, 10) != (long long)getpid()))
         return 0;
-    return us / 2000;
+    return us / 1000;
 }

@@ -10,7 +10,7 @@
 /* "READY=1", "RELOADING=1", "STOPPING=1", "WATCHDOG=1". Does nothing without NOTIFY_SOCKET. */
 void notify(const char *state);
 
-/* How often systemd's watchdog wants a sign of life: twice in its time; 0: it wants none. */
+/* After how long without a sign of life systemd's watchdog ends this process; 0: never. */
 int64_t notify_watchdog_ms(void);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <tercet/v1/tercet.pb-c.h>
 
-#define AGE_MAX_SECONDS 10 /* figures older than this: the coordinator's thread is stuck */
+#define HELD_UP_MS_MAX 10000 /* longer than this: the coordinator's thread is stuck */
 
 /* -- Metrics ----------------------------------------------------------------------------------- */
 
@@ -100,35 +100,20 @@ enum MHD_Result serve_metrics(const struct request *request)
 
 /* -- Health ------------------------------------------------------------------------------------ */
 
-struct health {
-    double age_seconds, has_failed, is_accepting;
-};
-
-static void take_health(const struct tercet_metric *metric, void *ctx)
+/* Why it is not alive; NULL: it is. Whoever may ask without a token must cost nothing. */
+static const char *what_ails(struct tercet_coordinator_health *health,
+                             const struct request *request)
 {
-    struct health *health = ctx;
-    if (strcmp(metric->name, "tercet_snapshot_age_seconds") == 0)
-        health->age_seconds = metric->value;
-    if (strcmp(metric->name, "tercet_store_failed") == 0)
-        health->has_failed = metric->value;
-    if (strcmp(metric->name, "tercet_accepting") == 0)
-        health->is_accepting = metric->value;
-}
-
-/* Why it is not alive; NULL: it is. */
-static const char *what_ails(struct health *health, const struct request *request)
-{
-    struct tercet_coordinator *coordinator = request->console->coordinator;
-    *health = (struct health){0};
-    if (tercet_coordinator_metrics(coordinator, take_health, health) != 0 ||
-        health->age_seconds > AGE_MAX_SECONDS)
+    *health = (struct tercet_coordinator_health){.size = sizeof(*health)};
+    tercet_coordinator_health(request->console->coordinator, health);
+    if (health->held_up_ms > HELD_UP_MS_MAX)
         return "the coordinator does not answer";
-    return health->has_failed != 0 ? "the store has failed: restart the coordinator" : NULL;
+    return health->has_failed ? "the store has failed: restart the coordinator" : NULL;
 }
 
 enum MHD_Result serve_health(const struct request *request)
 {
-    struct health health;
+    struct tercet_coordinator_health health;
     const char *wrong = what_ails(&health, request);
     return reply_text(request, wrong == NULL ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "%s",
                       wrong == NULL ? "ok" : wrong);
@@ -136,9 +121,9 @@ enum MHD_Result serve_health(const struct request *request)
 
 enum MHD_Result serve_ready(const struct request *request)
 {
-    struct health health;
+    struct tercet_coordinator_health health;
     const char *wrong = what_ails(&health, request);
-    if (wrong == NULL && health.is_accepting == 0)
+    if (wrong == NULL && !health.is_accepting)
         wrong = "new transactions are refused: see tercetctl stats";
     return reply_text(request, wrong == NULL ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, "%s",
                       wrong == NULL ? "ok" : wrong);

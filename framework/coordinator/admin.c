@@ -7,6 +7,7 @@
 #include "coordinator.h"
 #include "dispatch.h"
 #include "outcall.h"
+#include "plan.h"
 #include "step.h"
 #include "tell.h"
 
@@ -116,8 +117,9 @@ void admin_decide(struct request *r, const ProtobufCMessage *message)
 /* -- Statistics -------------------------------------------------------------------------------- */
 
 /* Adds the counts of one shard. */
-static void add_shard(Tercet__V1__Statistics *out, struct shard *shard)
+static void add_shard(Tercet__V1__Statistics *out, const struct coordinator *c, struct shard *shard)
 {
+    const char *refuses = plan_refuses(c, shard);
     const struct table_counts *counts = &shard->table.counts;
     struct tercet_store_stats stats = {0};
     store_stats(shard->store, &stats);
@@ -131,9 +133,9 @@ static void add_shard(Tercet__V1__Statistics *out, struct shard *shard)
     out->disk_free_bytes = stats.disk_free_bytes;
     out->resolved_records += stats.resolved_records;
     out->low_water = shard_low_water(shard);
-    out->accepting = out->accepting && shard->headroom.refuses == NULL;
-    if (shard->headroom.refuses != NULL)
-        out->accepting_text = (char *)shard->headroom.refuses;
+    out->accepting = out->accepting && refuses == NULL;
+    if (refuses != NULL)
+        out->accepting_text = (char *)refuses;
 }
 
 void admin_statistics(struct request *r, const ProtobufCMessage *message)
@@ -143,7 +145,7 @@ void admin_statistics(struct request *r, const ProtobufCMessage *message)
     (void)message;
     out.accepting = true;
     for (size_t i = 0; i < c->shard_count; i++)
-        add_shard(&out, &c->shards[i]);
+        add_shard(&out, c, &c->shards[i]);
     out.confirmed_total = c->totals.confirmed;
     out.cancelled_total = c->totals.cancelled;
     out.begun_total = c->totals.begun;

@@ -15,6 +15,7 @@
 #include "loglevel.h"
 #include "meter.h"
 #include "outcalls.h"
+#include "pulse.h"
 #include "queue.h"
 #include "service.h"
 #include "shard.h"
@@ -77,6 +78,7 @@ struct coordinator {
     struct queue queue;
     pthread_t thread;
     atomic_bool has_failed;
+    struct pulse pulse;
 
     struct crpc_loop *loop;
     struct crpc_server *server;

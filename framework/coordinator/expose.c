@@ -5,6 +5,7 @@
 #include "expose.h"
 
 #include "coordinator.h"
+#include "loop.h"
 #include "why.h"
 
 #include <clock.h>
@@ -202,7 +203,6 @@ static void measure_services(struct samples *to, struct coordinator *c)
 static void measure_store(struct samples *to, const struct coordinator *c)
 {
     struct tercet_store_stats sum = {.disk_free_bytes = UINT64_MAX};
-    bool is_accepting = !c->is_closing && !atomic_load(&c->has_failed);
     for (size_t i = 0; i < c->shard_count; i++) {
         const struct tercet_store_stats *stats = &c->shards[i].headroom.stats;
         sum.bytes_used += stats->bytes_used;
@@ -213,9 +213,8 @@ static void measure_store(struct samples *to, const struct coordinator *c)
         sum.readers += stats->readers;
         sum.resolved_records += stats->resolved_records;
         sum.disk_free_bytes = stats->disk_free_bytes;
-        is_accepting = is_accepting && c->shards[i].headroom.refuses == NULL;
     }
-    add(to, METRIC_ACCEPTING, is_accepting);
+    add(to, METRIC_ACCEPTING, loop_is_accepting(c));
     add(to, METRIC_STORE_FAILED, atomic_load(&c->has_failed));
     add(to, METRIC_STORE_USED, (double)sum.bytes_used);
     add(to, METRIC_STORE_LIMIT, (double)sum.bytes_max);

@@ -9,6 +9,7 @@
 #include "method.h"
 #include "outcome.h"
 #include "overdue.h"
+#include "plan.h"
 #include "request.h"
 #include "restore.h"
 #include "step.h"
@@ -308,6 +309,14 @@ static void tell_drained(struct coordinator *c)
     sem_post(&c->drained);
 }
 
+bool loop_is_accepting(const struct coordinator *c)
+{
+    for (size_t i = 0; i < c->shard_count; i++)
+        if (plan_refuses(c, &c->shards[i]) != NULL)
+            return false;
+    return !atomic_load(&c->has_failed);
+}
+
 void loop_turn(struct coordinator *c, struct event *events, int64_t now_ms, int64_t wall_ms)
 {
     c->clock = (struct clock){.now_ms = now_ms, .wall_ms = wall_ms};
@@ -327,6 +336,7 @@ void loop_turn(struct coordinator *c, struct event *events, int64_t now_ms, int6
     read_on(c);
     tell_drained(c);
     arena_reset(&c->scratch);
+    atomic_store_explicit(&c->pulse.is_accepting, loop_is_accepting(c), memory_order_relaxed);
 }
 
 /* -- The thread -------------------------------------------------------------------------------- */
@@ -352,14 +362,19 @@ static void *run(void *ctx)
 {
     struct coordinator *c = ctx;
     while (!may_end(c)) {
-        struct event *events = queue_take(&c->queue, loop_next_turn_ms(c), is_busy(c));
-        loop_turn(c, events, clock_monotonic_ms(), clock_wall_ms());
+        const int64_t until_ms = loop_next_turn_ms(c);
+        pulse_rest(&c->pulse, until_ms);
+        struct event *events = queue_take(&c->queue, until_ms, is_busy(c));
+        const int64_t now_ms = clock_monotonic_ms();
+        pulse_work(&c->pulse, now_ms);
+        loop_turn(c, events, now_ms, clock_wall_ms());
     }
     return NULL;
 }
 
 int loop_start(struct coordinator *c)
 {
+    atomic_store(&c->pulse.is_accepting, loop_is_accepting(c));
     for (size_t i = 0; i < c->shard_count; i++)
         /* the retention clock is written down before anything ends by it */
         c->shards[i].retention.check_ms = c->clock.now_ms;

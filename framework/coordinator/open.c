@@ -398,6 +398,19 @@ int tercet_coordinator_metrics(struct tercet_coordinator *coordinator, tercet_me
     return expose_visit(&coordinator->c, each, ctx);
 }
 
+void tercet_coordinator_health(struct tercet_coordinator *coordinator,
+                               struct tercet_coordinator_health *out)
+{
+    struct coordinator *c = &coordinator->c;
+    const struct tercet_coordinator_health health = {
+        .size = out->size,
+        .held_up_ms = pulse_held_up_ms(&c->pulse, clock_monotonic_ms()),
+        .has_failed = atomic_load(&c->has_failed),
+        .is_accepting = atomic_load(&c->pulse.is_accepting),
+    };
+    memcpy(out, &health, out->size < sizeof(health) ? out->size : sizeof(health));
+}
+
 const char *tercet_coordinator_address(const struct tercet_coordinator *coordinator, size_t i)
 {
     const char *address = crpc_server_address(coordinator->c.server, i);

@@ -179,13 +179,20 @@ static size_t unresolved(const struct table *table)
            table->counts.in_state[TXN_CANCELLED];
 }
 
-static int may_add(struct coordinator *c, struct shard *shard, uint64_t room, struct refusal *no)
+const char *plan_refuses(const struct coordinator *c, const struct shard *shard)
 {
     if (c->is_closing)
-        return refusal_set(no, TERCET_UNAVAILABLE, "%s", COORDINATOR_STOPPING);
+        return COORDINATOR_STOPPING;
     if (unresolved(&shard->table) >= c->options.open_max)
-        return refusal_set(no, TERCET_EXHAUSTED,
-                           "too many transactions are unresolved (--open-max): see tercetctl ls");
+        return "too many transactions are unresolved (--open-max): see tercetctl ls";
+    return shard->headroom.refuses;
+}
+
+static int may_add(struct coordinator *c, struct shard *shard, uint64_t room, struct refusal *no)
+{
+    const char *text = plan_refuses(c, shard);
+    if (text != NULL)
+        return refusal_set(no, c->is_closing ? TERCET_UNAVAILABLE : TERCET_EXHAUSTED, "%s", text);
     return headroom_take(&shard->headroom, room, no);
 }
 

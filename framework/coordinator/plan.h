@@ -12,6 +12,9 @@
 
 #include <tercet/v1/tercet.pb-c.h>
 
+/* Why the shard takes no new transactions; NULL: it does. Lives until the end of the turn. */
+const char *plan_refuses(const struct coordinator *c, const struct shard *shard);
+
 /* `found` is what was found of the request's gid; of one that is empty nothing, and it is made;
  * `begun_by` is the name that whoever asks is bound to, "" when to none.
  * What is begun becomes what was found. The same request again finds what it made; with other

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """/metrics, /healthz and /readyz of a real tercetd: the numbers after a traffic that is known; who may look; and that the dashboard
 and the alert rules name what is there.   metrics.py TERCETD TERCETCTL QUICKSTART_FOLDER SOURCE_FOLDER"""
-import json, pathlib, re, shutil, subprocess, sys
+import contextlib, json, pathlib, re, shutil, socket, subprocess, sys, tempfile
 
-from stage import TOKENS, Stage, check, main, read_metrics, until, value_of
+from stage import READY_SECONDS, TOKENS, Stage, check, main, read_metrics, stopped_thread, until, value_of
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PACKAGING = pathlib.Path(sys.argv[4]) / "packaging"
@@ -122,6 +122,47 @@ def who_may_look(programs):
         check(stage.ask("/metrics").status == 200, "--metrics-open")
 
 
+def stall_is_told_from_death(programs):
+    """The coordinator's thread is stopped alone: it is healthy for a while, as the watchdog is told; then it is stuck; and it goes on."""
+    with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(place + "/notify")
+        systemd.settimeout(READY_SECONDS)
+        hears = lambda what: until(lambda: systemd.recv(4096) == what, what, 2 * READY_SECONDS)
+        with Stage(programs, environment={"NOTIFY_SOCKET": place + "/notify", "WATCHDOG_USEC": "16000000"}) as stage:
+            hears(b"WATCHDOG=1")
+            with stopped_thread(stage.tercetd.pid, "tercet-owner"):
+                check(stage.ask("/healthz").status == 200, "the first probe, just after it was held up")
+                hears(b"WATCHDOG=1")
+                until(lambda: stage.ask("/healthz").status == 503, "it is stuck")
+                check(stage.ask("/readyz").status == 503, "and not ready")
+                systemd.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while systemd.recv(4096):
+                        pass
+                systemd.settimeout(6)  # longer than from one sign to the next
+                try:
+                    check(False, f"the watchdog hears {systemd.recv(4096)}")
+                except socket.timeout:
+                    systemd.settimeout(READY_SECONDS)
+            until(lambda: stage.ask("/healthz").status == 200, "it goes on")
+            hears(b"WATCHDOG=1")
+
+
+def full_is_not_ready(programs):
+    with Stage(programs, ["--open-max", "1"]) as stage:
+        stage.participant("flight")
+        check(stage.ask("/readyz").status == 200, "there is room for one")
+        check(stage.ctl("pause", "flight")[0] == 0, "pause")
+        stage.run("initiator", [programs["quickstart"] + "/quickstart-initiator", stage.listen])
+        until(lambda: stage.ask("/readyz").status == 503, "it is open, and there is room for no other")
+        check(stage.ask("/healthz").status == 200, "which is no illness")
+        check(value_of(read_metrics(scrape(stage).text), "tercet_accepting") == 0, "a scrape tells, too")
+        check("--open-max" in stage.ctl("stats")[1], "and stats say why: " + stage.ctl("stats")[1])
+        check(stage.ctl("resume", "flight")[0] == 0, "resume")
+        stage.participant("hotel")
+        until(lambda: stage.ask("/readyz").status == 200, "it has ended")
+
+
 def expressions():
     dashboard = json.loads((PACKAGING / "grafana/tercet.json").read_text())
     for panel in dashboard["panels"]:
@@ -150,5 +191,5 @@ def dashboard_and_rules_name_what_is_there(programs):
 
 
 if __name__ == "__main__":
-    main([numbers_add_up, what_waits_is_told, formats_are_as_promised, who_may_look, dashboard_and_rules_name_what_is_there],
+    main([numbers_add_up, what_waits_is_told, formats_are_as_promised, who_may_look, stall_is_told_from_death, full_is_not_ready, dashboard_and_rules_name_what_is_there],
          {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the console's tests share: a real tercetd with an HTTP port, participants and initiators of the samples, and a client that
 says what it got. Everything ends with the test; every wait is for something, and bounded."""
-import contextlib, http.client, os, re, shutil, subprocess, sys, tempfile, time
+import contextlib, ctypes, http.client, os, re, shutil, subprocess, sys, tempfile, time
 
 READY_SECONDS = 60
 TOKENS = {role: f"{role}-0123456789abcdef" for role in ("reader", "operator", "admin", "initiator", "participant")}
@@ -25,6 +25,23 @@ def until(probe, what, seconds=READY_SECONDS):
             return value
         check(time.monotonic() < end, f"{what}: not within {seconds} s")
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def stopped_thread(pid, name):
+    """One thread of a child of ours does not run: ptrace(2), by this thread alone."""
+    def ptrace(request):
+        if libc.ptrace(ctypes.c_long(request), ctypes.c_long(tid), None, None) != 0:
+            raise Failed(f"ptrace {request:#x}: {os.strerror(ctypes.get_errno())}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    tid = next(int(tid) for tid in os.listdir(f"/proc/{pid}/task") if open(f"/proc/{pid}/task/{tid}/comm").read().strip() == name)
+    ptrace(0x4206)  # PTRACE_SEIZE
+    ptrace(0x4207)  # PTRACE_INTERRUPT
+    os.waitpid(tid, 0x40000000)  # __WALL
+    try:
+        yield
+    finally:
+        ptrace(17)  # PTRACE_DETACH
 
 
 class Answer:

@@ -5,6 +5,7 @@
 #ifndef TERCET_COORDINATOR_H
 #define TERCET_COORDINATOR_H
 
+#include <stdbool.h>
 #include <tercet/metrics.h>
 #include <tercet/types.h>
 
@@ -144,6 +145,21 @@ int tercet_coordinator_inspect(const struct tercet_coordinator_options *options,
  * Blocks that long at most; any thread, before close. */
 int tercet_coordinator_metrics(struct tercet_coordinator *coordinator, tercet_metric_fn each,
                                void *ctx);
+
+/* What a probe or a watchdog asks. */
+struct tercet_coordinator_health {
+    size_t size;
+    /* For how long the coordinator's thread has been at one thing, or has not woken up when it was
+     * to; 0: it waits for work. More than some seconds: it is stuck, or its disk is. */
+    int64_t held_up_ms;
+    bool has_failed;   /* the store has: nothing is acknowledged before a restart */
+    bool is_accepting; /* new transactions are taken; as it was when the thread was last at work */
+};
+
+/* Fills the struct, whose size is set. Asks nothing of the coordinator's thread, takes no lock and
+ * never blocks. Any thread, before close. */
+void tercet_coordinator_health(struct tercet_coordinator *coordinator,
+                               struct tercet_coordinator_health *out);
 
 /* The i-th address it listens at, such as "127.0.0.1:41234"; a name may stand for several. NULL
  * past the last. Lives as long as the coordinator. */
