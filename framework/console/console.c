@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* GnuTLS: what the gRPC ports take, too; 1.0 and 1.1 are broken (RFC 8996). */
+#define TLS_PRIORITIES "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"
 #define REPLY_BYTES_MAX (16 * 1024 * 1024) /* a page of transactions */
 
 /* -- Requests ---------------------------------------------------------------------------------- */
@@ -93,6 +95,7 @@ static struct MHD_Daemon *start_daemon(struct console *console, const char *cert
     const struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };
     return MHD_start_daemon(
@@ -102,7 +105,8 @@ static struct MHD_Daemon *start_daemon(struct console *console, const char *cert
         MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
         REQUEST_MS_MAX / 1000u, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED,
         on_completed, console, MHD_OPTION_NOTIFY_CONNECTION, door_note_connection, &console->door,
-        MHD_OPTION_ARRAY, cert != NULL ? tls : &tls[2], MHD_OPTION_END);
+        MHD_OPTION_ARRAY, cert != NULL ? tls : &tls[sizeof(tls) / sizeof(tls[0]) - 1],
+        MHD_OPTION_END);
 }
 
 /* -- Opening ----------------------------------------------------------------------------------- */
@@ -195,5 +199,6 @@ void console_close(struct console *console)
     sessions_free(console->sessions);
     audit_free(console->audit);
     pthread_mutex_destroy(&console->door.lock);
+    pthread_mutex_destroy(&console->door.handing);
     free(console);
 }

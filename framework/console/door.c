@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -25,6 +26,14 @@
 
 /* -- Listening --------------------------------------------------------------------------------- */
 
+/* A number, and nothing else: getaddrinfo also takes "+5", and cuts what is too large. */
+static bool is_port(const char *text)
+{
+    const size_t size = strlen(text);
+    return size >= 1 && size <= 5 && strspn(text, "0123456789") == size &&
+           strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 /* "host:port" or "[host]:port", apart. */
 static bool split(char host[HOST_SIZE], const char **port, const char *address)
 {
@@ -34,6 +43,8 @@ static bool split(char host[HOST_SIZE], const char **port, const char *address)
     size_t size = (size_t)(colon - address);
     const bool is_bracketed = size >= 2 && address[0] == '[' && address[size - 1] == ']';
     if (!is_bracketed && memchr(address, ':', size) != NULL)
+        return false;
+    if (!is_port(colon + 1))
         return false;
     memcpy(host, address + is_bracketed, size - 2 * is_bracketed);
     host[size - 2 * is_bracketed] = '\0';
@@ -103,8 +114,10 @@ int door_listen(struct door *door, const char *address, char *text)
     for (size_t i = 0; i < VISITORS_MAX; i++)
         door->visitors[i].fd = -1;
     pthread_mutex_init(&door->lock, NULL);
+    pthread_mutex_init(&door->handing, NULL);
     if (!split(host, &port, address)) {
-        snprintf(text, TERCET_TEXT_MAX, "%.200s is no address: host:port is wanted", address);
+        snprintf(text, TERCET_TEXT_MAX,
+                 "%.150s is no address: host:port is wanted, with a port of 0 to 65535", address);
         return TERCET_ADDRESS;
     }
     int rc = getaddrinfo(host, port, &hints, &infos);
@@ -202,11 +215,12 @@ static void accept_one(struct door *door, int listener)
     }
     if (fd < 0)
         return;
-    pthread_mutex_lock(&door->lock);
-    struct MHD_Daemon *daemon = door->daemon;
-    pthread_mutex_unlock(&door->lock);
     /* It closes what it does not take. */
-    if (MHD_add_connection(daemon, fd, (struct sockaddr *)&peer, size) == MHD_YES)
+    pthread_mutex_lock(&door->handing);
+    const bool is_taken =
+        MHD_add_connection(door->daemon, fd, (struct sockaddr *)&peer, size) == MHD_YES;
+    pthread_mutex_unlock(&door->handing);
+    if (is_taken)
         door->accepted++;
     else
         door->refused++;
@@ -244,10 +258,10 @@ int door_open(struct door *door, struct MHD_Daemon *daemon)
 
 struct MHD_Daemon *door_replace(struct door *door, struct MHD_Daemon *daemon)
 {
-    pthread_mutex_lock(&door->lock);
+    pthread_mutex_lock(&door->handing);
     struct MHD_Daemon *old = door->daemon;
     door->daemon = daemon;
-    pthread_mutex_unlock(&door->lock);
+    pthread_mutex_unlock(&door->handing);
     return old;
 }
 

@@ -40,8 +40,11 @@ struct door {
     atomic_ullong accepted, refused, cut; /* connections */
     pthread_t thread;
     bool is_running;
-    pthread_mutex_t lock; /* over what follows */
+    /* Over the daemon, and held while it is handed a connection, so that nobody stops it meanwhile.
+     * Taken before the lock: microhttpd calls back. */
+    pthread_mutex_t handing;
     struct MHD_Daemon *daemon;
+    pthread_mutex_t lock;                                       /* over what follows */
     struct visitor visitors[CONNECTIONS_MAX + CONNECTIONS_MAX]; /* old ones may still be ending */
 };
 
@@ -118,6 +121,9 @@ enum MHD_Result reply_send(const struct request *request, unsigned status,
 int link_call(ProtobufCMessage **reply, struct console *console,
               const ProtobufCServiceDescriptor *service, const char *method,
               const ProtobufCMessage *request, const char *token, char *text);
+/* Whether it can be said in a header: one word of printable ASCII, of some 500 bytes at most. What
+ * is none opens nothing: link_call says CRPC_UNAUTHENTICATED. */
+bool link_is_token(const char *text);
 /* The HTTP status that says the same as one of gRPC. */
 unsigned link_http_status(int code);
 
