@@ -170,44 +170,63 @@ static void describe_peer(char out[48], const struct request *request)
         strcpy(out, "?");
 }
 
-static const char *text_of(const cJSON *json, const char *name)
+/* Where the message has a field of that name and type; NULL: it has none. */
+static const void *field_of(const ProtobufCMessage *message, const char *name, ProtobufCType type)
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(json, name));
-    return text != NULL ? text : "";
+    const ProtobufCFieldDescriptor *field =
+        message != NULL ? protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name)
+                        : NULL;
+    const bool is_it =
+        field != NULL && field->type == type && field->label != PROTOBUF_C_LABEL_REPEATED;
+    return is_it ? (const uint8_t *)message + field->offset : NULL;
+}
+
+static const char *text_of(const ProtobufCMessage *message, const char *name)
+{
+    char *const *text = field_of(message, name, PROTOBUF_C_TYPE_STRING);
+    return text != NULL ? *text : "";
+}
+
+static bool is_set(const ProtobufCMessage *message, const char *name)
+{
+    const protobuf_c_boolean *flag = field_of(message, name, PROTOBUF_C_TYPE_BOOL);
+    return flag != NULL && *flag;
 }
 
 /* What it was done to: a service, or a transaction, and a branch of it. */
-static void describe_object(char *out, size_t size, const cJSON *json)
+static void describe_object(char *out, size_t size, const ProtobufCMessage *message)
 {
-    const cJSON *branch = cJSON_GetObjectItem(json, "branch");
-    const char *service = text_of(json, "service");
+    const uint32_t *branch = field_of(message, "branch", PROTOBUF_C_TYPE_UINT32);
+    const char *service = text_of(message, "service");
     if (service[0] != '\0')
         snprintf(out, size, "%s", service);
-    else if (cJSON_IsNumber(branch) && branch->valuedouble > 0)
-        snprintf(out, size, "%s branch %d", text_of(json, "gid"), branch->valueint);
+    else if (branch != NULL && *branch > 0)
+        snprintf(out, size, "%s branch %u", text_of(message, "gid"), *branch);
     else
-        snprintf(out, size, "%s", text_of(json, "gid"));
+        snprintf(out, size, "%s", text_of(message, "gid"));
 }
 
 /* In the words of tercetctl. */
-static const char *action_of(const struct method *method, const cJSON *json)
+static const char *action_of(const struct method *method, const ProtobufCMessage *message)
 {
     if (strcmp(method->name, "Decide") == 0)
-        return cJSON_IsTrue(cJSON_GetObjectItem(json, "confirm")) ? "confirm" : "cancel";
+        return is_set(message, "confirm") ? "confirm" : "cancel";
     if (strcmp(method->name, "Pause") == 0)
-        return cJSON_IsTrue(cJSON_GetObjectItem(json, "paused")) ? "pause" : "resume";
+        return is_set(message, "paused") ? "pause" : "resume";
     return strcmp(method->name, "Settle") == 0 ? "settle" : "retry";
 }
 
+/* What was sent, or of what is refused as much as was understood; NULL: nothing. */
 static void write_down(const struct request *request, const struct method *method,
-                       const cJSON *json, const struct session *session, int code, const char *text)
+                       const ProtobufCMessage *message, const struct session *session, int code,
+                       const char *text)
 {
     struct audit_entry entry = {.at_ms = clock_wall_ms()};
     snprintf(entry.who, sizeof(entry.who), "%s", session->name);
     describe_peer(entry.peer, request);
-    snprintf(entry.action, sizeof(entry.action), "%s", action_of(method, json));
-    describe_object(entry.object, sizeof(entry.object), json);
-    snprintf(entry.reason, sizeof(entry.reason), "%s", text_of(json, "reason"));
+    snprintf(entry.action, sizeof(entry.action), "%s", action_of(method, message));
+    describe_object(entry.object, sizeof(entry.object), message);
+    snprintf(entry.reason, sizeof(entry.reason), "%s", text_of(message, "reason"));
     if (code == CRPC_OK)
         snprintf(entry.result, sizeof(entry.result), "OK");
     else
@@ -230,9 +249,9 @@ static enum MHD_Result call_admin(const struct request *request, const char *nam
     if (wrong == NULL)
         code = link_call(&reply, request->console, &tercet__v1__admin__descriptor, method->name,
                          made.message, session->token[0] != '\0' ? session->token : NULL, text);
-    json_clear(&made);
     if (method->is_action)
-        write_down(request, method, json, session, code, wrong != NULL ? wrong : text);
+        write_down(request, method, made.message, session, code, wrong != NULL ? wrong : text);
+    json_clear(&made);
     if (code != CRPC_OK)
         return reply_error(request, link_http_status(code), crpc_code_name(code),
                            wrong != NULL ? wrong : text);

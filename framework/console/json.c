@@ -4,6 +4,7 @@
  */
 #include "json.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -233,6 +234,8 @@ static const char *take_object(struct json_request *request, ProtobufCMessage *t
                                const cJSON *json)
 {
     const char *wrong = cJSON_IsObject(json) ? NULL : "an object is wanted";
+    uint64_t given = 0; /* a bit for each field: who reads the first of two is not to be misled */
+    assert(to->descriptor->n_fields <= 64);
     for (const cJSON *item = wrong == NULL ? json->child : NULL; item != NULL && wrong == NULL;
          item = item->next) {
         const ProtobufCFieldDescriptor *field =
@@ -240,6 +243,10 @@ static const char *take_object(struct json_request *request, ProtobufCMessage *t
         uint8_t *base = (uint8_t *)to;
         if (field == NULL)
             return "a field's name is not known";
+        const uint64_t bit = UINT64_C(1) << (field - to->descriptor->fields);
+        if ((given & bit) != 0)
+            return "a field is given twice";
+        given |= bit;
         wrong = field->label == PROTOBUF_C_LABEL_REPEATED
                     ? take_repeated(request, base, field, item)
                     : take_value(request, base + field->offset, field, item);

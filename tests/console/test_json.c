@@ -39,11 +39,19 @@ Test(json, a_request_is_what_it_says)
 Test(json, nonsense_is_refused)
 {
     static const char *const wrong[] = {
-        "{\"page_size\": -1}",      "{\"page_size\": 4294967296}",
-        "{\"page_size\": 1.5}",     "{\"page_size\": \"1\"}",
-        "{\"parked\": 1}",          "{\"states\": [0]}",
-        "{\"states\": \"TRYING\"}", "{\"metadata\": [[]]}",
-        "{\"service\": null}",      "{\"nothing\": 1}",
+        "{\"page_size\": -1}",
+        "{\"page_size\": 4294967296}",
+        "{\"page_size\": 1.5}",
+        "{\"page_size\": \"1\"}",
+        "{\"parked\": 1}",
+        "{\"states\": [0]}",
+        "{\"states\": \"TRYING\"}",
+        "{\"metadata\": [[]]}",
+        "{\"service\": null}",
+        "{\"nothing\": 1}",
+        "{\"parked\": true, \"parked\": true}",
+        "{\"states\": [], \"service\": \"a\", \"states\": []}",
+        "{\"metadata\": [{\"key\": \"a\", \"value\": \"\", \"key\": \"b\"}]}",
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct json_request request;
