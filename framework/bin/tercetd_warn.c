@@ -29,7 +29,7 @@ static bool is_reached_from_elsewhere(const struct arguments *args)
     for (size_t i = 0; i < args->options.listen_count; i++)
         if (!reach_is_local(args->listen[i]))
             return true;
-    return false;
+    return args->http_address != NULL && !reach_is_local(args->http_address);
 }
 
 /* A line "role token", not "role identity:NAME". */

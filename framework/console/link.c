@@ -10,6 +10,16 @@
 
 #define TIMEOUT_MS 8000 /* shorter than a request may take */
 #define AUTHORIZATION_SIZE 512
+#define BEARER "Bearer "
+
+bool link_is_token(const char *text)
+{
+    const size_t size = strlen(text);
+    for (size_t i = 0; i < size; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    return size > 0 && size + sizeof(BEARER) <= AUTHORIZATION_SIZE;
+}
 
 int link_call(ProtobufCMessage **reply, struct console *console,
               const ProtobufCServiceDescriptor *service, const char *method,
@@ -19,8 +29,12 @@ int link_call(ProtobufCMessage **reply, struct console *console,
     struct crpc_metadata entry = {.key = "authorization"};
     struct crpc_result result = {0};
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = TIMEOUT_MS};
+    if (token != NULL && !link_is_token(token)) {
+        snprintf(text, CRPC_STATUS_TEXT_MAX + 1, "a token is one word of printable ASCII");
+        return CRPC_UNAUTHENTICATED;
+    }
     if (token != NULL) {
-        snprintf(authorization, sizeof(authorization), "Bearer %s", token);
+        snprintf(authorization, sizeof(authorization), BEARER "%s", token);
         entry.value = (struct crpc_bytes){authorization, strlen(authorization)};
         options.metadata = &entry;
         options.metadata_count = 1;

@@ -90,6 +90,19 @@ def odd_calls(programs):
         check(post(stage, "Admin/List").status == 200, "and it goes on")
 
 
+def what_is_written_down_is_what_was_done(programs):
+    with Stage(programs) as stage:
+        ask = lambda body: stage.ask("/api/Admin/Pause", "POST", body, **{k.replace("-", "_"): v for k, v in OURS.items()})
+        answer = ask('{"service":"told","service":"done","paused":true}')
+        check(answer.status == 400 and "twice" in answer.text, f"a name that is given twice: {answer.status} {answer.text}")
+        check(ask('{"service":"done","paused":true,"Service":"told"}').status == 400, "nor in other letters")
+        stage.participant("flight")
+        check(ask('{"service":"flight","paused":true}').status == 200, "once")
+        newest = json.loads(post(stage, "audit").text)["entries"][0]
+        told = {name: newest[name] for name in ("action", "object", "result")}
+        check(told == {"action": "pause", "object": "flight", "result": "OK"}, str(told))
+
+
 def pages_of_others(programs):
     """What a browser sends in the name of a page from elsewhere."""
     with Stage(programs) as stage:
@@ -120,6 +133,8 @@ def sessions(programs):
         check(post(stage, "sign-in", {"token": "x" * 20}).status == 401, "a wrong token")
         check(post(stage, "sign-in", {"token": "a b\r\nX: y"}).status == 400, "what is no token")
         check(post(stage, "sign-in", {"token": "a" * 5000}).status == 400, "one that is too long")
+        for token in ("t\x01ken-of-16-chars", "t\xf6ken-of-16-chars", "two words of a token", "a" * 600):
+            check(stage.ask("/metrics", token=token).status == 401, f"a bearer {token[:20]!r}: {stage.ask('/metrics', token=token).status}")
         check(post(stage, "sign-in", {"token": TOKENS["participant"]}).status == 403, "a role that does not look")
         cookies = [post(stage, "sign-in", {"token": TOKENS["reader"], "name": "n" * 500}).headers["Set-Cookie"] for _ in range(2)]
         for word in ("HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="):
@@ -212,7 +227,16 @@ def is_refused_where_it_would_let_in_more(programs):
         return done.stderr
     check("--access" in fails("--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"), "off loopback")
     check("--access" in fails("--listen", "unix:/tmp/tercet-hostile.sock", "--http", "127.0.0.1:0"), "past the modes of sockets")
-    check("host:port" in fails("--listen", "127.0.0.1:0", "--http", "127.0.0.1"), "no port")
+    for address in ("127.0.0.1", "127.0.0.1:99999", "127.0.0.1:+5", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1: 1", "127.0.0.1:http", "127.0.0.1:"):
+        check("host:port" in fails("--listen", "127.0.0.1:0", "--http", address), address)
+
+
+def says_that_tokens_can_be_read(programs):
+    warns = lambda stage: "tokens come in plaintext from other machines" in stage.said("tercetd")
+    with Stage(programs, ["--http", "0.0.0.0:0"], access=True) as stage:
+        check(stage.stop() == 0 and warns(stage), "off loopback")
+    with Stage(programs, access=True) as stage:
+        check(stage.stop() == 0 and not warns(stage), "nobody else is on loopback")
 
 
 def tls(programs):
@@ -228,8 +252,12 @@ def tls(programs):
                 cookie = answer.headers["Set-Cookie"]
             check(cookie.startswith("__Host-tercet_session=") and "Secure" in cookie, cookie)
             check(status_of(raw(stage, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")) == 0, "plaintext is no HTTPS")
+            taken = lambda version: subprocess.run(["openssl", "s_client", "-connect", stage.http, version, "-cipher", "ALL:@SECLEVEL=0"], stdin=subprocess.DEVNULL,
+                                                   capture_output=True, timeout=30).returncode == 0
+            check(taken("-tls1_2"), "TLS 1.2")
+            check(not taken("-tls1_1") and not taken("-tls1"), "nothing older")
 
 
 if __name__ == "__main__":
-    main([odd_requests, odd_calls, pages_of_others, sessions, many_and_slow, out_of_descriptors, stops_with_visitors, is_refused_where_it_would_let_in_more, tls],
+    main([odd_requests, odd_calls, what_is_written_down_is_what_was_done, pages_of_others, sessions, many_and_slow, out_of_descriptors, stops_with_visitors, is_refused_where_it_would_let_in_more, says_that_tokens_can_be_read, tls],
          {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})
