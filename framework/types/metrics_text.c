@@ -71,6 +71,18 @@ static void append_escaped(struct tercet_metrics_text *text, struct buffer *buff
     }
 }
 
+/* Whatever the process's locale puts between digits (a comma, say, of one byte or more) becomes the
+ * point that the formats want. */
+static void use_point(char *number)
+{
+    char *mark = number + strspn(number, "+-0123456789");
+    if (*mark == '\0' || *mark == 'e')
+        return;
+    const char *rest = mark + strcspn(mark, "0123456789");
+    *mark = '.';
+    memmove(mark + 1, rest, strlen(rest) + 1);
+}
+
 /* The shortest text that reads back as the same number. A bound of OpenMetrics has a point. */
 static void append_number(struct tercet_metrics_text *text, struct buffer *buffer, double value,
                           bool wants_point)
@@ -85,6 +97,7 @@ static void append_number(struct tercet_metrics_text *text, struct buffer *buffe
         if (strtod(number, NULL) == value)
             break;
     }
+    use_point(number);
     append_text(text, buffer, number);
     if (wants_point && strpbrk(number, ".e") == NULL)
         append(text, buffer, ".0", 2);

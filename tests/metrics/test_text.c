@@ -3,7 +3,10 @@
  * Series as text: OpenMetrics, and the older format.
  */
 #include <criterion/criterion.h>
+#include <locale.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <tercet/metrics.h>
 
@@ -173,4 +176,36 @@ Test(text, want_of_memory_is_told)
         tercet_metrics_text_free(text);
     }
     cr_assert_gt(at, 6, "the text, two families with name and lines");
+}
+
+/* comma.sh runs it where numbers are written with a comma; elsewhere it is the plain case. */
+Test(text, a_number_has_a_point_in_every_locale)
+{
+    const double bounds[] = {0.25, 1};
+    const uint64_t counts[] = {1, 0, 2};
+    struct tercet_metric one = metric("a", TERCET_METRIC_GAUGE, -1234.5);
+    struct tercet_metric two = metric("b", TERCET_METRIC_GAUGE, 1.5e300);
+    struct tercet_metric three = metric("c", TERCET_METRIC_GAUGE, 1e21);
+    struct tercet_metric four = metric("d", TERCET_METRIC_HISTOGRAM, 0);
+    const char *name = getenv("TERCET_TEST_LOCALE");
+    if (name != NULL) {
+        char number[8];
+        cr_assert_not_null(setlocale(LC_NUMERIC, name));
+        snprintf(number, sizeof(number), "%.1f", 1.5);
+        cr_assert_str_eq(number, "1,5", "it is what it is for");
+    }
+    four.bucket_count = 3;
+    four.bounds = bounds;
+    four.counts = counts;
+    four.sum = 0.1;
+    begin(TERCET_METRICS_OPENMETRICS);
+    tercet_metrics_text_add(&one, text);
+    tercet_metrics_text_add(&two, text);
+    tercet_metrics_text_add(&three, text);
+    tercet_metrics_text_add(&four, text);
+    end_is("# TYPE a gauge\n# HELP a Words.\na -1234.5\n"
+           "# TYPE b gauge\n# HELP b Words.\nb 1.5e+300\n"
+           "# TYPE c gauge\n# HELP c Words.\nc 1e+21\n"
+           "# TYPE d histogram\n# HELP d Words.\nd_bucket{le=\"0.25\"} 1\nd_bucket{le=\"1.0\"} 1\n"
+           "d_bucket{le=\"+Inf\"} 3\nd_count 3\nd_sum 0.1\n# EOF\n");
 }
