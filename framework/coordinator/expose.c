@@ -10,14 +10,22 @@
 
 #include <clock.h>
 #include <crpc/crpc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a service. */
+struct name {
+    struct name *next;
+    char text[TERCET_SERVICE_MAX + 1];
+};
 
 /* As they were at one moment. Nobody changes them after they were made. */
 struct figures {
     unsigned references; /* under the lock */
     int64_t taken_ms;    /* monotonic */
     struct samples samples;
+    struct name *names; /* that are labels of samples */
 };
 
 static const char *const end_names[METER_ENDS] = {"confirmed", "cancelled"};
@@ -150,27 +158,49 @@ static void measure_load(struct samples *to, const char *name, const struct load
         samples_add(to, figures[i].metric, figures[i].value, name, NULL, NULL);
 }
 
+/* A copy of a service's name that lives as long as the figures: the service may be gone by then. */
+static const char *keep_name(struct figures *figures, const char *text)
+{
+    struct name *name = must_alloc(sizeof(*name));
+    snprintf(name->text, sizeof(name->text), "%s", text);
+    name->next = figures->names;
+    figures->names = name;
+    return name->text;
+}
+
+/* Under which name the service tells of itself; NULL: with the others. One that was never called
+ * has series of its own as long as there are some that nobody has, and keeps none of them. */
+static const char *name_of(struct figures *figures, const struct meter *meter,
+                           const struct service *service, size_t *lent_count)
+{
+    const struct meter_service *own = meter_service_find(meter, service->name);
+    if (own != NULL)
+        return own->name;
+    if (meter->service_count + *lent_count >= METER_SERVICES_MAX)
+        return NULL;
+    (*lent_count)++;
+    return keep_name(figures, service->name);
+}
+
 /* Each that has series of its own tells of itself; what is left is added up. */
-static void measure_loads(struct samples *to, struct coordinator *c)
+static void measure_loads(struct figures *figures, struct coordinator *c)
 {
     const int64_t now_ms = c->clock.now_ms;
     struct load others = {.oldest_ms = now_ms};
+    size_t lent_count = 0;
     bool has_others = false;
     why_date_targets(c);
     for (const struct service *service = c->services.first; service != NULL;
          service = service->next) {
-        const struct meter_service *figures = meter_service_of(&c->meter, service->name);
+        const char *name = name_of(figures, &c->meter, service, &lent_count);
         struct load load = {.oldest_ms = now_ms};
-        if (figures == &c->meter.others) {
-            add_load(&others, service);
-            has_others = true;
-            continue;
-        }
-        add_load(&load, service);
-        measure_load(to, figures->name, &load, now_ms);
+        add_load(name != NULL ? &load : &others, service);
+        if (name != NULL)
+            measure_load(&figures->samples, name, &load, now_ms);
+        has_others |= name == NULL;
     }
     if (has_others)
-        measure_load(to, METER_OTHERS, &others, now_ms);
+        measure_load(&figures->samples, METER_OTHERS, &others, now_ms);
 }
 
 static void measure_calls(struct samples *to, const struct meter_service *service)
@@ -190,9 +220,10 @@ static void measure_calls(struct samples *to, const struct meter_service *servic
     samples_add_histogram(to, METRIC_SERVICE_DURATION, &service->took, service->name);
 }
 
-static void measure_services(struct samples *to, struct coordinator *c)
+static void measure_services(struct figures *figures, struct coordinator *c)
 {
-    measure_loads(to, c);
+    struct samples *to = &figures->samples;
+    measure_loads(figures, c);
     for (size_t i = 0; i < c->meter.service_count; i++)
         measure_calls(to, c->meter.services[i]);
     measure_calls(to, &c->meter.others);
@@ -296,6 +327,11 @@ static void unref(struct figures *figures)
     if (figures == NULL || --figures->references > 0)
         return;
     samples_clear(&figures->samples);
+    while (figures->names != NULL) {
+        struct name *name = figures->names;
+        figures->names = name->next;
+        free(name);
+    }
     free(figures);
 }
 
@@ -320,7 +356,7 @@ void expose_measure(struct coordinator *c)
     measure_process(&figures->samples, c);
     measure_ends(&figures->samples, &c->meter);
     measure_open(&figures->samples, c);
-    measure_services(&figures->samples, c);
+    measure_services(figures, c);
     measure_store(&figures->samples, c);
     measure_commits(&figures->samples, c);
     measure_memory(&figures->samples, c);

@@ -48,14 +48,27 @@ void meter_committed(struct meter *meter, size_t records, int64_t took_us)
     histogram_add(&meter->commit, METRIC_COMMIT_DURATION, took_us);
 }
 
-struct meter_service *meter_service_of(struct meter *meter, const char *name)
+static struct meter_service *find(const struct meter *meter, const char *name)
 {
     for (size_t i = 0; i < meter->service_count; i++)
         if (strcmp(meter->services[i]->name, name) == 0)
             return meter->services[i];
+    return NULL;
+}
+
+const struct meter_service *meter_service_find(const struct meter *meter, const char *name)
+{
+    return find(meter, name);
+}
+
+struct meter_service *meter_service_of(struct meter *meter, const char *name)
+{
+    struct meter_service *service = find(meter, name);
+    if (service != NULL)
+        return service;
     if (meter->service_count == METER_SERVICES_MAX)
         return &meter->others;
-    struct meter_service *service = must_alloc(sizeof(*service));
+    service = must_alloc(sizeof(*service));
     snprintf(service->name, sizeof(service->name), "%s", name);
     meter->services[meter->service_count++] = service;
     return service;

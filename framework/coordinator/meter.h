@@ -12,7 +12,7 @@
 /* Services with series of their own, in the order in which they were first called; those past it
  * share one, METER_OTHERS: so no stream of new names makes a scrape large. */
 #define METER_SERVICES_MAX 200
-#define METER_OTHERS "_other"
+#define METER_OTHERS "(other)" /* no service's name: those have no brackets */
 
 #define METER_CAUSES 7   /* enum txn_cause */
 #define METER_OUTCOMES 6 /* those of tercet.proto, and what no coordinator knows */
@@ -47,8 +47,11 @@ void meter_resolved(struct meter *meter, enum meter_end end, int64_t took_ms);
 void meter_turn(struct meter *meter, size_t events);
 void meter_committed(struct meter *meter, size_t records, int64_t took_us);
 
-/* The figures of the service with this name: its own, or those of the others. */
+/* The figures of the service with this name: its own, which it gets now unless there are none left,
+ * or those of the others. For one that is called. */
 struct meter_service *meter_service_of(struct meter *meter, const char *name);
+/* The same for those who look: NULL when it has none of its own. */
+const struct meter_service *meter_service_find(const struct meter *meter, const char *name);
 void meter_called(struct meter_service *service, unsigned kind);
 /* An answer has come, or outcome 0: none, in time. */
 void meter_answered(struct meter_service *service, unsigned kind, unsigned outcome,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/metrics, /healthz and /readyz of a real tercetd: the numbers after a traffic that is known; who may look; and that the dashboard
 and the alert rules name what is there.   metrics.py TERCETD TERCETCTL QUICKSTART_FOLDER SOURCE_FOLDER"""
-import contextlib, json, pathlib, re, shutil, socket, subprocess, sys, tempfile
+import concurrent.futures, contextlib, json, pathlib, re, shutil, socket, subprocess, sys, tempfile
 
 from stage import READY_SECONDS, TOKENS, Stage, check, main, read_metrics, stopped_thread, until, value_of
 
@@ -85,6 +85,22 @@ def what_waits_is_told(programs):
         metrics = until(waits, "a call waits, and gets older")
         check(value_of(metrics, "tercet_service_paused", service="flight") == 1, "paused")
         check(value_of(metrics, "tercet_service_instances", service="hotel") == 0, "nobody serves it")
+
+
+def scrapes_take_no_series(programs):
+    """There are two hundred for services. Such as are there, and are never called, take them from nobody who is."""
+    with Stage(programs) as stage, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        check(all(code == 0 for code, _ in pool.map(lambda i: stage.ctl("register", f"idle{i}", "127.0.0.1:1"), range(201))), "registered")
+        metrics = read_metrics(scrape(stage).text)
+        check(value_of(metrics, "tercet_service_instances", service="(other)") == 1, "one is past the bound")
+        for service in ("flight", "hotel"):
+            stage.participant(service)
+        check(stage.initiate() == 0, "booked")
+        metrics = read_metrics(scrape(stage).text)
+        for service in ("flight", "hotel"):
+            check(value_of(metrics, "tercet_service_calls_total", service=service, kind="try") == 1, service)
+            check(value_of(metrics, "tercet_service_instances", service=service) == 1, service)
+        check(value_of(metrics, "tercet_service_instances", service="(other)") == 3, "others had to go")
 
 
 def formats_are_as_promised(programs):
@@ -191,5 +207,5 @@ def dashboard_and_rules_name_what_is_there(programs):
 
 
 if __name__ == "__main__":
-    main([numbers_add_up, what_waits_is_told, formats_are_as_promised, who_may_look, stall_is_told_from_death, full_is_not_ready, dashboard_and_rules_name_what_is_there],
+    main([numbers_add_up, what_waits_is_told, scrapes_take_no_series, formats_are_as_promised, who_may_look, stall_is_told_from_death, full_is_not_ready, dashboard_and_rules_name_what_is_there],
          {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})

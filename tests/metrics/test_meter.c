@@ -2,6 +2,7 @@
  *
  * What the coordinator counts by service: bounded, and nothing is lost past the bound.
  */
+#include <check.h>
 #include <criterion/criterion.h>
 #include <meter.h>
 #include <stdio.h>
@@ -47,4 +48,20 @@ Test(meter, what_got_no_answer_has_no_duration)
                  "an outcome that nobody knows");
     cr_assert_eq(meter.others.took.sum, 5);
     meter_free(&meter);
+}
+
+Test(meter, who_looks_takes_no_series)
+{
+    struct meter meter;
+    meter_init(&meter);
+    cr_assert_null(meter_service_find(&meter, "stock"));
+    cr_assert_eq(meter.service_count, 0);
+    meter_called(meter_service_of(&meter, "stock"), TERCET_TRY);
+    cr_assert_eq(meter_service_find(&meter, "stock")->calls[TERCET_TRY], 1);
+    meter_free(&meter);
+}
+
+Test(meter, no_service_has_the_name_of_the_others)
+{
+    cr_assert_not_null(check_service(METER_OTHERS));
 }
