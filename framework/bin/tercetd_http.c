@@ -11,17 +11,25 @@
 #include "tercetd_process.h"
 
 #include <console.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <reach.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define SOCKET_NAME "/console"
-#define LOCK_NAME SOCKET_NAME ".lock"
+#define PREFIX "tercetd."
+#define PATTERN PREFIX "XXXXXX"
+#define SOCKET_NAME "console"
+#define LOCK_NAME SOCKET_NAME ".lock" /* that the listener makes */
+#define TRIES_MAX 10 /* each is lost only to a process that starts in the same moment */
 
 struct http {
     char directory[64]; /* nobody else gets there */
-    char link[96];      /* "unix:DIRECTORY/console" */
+    int lock;      /* it, open and locked: whoever starts removes those of processes that died */
+    char link[96]; /* "unix:DIRECTORY/console" */
     struct console *console;
 };
 
@@ -52,7 +60,7 @@ static const char *what_is_wrong(const struct arguments *args)
     return NULL;
 }
 
-/* -- Opening and closing ----------------------------------------------------------------------- */
+/* -- The directory of the socket --------------------------------------------------------------- */
 
 static const char *place_for_directory(void)
 {
@@ -60,6 +68,75 @@ static const char *place_for_directory(void)
     return runtime != NULL && strchr(runtime, ':') == NULL && strlen(runtime) < 40 ? runtime
                                                                                    : "/tmp";
 }
+
+/* If it is ours, and of nobody who lives: its owner would hold the lock. */
+static void remove_if_left(int place, const char *name)
+{
+    struct stat status;
+    int fd = openat(place, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        unlinkat(fd, SOCKET_NAME, 0);
+        unlinkat(fd, LOCK_NAME, 0);
+        unlinkat(place, name, AT_REMOVEDIR);
+    }
+    close(fd);
+}
+
+static void remove_those_left(const char *place)
+{
+    DIR *directory = opendir(place);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        if (strncmp(entry->d_name, PREFIX, sizeof(PREFIX) - 1) == 0 &&
+            strlen(entry->d_name) == sizeof(PATTERN) - 1)
+            remove_if_left(dirfd(directory), entry->d_name);
+    if (directory != NULL)
+        closedir(directory);
+}
+
+/* False with errno; ESTALE: another process, which starts too, took it for one that was left. */
+static bool make_directory(struct http *http)
+{
+    struct stat status;
+    snprintf(http->directory, sizeof(http->directory), "%s/" PATTERN, place_for_directory());
+    if (mkdtemp(http->directory) == NULL)
+        return false;
+    http->lock = open(http->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (http->lock >= 0 && flock(http->lock, LOCK_EX) == 0 && fstat(http->lock, &status) == 0 &&
+        status.st_nlink > 0)
+        return true;
+    int error = http->lock < 0 && errno != ENOENT ? errno : ESTALE;
+    if (http->lock >= 0)
+        close(http->lock);
+    rmdir(http->directory);
+    errno = error;
+    return false;
+}
+
+static bool take_directory(struct http *http)
+{
+    remove_those_left(place_for_directory());
+    bool is_made = false;
+    for (int i = 0; i < TRIES_MAX && !is_made; i++) {
+        is_made = make_directory(http);
+        if (!is_made && errno != ESTALE)
+            return false;
+    }
+    return is_made;
+}
+
+static void leave_directory(const struct http *http)
+{
+    unlinkat(http->lock, SOCKET_NAME, 0);
+    unlinkat(http->lock, LOCK_NAME, 0);
+    rmdir(http->directory);
+    close(http->lock);
+}
+
+/* -- Opening and closing ----------------------------------------------------------------------- */
 
 int http_check(const struct arguments *args, char *text)
 {
@@ -79,14 +156,13 @@ int http_prepare(struct http **out, const struct arguments *args,
     snprintf(text, TERCET_TEXT_MAX, "out of memory");
     if (http == NULL)
         return TERCET_NOMEM;
-    snprintf(http->directory, sizeof(http->directory), "%s/tercetd-XXXXXX", place_for_directory());
-    if (mkdtemp(http->directory) == NULL) {
+    if (!take_directory(http)) {
         snprintf(text, TERCET_TEXT_MAX, "--http: no directory for a socket can be made: %s: %s",
                  http->directory, strerror(errno));
         free(http);
         return TERCET_ADDRESS;
     }
-    snprintf(http->link, sizeof(http->link), "unix:%s" SOCKET_NAME, http->directory);
+    snprintf(http->link, sizeof(http->link), "unix:%s/" SOCKET_NAME, http->directory);
     options->own_socket = http->link;
     *out = http;
     return 0;
@@ -120,21 +196,12 @@ int http_set_tls(struct http *http, const char *cert, const char *key, char *tex
     return http != NULL ? console_set_tls(http->console, cert, key, text) : 0;
 }
 
-static void unlink_in(const struct http *http, const char *name)
-{
-    char path[sizeof(http->directory) + 16];
-    snprintf(path, sizeof(path), "%s%s", http->directory, name);
-    unlink(path);
-}
-
 void http_close(struct http *http)
 {
     if (http == NULL)
         return;
     console_close(http->console);
-    unlink_in(http, SOCKET_NAME);
-    unlink_in(http, LOCK_NAME);
-    rmdir(http->directory);
+    leave_directory(http);
     free(http);
 }
 

@@ -220,6 +220,20 @@ def stops_with_visitors(programs):
         half.close()
 
 
+def nothing_stays_of_who_was_killed(programs):
+    with tempfile.TemporaryDirectory() as place:
+        environment = {"RUNTIME_DIRECTORY": place}
+        with Stage(programs, environment=environment) as stage:
+            stage.stop(subprocess.Popen.kill)
+            killed = os.listdir(place)
+            check(len(killed) == 1, "it could not take it away itself")
+        with Stage(programs, environment=environment) as first, Stage(programs, environment=environment) as second:
+            check(len(os.listdir(place)) == 2 and killed[0] not in os.listdir(place), f"the next does: {killed}, {os.listdir(place)}")
+            for stage in (first, second):
+                check(post(stage, "Admin/List").status == 200, "and leaves alone what is in use")
+            check(first.stop() == 0 and len(os.listdir(place)) == 1 and second.stop() == 0 and os.listdir(place) == [], "each takes its own away")
+
+
 def is_refused_where_it_would_let_in_more(programs):
     def fails(*options):
         done = subprocess.run([programs["tercetd"], "--data", "memory:", *options], capture_output=True, text=True, timeout=60)
@@ -259,5 +273,5 @@ def tls(programs):
 
 
 if __name__ == "__main__":
-    main([odd_requests, odd_calls, what_is_written_down_is_what_was_done, pages_of_others, sessions, many_and_slow, out_of_descriptors, stops_with_visitors, is_refused_where_it_would_let_in_more, says_that_tokens_can_be_read, tls],
+    main([odd_requests, odd_calls, what_is_written_down_is_what_was_done, pages_of_others, sessions, many_and_slow, out_of_descriptors, stops_with_visitors, nothing_stays_of_who_was_killed, is_refused_where_it_would_let_in_more, says_that_tokens_can_be_read, tls],
          {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})
