@@ -135,20 +135,21 @@
     X(PROCESS_FDS_MAX, "process_max_fds", GAUGE, "fds", NONE, "", "File descriptors that may be.")
 
 /* id, first bounds; the last bucket takes what is above. In whole numbers, `per_unit` of which are
- * one. */
+ * one. Tries are given up after 10 s unless told otherwise: what ends so takes a little longer, and
+ * the bounds of 15 and 30 s keep it from being read as a minute. */
 #define METRIC_SCALES(X)                                                                           \
     X(NONE, 1, 0)                                                                                  \
     X(COUNTS, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)                    \
     X(MICROSECONDS, 1000000, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, \
       500000, 1000000, 5000000)                                                                    \
-    X(MILLISECONDS, 1000, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000,      \
-      600000)
+    X(MILLISECONDS, 1000, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 15000,      \
+      30000, 60000, 600000)
 
 #define X(id, name, type, unit, scale, labels, help) METRIC_##id,
 enum metric { METRICS(X) METRIC_COUNT };
 #undef X
 
-#define METRIC_BUCKETS_MAX 16
+#define METRIC_BUCKETS_MAX 18
 
 /* What was observed; one thread's. */
 struct histogram {

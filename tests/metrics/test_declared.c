@@ -130,3 +130,20 @@ Test(samples, a_bound_belongs_to_its_bucket)
     cr_assert_float_eq(seen.last.sum, 1200.007, 1e-9);
     samples_clear(&samples);
 }
+
+Test(samples, a_try_that_is_given_up_is_not_read_as_a_minute)
+{
+    struct histogram histogram = {{0}, 0};
+    struct samples samples = {0};
+    struct seen seen = {0};
+    histogram_add(&histogram, METRIC_DECISION, 10005);
+    samples_add_histogram(&samples, METRIC_DECISION, &histogram, "cancelled");
+    samples_visit(&samples, see, &seen);
+    size_t bucket = 0;
+    while (bucket + 1 < seen.last.bucket_count && seen.counts[bucket] == 0)
+        bucket++;
+    cr_assert_eq(seen.counts[bucket], 1);
+    cr_assert_eq(seen.bounds[bucket - 1], 10);
+    cr_assert_eq(seen.bounds[bucket], 15);
+    samples_clear(&samples);
+}
