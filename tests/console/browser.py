@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console in a headless Chromium over a real tercetd: what is clicked, typed and read.
 browser.py TERCETD TERCETCTL QUICKSTART_FOLDER SOURCE_FOLDER [--shots FOLDER]     77: there is no Chromium"""
-import contextlib, os, shutil, subprocess, sys
+import contextlib, os, re, shutil, subprocess, sys
 
 from stage import TOKENS, Client, Failed, Stage, check, main, until
 
@@ -112,6 +112,119 @@ def overview_shows_what_there_is(programs):
         until(lambda: page.all(".plot polyline"), "plots are drawn", 30)
         page.shot("overview-light")
         check(not page.complaints(), "the browser complains")
+
+
+def a_store_in_memory_has_no_disk(programs):
+    page = Page.driver_page
+    for in_memory in (True, False):
+        with Stage(programs, in_memory=in_memory) as stage:
+            page.open(stage.url + "/")
+            page.reads("Headroom", ".cards")
+            check(("Disk free" in page.text(".cards")) == (not in_memory), f"in memory {in_memory}: {page.text('.cards')}")
+
+
+def what_is_over_is_listed_with_what_it_took(programs):
+    page = Page.driver_page
+    with console(programs) as (stage, client):
+        page.size(1280, 900, "light")
+        page.open(stage.url + "/#/transactions")
+        page.reads("No unresolved transactions. Those that are over: state resolved.", ".empty")
+        page.shot("empty-light")
+        page.click(".empty a", "state resolved")
+        page.reads("seed", "td")
+        page.reads("Took", "thead")
+        check("Age" not in page.text("thead"), "what is over ages no more")
+        check(not any("all" in button.text for button in page.all("main button")), "what is over is not acted on")
+        page.shot("resolved-light")
+        client.begin("order:1", "flight/book")
+        page.open(stage.url + "/#/transactions")
+        page.reads("Age", "thead")
+        page.reads("Cancel all", "main button")
+        page.open(stage.url + "/#/transactions?service=nobody")
+        page.reads("No unresolved transactions like that.", ".empty")
+        page.open(stage.url + "/#/tx/order:7")
+        page.reads("forgotten after tercetd's --retention", "main")
+        page.shot("unknown-light")
+
+
+def what_helps_is_at_hand(programs):
+    page = Page.driver_page
+    with console(programs) as (stage, client):
+        client.begin("order:1", "flight/book", "hotel/book")
+        page.open(stage.url + "/#/tx/order:1")
+        page.reads("flight is paused", ".why")
+        page.reads("Start a participant of hotel", ".why")
+        confirm = next(button for button in page.all("main button") if button.text == "Confirm…")
+        check(not confirm.is_enabled(), "what would be refused is not offered")
+        page.reads("every try must be known to be done, and that of branch 1 flight/book is not", "#confirm-refusal")
+        page.shot("helps-light")
+        page.click(".why button", "Resume flight…")
+        page.click("dialog button", "Resume")
+        page.reads("nobody serves flight", ".why")
+        check(not page.all(".why button"), "what is resumed is not resumed again")
+        page.click(".why a", "Participants")
+        page.reads("flight", "table")
+        stage.participant("flight")
+        stage.participant("hotel")
+        page.open(stage.url + "/#/tx/order:1")
+        page.reads("confirmed", "dl.facts")
+        page.reads("all tries done", "dl.facts")
+        client.begin("order:2", "taxi/book")
+        client.call("Cancel", client.pb.CancelRequest(gid="order:2"), client.pb.Transaction)
+        page.open(stage.url + "/#/tx/order:2")
+        page.reads("asked by the initiator", "dl.facts")
+
+
+def causes_are_those_of_the_library(programs):
+    page = Page.driver_page
+    with console(programs) as (stage, client):
+        page.open(stage.url + "/")
+        page.reads("In flight", ".cards")
+        with open(os.path.join(SOURCE, "framework/include/tercet/types.h"), encoding="utf-8") as header:
+            words = {int(value): text for value, text in re.findall(r'X\(TERCET_CAUSE_\w+, (\d+), "([^"]*)"\)', header.read())}
+        wanted = {name: words[value] for name, value in client.pb.Cause.items()}
+        shown = page.driver.execute_script("return CAUSES")
+        check(len(wanted) > 5 and shown == wanted, f"{shown}, not {wanted}")
+
+
+def times_have_a_zone(programs):
+    page = Page.driver_page
+    with console(programs) as (stage, client):
+        client.begin("order:1", "flight/book")
+        try:
+            for zone, ends in (("UTC", "Z"), ("Asia/Kolkata", "+05:30"), ("America/Caracas", "−04:00")):
+                page.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+                page.open(stage.url + "/#/tx/order:1")
+                page.reads("flight is paused", ".why")
+                check(re.search(r"Begun\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d" + re.escape(ends), page.text("dl.facts")), f"{zone}: {page.text('dl.facts')}")
+        finally:
+            page.driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+def a_phone_shows_it_all(programs):
+    page = Page.driver_page
+    with console(programs) as (stage, client):
+        client.begin("order:1", "flight/book", "hotel/book")
+        page.size(390, 844, "light")
+        try:
+            page.open(stage.url + "/#/tx/order:1")
+            page.reads("flight is paused", ".why")
+            page.shot("transaction-phone-light")
+            check(len({link.location["y"] for link in page.all("nav a")}) == 1, "the menu is on one line")
+            for words in ("now", "begun"):
+                text = next(text for text in page.all(".timeline svg text") if text.text == words)
+                left, right = page.driver.execute_script("const box = arguments[0].getBoundingClientRect(); return [box.left, box.right]", text)
+                check(0 <= left and right <= 390, f"{words} is from {left} to {right}")
+            page.open(stage.url + "/#/transactions")
+            page.reads("order:1", "table")
+            page.shot("transactions-phone-light")
+            page.open(stage.url + "/")
+            page.reads("In flight", ".cards")
+            page.shot("overview-phone-light")
+            wide = page.driver.execute_script("return document.documentElement.scrollWidth")
+            check(wide <= 390, f"the page is {wide} wide on a phone of 390")
+        finally:
+            page.size(1280, 900, "light")
 
 
 def transaction_is_found_understood_and_cancelled(programs):
@@ -298,8 +411,10 @@ if __name__ == "__main__":
         sys.exit(77)
     Page.driver_page = Page()
     try:
-        main([overview_shows_what_there_is, transaction_is_found_understood_and_cancelled, many_are_cancelled_after_a_look,
-              participants_are_paused_and_resumed, roles_are_those_of_the_coordinator, a_restart_is_told_and_survived, the_keyboard_is_enough,
+        main([overview_shows_what_there_is, a_store_in_memory_has_no_disk, what_is_over_is_listed_with_what_it_took, what_helps_is_at_hand,
+              causes_are_those_of_the_library, times_have_a_zone, a_phone_shows_it_all, transaction_is_found_understood_and_cancelled, many_are_cancelled_after_a_look,
+              participants_are_paused_and_resumed, roles_are_those_of_the_coordinator,
+              a_restart_is_told_and_survived, the_keyboard_is_enough,
               nothing_foreign_is_loaded], {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})
     finally:
         Page.driver.quit()

@@ -56,8 +56,8 @@ class Answer:
 class Stage:
     """programs: a dict with tercetd, tercetctl, and the folder of the quick start."""
 
-    def __init__(self, programs, options=(), access=False, environment=None):
-        self.programs, self.access = programs, access
+    def __init__(self, programs, options=(), access=False, environment=None, in_memory=False):
+        self.programs, self.access, self.in_memory = programs, access, in_memory
         self.options = list(options)
         self.folder = tempfile.mkdtemp(prefix="tercet-console-")
         # A tercetd that is killed leaves its private socket there, and it goes with the folder.
@@ -102,7 +102,7 @@ class Stage:
         """Again after stop(): at the same ports."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path("tercetd.out"))
-        self.tercetd = self.run("tercetd", [self.programs["tercetd"], "--data", self.path("data"), "--listen", self.listen,
+        self.tercetd = self.run("tercetd", [self.programs["tercetd"], "--data", "memory:" if self.in_memory else self.path("data"), "--listen", self.listen,
                                             "--http", self.http, *self.options])
         words = until(self.ready, "tercetd is ready").split()
         self.listen, self.url = words[1], words[-1]

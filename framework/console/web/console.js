@@ -169,7 +169,7 @@ function overviewPage(page) {
       card("Open breakers", count(breakers), breakers ? "warn" : "", "#/participants"),
       card("Store in use", `${(100 * used / limit).toFixed(used / limit < 0.1 ? 2 : 0)} % of ${bytes(limit)}`, used / limit > 0.7 ? "warn" : ""),
       card("Headroom", bytes(now.sum("tercet_store_room_bytes"))),
-      card("Disk free", bytes(now.sum("tercet_disk_free_bytes"))),
+      ...(now.has("tercet_disk_free_bytes") ? [card("Disk free", bytes(now.sum("tercet_disk_free_bytes")))] : []), // none: the store is in memory
       card("Confirmed", count(statistics.confirmed_total)), card("Cancelled", count(statistics.cancelled_total)),
       card("Up for", seconds((Date.now() - statistics.started_ms) / 1000)), card("Version", statistics.version));
     const values = name => state.figures.map(f => f[name]);
@@ -187,6 +187,11 @@ function overviewPage(page) {
 // ---- Transactions -------------------------------------------------------------------------------
 
 const STATES = {open: "unresolved", trying: "trying", confirming: "confirming", cancelling: "cancelling", parked: "parked", confirmed: "confirmed", cancelled: "cancelled", resolved: "resolved"};
+const OVER = ["confirmed", "cancelled", "resolved"]; // of these
+
+// Why it was decided so, in the words of tercetctl.
+const CAUSES = {UNDECIDED: "undecided", INITIATOR: "asked by the initiator", ALL_TRIED: "all tries done", REFUSED: "a participant refused",
+  TRY_UNKNOWN: "a try was not done in time", DEADLINE: "the deadline passed", OPERATOR: "asked by an operator"};
 
 function stateTag(tx) {
   const kind = {TRYING: "try", CONFIRMING: "", CANCELLING: "warn", CONFIRMED: "good", CANCELLED: "warn"}[tx.state] ?? "";
@@ -204,9 +209,8 @@ function noteOf(tx) {
 function listRequest(query) {
   const request = {page_size: PAGE_SIZE}, wanted = query.get("state") || "open";
   if (wanted === "parked") request.parked = true;
-  else if (wanted === "resolved") request.resolved = true;
-  else if (wanted !== "open") request.states = [wanted.toUpperCase()];
-  if (wanted === "confirmed" || wanted === "cancelled") request.resolved = true;
+  else if (wanted !== "open" && wanted !== "resolved") request.states = [wanted.toUpperCase()];
+  if (OVER.includes(wanted)) request.resolved = true;
   if (query.get("service")) request.service = query.get("service");
   const metadata = query.get("metadata");
   if (metadata) request.metadata = metadata.split(/\s+/).map(pair => { const [key, ...value] = pair.split("="); return {key, value: value.join("=")}; });
@@ -236,7 +240,16 @@ async function collect(query, token, limit) {
   return {kept, looked, next};
 }
 
+function nothingFound(query, looked) {
+  const wanted = query.get("state") || "open", resolved = new URLSearchParams(query);
+  resolved.set("state", "resolved");
+  const isSifted = [...query.keys()].some(name => name !== "state");
+  return h("p", {class: "empty"}, looked ? `None of the ${looked} looked at is like that.` : `No ${STATES[wanted] || wanted} transactions${isSifted ? " like that" : ""}.`,
+    OVER.includes(wanted) ? null : [" Those that are over: ", h("a", {href: "#/transactions?" + resolved}, "state resolved"), "."]);
+}
+
 function transactionsPage(page, _, query) {
+  const isOverOnly = OVER.includes(query.get("state")), age = isOverOnly ? "Took" : "Age";
   const tokens = [""], box = h("div", {class: "scroll"}), more = h("div", {class: "row"}), problem = h("p", {class: "error", role: "alert"});
   const field = (name, label, size, hint) => h("label", {}, label, h("input", {name, value: query.get(name) || "", size, placeholder: hint}));
   const form = h("form", {class: "filters", role: "search", onsubmit: event => {
@@ -252,7 +265,7 @@ function transactionsPage(page, _, query) {
     h("label", {}, "One by its gid", h("input", {name: "gid", size: 28, required: true})), h("button", {}, "Open"));
   const bulk = [["retry", "Retry all"], ["cancel", "Cancel all"], ["settle", "Settle all parked"]].map(([action, words]) =>
     h("button", {type: "button", class: action === "retry" ? "" : "risky", onclick: () => bulkDialog(action, query)}, words + " of these…"));
-  $("main").replaceChildren(h("h1", {}, "Transactions"), form, goto, h("div", {class: "row", role: "group", "aria-label": "Many at once"}, bulk), problem, box, more);
+  $("main").replaceChildren(h("h1", {}, "Transactions"), form, goto, isOverOnly ? "" : h("div", {class: "row", role: "group", "aria-label": "Many at once"}, bulk), problem, box, more);
   page.refresh = async () => {
     let found;
     try { found = await collect(query, tokens.at(-1), PAGE_SIZE); problem.textContent = ""; }
@@ -264,10 +277,10 @@ function transactionsPage(page, _, query) {
     if (state.page !== page || box.contains(document.activeElement) && document.activeElement.matches("a:focus")) return;
     const {kept, looked, next} = found;
     const line = tx => h("tr", {}, cell("Transaction", h("a", {href: "#/tx/" + encodeURIComponent(tx.gid), class: "mono"}, tx.gid)), cell("State", stateTag(tx)),
-      cell("Begun", clock(tx.created_ms), "nowrap"), cell("Age", seconds(((tx.resolved_ms || Date.now()) - tx.created_ms) / 1000), "nowrap"),
+      cell("Begun", clock(tx.created_ms), "nowrap"), cell(age, seconds(((tx.resolved_ms || Date.now()) - tx.created_ms) / 1000), "nowrap"),
       cell("Branches", tx.branches.map(b => b.action).slice(0, 4).join(", ") + (tx.branches.length > 4 ? ` and ${tx.branches.length - 4} more` : "")), cell("Note", noteOf(tx), "note"));
-    box.replaceChildren(kept.length ? table(`${kept.length} shown${looked > kept.length ? `, of ${looked} looked at` : ""}`, ["Transaction", "State", "Begun", "Age", "Branches", "Note"], kept.map(line), true)
-      : h("p", {class: "empty"}, looked ? `None of the ${looked} looked at is like that.` : "There are none."));
+    box.replaceChildren(kept.length ? table(`${kept.length} shown${looked > kept.length ? `, of ${looked} looked at` : ""}`, ["Transaction", "State", "Begun", age, "Branches", "Note"], kept.map(line), true)
+      : nothingFound(query, looked));
     more.replaceChildren(tokens.length > 1 ? h("button", {type: "button", onclick: () => { tokens.pop(); wake(); }}, "Previous page") : "",
       next ? h("button", {type: "button", onclick: () => { tokens.push(next); wake(); }}, "Next page") : "");
   };
@@ -281,10 +294,33 @@ function table(caption, heads, rows, folds) {
 
 // ---- One transaction ----------------------------------------------------------------------------
 
+// What helps a branch that waits, as `tercetctl why` has it.
+function helpFor(b, service) {
+  switch (b.obstacle.waits_for) {
+  case "WAITS_FOR_PARTICIPANT": return `Start a participant of ${service} that can take it: what waits goes at once.`;
+  case "WAITS_FOR_RESUME": return "When its maintenance is over, let its calls go.";
+  case "WAITS_FOR_BREAKER": return `Look whether the processes of ${service} run and can be reached; when one answers, all that waits goes.`;
+  case "WAITS_FOR_ROOM": return `It goes when an answer comes. If none does, look at the oldest calls; if they are only many, start more instances of ${service}.`;
+  case "WAITS_FOR_ANSWER": return "Look at what that instance does: a lock, a slow database, a stopped process. After its timeout the call is made again.";
+  case "WAITS_FOR_RETRY": return b.broken ? `What ${service} has in its database contradicts the decision. Put it right there, then settle the branch.`
+    : `Remove the cause of that error in ${service}, then retry.`;
+  case "WAITS_FOR_STORE": return "If that takes long, the disk is slow or full.";
+  default: return "";
+  }
+}
+
+function obstacleLine(b) {
+  const service = b.action.split("/")[0], help = helpFor(b, service);
+  const isPaused = b.obstacle.waits_for === "WAITS_FOR_RESUME";
+  return [`branch ${b.number} ${b.action}: ${b.obstacle.text}`, help ? h("div", {class: "help"}, h("span", {}, help),
+    isPaused ? h("button", {type: "button", "data-keep": "resume" + b.number, onclick: () => pauseDialog({service, paused: true})}, `Resume ${service}…`) : null,
+    h("a", {href: "#/participants", "data-keep": "participants" + b.number}, "Participants")) : null];
+}
+
 function whyLines(tx) {
   if (isOver(tx)) return [`It is over: ${tx.state.toLowerCase()}${tx.reason ? ", " + tx.reason : ""}.`];
   const lines = tx.branches.filter(b => b.obstacle && b.obstacle.waits_for !== "WAITS_FOR_NOTHING")
-    .map(b => `branch ${b.number} ${b.action}: ${b.obstacle.text}`);
+    .map(obstacleLine);
   if (!lines.length && tx.state === "TRYING")
     lines.push(`It waits for its initiator: ${tx.branches.filter(b => b.try_state === "TRY_DONE").length} of ${tx.branches.length} tries are done. ` +
       `Its deadline (${clock(tx.deadline_ms)}) cancels it if nobody decides.`);
@@ -300,11 +336,13 @@ function transactionPage(page, gid) {
     try { tx = await admin("Show", {gid, history: true}); }
     catch (error) {
       if (!(error instanceof Refused) || error.status >= 500 || error.status === 401) throw error;
-      box.replaceChildren(h("p", {class: "box error", role: "alert"}, error.message));
+      box.replaceChildren(h("p", {class: "box error", role: "alert"}, error.message), error.status !== 404 ? "" :
+        h("p", {}, "See the ", h("a", {href: "#/transactions"}, "unresolved"), " and the ", h("a", {href: "#/transactions?state=resolved"}, "resolved"),
+          " transactions for what there is; resolved ones are forgotten after tercetd's --retention."));
       return;
     }
     if (state.page !== page) return;
-    const key = JSON.stringify(tx);
+    const key = JSON.stringify(tx) + narrow.matches;
     if (isOver(tx) && key === shown || box.contains(document.activeElement) && key === shown) return;
     shown = key;
     const focused = document.activeElement?.dataset?.keep;
@@ -313,12 +351,22 @@ function transactionPage(page, gid) {
   };
 }
 
+// Why a confirm would be refused; empty: the coordinator is to be asked. Where a try was refused and it goes on all the same
+// (keep_on_refusal), it may be confirmed without that branch.
+function confirmRefusal(tx) {
+  const missing = tx.branches.find(b => b.try_state === "TRY_WAITING" || b.try_state === "TRY_CALLING");
+  if (!missing || tx.branches.some(b => b.try_state === "TRY_REFUSED" || b.try_state === "TRY_NOT_KNOWN")) return "";
+  return `It cannot be confirmed yet: every try must be known to be done, and that of branch ${missing.number} ${missing.action} is not.`;
+}
+
 function transactionParts(tx) {
+  const refusal = tx.state === "TRYING" ? confirmRefusal(tx) : "";
   const button = (words, keep, kind, act) => h("button", {type: "button", class: kind, "data-keep": keep, onclick: act}, words);
   const actions = isOver(tx) ? null : h("div", {class: "row", role: "group", "aria-label": "What can be done"},
     button("Retry now…", "retry", "", () => actDialog("retry", tx, 0)),
-    tx.state === "TRYING" ? [button("Confirm…", "confirm", "risky", () => actDialog("confirm", tx, 0)), button("Cancel…", "cancel", "risky", () => actDialog("cancel", tx, 0))] : null);
-  const facts = [["State", h("span", {}, stateTag(tx))], ["Why so", tx.cause === "UNDECIDED" ? "not decided" : tx.cause.toLowerCase().replace("_", " ") + (tx.reason ? ": " + tx.reason : "")],
+    tx.state === "TRYING" ? [h("button", {type: "button", class: "risky", "data-keep": "confirm", disabled: Boolean(refusal), "aria-describedby": "confirm-refusal", onclick: () => actDialog("confirm", tx, 0)}, "Confirm…"),
+      button("Cancel…", "cancel", "risky", () => actDialog("cancel", tx, 0)), h("span", {id: "confirm-refusal", class: "soft"}, refusal)] : null);
+  const facts = [["State", h("span", {}, stateTag(tx))], ["Why so", (CAUSES[tx.cause] || tx.cause) + (tx.reason ? ": " + tx.reason : "")],
     ["Begun", clock(tx.created_ms) + (tx.begun_by ? " by " + tx.begun_by : "")], ["Deadline", clock(tx.deadline_ms)], ["Decided", clock(tx.decided_ms)], ["Over", clock(tx.resolved_ms)],
     ["Number", String(tx.number)], ["Metadata", tx.metadata.map(m => `${m.key}=${m.value}`).join("  ") || "–"]];
   return [actions, h("section", {class: "box", "aria-labelledby": "why-head"}, h("h2", {id: "why-head"}, isOver(tx) ? "How it ended" : "Why it is not over"), h("ul", {class: "why"}, whyLines(tx).map(line => h("li", {}, line)))),
@@ -348,7 +396,7 @@ function attemptsPart(tx) {
 
 const ACTIONS = {
   retry: {title: "Retry now", words: "Every branch that waits is called at once.", call: (tx, branch) => admin("Retry", {gid: tx.gid, branch})},
-  confirm: {title: "Confirm the transaction", words: "Decides the transaction: all branches are confirmed. A decision never changes afterwards.", reason: true, sure: true,
+  confirm: {title: "Confirm the transaction", words: "Decides the transaction: its branches are confirmed. Every try must be known to be done, or it is refused. A decision never changes afterwards.", reason: true, sure: true,
     call: (tx, _, reason) => admin("Decide", {gid: tx.gid, confirm: true, reason})},
   cancel: {title: "Cancel the transaction", words: "Decides the transaction: all branches are cancelled. A decision never changes afterwards.", reason: true, sure: true,
     call: (tx, _, reason) => admin("Decide", {gid: tx.gid, confirm: false, reason})},
@@ -455,7 +503,7 @@ function pauseDialog(p) {
 
 function auditPage(page) {
   const box = h("div", {class: "scroll"});
-  $("main").replaceChildren(h("h1", {}, "Audit"), h("p", {class: "soft"}, "What was done from this console since tercetd was started, the newest first. For ever it is in tercetd's log; reasons stay with the transactions."), box);
+  $("main").replaceChildren(h("h1", {}, "Audit"), h("p", {class: "soft"}, "What was done from this console since tercetd was started, the newest first. The log of tercetd keeps it for longer; reasons stay with the transactions."), box);
   page.refresh = async () => {
     const {entries} = await ask("audit");
     if (state.page !== page) return;

@@ -33,6 +33,7 @@ function parseMetrics(text) {
     found.get(parts[1]).push({labels, value: Number(parts[3].replace("Inf", "Infinity"))});
   }
   return {
+    has(name) { return found.has(name); },
     sum(name, wanted = {}) {
       return (found.get(name) || []).filter(s => Object.entries(wanted).every(([k, v]) => s.labels[k] === v))
         .reduce((sum, s) => sum + s.value, 0);
@@ -82,8 +83,12 @@ function count(value) {
   return value === null || value === undefined ? "–" : value >= 100 || value === Math.round(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 }
 
+// The browser's time with its distance from UTC: 2026-11-30 16:04:05Z, 2026-11-30 17:04:05+01:00
 function clock(ms) {
-  return ms ? new Date(ms).toLocaleString("sv") : "–"; // 2026-11-30 16:04:05
+  if (!ms) return "–";
+  const date = new Date(ms), ahead = -date.getTimezoneOffset(), two = number => String(number).padStart(2, "0");
+  const zone = !ahead ? "Z" : (ahead < 0 ? "−" : "+") + two(Math.floor(Math.abs(ahead) / 60)) + ":" + two(Math.abs(ahead) % 60);
+  return date.toLocaleString("sv") + zone;
 }
 
 // ---- Plots --------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 // comes next. Whatever the picture says is said in words below it, too.
 "use strict";
 
-const LANE = {left: 190, right: 24, top: 34, height: 46, width: 1100};
+const LANE = {left: 190, right: 24, top: 34, height: 46, width: 1100, shift: 0};
+const NARROW_LANE = {left: 6, right: 10, top: 34, height: 68, width: 340, shift: 30}; // the words are above the bars
+const narrow = matchMedia("(max-width: 640px)");
 
 function isOver(tx) { return tx.state === "CONFIRMED" || tx.state === "CANCELLED"; }
 function isConfirmed(tx) { return tx.state === "CONFIRMING" || tx.state === "CONFIRMED"; }
@@ -35,7 +37,7 @@ function endWords(tx, branch) {
 }
 
 function drawTimeline(tx, nowMs) {
-  const {left, right, top, height, width} = LANE;
+  const {left, right, top, height, width, shift} = narrow.matches ? NARROW_LANE : LANE;
   const begin = tx.created_ms;
   const next = Math.max(0, ...tx.branches.map(b => b.next_attempt_ms ? nowMs + b.next_attempt_ms : 0));
   const last = isOver(tx) ? tx.resolved_ms : Math.max(nowMs, Math.min(next, nowMs + (nowMs - begin) / 3 + 1000));
@@ -48,8 +50,8 @@ function drawTimeline(tx, nowMs) {
   picture.append(svg("title", {id: "timeline-title"}, describeTimeline(tx)));
 
   const rect = (cls, from, to, lane, inset, tip) => {
-    const box = svg("rect", {class: cls, x: x(from).toFixed(1), y: top + height * lane + inset, rx: 3,
-      width: Math.max(2, x(to) - x(from)).toFixed(1), height: height - 2 * inset});
+    const box = svg("rect", {class: cls, x: x(from).toFixed(1), y: top + height * lane + shift + inset, rx: 3,
+      width: Math.max(2, x(to) - x(from)).toFixed(1), height: height - shift - 2 * inset});
     if (tip) box.append(svg("title", {}, tip));
     picture.append(box);
   };
@@ -63,8 +65,8 @@ function drawTimeline(tx, nowMs) {
     const decided = tx.decided_ms || last;
     const y = top + height * lane;
     picture.append(svg("line", {class: "axis", x1: 0, x2: width, y1: y, y2: y}));
-    picture.append(svg("text", {class: "lane", x: 6, y: y + 20}, fit(`${branch.number}  ${branch.action}`, 28)));
-    picture.append(svg("text", {x: 6, y: y + 36, class: branch.parked || branch.broken ? "alarm" : ""},
+    picture.append(svg("text", {class: "lane", x: shift ? 11 : 6, y: y + (shift ? 14 : 20)}, fit(`${branch.number}  ${branch.action}`, 28)));
+    picture.append(svg("text", {x: shift ? 11 : 6, y: y + (shift ? 28 : 36), class: branch.parked || branch.broken ? "alarm" : ""},
       fit(branch.broken ? "BROKEN PROMISE, parked" : branch.parked ? "PARKED" : endWords(tx, branch) || tryWords(branch), 30)));
     rect("phase-try", begin, Math.min(decided, last), lane, 8, "until the decision: " + tryWords(branch));
     if (tx.decided_ms && branch.owed !== "OWED_NOTHING")
@@ -79,7 +81,7 @@ function drawTimeline(tx, nowMs) {
     if (obstacle && obstacle.waits_for === "WAITS_FOR_ANSWER" && obstacle.since_ms)
       rect("call-now", obstacle.since_ms, nowMs, lane, 15, obstacle.text);
     if (branch.next_attempt_ms && nowMs + branch.next_attempt_ms <= begin + span)
-      picture.append(svg("path", {class: "next", d: `M${x(nowMs + branch.next_attempt_ms)} ${y + 14} l7 9 l-7 9z`},
+      picture.append(svg("path", {class: "next", d: `M${x(nowMs + branch.next_attempt_ms)} ${y + shift + 14} l7 9 l-7 9z`},
         svg("title", {}, `called again in ${seconds(branch.next_attempt_ms / 1000)}`)));
   });
   mark("mark", begin, "begun", true);
