@@ -329,6 +329,16 @@ def roles_are_those_of_the_coordinator(programs):
         page.reads("PERMISSION_DENIED", "table")
 
 
+def what_is_typed_to_sign_in_stays(programs):
+    page = Page.driver_page
+    with console(programs, access=True) as (stage, client):
+        page.open(stage.url + "/")
+        page.type("input[name=who]", "Ada")
+        asked = "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/api/session')).length"
+        until(lambda: page.driver.execute_script(asked) >= 3, "the page asks again meanwhile", 30)
+        check(page.all("input[name=who]")[0].get_attribute("value") == "Ada", "what was typed is gone")
+
+
 def a_restart_is_told_and_survived(programs):
     page = Page.driver_page
     with console(programs) as (stage, client):
@@ -414,7 +424,7 @@ if __name__ == "__main__":
         main([overview_shows_what_there_is, a_store_in_memory_has_no_disk, what_is_over_is_listed_with_what_it_took, what_helps_is_at_hand,
               causes_are_those_of_the_library, times_have_a_zone, a_phone_shows_it_all, transaction_is_found_understood_and_cancelled, many_are_cancelled_after_a_look,
               participants_are_paused_and_resumed, roles_are_those_of_the_coordinator,
-              a_restart_is_told_and_survived, the_keyboard_is_enough,
+              what_is_typed_to_sign_in_stays, a_restart_is_told_and_survived, the_keyboard_is_enough,
               nothing_foreign_is_loaded], {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})
     finally:
         Page.driver.quit()

@@ -67,6 +67,7 @@ function signOut(why) {
   state.session = null;
   $("who").replaceChildren();
   $("dialog").open && $("dialog").close();
+  if ($("main").querySelector("form.signin")) return; // asked every two seconds: what is typed meanwhile stays
   const problem = h("p", {class: "error", role: "alert"}, why || "");
   const form = h("form", {class: "box signin", onsubmit: async event => {
     event.preventDefault();
