@@ -56,10 +56,13 @@ static void delete_all_parts(struct memory_shard *shard, uint64_t number)
 {
     unsigned char key[KEY_NUMBER_SIZE];
     key_encode(key, number, sizeof(key));
-    size_t index = memory_table_seek(&shard->live, key, sizeof(key));
-    while (index < shard->live.count &&
-           memcmp(shard->live.items[index]->bytes, key, sizeof(key)) == 0)
-        memory_table_remove(&shard->live, index);
+    for (;;) {
+        struct memory_place place = memory_table_seek(&shard->live, key, sizeof(key));
+        const struct memory_entry *entry = memory_table_at(&shard->live, place);
+        if (entry == NULL || memcmp(entry->bytes, key, sizeof(key)) != 0)
+            return;
+        memory_table_remove(&shard->live, place);
+    }
 }
 
 static struct memory_bucket *bucket_of(struct memory_shard *shard, int64_t time_ms)

@@ -24,9 +24,9 @@ int memory_store_scan(void *state, uint32_t index, uint64_t from, uint64_t to,
     int rc = 0;
     key_encode_live(first, from, 0);
     pthread_mutex_lock(&shard->lock);
-    for (size_t i = memory_table_seek(&shard->live, first, sizeof(first));
-         rc == 0 && i < shard->live.count; i++) {
-        const struct memory_entry *entry = shard->live.items[i];
+    struct memory_place place = memory_table_seek(&shard->live, first, sizeof(first));
+    const struct memory_entry *entry;
+    while (rc == 0 && (entry = memory_table_next(&shard->live, &place)) != NULL) {
         uint64_t number = key_decode(entry->bytes, KEY_NUMBER_SIZE);
         if (number > to)
             break;
@@ -97,9 +97,9 @@ static int page_bucket(struct page *page, const struct bucket *bucket, uint64_t 
     const struct memory_table *records = &((const struct memory_bucket *)bucket->state)->records;
     unsigned char key[KEY_NUMBER_SIZE];
     key_encode(key, below, sizeof(key));
-    size_t i = memory_table_seek(records, key, sizeof(key));
-    while (i-- > 0 && page->count < page->limit) {
-        const struct memory_entry *entry = records->items[i];
+    struct memory_place place = memory_table_seek(records, key, sizeof(key));
+    const struct memory_entry *entry;
+    while (page->count < page->limit && (entry = memory_table_previous(records, &place)) != NULL) {
         uint64_t number = key_decode(entry->bytes, KEY_NUMBER_SIZE);
         int stopped = page->each(number, memory_entry_value(entry), entry->value_size, page->ctx);
         if (stopped != 0)
@@ -133,8 +133,9 @@ int memory_store_meta_scan(void *state, uint32_t index, tercet_store_meta_fn eac
     struct memory_shard *shard = memory_store_shard(state, index);
     int rc = 0;
     pthread_mutex_lock(&shard->lock);
-    for (size_t i = 0; rc == 0 && i < shard->meta.count; i++) {
-        const struct memory_entry *entry = shard->meta.items[i];
+    struct memory_place place = {0};
+    const struct memory_entry *entry;
+    while (rc == 0 && (entry = memory_table_next(&shard->meta, &place)) != NULL) {
         char name[TERCET_STORE_NAME_MAX + 1] = {0};
         memcpy(name, entry->bytes, entry->key_size);
         rc = each(name, memory_entry_value(entry), entry->value_size, ctx);

@@ -14,11 +14,24 @@ struct memory_entry {
     unsigned char bytes[]; /* the key, then the value */
 };
 
+/* Some entries that follow each other, so that no change moves more than these. */
+#define MEMORY_CHUNK_MAX 256
+struct memory_chunk {
+    size_t count; /* at least 1 */
+    struct memory_entry *items[MEMORY_CHUNK_MAX];
+};
+
 struct memory_table {
-    struct memory_entry **items; /* in order */
-    size_t count;
-    size_t capacity;
+    struct memory_chunk **chunks; /* in order */
+    size_t chunk_count;
+    size_t chunk_capacity;
+    size_t count; /* of entries */
     size_t bytes; /* of all entries */
+};
+
+/* Where an entry is, until the next change. */
+struct memory_place {
+    size_t chunk, index;
 };
 
 static inline const void *memory_entry_value(const struct memory_entry *entry)
@@ -26,8 +39,21 @@ static inline const void *memory_entry_value(const struct memory_entry *entry)
     return entry->bytes + entry->key_size;
 }
 
-/* The index of the first entry whose key is not smaller; count when there is none. */
-size_t memory_table_seek(const struct memory_table *table, const void *key, size_t key_size);
+/* The place of the first entry whose key is not smaller, or that past the last. */
+struct memory_place memory_table_seek(const struct memory_table *table, const void *key,
+                                      size_t key_size);
+
+/* NULL past the last. */
+const struct memory_entry *memory_table_at(const struct memory_table *table,
+                                           struct memory_place place);
+
+/* The entry at a place, which then is moved to the next; NULL past the last. */
+const struct memory_entry *memory_table_next(const struct memory_table *table,
+                                             struct memory_place *place);
+
+/* The entry before a place, which is moved to it; NULL: there is none. */
+const struct memory_entry *memory_table_previous(const struct memory_table *table,
+                                                 struct memory_place *place);
 
 /* NULL when there is none. */
 const struct memory_entry *memory_table_get(const struct memory_table *table, const void *key,
@@ -36,7 +62,7 @@ const struct memory_entry *memory_table_get(const struct memory_table *table, co
 void memory_table_put(struct memory_table *table, const void *key, size_t key_size,
                       const void *value, size_t size);
 void memory_table_delete(struct memory_table *table, const void *key, size_t key_size);
-void memory_table_remove(struct memory_table *table, size_t index);
+void memory_table_remove(struct memory_table *table, struct memory_place place);
 void memory_table_clear(struct memory_table *table);
 
 #endif
