@@ -26,7 +26,8 @@ enum {
     OWN_SHOW = 32,
     OWN_GROWTH = 64,
     OWN_LIVE = 128,
-    OWN_RUN = 256
+    OWN_RUN = 256,
+    OWN_WATCH = 512
 };
 
 #define BULK_HELP                                                                                  \
@@ -38,7 +39,7 @@ enum {
     "clock here."
 
 const struct command ctl_commands[] = {
-    {"ls", command_ls, 0, 0, OWN_LS | OWN_FILTER | OWN_LIVE,
+    {"ls", command_ls, 0, 0, OWN_LS | OWN_FILTER | OWN_LIVE | OWN_WATCH,
      "ls [FILTER]... [--resolved] [--limit N] [--watch]",
      "transactions that are not over yet; --resolved: those that are",
      "Lists transactions that are not over yet, oldest first, with the branch that needs attention "
@@ -79,14 +80,17 @@ const struct command ctl_commands[] = {
     {"run", command_run, 1, TERCET_BRANCHES_MAX, OWN_RUN, "run SERVICE/NAME... [--payload TEXT]",
      "runs a transaction: tries the actions, confirms or cancels them",
      "Begins a transaction with these actions as its branches, all with the same payload, and "
-     "waits until it is decided: to try out a participant, and for scripts. Prints the gid and how "
-     "it ended. Exit status 1 when it was cancelled or no answer came. Needs the role initiator."},
+     "waits until it is decided: to try out a participant, and for scripts. Prints the gid, before "
+     "it waits to standard error, and how it ended: CONFIRMING and CONFIRMED mean the same for "
+     "you, it is decided. Exit status 1 when it was cancelled or no answer came. Needs the role "
+     "initiator."},
     {"health", command_health, 0, 0, 0, "health", "whether the coordinator serves: for probes",
      "Asks as load balancers and orchestrators do (grpc.health.v1). Prints SERVING; exit status 1 "
      "when it is not, or cannot be reached."},
     {"config", command_config, 0, 0, 0, "config", "where address, token and certificates come from",
      "Prints how the coordinator would be reached, and where that comes from: the command line, "
-     "the variables TERCET_COORDINATOR and TERCET_TOKEN_FILE, the profile. A profile is a file "
+     "the variables TERCET_COORDINATOR, TERCET_TOKEN, TERCET_TOKEN_FILE and TERCET_PROFILE, the "
+     "profile. As YAML, whatever -o says. A profile is a file "
      "with "
      "lines such as \"coordinator: db1:7420\", for coordinator, token-file, tls-ca, tls-cert, "
      "tls-key, output and timeout: ~/.config/tercet/profile.yaml, or with --profile NAME "
@@ -326,7 +330,7 @@ static const struct cli_option options[] = {
     {"text", CLI_TEXT, FIELD(text), "TEXT",
      .help = "only those that have this text in gid, reason, metadata, action or last error",
      .group = OWN_FILTER},
-    {"watch", CLI_FLAG, FIELD(is_watched), NULL, .help = "again and again", .group = OWN_LS},
+    {"watch", CLI_FLAG, FIELD(is_watched), NULL, .help = "again and again", .group = OWN_WATCH},
     {"interval", CLI_DURATION, FIELD(interval_ms), "DURATION", .help = "how often", .unless = "2s",
      .group = OWN_LIVE},
     {"payload", CLI_TEXT, FIELD(payload), "TEXT", .help = "what the actions' hooks are given",
@@ -405,7 +409,10 @@ static int run_command(struct ctl *ctl, unsigned given, const char *name)
 
 static int run(const struct cli *cli, struct ctl *ctl)
 {
-    const char *name = cli->arg_count > 0 ? cli->args[0] : NULL;
+    const bool is_help = cli->arg_count > 0 && strcmp(cli->args[0], "help") == 0;
+    const char *name = cli->arg_count > is_help ? cli->args[is_help] : NULL;
+    if (cli->arg_count > 2 && is_help)
+        ctl_misuse("usage: tercetctl help [COMMAND]");
     if (ctl->wants_help && name != NULL)
         print_command_help(cli, find_command(name));
     else if (ctl->wants_help)
@@ -444,6 +451,8 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "C.UTF-8"); /* without it, all but ASCII is shown escaped */
     cli_parse(&cli, argc, argv);
     ctl.named_coordinator = ctl.coordinator;
+    if (cli.arg_count > 0 && strcmp(cli.args[0], "help") == 0)
+        ctl.wants_help = true;
     profile_read(&cli, &ctl);
     if (ctl.coordinator == NULL)
         ctl.coordinator = COORDINATOR_DEFAULT;

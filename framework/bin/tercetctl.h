@@ -75,6 +75,9 @@ struct ctl {
     struct crpc_channel *channel;
     char *address;       /* what was given, with its port; `coordinator` points to it */
     char *authorization; /* metadata, NULL without a token */
+    bool is_answered;    /* the last call of ctl_call: done, or refused; else nobody knows */
+
+    const char *gid; /* the transaction that the command is for, NULL: another thing */
 };
 
 /* -- How it ends (tercetctl_base.c) ------------------------------------------------------------ */
@@ -157,7 +160,9 @@ struct figure {
 /* at most 6 columns: 12ms 1.234s 12.3s 3m12s 2h05m 7d03h */
 struct figure figure_duration(int64_t ms);
 struct figure figure_time(int64_t time_ms); /* 2026-01-02 03:04:05.678Z */
-struct figure figure_size(uint64_t bytes);  /* 12.3 MiB */
+struct figure figure_size(uint64_t bytes);
+struct figure figure_disk_free(uint64_t bytes);
+    /* UINT64_MAX: no disk, the store is in memory */ /* 12.3 MiB */
 
 /* -- Tables (tercetctl_table.c) ---------------------------------------------------------------- */
 
@@ -240,7 +245,7 @@ void view_history(const Tercet__V1__Transaction *transaction);
 /* -- Arguments (tercetctl_act.c) --------------------------------------------------------------- */
 
 /* The command's first argument, a gid; misuse when it is none. */
-char *ctl_take_gid(const struct ctl *ctl);
+char *ctl_take_gid(struct ctl *ctl);
 
 /* -- The table of commands (tercetctl.c) ------------------------------------------------------- */
 

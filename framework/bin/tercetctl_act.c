@@ -11,12 +11,13 @@
 
 /* -- Arguments --------------------------------------------------------------------------------- */
 
-char *ctl_take_gid(const struct ctl *ctl)
+char *ctl_take_gid(struct ctl *ctl)
 {
     struct tercet_gid gid;
     if (tercet_gid_set(&gid, ctl->args[0]) != 0)
         ctl_misuse("\"%s\" is not a gid: 1 to %d of the characters A-Z a-z 0-9 . _ : -",
                    ctl->args[0], TERCET_GID_MAX);
+    ctl->gid = ctl->args[0];
     return ctl->args[0];
 }
 
@@ -220,14 +221,23 @@ int command_register(struct ctl *ctl)
     return status;
 }
 
+static void say_unregistered(const Tercet__V1__RegisterRequest *request)
+{
+    if (request->remove)
+        printf("%s is not called at %s any more\n", request->service, request->target);
+    else
+        printf("%s has no registered target any more; instances that are attached, if any, are "
+               "called as before\n",
+               request->service);
+}
+
 int command_unregister(struct ctl *ctl)
 {
     Tercet__V1__RegisterRequest request = TERCET__V1__REGISTER_REQUEST__INIT;
     request.remove = ctl->arg_count > 1;
     int status = ask_registration(ctl, &request);
     if (status == 0 && !ctl->is_json)
-        printf("%s is not called at %s any more\n", request.service,
-               request.remove ? request.target : "any target");
+        say_unregistered(&request);
     return status;
 }
 

@@ -108,7 +108,8 @@ static void print_plan(const struct bulk *bulk)
         table_cell(&table, "%s", item->action);
         table_cell(&table, "%s", item->note);
     }
-    table_flush(&table);
+    if (bulk->count > 0)
+        table_flush(&table);
     if (bulk->has_more)
         printf("there are more: these are the first %zu (--limit)\n", bulk->count);
 }

@@ -160,6 +160,14 @@ int ctl_call(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
     return ctl_call_of(reply, ctl, &tercet__v1__admin__descriptor, method, request);
 }
 
+/* Whether the coordinator itself has said no: with the others, nobody knows what it has done. */
+static bool is_judged(enum crpc_code code)
+{
+    return code == CRPC_INVALID_ARGUMENT || code == CRPC_UNAUTHENTICATED ||
+           code == CRPC_PERMISSION_DENIED || code == CRPC_FAILED_PRECONDITION ||
+           code == CRPC_NOT_FOUND || code == CRPC_ALREADY_EXISTS || code == CRPC_UNIMPLEMENTED;
+}
+
 int ctl_call_of(ProtobufCMessage **reply, struct ctl *ctl,
                 const ProtobufCServiceDescriptor *service, const char *method,
                 const ProtobufCMessage *request)
@@ -167,6 +175,7 @@ int ctl_call_of(ProtobufCMessage **reply, struct ctl *ctl,
     struct crpc_result result = {0};
     int rc = ask(reply, ctl, service, method, request, &result);
     int status = rc == 0 ? 0 : ctl_explain(ctl, rc, &result);
+    ctl->is_answered = rc == 0 || (rc == CRPC_ESTATUS && is_judged(result.code));
     crpc_result_clear(&result);
     return status;
 }
@@ -183,22 +192,26 @@ static void explain_unavailable(const struct ctl *ctl, const char *message)
                   "TLS, give --tls-ca");
 }
 
+/* Of a call about a transaction, whose gid is known; the other texts say themselves what helps. */
+static void advise_of_gid(const char *gid, enum crpc_code code)
+{
+    if (code == CRPC_FAILED_PRECONDITION)
+        term_complain("look at it as it stands: tercetctl show %s", gid);
+    if (code == CRPC_NOT_FOUND)
+        term_complain("see tercetctl ls and tercetctl ls --resolved for what there is; resolved "
+                      "transactions are forgotten after tercetd's --retention");
+}
+
 static const char *advice(enum crpc_code code)
 {
     switch (code) {
     case CRPC_UNAUTHENTICATED:
-        return "give a token of the role reader, operator or admin with --token-file or "
-               "TERCET_TOKEN, or a certificate "
-               "with --tls-cert and --tls-key";
+        return "give a token with --token-file or TERCET_TOKEN (of the role reader, operator or "
+               "admin; for run, of initiator), or a certificate with --tls-cert and --tls-key";
     case CRPC_PERMISSION_DENIED:
-        return "this needs another role (reader looks, operator decides, the role admin does all): "
+        return "this needs another role (reader looks, operator decides, initiator runs "
+               "transactions, the role admin does all): "
                "see the file that tercetd was given with --access";
-    case CRPC_NOT_FOUND:
-        return "see tercetctl ls, tercetctl ls --resolved and tercetctl participants for what "
-               "there is; resolved transactions "
-               "are forgotten after tercetd's --retention";
-    case CRPC_FAILED_PRECONDITION:
-        return "look at it as it stands: tercetctl show GID";
     case CRPC_UNIMPLEMENTED:
         return "is this a tercetd, and of the version of this program? See tercetctl stats and "
                "tercetctl --version";
@@ -227,5 +240,7 @@ int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result)
     term_complain("%s (%s)", result->message, crpc_code_name(result->code));
     if (advice(result->code) != NULL)
         term_complain("%s", advice(result->code));
+    if (ctl->gid != NULL)
+        advise_of_gid(ctl->gid, result->code);
     return EXIT_REFUSED;
 }

@@ -98,7 +98,7 @@ static int print_load(struct ctl *ctl)
            " cancelling; %" PRIu64 " branches parked\n",
            stats->trying, stats->confirming, stats->cancelling, stats->parked_branches);
     printf("store:       %s of %s; disk free %s\n\n", figure_size(stats->store_bytes_used).text,
-           figure_size(stats->store_bytes_max).text, figure_size(stats->disk_free_bytes).text);
+           figure_size(stats->store_bytes_max).text, figure_disk_free(stats->disk_free_bytes).text);
     before = now;
     free(refuses);
     crpc_message_free(reply);

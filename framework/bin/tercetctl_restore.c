@@ -49,8 +49,11 @@ static int check_backup(struct restore *r)
         term_complain("%s is what a backup that did not end has left: take another", r->backup);
         return EXIT_REFUSED;
     }
-    if (stat(r->source, &r->status) != 0)
-        return fail(r->source);
+    if (stat(r->source, &r->status) != 0) {
+        term_complain("%s%s%s: %s", errno == ENOENT ? r->backup : "",
+                      errno == ENOENT ? " is no backup: " : "", r->source, strerror(errno));
+        return EXIT_REFUSED;
+    }
     if (S_ISREG(r->status.st_mode))
         return 0;
     term_complain("%s is no file", r->source);

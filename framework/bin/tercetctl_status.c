@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* -- participants ------------------------------------------------------------------------------ */
 
@@ -30,7 +31,10 @@ static void add_state(struct table *table, const Tercet__V1__ParticipantStatus *
             : ctl_format("%s%s%s", is_missing ? "nobody attached" : "ok",
                          participant->unserved_ms != 0 ? " for " : "",
                          participant->unserved_ms != 0 ? figure_duration(alone_ms).text : "");
-    table_cell(table, "%s%s", participant->paused ? "PAUSED, " : "", breaker);
+    if (participant->paused && strcmp(breaker, "ok") == 0)
+        table_cell(table, "PAUSED (%s)", participant->n_instances > 0 ? "attached" : "registered");
+    else
+        table_cell(table, "%s%s", participant->paused ? "PAUSED, " : "", breaker);
     free(breaker);
 }
 
@@ -125,7 +129,7 @@ static void print_store(const Tercet__V1__Statistics *stats)
                        : 0;
     print_figure("store used", "%s of %s (%.1f %%)", figure_size(stats->store_bytes_used).text,
                  figure_size(stats->store_bytes_max).text, share);
-    print_figure("disk free", "%s", figure_size(stats->disk_free_bytes).text);
+    print_figure("disk free", "%s", figure_disk_free(stats->disk_free_bytes).text);
     print_figure("resolved, kept", "%" PRIu64, stats->resolved_records);
     print_figure("forced writes", "%" PRIu64, stats->commits_total);
 }

@@ -174,3 +174,8 @@ bool term_cuts(const struct ctl *ctl)
 {
     return !ctl->is_wide && isatty(STDOUT_FILENO) != 0;
 }
+
+struct figure figure_disk_free(uint64_t bytes)
+{
+    return bytes != UINT64_MAX ? figure_size(bytes) : (struct figure){"- (store in memory)"};
+}

@@ -68,6 +68,8 @@ int command_run(struct ctl *ctl)
     request.gid = gid.text; /* ours, so that it can be asked for when the answer is lost */
     request.n_branches = (size_t)ctl->arg_count;
     ctl->timeout_ms = ctl->timeout_ms != 0 ? ctl->timeout_ms : RUN_TIMEOUT_MS;
+    if (!ctl->is_json) /* a person may ask meanwhile why it takes so long */
+        fprintf(stderr, "%s: asked for, waiting for its decision\n", gid.text);
     int status =
         ctl_call_of(&reply, ctl, &tercet__v1__coordinator__descriptor, "Run", &request.base);
     if (status == 0) {
@@ -78,7 +80,7 @@ int command_run(struct ctl *ctl)
             print_outcome(transaction);
         status = is_confirmed(transaction) ? 0 : EXIT_REFUSED;
         crpc_message_free(reply);
-    } else {
+    } else if (!ctl->is_answered) {
         term_complain("the transaction was to be %s: tercetctl show %s", gid.text, gid.text);
     }
     free(request.branches);

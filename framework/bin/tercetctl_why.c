@@ -354,7 +354,8 @@ static char *headline(const Tercet__V1__Transaction *transaction)
     int64_t now_ms = clock_wall_ms();
     int64_t left_ms = transaction->deadline_ms - now_ms;
     if (transaction->state == TERCET__V1__STATE__TRYING)
-        return ctl_format("%s is TRYING, not decided in %s; its deadline cancels it in %s",
+        return ctl_format("%s is TRYING, not decided in %s; its deadline cancels it in %s "
+                          "at the latest",
                           transaction->gid, figure_duration(now_ms - transaction->created_ms).text,
                           figure_duration(left_ms > 0 ? left_ms : 0).text);
     if (view_is_over(transaction))

@@ -86,17 +86,21 @@ static void print_what_to_try(const char *address, const char *console)
     const char *named = option[0] != '\0' ? address : "";
     printf(
         "\nA coordinator, its store in memory, and two services, flight and hotel, with %d seats "
-        "each.\nIn another terminal:\n\n"
-        "  tercetctl%s%s run flight/book hotel/book   # %d times; then there is no seat left\n"
-        "  tercetctl%s%s ls --resolved                # how they ended, and why\n"
-        "  tercetctl%s%s pause hotel                  # now a run hangs: tercetctl why GID says "
-        "why\n"
-        "  tercetctl%s%s top                          # all of it, live\n\n"
-        "%s%s%s"
-        "Ctrl-C ends it, and all of it is gone.\n",
-        SEATS, option, named, SEATS, option, named, option, named, option, named,
-        console != NULL ? "In a browser: " : "", console != NULL ? console : "",
-        console != NULL ? "\n\n" : "");
+        "each.\nIn another terminal:\n\n",
+        SEATS);
+    printf("  tercetctl%s%s run flight/book hotel/book   # %d times; then there is no seat left\n"
+           "  tercetctl%s%s ls --resolved                # how they ended, and why\n"
+           "  tercetctl%s%s top                          # all of it, live\n\n",
+           option, named, SEATS, option, named, option, named);
+    printf("And what hangs, seats or not; run prints its GID first:\n\n"
+           "  tercetctl%s%s pause hotel\n"
+           "  tercetctl%s%s run hotel/book &             # waits, at most 10 s\n"
+           "  tercetctl%s%s why GID                      # the reason, and what helps\n"
+           "  tercetctl%s%s resume hotel                 # now it goes on\n\n",
+           option, named, option, named, option, named, option, named);
+    if (console != NULL)
+        printf("In a browser: %s\n\n", console);
+    puts("Ctrl-C ends it, and all of it is gone.");
     fflush(stdout);
 }
 

@@ -87,8 +87,10 @@ static const char *take_log_format(void *values, const char *value)
 
 static const struct cli_option options[] = {
     {"data", CLI_TEXT, FIELD(options.data), "DIR",
-     .help = "the store's directory; made when missing; one process at a time (default: "
-             "/var/lib/tercet for root, else ~/.local/state/tercet or $XDG_STATE_HOME/tercet)"},
+     .help =
+         "the store's directory; made when missing; one process at a time; memory: keeps nothing "
+         "past the process, to try things out (default: "
+         "/var/lib/tercet for root, else ~/.local/state/tercet or $XDG_STATE_HOME/tercet)"},
     {"listen", CLI_OTHER, 0, "ADDRESS",
      .help = "host:port or unix:/path; may be repeated; port 0 takes a free one",
      .take = take_listen, .traits = CLI_REPEATS, .unless = "127.0.0.1:7420"},
@@ -368,6 +370,9 @@ static void settle_dev(struct arguments *args)
 {
     if (args->access_file != NULL || args->cert_file != NULL)
         misuse("tercetd dev has no --access and no --tls-cert: its services bring no token");
+    if (args->options.data != NULL && strcmp(args->options.data, "memory:") != 0)
+        misuse("tercetd dev has no --data: its services and its store are in memory, and gone with "
+               "it. To keep a store, run tercetd --data DIR, with participants of your own");
     if (args->config_file == NULL)
         args->config_file = "none";
     if (args->options.data == NULL)

@@ -12,9 +12,13 @@
 #include "rpc.h"
 #include "status.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define STORE_SIZE_MIN (1u << 20)
 #define MEMORY_MIN (32u << 20)
@@ -187,13 +191,54 @@ static void free_call_tls(struct coordinator *c)
     free((void *)c->call_tls.key);
 }
 
+/* Why one host:port cannot be listened at, as errno; 0: nobody knows (any more). */
+static int probe(const char *address)
+{
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *info = NULL;
+    const char *colon = strrchr(address, ':');
+    char host[256];
+    int on = 1, error = 0;
+    const size_t brackets = address[0] == '[' ? 1 : 0;
+    if (strncmp(address, "unix:", 5) == 0 || colon == NULL || colon < address + 2 * brackets)
+        return 0;
+    snprintf(host, sizeof(host), "%.*s", (int)((size_t)(colon - address) - 2 * brackets),
+             address + brackets);
+    if (getaddrinfo(host, colon + 1, &hints, &info) != 0)
+        return 0;
+    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (fd >= 0 && bind(fd, info->ai_addr, info->ai_addrlen) != 0)
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(info);
+    return error;
+}
+
+/* What is in the way there, and what to do. */
+static const char *explain_listen(const char *address, int rc)
+{
+    switch (rc == CRPC_EADDRESS ? probe(address) : 0) {
+    case EADDRINUSE:
+        return "it is in use, perhaps by another tercetd (ss -ltnp tells): stop that, or take "
+               "another, such as 127.0.0.1:0 for a free port";
+    case EACCES:
+        return "it is not permitted: a port below 1024 wants root or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+        return "this machine has no such address";
+    default:
+        return crpc_strerror(rc);
+    }
+}
+
 static int listen_at(struct coordinator *c, const char *address, const struct crpc_tls *tls,
                      struct refusal *no)
 {
     int rc = crpc_server_listen(c->server, address, tls, NULL);
     if (rc != 0)
         return refusal_set(no, error_of_crpc(rc), "cannot listen on %s: %s", address,
-                           crpc_strerror(rc));
+                           explain_listen(address, rc));
     return 0;
 }
 

@@ -153,6 +153,9 @@ Test(access_rules, tls_and_addresses_that_cannot_be_used)
     does_not_start("at least 1M", "--store-size=1048575", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1:99999", "--listen=127.0.0.1:99999", NULL, NULL);
     does_not_start("cannot listen on 127.0.0.1", "--listen", "127.0.0.1", NULL);
+    snprintf(cert, sizeof(cert), "--access=%s", daemon_path(&bench.daemon, "rules"));
+    bench_write_file("rules", "admin 0123456789abcdef0123\n");
+    does_not_start("this machine has no such address", "--listen=192.0.2.1:7420", cert, NULL);
     does_not_start("cannot listen on unix:/no/such/directory/socket",
                    "--listen=unix:/no/such/directory/socket", NULL, NULL);
 }
@@ -164,6 +167,7 @@ BENCH_TEST(access_rules, an_address_in_use)
     snprintf(other, sizeof(other), "%s/other", bench.daemon.dir);
     cr_expect_eq(bench_run(text, list), 1);
     cr_expect_not_null(strstr(text, "cannot listen on"), "%s", text);
+    cr_expect_not_null(strstr(text, "it is in use, perhaps by another tercetd"), "%s", text);
 }
 
 /* -- Tokens ------------------------------------------------------------------------------------ */

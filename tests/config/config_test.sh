@@ -264,11 +264,22 @@ dev)
   for _ in 1 2 3; do ctl run flight/book hotel/book || fail "a trip is not booked"; says ': CONFIRM'; done
   ctl run flight/book hotel/book && fail "a fourth trip is booked"
   says 'no seat left'
+  ctl stats; says '- (store in memory)'
+  # What it says to try, in that order, with no seat left: the paused run hangs, and its gid is known.
+  ctl pause hotel || fail "hotel is not paused"
+  "$tercetctl" run hotel/book >run.out 2>&1 &
+  run=$!
+  for _ in $(seq 300); do gid=$(sed -n 's/: asked for.*//p' run.out); [ -z "$gid" ] || break; sleep 0.1; done
+  for _ in $(seq 300); do ctl why "$gid" && grep -q paused out && break; done
+  says "$gid is TRYING"; tr "\n" " " <out >flat; says "at the latest" flat; says "tercetctl resume hotel"
+  ctl resume hotel
+  wait "$run" && fail "there is a seat in no hotel"
   ctl run nobody/serves --timeout 100ms && fail "nobody serves nobody"
   stop
   [ -z "$(find . -name '*.mdb')" ] || fail "it leaves a store behind"
   run 2 dev more; says 'there are no arguments but options, and "dev"' err
   run 2 dev --access x; says 'dev has no --access' err
+  run 2 dev --data store; says 'dev has no --data' err
   run 1 dev --listen 127.0.0.1:99999; says 'cannot listen' err
   TERCET_CONFIG='' run 0 dev --print-config
   value 'data: .memory:.' dev

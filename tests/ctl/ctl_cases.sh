@@ -183,7 +183,10 @@ case_run() {
     start_coordinator
     start_participant shop/buy DONE DONE DONE
     ctl 0 run shop/buy; out ': CONFIRM'
-    ctl 0 run shop/buy shop/buy --payload '{"n": 1}' -o json; json 'len(j["branches"]) == 2'
+    gid=$(cut -d: -f1 "$dir/out"); err "^$gid: asked for, waiting"
+    ctl 1 confirm nobody; err 'NOT_FOUND'; err 'ls --resolved'
+    ctl 1 cancel "$gid" --reason x; err "look at it .*tercetctl show $gid$"
+    ctl 0 run shop/buy shop/buy --payload '{"n": 1}' -o json; json 'len(j["branches"]) == 2'; no_err .
     gid=$(sed -n 's/.*"gid":[^"]*"\([^"]*\)".*/\1/p' "$dir/out" | head -n 1)
     ctl 0 show "$gid"
     ctl 0 history "$gid"; out 'no '
@@ -212,7 +215,7 @@ case_restore() {
     begin begin "$address" later 1
     kill "$coordinator"; wait "$coordinator" 2>/dev/null
     ctl 1 restore "$dir/backups/one" "$dir/data"; err 'is not empty'
-    ctl 1 restore "$dir/backups/none" "$dir/new"; err 'none/data.mdb: No such file'
+    ctl 1 restore "$dir/backups/none" "$dir/new"; err 'none is no backup: .*none/data.mdb: No such file'
     ctl 1 restore "$dir/backups/one" "$dir/no/such/place"; err 'No such file'
     ctl 2 restore "$dir/backups/one"
     cp -r "$dir/backups/one" "$dir/backups/two.part"

@@ -93,6 +93,10 @@ case_usage() {
     ctl 2; err 'a command is needed'
     ctl 2 dance; err 'no command "dance"'
     ctl 2 participant; err 'did you mean "participants"'
+    ctl 0 help; out '^usage: tercetctl .options. COMMAND'; cp "$dir/out" "$dir/help"
+    ctl 0 --help; cmp "$dir/out" "$dir/help" || fail "help is not --help"
+    ctl 0 help run; out '^usage: tercetctl .options. run '; ctl 2 help run ls; ctl 2 help dance
+    ctl 2 export --watch; err 'usage: tercetctl export'
     ctl 2 ls --statee trying; err 'did you mean --state'
     ctl 2 show; err 'usage: tercetctl show GID'
     ctl 2 show a b
@@ -213,7 +217,7 @@ case_decide() {
     ctl 0 -o json cancel order-1 --reason 'customer left'
     json 'j["state"] == "CANCELLING" and j["cause"] == "OPERATOR" and j["reason"] == "customer left" and j["decided_ms"] > j["created_ms"] - 1 > 1700000000000'
     ctl 0 cancel order-1 --reason again; out 'the decision is durable: CANCELLING'; out 'reason +customer left$'
-    ctl 1 confirm order-1; err 'decided already.*FAILED_PRECONDITION'; err 'tercetctl show GID'
+    ctl 1 confirm order-1; err 'decided already.*FAILED_PRECONDITION'; err 'tercetctl show order-1'
     ctl 0 confirm order-2 --reason 'asked for by phone'; out '^the decision is durable: CONFIRMED$'; out 'asked by an operator'
     grep -q 'order-2 (asked for by phone): done' "$dir/tercetd.log" || fail "the reason of a confirm is not in the log"
     ctl 0 confirm order-2
@@ -312,7 +316,7 @@ case_bulk() {
     ctl 0 retry --all; out '^GID +STATE +AGE +BRANCH +ACTION +NOTE$'; out '^sad-2 +CONFIRMING .* 1 +shop/reserve +PARKED: '
     out '^3 would be asked again, and nothing was done: --yes-count 3 does it$'
     ctl 0 retry --all --yes-count 3; out '^sad-1 branch 1: done, CONFIRMING$'; out '^3 done, 0 refused, 0 not asked$'
-    ctl 0 settle --all --reason x --older-than 1h; out '^nothing matches$'
+    ctl 0 settle --all --reason x --older-than 1h; out '^nothing matches$'; no_out GID
     ctl 0 settle --all --reason x --service other; out '^nothing matches$'
     ctl 0 settle --all --reason x --service shop --action shop/other; out '^nothing matches$'
     ctl 0 settle --all --reason x --limit 2; out 'these are the first 2'; out '^2 would be settled'
@@ -385,8 +389,9 @@ case_restart() {
 case_pause() {
     start_coordinator
     start_participant shop/reserve DONE DONE DONE
+    ctl 1 pause nosuch; err 'no such service'; no_err 'transaction'
     ctl 0 pause shop; out '^shop is paused: .* tercetctl resume shop$'
-    ctl 0 participants; out '^shop .* PAUSED, ok$'
+    ctl 0 participants; out '^shop .* PAUSED \(attached\)$'
     begin run "$address" held shop/reserve
     eventually '^shop +1 +0/7 +1 ' participants
     ctl 0 ls; out '^held +TRYING'
@@ -403,7 +408,7 @@ case_unregister() {
     TERCET_TOKEN=$participant ctl 0 register shop 127.0.0.1:1 reserve
     TERCET_TOKEN=$operator ctl 0 unregister shop 127.0.0.1:1; out '^shop is not called at 127.0.0.1:1 any more$'
     TERCET_TOKEN=$reader ctl 1 unregister shop; err 'PERMISSION_DENIED'
-    TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop is not called at any target any more$'
+    TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop has no registered target any more; instances that are attached'
     TERCET_TOKEN=$operator ctl 0 unregister shop -o json; json 'j["service"] == "shop"'
 }
 
@@ -426,7 +431,7 @@ case_check() {
 case_backup() {
     mkdir "$dir/backups"
     start_coordinator
-    ctl 1 backup first; err 'backup-dir'
+    ctl 1 backup first; err 'backup-dir'; no_err 'GID'
     kill "$coordinator"; wait "$coordinator" 2>/dev/null
     start_coordinator --backup-dir "$dir/backups"
     start_participant shop/reserve DONE DONE DONE
@@ -474,7 +479,7 @@ case_targets() {
     ctl 1 register shop http://localhost:2; err 'host:port, dns:///host:port or unix:/path'
     ctl 0 unregister shop 127.0.0.1:1; out 'shop is not called at 127.0.0.1:1 any more'
     ctl 0 participants; no_out '127.0.0.1:1'; out 'localhost:2'
-    ctl 0 unregister shop; out 'shop is not called at any target any more'
+    ctl 0 unregister shop; out '^shop has no registered target any more'
     ctl 0 participants; out 'no participants are known'
     # One that is not allowed any more takes no other with it.
     for target in 127.0.0.1:1 localhost:2 localhost:3; do ctl 0 register shop "$target" reserve; done
@@ -545,6 +550,7 @@ case_token() {
     printf '%s\n' "$admin" >"$dir/token"
     start_coordinator --access "$dir/access"
     ctl 1 ls; err 'UNAUTHENTICATED'; err 'TERCET_TOKEN'
+    ctl 1 run shop/buy; err 'UNAUTHENTICATED'; err 'initiator'; no_err 'was to be'
     TERCET_TOKEN=wrong-0123456789abcdef ctl 1 ls; err 'UNAUTHENTICATED'
     TERCET_TOKEN=$other ctl 1 ls; err 'PERMISSION_DENIED'; err 'role admin'
     TERCET_TOKEN=$admin ctl 0 ls; out 'no unresolved'
