@@ -162,7 +162,7 @@ struct figure figure_duration(int64_t ms);
 struct figure figure_time(int64_t time_ms); /* 2026-01-02 03:04:05.678Z */
 struct figure figure_size(uint64_t bytes);
 struct figure figure_disk_free(uint64_t bytes);
-    /* UINT64_MAX: no disk, the store is in memory */ /* 12.3 MiB */
+/* UINT64_MAX: no disk, the store is in memory */ /* 12.3 MiB */
 
 /* -- Tables (tercetctl_table.c) ---------------------------------------------------------------- */
 

@@ -267,6 +267,7 @@ dev)
   ctl stats; says '- (store in memory)'
   # What it says to try, in that order, with no seat left: the paused run hangs, and its gid is known.
   ctl pause hotel || fail "hotel is not paused"
+  : >run.out
   "$tercetctl" run hotel/book >run.out 2>&1 &
   run=$!
   for _ in $(seq 300); do gid=$(sed -n 's/: asked for.*//p' run.out); [ -z "$gid" ] || break; sleep 0.1; done
