@@ -5,7 +5,6 @@
 #include "expose.h"
 
 #include "coordinator.h"
-#include "loop.h"
 #include "why.h"
 
 #include <clock.h>
@@ -245,7 +244,7 @@ static void measure_store(struct samples *to, const struct coordinator *c)
         sum.resolved_records += stats->resolved_records;
         sum.disk_free_bytes = stats->disk_free_bytes;
     }
-    add(to, METRIC_ACCEPTING, loop_is_accepting(c));
+    add(to, METRIC_ACCEPTING, atomic_load(&c->pulse.is_accepting));
     add(to, METRIC_STORE_FAILED, atomic_load(&c->has_failed));
     add(to, METRIC_STORE_USED, (double)sum.bytes_used);
     add(to, METRIC_STORE_LIMIT, (double)sum.bytes_max);

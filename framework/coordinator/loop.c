@@ -309,7 +309,7 @@ static void tell_drained(struct coordinator *c)
     sem_post(&c->drained);
 }
 
-bool loop_is_accepting(const struct coordinator *c)
+static bool is_accepting(const struct coordinator *c)
 {
     for (size_t i = 0; i < c->shard_count; i++)
         if (plan_refuses(c, &c->shards[i]) != NULL)
@@ -336,7 +336,7 @@ void loop_turn(struct coordinator *c, struct event *events, int64_t now_ms, int6
     read_on(c);
     tell_drained(c);
     arena_reset(&c->scratch);
-    atomic_store_explicit(&c->pulse.is_accepting, loop_is_accepting(c), memory_order_relaxed);
+    atomic_store_explicit(&c->pulse.is_accepting, is_accepting(c), memory_order_relaxed);
 }
 
 /* -- The thread -------------------------------------------------------------------------------- */
@@ -374,7 +374,7 @@ static void *run(void *ctx)
 
 int loop_start(struct coordinator *c)
 {
-    atomic_store(&c->pulse.is_accepting, loop_is_accepting(c));
+    atomic_store(&c->pulse.is_accepting, is_accepting(c));
     for (size_t i = 0; i < c->shard_count; i++)
         /* the retention clock is written down before anything ends by it */
         c->shards[i].retention.check_ms = c->clock.now_ms;

@@ -15,9 +15,6 @@ void loop_turn(struct coordinator *c, struct event *events, int64_t now_ms, int6
 /* When the next turn is due although nothing is posted. */
 int64_t loop_next_turn_ms(const struct coordinator *c);
 
-/* Whether new transactions are taken, whichever shard they belong to. */
-bool loop_is_accepting(const struct coordinator *c);
-
 /* What has become of the shard's batch in flight: the store's result. What depends on it leaves,
  * what is over with it is forgotten; or the coordinator fails. */
 void loop_committed(struct coordinator *c, struct shard *shard, int rc);
