@@ -5,10 +5,12 @@
  * server.
  */
 #include <hiredis/hiredis.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tercet/redis.h>
+#include <time.h>
 
 #include "bench.h"
 
@@ -420,6 +422,77 @@ Test(redis, a_database_that_is_emptied_is_told_from_the_old_one)
         cr_assert_eq(run_one(bench, &call), TERCET_STORE, "not: broken");
     bench_reopen(bench);
     cr_assert_eq(run_one(bench, &call), TERCET_BROKEN);
+    bench_close(bench);
+}
+
+/* What the second connection of a barrier gets. */
+struct another {
+    struct bench *bench;
+    struct tercet_barrier_call call;
+    pthread_t thread;
+};
+
+static void *run_another(void *ctx)
+{
+    struct another *another = ctx;
+    tercet_barrier_run(another->bench->barrier, &another->call, 1);
+    return NULL;
+}
+
+static long long server_figure(struct bench *bench, const char *name)
+{
+    redisReply *reply = tell(bench, "INFO");
+    const char *at = strstr(reply->str, name);
+    cr_assert_not_null(at);
+    long long figure = strtoll(at + strlen(name), NULL, 10);
+    freeReplyObject(reply);
+    return figure;
+}
+
+static bool has_mark(struct bench *bench)
+{
+    redisReply *reply = tell(bench, "EXISTS tercet_barrier_mark");
+    bool has_it = reply->integer == 1;
+    freeReplyObject(reply);
+    return has_it;
+}
+
+/* Comes back when the other connection was made, and is given up or at work. */
+static int empty_and_run_another(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    struct another *another = ctx;
+    struct bench *bench = another->bench;
+    const struct timespec pause = {.tv_nsec = 10000000};
+    long long clients = server_figure(bench, "connected_clients:");
+    long long connections = server_figure(bench, "total_connections_received:");
+    (void)call;
+    (void)db;
+    freeReplyObject(tell(bench, "FLUSHDB"));
+    cr_assert_eq(pthread_create(&another->thread, NULL, run_another, another), 0);
+    for (int i = 0; i < 1000 && !has_mark(bench); i++) {
+        if (server_figure(bench, "total_connections_received:") > connections &&
+            server_figure(bench, "connected_clients:") == clients)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+Test(redis, a_connection_opened_later_takes_no_emptied_database_for_a_new_one)
+{
+    struct tercet_barrier_options options = {.size = sizeof(options), .connections_max = 2};
+    struct bench *bench = bench_open(BENCH_REDIS, &options);
+    char identity[TERCET_BARRIER_IDENTITY_MAX + 1];
+    struct another another = {.bench = bench, .call = call_of(3, TERCET_TRY, NULL, NULL)};
+    struct tercet_barrier_call tried = call_of(1, TERCET_TRY, NULL, NULL);
+    struct tercet_barrier_call emptying = call_of(2, TERCET_TRY, empty_and_run_another, &another);
+    cr_assert_eq(tercet_barrier_identity(bench->barrier, identity), 0);
+    cr_assert_eq(run_one(bench, &tried), 0);
+    cr_expect_eq(run_one(bench, &emptying), TERCET_STORE);
+    cr_assert_eq(pthread_join(another.thread, NULL), 0);
+    cr_expect_eq(another.call.result, TERCET_STORE);
+    tried.kind = TERCET_CONFIRM;
+    cr_expect_eq(run_one(bench, &tried), TERCET_STORE, "not: broken");
     bench_close(bench);
 }
 

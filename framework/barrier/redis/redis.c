@@ -479,6 +479,7 @@ static int connect_another(void *state, void **out)
     int rc = redis_new(&redis, first->location.url, &first->options, NULL);
     if (rc != 0)
         return rc;
+    memcpy(redis->identity, first->identity, sizeof(redis->identity));
     rc = redis_connect(redis);
     if (rc == 0)
         *out = redis;
