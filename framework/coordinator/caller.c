@@ -225,8 +225,11 @@ static void watch_go_on(struct caller *caller)
         FAILPOINT_AROUND("send.watch",
                          rc = crpc_call_send_owned(caller->call, (void *)bytes.data, bytes.size));
         caller->watch_in_flight = rc == 0;
-        if (!caller->watch_in_flight)
+        if (!caller->watch_in_flight) {
             free((void *)bytes.data);
+            give_back(caller, caller->watch_bytes_in_flight);
+            caller->watch_bytes_in_flight = 0;
+        }
     } else if (caller->watch_is_last) {
         struct crpc_status ok = {.code = CRPC_OK, .message = ""};
         FAILPOINT_AROUND("send.watch.end", crpc_call_finish(caller->call, &ok));
