@@ -36,6 +36,7 @@
 #define PARTICIPANT_REGISTER_MS 30000
 #define PARTICIPANT_REGISTER_TIMEOUT_MS 5000
 #define PARTICIPANT_CLOSE_MS 2000 /* for the last results to leave */
+#define FIELD_RESULTS 2u          /* of AttachRequest */
 
 /* A received message, shared by the calls that lie in it. */
 struct participant_message {
@@ -216,8 +217,7 @@ struct participant_task *participant_task_new(const Tercet__V1__Call *call,
 void participant_task_free(struct participant_task *task);
 
 bool participant_is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call *b);
-/* Frees a task whose call was sent again; the sender of the first copy is told so where that is
- * possible. */
+/* Frees a task whose call was sent again; the first copy is answered "again". */
 void participant_drop_asked_again(struct participant_task *task);
 
 /* With the lock held, which participant_unlock gives back. Only then does it wake a worker, which

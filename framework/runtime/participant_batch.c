@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELD_RESULTS 2u      /* of AttachRequest */
 #define DEFERRAL_LOOK_MS 1000 /* between two looks at what waits for hooks that are pending */
 
 /* -- Taking ------------------------------------------------------------------------------------ */

@@ -86,10 +86,20 @@ bool participant_is_same_call(const Tercet__V1__Call *a, const Tercet__V1__Call 
     return a->kind == b->kind && a->branch == b->branch && strcmp(a->gid, b->gid) == 0;
 }
 
+/* The coordinator has given this one up, but counts its place in the window until it is answered,
+ * and an instance that answers nothing as dead. */
 void participant_drop_asked_again(struct participant_task *task)
 {
-    if (task->execute != NULL)
+    Tercet__V1__CallResult result = TERCET__V1__CALL_RESULT__INIT;
+    if (task->execute != NULL) {
         crpc_call_fail(task->execute, CRPC_UNAVAILABLE, "asked again");
+    } else {
+        result.id = task->call->id;
+        result.outcome = TERCET__V1__OUTCOME__AGAIN;
+        result.reason = (char *)(uintptr_t) "asked again while its hook is pending";
+        outbox_put(task->stream->outbox, FIELD_RESULTS, &result.base);
+        outbox_flush(task->stream->outbox);
+    }
     participant_task_free(task);
 }
 
