@@ -14,7 +14,7 @@
 #define OPEN_MAX_DEFAULT 1000000
 #define OPEN_BYTES 1024 /* that an open transaction takes, about */
 #define STREAMS_PER_PEER_DEFAULT 4096
-#define UNREAD_BYTES_MAX ((size_t)256 << 20)
+#define UNREAD_BYTES_MAX ((size_t)192 << 20)
 #define REQUEST_BYTES_MAX ((size_t)128 << 20)
 #define CALL_TIMEOUT_MS_DEFAULT 10000
 

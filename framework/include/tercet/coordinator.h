@@ -81,7 +81,7 @@ struct tercet_coordinator_options {
     const char *backup_dir;
     /* Bytes of memory that the process should stay within, at least 32 MiB. Queues get parts of it
      * (unread answers a quarter, requests an eighth, payloads an eighth), and open_max gets a
-     * default that fits. 0: 256 MiB of unread answers, 128 MiB of requests, 64 MiB of
+     * default that fits. 0: 192 MiB of unread answers, 128 MiB of requests, 64 MiB of
      * payloads */
     uint64_t memory_max;
     /* Which lines on_log gets: a level for all parts of the log ("info"), or for one of them
