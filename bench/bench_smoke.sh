@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# bench_smoke.sh TERCET-BENCH TERCETD BARRIER DATABASE...: short, small runs of every form. They must count every effect exactly
-# once, and print what they promise; nothing is judged by the clock.
+# bench_smoke.sh TERCET-BENCH TERCETD BARRIER DATABASE...: short, small runs of every form, and on one of the databases, another
+# one each hour (all of them with TERCET_BENCH_ALL=1). They must count every effect exactly once, and print what they promise;
+# nothing is judged by the clock.
 set -euo pipefail
 bench=$1
 tercetd=$2
@@ -82,7 +83,9 @@ run --form steps --duration 1 --in-flight 20 --limits 1 --refuse 30 --wait resol
 run --form own --duration 1 --in-flight 8 --limits 0 --refuse 30 --branches 3
 run --form own --duration 1 --in-flight 8 --limits 1 --api unary --transport unix
 run --form run --duration 1 --limits 0 --api unary --rate 200 --participants 1
-for database in "$@"; do
+databases=("$@")
+[ -n "${TERCET_BENCH_ALL:-}" ] || databases=("${databases[$(($(date +%s) / 3600 % $#))]}")
+for database in "${databases[@]}"; do
     run --form run --duration 1 --in-flight 50 --limits 1 --refuse 10 --barrier "$database"
 done
 
