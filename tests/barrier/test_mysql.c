@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/enter.h>
 
 #include "bench.h"
 
@@ -48,6 +49,53 @@ Test(mysql, a_hook_that_commits_by_the_way_is_noticed)
         cr_assert_eq(calls[i].result, 0, "call %u: %d", i, calls[i].result);
     cr_assert_eq(bench_effects(bench, NULL, TERCET_TRY), 2);
     cr_assert_eq(bench_rows(bench), 3);
+    bench_close(bench);
+}
+
+static int enter_try(MYSQL *conn, const char *gid, uint64_t source, uint64_t number)
+{
+    char text[TERCET_TEXT_MAX] = "";
+    struct tercet_barrier_call call = {
+        .gid = gid, .branch = 1, .number = number, .kind = TERCET_TRY, .source = source};
+    int rc = tercet_barrier_mysql_enter(conn, &call, text);
+    free(call.reply);
+    return rc;
+}
+
+static void query(MYSQL *conn, const char *sql)
+{
+    cr_assert_eq(mysql_query(conn, sql), 0, "%s: %s", sql, mysql_error(conn));
+    mysql_free_result(mysql_store_result(conn));
+}
+
+static MYSQL *another_connection(const struct bench *bench)
+{
+    const char *name = strstr(bench->url, "@/") + 2;
+    char database[64];
+    MYSQL *conn = mysql_init(NULL);
+    snprintf(database, sizeof(database), "%.*s", (int)strcspn(name, "?"), name);
+    cr_assert_not_null(
+        mysql_real_connect(conn, NULL, "root", NULL, database, 0, getenv("TERCET_TEST_MYSQL"), 0),
+        "%s", mysql_error(conn));
+    return conn;
+}
+
+/* A transaction's snapshot, taken before, does not know whose numbers count here. */
+Test(mysql, who_enters_with_an_old_snapshot_learns_whose_the_database_is)
+{
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    MYSQL *own = another_connection(bench);
+    query(own, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+    query(own, "BEGIN");
+    query(own, "SELECT source FROM tercet_barrier_mark");
+    query(bench->outside, "BEGIN");
+    cr_assert_eq(enter_try(bench->outside, "theirs", 0xB, 500), TERCET_ENTER_WORK);
+    query(bench->outside, "COMMIT");
+    cr_assert_eq(enter_try(own, "ours", 0xA, 7), TERCET_ENTER_WORK);
+    query(own, "COMMIT");
+    cr_assert_eq(bench_query(bench, "SELECT number FROM tercet_barrier WHERE gid = 'ours'"), 0);
+    cr_assert_eq(bench_query(bench, "SELECT number FROM tercet_barrier WHERE gid = 'theirs'"), 500);
+    mysql_close(own);
     bench_close(bench);
 }
 

@@ -130,7 +130,8 @@ def bytes_of(text):
 
 
 # What the columns of a statement are; all is text for a program.
-COLUMNS = {"known": (lambda text: text.strip("'"), int), "mark": (int,), "row": (int, bytes_of)}
+KNOWN = (lambda text: text.strip("'"), int)
+COLUMNS = {"known": KNOWN, "adopted": KNOWN, "mark": (int,), "row": (int, bytes_of)}
 
 
 def parse_rows(name, lines):

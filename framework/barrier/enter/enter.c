@@ -67,9 +67,9 @@ static int read_mark(struct way *way)
     return rc;
 }
 
-static int read_known(struct way *way, char source[48])
+static int read_known(struct way *way, const char *sql, char source[48])
 {
-    int rc = run(way, way->sql->known);
+    int rc = run(way, sql);
     if (rc == 0 && (!way->result.has_row || way->result.second == NULL))
         rc = missing(way);
     if (rc != 0)
@@ -83,12 +83,12 @@ static int read_known(struct way *way, char source[48])
 static int take_number(struct way *way, const struct tercet_barrier_call *call)
 {
     char source[48] = "", own[24];
-    int rc = read_known(way, source);
+    int rc = read_known(way, way->sql->known, source);
     snprintf(own, sizeof(own), "%016" PRIx64, call->source);
     if (rc == 0 && source[0] == '\0' && call->source != 0) {
         rc = run(way, way->sql->adopt, own);
         if (rc == 0)
-            rc = read_known(way, source);
+            rc = read_known(way, way->sql->adopted, source);
     }
     bool is_own = call->source == 0 || source[0] == '\0' || strcmp(source, own) == 0;
     way->number = is_own ? call->number : 0;

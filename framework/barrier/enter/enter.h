@@ -20,13 +20,14 @@ struct enter_result {
 
 struct enter_sql {
     /* Formats, with the values that they take. */
-    const char *known;  /* -> source, mark */
-    const char *adopt;  /* source (%s) */
-    const char *insert; /* gid (%s), branch (%u), number (PRIu64), state (%d) */
-    const char *mark;   /* -> mark */
-    const char *row;    /* gid, branch -> state, reply as hexadecimal digits */
-    const char *move;   /* state, gid, branch */
-    const char *reply;  /* hexadecimal digits (%s), gid, branch */
+    const char *known;   /* -> source, mark */
+    const char *adopted; /* the same after `adopt`: as it is now, whatever the snapshot says */
+    const char *adopt;   /* source (%s) */
+    const char *insert;  /* gid (%s), branch (%u), number (PRIu64), state (%d) */
+    const char *mark;    /* -> mark */
+    const char *row;     /* gid, branch -> state, reply as hexadecimal digits */
+    const char *move;    /* state, gid, branch */
+    const char *reply;   /* hexadecimal digits (%s), gid, branch */
     int (*run)(void *conn, const char *sql, struct enter_result *result, char *text);
 };
 

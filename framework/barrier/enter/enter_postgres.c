@@ -36,6 +36,7 @@ static int run(void *conn, const char *sql, struct enter_result *out, char *text
 static const struct enter_sql postgres_sql = {
     .known = "SELECT source, mark FROM tercet_barrier_mark WHERE id = 1",
     .adopt = "UPDATE tercet_barrier_mark SET source = '%s' WHERE id = 1 AND source = ''",
+    .adopted = "SELECT source, mark FROM tercet_barrier_mark WHERE id = 1",
     .insert = "INSERT INTO tercet_barrier (gid, branch, number, state, changed_ms)"
               " VALUES ('%s', %u, %" PRIu64 ", %d, " NOW_MS ") ON CONFLICT DO NOTHING",
     .mark = "SELECT mark FROM tercet_barrier_mark WHERE id = 1",

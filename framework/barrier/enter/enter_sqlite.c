@@ -36,6 +36,8 @@ static const struct enter_sql sqlite_sql = {
              " mark FROM tercet_barrier_mark",
     .adopt = "INSERT INTO tercet_barrier_fact (name, value) VALUES ('source', '%s')"
              " ON CONFLICT DO NOTHING",
+    .adopted = "SELECT coalesce((SELECT value FROM tercet_barrier_fact WHERE name = 'source'), ''),"
+               " mark FROM tercet_barrier_mark",
     .insert = "INSERT INTO tercet_barrier (gid, branch, number, state, changed_ms)"
               " VALUES ('%s', %u, %" PRIu64 ", %d, " NOW_MS ") ON CONFLICT DO NOTHING",
     .mark = "SELECT mark FROM tercet_barrier_mark WHERE id = 1",
