@@ -34,6 +34,18 @@ void server_retry_clear(struct server_retry *retry)
     retry->pause_ms = 0;
 }
 
+int server_hand_over(void **out, const struct tercet_barrier_driver *driver, void *state, int rc,
+                     char *text)
+{
+    if (rc == 0) {
+        *out = state;
+        return 0;
+    }
+    barrier_text(text, "%s", driver->error_text(state));
+    driver->close(state);
+    return rc;
+}
+
 int server_open_barrier(struct tercet_barrier **out, const char *url,
                         const struct tercet_barrier_options *options, char *text,
                         server_open_fn open, const struct tercet_barrier_driver *driver)

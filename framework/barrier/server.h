@@ -18,6 +18,11 @@ bool server_retry_is_due(const struct server_retry *retry);
 void server_retry_plan(struct server_retry *retry);
 void server_retry_clear(struct server_retry *retry);
 
+/* The end of what opens a driver's state: hands it over when its connecting went well (`rc` is 0).
+ * Else `text`, which may be NULL, says why not, and the state is freed. Returns `rc`. */
+int server_hand_over(void **out, const struct tercet_barrier_driver *driver, void *state, int rc,
+                     char *text);
+
 /* Opens a driver's state: connected, or `text` says why not. */
 typedef int (*server_open_fn)(void **out, const char *url,
                               const struct tercet_barrier_options *options, char *text);

@@ -48,6 +48,26 @@ Test(barrier_server_parts, a_barrier_needs_a_url_and_options)
     cr_assert_eq(closed, 1, "what was opened for a barrier that there is not is closed");
 }
 
+static const char *tell_why(void *state)
+{
+    (void)state;
+    return "the server says no";
+}
+
+Test(barrier_server_parts, what_does_not_connect_says_why_and_is_freed)
+{
+    const struct tercet_barrier_driver table = {.error_text = tell_why, .close = count_close};
+    void *out = NULL;
+    char text[TERCET_TEXT_MAX] = "";
+    cr_assert_eq(server_hand_over(&out, &table, &closed, TERCET_STORE, text), TERCET_STORE);
+    cr_assert_str_eq(text, "the server says no");
+    cr_assert_eq(closed, 1);
+    cr_assert_null(out);
+    cr_assert_eq(server_hand_over(&out, &table, &closed, 0, NULL), 0);
+    cr_assert_eq(out, (void *)&closed);
+    cr_assert_eq(closed, 1);
+}
+
 Test(barrier_server_parts, pauses_between_connections_grow_to_a_limit)
 {
     struct server_retry retry = {0};

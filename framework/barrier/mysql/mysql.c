@@ -419,13 +419,7 @@ int mysql_driver_open(void **out, const char *url, const struct tercet_barrier_o
     if (rc != 0)
         return rc;
     rc = mysql_driver_connect(driver);
-    if (rc == 0) {
-        *out = driver;
-        return 0;
-    }
-    barrier_text(text, "%s", driver->error);
-    mysql_driver_free(driver);
-    return rc;
+    return server_hand_over(out, &mysql_driver, driver, rc, text);
 }
 
 int tercet_barrier_mysql_open(struct tercet_barrier **out, const char *url,

@@ -349,15 +349,7 @@ static void close_driver(void *driver)
 static int connect_another(void *driver, void **out)
 {
     const struct postgres *first = driver;
-    struct postgres *postgres = postgres_new(first->url, &first->options);
-    if (postgres == NULL)
-        return TERCET_NOMEM;
-    int rc = postgres_connect(postgres);
-    if (rc == 0)
-        *out = postgres;
-    else
-        postgres_free(postgres);
-    return rc;
+    return postgres_driver_open(out, first->url, &first->options, NULL);
 }
 
 const struct tercet_barrier_driver postgres_driver = {
@@ -390,15 +382,12 @@ int postgres_driver_open(void **out, const char *url, const struct tercet_barrie
                          char *text)
 {
     struct postgres *postgres = postgres_new(url, options);
-    int rc = postgres != NULL ? postgres_connect(postgres) : TERCET_NOMEM;
-    if (rc == 0) {
-        *out = postgres;
-        return 0;
+    if (postgres == NULL) {
+        barrier_text(text, "%s", tercet_strerror(TERCET_NOMEM));
+        return TERCET_NOMEM;
     }
-    barrier_text(text, "%s", postgres != NULL ? postgres->error : tercet_strerror(rc));
-    if (postgres != NULL)
-        postgres_free(postgres);
-    return rc;
+    int rc = postgres_connect(postgres);
+    return server_hand_over(out, &postgres_driver, postgres, rc, text);
 }
 
 int tercet_barrier_postgres_open(struct tercet_barrier **out, const char *url,

@@ -481,11 +481,7 @@ static int connect_another(void *state, void **out)
         return rc;
     memcpy(redis->identity, first->identity, sizeof(redis->identity));
     rc = redis_connect(redis);
-    if (rc == 0)
-        *out = redis;
-    else
-        redis_free(redis);
-    return rc;
+    return server_hand_over(out, &redis_driver, redis, rc, NULL);
 }
 
 const struct tercet_barrier_driver redis_driver = {
@@ -524,13 +520,7 @@ int redis_driver_open(void **out, const char *url, const struct tercet_barrier_o
     if (rc != 0)
         return rc;
     rc = redis_connect(redis);
-    if (rc == 0) {
-        *out = redis;
-        return 0;
-    }
-    barrier_text(text, "%s", redis->error);
-    redis_free(redis);
-    return rc;
+    return server_hand_over(out, &redis_driver, redis, rc, text);
 }
 
 int tercet_barrier_redis_open(struct tercet_barrier **out, const char *url,
