@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WORDS_MAX 32
 #define RUN_TIMEOUT_MS 120000
+#define CONNECT_TRIES 600
+#define CONNECT_PAUSE_NS 100000000
 
 const struct database *database_of(enum barrier_kind barrier)
 {
@@ -45,7 +48,7 @@ static const struct passwd *other_user(const char *user)
     return entry != NULL ? entry : getpwnam("nobody");
 }
 
-bool database_make_folder(struct bench *bench, const char *user, const char *name)
+static bool make_folder(struct bench *bench, const char *user, const char *name)
 {
     char path[PATH_SIZE + 32];
     const struct passwd *entry = other_user(user);
@@ -61,8 +64,8 @@ static char *word(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-bool database_start_process(struct process *out, struct bench *bench, const char *user,
-                            const char *const *argv)
+static bool start_process(struct process *out, struct bench *bench, const char *user,
+                          const char *const *argv)
 {
     char log[PATH_SIZE + 32], uid[32], gid[32];
     const struct passwd *entry = other_user(user);
@@ -99,10 +102,33 @@ static bool complain_with_log(const struct bench *bench, const char *program)
     return run_complain("%s: %s", program, last);
 }
 
-bool database_run(struct bench *bench, const char *user, const char *const *argv)
+void *database_await(const struct shared *shared, void *(*connect)(const struct shared *shared))
+{
+    void *connection = connect(shared);
+    for (int i = 0; connection == NULL && i < CONNECT_TRIES; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = CONNECT_PAUSE_NS}, NULL);
+        connection = connect(shared);
+    }
+    return connection;
+}
+
+static bool run_to_end(struct bench *bench, const char *user, const char *const *argv)
 {
     struct process process = {.pid = 0};
-    if (!database_start_process(&process, bench, user, argv))
+    if (!start_process(&process, bench, user, argv))
         return false;
     return process_stop(&process, 0, RUN_TIMEOUT_MS) == 0 || complain_with_log(bench, argv[0]);
+}
+
+bool database_serve(struct bench *bench, const struct database_server *server)
+{
+    if (!make_folder(bench, server->user, server->user))
+        return false;
+    if (server->make != NULL && !run_to_end(bench, server->user, server->make))
+        return run_complain("%s cannot be set up: is it installed (package %s)?", server->name,
+                            server->package);
+    return start_process(&bench->database, bench, server->user, server->run) &&
+           (server->make_ready(bench->shared) ||
+            run_complain("%s does not get ready: is it installed (package %s)?", server->name,
+                         server->package));
 }

@@ -43,13 +43,19 @@ extern const struct database database_postgres, database_mysql, database_redis, 
 /* NULL: there is none, or this program was built without its library. */
 const struct database *database_of(enum barrier_kind barrier);
 
-/* A shell's quiet life of a server: its output goes to DIR/NAME.log, it runs as `user` where this
- * is root, and it ends with this process. `argv` has at most 16 words. */
-bool database_start_process(struct process *out, struct bench *bench, const char *user,
-                            const char *const *argv);
-/* Runs a program in the same way to its end. */
-bool database_run(struct bench *bench, const char *user, const char *const *argv);
-/* A new folder of that user's in the run's. */
-bool database_make_folder(struct bench *bench, const char *user, const char *name);
+/* A server, in a folder of the run's that has its user's name. */
+struct database_server {
+    const char *name, *package, *user;
+    const char *const *make; /* the program that makes its data; NULL: the server does */
+    const char *const *run;
+    bool (*make_ready)(const struct shared *shared); /* waits for it, and makes the databases */
+};
+
+/* The body of a `start`. The server runs as its user where this program is root, and ends with this
+ * process; its output goes to database.log in the run's folder. `make` and `run` have at most 16
+ * words. */
+bool database_serve(struct bench *bench, const struct database_server *server);
+/* Tries to connect to a server that is starting, for a minute. NULL: it does not get ready. */
+void *database_await(const struct shared *shared, void *(*connect)(const struct shared *shared));
 
 #endif

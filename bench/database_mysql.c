@@ -10,11 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#define CONNECT_TRIES 600
-#define PAUSE_NS 100000000
 
 /* -- The server -------------------------------------------------------------------------------- */
 
@@ -41,15 +37,15 @@ static MYSQL *open_connection(const struct shared *shared, const char *database)
     return NULL;
 }
 
+static void *connect_to_none(const struct shared *shared)
+{
+    return open_connection(shared, NULL);
+}
+
 static bool make_databases(const struct shared *shared)
 {
     char sql[64];
-    MYSQL *mysql = NULL;
-    for (int i = 0; mysql == NULL && i < CONNECT_TRIES; i++) {
-        mysql = open_connection(shared, NULL);
-        if (mysql == NULL)
-            nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-    }
+    MYSQL *mysql = database_await(shared, connect_to_none);
     bool is_done = mysql != NULL;
     for (uint32_t i = 0; is_done && i < participant_count(&shared->options); i++) {
         snprintf(sql, sizeof(sql), "CREATE DATABASE bench%u", i);
@@ -80,10 +76,9 @@ static bool start(struct bench *bench)
                                 NULL};
     const char *const run[] = {find_server(), "--no-defaults",     data, socket,
                                pid,           "--skip-networking", NULL};
-    if (!database_make_folder(bench, "mysql", "mysql") || !database_run(bench, "mysql", make))
-        return run_complain("MariaDB cannot be set up: is it installed (package mariadb-server)?");
-    return database_start_process(&bench->database, bench, "mysql", run) &&
-           (make_databases(bench->shared) || run_complain("MariaDB does not get ready"));
+    const struct database_server server = {"MariaDB", "mariadb-server", "mysql", make,
+                                           run,       make_databases};
+    return database_serve(bench, &server);
 }
 
 /* -- The ledger -------------------------------------------------------------------------------- */

@@ -11,10 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define CONNECT_TRIES 600
-#define PAUSE_NS 100000000
 
 /* -- The server -------------------------------------------------------------------------------- */
 
@@ -43,24 +39,26 @@ static void url(const struct shared *shared, uint32_t index, char *out, size_t s
     name_database(shared, name, out, size);
 }
 
-static PGconn *connect_when_ready(const struct shared *shared)
+static PGconn *open_connection(const char *where)
+{
+    PGconn *conn = PQconnectdb(where);
+    if (PQstatus(conn) == CONNECTION_OK)
+        return conn;
+    PQfinish(conn);
+    return NULL;
+}
+
+static void *connect_to_first(const struct shared *shared)
 {
     char where[DATABASE_TEXT_SIZE + PATH_SIZE];
     name_database(shared, "postgres", where, sizeof(where));
-    for (int i = 0; i < CONNECT_TRIES; i++) {
-        PGconn *conn = PQconnectdb(where);
-        if (PQstatus(conn) == CONNECTION_OK)
-            return conn;
-        PQfinish(conn);
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-    }
-    return NULL;
+    return open_connection(where);
 }
 
 static bool make_databases(const struct shared *shared)
 {
     char sql[64];
-    PGconn *conn = connect_when_ready(shared);
+    PGconn *conn = database_await(shared, connect_to_first);
     bool is_done = conn != NULL;
     for (uint32_t i = 0; is_done && i < participant_count(&shared->options); i++) {
         snprintf(sql, sizeof(sql), "CREATE DATABASE bench%u", i);
@@ -82,11 +80,9 @@ static bool start(struct bench *bench)
     const char *const make[] = {initdb,  "-D", data,   "-U",         "bench", "-A",
                                 "trust", "-E", "UTF8", "--locale=C", NULL};
     const char *const run[] = {postgres, "-D", data, "-k", folder, "-c", "listen_addresses=", NULL};
-    if (!database_make_folder(bench, "postgres", "postgres") ||
-        !database_run(bench, "postgres", make))
-        return run_complain("PostgreSQL cannot be set up: is it installed (package postgresql)?");
-    return database_start_process(&bench->database, bench, "postgres", run) &&
-           (make_databases(bench->shared) || run_complain("PostgreSQL does not get ready"));
+    const struct database_server server = {"PostgreSQL", "postgresql", "postgres",
+                                           make,         run,          make_databases};
+    return database_serve(bench, &server);
 }
 
 /* -- The ledger -------------------------------------------------------------------------------- */
@@ -153,8 +149,8 @@ static void *connect_bare(const struct shared *shared, uint32_t index)
         {"bench_ledger", "INSERT INTO ledger VALUES ($1, $2, $3)"}};
     char where[DATABASE_TEXT_SIZE + PATH_SIZE];
     url(shared, index, where, sizeof(where));
-    PGconn *conn = PQconnectdb(where);
-    bool is_done = PQstatus(conn) == CONNECTION_OK;
+    PGconn *conn = open_connection(where);
+    bool is_done = conn != NULL;
     for (size_t i = 0; is_done && i < sizeof(statements) / sizeof(statements[0]); i++) {
         PGresult *result = PQprepare(conn, statements[i][0], statements[i][1], 0, NULL);
         is_done = PQresultStatus(result) == PGRES_COMMAND_OK;

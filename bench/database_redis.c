@@ -10,10 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tercet/redis.h>
-#include <time.h>
 
-#define CONNECT_TRIES 600
-#define PAUSE_NS 100000000
 #define LEDGER_PART 10000
 
 /* -- The server -------------------------------------------------------------------------------- */
@@ -30,7 +27,7 @@ static void url(const struct shared *shared, uint32_t index, char *out, size_t s
     snprintf(out, size, "redis+unix://%s?db=%u", socket, index);
 }
 
-static redisContext *open_connection(const struct shared *shared)
+static void *open_connection(const struct shared *shared)
 {
     char socket[PATH_SIZE + 32];
     find_socket(shared, socket, sizeof(socket));
@@ -44,15 +41,10 @@ static redisContext *open_connection(const struct shared *shared)
 
 static bool wait_until_ready(const struct shared *shared)
 {
-    for (int i = 0; i < CONNECT_TRIES; i++) {
-        redisContext *context = open_connection(shared);
-        if (context != NULL) {
-            redisFree(context);
-            return true;
-        }
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
-    }
-    return false;
+    redisContext *context = database_await(shared, open_connection);
+    if (context != NULL)
+        redisFree(context);
+    return context != NULL;
 }
 
 /* Debian's settings but for the log of what was written, without which Redis keeps nothing. */
@@ -77,11 +69,9 @@ static bool start(struct bench *bench)
                                "--databases",
                                "32",
                                NULL};
-    if (!database_make_folder(bench, "redis", "redis") ||
-        !database_start_process(&bench->database, bench, "redis", run))
-        return false;
-    return wait_until_ready(bench->shared) ||
-           run_complain("Redis does not get ready: is it installed (package redis-server)?");
+    const struct database_server server = {"Redis", "redis-server",  "redis", NULL,
+                                           run,     wait_until_ready};
+    return database_serve(bench, &server);
 }
 
 /* -- The ledger -------------------------------------------------------------------------------- */
