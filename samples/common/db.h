@@ -55,6 +55,13 @@ int db_change_values(const struct db *db, const char *sql, const struct db_value
 int db_read_values(const struct db *db, int64_t *columns, size_t column_count, const char *sql,
                    const struct db_value *values, size_t value_count);
 
+struct db_row;                                                 /* below */
+typedef int (*db_row_fn)(const struct db_row *row, void *ctx); /* 0: go on */
+
+/* Shows the names of what a query gives, then each row. How many rows there were, or -1. */
+#define db_each(db, on_row, ctx, sql, ...)                                                         \
+    (db)->driver->run((db)->handle, sql, DB_VALUES(__VA_ARGS__), on_row, ctx)
+
 /* Whether a table has no rows: 1, 0, or -1 on failure. */
 int db_is_empty(const struct db *db, const char *table);
 
@@ -69,9 +76,6 @@ struct db_row {
     const char *names[DB_VALUES_MAX];
     struct db_value values[DB_VALUES_MAX]; /* valid in the call that shows the row */
 };
-
-/* 0: go on. */
-typedef int (*db_row_fn)(const struct db_row *row, void *ctx);
 
 struct db_driver {
     /* Runs a statement, and shows the names of what it gives and each row to `on_row`, if there is
