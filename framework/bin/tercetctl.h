@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tercetctl's parts: one run of the program, texts and tables for a terminal, messages as JSON, the
- * commands. Whatever a peer wrote passes through term_escape or json_of_message before it is
+ * commands. Whatever a peer wrote passes through term_escape or ctl_json before it is
  * printed.
  */
 #ifndef TERCETCTL_H
@@ -199,13 +199,13 @@ void table_flush(struct table *table);
 /* Every field under its name in the .proto: enums as their names, 64-bit numbers from 2^53 on as
  * texts, bytes in base64, what is no printable character as \uNNNN. The caller frees it with
  * cJSON_Delete. */
-cJSON *json_of_message(const ProtobufCMessage *message);
+cJSON *ctl_json(const ProtobufCMessage *message);
 
 /* Prints and frees: `is_short` on one line. Without a newline. */
-void json_print(cJSON *json, bool is_short);
+void ctl_print_json(cJSON *json, bool is_short);
 
 /* Prints a message as the command's one object. */
-void json_print_message(const ProtobufCMessage *message);
+void ctl_print_message(const ProtobufCMessage *message);
 
 /* From now on, what is printed is kept; yaml_finish prints that JSON as YAML. */
 void yaml_begin(void);

@@ -53,7 +53,7 @@ static int ask_transaction(struct ctl *ctl, const char *method, const ProtobufCM
     if (status != 0)
         return status;
     if (ctl->is_json) {
-        json_print_message(reply);
+        ctl_print_message(reply);
     } else {
         if (say != NULL)
             say((const Tercet__V1__Transaction *)reply, branch);
@@ -85,7 +85,7 @@ int command_history(struct ctl *ctl)
     if (status != 0)
         return status;
     if (ctl->is_json)
-        json_print_message(reply);
+        ctl_print_message(reply);
     else
         view_history((const Tercet__V1__Transaction *)reply);
     crpc_message_free(reply);
@@ -172,7 +172,7 @@ static int pause_service(struct ctl *ctl, bool is_pause)
     if (status != 0)
         return status;
     if (ctl->is_json)
-        json_print_message(&request.base);
+        ctl_print_message(&request.base);
     else if (is_pause)
         printf("%s is paused: its calls wait until tercetctl resume %s\n", request.service,
                request.service);
@@ -204,7 +204,7 @@ static int ask_registration(struct ctl *ctl, Tercet__V1__RegisterRequest *reques
         return status;
     crpc_message_free(reply);
     if (ctl->is_json)
-        json_print_message(&request->base);
+        ctl_print_message(&request->base);
     return 0;
 }
 
@@ -246,7 +246,7 @@ int command_unregister(struct ctl *ctl)
 static void print_change(const struct ctl *ctl, const Tercet__V1__Transaction *transaction)
 {
     if (ctl->is_json) {
-        json_print(json_of_message(&transaction->base), true);
+        ctl_print_json(ctl_json(&transaction->base), true);
         putchar('\n');
     } else {
         size_t parked = view_parked_count(transaction);

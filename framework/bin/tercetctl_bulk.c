@@ -302,7 +302,7 @@ static void print_json(const struct bulk *bulk)
     cJSON_AddBoolToObject(json, "dry_run", bulk->done + bulk->refused == 0);
     cJSON_AddNumberToObject(json, "done", (double)bulk->done);
     cJSON_AddNumberToObject(json, "refused", (double)bulk->refused);
-    json_print(json, false);
+    ctl_print_json(json, false);
     putchar('\n');
 }
 

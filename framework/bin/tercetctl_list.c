@@ -86,7 +86,7 @@ static void print_json_page(struct listing *listing, const Tercet__V1__ListRespo
     listing->has_begun = true;
     for (size_t i = 0; i < shown; i++) {
         fputs(listing->count + i == 0 ? "\n    " : ",\n    ", stdout);
-        json_print(json_of_message(&page->transactions[i]->base), true);
+        ctl_print_json(ctl_json(&page->transactions[i]->base), true);
     }
 }
 
@@ -205,7 +205,7 @@ static void print_json_end(const struct listing *listing)
 {
     cJSON *token = cJSON_CreateString(listing->token);
     fputs("\n  ],\n  \"next_page_token\": ", stdout);
-    json_print(token, true);
+    ctl_print_json(token, true);
     puts("\n}");
 }
 
@@ -259,7 +259,7 @@ int command_export(struct ctl *ctl)
              i++) {
             if (!filter_lets(ctl, page->transactions[i]))
                 continue;
-            json_print(json_of_message(&page->transactions[i]->base), true);
+            ctl_print_json(ctl_json(&page->transactions[i]->base), true);
             putchar('\n');
             count++;
         }

@@ -92,7 +92,7 @@ int command_participants(struct ctl *ctl)
     const Tercet__V1__ListParticipantsResponse *list =
         (const Tercet__V1__ListParticipantsResponse *)reply;
     if (ctl->is_json) {
-        json_print_message(reply);
+        ctl_print_message(reply);
     } else if (list->n_participants == 0) {
         puts("no participants are known: none has attached or been registered");
     } else {
@@ -162,7 +162,7 @@ int command_stats(struct ctl *ctl)
     if (status != 0)
         return status;
     if (ctl->is_json)
-        json_print_message(reply);
+        ctl_print_message(reply);
     else
         print_stats((const Tercet__V1__Statistics *)reply);
     crpc_message_free(reply);

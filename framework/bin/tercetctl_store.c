@@ -41,7 +41,7 @@ int command_check(struct ctl *ctl)
         return status;
     const Tercet__V1__CheckResponse *check = (const Tercet__V1__CheckResponse *)reply;
     if (ctl->is_json)
-        json_print_message(reply);
+        ctl_print_message(reply);
     else
         view_check(check);
     status = check->damages_total > 0 ? EXIT_REFUSED : 0;
@@ -60,7 +60,7 @@ int command_backup(struct ctl *ctl)
         return status;
     const Tercet__V1__BackupResponse *backup = (const Tercet__V1__BackupResponse *)reply;
     if (ctl->is_json) {
-        json_print_message(reply);
+        ctl_print_message(reply);
     } else {
         char *directory = term_escape(backup->directory);
         printf("%s\n%" PRIu64 " bytes; the store grew by %" PRIu64 " bytes meanwhile\n", directory,
@@ -83,7 +83,7 @@ int command_log_level(struct ctl *ctl)
         return status;
     const Tercet__V1__SetLogLevelsResponse *now = (const Tercet__V1__SetLogLevelsResponse *)reply;
     if (ctl->is_json)
-        json_print_message(reply);
+        ctl_print_message(reply);
     for (size_t i = 0; !ctl->is_json && i < now->n_levels; i++)
         printf("%-12s  %s\n", now->levels[i]->part, now->levels[i]->level);
     crpc_message_free(reply);

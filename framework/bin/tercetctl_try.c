@@ -75,7 +75,7 @@ int command_run(struct ctl *ctl)
     if (status == 0) {
         const Tercet__V1__Transaction *transaction = (const Tercet__V1__Transaction *)reply;
         if (ctl->is_json)
-            json_print_message(reply);
+            ctl_print_message(reply);
         else
             print_outcome(transaction);
         status = is_confirmed(transaction) ? 0 : EXIT_REFUSED;
@@ -103,7 +103,7 @@ int command_health(struct ctl *ctl)
     const bool serves =
         health->status == GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
     if (ctl->is_json)
-        json_print_message(reply);
+        ctl_print_message(reply);
     else
         puts(serves ? "SERVING" : "NOT SERVING");
     crpc_message_free(reply);

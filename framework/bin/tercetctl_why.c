@@ -450,7 +450,7 @@ static void print_json(const struct inquiry *inquiry, const char *head)
     add_text(object, "reason", inquiry->transaction->reason);
     for (size_t i = 0; i < inquiry->count; i++)
         cJSON_AddItemToArray(findings, json_of_finding(&inquiry->findings[i]));
-    json_print(object, false);
+    ctl_print_json(object, false);
     putchar('\n');
 }
 

@@ -255,7 +255,7 @@ static enum MHD_Result call_admin(const struct request *request, const char *nam
     if (code != CRPC_OK)
         return reply_error(request, link_http_status(code), crpc_code_name(code),
                            wrong != NULL ? wrong : text);
-    cJSON *out = json_of_message(reply);
+    cJSON *out = json_of_message(reply, NULL);
     crpc_message_free(reply);
     return reply_json(request, MHD_HTTP_OK, out);
 }

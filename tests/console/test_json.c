@@ -71,17 +71,24 @@ Test(json, a_message_is_told_whole)
     transaction.gid = (char *)"a\"<b>";
     transaction.state = TERCET__V1__STATE__CONFIRMING;
     transaction.number = UINT64_MAX;
-    transaction.created_ms = -5;
+    transaction.created_ms = 1000000000000000;
+    transaction.deadline_ms = -5;
     transaction.branches = branches;
     transaction.n_branches = 1;
     branch.reply = (ProtobufCBinaryData){.data = reply, .len = sizeof(reply)};
-    cJSON *json = json_of_message(&transaction.base);
+    cJSON *made = json_of_message(&transaction.base, NULL);
+    char *text = cJSON_PrintUnformatted(made);
+    cJSON *json = cJSON_Parse(text);
+    cr_assert_not_null(strstr(text, "\"created_ms\":1000000000000000,"),
+                       "a number is not printed as 1e+15: %s", text);
     const cJSON *of_branch = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "branches"), 0);
     cr_assert_str_eq(cJSON_GetObjectItem(json, "gid")->valuestring, "a\"<b>");
     cr_assert_str_eq(cJSON_GetObjectItem(json, "state")->valuestring, "CONFIRMING");
     cr_assert_str_eq(cJSON_GetObjectItem(json, "number")->valuestring, "18446744073709551615");
-    cr_assert_eq(cJSON_GetObjectItem(json, "created_ms")->valuedouble, -5);
+    cr_assert_eq(cJSON_GetObjectItem(json, "deadline_ms")->valuedouble, -5);
     cr_assert_str_eq(cJSON_GetObjectItem(of_branch, "reply")->valuestring, "AAH/BA==");
     cr_assert(cJSON_IsNull(cJSON_GetObjectItem(of_branch, "obstacle")));
     cJSON_Delete(json);
+    cJSON_Delete(made);
+    cJSON_free(text);
 }

@@ -4,14 +4,17 @@
  * line here. Names are those of the .proto, enums are their names, bytes base64; integers past 2^53
  * are strings.
  */
-#ifndef CONSOLE_JSON_H
-#define CONSOLE_JSON_H
+#ifndef TERCET_JSON_H
+#define TERCET_JSON_H
 
 #include <cjson/cJSON.h>
 #include <protobuf-c/protobuf-c.h>
 
-/* The caller's; NULL without memory. */
-cJSON *json_of_message(const ProtobufCMessage *message);
+/* What is made of a text from outside; NULL without memory. */
+typedef cJSON *json_text_fn(const char *text);
+
+/* The caller's; NULL without memory. `of_text` NULL: texts are what they are. */
+cJSON *json_of_message(const ProtobufCMessage *message, json_text_fn *of_text);
 
 /* A request made of an object; its strings are views of the JSON. */
 struct json_request {

@@ -16,22 +16,21 @@
 
 /* -- To JSON ----------------------------------------------------------------------------------- */
 
+/* Numbers are raw: cJSON would print some as 1e+15. */
 static cJSON *of_signed(int64_t value)
 {
     char text[24];
-    if (value > -EXACT_MAX && value < EXACT_MAX)
-        return cJSON_CreateNumber((double)value);
-    snprintf(text, sizeof(text), "%" PRId64, value);
-    return cJSON_CreateString(text);
+    bool is_exact = value > -EXACT_MAX && value < EXACT_MAX;
+    snprintf(text, sizeof(text), is_exact ? "%" PRId64 : "\"%" PRId64 "\"", value);
+    return cJSON_CreateRaw(text);
 }
 
 static cJSON *of_unsigned(uint64_t value)
 {
     char text[24];
-    if (value < (uint64_t)EXACT_MAX)
-        return cJSON_CreateNumber((double)value);
-    snprintf(text, sizeof(text), "%" PRIu64, value);
-    return cJSON_CreateString(text);
+    bool is_exact = value < (uint64_t)EXACT_MAX;
+    snprintf(text, sizeof(text), is_exact ? "%" PRIu64 : "\"%" PRIu64 "\"", value);
+    return cJSON_CreateRaw(text);
 }
 
 static cJSON *of_bytes(const ProtobufCBinaryData *bytes)
@@ -56,10 +55,12 @@ static cJSON *of_bytes(const ProtobufCBinaryData *bytes)
     return json;
 }
 
+static cJSON *of_message(const ProtobufCMessage *message, json_text_fn *of_text);
+
 static cJSON *of_enum(const ProtobufCEnumDescriptor *type, int value)
 {
     const ProtobufCEnumValue *known = protobuf_c_enum_descriptor_get_value(type, value);
-    return known != NULL ? cJSON_CreateString(known->name) : cJSON_CreateNumber(value);
+    return known != NULL ? cJSON_CreateString(known->name) : of_signed(value);
 }
 
 static size_t size_of(ProtobufCType type)
@@ -82,7 +83,8 @@ static size_t size_of(ProtobufCType type)
     }
 }
 
-static cJSON *of_value(const ProtobufCFieldDescriptor *field, const void *value)
+static cJSON *of_value(const ProtobufCFieldDescriptor *field, const void *value,
+                       json_text_fn *of_text)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_ENUM:
@@ -97,28 +99,29 @@ static cJSON *of_value(const ProtobufCFieldDescriptor *field, const void *value)
     case PROTOBUF_C_TYPE_BOOL:
         return cJSON_CreateBool(*(const protobuf_c_boolean *)value);
     case PROTOBUF_C_TYPE_STRING:
-        return cJSON_CreateString(*(const char *const *)value);
+        return of_text(*(const char *const *)value);
     case PROTOBUF_C_TYPE_BYTES:
         return of_bytes(value);
     case PROTOBUF_C_TYPE_MESSAGE:
         return *(const void *const *)value != NULL
-                   ? json_of_message(*(const ProtobufCMessage *const *)value)
+                   ? of_message(*(const ProtobufCMessage *const *)value, of_text)
                    : cJSON_CreateNull();
     default:
         return cJSON_CreateNull(); /* the .proto has no other types */
     }
 }
 
-static cJSON *of_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static cJSON *of_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                       json_text_fn *of_text)
 {
     const uint8_t *base = (const uint8_t *)message;
     if (field->label != PROTOBUF_C_LABEL_REPEATED)
-        return of_value(field, base + field->offset);
+        return of_value(field, base + field->offset, of_text);
     cJSON *array = cJSON_CreateArray();
     const size_t count = *(const size_t *)(base + field->quantifier_offset);
     const uint8_t *values = *(const uint8_t *const *)(base + field->offset);
     for (size_t i = 0; array != NULL && i < count; i++) {
-        cJSON *value = of_value(field, values + i * size_of(field->type));
+        cJSON *value = of_value(field, values + i * size_of(field->type), of_text);
         if (value == NULL) {
             cJSON_Delete(array);
             return NULL;
@@ -128,12 +131,12 @@ static cJSON *of_field(const ProtobufCMessage *message, const ProtobufCFieldDesc
     return array;
 }
 
-cJSON *json_of_message(const ProtobufCMessage *message)
+static cJSON *of_message(const ProtobufCMessage *message, json_text_fn *of_text)
 {
     cJSON *object = cJSON_CreateObject();
     for (unsigned i = 0; object != NULL && i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        cJSON *value = of_field(message, field);
+        cJSON *value = of_field(message, field, of_text);
         if (value != NULL && cJSON_AddItemToObject(object, field->name, value))
             continue;
         cJSON_Delete(value);
@@ -141,6 +144,11 @@ cJSON *json_of_message(const ProtobufCMessage *message)
         return NULL;
     }
     return object;
+}
+
+cJSON *json_of_message(const ProtobufCMessage *message, json_text_fn *of_text)
+{
+    return of_message(message, of_text != NULL ? of_text : cJSON_CreateString);
 }
 
 /* -- From JSON --------------------------------------------------------------------------------- */
