@@ -158,28 +158,30 @@ static void raise_top(struct lmdb_store *store, uint64_t number)
         store->number_top = number;
 }
 
-/* Every name is one of ours, and there are as many as LMDB has counted: else the page of the names
- * is not the one that was written last. */
+/* The names ascend and there are as many as LMDB has counted: else one of them stands for another,
+ * or the page of the names is not the one that was written last. */
 static int load_buckets(struct lmdb_store *store, MDB_txn *txn, MDB_cursor *names)
 {
     MDB_val name, value;
+    MDB_val last = {.mv_size = 0, .mv_data = (void *)""};
     MDB_stat stat;
     size_t count = 0;
     int rc = mdb_stat(txn, mdb_cursor_dbi(names), &stat);
     if (rc == 0)
         rc = mdb_cursor_get(names, &name, &value, MDB_FIRST);
-    while (rc == 0) {
+    for (; rc == 0; rc = mdb_cursor_get(names, &name, &value, MDB_NEXT)) {
+        if (mdb_cmp(txn, mdb_cursor_dbi(names), &name, &last) <= 0)
+            return MDB_CORRUPTED;
+        last = name;
         count++;
         struct bucket span;
         struct lmdb_bucket *bucket;
-        if (is_records_name(&name)) {
-            rc = parse_span(&name, &span) ? add_bucket(store, txn, &span, 0, &bucket)
-                                          : MDB_CORRUPTED;
-            if (rc != 0)
-                return rc;
-            raise_top(store, bucket->number_max);
-        }
-        rc = mdb_cursor_get(names, &name, &value, MDB_NEXT);
+        if (!is_records_name(&name))
+            continue;
+        rc = parse_span(&name, &span) ? add_bucket(store, txn, &span, 0, &bucket) : MDB_CORRUPTED;
+        if (rc != 0)
+            return rc;
+        raise_top(store, bucket->number_max);
     }
     if (rc == MDB_NOTFOUND)
         return count == stat.ms_entries ? 0 : MDB_CORRUPTED;

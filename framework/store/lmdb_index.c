@@ -29,11 +29,11 @@ int lmdb_index_decode(const MDB_val *gid, const MDB_val *entry, uint64_t *number
 }
 
 /* LMDB's order. */
-static int compare(const MDB_val *key, const char *gid)
+static int compare(const MDB_val *a, const MDB_val *b)
 {
-    size_t size = strlen(gid);
-    int order = memcmp(key->mv_data, gid, key->mv_size < size ? key->mv_size : size);
-    return order != 0 ? order : (key->mv_size > size) - (key->mv_size < size);
+    size_t size = a->mv_size < b->mv_size ? a->mv_size : b->mv_size;
+    int order = memcmp(a->mv_data, b->mv_data, size);
+    return order != 0 ? order : (a->mv_size > b->mv_size) - (a->mv_size < b->mv_size);
 }
 
 int lmdb_index_check(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid,
@@ -103,7 +103,7 @@ int lmdb_index_check_ends(MDB_txn *txn, const struct lmdb_bucket *bucket)
 
 /* A neighbour of where the gid would be: whole, on its side, in its place, and of this bucket. */
 static int check_neighbour(MDB_txn *txn, const struct lmdb_bucket *bucket, int rc,
-                           const MDB_val *key, const MDB_val *entry, const char *gid, int side)
+                           const MDB_val *key, const MDB_val *entry, const MDB_val *gid, int side)
 {
     if (rc != 0)
         return rc == MDB_NOTFOUND ? 0 : rc;
@@ -114,24 +114,62 @@ static int check_neighbour(MDB_txn *txn, const struct lmdb_bucket *bucket, int r
     return rc == 0 ? lmdb_index_check(txn, bucket, key, entry) : rc;
 }
 
-/* A search that a damaged key leads astray ends beside that key, or where the order is broken; one
- * that a damaged pointer leads to another page ends beside what belongs elsewhere. */
-static int check_absent(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *gid)
+/* From `key` to the end of its page (MDB_NEXT) or to the start (MDB_PREV) each key is on its side
+ * of the one before: one entry cannot stand for two. */
+static int check_order(MDB_cursor *cursor, MDB_val key, const MDB_val *entry, size_t page_size,
+                       MDB_cursor_op step)
 {
-    MDB_cursor *cursor;
-    MDB_val key = {.mv_size = strlen(gid), .mv_data = (void *)gid};
-    MDB_val entry;
-    int rc = mdb_cursor_open(txn, bucket->index, &cursor);
+    MDB_val next, value;
+    int rc;
+    while ((rc = mdb_cursor_get(cursor, &next, &value, step)) == 0 &&
+           are_in_one_page(entry, &value, page_size)) {
+        int order = compare(&next, &key);
+        if (step == MDB_NEXT ? order <= 0 : order >= 0)
+            return MDB_CORRUPTED;
+        key = next;
+    }
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int check_side_at(MDB_txn *txn, const struct lmdb_bucket *bucket, MDB_cursor *cursor,
+                         const MDB_val *gid, int side)
+{
+    MDB_val key = *gid, entry;
+    MDB_stat stat;
+    int rc = mdb_stat(txn, bucket->index, &stat);
     if (rc != 0)
         return rc;
     rc = mdb_cursor_get(cursor, &key, &entry, MDB_SET_RANGE);
-    bool is_behind_all = rc == MDB_NOTFOUND;
-    rc = check_neighbour(txn, bucket, rc, &key, &entry, gid, 1);
-    if (rc == 0) {
-        rc = mdb_cursor_get(cursor, &key, &entry, is_behind_all ? MDB_LAST : MDB_PREV);
-        rc = check_neighbour(txn, bucket, rc, &key, &entry, gid, -1);
-    }
+    if (side < 0 && (rc == 0 || rc == MDB_NOTFOUND))
+        rc = mdb_cursor_get(cursor, &key, &entry, rc == 0 ? MDB_PREV : MDB_LAST);
+    bool is_there = rc == 0;
+    rc = check_neighbour(txn, bucket, rc, &key, &entry, gid, side);
+    if (rc != 0 || !is_there)
+        return rc;
+    return check_order(cursor, key, &entry, stat.ms_psize, side > 0 ? MDB_NEXT : MDB_PREV);
+}
+
+/* One side of where the gid would be: -1, before it; 1, behind it. By a cursor of its own: one that
+ * stands somewhere searches from there, not from the root. */
+static int check_side(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid, int side)
+{
+    MDB_cursor *cursor;
+    int rc = mdb_cursor_open(txn, bucket->index, &cursor);
+    if (rc != 0)
+        return rc;
+    rc = check_side_at(txn, bucket, cursor, gid, side);
     mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* A search that a damaged key leads astray ends beside that key, or where the order is broken; one
+ * that a damaged pointer leads to another page ends beside what belongs elsewhere, and one that it
+ * leads to another entry of the page ends in a page whose order is broken. */
+static int check_absent(MDB_txn *txn, const struct lmdb_bucket *bucket, const MDB_val *gid)
+{
+    int rc = check_side(txn, bucket, gid, 1);
+    if (rc == 0)
+        rc = check_side(txn, bucket, gid, -1);
     return rc == 0 ? MDB_NOTFOUND : rc;
 }
 
@@ -142,6 +180,6 @@ int lmdb_index_get(MDB_txn *txn, const struct lmdb_bucket *bucket, const char *g
     MDB_val entry;
     int rc = mdb_get(txn, bucket->index, &key, &entry);
     if (rc == MDB_NOTFOUND)
-        return check_absent(txn, bucket, gid);
+        return check_absent(txn, bucket, &key);
     return rc == 0 ? lmdb_index_decode(&key, &entry, number) : rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One flipped bit in the index by gid: what was resolved is found, or the store says that it is
- * damaged; it is never somebody else's, and never "not found".
+ * One flipped bit in the index by gid, or one entry that stands for another: what was resolved is
+ * found, or the store says that it is damaged; it is never somebody else's, and never "not found".
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -102,6 +102,130 @@ Test(SUITE, a_flipped_bit_makes_no_gid_unknown, .timeout = 120)
     cr_assert_str_eq(fixture_find(&fixture, "gid-0001"), "not found");
     cr_assert_str_eq(fixture_find(&fixture, "gid-9999"), "not found");
     cr_assert_str_eq(fixture_find(&fixture, "a"), "not found");
+    free(image.bytes);
+    close(image.fd);
+    fixture_close(&fixture);
+}
+
+/* -- One entry stands for another -------------------------------------------------------------- */
+
+/* LMDB's page: its number (8), padding (2), flags (2), the end of the offsets of its entries (2),
+ * the start of the entries (2), the offsets (2 each). */
+#define PAGE_SIZE 4096
+#define PAGE_IS_LEAF 2
+#define PAGE_HEAD 16
+
+static uint16_t *offsets_of(unsigned char *page, size_t *count)
+{
+    uint16_t flags, lower;
+    memcpy(&flags, page + 10, sizeof(flags));
+    memcpy(&lower, page + 12, sizeof(lower));
+    *count = flags == PAGE_IS_LEAF && lower > PAGE_HEAD && lower < PAGE_SIZE
+                 ? (size_t)(lower - PAGE_HEAD) / 2
+                 : 0;
+    return (uint16_t *)(void *)(page + PAGE_HEAD);
+}
+
+/* Whether the first entry's key begins so: behind 8 bytes of sizes and flags. */
+static bool is_page_of(unsigned char *page, const char *prefix)
+{
+    size_t count;
+    const uint16_t *offsets = offsets_of(page, &count);
+    return count > 1 && offsets[0] + 8 + strlen(prefix) < PAGE_SIZE &&
+           memcmp(page + offsets[0] + 8, prefix, strlen(prefix)) == 0;
+}
+
+static void write_page(const struct image *image, const unsigned char *page)
+{
+    off_t at = page - image->bytes;
+    cr_assert_eq(pwrite(image->fd, page, PAGE_SIZE, at), PAGE_SIZE);
+}
+
+static int look_up_all(struct fixture *fixture)
+{
+    int refused = 0;
+    for (int i = 1; i <= COUNT; i++)
+        refused += look_up(fixture, i, true);
+    return refused;
+}
+
+Test(SUITE, an_entry_that_stands_for_another_makes_no_gid_unknown, .timeout = 120)
+{
+    struct fixture fixture;
+    struct image image;
+    int refused = 0, pages = 0;
+    fixture_open(&fixture, FIXTURE_LMDB, 1000);
+    fill(&fixture);
+    load(&fixture, &image);
+    for (unsigned char *page = image.bytes; page < image.bytes + image.size; page += PAGE_SIZE) {
+        size_t count;
+        uint16_t *offsets = offsets_of(page, &count);
+        if (!is_page_of(page, "gid-"))
+            continue;
+        pages++;
+        for (size_t i = 0; i < count; i += 1 + count / 8) {
+            for (size_t j = 0; j < count; j += 1 + count / 8) {
+                uint16_t right = offsets[i];
+                offsets[i] = offsets[j];
+                write_page(&image, page);
+                refused += look_up_all(&fixture);
+                offsets[i] = right;
+            }
+        }
+        write_page(&image, page);
+    }
+    cr_assert_gt(pages, 3);
+    cr_assert_gt(refused, 300, "%d", refused);
+    cr_assert_eq(look_up_all(&fixture), 0);
+    free(image.bytes);
+    close(image.fd);
+    fixture_close(&fixture);
+}
+
+/* Returns 1 if it is refused, or tells that it is damaged. Opening writes: the file is as before it
+ * behind this. */
+static int try_open(struct fixture *fixture, const struct image *image)
+{
+    struct tercet_store_lease lease;
+    int refused = 1;
+    fixture->store = NULL;
+    if (store_open(&fixture->store, fixture->dir, NULL, &fixture->options, NULL) == 0) {
+        if (store_acquire(fixture->store, 0, &lease) == 0)
+            refused = look_up_all(fixture) != 0;
+        store_close(fixture->store);
+    }
+    cr_assert_eq(pwrite(image->fd, image->bytes, image->size, 0), (ssize_t)image->size);
+    return refused;
+}
+
+Test(SUITE, a_name_that_stands_for_another_makes_no_gid_unknown, .timeout = 120)
+{
+    struct fixture fixture;
+    struct image image;
+    int refused = 0, pages = 0;
+    fixture_open(&fixture, FIXTURE_LMDB, 1000);
+    fill(&fixture);
+    store_close(fixture.store);
+    load(&fixture, &image);
+    for (unsigned char *page = image.bytes; page < image.bytes + image.size; page += PAGE_SIZE) {
+        size_t count;
+        uint16_t *offsets = offsets_of(page, &count);
+        if (!is_page_of(page, "gids/"))
+            continue;
+        pages++;
+        for (size_t at = 0; at < count * count; at++) {
+            uint16_t right = offsets[at / count];
+            offsets[at / count] = offsets[at % count];
+            write_page(&image, page);
+            offsets[at / count] = right;
+            refused += try_open(&fixture, &image);
+        }
+    }
+    cr_assert_gt(pages, 0);
+    cr_assert_gt(refused, 10);
+    fixture.store = NULL;
+    fixture_reopen(&fixture);
+    cr_assert_eq(look_up_all(&fixture), 0);
     free(image.bytes);
     close(image.fd);
     fixture_close(&fixture);
