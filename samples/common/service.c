@@ -7,19 +7,24 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WAIT_STEP_MS 200
 #define SEED_TRIES 3
-#define TABLES_SIZE 2048
+#define TABLES_SIZE 4096
+#define ACTIONS_MAX 8
 
 struct settings {
-    const char *coordinator, *data, *url, *listen;
+    const char *coordinator, *data, *url, *listen, *serve;
     int64_t connections_max;
 };
 
 /* Of the process's only database: hooks have its handle. */
 static const struct db_driver *driver;
+static struct queries *queries; /* NULL: nobody can ask */
+static const struct service *own_service;
 
 static struct db db_of(const struct tercet_call *call)
 {
@@ -82,6 +87,8 @@ static void parse_options(struct settings *settings, const struct service *servi
          "to a database server, each works beside the others (default 4)"},
         {"listen", OPTION_TEXT, &settings->listen,
          "be called at this address, instead of attaching to the coordinator"},
+        {"serve", OPTION_TEXT, &settings->serve,
+         "answer the questions of other services at this address, such as unix:/path"},
     };
     struct options options = {.program = service->program, .summary = service->summary};
     options_add(&options, common, sizeof(common) / sizeof(common[0]));
@@ -158,9 +165,59 @@ static void run(const struct service *service, struct tercet_participant *partic
     fprintf(stderr, "%s: stopping\n", service->program);
 }
 
+/* -- Misbehaving on purpose (samples.Faults) --------------------------------------------------- */
+
+static tercet_hook hook_of(const struct tercet_call *call)
+{
+    const struct tercet_action *action = own_service->actions;
+    while (strcmp(action->name, call->action) != 0)
+        action++; /* it is one of ours: the library has looked */
+    switch (call->kind) {
+    case TERCET_TRY:
+        return action->on_try;
+    case TERCET_CONFIRM:
+        return action->on_confirm;
+    default:
+        return action->on_cancel;
+    }
+}
+
+/* Stands before every hook of a service that others can ask. */
+static int misbehave_and_run(const struct tercet_call *call, void *ctx)
+{
+    const struct fault fault = queries_fault(queries);
+    const tercet_hook hook = hook_of(call);
+    if (fault.delay_ms > 0)
+        usleep(fault.delay_ms * 1000);
+    if (fault.refuses && call->kind == TERCET_TRY)
+        return tercet_refuse(call, "%s was told to refuse everything", own_service->name);
+    return hook != NULL ? hook(call, ctx) : 0;
+}
+
+static int open_queries(const struct service *service, const struct settings *settings,
+                        struct tercet_barrier *barrier, struct tercet_action *actions)
+{
+    char text[TERCET_TEXT_MAX];
+    own_service = service;
+    for (size_t i = 0; i < service->action_count; i++) {
+        actions[i] = service->actions[i];
+        if (settings->serve != NULL)
+            actions[i].on_try = actions[i].on_confirm = actions[i].on_cancel = misbehave_and_run;
+    }
+    if (settings->serve == NULL ||
+        queries_open(&queries, settings->serve, service->asked, service->queries,
+                     service->query_count, barrier, driver, text) == 0)
+        return 0;
+    fprintf(stderr, "%s: %s\n", service->program, text);
+    return -1;
+}
+
+/* -- Serving ----------------------------------------------------------------------------------- */
+
 static int serve(const struct service *service, const struct settings *settings,
                  struct tercet_barrier *barrier, const sigset_t *signals)
 {
+    struct tercet_action actions[ACTIONS_MAX];
     struct tercet_participant_options options = {.size = sizeof(options),
                                                  .barrier = barrier,
                                                  .listen = settings->listen,
@@ -168,14 +225,18 @@ static int serve(const struct service *service, const struct settings *settings,
                                                  .log_ctx = (void *)(uintptr_t)service};
     struct tercet_participant *participant = NULL;
     char text[TERCET_TEXT_MAX];
-    int rc = tercet_participant_open(&participant, settings->coordinator, service->name,
-                                     service->actions, service->action_count, &options, text);
+    if (open_queries(service, settings, barrier, actions) != 0)
+        return 1;
+    int rc = tercet_participant_open(&participant, settings->coordinator, service->name, actions,
+                                     service->action_count, &options, text);
     if (rc != 0) {
         fprintf(stderr, "%s: %s\n", service->program, text);
+        queries_close(queries);
         return 1;
     }
     run(service, participant, signals);
     tercet_participant_close(participant);
+    queries_close(queries);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "db.h"
 #include "options.h"
+#include "queries.h"
 
 struct service {
     const char *program; /* such as "shop-stock" */
@@ -26,6 +27,10 @@ struct service {
     const char *tables; /* CREATE TABLE IF NOT EXISTS ...; the ledger is made besides */
     /* fills empty tables; 0 or -1 as db_change; may be run again after a failure */
     int (*seed)(const struct db *db);
+    /* Questions that others ask (queries.h), answered at --serve; NULL: none. */
+    const ProtobufCServiceDescriptor *asked;
+    const struct query_method *queries;
+    size_t query_count;
 };
 
 /* The whole program: prints "ready" once attached, runs until SIGTERM or SIGINT. Returns main's

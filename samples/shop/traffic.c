@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <traffic.h>
 
-#include "catalogue.h"
-#include "shop.pb-c.h"
+#include "catalogue/catalogue.h"
+#include "order.pb-c.h"
+#include "payment.pb-c.h"
+#include "stock.pb-c.h"
 
 static int64_t item_count = CATALOGUE_ITEMS;
 static int64_t customer_count = CATALOGUE_CUSTOMERS;

@@ -17,8 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "catalogue.h"
-#include "shop.pb-c.h"
+#include "catalogue/catalogue.h"
+#include "order.pb-c.h"
+#include "payment.pb-c.h"
+#include "stock.pb-c.h"
 
 #define BUYERS_MAX 64
 #define RECENT 256 /* transactions that the watchers choose from */
