@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "foresee.h"
 #include "pool.h"
 #include "settle.h"
 
@@ -33,6 +34,11 @@ struct local {
     /* One call only: its work is undone with the whole transaction, without a savepoint. */
     bool is_single;
     bool is_over; /* rolled back for that */
+    /* No savepoints, and rows that are changed beforehand, many in one go. Where one call's work is
+     * to be undone, the transaction is given up, and its calls are run again with savepoints. */
+    bool is_foreseen;
+    bool wants_savepoints;
+    size_t undone_count;
 };
 
 /* Numbers begin at seconds since 1970 times 2^20 (or go on from where they were): a mark that is
@@ -82,14 +88,19 @@ static int commit_local(struct local *local, bool collects)
     return rc;
 }
 
+static bool has_savepoints(const struct local *local)
+{
+    return !local->is_single && !local->is_foreseen;
+}
+
 static int open_savepoint(const struct local *local)
 {
-    return local->is_single ? 0 : local->driver->savepoint(local->state);
+    return has_savepoints(local) ? local->driver->savepoint(local->state) : 0;
 }
 
 static int release(const struct local *local)
 {
-    return local->is_single ? 0 : local->driver->release(local->state);
+    return has_savepoints(local) ? local->driver->release(local->state) : 0;
 }
 
 /* Whether the call's transaction is known at the coordinator to have ended, as far as the database
@@ -135,6 +146,11 @@ static int call_hook(const struct local *local, struct tercet_barrier_call *call
 /* Undoes the row and the hook's work. */
 static int undo(struct local *local)
 {
+    local->undone_count++;
+    if (local->is_foreseen) {
+        local->wants_savepoints = true;
+        return TERCET_STORE;
+    }
     if (local->is_single) {
         local->driver->rollback(local->state);
         local->is_over = true;
@@ -171,8 +187,9 @@ static int work(struct local *local, struct tercet_barrier_call *call)
         rc = release(local);
     if (rc != TERCET_INVALID)
         return rc;
-    barrier_log(local->barrier, local->state, TERCET_LOG_ERROR, "a hook's work cannot be committed",
-                TERCET_STORE);
+    if (!local->is_foreseen)
+        barrier_log(local->barrier, local->state, TERCET_LOG_ERROR,
+                    "a hook's work cannot be committed", TERCET_STORE);
     call->result = TERCET_STORE;
     settle_drop_reply(call);
     return undo(local);
@@ -238,6 +255,8 @@ static int answer_end(struct local *local, struct tercet_barrier_call *call,
         rc = check_ended(local, call, &has_ended);
     if (row.state == TERCET_BARRIER_NONE)
         call->result = has_ended ? 0 : result_without_row;
+    else if (row.state == TERCET_BARRIER_TRIED) /* another has moved it and taken that back */
+        call->result = TERCET_AGAIN;
     else
         call->result = row.state == wanted ? 0 : TERCET_BROKEN;
     if (call->result == TERCET_BROKEN)
@@ -341,12 +360,18 @@ static void take_own_only(struct local *local, struct tercet_barrier_call *call)
     call->low_water = 0;
 }
 
-static int run_call(struct local *local, struct tercet_barrier_call *call)
+/* Whether the call is one of what has ended, by the marks up to this call. */
+static bool take_mark(struct local *local, struct tercet_barrier_call *call)
 {
     take_own_only(local, call);
     if (call->low_water > local->mark)
         local->mark = call->low_water;
-    if (call->number != 0 && call->number <= local->mark && !needs_row(local, call))
+    return call->number != 0 && call->number <= local->mark && !needs_row(local, call);
+}
+
+static int run_call(struct local *local, struct tercet_barrier_call *call)
+{
+    if (take_mark(local, call))
         return run_ended(local, call);
     if (call->kind == TERCET_TRY)
         return run_try(local, call);
@@ -400,18 +425,45 @@ struct batch {
     int64_t until_ms;
     bool collects;
     bool is_lost; /* the connection is not to be relied on */
+    bool wants_savepoints;
 };
 
-/* Runs the calls, from the first, until all are through or the time is over. */
+/* Has the rows of the calls from `first` changed in one go, up to one whose branch has come before.
+ * Returns the end of these calls in *end. */
+static int foresee(const struct local *local, const struct batch *batch, size_t first, size_t *end)
+{
+    struct tercet_barrier_change changes[2 * FORESEE_MAX];
+    struct local seen = *local; /* later than `local` sees the marks */
+    size_t n = 0, i = first;
+    for (; i < batch->count && i < first + FORESEE_MAX; i++) {
+        struct tercet_barrier_call *call = &batch->calls[i];
+        if (call->result == TERCET_INVALID)
+            continue;
+        if (foresee_has_branch(&batch->calls[first], i - first, call))
+            break;
+        bool has_ended = take_mark(&seen, call);
+        n += foresee_changes(&changes[n], call, has_ended);
+    }
+    *end = i;
+    return n > 0 ? local->driver->foresee(local->state, changes, n) : 0;
+}
+
+/* Runs the calls, from the first, until all are through or the time is over: what was changed for
+ * those that are left is taken back then. */
 static int run_calls(struct local *local, struct batch *batch)
 {
     int rc = 0;
+    size_t foreseen_end = 0;
     for (size_t i = 0; rc == 0 && i < batch->count; i++) {
-        if (batch->calls[i].result != TERCET_INVALID)
+        if (local->is_foreseen && i == foreseen_end)
+            rc = foresee(local, batch, i, &foreseen_end);
+        if (rc == 0 && batch->calls[i].result != TERCET_INVALID)
             rc = run_call(local, &batch->calls[i]);
         if (rc == 0 && i + 1 < batch->count && clock_monotonic_ms() >= batch->until_ms)
             batch->count = i + 1;
     }
+    if (rc == 0 && local->is_foreseen && batch->count < foreseen_end)
+        rc = local->driver->forgo(local->state);
     return rc;
 }
 
@@ -454,10 +506,16 @@ static int attempt(struct batch *batch)
     int rc = begin_local(&local, batch->barrier, batch->state);
     local.source = source;
     local.is_single = local.stores_apart && valid_count == 1;
+    local.is_foreseen = valid_count > 1 && !batch->wants_savepoints &&
+                        local.driver->foresee != NULL &&
+                        barrier_may_foresee(batch->barrier, valid_count);
     if (rc == 0)
         rc = expect(batch);
     if (rc == 0)
         rc = run_calls(&local, batch);
+    batch->wants_savepoints = local.wants_savepoints;
+    if (!local.wants_savepoints && valid_count > 1)
+        barrier_note_undone(batch->barrier, local.undone_count, valid_count);
     return rc == 0 ? commit_local(&local, batch->collects) : rc;
 }
 
@@ -531,9 +589,23 @@ static void finish(struct batch *batch)
             run_apart(batch, i);
 }
 
+/* Some call's work is to be undone, and there was no savepoint for it: all from the start, with. */
+static int attempt_with_savepoints(struct batch *batch, size_t count)
+{
+    batch->barrier->driver.rollback(batch->state);
+    batch->count = count;
+    for (size_t i = 0; i < count; i++)
+        settle_drop_answer(&batch->calls[i]);
+    return attempt(batch);
+}
+
 static void run_local(struct batch *batch)
 {
+    size_t count = batch->count;
+    batch->wants_savepoints = false;
     int rc = attempt(batch);
+    if (rc != 0 && batch->wants_savepoints)
+        rc = attempt_with_savepoints(batch, count);
     if (rc == 0) {
         finish(batch);
         return;

@@ -19,6 +19,7 @@
 #define CONNECTIONS_MAX 256
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000
 #define STORE_INTERVAL_MS_DEFAULT 100
+#define UNDONE_ONE 65536u
 #define STORE_ROWS_MAX 16384 /* deleted in one transaction: locks are held as long */
 
 /* -- Open and close ---------------------------------------------------------------------------- */
@@ -54,6 +55,7 @@ static int copy_driver(struct tercet_barrier_driver *out,
     static const size_t sizes[] = {offsetof(struct tercet_barrier_driver, connect),
                                    offsetof(struct tercet_barrier_driver, keep),
                                    offsetof(struct tercet_barrier_driver, expect),
+                                   offsetof(struct tercet_barrier_driver, foresee),
                                    sizeof(struct tercet_barrier_driver)};
     for (size_t i = 0; driver != NULL && i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (driver->size == sizes[i]) {
@@ -301,6 +303,27 @@ void barrier_mark_store(struct tercet_barrier *barrier, void *state)
     pthread_mutex_unlock(&barrier->lock);
     if (rc == 0)
         barrier_mark_learn(barrier, mark, 0);
+}
+
+/* -- How much is undone -------------------------------------------------------------------------
+ */
+
+/* A batch that is given up costs about as much as it would have; so one in four may be. */
+bool barrier_may_foresee(struct tercet_barrier *barrier, size_t count)
+{
+    pthread_mutex_lock(&barrier->lock);
+    uint64_t share = barrier->undone_share;
+    pthread_mutex_unlock(&barrier->lock);
+    return share * count <= UNDONE_ONE / 4;
+}
+
+/* The last sixteen batches count most. */
+void barrier_note_undone(struct tercet_barrier *barrier, size_t undone, size_t count)
+{
+    uint32_t now = (uint32_t)(UNDONE_ONE * undone / count);
+    pthread_mutex_lock(&barrier->lock);
+    barrier->undone_share = (15 * barrier->undone_share + now) / 16;
+    pthread_mutex_unlock(&barrier->lock);
 }
 
 /* -- Whose numbers and marks ------------------------------------------------------------------- */

@@ -34,6 +34,10 @@ struct tercet_barrier {
     uint64_t source; /* whose numbers and marks the database goes by; 0: not known yet */
     bool is_stranger_told, is_far_mark_told;
 
+    /* Of how many calls the work was undone of late, in 1/65536 of all: while there are few of
+     * them, savepoints are left out where the driver can do without. */
+    uint32_t undone_share;
+
     /* Only where several connections work at once (the driver has mark_store). */
     uint64_t mark_stored;    /* in the database, as far as known: it may be higher */
     uint64_t mark_seen;      /* the highest that a call has brought */
@@ -61,6 +65,11 @@ void barrier_mark_store(struct tercet_barrier *barrier, void *state);
 /* The coordinator's store whose numbers and marks the database goes by: the one that was proposed
  * first. 0 when it cannot be told. Outside of a transaction. */
 uint64_t barrier_source(struct tercet_barrier *barrier, void *state, uint64_t proposed);
+
+/* Whether so many calls will most likely go through without the work of one being undone. */
+bool barrier_may_foresee(struct tercet_barrier *barrier, size_t count);
+/* Of so many calls of a batch so many were undone. */
+void barrier_note_undone(struct tercet_barrier *barrier, size_t undone, size_t count);
 
 /* Logs two numbers, once for each flag. */
 void barrier_warn_once(struct tercet_barrier *barrier, bool *is_said, const char *format,

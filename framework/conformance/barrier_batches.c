@@ -50,7 +50,8 @@ static void a_late_try_in_the_same_batch_is_refused(struct stage *stage)
     CHECK_EQ(part.runs, 0);
 }
 
-/* Nine tries; the fifth's hook fails, the seventh's refuses. */
+/* Nine tries; the fifth's hook fails, the seventh's refuses. A driver that foresees changes runs
+ * the batch again. */
 static void a_failing_hook_rolls_back_alone(struct stage *stage)
 {
     struct part parts[9];
@@ -65,7 +66,7 @@ static void a_failing_hook_rolls_back_alone(struct stage *stage)
     }
     run(stage, calls, COUNT(calls));
     for (size_t i = 0; i < COUNT(parts); i++) {
-        CHECK_EQ(parts[i].runs, 1);
+        CHECK_THAT(parts[i].runs == 1 || parts[i].runs == 2, "%d runs", parts[i].runs);
         CHECK_EQ(calls[i].result, parts[i].result);
     }
     CHECK_EQ(stage_rows(stage), 7);

@@ -74,6 +74,45 @@ Test(postgres, a_hook_that_commits_is_noticed)
     bench_close(bench);
 }
 
+static int write_line(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    char sql[160];
+    (void)ctx;
+    snprintf(sql, sizeof(sql), "INSERT INTO ledger VALUES ('%s', %u, %d)", call->gid, call->branch,
+             (int)call->kind);
+    return execute(db, sql);
+}
+
+/* The rows of a batch are changed in one go; when its time is over, those of the calls that were
+ * not begun are as they were, and the calls are done later. */
+Test(postgres, what_was_changed_for_calls_that_are_not_begun_is_taken_back)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call calls[6];
+    for (int i = 0; i < 6; i++) {
+        calls[i] = bench_call(&part, TERCET_TRY);
+        calls[i].branch = 1 + (uint32_t)i;
+        calls[i].number = 7;
+        calls[i].hook = write_line;
+    }
+    tercet_barrier_run(bench->barrier, calls, 3);
+    calls[1].kind = TERCET_CONFIRM;
+    calls[2].kind = TERCET_CANCEL;
+    calls[4].kind = TERCET_CANCEL;
+    cr_assert_eq(tercet_barrier_run_for(bench->barrier, &calls[1], 5, 0), 1);
+    cr_assert_eq(calls[1].result, 0);
+    cr_assert_eq(bench_query(bench, "SELECT sum(state) FROM tercet_barrier"), 2 + 3 + 2);
+    cr_assert_eq(bench_effects(bench, NULL, 0), 4);
+    tercet_barrier_run(bench->barrier, &calls[2], 4);
+    for (int i = 2; i < 6; i++)
+        cr_assert_eq(calls[i].result, 0);
+    cr_assert_eq(bench_query(bench, "SELECT sum(state) FROM tercet_barrier"),
+                 2 + 3 + 4 + 2 + 4 + 2);
+    cr_assert_eq(bench_effects(bench, NULL, 0), 7);
+    bench_close(bench);
+}
+
 static int end_own_connection(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     int *runs = ctx;

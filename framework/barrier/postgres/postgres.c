@@ -1,47 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * postgres.h: the driver's operations. A call costs one round trip beside its hook's own: the
- * release of the savepoint before it, its savepoint, its row and a look at the mark go together;
- * the last release goes with the commit.
+ * postgres.h: the driver's operations. What is foreseen costs one round trip for many calls. Else a
+ * call costs one beside its hook's own: the release of the savepoint before it, its savepoint, its
+ * row and a look at the mark go together; the last release goes with the commit.
  *
  * Its tables are made in postgres_link.c.
  */
 #include "postgres.h"
 
-#include <clock.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../drivers.h"
 #include "../location.h"
 
 #define NUMBER_TEXT 24
-
-static int send_bare(struct postgres *postgres, enum postgres_statement statement)
-{
-    return postgres_send(postgres, statement, 0, NULL, NULL, NULL);
-}
-
-/* A statement's values: a key, and up to three numbers. */
-struct values {
-    char text[4][NUMBER_TEXT];
-    const char *list[5];
-};
-
-static void set_values(struct values *values, const struct tercet_barrier_key *key, uint64_t third,
-                       uint64_t fourth)
-{
-    values->list[0] = key->gid;
-    snprintf(values->text[0], NUMBER_TEXT, "%" PRIu32, key->branch);
-    snprintf(values->text[1], NUMBER_TEXT, "%" PRIu64, third);
-    snprintf(values->text[2], NUMBER_TEXT, "%" PRIu64, fourth);
-    snprintf(values->text[3], NUMBER_TEXT, "%" PRId64, clock_wall_ms());
-    for (int i = 0; i < 4; i++)
-        values->list[i + 1] = values->text[i];
-}
 
 /* -- The transaction --------------------------------------------------------------------------- */
 
@@ -53,17 +28,18 @@ static int begin(void *driver)
     postgres->has_conflict = false;
     postgres->is_committing = false;
     postgres->has_mark = false;
+    postgres->foreseen_count = 0;
     int rc = 0;
     if (postgres->conn == NULL || PQstatus(postgres->conn) != CONNECTION_OK)
         rc = postgres_connect(postgres);
-    return rc == 0 ? send_bare(postgres, POSTGRES_BEGIN) : rc;
+    return rc == 0 ? postgres_send_bare(postgres, POSTGRES_BEGIN) : rc;
 }
 
 static int commit(void *driver)
 {
     struct postgres *postgres = driver;
     postgres->is_committed = false;
-    int rc = send_bare(postgres, POSTGRES_COMMIT);
+    int rc = postgres_send_bare(postgres, POSTGRES_COMMIT);
     if (rc == 0)
         rc = postgres_sync(postgres);
     postgres->is_committing = false;
@@ -98,7 +74,7 @@ static int savepoint(void *driver)
 {
     struct postgres *postgres = driver;
     postgres->has_conflict = false;
-    return send_bare(postgres, POSTGRES_SAVEPOINT);
+    return postgres_send_bare(postgres, POSTGRES_SAVEPOINT);
 }
 
 /* Whether a statement of the hook's has failed, though the hook said done. Only known while the
@@ -116,12 +92,12 @@ static int release(void *driver)
     struct postgres *postgres = driver;
     if (postgres->conn != NULL && has_failed_statement(postgres))
         return TERCET_INVALID;
-    return send_bare(postgres, POSTGRES_RELEASE);
+    return postgres_send_bare(postgres, POSTGRES_RELEASE);
 }
 
 static int rollback_to(void *driver)
 {
-    return send_bare(driver, POSTGRES_ROLLBACK_TO);
+    return postgres_send_bare(driver, POSTGRES_ROLLBACK_TO);
 }
 
 static bool is_open(void *driver)
@@ -155,21 +131,19 @@ static enum tercet_barrier_failure failure(void *driver)
 
 /* -- Rows -------------------------------------------------------------------------------------- */
 
-static enum postgres_statement mark_statement(const struct postgres *postgres)
-{
-    return postgres->sees_snapshot ? POSTGRES_MARK_LOCK : POSTGRES_MARK_READ;
-}
-
 static int insert(void *driver, const struct tercet_barrier_key *key,
                   enum tercet_barrier_state state, bool *inserted)
 {
     struct postgres *postgres = driver;
-    struct values values;
-    set_values(&values, key, key->number, (uint64_t)state);
-    postgres->has_changed = false;
-    int rc = postgres_send(postgres, POSTGRES_INSERT, 5, values.list, NULL, NULL);
+    const struct tercet_barrier_change change = {.key = *key, .to = state};
+    if (postgres_take_foreseen(postgres, &change, inserted)) {
+        postgres->number = postgres->foreseen_mark;
+        postgres->has_mark = true;
+        return 0;
+    }
+    int rc = postgres_send_change(postgres, &change);
     if (rc == 0 && key->number != 0)
-        rc = send_bare(postgres, mark_statement(postgres));
+        rc = postgres_send_mark(postgres);
     if (rc == 0)
         rc = postgres_sync(postgres);
     *inserted = rc == 0 && postgres->has_changed;
@@ -180,10 +154,10 @@ static int move(void *driver, const struct tercet_barrier_key *key, enum tercet_
                 enum tercet_barrier_state to, bool *moved)
 {
     struct postgres *postgres = driver;
-    struct values values;
-    set_values(&values, key, (uint64_t)to, (uint64_t)from);
-    postgres->has_changed = false;
-    int rc = postgres_send(postgres, POSTGRES_MOVE, 5, values.list, NULL, NULL);
+    const struct tercet_barrier_change change = {.key = *key, .from = from, .to = to};
+    if (postgres_take_foreseen(postgres, &change, moved))
+        return 0;
+    int rc = postgres_send_change(postgres, &change);
     if (rc == 0)
         rc = postgres_sync(postgres);
     *moved = rc == 0 && postgres->has_changed;
@@ -193,13 +167,13 @@ static int move(void *driver, const struct tercet_barrier_key *key, enum tercet_
 static int reply_save(void *driver, const struct tercet_barrier_key *key, struct tercet_bytes reply)
 {
     struct postgres *postgres = driver;
-    struct values values;
+    char branch[NUMBER_TEXT];
+    const char *const values[] = {key->gid, branch, reply.data};
     const int sizes[] = {0, 0, (int)reply.size}, formats[] = {0, 0, 1};
     if (postgres->conn != NULL && has_failed_statement(postgres))
         return TERCET_INVALID;
-    set_values(&values, key, 0, 0);
-    values.list[2] = reply.data;
-    return postgres_send(postgres, POSTGRES_REPLY_SAVE, 3, values.list, sizes, formats);
+    snprintf(branch, sizeof(branch), "%" PRIu32, key->branch);
+    return postgres_send(postgres, POSTGRES_REPLY_SAVE, 3, values, sizes, formats);
 }
 
 static int copy_row(const PGresult *result, struct tercet_barrier_row *row)
@@ -221,12 +195,13 @@ static int read_row(void *driver, const struct tercet_barrier_key *key,
                     struct tercet_barrier_row *row)
 {
     struct postgres *postgres = driver;
-    struct values values;
+    char branch[NUMBER_TEXT];
+    const char *const values[] = {key->gid, branch};
     *row = (struct tercet_barrier_row){.state = TERCET_BARRIER_NONE};
-    set_values(&values, key, 0, 0);
+    snprintf(branch, sizeof(branch), "%" PRIu32, key->branch);
     PQclear(postgres->row);
     postgres->row = NULL;
-    int rc = postgres_send(postgres, POSTGRES_READ, 2, values.list, NULL, NULL);
+    int rc = postgres_send(postgres, POSTGRES_READ, 2, values, NULL, NULL);
     if (rc == 0)
         rc = postgres_sync(postgres);
     if (rc == 0 && postgres->row != NULL)
@@ -243,7 +218,7 @@ static int read_number(struct postgres *postgres, enum postgres_statement statem
     if (postgres->conn == NULL)
         rc = postgres_connect(postgres);
     if (rc == 0)
-        rc = send_bare(postgres, statement);
+        rc = postgres_send_bare(postgres, statement);
     if (rc == 0)
         rc = postgres_sync(postgres);
     if (rc == 0 && !postgres->has_mark)
@@ -258,7 +233,8 @@ static int mark_read(void *driver, uint64_t *mark)
 {
     struct postgres *postgres = driver;
     if (!postgres->has_mark)
-        return read_number(postgres, mark_statement(postgres), mark);
+        return read_number(postgres,
+                           postgres->sees_snapshot ? POSTGRES_MARK_LOCK : POSTGRES_MARK_READ, mark);
     *mark = postgres->number;
     return 0;
 }
@@ -323,7 +299,8 @@ static int keep(void *driver, enum tercet_barrier_fact fact, const char *propose
         rc = postgres_send(postgres, is_identity ? POSTGRES_IDENTITY_KEEP : POSTGRES_SOURCE_KEEP, 1,
                            values, NULL, NULL);
     if (rc == 0)
-        rc = send_bare(postgres, is_identity ? POSTGRES_IDENTITY_READ : POSTGRES_SOURCE_READ);
+        rc = postgres_send_bare(postgres,
+                                is_identity ? POSTGRES_IDENTITY_READ : POSTGRES_SOURCE_READ);
     if (rc == 0)
         rc = commit(postgres);
     if (rc == 0 && postgres->row == NULL)
@@ -376,6 +353,8 @@ const struct tercet_barrier_driver postgres_driver = {
     .failure = failure,
     .mark_store = mark_store,
     .keep = keep,
+    .foresee = postgres_foresee,
+    .forgo = postgres_forgo,
 };
 
 int postgres_driver_open(void **out, const char *url, const struct tercet_barrier_options *options,

@@ -25,6 +25,18 @@
               " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")                               \
     X(MOVE, "UPDATE tercet_barrier SET state = $3, changed_ms = $5"                                \
             " WHERE gid = $1 AND branch = $2 AND state = $4")                                      \
+    X(INSERT_MANY,                                                                                 \
+      "INSERT INTO tercet_barrier (gid, branch, number, state, changed_ms)"                        \
+      " SELECT gid, branch, number, state, $5 FROM"                                                \
+      " unnest($1::text[], $2::integer[], $3::bigint[], $4::smallint[])"                           \
+      " AS wanted (gid, branch, number, state) ON CONFLICT DO NOTHING RETURNING gid, branch")      \
+    X(MOVE_MANY, /* LATERAL and LIMIT: by the primary key, whatever the statistics say */          \
+      "UPDATE tercet_barrier SET state = $3, changed_ms = $4 WHERE state = 2 AND ctid = ANY ("     \
+      "ARRAY(SELECT found.ctid FROM unnest($1::text[], $2::integer[]) AS wanted (gid, branch),"    \
+      " LATERAL (SELECT ctid FROM tercet_barrier AS t"                                             \
+      " WHERE t.gid = wanted.gid AND t.branch = wanted.branch LIMIT 1) AS found))"                 \
+      " RETURNING gid, branch")                                                                    \
+    X(REMOVE, "DELETE FROM tercet_barrier WHERE gid = $1 AND branch = $2")                         \
     X(REPLY_SAVE, "UPDATE tercet_barrier SET reply = $3 WHERE gid = $1 AND branch = $2")           \
     X(READ, "SELECT state, reply FROM tercet_barrier WHERE gid = $1 AND branch = $2")              \
     X(MARK_READ, "SELECT mark FROM tercet_barrier_mark WHERE id = 1")                              \
@@ -47,6 +59,12 @@ enum postgres_statement {
         POSTGRES_STATEMENT_COUNT,
 };
 
+/* A change that was carried out before it is asked for. */
+struct postgres_foreseen {
+    struct tercet_barrier_change change;
+    bool is_done, is_taken;
+};
+
 struct postgres {
     PGconn *conn; /* NULL: there was none yet, or the last one is given up */
     char *url;
@@ -59,6 +77,9 @@ struct postgres {
 
     enum postgres_statement queue[POSTGRES_QUEUE_MAX]; /* sent, their results not read yet */
     size_t queue_count;
+    struct postgres_foreseen foreseen[TERCET_BARRIER_CHANGES_MAX];
+    size_t foreseen_count, foreseen_next; /* where to look first: most are taken in order */
+    uint64_t foreseen_mark;
     /* What the last results were. */
     bool has_changed;
     bool is_committed;
@@ -91,9 +112,26 @@ int postgres_fail(struct postgres *postgres, const char *what, const char *text)
 /* Sends a statement, whose result is read by the next postgres_sync. */
 int postgres_send(struct postgres *postgres, enum postgres_statement statement, int count,
                   const char *const *values, const int *sizes, const int *formats);
+int postgres_send_bare(struct postgres *postgres, enum postgres_statement statement);
+/* Sends the change of a row; after the sync `has_changed` tells what came of it. */
+int postgres_send_change(struct postgres *postgres, const struct tercet_barrier_change *change);
+int postgres_send_remove(struct postgres *postgres, const struct tercet_barrier_key *key);
+/* Sends the question for the mark. */
+int postgres_send_mark(struct postgres *postgres);
 /* Reads all results and leaves pipeline mode. On failure `failure` and `error` are set. */
 int postgres_sync(struct postgres *postgres);
 /* Prepares all statements on a new connection. */
 int postgres_prepare(struct postgres *postgres);
+
+/* -- postgres_foresee.c ------------------------------------------------------------------------ */
+
+/* The driver's. */
+int postgres_foresee(void *driver, const struct tercet_barrier_change *changes, size_t count);
+int postgres_forgo(void *driver);
+/* Notes that the rows of such a statement were changed. */
+void postgres_note_foreseen(struct postgres *postgres, bool was_inserted, const PGresult *result);
+/* Whether the change was carried out before, and then what came of it. */
+bool postgres_take_foreseen(struct postgres *postgres, const struct tercet_barrier_change *change,
+                            bool *has_changed);
 
 #endif

@@ -2,11 +2,16 @@
  *
  * postgres.h: the pipeline, and what a failure in it means.
  */
+#include <clock.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "postgres.h"
+
+#define NUMBER_TEXT 24
 
 static const char *const statement_sql[] = {
 #define STATEMENT_SQL(name, sql) sql,
@@ -70,6 +75,42 @@ int postgres_send(struct postgres *postgres, enum postgres_statement statement, 
     return 0;
 }
 
+int postgres_send_bare(struct postgres *postgres, enum postgres_statement statement)
+{
+    return postgres_send(postgres, statement, 0, NULL, NULL, NULL);
+}
+
+int postgres_send_mark(struct postgres *postgres)
+{
+    return postgres_send_bare(postgres,
+                              postgres->sees_snapshot ? POSTGRES_MARK_LOCK : POSTGRES_MARK_READ);
+}
+
+int postgres_send_remove(struct postgres *postgres, const struct tercet_barrier_key *key)
+{
+    char branch[NUMBER_TEXT];
+    const char *const values[] = {key->gid, branch};
+    snprintf(branch, NUMBER_TEXT, "%" PRIu32, key->branch);
+    return postgres_send(postgres, POSTGRES_REMOVE, 2, values, NULL, NULL);
+}
+
+int postgres_send_change(struct postgres *postgres, const struct tercet_barrier_change *change)
+{
+    char branch[NUMBER_TEXT], from[NUMBER_TEXT], to[NUMBER_TEXT], number[NUMBER_TEXT],
+        now_ms[NUMBER_TEXT];
+    bool inserts = change->from == TERCET_BARRIER_NONE;
+    const char *const values[] = {change->key.gid, branch, inserts ? number : to,
+                                  inserts ? to : from, now_ms};
+    snprintf(branch, NUMBER_TEXT, "%" PRIu32, change->key.branch);
+    snprintf(from, NUMBER_TEXT, "%d", (int)change->from);
+    snprintf(to, NUMBER_TEXT, "%d", (int)change->to);
+    snprintf(number, NUMBER_TEXT, "%" PRIu64, change->key.number);
+    snprintf(now_ms, NUMBER_TEXT, "%" PRId64, clock_wall_ms());
+    postgres->has_changed = false;
+    return postgres_send(postgres, inserts ? POSTGRES_INSERT : POSTGRES_MOVE, 5, values, NULL,
+                         NULL);
+}
+
 /* -- Results ----------------------------------------------------------------------------------- */
 
 /* Keeps what a statement's result says; `result` is not needed any more, or kept. */
@@ -81,6 +122,10 @@ static void note_result(struct postgres *postgres, enum postgres_statement state
     case POSTGRES_INSERT:
     case POSTGRES_MOVE:
         postgres->has_changed = strcmp(PQcmdTuples(result), "1") == 0;
+        break;
+    case POSTGRES_INSERT_MANY:
+    case POSTGRES_MOVE_MANY:
+        postgres_note_foreseen(postgres, statement == POSTGRES_INSERT_MANY, result);
         break;
     case POSTGRES_COMMIT: /* of a transaction that has failed before it is a rollback */
         postgres->is_committed = strcmp(PQcmdStatus(result), "COMMIT") == 0;

@@ -102,8 +102,9 @@ struct tercet_barrier_call {
     char *reason;
 };
 
-/* Runs `count` calls in the order given, in as few local transactions as possible: each in a
- * savepoint of its own, so that one failing hook rolls back its own work only; one sync serves all.
+/* Runs `count` calls in the order given, in as few local transactions as possible: each with a
+ * savepoint of its own where one may fail, so that a failing hook rolls back its own work only; one
+ * sync serves all.
  * No result is final before the commit: when the commit fails, or the database on the way, every
  * call of that local transaction gets TERCET_STORE (ask again: whether it was done is told then). A
  * transaction that changes nothing costs no sync. Two calls of one branch may be in one batch. A
@@ -111,8 +112,9 @@ struct tercet_barrier_call {
  * batches at a time are worked on as the barrier has connections, others wait.
  *
  * Where the database gives up a local transaction for what others do at once (a deadlock, say), its
- * calls are run again, each in a transaction of its own: a hook may run, be rolled back, and run
- * again. */
+ * calls are run again, each in a transaction of its own. Where savepoints are dear, and calls have
+ * seldom failed of late, a batch begins without them, and is run again with them when a hook fails.
+ * So a hook may run, be rolled back, and run again. */
 void tercet_barrier_run(struct tercet_barrier *barrier, struct tercet_barrier_call *calls,
                         size_t count);
 

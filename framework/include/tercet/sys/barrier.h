@@ -95,6 +95,13 @@ struct tercet_barrier_outcome {
     size_t text_size;
 };
 
+/* A change of a row that insert (from TERCET_BARRIER_NONE) or move will be asked for. */
+struct tercet_barrier_change {
+    struct tercet_barrier_key key;
+    enum tercet_barrier_state from, to;
+};
+#define TERCET_BARRIER_CHANGES_MAX 128
+
 struct tercet_barrier_driver {
     size_t size; /* sizeof(struct tercet_barrier_driver) */
 
@@ -181,6 +188,19 @@ struct tercet_barrier_driver {
      * To be called before the next begin. */
     void (*outcome)(void *driver, const struct tercet_barrier_key *key,
                     struct tercet_barrier_outcome *outcome);
+
+    /* -- For those that change many rows faster in one go; NULL for the others; both or none ----
+     */
+
+    /* Carries out, in this order, the changes that insert and move will be asked for next, at most
+     * TERCET_BARRIER_CHANGES_MAX; these then tell what came of them. Not all may be asked for, and
+     * not in this order; the keys' texts stay until the transaction ends. Only in a transaction
+     * without savepoints: where the work of one call is to be undone, it is rolled back. A
+     * mark_read after such an insert tells the mark that was committed after all of these changes,
+     * or a later one. */
+    int (*foresee)(void *driver, const struct tercet_barrier_change *changes, size_t count);
+    /* Takes back those that were carried out and not asked for. */
+    int (*forgo)(void *driver);
 };
 
 /* For open functions of drivers: copies `given` (may be NULL, may be of an older, smaller size),
