@@ -160,93 +160,45 @@ static bool has_instances(const struct inquiry *inquiry, const char *service)
     return false;
 }
 
-/* Nobody serves it, or nobody with the database that has the branch. */
-static void advise_unserved(const struct inquiry *inquiry, struct finding *finding,
-                            const char *service)
+/* What the coordinator advises, behind a guess at what was meant where nobody serves it. */
+static char *advice_of(const struct inquiry *inquiry, const Tercet__V1__Obstacle *obstacle,
+                       const char *service)
 {
+    if (obstacle->waits_for != TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT ||
+        has_instances(inquiry, service))
+        return ctl_format("%s", obstacle->advice);
     char *others = name_others(inquiry, service);
-    if (has_instances(inquiry, service))
-        finding->advice = ctl_format("Start the instance of %s that has this database: the branch "
-                                     "was tried there, and no other can end it.",
-                                     service);
-    else
-        finding->advice = ctl_format(
-            "%sStart a participant that serves %s: what waits goes at once.", others, service);
-    add_command(inquiry, finding, "participants", "", "");
-    add_way_out(inquiry, finding);
+    char *advice = ctl_format("%s%s", others, obstacle->advice);
     free(others);
+    return advice;
 }
 
-static void advise_breaker(const struct inquiry *inquiry, struct finding *finding,
-                           const char *service)
+static void add_commands(const struct inquiry *inquiry, struct finding *finding,
+                         const char *service)
 {
-    finding->advice =
-        ctl_format("Look whether the processes of %s run and can be reached; when one "
-                   "answers, all that waits goes.",
-                   service);
-    add_command(inquiry, finding, "participants", "", "");
-    add_way_out(inquiry, finding);
-}
-
-static void advise_full(const struct inquiry *inquiry, struct finding *finding, const char *service)
-{
-    finding->advice = ctl_format("It goes when an answer comes. If none does, look at the oldest "
-                                 "calls; if they are only many, start more instances of %s.",
-                                 service);
-    add_command(inquiry, finding, "participants", "", "");
-    add_way_out(inquiry, finding);
-}
-
-static void advise_called(const struct inquiry *inquiry, struct finding *finding)
-{
-    finding->advice =
-        ctl_format("Look at what that instance does: a lock, a slow database, a stopped process. "
-                   "After its timeout the call is made again.");
-    add_command(inquiry, finding, "show", inquiry->transaction->gid, "--history");
-    add_command(inquiry, finding, "participants", "", "");
-    add_way_out(inquiry, finding);
-}
-
-static void advise_failing(const struct inquiry *inquiry, struct finding *finding,
-                           const char *service)
-{
-    if (finding->branch->broken)
-        finding->advice = ctl_format("BROKEN PROMISE: what %s has in its database contradicts the "
-                                     "decision. Put it right there, then settle the branch.",
-                                     service);
-    else
-        finding->advice =
-            ctl_format("Remove the cause of that error in %s, then ask again at once.", service);
-    add_command(inquiry, finding, "show", inquiry->transaction->gid, "--history");
-    add_branch_command(inquiry, finding, "retry", "");
-    add_way_out(inquiry, finding);
-}
-
-static void advise(const struct inquiry *inquiry, struct finding *finding, const char *service)
-{
-    switch (finding->branch->obstacle->waits_for) {
-    case TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT:
-        advise_unserved(inquiry, finding, service);
-        break;
+    Tercet__V1__WaitsFor waits_for = finding->branch->obstacle->waits_for;
+    bool is_failing = waits_for == TERCET__V1__WAITS_FOR__WAITS_FOR_RETRY;
+    switch (waits_for) {
     case TERCET__V1__WAITS_FOR__WAITS_FOR_RESUME:
-        finding->advice = ctl_format("When its maintenance is over, let its calls go.");
         add_command(inquiry, finding, "resume", service, "");
         break;
-    case TERCET__V1__WAITS_FOR__WAITS_FOR_BREAKER:
-        advise_breaker(inquiry, finding, service);
-        break;
-    case TERCET__V1__WAITS_FOR__WAITS_FOR_ROOM:
-        advise_full(inquiry, finding, service);
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_STORE:
+        add_command(inquiry, finding, "stats", "", "");
         break;
     case TERCET__V1__WAITS_FOR__WAITS_FOR_ANSWER:
-        advise_called(inquiry, finding);
-        break;
     case TERCET__V1__WAITS_FOR__WAITS_FOR_RETRY:
-        advise_failing(inquiry, finding, service);
+        add_command(inquiry, finding, "show", inquiry->transaction->gid, "--history");
+        if (is_failing)
+            add_branch_command(inquiry, finding, "retry", "");
+        else
+            add_command(inquiry, finding, "participants", "", "");
+        add_way_out(inquiry, finding);
         break;
-    case TERCET__V1__WAITS_FOR__WAITS_FOR_STORE:
-        finding->advice = ctl_format("If that takes long, the disk is slow or full.");
-        add_command(inquiry, finding, "stats", "", "");
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT:
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_BREAKER:
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_ROOM:
+        add_command(inquiry, finding, "participants", "", "");
+        add_way_out(inquiry, finding);
         break;
     default: /* its turn, or what a newer coordinator knows: the text says it */
         break;
@@ -287,7 +239,8 @@ static void find_in_branch(struct inquiry *inquiry, const Tercet__V1__BranchStat
     char *service = service_of(branch);
     finding->branch = branch;
     finding->text = describe(inquiry->transaction, branch);
-    advise(inquiry, finding, service);
+    finding->advice = advice_of(inquiry, branch->obstacle, service);
+    add_commands(inquiry, finding, service);
     free(service);
 }
 
@@ -385,7 +338,7 @@ static void print_finding(const struct finding *finding)
     puts("");
     print_line(0, title);
     print_line(2, finding->text);
-    if (finding->advice != NULL)
+    if (finding->advice != NULL && finding->advice[0] != '\0')
         print_line(2, finding->advice);
     for (size_t i = 0; i < finding->command_count; i++) {
         char *escaped = term_escape(finding->commands[i]); /* in one piece, to be copied */

@@ -168,6 +168,7 @@ static Tercet__V1__Obstacle *make_obstacle(struct coordinator *c, struct arena *
                                            const struct txn_branch *branch)
 {
     struct obstacle obstacle;
+    char advice[TERCET_TEXT_MAX];
     why_branch_waits(&obstacle, c, entry, branch);
     if (obstacle.waits_for == TERCET__V1__WAITS_FOR__WAITS_FOR_NOTHING)
         return NULL;
@@ -177,6 +178,8 @@ static Tercet__V1__Obstacle *make_obstacle(struct coordinator *c, struct arena *
     out->since_ms = obstacle.since_ms;
     out->instance = (char *)obstacle.instance;
     out->text = arena_copy(arena, obstacle.text, strlen(obstacle.text) + 1);
+    why_advise(advice, obstacle.waits_for, entry, branch);
+    out->advice = arena_copy(arena, advice, strlen(advice) + 1);
     return out;
 }
 

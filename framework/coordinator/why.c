@@ -291,6 +291,44 @@ void why_branch_waits(struct obstacle *out, const struct coordinator *c, const s
     }
 }
 
+/* %s is the service. */
+static const char *advice_for(Tercet__V1__WaitsFor waits_for, bool is_served, bool is_broken)
+{
+    switch (waits_for) {
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_PARTICIPANT:
+        return is_served ? "Start the instance of %s that has this database: the branch was tried "
+                           "there, and no other can end it."
+                         : "Start a participant that serves %s: what waits goes at once.";
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_RESUME:
+        return "When the maintenance of %s is over, let its calls go.";
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_BREAKER:
+        return "Look whether the processes of %s run and can be reached; when one answers, all "
+               "that waits goes.";
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_ROOM:
+        return "It goes when an answer comes. If none does, look at the oldest calls; if they are "
+               "only many, start more instances of %s.";
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_ANSWER:
+        return "Look at what that instance of %s does: a lock, a slow database, a stopped process. "
+               "After its timeout the call is made again.";
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_RETRY:
+        return is_broken ? "BROKEN PROMISE: what %s has in its database contradicts the decision. "
+                           "Put it right there, then settle the branch."
+                         : "Remove the cause of that error in %s, then retry at once.";
+    case TERCET__V1__WAITS_FOR__WAITS_FOR_STORE:
+        return "If that takes long, the coordinator's disk is slow or full.";
+    default: /* its turn comes by itself */
+        return "";
+    }
+}
+
+void why_advise(char out[TERCET_TEXT_MAX], Tercet__V1__WaitsFor waits_for,
+                const struct entry *entry, const struct txn_branch *branch)
+{
+    const struct service *service = entry_info(entry, branch)->service;
+    const char *advice = advice_for(waits_for, service_is_served(service), branch->is_broken);
+    say(out, advice, service->name);
+}
+
 /* -- Why a try is not known -------------------------------------------------------------------- */
 
 static void explain_try(struct coordinator *c, struct entry *entry, struct branch_info *info,

@@ -23,7 +23,11 @@ struct obstacle {
 void why_branch_waits(struct obstacle *out, const struct coordinator *c, const struct entry *entry,
                       const struct txn_branch *branch);
 
-/* The same for a service's calls that wait, `call` being the first of them. */
+/* What helps a branch that waits for this; "": nothing is to be done. */
+void why_advise(char out[TERCET_TEXT_MAX], Tercet__V1__WaitsFor waits_for,
+                const struct entry *entry, const struct txn_branch *branch);
+
+/* What a service's calls wait for, `call` being the first of them. */
 void why_call_waits(struct obstacle *out, const struct coordinator *c, const struct outcall *call);
 
 /* Logs, at intervals, that the service's calls have waited for long, and why. */

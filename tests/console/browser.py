@@ -153,7 +153,7 @@ def what_helps_is_at_hand(programs):
         client.begin("order:1", "flight/book", "hotel/book")
         page.open(stage.url + "/#/tx/order:1")
         page.reads("flight is paused", ".why")
-        page.reads("Start a participant of hotel", ".why")
+        page.reads("Start a participant that serves hotel", ".why")
         disabled = "return [...document.querySelectorAll('main button')].find(one => one.textContent === 'Confirm…').disabled"
         check(page.driver.execute_script(disabled), "what would be refused is not offered")
         page.reads("every try must be known to be done, and that of branch 1 flight/book is not", "#confirm-refusal")

@@ -295,23 +295,8 @@ function table(caption, heads, rows, folds) {
 
 // ---- One transaction ----------------------------------------------------------------------------
 
-// What helps a branch that waits, as `tercetctl why` has it.
-function helpFor(b, service) {
-  switch (b.obstacle.waits_for) {
-  case "WAITS_FOR_PARTICIPANT": return `Start a participant of ${service} that can take it: what waits goes at once.`;
-  case "WAITS_FOR_RESUME": return "When its maintenance is over, let its calls go.";
-  case "WAITS_FOR_BREAKER": return `Look whether the processes of ${service} run and can be reached; when one answers, all that waits goes.`;
-  case "WAITS_FOR_ROOM": return `It goes when an answer comes. If none does, look at the oldest calls; if they are only many, start more instances of ${service}.`;
-  case "WAITS_FOR_ANSWER": return "Look at what that instance does: a lock, a slow database, a stopped process. After its timeout the call is made again.";
-  case "WAITS_FOR_RETRY": return b.broken ? `What ${service} has in its database contradicts the decision. Put it right there, then settle the branch.`
-    : `Remove the cause of that error in ${service}, then retry.`;
-  case "WAITS_FOR_STORE": return "If that takes long, the disk is slow or full.";
-  default: return "";
-  }
-}
-
 function obstacleLine(b) {
-  const service = b.action.split("/")[0], help = helpFor(b, service);
+  const service = b.action.split("/")[0], help = b.obstacle.advice;
   const isPaused = b.obstacle.waits_for === "WAITS_FOR_RESUME";
   return [`branch ${b.number} ${b.action}: ${b.obstacle.text}`, help ? h("div", {class: "help"}, h("span", {}, help),
     isPaused ? h("button", {type: "button", "data-keep": "resume" + b.number, onclick: () => pauseDialog({service, paused: true})}, `Resume ${service}…`) : null,
