@@ -280,13 +280,14 @@ Test(mysql_tls, the_server_is_who_it_says_or_is_not_spoken_to)
 {
     static const struct {
         const char *host, *mode, *wrong; /* NULL: it opens */
-        bool has_ca;
+        const char *ca;
     } cases[] = {
-        {"localhost", "?ssl=verify", NULL, true},
-        {"127.0.0.1", "?ssl=on", NULL, false},
-        {"127.0.0.1", "?ssl=verify", "TLS/SSL error", true},
-        {"localhost", "?ssl=verify", "TLS/SSL error", false},
-        {"localhost", "?ssl=off", "Access denied", false},
+        {"localhost", "?ssl=verify", NULL, "ca"},
+        {"127.0.0.1", "?ssl=on", NULL, NULL},
+        {"127.0.0.1", "?ssl=verify", "TLS/SSL error", "ca"},
+        {"localhost", "?ssl=verify", "TLS/SSL error", "other"},
+        {"localhost", "?ssl=verify", "TLS/SSL error", NULL},
+        {"localhost", "?ssl=off", "Access denied", NULL},
     };
     if (getenv("TERCET_TEST_MYSQL_PORT") == NULL)
         cr_skip_test("run with WITH_MYSQL_TLS=1");
@@ -295,9 +296,10 @@ Test(mysql_tls, the_server_is_who_it_says_or_is_not_spoken_to)
     tell_user(bench, "GRANT ALL ON *.* TO 'u_%s'");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char url[512], options[TERCET_TEXT_MAX];
-        snprintf(
-            options, sizeof(options), "%s%s%s%s", cases[i].mode, cases[i].has_ca ? "&ssl-ca=" : "",
-            cases[i].has_ca ? getenv("TERCET_TEST_FOLDER") : "", cases[i].has_ca ? "/ca.pem" : "");
+        snprintf(options, sizeof(options), "%s", cases[i].mode);
+        if (cases[i].ca != NULL)
+            snprintf(options, sizeof(options), "%s&ssl-ca=%s/%s.pem", cases[i].mode,
+                     getenv("TERCET_TEST_FOLDER"), cases[i].ca);
         make_url(url, sizeof(url), bench, cases[i].host, options);
         if (cases[i].wrong != NULL)
             bench_check_open(url, NULL, TERCET_STORE, cases[i].wrong);

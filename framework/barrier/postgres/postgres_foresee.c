@@ -154,8 +154,8 @@ void postgres_note_foreseen(struct postgres *postgres, bool was_inserted, const 
 bool postgres_take_foreseen(struct postgres *postgres, const struct tercet_barrier_change *change,
                             bool *has_changed)
 {
-    struct postgres_foreseen *foreseen = find(postgres, change->from == TERCET_BARRIER_NONE,
-                                              change->key.gid, change->key.branch);
+    struct postgres_foreseen *foreseen =
+        find(postgres, change->from == TERCET_BARRIER_NONE, change->key.gid, change->key.branch);
     if (foreseen == NULL || foreseen->is_taken || foreseen->change.to != change->to)
         return false;
     foreseen->is_taken = true;
