@@ -64,15 +64,32 @@ static int execute(tercet_db db, const char *sql)
     return tercet_redis_do(db, "RPUSH ledger %s", sql);
 }
 
-/* The only questions that are asked of every server: how many lines there are, or different ones.
- */
-static int64_t query(struct bench *bench, const char *sql)
+/* The rows' states, added up. */
+static int64_t sum_states(struct bench *bench)
+{
+    int64_t sum = 0;
+    redisReply *rows = tell(bench, "HVALS tercet_barrier");
+    for (size_t i = 0; i < rows->elements; i++)
+        sum += rows->element[i]->str[0] - '0';
+    freeReplyObject(rows);
+    return sum;
+}
+
+static int64_t tell_number(struct bench *bench, const char *command)
+{
+    redisReply *reply = tell(bench, command);
+    int64_t number = reply->integer;
+    freeReplyObject(reply);
+    return number;
+}
+
+static int64_t query_lines(struct bench *bench, const char *sql)
 {
     char wanted[80] = "%";
     int kind = 0;
     int64_t count = 0;
     bool seen[5000][4] = {{false}};
-    bool is_distinct = strstr(sql, "DISTINCT branch, kind") != NULL;
+    bool is_distinct = strstr(sql, "branch, kind FROM ledger") != NULL;
     sscanf(sql, "SELECT count(*) FROM ledger WHERE gid LIKE '%79[^']' AND (kind = %d", wanted,
            &kind);
     redisReply *lines = tell(bench, "LRANGE ledger 0 -1");
@@ -89,6 +106,21 @@ static int64_t query(struct bench *bench, const char *sql)
     }
     freeReplyObject(lines);
     return count;
+}
+
+/* The only questions that are asked of every server: about lines, how many there are, or different
+ * ones, and about rows. */
+static int64_t query(struct bench *bench, const char *sql)
+{
+    if (strcmp(sql, "DELETE FROM ledger") == 0)
+        return tell_number(bench, "DEL ledger");
+    if (strcmp(sql, "DELETE FROM tercet_barrier") == 0)
+        return tell_number(bench, "DEL tercet_barrier tercet_barrier_ended");
+    if (strcmp(sql, "SELECT count(*) FROM tercet_barrier") == 0)
+        return tell_number(bench, "HLEN tercet_barrier");
+    if (strcmp(sql, "SELECT sum(state) FROM tercet_barrier") == 0)
+        return sum_states(bench);
+    return query_lines(bench, sql);
 }
 
 static void end_connections(struct bench *bench)

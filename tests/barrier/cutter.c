@@ -91,11 +91,33 @@ static void accept_client(struct cutter *cutter)
 
 /* -- Messages ---------------------------------------------------------------------------------- */
 
+/* Of a value of Redis, a line or one with a length, or an array of such; 0 while it is not whole.
+ */
+static size_t value_size(const unsigned char *at, size_t used)
+{
+    const unsigned char *end = used > 0 ? memchr(at, '\n', used) : NULL;
+    if (end == NULL)
+        return 0;
+    size_t size = (size_t)(end - at) + 1;
+    long count = at[0] == '$' || at[0] == '*' ? strtol((const char *)at + 1, NULL, 10) : -1;
+    if (at[0] == '$' && count >= 0)
+        return size + (size_t)count + 2 <= used ? size + (size_t)count + 2 : 0;
+    for (; count > 0; count--) {
+        size_t part = value_size(at + size, used - size);
+        if (part == 0)
+            return 0;
+        size += part;
+    }
+    return size;
+}
+
 /* Of the first message in the buffer; 0 while its head is not there. */
 static size_t message_size(const struct cutter *cutter, const struct half *half,
                            enum cutter_direction direction)
 {
     const unsigned char *at = half->buffer;
+    if (cutter->protocol == CUTTER_REDIS)
+        return value_size(at, half->used);
     if (half->used < 5)
         return 0;
     if (cutter->protocol == CUTTER_MYSQL)

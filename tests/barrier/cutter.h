@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A proxy at a Unix socket, between a barrier and its PostgreSQL or MariaDB, that knows where the
- * protocol's messages end: it counts them, and cuts a connection at the n-th.
+ * A proxy at a Unix socket, between a barrier and its PostgreSQL, MariaDB or Redis, that knows
+ * where the protocol's messages end: it counts them, and cuts a connection at the n-th.
  */
 #ifndef CUTTER_H
 #define CUTTER_H
 
 #include <stdbool.h>
 
-enum cutter_protocol { CUTTER_POSTGRES, CUTTER_MYSQL };
+enum cutter_protocol { CUTTER_POSTGRES, CUTTER_MYSQL, CUTTER_REDIS };
 enum cutter_direction { CUTTER_TO_SERVER, CUTTER_TO_CLIENT };
 
 struct cutter;

@@ -42,6 +42,9 @@ static void start(struct cut *cut, enum bench_driver driver)
 {
     const char *folder = getenv("TERCET_TEST_FOLDER");
     const char *name = driver == BENCH_POSTGRES ? ".s.PGSQL.5432" : "s";
+    enum cutter_protocol protocol = driver == BENCH_POSTGRES ? CUTTER_POSTGRES
+                                    : driver == BENCH_MYSQL  ? CUTTER_MYSQL
+                                                             : CUTTER_REDIS;
     char path[128], server[128];
     cut->bench = bench_open(driver, NULL);
     cut->direct = cut->bench->barrier;
@@ -51,8 +54,7 @@ static void start(struct cut *cut, enum bench_driver driver)
              cut->bench->folder, at + strlen(folder));
     snprintf(path, sizeof(path), "%s/%s", cut->bench->folder, name);
     snprintf(server, sizeof(server), "%s/%s", folder, name);
-    cut->cutter =
-        cutter_start(driver == BENCH_POSTGRES ? CUTTER_POSTGRES : CUTTER_MYSQL, path, server);
+    cut->cutter = cutter_start(protocol, path, server);
     cr_assert_not_null(cut->cutter);
 }
 
@@ -174,12 +176,13 @@ static void cut_everywhere(enum bench_driver driver, enum cutter_direction direc
 {
     struct cut cut = {.bench = NULL};
     int at = 1;
-    if (driver != BENCH_POSTGRES && driver != BENCH_MYSQL)
+    if (driver != BENCH_POSTGRES && driver != BENCH_MYSQL && driver != BENCH_REDIS)
         return;
     start(&cut, driver);
     while (cut_at(&cut, direction, at, after))
         at++;
-    cr_assert_gt(at, 30, "there are too few messages to show anything");
+    cr_assert_gt(at, driver == BENCH_REDIS ? 15 : 30,
+                 "there are too few messages to show anything");
     cr_assert_gt(cut.lost_count, 0, "no commit was ever in doubt");
     cutter_stop(cut.cutter);
     bench_close(cut.bench);

@@ -12,8 +12,8 @@
 static void make_url(char *url, size_t size, const char *host, const char *mode, const char *ca)
 {
     const char *folder = getenv("TERCET_TEST_FOLDER");
-    snprintf(url, size, "postgres://tercet:s3cr3t@%s:%s/postgres?hostaddr=127.0.0.1&sslmode=%s", host,
-             getenv("TERCET_TEST_POSTGRES_PORT"), mode);
+    snprintf(url, size, "postgres://tercet:s3cr3t@%s:%s/postgres?hostaddr=127.0.0.1&sslmode=%s",
+             host, getenv("TERCET_TEST_POSTGRES_PORT"), mode);
     if (ca != NULL)
         snprintf(url + strlen(url), size - strlen(url), "&sslrootcert=%s/%s", folder, ca);
 }
@@ -51,8 +51,9 @@ Test(tls_postgres, a_call_is_done_and_the_connection_is_encrypted)
     struct tercet_barrier *barrier = NULL;
     struct tercet_barrier_options options = {
         .size = sizeof(options),
-        .setup_sql = "DO $$ BEGIN IF NOT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) "
-                     "THEN RAISE 'in plaintext'; END IF; END $$"};
+        .setup_sql =
+            "DO $$ BEGIN IF NOT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) "
+            "THEN RAISE 'in plaintext'; END IF; END $$"};
     struct tercet_barrier_call call = {.gid = GID, .branch = 1, .kind = TERCET_TRY};
     char url[512], text[TERCET_TEXT_MAX] = "";
     if (getenv("TERCET_TEST_POSTGRES_PORT") == NULL)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A service on PostgreSQL as docs/ tell one to write it: accounts, from which a try holds an amount,
- * a confirm takes it, and a cancel gives it back. Its ledger has no key: what is done twice shows.
+ * A service on PostgreSQL as docs/ tell one to write it: accounts, from which a try holds an
+ * amount, a confirm takes it, and a cancel gives it back. Its ledger has no key: what is done twice
+ * shows.
  *
  *   account SERVICE COORDINATOR URL
  */
