@@ -82,9 +82,10 @@ int tls_begin(struct redis *redis)
         SSL_free(ssl);
         return redis_fail(redis, "TLS", "the host's name cannot be checked");
     }
-    if (redisInitiateSSL(redis->conn, ssl) == REDIS_OK) /* takes it over */
+    if (redisInitiateSSL(redis->conn, ssl) == REDIS_OK) /* takes it over, then only */
         return 0;
     long verified = SSL_get_verify_result(ssl);
+    SSL_free(ssl);
     return redis_fail(redis, "TLS",
                       verified != X509_V_OK ? X509_verify_cert_error_string(verified)
                                             : redis->conn->errstr);
