@@ -27,8 +27,8 @@ static int write_line(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     const struct coordinator *coordinator = ctx;
     char sql[256];
-    snprintf(sql, sizeof(sql), "INSERT INTO %s VALUES ('%s', %u, %d)", coordinator->ledger, call->gid,
-             call->branch, (int)call->kind);
+    snprintf(sql, sizeof(sql), "INSERT INTO %s VALUES ('%s', %u, %d)", coordinator->ledger,
+             call->gid, call->branch, (int)call->kind);
     return bench_server(coordinator->bench->driver)->execute(db, sql);
 }
 
@@ -101,7 +101,8 @@ EACH_DRIVER(barrier_server, two_coordinators_share_tables)
     bench_close(bench);
 }
 
-/* -- Tables of each one's own ------------------------------------------------------------------- */
+/* -- Tables of each one's own -------------------------------------------------------------------
+ */
 
 /* What a place beside the bench's is called, as SQL and as the URL has it. */
 static void name_place(const struct bench *bench, int which, char *name, size_t size)
@@ -117,8 +118,9 @@ static void change_place(struct bench *bench, int which, const char *what)
     if (bench->driver == BENCH_REDIS)
         return;
     name_place(bench, which, name, sizeof(name));
-    snprintf(sql, sizeof(sql), bench->driver == BENCH_POSTGRES ? "%s SCHEMA \"%s\"%s" : "%s DATABASE `%s`",
-             what, name, what[0] == 'D' ? " CASCADE" : "");
+    snprintf(sql, sizeof(sql),
+             bench->driver == BENCH_POSTGRES ? "%s SCHEMA \"%s\"%s" : "%s DATABASE `%s`", what,
+             name, what[0] == 'D' ? " CASCADE" : "");
     bench_sql(bench, sql);
 }
 
@@ -133,7 +135,8 @@ static struct tercet_barrier *open_place(struct bench *bench, int which)
         const char *at = bench->driver == BENCH_POSTGRES ? strstr(bench->url, "%3D%22") + 3
                                                          : strchr(bench->url, '?');
         if (bench->driver == BENCH_POSTGRES)
-            snprintf(url, sizeof(url), "%.*s%%22%s%%22,%s", (int)(at - bench->url), bench->url, name, at);
+            snprintf(url, sizeof(url), "%.*s%%22%s%%22,%s", (int)(at - bench->url), bench->url,
+                     name, at);
         else
             snprintf(url, sizeof(url), "mysql://root@/%s%s", name, at);
     }

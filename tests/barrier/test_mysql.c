@@ -193,6 +193,55 @@ Test(mysql, tables_of_the_file_that_is_shipped)
     bench_close(bench);
 }
 
+/* -- Versions -----------------------------------------------------------------------------------
+ */
+
+static const char *told_version; /* by the server, as the driver sees it; NULL: the real one */
+static unsigned long told_number;
+const char *__real_mysql_get_server_info(MYSQL *conn);
+const char *__wrap_mysql_get_server_info(MYSQL *conn);
+unsigned long __real_mysql_get_server_version(MYSQL *conn);
+unsigned long __wrap_mysql_get_server_version(MYSQL *conn);
+const char *__wrap_mysql_get_server_info(MYSQL *conn)
+{
+    return told_version != NULL ? told_version : __real_mysql_get_server_info(conn);
+}
+unsigned long __wrap_mysql_get_server_version(MYSQL *conn)
+{
+    return told_version != NULL ? told_number : __real_mysql_get_server_version(conn);
+}
+
+/* Whatever the server calls itself: what it may lack is left out, the rest it says itself. */
+Test(mysql, servers_of_any_version_are_taken)
+{
+    static const struct {
+        const char *version;
+        unsigned long number;
+    } cases[] = {{"5.6.51", 50651},           {"5.7.44-log", 50744},         {"8.0.36", 80036},
+                 {"10.2.44-MariaDB", 100244}, {"99.1.0-unheard-of", 990100}, {"none", 0}};
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tercet_barrier *barrier = NULL;
+        char text[TERCET_TEXT_MAX] = "";
+        uint64_t rows = 0, mark = 0;
+        struct tercet_barrier_call call = {.gid = GID,
+                                           .branch = 1 + i,
+                                           .number = 100 + i,
+                                           .low_water = 50 + i,
+                                           .kind = TERCET_TRY};
+        told_version = cases[i].version;
+        told_number = cases[i].number;
+        cr_assert_eq(tercet_barrier_open(&barrier, bench->url, NULL, text), 0, "%s", text);
+        tercet_barrier_run(barrier, &call, 1);
+        cr_assert_eq(call.result, 0, "%s", cases[i].version);
+        cr_assert_eq(tercet_barrier_stats(barrier, &rows, &mark), 0);
+        cr_assert_eq(mark, 50 + i, "%s", cases[i].version);
+        tercet_barrier_close(barrier);
+    }
+    told_version = NULL;
+    bench_close(bench);
+}
+
 /* -- Users that change while a participant runs -------------------------------------------------
  */
 

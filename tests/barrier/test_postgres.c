@@ -195,6 +195,28 @@ Test(postgres, opening_says_what_is_wrong)
     cr_assert_eq(tercet_barrier_postgres_open(NULL, "postgres://h", NULL, NULL), TERCET_INVALID);
 }
 
+static int told_version; /* by the server, as the driver sees it; 0: the real one */
+int __real_PQserverVersion(const PGconn *conn);
+int __wrap_PQserverVersion(const PGconn *conn);
+int __wrap_PQserverVersion(const PGconn *conn)
+{
+    return told_version != 0 ? told_version : __real_PQserverVersion(conn);
+}
+
+Test(postgres, an_old_server_is_refused_and_one_that_is_not_known_is_taken)
+{
+    struct bench *bench = bench_open(BENCH_POSTGRES, NULL);
+    told_version = 90426;
+    bench_check_open(bench->url, NULL, TERCET_STORE,
+                     "the server is PostgreSQL 9.4, and the barrier needs 9.5");
+    told_version = 90500;
+    cr_assert_eq(bench_open_url(bench->url, NULL, NULL), 0);
+    told_version = 990001;
+    cr_assert_eq(bench_open_url(bench->url, NULL, NULL), 0);
+    told_version = 0;
+    bench_close(bench);
+}
+
 Test(postgres, tables_by_hand_of_a_newer_version_and_of_another_shape)
 {
     struct tercet_barrier_options options = {.size = sizeof(options), .has_tables = true};

@@ -22,10 +22,8 @@ Test(tls_redis, the_server_is_who_it_says_or_is_not_spoken_to)
     static const struct {
         const char *host, *ca, *wrong; /* NULL: it opens */
     } cases[] = {
-        {"localhost", "ca.pem", NULL},
-        {"localhost", "other.pem", "certificate"},
-        {"localhost", NULL, "certificate"},
-        {"127.0.0.1", "ca.pem", "mismatch"},
+        {"localhost", "ca.pem", NULL},          {"localhost", "other.pem", "certificate"},
+        {"localhost", NULL, "certificate"},     {"127.0.0.1", "ca.pem", "mismatch"},
         {"localhost", "missing.pem", "tls-ca"},
     };
     if (getenv("TERCET_TEST_REDIS_TLS_PORT") == NULL)

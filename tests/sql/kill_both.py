@@ -19,7 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ACCOUNTS, FREE = 20, 100_000
 PATIENCE_S = 90
 KILLS_AN_AUDIT = 10
-BUYERS = 6
+BUYERS = 8
+# gRPC waits for seconds before it connects again.
+SOON = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
 TABLES = (ROOT / "framework/barrier/sql/barrier-postgres.sql").read_text() + f"""
 CREATE TABLE account (id integer PRIMARY KEY, free bigint NOT NULL, held bigint NOT NULL, taken bigint NOT NULL);
 INSERT INTO account SELECT id, {FREE}, 0, 0 FROM generate_series(1, {ACCOUNTS}) AS id;
@@ -103,7 +105,7 @@ class Buyers:
 
     def buy(self, number):
         draw = random.Random(f"{self.seed} {number}")
-        channel = grpc.insecure_channel(self.stage.address, options=[("grpc.max_reconnect_backoff_ms", 200)])
+        channel = grpc.insecure_channel(self.stage.address, options=SOON)
         run = channel.unary_unary("/tercet.v1.Coordinator/Run", request_serializer=pb.RunRequest.SerializeToString,
                                   response_deserializer=pb.Transaction.FromString)
         count = 0

@@ -159,8 +159,15 @@ static int check_keeps(struct postgres *postgres, const char *settings)
 static int check_settings(struct postgres *postgres)
 {
     char settings[256];
-    if (PQserverVersion(postgres->conn) < VERSION_MIN)
-        return postgres_fail(postgres, "settings", "the server is older than PostgreSQL 9.5");
+    int version = PQserverVersion(postgres->conn);
+    if (version < VERSION_MIN) {
+        snprintf(
+            settings, sizeof(settings),
+            "the server is PostgreSQL %d.%d, and the barrier needs 9.5 or newer (INSERT ... ON "
+            "CONFLICT, SKIP LOCKED): upgrade it",
+            version / 10000, version / 100 % 100);
+        return postgres_fail(postgres, "settings", settings);
+    }
     if (!ask(postgres,
              "SELECT 'fsync=' || current_setting('fsync')"
              " || ' full_page_writes=' || current_setting('full_page_writes')"
