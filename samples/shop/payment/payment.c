@@ -42,8 +42,15 @@ static int hold_try(const struct tercet_call *call, void *ctx)
                              db_int(hold->customer));
     if (found < 0)
         return service_failed(call);
-    if (found == 0)
+    if (found == 0 && hold->opening_cents <= 0)
         return tercet_refuse(call, "there is no customer %u", hold->customer);
+    if (found == 0) {
+        int rc = service_change(call, "INSERT INTO account VALUES (?1, ?2, ?2, 0, 0, 0)",
+                                db_int(hold->customer), db_int(hold->opening_cents));
+        if (rc != 0)
+            return rc;
+        available = hold->opening_cents;
+    }
     if (available < hold->amount_cents)
         return tercet_refuse(call, "no funds: customer %u has " MONEY ", not " MONEY,
                              hold->customer, MONEY_OF(available), MONEY_OF(hold->amount_cents));
