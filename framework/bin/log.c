@@ -18,13 +18,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRACE_ID_TEXT_MAX 32
 #define TEXT_SIZE (2 * TERCET_TEXT_MAX) /* of one line's words */
-#define LINE_SIZE (6 * TEXT_SIZE + 128) /* at most, written as JSON */
+#define LINE_SIZE (6 * TEXT_SIZE + 320) /* at most, written as JSON */
 
 struct line {
     struct line *next;
     enum tercet_log_level level;
     int64_t wall_ms;
+    char gid[TERCET_GID_MAX + 1];         /* of the transaction it is about; "": none */
+    char trace_id[TRACE_ID_TEXT_MAX + 1]; /* "": none */
     char text[];
 };
 
@@ -102,10 +105,13 @@ static void format_text(char *out, size_t size, const struct line *line)
     static const int priorities[] = {3, 4, 6, 7}; /* syslog(3) */
     char time[32];
     format_time(time, line->wall_ms);
+    const char *label = line->trace_id[0] != '\0' ? " trace_id=" : "";
     if (queue.format == LOG_JOURNAL)
-        snprintf(out, size, "<%d>%s", priorities[line->level], line->text);
+        snprintf(out, size, "<%d>%s%s%s", priorities[line->level], line->text, label,
+                 line->trace_id);
     else
-        snprintf(out, size, "%s %s %s", time, level_names[line->level], line->text);
+        snprintf(out, size, "%s %s %s%s%s", time, level_names[line->level], line->text, label,
+                 line->trace_id);
     for (char *c = out; *c != '\0'; c++)
         if (*c == '\n' || *c == '\r')
             *c = ' ';
@@ -114,11 +120,17 @@ static void format_text(char *out, size_t size, const struct line *line)
 static void format_json(char *out, size_t size, const struct line *line)
 {
     char time[32];
-    char text[LINE_SIZE - 100];
+    char text[LINE_SIZE - 300];
     format_time(time, line->wall_ms);
     escape(text, sizeof(text), line->text);
-    snprintf(out, size, "{\"time\": \"%s\", \"level\": \"%s\", \"text\": \"%s\"}", time,
-             level_names[line->level], text);
+    int n = snprintf(out, size, "{\"time\": \"%s\", \"level\": \"%s\", \"text\": \"%s\"", time,
+                     level_names[line->level], text);
+    /* both are made of letters that need no escape */
+    if (line->gid[0] != '\0')
+        n += snprintf(out + n, size - (size_t)n, ", \"gid\": \"%s\"", line->gid);
+    if (line->trace_id[0] != '\0')
+        n += snprintf(out + n, size - (size_t)n, ", \"trace_id\": \"%s\"", line->trace_id);
+    snprintf(out + n, size - (size_t)n, "}");
 }
 
 /* -- Writing ----------------------------------------------------------------------------------- */
@@ -249,10 +261,10 @@ static void add_line(struct line *line)
     pthread_cond_broadcast(&queue.changed);
 }
 
-static void queue_line(enum tercet_log_level level, const char *text, bool is_rated)
+/* Takes the line over; NULL: there was no memory for it. */
+static void queue_line(struct line *line, enum tercet_log_level level, bool is_rated)
 {
     const bool is_important = level <= TERCET_LOG_WARNING;
-    struct line *line = new_line(level, text);
     pthread_mutex_lock(&queue.lock);
     if (is_rated && !is_important && !take_credit()) {
         queue.left_out++;
@@ -272,7 +284,18 @@ static void queue_line(enum tercet_log_level level, const char *text, bool is_ra
 void log_line(enum tercet_log_level level, const char *text, void *ctx)
 {
     (void)ctx;
-    queue_line(level, text, true);
+    queue_line(new_line(level, text), level, true);
+}
+
+void log_record(const struct tercet_log_record *record, void *ctx)
+{
+    struct line *line = new_line(record->level, record->text);
+    (void)ctx;
+    if (line != NULL && record->gid != NULL)
+        snprintf(line->gid, sizeof(line->gid), "%s", record->gid);
+    if (line != NULL && record->trace_id != NULL)
+        snprintf(line->trace_id, sizeof(line->trace_id), "%s", record->trace_id);
+    queue_line(line, record->level, true);
 }
 
 void log_say(enum tercet_log_level level, const char *format, ...)
@@ -284,7 +307,7 @@ void log_say(enum tercet_log_level level, const char *format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);
-    queue_line(level, text, false);
+    queue_line(new_line(level, text), level, false);
 }
 
 void log_lost(uint64_t *dropped, uint64_t *left_out)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <tercet/coordinator.h>
 #include <tercet/types.h>
 
 #define LOG_LINES_MAX 2000 /* that wait; a quarter of them is for warnings and errors */
@@ -16,8 +17,10 @@
 #define LOG_RATE 100
 
 enum log_format {
-    LOG_TEXT,    /* 2026-01-02T03:04:05.678Z warning words */
-    LOG_JSON,    /* {"time": "...", "level": "warning", "text": "..."} */
+    LOG_TEXT, /* 2026-01-02T03:04:05.678Z warning words trace_id=... */
+    /* {"time": "...", "level": "warning", "text": "...", "gid": "...", "trace_id": "..."}, the last
+     * two of lines about one transaction, the very last where it is traced */
+    LOG_JSON,
     LOG_JOURNAL, /* <4>words: the journal knows the time */
 };
 
@@ -38,6 +41,9 @@ void log_set_level(enum tercet_log_level level);
 /* Never blocks. What cannot be kept is counted, and the next line that is written says how many. A
  * tercet_log_fn; ctx is not used. */
 void log_line(enum tercet_log_level level, const char *text, void *ctx);
+
+/* The same of a record: a tercet_log_record_fn. */
+void log_record(const struct tercet_log_record *record, void *ctx);
 
 /* The same with printf's formats, for the program's own lines, which are never dropped for their
  * rate. */

@@ -37,6 +37,8 @@ void files_free(struct tercet_coordinator_options *options)
     free((void *)options->call_tls_cert);
     free((void *)options->call_tls_key);
     free((void *)options->call_tls_ca);
+    free((void *)options->otlp_ca);
+    free((void *)options->otlp_headers);
 }
 
 int files_read(struct arguments *args)
@@ -51,7 +53,9 @@ int files_read(struct arguments *args)
         read_file(&options->tls_key, args->key_file) != 0 ||
         read_file(&options->tls_ca, args->ca_file) != 0 ||
         read_file(&options->call_tls_cert, args->call_cert_file) != 0 ||
-        read_file(&options->call_tls_key, args->call_key_file) != 0)
+        read_file(&options->call_tls_key, args->call_key_file) != 0 ||
+        read_file(&options->otlp_ca, args->otlp_ca_file) != 0 ||
+        read_file(&options->otlp_headers, args->otlp_headers_file) != 0)
         return -1;
     return uses_system_roots ? 0 : read_file(&options->call_tls_ca, args->call_ca_file);
 }

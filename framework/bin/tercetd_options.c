@@ -85,6 +85,17 @@ static const char *take_log_format(void *values, const char *value)
                : "text, json or journal is wanted";
 }
 
+/* In the coordinator's options 0 stands for the default, which is all. */
+static const char *take_trace_sample(void *values, const char *value)
+{
+    char *end;
+    double ratio = strtod(value, &end);
+    if (end == value || *end != '\0' || !(ratio >= 0 && ratio <= 1))
+        return "a number from 0 (none) to 1 (all) is wanted, such as 0.01";
+    ((struct arguments *)values)->options.trace_sample = ratio > 0 ? ratio : -1;
+    return NULL;
+}
+
 static const struct cli_option options[] = {
     {"data", CLI_TEXT, FIELD(options.data), "DIR",
      .help =
@@ -203,6 +214,22 @@ static const struct cli_option options[] = {
      .take = take_log_format},
     {"quiet", CLI_FLAG, 0, NULL, .help = "the same as --log-level warning",
      .stands_for = "log-level", .stands_for_value = "warning"},
+
+    {NULL, CLI_HEADING, .help = "Traces"},
+    {"otlp", CLI_TEXT, FIELD(options.otlp), "URL",
+     .help = "where spans of transactions are sent, by OTLP over gRPC: http://HOST:4317 or "
+             "https://HOST:4317 (default: none are made). OTEL_EXPORTER_OTLP_ENDPOINT is not read: "
+             "it mostly names the port of OTLP over HTTP"},
+    {"otlp-ca", CLI_TEXT, FIELD(otlp_ca_file), "FILE", .needs = {"otlp"},
+     .help = "https: who signs the collector's certificate, PEM (default: one of the system's "
+             "roots)"},
+    {"otlp-headers", CLI_TEXT, FIELD(otlp_headers_file), "FILE", .needs = {"otlp"},
+     .help = "lines \"name: value\" that go with each export, such as \"authorization: Bearer "
+             "...\""},
+    {"trace-sample", CLI_OTHER, 0, "RATIO", .take = take_trace_sample, .needs = {"otlp"},
+     .help = "which share of the transactions is traced, from 0 to 1, such as 0.01. An initiator "
+             "that sends a traceparent decides it for its own",
+     .unless = "1"},
 
     {NULL, CLI_HEADING, .help = "Configuration"},
     {"config", CLI_TEXT, FIELD(config_file), "FILE", .traits = CLI_LINE_ONLY,

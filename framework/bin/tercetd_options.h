@@ -27,6 +27,7 @@ struct arguments {
     const char *check_parts; /* what of the store is to be read instead of serving; NULL: serve */
     const char *call_cert_file, *call_key_file, *call_ca_file;
     const char *http_address;
+    const char *otlp_ca_file, *otlp_headers_file;
     uint32_t grace_ms;
     mode_t unix_mode;
     enum tercet_log_level log_level;

@@ -51,6 +51,7 @@ static void warn_of_access(const struct arguments *args)
     warn_of_file(args->access_file, "the access file");
     warn_of_file(args->key_file, "the key");
     warn_of_file(args->call_key_file, "the key");
+    warn_of_file(args->otlp_headers_file, "the file of headers");
     if (args->cert_file == NULL && is_reached_from_elsewhere(args) &&
         has_tokens(args->options.access))
         log_say(TERCET_LOG_WARNING, "tokens come in plaintext from other machines, for all on the "

@@ -10,6 +10,7 @@
 #include "plan.h"
 #include "step.h"
 #include "tell.h"
+#include "trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +69,12 @@ static void keep_settlement(struct coordinator *c, struct entry *entry,
     struct branch_info *info = entry_info(entry, branch);
     free(info->reason);
     info->reason = must_strdup(reason);
-    coordinator_log(c, TERCET_LOG_WARNING,
-                    "settled by an operator%s: transaction %s branch %u (%s/%s), %s, after %u "
-                    "failures: %s",
-                    branch->is_parked ? "" : ", not parked", entry->gid, branch->number,
-                    info->service->name, info->action, tercet_state_name(entry->txn.state),
-                    branch->attempts, reason);
+    trace_log(c, entry, TERCET_LOG_WARNING,
+              "settled by an operator%s: transaction %s branch %u (%s/%s), %s, after %u "
+              "failures: %s",
+              branch->is_parked ? "" : ", not parked", entry->gid, branch->number,
+              info->service->name, info->action, tercet_state_name(entry->txn.state),
+              branch->attempts, reason);
 }
 
 void admin_settle(struct request *r, const ProtobufCMessage *message)
@@ -109,9 +110,10 @@ void admin_decide(struct request *r, const ProtobufCMessage *message)
     if (!request->confirm)
         step_keep_reason(entry, reason);
     int rc = tell_step(r, entry, step_event(r->c, entry, event));
-    coordinator_log(r->c, TERCET_LOG_WARNING, "%s asked by an operator for transaction %s (%s): %s",
-                    request->confirm ? "confirm" : "cancel", entry->gid,
-                    reason[0] != '\0' ? reason : "no reason given", tercet_strerror(rc));
+    trace_log(r->c, entry, TERCET_LOG_WARNING,
+              "%s asked by an operator for transaction %s (%s): %s",
+              request->confirm ? "confirm" : "cancel", entry->gid,
+              reason[0] != '\0' ? reason : "no reason given", tercet_strerror(rc));
 }
 
 /* -- Statistics -------------------------------------------------------------------------------- */

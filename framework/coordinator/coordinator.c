@@ -23,34 +23,52 @@ void coordinator_fail(struct coordinator *c, const char *text)
         c->options.on_failed(text, c->options.failed_ctx);
 }
 
-static void log_line(const struct coordinator *c, enum log_part part, enum tercet_log_level level,
-                     const char *format, va_list args)
+static void give_line(const struct coordinator *c, const struct tercet_log_record *record)
+{
+    if (c->options.on_log_record != NULL)
+        c->options.on_log_record(record, c->options.log_ctx);
+    else
+        c->options.on_log(record->level, record->text, c->options.log_ctx);
+}
+
+bool coordinator_logs(const struct coordinator *c, enum log_part part, enum tercet_log_level level)
+{
+    return (c->options.on_log != NULL || c->options.on_log_record != NULL) &&
+           loglevel_lets(&c->loglevel, part, level);
+}
+
+void coordinator_log_record(const struct coordinator *c, enum log_part part,
+                            struct tercet_log_record *record, const char *format, va_list args)
 {
     char text[512];
-    if (c->options.on_log == NULL || !loglevel_lets(&c->loglevel, part, level))
+    if (!coordinator_logs(c, part, record->level))
         return;
     vsnprintf(text, sizeof(text), format, args);
     for (char *at = text; *at != '\0'; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             /* a participant's or operator's words must not forge a line, nor steer a terminal */
             *at = '?';
-    c->options.on_log(level, text, c->options.log_ctx);
+    record->size = sizeof(*record);
+    record->text = text;
+    give_line(c, record);
 }
 
 void coordinator_log(const struct coordinator *c, enum tercet_log_level level, const char *format,
                      ...)
 {
+    struct tercet_log_record record = {.level = level};
     va_list args;
     va_start(args, format);
-    log_line(c, LOG_TRANSACTIONS, level, format, args);
+    coordinator_log_record(c, LOG_TRANSACTIONS, &record, format, args);
     va_end(args);
 }
 
 void coordinator_log_of(const struct coordinator *c, enum log_part part,
                         enum tercet_log_level level, const char *format, ...)
 {
+    struct tercet_log_record record = {.level = level};
     va_list args;
     va_start(args, format);
-    log_line(c, part, level, format, args);
+    coordinator_log_record(c, part, &record, format, args);
     va_end(args);
 }

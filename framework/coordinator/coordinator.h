@@ -24,7 +24,9 @@
 
 #include <budget.h>
 #include <crpc/crpc.h>
+#include <otlp.h>
 #include <semaphore.h>
+#include <stdarg.h>
 #include <tercet/coordinator.h>
 
 #ifndef TERCET_VERSION
@@ -68,8 +70,10 @@ struct coordinator {
     struct alarm cancelled_alarm; /* of cancellations by a deadline or timeout */
     struct totals totals;
     struct meter meter;
-    bool is_closing;  /* takes no new transactions */
-    bool has_drained; /* takes no more requests, and has posted this: */
+    struct spans *spans;         /* that wait for a collector; NULL: there is none */
+    uint64_t trace_chosen_below; /* of 2^63: which trace ids are sampled */
+    bool is_closing;             /* takes no new transactions */
+    bool has_drained;            /* takes no more requests, and has posted this: */
     /* no answer is owed any more; the thread that closes waits for it */
     sem_t drained;
     atomic_bool is_draining; /* whoever loses a caller posts EVENT_CALLER_LOST */
@@ -80,6 +84,8 @@ struct coordinator {
     atomic_bool has_failed;
     struct pulse pulse;
 
+    struct spans span_queue; /* `spans`, once it is open */
+    struct otlp *otlp;
     struct crpc_loop *loop;
     struct crpc_server *server;
     struct streams streams;
@@ -108,5 +114,11 @@ void coordinator_log(const struct coordinator *c, enum tercet_log_level level, c
 void coordinator_log_of(const struct coordinator *c, enum log_part part,
                         enum tercet_log_level level, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same of a line that is about one transaction: its gid and trace id are in *record, and its
+ * level; and whether such a line is wanted at all. See trace_log. */
+void coordinator_log_record(const struct coordinator *c, enum log_part part,
+                            struct tercet_log_record *record, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+bool coordinator_logs(const struct coordinator *c, enum log_part part, enum tercet_log_level level);
 
 #endif

@@ -13,12 +13,6 @@
 #define WHAT_TO_DO                                                                                 \
     "to learn its outcome send what was sent first; another gid makes another transaction"
 
-bool differ_is_trace(const char *key)
-{
-    return strcmp(key, "traceparent") == 0 || strcmp(key, "tracestate") == 0 ||
-           strcmp(key, "baggage") == 0;
-}
-
 /* -- Options ----------------------------------------------------------------------------------- */
 
 /* What is known of a transaction's options, whether it is over or not. */

@@ -25,10 +25,6 @@ struct asked {
     uint64_t digest;
 };
 
-/* Metadata that tells of one attempt, not of the transaction: trace context, which a repeat has its
- * own of. */
-bool differ_is_trace(const char *key);
-
 /* TERCET_EXISTS: in what the transaction that was found is another one than was asked for.
  * `digests` are those of the run's branches. */
 int differ_refusal(const struct found *found, const struct asked *asked, const uint64_t *digests,

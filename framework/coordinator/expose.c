@@ -312,6 +312,17 @@ static void measure_connections(struct samples *to, struct coordinator *c)
         samples_add(to, reasons[i].metric, (double)reasons[i].count, reasons[i].reason, NULL, NULL);
 }
 
+static void measure_traces(struct samples *to, struct coordinator *c)
+{
+    if (c->spans == NULL)
+        return;
+    const struct spans_counts counts = spans_read(c->spans);
+    samples_add(to, METRIC_TRACE_SPANS, (double)counts.exported, "exported", NULL, NULL);
+    samples_add(to, METRIC_TRACE_SPANS, (double)counts.dropped, "dropped", NULL, NULL);
+    samples_add(to, METRIC_TRACE_SPANS, (double)counts.failed, "failed", NULL, NULL);
+    add(to, METRIC_TRACE_WAITING, (double)counts.waiting_bytes);
+}
+
 /* -- All of it --------------------------------------------------------------------------------- */
 
 static void measure_process(struct samples *to, struct coordinator *c)
@@ -360,6 +371,7 @@ void expose_measure(struct coordinator *c)
     measure_commits(&figures->samples, c);
     measure_memory(&figures->samples, c);
     measure_connections(&figures->samples, c);
+    measure_traces(&figures->samples, c);
     publish(&c->expose, figures);
 }
 

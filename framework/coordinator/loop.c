@@ -13,6 +13,7 @@
 #include "request.h"
 #include "restore.h"
 #include "step.h"
+#include "trace.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -75,6 +76,8 @@ static void release(struct coordinator *c, struct batch *batch)
     effect_release(c, batch);
     while ((entry = batch_take_over(batch)) != NULL) {
         assert(!entry->is_dirty && !entry->is_lazy && txn_is_resolved(&entry->txn));
+        if (c->spans != NULL)
+            trace_transaction(c, entry);
         step_forget(c, entry);
     }
     batch_reuse(batch);

@@ -11,6 +11,7 @@
 #include "restore.h"
 #include "rpc.h"
 #include "status.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -277,6 +278,58 @@ static int open_server(struct coordinator *c, struct refusal *no)
     return rc;
 }
 
+/* -- Traces ------------------------------------------------------------------------------------ */
+
+#define SPANS_BYTES_MAX ((size_t)16 << 20)
+#define SPANS_SHARE 32 /* of --memory-max */
+
+static void on_trace_line(enum tercet_log_level level, const char *text, void *ctx)
+{
+    coordinator_log_of(ctx, LOG_CONNECTIONS, level, "%s", text);
+}
+
+static size_t span_bytes(uint64_t memory_max)
+{
+    const uint64_t share = memory_max / SPANS_SHARE;
+    return memory_max == 0 || share > SPANS_BYTES_MAX ? SPANS_BYTES_MAX : (size_t)share;
+}
+
+static int open_traces(struct coordinator *c, struct refusal *no)
+{
+    char instance[2 * sizeof(uint64_t) + 1];
+    const struct tercet_coordinator_options *options = &c->options;
+    const struct otlp_options otlp = {.url = options->otlp,
+                                      .ca = options->otlp_ca,
+                                      .headers = options->otlp_headers,
+                                      .version = TERCET_VERSION,
+                                      .instance = instance,
+                                      .on_log = on_trace_line,
+                                      .log_ctx = c};
+    if (options->otlp == NULL)
+        return 0;
+    snprintf(instance, sizeof(instance), "%016llx",
+             (unsigned long long)coordinator_home(c)->source);
+    spans_init(&c->span_queue, span_bytes(options->memory_max));
+    int rc = otlp_open(&c->otlp, c->loop, &c->span_queue, &otlp, no);
+    if (rc != 0) {
+        spans_destroy(&c->span_queue);
+        return rc;
+    }
+    c->spans = &c->span_queue;
+    trace_set_sample(c, options->trace_sample == 0 ? 1 : options->trace_sample);
+    return 0;
+}
+
+/* After the owner has ended. */
+static void close_traces(struct coordinator *c)
+{
+    if (c->spans == NULL)
+        return;
+    otlp_close(c->otlp);
+    spans_destroy(c->spans);
+    c->spans = NULL;
+}
+
 /* -- Opening and closing ----------------------------------------------------------------------- */
 
 /* Everything that was opened, in reverse; for a failed open and at the end of a close. */
@@ -287,6 +340,7 @@ static void tear_down(struct tercet_coordinator *coordinator)
     streams_destroy(&c->streams);
     close_stores(c);
     engine_clear(c);
+    close_traces(c);
     crpc_loop_free(c->loop);
     access_free(c->access);
     free_call_tls(c);
@@ -317,6 +371,8 @@ static int open_parts(struct coordinator *c, struct refusal *no)
         rc = take_call_tls(c, no);
     if (rc == 0)
         rc = open_store(c, no);
+    if (rc == 0)
+        rc = open_traces(c, no);
     if (rc == 0)
         rc = restore_all(c, no);
     if (rc == 0)

@@ -8,6 +8,7 @@
 #include "coordinator.h"
 #include "failpoint.h"
 #include "send.h"
+#include "trace.h"
 
 #include <assert.h>
 #include <string.h>
@@ -143,6 +144,15 @@ void outcall_pump(struct coordinator *c, struct service *service)
     }
 }
 
+/* The call that the branch has, if any, is not waited for any more. */
+static void abandon(struct coordinator *c, struct branch_info *info)
+{
+    if (info->call == NULL)
+        return;
+    trace_overtaken(c, info->call);
+    outcalls_abandon(&c->outcalls, info);
+}
+
 void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
                    enum tercet_kind kind, uint32_t attempt)
 {
@@ -150,8 +160,7 @@ void outcall_begin(struct coordinator *c, struct entry *entry, uint32_t branch,
     struct branch_info *info = entry_info(entry, of);
     if (!is_wanted(&entry->txn, of, kind))
         return;
-    if (info->call != NULL)
-        outcalls_abandon(&c->outcalls, info);
+    abandon(c, info);
     struct outcall *call = must_alloc(sizeof(*call));
     call->service = info->service;
     call->entry = entry;
@@ -184,8 +193,7 @@ void outcall_forget(struct coordinator *c, struct entry *entry)
         struct branch_info *info = &entry->infos[i];
         if (info->service == NULL)
             continue; /* not restored yet */
-        if (info->call != NULL)
-            outcalls_abandon(&c->outcalls, info);
+        abandon(c, info);
         assert(info->service->branch_count > 0);
         info->service->branch_count--;
         service_release(&c->services, info->service);

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "coordinator.h"
 #include "step.h"
+#include "trace.h"
 #include "why.h"
 
 #include <assert.h>
@@ -37,6 +38,7 @@ static bool is_noted(const struct outcall *call, const char *error)
 static void note_call(struct coordinator *c, const struct outcall *call, const char *error)
 {
     struct branch_info *info = info_of(call);
+    trace_call(c, call, error);
     if (is_noted(call, error))
         return;
     const struct history_note note = {
@@ -63,12 +65,11 @@ static void tell_failure(struct coordinator *c, const struct outcall *call, cons
     if (service->failures_untold > 0)
         snprintf(more, sizeof(more), "; %llu more since the last such line",
                  (unsigned long long)service->failures_untold);
-    coordinator_log(c, TERCET_LOG_WARNING,
-                    "%s: a %s has failed: %s (transaction %s, branch %u %s/%s, attempt %u, "
-                    "instance \"%s\")%s",
-                    service->name, tercet_kind_name(call->kind), text, call->entry->gid,
-                    call->branch, service->name, info_of(call)->action, call->attempt,
-                    why_called(call), more);
+    trace_log(c, call->entry, TERCET_LOG_WARNING,
+              "%s: a %s has failed: %s (transaction %s, branch %u %s/%s, attempt %u, "
+              "instance \"%s\")%s",
+              service->name, tercet_kind_name(call->kind), text, call->entry->gid, call->branch,
+              service->name, info_of(call)->action, call->attempt, why_called(call), more);
     service->failures_untold = 0;
     service->tell_failures_ms = c->clock.now_ms + TELL_FAILURES_MS;
 }
@@ -208,4 +209,6 @@ void outcome_apply(struct coordinator *c, const struct outcall *call)
     event.number = call->branch;
     event.is_confirm = call->kind == TERCET_CONFIRM;
     step_event(c, call->entry, event);
+    if (c->spans != NULL && call->kind != TERCET_TRY)
+        trace_branch(c, call->entry, txn_find(&call->entry->txn, call->branch));
 }

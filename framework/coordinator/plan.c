@@ -79,7 +79,7 @@ static Tercet__V1__Options meaning_of_options(struct coordinator *c,
     out.metadata = arena_alloc(&c->scratch, options->n_metadata * sizeof(*out.metadata));
     out.n_metadata = 0;
     for (size_t i = 0; i < options->n_metadata; i++)
-        if (!differ_is_trace(options->metadata[i]->key))
+        if (!check_is_trace(options->metadata[i]->key))
             out.metadata[out.n_metadata++] = options->metadata[i];
     return out;
 }

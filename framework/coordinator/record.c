@@ -282,6 +282,7 @@ struct crpc_bytes record_of_branch(struct arena *arena, const struct entry *entr
     message.call_timeout_ms = info->timeouts.call_ms;
     message.end_timeout_ms = info->timeouts.end_ms;
     message.own_call = branch->mode == TXN_MODE_OWN;
+    message.enlisted_ms = info->enlisted_ms != entry->created_ms ? info->enlisted_ms : 0;
     message.digest = branch->digest;
     return record_encode(arena, RECORD_BRANCH, &message.base);
 }

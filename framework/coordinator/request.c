@@ -11,6 +11,7 @@
 #include "plan.h"
 #include "snapshot.h"
 #include "tell.h"
+#include "trace.h"
 
 #include <string.h>
 
@@ -97,14 +98,23 @@ static bool takes_wait(struct request *r, Tercet__V1__Wait wait)
     return false;
 }
 
+/* What a unary call begins belongs to its caller's trace. `begun` is how many had been before. */
+static void adopt_trace(struct request *r, uint64_t begun)
+{
+    if (r->c->totals.begun > begun && r->caller->kind == CALLER_UNARY)
+        trace_adopt(r->found.entry, r->caller->call);
+}
+
 /* -- Begin and branches ------------------------------------------------------------------------ */
 
 void request_begin(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__BeginRequest *begin = (const Tercet__V1__BeginRequest *)message;
+    const uint64_t begun = r->c->totals.begun;
     struct refusal no;
     int rc =
         plan_begin(r->c, begin, begin->gid, scope_name(r->caller->rights.begins), &r->found, &no);
+    adopt_trace(r, begun);
     answer_found(r, rc != 0 ? &no : NULL);
 }
 
@@ -112,10 +122,13 @@ void request_begin(struct request *r, const ProtobufCMessage *message)
 static int find_or_begin(struct request *r, const char *gid,
                          const Tercet__V1__BeginRequest *to_begin, struct refusal *no)
 {
-    if (to_begin != NULL)
-        return plan_begin(r->c, to_begin, gid[0] != '\0' ? gid : to_begin->gid,
-                          scope_name(r->caller->rights.begins), &r->found, no);
-    return find_check(&r->found, no);
+    const uint64_t begun = r->c->totals.begun;
+    if (to_begin == NULL)
+        return find_check(&r->found, no);
+    int rc = plan_begin(r->c, to_begin, gid[0] != '\0' ? gid : to_begin->gid,
+                        scope_name(r->caller->rights.begins), &r->found, no);
+    adopt_trace(r, begun);
+    return rc;
 }
 
 /* A transaction that is over takes no branch; one it has already is told as it is. */
@@ -214,11 +227,13 @@ void request_try(struct request *r, const ProtobufCMessage *message)
 void request_run(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RunRequest *run = (const Tercet__V1__RunRequest *)message;
+    const uint64_t begun = r->c->totals.begun;
     struct refusal no;
     if (!takes_wait(r, run->wait))
         return;
     int rc = plan_run(r->c, caller_initiator(r->caller), run, scope_name(r->caller->rights.begins),
                       &r->found, &no);
+    adopt_trace(r, begun);
     answer_found_when(r, rc != 0 ? &no : NULL, run->wait);
 }
 

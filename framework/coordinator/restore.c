@@ -7,6 +7,7 @@
 #include "coordinator.h"
 #include "dispatch.h"
 #include "record.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,7 @@ static bool load_branch(struct restore *r, uint32_t part, const void *value, siz
     load_payload(r, branch, info, &record->payload);
     info->try_timeout_ms = record->try_timeout_ms;
     info->timeouts = (struct call_timeouts){record->call_timeout_ms, record->end_timeout_ms};
+    info->enlisted_ms = record->enlisted_ms;
     branch->try_timeout_ms = record->try_timeout_ms;
     branch->mode = record->own_call ? TXN_MODE_OWN : TXN_MODE_ROUTED;
     branch->digest = record->digest;
@@ -127,6 +129,7 @@ static bool end_entry(struct restore *r)
     }
     entry->is_cold = false;
     entry->was_restored = true;
+    trace_restored(entry);
     table_recount(&r->shard->table, entry);
     return true;
 }

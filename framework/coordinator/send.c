@@ -8,7 +8,9 @@
 #include "coordinator.h"
 #include "failpoint.h"
 #include "terms.h"
+#include "trace.h"
 
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +72,8 @@ static bool fill_call(struct coordinator *c, const struct outcall *call, Tercet_
     out->kind = (Tercet__V1__Kind)call->kind;
     out->attempt = call->attempt;
     out->timeout_ms = call->timeout_ms;
+    if (c->spans != NULL)
+        trace_pass_on(c, call, out);
     return true;
 }
 
@@ -97,16 +101,36 @@ static void on_target_answer(const ProtobufCMessage *reply, const struct crpc_st
     free(target_call);
 }
 
+#define TARGET_METADATA_MAX 4 /* token, and trace context */
+
+/* The token, and the trace context, which frameworks in many languages look for here and not in the
+ * message. */
+static size_t target_metadata(struct crpc_metadata out[TARGET_METADATA_MAX],
+                              const struct target *target, const Tercet__V1__Call *message)
+{
+    const char *token = target->authorization;
+    size_t count = 0;
+    if (token != NULL)
+        out[count++] =
+            (struct crpc_metadata){.key = "authorization", .value = {token, strlen(token)}};
+    for (size_t i = 0; i < message->n_metadata && count < TARGET_METADATA_MAX; i++) {
+        const Tercet__V1__Metadata *entry = message->metadata[i];
+        if (check_is_trace(entry->key))
+            out[count++] = (struct crpc_metadata){.key = entry->key,
+                                                  .value = {entry->value, strlen(entry->value)}};
+    }
+    return count;
+}
+
 static bool send_to_target(struct coordinator *c, struct target *target, struct outcall *call,
                            Tercet__V1__Call *message)
 {
-    const char *token = target->authorization;
-    const struct crpc_metadata authorization = {
-        .key = "authorization", .value = {token, token != NULL ? strlen(token) : 0}};
+    struct crpc_metadata metadata[TARGET_METADATA_MAX];
     struct crpc_call_options options = {.size = sizeof(options),
                                         .timeout_ms = call->timeout_ms,
-                                        .metadata = &authorization,
-                                        .metadata_count = token != NULL};
+                                        .metadata = metadata,
+                                        .metadata_count =
+                                            target_metadata(metadata, target, message)};
     struct target_call *target_call = must_alloc(sizeof(*target_call));
     target_call->coordinator = c;
     target_call->id = call->id;

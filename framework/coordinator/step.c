@@ -8,6 +8,7 @@
 #include "effect.h"
 #include "failpoint.h"
 #include "outcall.h"
+#include "trace.h"
 #include "why.h"
 
 #include <assert.h>
@@ -21,13 +22,13 @@ static void tell_parked(struct coordinator *c, const struct entry *entry, uint32
     const struct branch_info *info = entry_info(entry, branch);
     if (!alarm_is_told(&c->parked_alarm, c->clock.now_ms))
         return;
-    coordinator_log(c, TERCET_LOG_WARNING,
-                    "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s",
-                    entry->gid, number, info->service->name, info->action,
-                    tercet_state_name(entry->txn.state), branch->attempts,
-                    history_failures(info->history, TERCET_CONFIRM) > 0
-                        ? history_error(info->history, TERCET_CONFIRM)
-                        : "no answer");
+    trace_log(c, entry, TERCET_LOG_WARNING,
+              "parked: transaction %s branch %u (%s/%s), %s, after %u failures: %s", entry->gid,
+              number, info->service->name, info->action, tercet_state_name(entry->txn.state),
+              branch->attempts,
+              history_failures(info->history, TERCET_CONFIRM) > 0
+                  ? history_error(info->history, TERCET_CONFIRM)
+                  : "no answer");
 }
 
 /* Keeps and logs why a transaction was cancelled that nobody asked to cancel. */
@@ -44,8 +45,8 @@ static void explain_cancellation(struct coordinator *c, struct entry *entry)
         entry->reason = must_strdup(text);
     }
     if (alarm_is_told(&c->cancelled_alarm, c->clock.now_ms))
-        coordinator_log(c, TERCET_LOG_INFO, "cancelled: transaction %s, %s: %s", entry->gid,
-                        tercet_cause_text(entry->txn.cause), entry->reason);
+        trace_log(c, entry, TERCET_LOG_INFO, "cancelled: transaction %s, %s: %s", entry->gid,
+                  tercet_cause_text(entry->txn.cause), entry->reason);
 }
 
 static void tried(struct coordinator *c, struct entry *entry, uint32_t number)
@@ -160,6 +161,7 @@ static void keep_branch(struct entry *entry, const struct branch_plan *plan)
     info->action = must_strdup(plan->action);
     info->try_timeout_ms = (uint32_t)plan->try_timeout_ms;
     info->timeouts = plan->timeouts;
+    info->enlisted_ms = entry->shard->clock->wall_ms;
     entry_keep_payload(&entry->shard->table, info, plan->payload.data, plan->payload.size);
     batch_put_branch(entry, txn_find(&entry->txn, plan->number));
     FAILPOINT("enlist");

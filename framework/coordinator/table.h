@@ -33,11 +33,13 @@ struct branch_info {
     char *reason;            /* of a refusal or settlement; NULL: none */
     struct history *history; /* of its calls, once one has failed; NULL: all went well */
     char *database;          /* which has the branch, of a sharded service; NULL: any */
+    int64_t enlisted_ms;     /* wall clock */
     uint32_t payload_size;
     uint32_t reply_size;
     uint32_t try_timeout_ms;
     struct call_timeouts timeouts; /* as the initiator asks */
     bool has_payload;
+    bool has_told_span; /* its span is on its way (trace.h) */
 };
 
 struct entry {

@@ -100,6 +100,10 @@
       "Connections that were closed as they came, by the limit that they were over.")              \
     X(CONNECTIONS_CUT, "tercet_connections_cut", COUNTER, "", NONE, "reason",                      \
       "Connections that were cut, by what they had done.")                                         \
+    X(TRACE_SPANS, "tercet_trace_spans", COUNTER, "", NONE, "result",                              \
+      "Spans: exported, dropped for want of room, failed since the collector took none.")          \
+    X(TRACE_WAITING, "tercet_trace_spans_waiting_bytes", GAUGE, "bytes", NONE, "",                 \
+      "What spans take that wait for the collector.")                                              \
     X(CLIENT_CONNECTED, "tercet_client_connected", GAUGE, "", NONE, "",                            \
       "1 while the client has a session with its coordinator.")                                    \
     X(CLIENT_OPEN, "tercet_client_requests_open", GAUGE, "", NONE, "",                             \

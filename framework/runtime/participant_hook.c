@@ -120,6 +120,14 @@ static struct tercet_metadata *view_metadata(const Tercet__V1__Call *call)
     return entries;
 }
 
+const char *tercet_call_metadata(const struct tercet_call *call, const char *key)
+{
+    for (size_t i = 0; i < call->metadata_count; i++)
+        if (strcmp(call->metadata[i].key, key) == 0)
+            return call->metadata[i].value;
+    return NULL;
+}
+
 int64_t participant_time_left_ms(const struct participant_task *task)
 {
     int64_t left_ms = task->received_ms + task->call->timeout_ms - clock_monotonic_ms();

@@ -149,6 +149,12 @@ const char *check_token(const char *token)
     return NULL;
 }
 
+bool check_is_trace(const char *key)
+{
+    return strcmp(key, "traceparent") == 0 || strcmp(key, "tracestate") == 0 ||
+           strcmp(key, "baggage") == 0;
+}
+
 const char *check_metadata_size(size_t entry_count, size_t byte_count)
 {
     if (entry_count > TERCET_METADATA_MAX)

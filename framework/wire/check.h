@@ -32,6 +32,9 @@ const char *check_text(const char *text);
 const char *check_payload_size(size_t size);
 const char *check_branch_number(uint32_t number);
 const char *check_metadata_entry(const char *key, const char *value);
+/* Metadata that tells of one attempt, not of the transaction: trace context, which a repeat has its
+ * own of. */
+bool check_is_trace(const char *key);
 const char *check_metadata_size(size_t entry_count, size_t byte_count);
 
 /* The PEM texts of one end's options: a certificate and its key belong together; a server needs

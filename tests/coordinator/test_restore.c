@@ -14,6 +14,7 @@
 #include "record.h"
 #include "restore.h"
 
+#define LATER_MS 1234
 #define TXNS 3
 
 static void fill_services(struct coordinator *c)
@@ -68,7 +69,7 @@ static void enlist(struct coordinator *c, struct entry *entry, uint32_t number, 
     cr_assert_eq(step_enlist(c, entry, &plan), 0);
 }
 
-/* Branch 1 is called by the initiator, branch 2 by the coordinator. */
+/* Branch 1 is called by the initiator, branch 2, which comes later, by the coordinator. */
 static struct store *store_with_modes(void)
 {
     struct store *store = NULL;
@@ -80,6 +81,7 @@ static struct store *store_with_modes(void)
     cr_assert_null(find_gid(c, "g", &found));
     cr_assert_eq(plan_begin(c, &request, "g", "", &found, &no), 0, "%s", no.text);
     enlist(c, found.entry, 1, TXN_MODE_OWN);
+    c->clock.wall_ms += LATER_MS;
     enlist(c, found.entry, 2, TXN_MODE_ROUTED);
     find_clear(&found);
     fixture_commit(c);
@@ -94,6 +96,17 @@ Test(restore, a_branch_has_its_mode)
     const struct txn *txn = &table_find(&c->shards->table, "g")->txn;
     cr_expect_eq(txn->branches[0].mode, TXN_MODE_OWN);
     cr_expect_eq(txn->branches[1].mode, TXN_MODE_ROUTED);
+    fixture_stop(c);
+    store_close(store);
+}
+
+Test(restore, a_branch_that_came_later_has_its_time)
+{
+    struct store *store = store_with_modes();
+    struct coordinator *c = fixture_start(store, 1);
+    const struct entry *entry = table_find(&c->shards->table, "g");
+    cr_expect_eq(entry->infos[0].enlisted_ms, 0, "with the transaction");
+    cr_expect_eq(entry->infos[1].enlisted_ms, entry->created_ms + LATER_MS);
     fixture_stop(c);
     store_close(store);
 }

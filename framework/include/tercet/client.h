@@ -89,6 +89,8 @@ struct tercet_begin_options {
     bool keeps_on_refusal;
     /* 0: the coordinator's defaults */
     uint32_t retry_base_ms, retry_cap_ms, park_after_failures, park_after_ms;
+    /* passed to the participants. An entry "traceparent" (W3C Trace Context) makes the transaction
+     * part of the caller's trace, see docs/tracing.md */
     const struct tercet_metadata *metadata;
     size_t metadata_count;
     enum tercet_wait wait;

@@ -21,6 +21,18 @@ struct tercet_store_driver; /* tercet/sys/store.h */
  * coordinator's thread. */
 typedef void (*tercet_failed_fn)(const char *text, void *ctx);
 
+/* One line of the log, with what it is about. Views: they live until the callback returns. */
+struct tercet_log_record {
+    size_t size; /* as the library has it: it only grows */
+    enum tercet_log_level level;
+    const char *text;     /* what on_log would be given */
+    const char *gid;      /* of the transaction it is about; NULL: of none, or of several */
+    const char *trace_id; /* 32 hexadecimal digits; NULL: that one is not traced */
+};
+
+/* As tercet_log_fn. */
+typedef void (*tercet_log_record_fn)(const struct tercet_log_record *record, void *ctx);
+
 struct tercet_coordinator_options {
     size_t size;
     /* The store; needed. "lmdb:DIR", or just a directory: LMDB there. "memory:" or ":memory:":
@@ -104,6 +116,19 @@ struct tercet_coordinator_options {
      * TLS. Put it where nobody else gets: a directory of mode 0700. Access rules hold there, too;
      * tercet_coordinator_address does not tell it. The string outlives the coordinator */
     const char *own_socket;
+    /* Where spans of transactions are sent (docs/tracing.md), by OTLP over gRPC:
+     * "http://host:4317", or "https://...". NULL: none are made. */
+    const char *otlp;
+    /* for https: PEM of who signs the collector's certificate; NULL: the system's roots */
+    const char *otlp_ca;
+    /* lines "name: value" that are sent with each export, such as a token; # comments; at most 16
+     */
+    const char *otlp_headers;
+    /* Which share of the transactions is traced whose initiators do not say (by the flag "sampled"
+     * of their traceparent): above 0, at most 1. 0: all of them; negative: none */
+    double trace_sample;
+    /* in place of on_log, with its ctx */
+    tercet_log_record_fn on_log_record;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

@@ -40,6 +40,12 @@ struct tercet_call {
     struct tercet_participant *participant;
 };
 
+/* The value of the call's metadata entry with this key, or NULL. "traceparent" is the context of
+ * this very call (W3C Trace Context) where the coordinator traces, else the initiator's: it is the
+ * parent of the hook's own spans, and what a transaction that the hook runs is to be given. Lives
+ * as long as the call. */
+const char *tercet_call_metadata(const struct tercet_call *call, const char *key);
+
 /* A hook. Returns 0 when its work is done, tercet_refuse(...) in a try that refuses, or any other
  * code to have its work rolled back and to be called again. */
 typedef int (*tercet_hook)(const struct tercet_call *call, void *ctx);
