@@ -164,7 +164,7 @@ static int undo(struct local *local)
 static bool is_in_conflict(const struct local *local)
 {
     return local->driver->failure != NULL &&
-           local->driver->failure(local->state) == TERCET_BARRIER_CONFLICT;
+           local->driver->failure(local->state) >= TERCET_BARRIER_CONFLICT;
 }
 
 /* Runs the hook after the row was written, in the open savepoint, and keeps both or neither. */
@@ -522,17 +522,15 @@ static int attempt(struct batch *batch)
 /* Ends a local transaction that failed, and says what is to become of its calls. */
 static enum tercet_barrier_failure give_up(struct batch *batch, int error)
 {
-    const struct tercet_barrier_driver *driver = &batch->barrier->driver;
     enum tercet_barrier_failure failure =
-        driver->failure != NULL ? driver->failure(batch->state) : TERCET_BARRIER_LOST;
+        barrier_failure(batch->barrier, batch->state, batch->count);
     bool is_repeated =
         failure == TERCET_BARRIER_CONFLICT || (failure == TERCET_BARRIER_APART && batch->count > 1);
     barrier_log(batch->barrier, batch->state, is_repeated ? TERCET_LOG_DEBUG : TERCET_LOG_ERROR,
                 "a batch was rolled back", error);
-    driver->rollback(batch->state);
-    for (size_t i = 0; i < batch->count; i++)
-        settle_drop_answer(
-            &batch->calls[i]); /* of calls that were through: they are run again, or fail */
+    batch->barrier->driver.rollback(batch->state);
+    for (size_t i = 0; i < batch->count; i++) /* of calls that were through, too */
+        settle_drop_answer(&batch->calls[i]);
     batch->is_lost = failure == TERCET_BARRIER_LOST;
     return failure;
 }

@@ -20,6 +20,8 @@
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000
 #define STORE_INTERVAL_MS_DEFAULT 100
 #define UNDONE_ONE 65536u
+#define CALM_LEAST 64u
+#define CALM_MOST 65536u
 #define STORE_ROWS_MAX 16384 /* deleted in one transaction: locks are held as long */
 
 /* -- Open and close ---------------------------------------------------------------------------- */
@@ -84,7 +86,8 @@ int tercet_barrier_new(struct tercet_barrier **out, const struct tercet_barrier_
     barrier->connections = (struct barrier_connection *)(barrier + 1);
     barrier->connections[0].state = state;
     barrier->connection_count = 1;
-    barrier->connections_max = connections_max;
+    barrier->connections_max = barrier->busy_max = connections_max;
+    barrier->calm_wanted = CALM_LEAST;
     barrier->collect_rows_max = complete.collect_rows_max;
     barrier->store_interval_ms = STORE_INTERVAL_MS_DEFAULT;
     barrier->on_log = complete.on_log;
@@ -163,10 +166,49 @@ static void check_caller(const struct tercet_barrier *barrier)
     }
 }
 
+static void slow_down(struct tercet_barrier *barrier)
+{
+    pthread_mutex_lock(&barrier->lock);
+    barrier->busy_max = barrier->busy_max > 1 ? barrier->busy_max / 2 : 1;
+    barrier->calm_count = 0;
+    if (barrier->calm_wanted < CALM_MOST)
+        barrier->calm_wanted *= 2;
+    pthread_mutex_unlock(&barrier->lock);
+}
+
+enum tercet_barrier_failure barrier_failure(struct tercet_barrier *barrier, void *state,
+                                            size_t count)
+{
+    if (barrier->driver.failure == NULL)
+        return TERCET_BARRIER_LOST;
+    enum tercet_barrier_failure failure = barrier->driver.failure(state);
+    if (failure != TERCET_BARRIER_DEADLOCK)
+        return failure;
+    if (count > 1)
+        slow_down(barrier);
+    return TERCET_BARRIER_CONFLICT;
+}
+
+/* With the lock held: one more batch went by. */
+static void count_calm(struct tercet_barrier *barrier)
+{
+    if (++barrier->calm_count < barrier->calm_wanted)
+        return;
+    barrier->calm_count = 0;
+    if (barrier->busy_max == barrier->connections_max) {
+        barrier->calm_wanted = CALM_LEAST;
+        return;
+    }
+    barrier->busy_max++;
+    pthread_cond_signal(&barrier->freed);
+}
+
 /* One that works before one that does not, which would be free all the time. */
 static struct barrier_connection *find_free(struct tercet_barrier *barrier)
 {
     struct barrier_connection *failed = NULL;
+    if (barrier->busy_count >= barrier->busy_max)
+        return NULL;
     for (uint32_t i = 0; i < barrier->connection_count; i++) {
         struct barrier_connection *connection =
             &barrier->connections[(barrier->next + i) % barrier->connection_count];
@@ -206,7 +248,8 @@ void *barrier_take(struct tercet_barrier *barrier)
     check_caller(barrier);
     struct barrier_connection *connection = find_free(barrier);
     while (connection == NULL) {
-        if (may_add && barrier->connection_count < barrier->connections_max) {
+        if (may_add && barrier->connection_count < barrier->connections_max &&
+            barrier->busy_count < barrier->busy_max) {
             connection = add_connection(barrier);
             may_add = connection != NULL;
         } else {
@@ -216,6 +259,7 @@ void *barrier_take(struct tercet_barrier *barrier)
             connection = find_free(barrier);
     }
     connection->is_busy = true;
+    barrier->busy_count++;
     connection->user = pthread_self();
     void *state = connection->state;
     pthread_mutex_unlock(&barrier->lock);
@@ -237,6 +281,8 @@ void barrier_give(struct tercet_barrier *barrier, const void *state, bool has_fa
     }
     assert(is_found);
     (void)is_found;
+    barrier->busy_count--;
+    count_calm(barrier);
     pthread_cond_signal(&barrier->freed);
     pthread_mutex_unlock(&barrier->lock);
 }

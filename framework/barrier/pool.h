@@ -29,6 +29,8 @@ struct tercet_barrier {
     struct barrier_connection *connections;
     uint32_t connection_count;
     uint32_t connections_max;
+    uint32_t busy_count, busy_max;    /* batches at once: fewer than connections after deadlocks */
+    uint32_t calm_count, calm_wanted; /* batches without a deadlock until there may be one more */
     uint32_t next; /* where the search for one that has failed begins: each gets its turn */
 
     uint64_t source; /* whose numbers and marks the database goes by; 0: not known yet */
@@ -53,6 +55,12 @@ bool barrier_stores_apart(const struct tercet_barrier *barrier);
  * has none. */
 void *barrier_take(struct tercet_barrier *barrier);
 void barrier_give(struct tercet_barrier *barrier, const void *state, bool has_failed);
+
+/* What the failure of a batch of so many calls means. A deadlock of several counts as a conflict,
+ * and half as many batches run at once then, the longer the more there were: batches that take the
+ * same few rows in different orders would stand still most of the time. */
+enum tercet_barrier_failure barrier_failure(struct tercet_barrier *barrier, void *state,
+                                            size_t count);
 
 /* The mark that is in the database for sure. */
 uint64_t barrier_mark(struct tercet_barrier *barrier);

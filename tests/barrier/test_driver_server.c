@@ -5,6 +5,7 @@
 #include "scripted.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "pool.h"
@@ -162,6 +163,70 @@ Test(server, without_more_connections_one_does)
     cr_expect_eq(second.result, 0);
     cr_expect_eq(atomic_load(&script.connects), 1);
     cr_expect_eq(tercet_barrier_connections(scripted_barrier), 4);
+}
+
+static void run_two(void)
+{
+    struct tercet_barrier_call calls[] = {call_of(TERCET_TRY, NULL), call_of(TERCET_TRY, NULL)};
+    calls[1].branch = 2;
+    tercet_barrier_run(scripted_barrier, calls, 2);
+    cr_assert_eq(calls[0].result, script.commit_result);
+    cr_assert_eq(calls[1].result, script.commit_result);
+}
+
+/* Each deadlock halves how many batches run at once, and doubles how many have to go by without one
+ * before there is one more. */
+Test(server, after_deadlocks_fewer_batches_run_at_once)
+{
+    struct tercet_barrier_call call = call_of(TERCET_TRY, NULL);
+    script.failure = TERCET_BARRIER_DEADLOCK;
+    script.commit_result = TERCET_STORE;
+    cr_expect_eq(run_one(&call), TERCET_STORE);
+    cr_expect_eq(scripted_barrier->busy_max, 4, "one call alone does not do it");
+    for (uint32_t busy = 2, wanted = 128; wanted <= 65536; busy = 1, wanted *= 2) {
+        run_two();
+        cr_expect_eq(scripted_barrier->busy_max, busy);
+        cr_expect_eq(scripted_barrier->calm_wanted, wanted);
+    }
+    run_two();
+    cr_expect_eq(scripted_barrier->calm_wanted, 65536);
+    script.commit_result = 0;
+    scripted_barrier->calm_wanted = 3;
+    for (uint32_t busy = 1; busy <= 4; busy++) {
+        cr_expect_eq(scripted_barrier->busy_max, busy);
+        for (int i = 0; i < 3; i++) {
+            cr_expect_eq(scripted_barrier->busy_max, busy);
+            scripted_barrier->calm_count = (uint32_t)i;
+            script.asked[0] = '\0';
+            run_two();
+        }
+    }
+    cr_expect_eq(scripted_barrier->busy_max, 4);
+    cr_expect_eq(scripted_barrier->calm_wanted, 64);
+}
+
+static int start_another(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)call;
+    (void)db;
+    static struct tercet_barrier_call second;
+    second = call_of(TERCET_TRY, NULL);
+    cr_assert_eq(pthread_create(ctx, NULL, run_another, &second), 0);
+    for (int i = 0; i < 10000; i++)
+        sched_yield();
+    return 0;
+}
+
+Test(server, one_that_is_not_to_run_at_once_waits_and_opens_no_connection)
+{
+    pthread_t thread;
+    struct tercet_barrier_call call = call_of(TERCET_TRY, start_another);
+    call.ctx = &thread;
+    script.has_connections = true;
+    scripted_barrier->busy_max = 1;
+    cr_expect_eq(run_one(&call), 0);
+    pthread_join(thread, NULL);
+    cr_expect_eq(atomic_load(&script.connects), 0);
 }
 
 /* However long the mark is not stored: what may be deleted at once has a limit. */

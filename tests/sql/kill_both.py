@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ACCOUNTS, FREE = 20, 100_000
 PATIENCE_S = 90
-KILLS_AN_AUDIT = 10
+KILLS_AN_AUDIT = 5
 BUYERS = 8
 # gRPC waits for seconds before it connects again.
 SOON = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]

@@ -25,7 +25,7 @@ static int begin(void *driver)
     struct postgres *postgres = driver;
     postgres->error[0] = '\0';
     postgres->failure = TERCET_BARRIER_LOST;
-    postgres->has_conflict = false;
+    postgres->has_conflict = postgres->has_deadlock = false;
     postgres->is_committing = false;
     postgres->has_mark = false;
     postgres->foreseen_count = 0;
@@ -73,7 +73,7 @@ static void rollback(void *driver)
 static int savepoint(void *driver)
 {
     struct postgres *postgres = driver;
-    postgres->has_conflict = false;
+    postgres->has_conflict = postgres->has_deadlock = false;
     return postgres_send_bare(postgres, POSTGRES_SAVEPOINT);
 }
 
@@ -125,8 +125,11 @@ static bool is_open(void *driver)
 static enum tercet_barrier_failure failure(void *driver)
 {
     const struct postgres *postgres = driver;
-    return postgres->has_conflict && !postgres->is_committing ? TERCET_BARRIER_CONFLICT
-                                                              : postgres->failure;
+    enum tercet_barrier_failure failure = postgres->failure;
+    if (postgres->has_conflict && !postgres->is_committing)
+        failure = TERCET_BARRIER_CONFLICT;
+    return failure == TERCET_BARRIER_CONFLICT && postgres->has_deadlock ? TERCET_BARRIER_DEADLOCK
+                                                                        : failure;
 }
 
 /* -- Rows -------------------------------------------------------------------------------------- */

@@ -90,6 +90,7 @@ struct postgres {
     enum tercet_barrier_failure failure;
     bool is_committing; /* COMMIT was sent: what comes of it is not known until its result */
     bool has_conflict;  /* since the last savepoint, in a statement of anybody's */
+    bool has_deadlock;  /* the same, and it was a deadlock */
     struct server_retry retry;
     char error[TERCET_TEXT_MAX];
 };

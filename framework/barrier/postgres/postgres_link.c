@@ -243,6 +243,8 @@ static int on_event(PGEventId id, void *info, void *ctx)
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (state != NULL && strncmp(state, "40", 2) == 0)
         postgres->has_conflict = true;
+    if (state != NULL && strcmp(state, "40P01") == 0)
+        postgres->has_deadlock = true;
     return 1;
 }
 

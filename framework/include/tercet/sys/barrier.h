@@ -69,6 +69,9 @@ enum tercet_barrier_failure {
     /* It is known not to be committed, for what other connections did at once (a deadlock, a
      * serialization failure): each call is run again, more than once if need be. */
     TERCET_BARRIER_CONFLICT,
+    /* The same, for a deadlock, which the database lets both wait for before it ends it: for a
+     * while fewer batches run at once. */
+    TERCET_BARRIER_DEADLOCK,
 };
 
 /* What a database keeps about itself. */
