@@ -249,6 +249,14 @@ static void on_notice(const char *text, void *ctx)
     coordinator_log_of(ctx, LOG_CONNECTIONS, TERCET_LOG_WARNING, "%s", text);
 }
 
+/* Streams are calls, too, and others shall have room beside them. */
+static uint32_t calls_per_peer_max(const struct tercet_coordinator_options *options)
+{
+    uint32_t streams_max = options->streams_per_peer_max;
+    return streams_max > UINT32_MAX - CONCURRENT_CALLS_MAX ? UINT32_MAX
+                                                           : streams_max + CONCURRENT_CALLS_MAX;
+}
+
 static int open_server(struct coordinator *c, struct refusal *no)
 {
     struct crpc_tls tls;
@@ -261,6 +269,7 @@ static int open_server(struct coordinator *c, struct refusal *no)
         .connections_max = c->options.connections_max,
         .connections_per_peer_max = c->options.connections_per_peer_max,
         .connection_rate_per_peer = c->options.connection_rate_per_peer,
+        .calls_per_peer_max = calls_per_peer_max(&c->options),
         .first_request_ms = c->options.first_request_ms,
         .idle_ms = c->options.connection_idle_ms,
         .age_max_ms = c->options.connection_age_max_ms,

@@ -35,6 +35,7 @@ struct crpc_call {
     size_t message_size_max; /* of one received, also once it is inflated */
     size_t headers_size;     /* server: of those received */
     bool was_admitted, has_read;
+    bool is_one_too_many;          /* server: its address has too many open */
     struct crpc_call *next, *prev; /* the channel's list, under its lock */
     bool is_server;
     bool is_handler_ref_held; /* poller only: the reference that a handler is called with */

@@ -28,7 +28,8 @@ struct gate_options {
     uint32_t per_peer_max, per_peer_rate;
     uint32_t first_request_ms; /* UINT32_MAX: never */
     uint32_t streams_max;      /* calls at once that a connection was told it may have */
-    size_t unread_max;         /* bytes that open calls may have unread; a guess when 0 */
+    uint32_t calls_per_peer_max;
+    size_t unread_max; /* bytes that open calls may have unread; a guess when 0 */
     crpc_notice_fn on_notice;
     void *notice_ctx;
 };
@@ -127,8 +128,11 @@ void gate_free(struct gate *gate);
 
 void gate_counts(struct gate *gate, struct crpc_connection_counts *out);
 
-/* The connection that a call came by, from its peer's text; a reference, or NULL. */
-struct connection *gate_find(struct gate *gate, const char *peer);
+/* The connection that a call came by, from its peer's text, on which it is counted as open from now
+ * on; a reference, or NULL. */
+struct connection *gate_call_began(struct gate *gate, const char *peer);
+/* Whether the connection's address has more calls open than it may have. NULL: no. */
+bool gate_has_too_many_calls(const struct gate *gate, const struct connection *connection);
 void connection_unref(struct connection *connection);
 
 /* How a call went. */
@@ -141,7 +145,6 @@ struct call_account {
     bool is_unread;
 };
 
-void connection_call_began(struct connection *connection);
 void connection_call_admitted(struct connection *connection);
 void connection_call_ended(struct connection *connection, const struct call_account *account);
 void connection_earned(struct connection *connection, size_t size);

@@ -91,6 +91,7 @@ void gate_remove(struct gate *gate, struct connection *connection)
         link = &(*link)->next;
     *link = connection->next;
     connection->origin->connections--;
+    connection->origin->debt -= connection->debt;
     gate->connection_count--;
     pthread_mutex_unlock(&gate->lock);
     gate_wait_no_more(gate, connection);
@@ -107,7 +108,16 @@ void gate_remove(struct gate *gate, struct connection *connection)
     connection_unref(connection);
 }
 
-struct connection *gate_find(struct gate *gate, const char *text)
+/* Lock held: the origin stays as long as it has calls open, or connections. */
+static void count_call(struct connection *connection)
+{
+    atomic_fetch_add(&connection->refs, 1);
+    atomic_fetch_add(&connection->open_calls, 1);
+    atomic_fetch_add(&connection->origin->open_calls, 1);
+    atomic_store_explicit(&connection->has_called, true, memory_order_relaxed);
+}
+
+struct connection *gate_call_began(struct gate *gate, const char *text)
 {
     struct connection *connection = NULL;
     struct peer peer;
@@ -118,11 +128,17 @@ struct connection *gate_find(struct gate *gate, const char *text)
     for (connection = gate->buckets[peer_hash(&peer) % CONNECTION_BUCKETS]; connection != NULL;
          connection = connection->next)
         if (peer_is_same(&connection->peer, &peer)) {
-            atomic_fetch_add(&connection->refs, 1);
+            count_call(connection);
             break;
         }
     pthread_mutex_unlock(&gate->lock);
     return connection;
+}
+
+bool gate_has_too_many_calls(const struct gate *gate, const struct connection *connection)
+{
+    return connection != NULL &&
+           atomic_load(&connection->origin->open_calls) > gate->options.calls_per_peer_max;
 }
 
 void gate_note(struct gate *gate, enum gate_reason reason, const struct peer *peer)

@@ -23,6 +23,8 @@
 #define UNREAD_MAX_DEFAULT (16 * 1024 * 1024)
 #define REFUSED_UNREAD_MAX (64 * 1024) /* by a call that was refused: the window it begins with */
 #define UNREAD_RATE 1024               /* bytes forgiven a millisecond, past GATE_UNREAD_BURST */
+/* the burst of a connection none of whose calls was permitted */
+#define UNREAD_BURST_REFUSED (2 * 1024 * 1024)
 /* gRPC reads megabytes of a call's first message before it tells of the call: so long a debt up to
  * UNREAD_MAX_DEFAULT may be that of a call that is yet to be told. Counted in checks that found
  * gRPC reading, one in SUSPECT_PAUSE_MS at most: on a busy machine it is late, and costs nothing.
@@ -76,15 +78,17 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t waste_max(const struct gate *gate, unsigned admitted_calls)
+/* An address that owes much for calls which nobody has seen has a share of the limit on each
+ * connection; one that was just punished has no more for its open calls. */
+static int64_t waste_max(const struct gate *gate, const struct connection *connection,
+                         unsigned admitted_calls)
 {
+    if (admitted_calls == 0 && connection->origin->debt > 2 * UNREAD_MAX_DEFAULT)
+        return WASTE_MAX / 4;
     /* the window that a connection's first call finds */
     int64_t least = WASTE_MAX + (int64_t)gate->options.unread_max;
-    if (admitted_calls == 0)
-        return least;
-    if (gate->options.unread_max == 0)
-        return least + UNREAD_MAX_DEFAULT;
-    return least + (int64_t)gate->options.unread_max * admitted_calls;
+    bool is_punished = origin_is_punished(connection->origin, connection->checked_ms);
+    return admitted_calls == 0 || is_punished ? least : least + UNREAD_MAX_DEFAULT;
 }
 
 /* What calls that have ended left unread is no debt, whether it came before their end or after: but
@@ -93,8 +97,10 @@ static void forgive_unread(struct connection *connection, int64_t passed_ms)
 {
     connection->unread_tokens =
         min(connection->unread_tokens + passed_ms * UNREAD_RATE, GATE_UNREAD_BURST);
-    int64_t unread = atomic_load(&connection->unread);
-    int64_t forgiven = min(min(connection->debt, unread), connection->unread_tokens);
+    int64_t unread = atomic_load(&connection->unread), tokens = connection->unread_tokens;
+    if (!atomic_load(&connection->was_admitted))
+        tokens -= GATE_UNREAD_BURST - UNREAD_BURST_REFUSED;
+    int64_t forgiven = min(min(connection->debt, unread), tokens);
     if (forgiven <= 0)
         return;
     atomic_fetch_sub(&connection->unread, forgiven);
@@ -105,15 +111,23 @@ static void forgive_unread(struct connection *connection, int64_t passed_ms)
 static bool is_wasteful(const struct gate *gate, struct connection *connection,
                         unsigned admitted_calls, bool is_reading)
 {
-    int64_t over = connection->debt - waste_max(gate, admitted_calls);
+    int64_t over = connection->debt - waste_max(gate, connection, admitted_calls);
     if (over <= 0) {
         connection->over_checks = 0;
         return false;
     }
     connection->over_checks += is_reading;
-    bool may_be_a_call = !connection->is_distrusted || atomic_load(&connection->was_admitted);
-    return !may_be_a_call || over > UNREAD_MAX_DEFAULT ||
-           connection->over_checks > CALL_DELAY_CHECKS;
+    bool may_be_a_call = (!connection->is_distrusted || atomic_load(&connection->was_admitted)) &&
+                         connection->origin->debt <= UNREAD_MAX_DEFAULT;
+    return !may_be_a_call || connection->over_checks > CALL_DELAY_CHECKS;
+}
+
+/* Before it has heard of the limit, a client may open some more. */
+static unsigned streams_max(const struct gate *gate, const struct connection *connection)
+{
+    unsigned most = gate->options.streams_max;
+    bool is_punished = origin_is_punished(connection->origin, connection->checked_ms);
+    return is_punished ? most / 4 + STREAMS_SPARE : most + most / 4 + STREAMS_SPARE;
 }
 
 /* gRPC holds a peer to the limit on calls only when the peer has acknowledged it. */
@@ -124,7 +138,7 @@ static enum gate_reason judge(const struct gate *gate, struct connection *connec
         return CUT_WASTE;
     if (connection->reset_tokens < 0)
         return CUT_RESETS;
-    if (atomic_load(&connection->open_calls) > 2 * gate->options.streams_max + STREAMS_SPARE)
+    if (atomic_load(&connection->open_calls) > streams_max(gate, connection))
         return CUT_STREAMS;
     return GATE_REASONS;
 }
@@ -138,6 +152,7 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
     int64_t read = bytes_read(connection);
     int64_t spent = read - (int64_t)atomic_load(&connection->earned);
     bool is_reading = read > connection->read;
+    int64_t debt_before = connection->debt;
 
     connection->checked_ms = now_ms;
     connection->debt += spent - connection->spent - passed_ms * WASTE_RATE;
@@ -146,6 +161,7 @@ static bool check(struct gate *gate, struct connection *connection, int64_t now_
     if (connection->debt < 0)
         connection->debt = 0;
     forgive_unread(connection, passed_ms);
+    connection->origin->debt += connection->debt - debt_before;
     int64_t resets = (int64_t)atomic_exchange(&connection->resets, 0);
     connection->reset_tokens =
         min(connection->reset_tokens + passed_ms - resets * RESETS_RATE_MS, GATE_RESETS_BURST);
@@ -224,14 +240,6 @@ int gate_wait_ms(const struct gate *gate)
     return wait_ms < 0 ? 0 : (int)min(wait_ms, 60000);
 }
 
-void connection_call_began(struct connection *connection)
-{
-    if (connection == NULL)
-        return;
-    atomic_fetch_add(&connection->open_calls, 1);
-    atomic_store_explicit(&connection->has_called, true, memory_order_relaxed);
-}
-
 void connection_call_admitted(struct connection *connection)
 {
     if (connection == NULL)
@@ -244,9 +252,9 @@ void connection_call_ended(struct connection *connection, const struct call_acco
 {
     if (connection == NULL)
         return;
-    if (account->was_reset)
+    if (account->was_reset || !atomic_load(&connection->was_admitted))
         atomic_fetch_add(&connection->resets, 1);
-    else
+    if (!account->was_reset)
         connection_earned(connection, account->headers_size + HEADERS_SPARE);
     if (account->is_unread && account->was_admitted)
         atomic_store(&connection->unread, UNREAD_MAX_DEFAULT);
@@ -255,6 +263,7 @@ void connection_call_ended(struct connection *connection, const struct call_acco
     if (account->was_admitted)
         atomic_fetch_sub(&connection->admitted_calls, 1);
     atomic_fetch_sub(&connection->open_calls, 1);
+    atomic_fetch_sub(&connection->origin->open_calls, 1);
     connection_unref(connection);
 }
 

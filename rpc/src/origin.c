@@ -165,7 +165,8 @@ void origins_sweep(struct origins *origins, uint32_t burst, uint32_t rate, int64
         for (struct origin **link = &origins->buckets[i]; *link != NULL;) {
             struct origin *origin = *link;
             fill(origin, burst, rate, now_ms);
-            bool is_as_new = origin->connections == 0 && now_ms >= origin->punished_until_ms &&
+            bool is_as_new = origin->connections == 0 && atomic_load(&origin->open_calls) == 0 &&
+                             now_ms >= origin->punished_until_ms &&
                              origin->tokens >= (int64_t)burst * TOKEN;
             if (is_as_new) {
                 *link = origin->next;

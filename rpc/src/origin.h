@@ -5,6 +5,7 @@
 #ifndef CRPC_ORIGIN_H
 #define CRPC_ORIGIN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +25,9 @@ struct origin {
     struct origin *next;
     uint8_t address[16];
     uint32_t connections;
-    int64_t tokens; /* thousandths of a connection that may be made now */
+    atomic_uint open_calls; /* of all its connections, also of those that are gone */
+    int64_t debt;           /* of all its connections (gate_watch.c); the gate's thread only */
+    int64_t tokens;         /* thousandths of a connection that may be made now */
     int64_t filled_ms;
     int64_t punished_until_ms;
 };

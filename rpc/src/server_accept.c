@@ -97,13 +97,26 @@ static bool has_room_for_headers(struct crpc_call *call)
     return false;
 }
 
+/* Checked first: nothing else is done for it. Whoever goes on after that is cut like one who resets
+ * his calls. */
+static bool has_room_for_calls(struct crpc_call *call)
+{
+    if (!gate_has_too_many_calls(call->server->gate, call->connection))
+        return true;
+    call->is_one_too_many = true;
+    crpc_call_fail(call, CRPC_RESOURCE_EXHAUSTED,
+                   "this address has as many calls open as it may have: wait until some end");
+    return false;
+}
+
 /* Goes on to the handler, or ends the call. */
 static void call_accept(struct crpc_call *call)
 {
     const struct method_entry *method = call->method;
 
     call_handler_ref(call);
-    if (!has_room_for_headers(call) || !is_authorized(call, call->server)) {
+    if (!has_room_for_calls(call) || !has_room_for_headers(call) ||
+        !is_authorized(call, call->server)) {
         call_handler_unref(call);
     } else if (method == NULL) {
         crpc_call_fail(call, CRPC_UNIMPLEMENTED, "no method %s", call->path);
@@ -124,10 +137,9 @@ static void call_attribute(struct crpc_call *call)
     if (call->server->gate == NULL)
         return;
     char *peer = grpc_call_get_peer(call->core);
-    call->connection = gate_find(call->server->gate, peer);
+    call->connection = gate_call_began(call->server->gate, peer);
     gpr_free(peer);
     call->began_ms = gate_now_ms();
-    connection_call_began(call->connection);
 }
 
 static struct crpc_call *call_from_slot(struct request_slot *slot)
@@ -230,14 +242,19 @@ static bool call_is_unread(const struct crpc_call *call)
     return takes_messages || !call->has_read;
 }
 
+/* By its client, within a blink. */
+static bool was_given_up(const struct crpc_call *call)
+{
+    return call->is_cancelled && !call->is_status_sent && gate_now_ms() - call->began_ms < BLINK_MS;
+}
+
 void server_call_account(struct crpc_call *call)
 {
     if (call->connection == NULL)
         return;
     const struct call_account account = {.headers_size = call->headers_size,
                                          .was_admitted = call->was_admitted,
-                                         .was_reset = call->is_cancelled && !call->is_status_sent &&
-                                                      gate_now_ms() - call->began_ms < BLINK_MS,
+                                         .was_reset = call->is_one_too_many || was_given_up(call),
                                          .is_unread = call_is_unread(call)};
     connection_call_ended(call->connection, &account);
     call->connection = NULL;

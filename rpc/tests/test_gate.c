@@ -364,12 +364,68 @@ Test(gate, refused_calls_are_no_cover_for_other_bytes)
     echo_stop(&echo);
 }
 
+/* The streams are one connection's, and the call another's, of the same address. */
+Test(gate, an_address_has_so_many_calls_open)
+{
+    struct crpc_server_options options = {.size = sizeof(options), .calls_per_peer_max = 3};
+    struct crpc_channel_options own = {.size = sizeof(own), .own_connection = true};
+    struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = WAIT_S * 1000};
+    Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
+    struct crpc_stream *streams[3];
+    struct crpc_channel *channel;
+    int code = 0;
+    echo_start(&echo, &options, NULL);
+    cr_assert_eq(crpc_channel_new(&channel, echo.loop, echo.target, &own), 0);
+    for (size_t i = 0; i < 3; i++) {
+        ProtobufCMessage *reply = NULL;
+        cr_assert_eq(
+            crpc_stream_open(&streams[i], channel, &crpc__test__echo__descriptor, "Both", &bounded),
+            0);
+        cr_assert_eq(crpc_stream_write(streams[i], &item.base), 0);
+        cr_assert_eq(crpc_stream_read(&reply, streams[i]), 0);
+        crpc_message_free(reply);
+    }
+    cr_assert_eq(echo_unary(echo.channel, "hello", NULL, 0, NULL, &bounded), CRPC_ESTATUS);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(crpc_stream_finish(streams[i], NULL), 0);
+    for (int i = 0; i < 10000 && (code != 0 || i == 0); i++)
+        code = echo_unary(echo.channel, "hello", NULL, 0, NULL, &bounded);
+    cr_assert_eq(code, 0);
+    crpc_channel_free(channel);
+    echo_stop(&echo);
+}
+
+/* Each is answered: a connection that pings often is cut for what it costs, and not before. */
+Test(gate, many_pings_are_no_misuse)
+{
+    static const char ping[] = "\0\0\10\6\0\0\0\0\00012345678";
+    struct crpc_connection_counts before;
+    echo_start(&echo, NULL, NULL);
+    int fd = connect_greeted();
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(send(fd, ping, sizeof(ping) - 1, MSG_NOSIGNAL), (ssize_t)sizeof(ping) - 1);
+    size_t answered = 0;
+    char bytes[4096];
+    before = counts();
+    while (answered < 100 * (sizeof(ping) - 1)) { /* the server's settings are among them */
+        ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+        cr_assert_gt(n, 0);
+        answered += (size_t)n;
+    }
+    cr_assert_eq(before.cut_waste, 0);
+    close(fd);
+    expect_echo();
+    echo_stop(&echo);
+}
+
 /* -- What is none ------------------------------------------------------------------------------ */
 
 static void expect_no_cut(void)
 {
     struct crpc_connection_counts now = counts();
-    cr_assert_eq(now.cut_waste + now.cut_resets + now.cut_silent, 0);
+    cr_assert_eq(now.cut_waste + now.cut_resets + now.cut_silent + now.cut_streams, 0,
+                 "waste %llu, resets %llu", (unsigned long long)now.cut_waste,
+                 (unsigned long long)now.cut_resets);
     cr_assert_eq(now.refused_peer_max + now.refused_peer_rate + now.refused_max, 0);
 }
 
@@ -414,11 +470,13 @@ Test(gate, much_data_is_no_misuse)
 }
 
 /* Its answer is an error; the other calls of the connection go on. */
-Test(gate, a_message_that_is_too_large_is_no_misuse)
+static void send_what_is_too_large(size_t window_size)
 {
+    struct crpc_server_options options = {.size = sizeof(options),
+                                          .stream_window_size = window_size};
     struct crpc_call_options bounded = {.size = sizeof(bounded), .timeout_ms = 100000};
     Crpc__Test__Item item = CRPC__TEST__ITEM__INIT;
-    echo_start(&echo, NULL, NULL);
+    echo_start(&echo, &options, NULL);
     item.text = "data";
     item.data.len = 4u << 20;
     item.data.data = calloc(1, item.data.len);
@@ -435,6 +493,16 @@ Test(gate, a_message_that_is_too_large_is_no_misuse)
     free(item.data.data);
     expect_no_cut();
     echo_stop(&echo);
+}
+
+Test(gate, a_message_that_is_too_large_is_no_misuse)
+{
+    send_what_is_too_large(0);
+}
+
+Test(gate, a_message_that_is_too_large_is_no_misuse_with_a_small_window)
+{
+    send_what_is_too_large(256 * 1024);
 }
 
 /* -- Names ------------------------------------------------------------------------------------- */

@@ -338,6 +338,12 @@ def slowloris(peer):
     peer.rest = peer.rest[1:]
 
 
+def calls_without_end(peer):
+    peer.next = getattr(peer, "next", 1)
+    peer.send(b"".join(call(peer.next + 2 * i) for i in range(700)))
+    peer.next += 1400
+
+
 ATTACKS = {
     "quiet": lambda stage: time.sleep(stage.seconds),
     "rapid reset": streams(lambda n: call(n) + reset(n)),
@@ -354,6 +360,8 @@ ATTACKS = {
     "settings, table sizes": repeated(frame(SETTINGS, 0, 0, b"\0\x01\0\0\0\0\0\x01\0\0\x10\0")),
     "settings, windows": repeated(frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\x01\0\x04\0\0\xff\xff")),
     "pings": repeated(frame(PING, 0, 0, b"12345678")),
+    "pings on 16 connections": crowd(
+        16, lambda peer: peer.send(frame(PING, 0, 0, b"12345678") * 3800)),
     "ping answers": repeated(frame(PING, 1, 0, b"12345678")),
     "window updates": repeated(frame(WINDOW, 0, 0, b"\0\0\0\x01")),
     "priorities": repeated(frame(PRIORITY, 0, 1, b"\0\0\0\0\0")),
@@ -371,6 +379,11 @@ ATTACKS = {
     "gzip bombs": gzip_bomb,
     "empty branches by the megabyte": swelling,
     "handshakes that stall": stalled_handshakes,
+}
+
+# Only by name: docs/security.md says what these take.
+WORSE = {
+    "calls without end on 16 connections": crowd(16, calls_without_end),
 }
 
 
@@ -445,8 +458,7 @@ def main():
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--token", action="store_true")
     parser.add_argument("--seconds", type=float, default=2)
-    # 256 is the aim: docs/security.md says what takes more now and then
-    parser.add_argument("--memory", type=int, default=320, help="MiB more at most")
+    parser.add_argument("--memory", type=int, default=256, help="MiB more at most")
     parser.add_argument("--only", action="append")
     args, args.options = parser.parse_known_args()
     folder, wrong = tempfile.mkdtemp(prefix="tercet-attack-"), []
@@ -454,7 +466,7 @@ def main():
           f"{'MiB more':>9}{'sent KiB':>10}{'cut':>5}{'refused':>8}", flush=True)
     for name in args.only or ATTACKS:
         stage = Stage(args, tempfile.mkdtemp(dir=folder))
-        (calls, lost, p50, p99, longest), more = stage.run(ATTACKS[name], args.witness)
+        (calls, lost, p50, p99, longest), more = stage.run((ATTACKS | WORSE)[name], args.witness)
         print(f"{name:32}{calls:7}{lost:5}{p50:8}{p99:9}{longest:9}{more:9}{stage.sent // 1024:10}"
               f"{stage.thrown_out:5}{stage.refused:8}", flush=True)
         if lost > 0 or more > args.memory:

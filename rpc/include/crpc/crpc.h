@@ -313,7 +313,10 @@ struct crpc_server_options {
     unsigned concurrent_streams_max; /* calls at once a connection; default 128 */
     uint32_t keepalive_ms;           /* ping an idle connection; default 30 s; UINT32_MAX: never */
     uint32_t keepalive_timeout_ms;   /* and drop it without an answer; default 10 s */
-    uint32_t ping_interval_min_ms;   /* clients that ping more often are dropped; default 5 s */
+    /* Only where gRPC accepts by itself, with a core that the library does not know: clients that
+     * ping more often are dropped; default 5 s. Else pings are counted with what is good for
+     * nothing (below) */
+    uint32_t ping_interval_min_ms;
     /* bytes a slow reader may leave unread a stream; default gRPC's own */
     size_t stream_window_size;
     crpc_authorize_fn authorize; /* default: everybody */
@@ -338,6 +341,9 @@ struct crpc_server_options {
     uint32_t age_grace_ms;     /* calls still open have so long to end then; default 30 s */
     crpc_notice_fn on_notice;  /* default: nobody is told */
     void *notice_ctx;
+    /* calls open at once, an address (IPv6: a /64), of 12 KiB each; one more is refused
+     * with RESOURCE_EXHAUSTED. Default 4096 */
+    uint32_t calls_per_peer_max;
 };
 
 int crpc_server_new(struct crpc_server **out, struct crpc_loop *loop,
@@ -442,7 +448,7 @@ struct crpc_channel_options {
     size_t message_size_max;
     /* ping while calls are open and nothing comes; UINT32_MAX: never. Default 330 s: servers of any
      * language permit a ping in five minutes and drop who pings more often, unless they are set up
-     * otherwise. A server of this library permits one in 5 s (ping_interval_min_ms) */
+     * otherwise. A server of this library permits hundreds a second */
     uint32_t keepalive_ms;
     uint32_t keepalive_timeout_ms; /* no answer to a ping for so long: lost; default 10 s */
     uint32_t reconnect_ms;         /* longest pause between connection attempts; default 250 ms */
