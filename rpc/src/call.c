@@ -168,7 +168,7 @@ static void call_end(struct crpc_call *call)
     call_detach(call);
     if (call->is_server) {
         server_call_account(call);
-        server_call_gone(call->server);
+        server_call_gone(call->server, call->is_late);
     } else {
         channel_call_gone(call->channel, call);
     }

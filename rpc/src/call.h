@@ -36,6 +36,7 @@ struct crpc_call {
     size_t headers_size;     /* server: of those received */
     bool was_admitted, has_read;
     bool is_one_too_many;          /* server: its address has too many open */
+    bool is_late;                  /* server: it came when the server was stopping */
     struct crpc_call *next, *prev; /* the channel's list, under its lock */
     bool is_server;
     bool is_handler_ref_held; /* poller only: the reference that a handler is called with */
@@ -139,7 +140,7 @@ grpc_slice message_encode(const ProtobufCMessage *message, size_t size);
 int message_copy(grpc_slice *out, struct crpc_bytes bytes);
 
 /* The owners are told when a call of theirs has ended, its last callback included. */
-void server_call_gone(struct crpc_server *server);
+void server_call_gone(struct crpc_server *server, bool is_late);
 /* Tells the connection of a server call what the call was worth; once, at the end. */
 void server_call_account(struct crpc_call *call);
 void channel_call_gone(struct crpc_channel *channel, struct crpc_call *call);

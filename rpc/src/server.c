@@ -261,27 +261,44 @@ static void stop_begin(struct crpc_server *server)
         health_stop(server->health);
     if (server->reflection != NULL)
         reflection_stop(server->reflection);
+}
+
+/* gRPC tells clients to go, and closes a connection as soon as nothing is under way on it. It has
+ * every client answer first, who then has read all that was sent before: so this comes behind the
+ * last answer. Else a client that is far behind would lose what it has not read to the reset that
+ * its next word gets. */
+static void shut(struct crpc_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    server->is_shutting = true;
+    pthread_mutex_unlock(&server->lock);
     server->shutdown_tag.done = shutdown_done;
     TAG_HAND_OVER(&server->shutdown_tag);
     grpc_server_shutdown_and_notify(server->core, server->loop->pollers[0].queue,
                                     &server->shutdown_tag);
 }
 
-/* server->lock held. */
+/* server->lock held, as below. */
+static bool is_answered(const struct crpc_server *server)
+{
+    return server->call_count == server->late_count;
+}
+
 static bool is_quiet(const struct crpc_server *server)
 {
     return server->is_shut && server->slots_posted == 0 && server->call_count == 0;
 }
 
-static bool wait_quiet(struct crpc_server *server, uint32_t grace_ms)
+/* Returns false when it is not so by the deadline; NULL: now. */
+static bool wait_until(struct crpc_server *server, bool (*is_so)(const struct crpc_server *),
+                       const struct timespec *deadline)
 {
-    struct timespec deadline = deadline_after_ms(grace_ms);
-    bool is_in_time = grace_ms > 0;
+    bool is_in_time = deadline != NULL;
 
     pthread_mutex_lock(&server->lock);
-    while (!is_quiet(server) && is_in_time)
-        is_in_time = condition_wait_until(&server->changed, &server->lock, &deadline);
-    bool result = is_quiet(server);
+    while (!is_so(server) && is_in_time)
+        is_in_time = condition_wait_until(&server->changed, &server->lock, deadline);
+    bool result = is_so(server);
     pthread_mutex_unlock(&server->lock);
     return result;
 }
@@ -297,9 +314,15 @@ void crpc_server_stop(struct crpc_server *server, uint32_t grace_ms)
     pthread_mutex_unlock(&server->lock);
     if (!server->is_started && server->listener_count == 0)
         return; /* gRPC wants a shutdown only from a server that has ports */
-    if (is_first)
+    struct timespec deadline = deadline_after_ms(grace_ms);
+    const struct timespec *until = grace_ms > 0 ? &deadline : NULL;
+    if (is_first) {
         stop_begin(server);
-    if (wait_quiet(server, grace_ms))
+        if (server->is_started)
+            wait_until(server, is_answered, until);
+        shut(server);
+    }
+    if (wait_until(server, is_quiet, until))
         return;
     grpc_server_cancel_all_calls(server->core);
     pthread_mutex_lock(&server->lock);

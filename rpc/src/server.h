@@ -58,10 +58,11 @@ struct crpc_server {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_started;
-    bool is_stopping;
-    bool is_shut; /* the shutdown tag is in */
+    bool is_stopping; /* new calls are refused */
+    bool is_shutting; /* and their connections end */
+    bool is_shut;     /* the shutdown tag is in */
     size_t slots_posted;
-    size_t call_count;
+    size_t call_count, late_count; /* late: they came when it was stopping */
 };
 
 /* Removes the sockets of unix paths and gives up their locks. */

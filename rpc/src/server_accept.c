@@ -115,8 +115,11 @@ static void call_accept(struct crpc_call *call)
     const struct method_entry *method = call->method;
 
     call_handler_ref(call);
-    if (!has_room_for_calls(call) || !has_room_for_headers(call) ||
-        !is_authorized(call, call->server)) {
+    if (call->is_late) {
+        crpc_call_fail(call, CRPC_UNAVAILABLE, "the server stops: call again, or another server");
+        call_handler_unref(call);
+    } else if (!has_room_for_calls(call) || !has_room_for_headers(call) ||
+               !is_authorized(call, call->server)) {
         call_handler_unref(call);
     } else if (method == NULL) {
         crpc_call_fail(call, CRPC_UNIMPLEMENTED, "no method %s", call->path);
@@ -177,13 +180,16 @@ static void slot_retire(struct crpc_server *server)
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Counts the call, or the missing memory for it; false when the request shall not be posted
- * again. */
-static bool slot_count(struct crpc_server *server, bool has_call)
+/* Counts the call, NULL without memory for it; false when the request shall not be posted again. */
+static bool slot_count(struct crpc_server *server, struct crpc_call *call)
 {
     pthread_mutex_lock(&server->lock);
-    server->call_count += has_call;
-    bool is_wanted = !server->is_stopping;
+    bool is_wanted = !server->is_shutting;
+    if (call != NULL) {
+        call->is_late = server->is_stopping;
+        server->call_count++;
+        server->late_count += call->is_late;
+    }
     pthread_mutex_unlock(&server->lock);
     return is_wanted;
 }
@@ -203,7 +209,7 @@ static void request_done(struct tag *tag, bool is_ok)
     grpc_call_details_destroy(&slot->details);
     grpc_call_details_init(&slot->details);
     slot->core = NULL;
-    bool is_wanted = slot_count(server, call != NULL);
+    bool is_wanted = slot_count(server, call);
     if (is_wanted)
         request_post(slot);
     if (call != NULL) {
@@ -260,10 +266,11 @@ void server_call_account(struct crpc_call *call)
     call->connection = NULL;
 }
 
-void server_call_gone(struct crpc_server *server)
+void server_call_gone(struct crpc_server *server, bool is_late)
 {
     pthread_mutex_lock(&server->lock);
     server->call_count--;
+    server->late_count -= is_late;
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
 }

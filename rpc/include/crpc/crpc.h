@@ -406,8 +406,9 @@ int crpc_server_start(struct crpc_server *server);
  * without health, CRPC_ECLOSED when stopping. */
 int crpc_server_health_set(struct crpc_server *server, const char *service, bool is_serving);
 
-/* Takes no new calls, lets those under way finish for `grace_ms`, then cancels the rest, and waits
- * until every callback has returned. 0: cancels at once. Blocks. May be called twice. */
+/* Refuses new calls with UNAVAILABLE, lets those under way finish for `grace_ms`, then cancels the
+ * rest, and waits until every callback has returned. A call that finishes in time is read to its
+ * end by a client that goes on reading. 0: cancels at once. Blocks. May be called twice. */
 void crpc_server_stop(struct crpc_server *server, uint32_t grace_ms);
 
 /* Stops at once if that was not done, and frees. */
