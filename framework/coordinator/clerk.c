@@ -250,11 +250,11 @@ static void do_backup(struct order *order)
                     directory);
         return;
     }
-    int rc = store_backup(order->store, &backup, &out.bytes, &out.growth_bytes, text);
-    if (rc != 0)
-        refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s", text);
-    else
-        rc = check_copy(order, unfinished, &check);
+    if (store_backup(order->store, &backup, &out.bytes, &out.growth_bytes, text) != 0) {
+        refuse_copy(order, CRPC_FAILED_PRECONDITION, "%s", text); /* it has removed what it could */
+        return;
+    }
+    int rc = check_copy(order, unfinished, &check);
     if (rc == 0)
         rc = name_copy(order, unfinished, directory);
     if (rc != 0) {

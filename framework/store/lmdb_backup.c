@@ -4,6 +4,7 @@
  * comes out of it goes to a file, and the reading can be ended at any moment: while it lasts, LMDB
  * cannot use again what is freed, and the store grows.
  */
+#include "lmdb_sink.h"
 #include "lmdb_store.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define PIECE_SIZE (256u * 1024)
 #define LOOK_BYTES (4u * 1024 * 1024)                  /* between two looks at the limits */
 #define COPY_DISK_RESERVE_BYTES (128ull * 1024 * 1024) /* is left free where the copy goes */
 #define COPY_MAP_PERCENT 70 /* of the store's size_max that it may have grown to meanwhile */
@@ -24,12 +24,13 @@ struct copy {
     struct lmdb_store *store;
     const struct tercet_store_backup *backup;
     char *text;
-    int from, into; /* the pipe's ends; -1: closed */
-    int file;
+    int from, into; /* the pipe's ends */
+    struct lmdb_sink *sink;
     int rc; /* what LMDB said */
     uint64_t bytes, bytes_looked;
     uint64_t pages_first; /* of the store when it began */
     uint64_t growth_bytes;
+    uint64_t disk_free_bytes; /* where it goes */
 };
 
 /* LMDB's part, in a thread: a broken pipe ends it with EPIPE, and not the process. */
@@ -79,7 +80,6 @@ static bool is_store_short(const struct copy *copy)
 static int look_at_limits(struct copy *copy)
 {
     uint64_t pages = count_pages(copy);
-    struct statvfs disk;
     copy->bytes_looked = copy->bytes;
     if (pages > copy->pages_first)
         copy->growth_bytes = (pages - copy->pages_first) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -94,8 +94,7 @@ static int look_at_limits(struct copy *copy)
             copy->text, TERCET_STORE_IO,
             "the store grew while it was copied, and comes near its size_max or to the end of its "
             "disk: copy to a faster disk, at a quieter time, or give it more room");
-    if (fstatvfs(copy->file, &disk) == 0 &&
-        (uint64_t)disk.f_bavail * disk.f_frsize < COPY_DISK_RESERVE_BYTES)
+    if (copy->disk_free_bytes < COPY_DISK_RESERVE_BYTES)
         return lmdb_store_fail(copy->text, TERCET_STORE_IO,
                                "the disk that is copied to has less than 128 MiB free");
     if (!copy->backup->goes_on(copy->bytes, copy->backup->ctx))
@@ -105,37 +104,40 @@ static int look_at_limits(struct copy *copy)
 
 /* -- Copying ----------------------------------------------------------------------------------- */
 
-static int write_all(const struct copy *copy, const unsigned char *data, size_t size)
+static int look_meanwhile(void *ctx)
 {
-    while (size > 0) {
-        ssize_t written = write(copy->file, data, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy cannot be written: %s",
-                                   lmdb_store_reason(written < 0 ? errno : EIO));
-        data += written;
-        size -= (size_t)written;
-    }
+    return look_at_limits(ctx);
+}
+
+/* What LMDB has written into the pipe; *size is 0 at its end. */
+static int read_piece(struct copy *copy, unsigned char *piece, size_t *size)
+{
+    ssize_t n;
+    do
+        n = read(copy->from, piece, SINK_PIECE_SIZE);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy failed: %s", strerror(errno));
+    *size = (size_t)n;
     return 0;
 }
 
 /* Until LMDB has written all. */
-static int take_all(struct copy *copy, unsigned char *piece)
+static int take_all(struct copy *copy)
 {
+    size_t size = 0;
+    copy->disk_free_bytes = lmdb_sink_free_bytes(copy->sink);
     int result = look_at_limits(copy);
     while (result == 0) {
-        ssize_t n = read(copy->from, piece, PIECE_SIZE);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy failed: %s",
-                                   strerror(errno));
-        result = write_all(copy, piece, (size_t)n);
-        copy->bytes += (uint64_t)n;
-        if (result == 0 && copy->bytes - copy->bytes_looked >= LOOK_BYTES)
+        result = read_piece(copy, lmdb_sink_piece(copy->sink), &size);
+        if (result != 0 || size == 0)
+            break;
+        result = lmdb_sink_write(copy->sink, size);
+        if (result != 0)
+            break;
+        copy->bytes += size;
+        copy->disk_free_bytes = lmdb_sink_free_bytes(copy->sink);
+        if (copy->bytes - copy->bytes_looked >= LOOK_BYTES)
             result = look_at_limits(copy);
     }
     return result;
@@ -145,16 +147,13 @@ static int copy_through_pipe(struct copy *copy)
 {
     int ends[2];
     pthread_t thread;
-    unsigned char *piece = malloc(PIECE_SIZE);
-    if (piece == NULL || pipe2(ends, O_CLOEXEC) != 0) {
-        free(piece);
-        return lmdb_store_fail(copy->text, TERCET_STORE_NOMEM, "no memory or no pipe for the copy");
-    }
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return lmdb_store_fail(copy->text, TERCET_STORE_NOMEM, "no pipe for the copy");
     copy->from = ends[0];
     copy->into = ends[1];
     int result = 0;
     if (start_snapshot(copy, &thread) == 0) {
-        result = take_all(copy, piece);
+        result = take_all(copy);
         close(copy->from);
         pthread_join(thread, NULL);
         if (result == 0 && copy->rc != 0)
@@ -165,38 +164,6 @@ static int copy_through_pipe(struct copy *copy)
         close(copy->into);
         result = lmdb_store_fail(copy->text, TERCET_STORE_NOMEM, "no thread can be started");
     }
-    free(piece);
-    return result;
-}
-
-/* -- The directory ----------------------------------------------------------------------------- */
-
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) != 0 ? errno : 0;
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-/* The file is durable, then its name is. */
-static int copy_to_file(struct copy *copy, const char *directory, const char *path)
-{
-    copy->file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (copy->file < 0)
-        return lmdb_store_fail(copy->text, TERCET_STORE_IO, "cannot make %s: %s", path,
-                               strerror(errno));
-    int result = copy_through_pipe(copy);
-    int rc = result == 0 && fsync(copy->file) != 0 ? errno : 0;
-    close(copy->file);
-    if (result == 0 && rc == 0)
-        rc = sync_directory(directory);
-    if (result == 0 && rc != 0)
-        result = lmdb_store_fail(copy->text, TERCET_STORE_IO, "the copy is not durable: %s",
-                                 lmdb_store_reason(rc));
-    if (result != 0)
-        unlink(path);
     return result;
 }
 
@@ -204,20 +171,23 @@ int lmdb_store_backup(void *state, const struct tercet_store_backup *backup, uin
                       uint64_t *growth_bytes, char *text)
 {
     struct copy copy = {.store = state, .backup = backup, .text = text};
-    char path[PATH_MAX];
-    if (!lmdb_store_path(path, backup->directory, "data.mdb"))
-        return lmdb_store_fail(text, TERCET_STORE_INVALID, "the path of the copy is too long");
-    if (mkdir(backup->directory, 0700) != 0)
-        return lmdb_store_fail(text, TERCET_STORE_INVALID, "cannot make %s: %s", backup->directory,
-                               strerror(errno));
+    const struct lmdb_sink_options options = {.directory = backup->directory,
+                                              .stall_ms = backup->stall_ms,
+                                              .meanwhile = look_meanwhile,
+                                              .ctx = &copy,
+                                              .text = text};
+    copy.disk_free_bytes = UINT64_MAX;
     copy.pages_first = count_pages(&copy);
     atomic_store(&copy.store->is_copied, true);
-    int result = copy_to_file(&copy, backup->directory, path);
+    int result = lmdb_sink_open(&copy.sink, &options);
+    if (result == 0)
+        result = copy_through_pipe(&copy);
+    if (result == 0)
+        result = lmdb_sink_finish(copy.sink);
+    lmdb_sink_drop(copy.sink, result != 0);
     atomic_store(&copy.store->is_copied, false);
-    if (result != 0) {
-        rmdir(backup->directory);
+    if (result != 0)
         return result;
-    }
     *bytes = copy.bytes;
     *growth_bytes = copy.growth_bytes;
     return 0;

@@ -4,9 +4,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "fixture.h"
 
 #define SUITE lmdb_backup
@@ -159,6 +161,31 @@ Test(SUITE, what_it_pins_is_counted, TIMEOUT)
     for (int i = 0; i < 5; i++)
         cr_assert_eq(store_stats(fixture.store, &stats), 0);
     cr_assert_null(strstr(stats.room_text, "backup"), "%s", stats.room_text);
+    fixture_close(&fixture);
+}
+
+/* Whatever hangs there, the store does not go on being pinned, and the next copy can be made. */
+Test(SUITE, a_target_that_takes_nothing_ends_it, TIMEOUT)
+{
+    struct fixture fixture;
+    struct writer writer = {.fixture = &fixture, .ends_after = UINT64_MAX};
+    char path[160], other[160], text[TERCET_STORE_TEXT_MAX];
+    uint64_t bytes = 0, growth_bytes = 0;
+    open_large(&fixture);
+    path_of(&fixture, "hangs", path);
+    path_of(&fixture, "other", other);
+    const struct tercet_store_backup backup = {.directory = path,
+                                               .growth_bytes_max = 1 << 30,
+                                               .goes_on = goes_on,
+                                               .ctx = &writer,
+                                               .stall_ms = 300};
+    fault_hold_writes(true);
+    cr_assert_neq(store_backup(fixture.store, &backup, &bytes, &growth_bytes, text), 0);
+    cr_assert_not_null(strstr(text, "has taken nothing for 1 s"), "%s", text);
+    cr_assert_not_null(strstr(text, path), "%s", text);
+    COMMIT_OK(&fixture, op_put(9, 0, "goes on"));
+    fault_hold_writes(false);
+    cr_assert_eq(copy(&writer, other, 1 << 30, text), 0, "%s", text);
     fixture_close(&fixture);
 }
 

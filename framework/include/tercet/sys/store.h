@@ -166,6 +166,9 @@ struct tercet_store_backup {
     uint64_t growth_bytes_max;
     bool (*goes_on)(uint64_t bytes, void *ctx); /* asked now and then; false: it ends */
     void *ctx;
+    /* What it is copied to may take nothing for so long: past it the copying ends, and what was
+     * made is left. 0: the driver's default (LMDB: a minute) */
+    uint32_t stall_ms;
 };
 
 #define TERCET_STORE_VERSION 1 /* of what the functions below mean */
