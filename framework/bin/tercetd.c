@@ -177,6 +177,7 @@ static int start(struct arguments *args, const sigset_t *signals)
         fputs("tercetd: no thread can be started\n", stderr);
         return EXIT_NOT_STARTED;
     }
+    args->options.on_log = log_line; /* the console's lines, too */
     args->options.on_log_record = log_record;
     args->options.on_failed = exit_failed;
     args->options.check_program = OWN_PROGRAM;

@@ -101,6 +101,7 @@ def what_is_written_down_is_what_was_done(programs):
         newest = json.loads(post(stage, "audit").text)["entries"][0]
         told = {name: newest[name] for name in ("action", "object", "result")}
         check(told == {"action": "pause", "object": "flight", "result": "OK"}, str(told))
+        until(lambda: "pause flight: OK" in stage.said("tercetd"), "the log has it, too")
 
 
 def pages_of_others(programs):

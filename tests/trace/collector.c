@@ -76,7 +76,7 @@ void collector_open(struct collector *collector)
                      &opentelemetry__proto__collector__trace__v1__trace_service__descriptor,
                      handlers, 1, collector),
                  0);
-    cr_assert_eq(crpc_server_listen(collector->server, address, NULL, NULL), 0);
+    cr_assert_eq(crpc_server_listen(collector->server, address, collector->tls, NULL), 0);
     cr_assert_eq(crpc_server_start(collector->server), 0);
     snprintf(collector->url, sizeof(collector->url), "http://%s",
              crpc_server_address(collector->server, 0));

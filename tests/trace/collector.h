@@ -18,6 +18,7 @@ struct collector {
     struct crpc_server *server;
     pthread_mutex_t lock;
     enum collector_mode mode;
+    const struct crpc_tls *tls; /* set before it is opened; NULL: plaintext */
     struct crpc_call *hanging;
     Collector__Request *requests[REQUESTS_MAX]; /* that were taken */
     size_t count;

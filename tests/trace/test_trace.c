@@ -608,6 +608,13 @@ static void write_file(char path[160], const char *name, const char *text)
     fclose(file);
 }
 
+static void restart_with(const char *const *options)
+{
+    cr_assert_eq(daemon_stop(&world.daemon), 0);
+    daemon_options(&world.daemon, options);
+    world_restart();
+}
+
 Test(trace, headers_go_with_each_export)
 {
     struct tercet_result result;
@@ -623,6 +630,53 @@ Test(trace, headers_go_with_each_export)
     collector_await(&collector, "token", "transaction");
     cr_assert_str_eq(collector.token, "Bearer secret");
     trace_close();
+}
+
+/* A certificate of "localhost", which signs itself; false: there is no openssl. */
+static bool make_certificate(char **cert, char **key)
+{
+    char command[512], path[160];
+    snprintf(command, sizeof(command),
+             "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days "
+             "2 -subj /CN=collector -addext subjectAltName=DNS:localhost -keyout key.pem -out "
+             "cert.pem >openssl.log 2>&1",
+             world.daemon.dir);
+    if (system("openssl version >/dev/null 2>&1") != 0)
+        return false;
+    cr_assert_eq(system(command), 0, "%s", command);
+    snprintf(path, sizeof(path), "%s/cert.pem", world.daemon.dir);
+    cr_assert_eq(crpc_file_read(cert, path), 0);
+    snprintf(path, sizeof(path), "%s/key.pem", world.daemon.dir);
+    cr_assert_eq(crpc_file_read(key, path), 0);
+    return true;
+}
+
+Test(trace, over_tls_the_collector_has_to_prove_itself)
+{
+    struct crpc_tls tls = {.size = sizeof(tls)};
+    char *cert = NULL, *key = NULL, url[64], path[160];
+    struct tercet_result result;
+    open_all(NULL);
+    if (!make_certificate(&cert, &key)) {
+        close_all();
+        cr_skip_test("openssl is not there to make a certificate");
+    }
+    tls.cert = cert;
+    tls.key = key;
+    collector.tls = &tls;
+    collector_open(&collector);
+    snprintf(url, sizeof(url), "https://localhost:%s", strrchr(collector.url, ':') + 1);
+    snprintf(path, sizeof(path), "%s/cert.pem", world.daemon.dir);
+    restart_with((const char *const[]){"--quiet", "--otlp", url, NULL});
+    cr_assert_eq(run_with("untrusted", SAMPLED, &result), 0);
+    WAIT_FOR(log_says("takes no spans: UNAVAILABLE"));
+    cr_assert_eq(collector_asked(&collector), 0);
+    restart_with((const char *const[]){"--quiet", "--otlp", url, "--otlp-ca", path, NULL});
+    cr_assert_eq(run_with("trusted", SAMPLED, &result), 0);
+    collector_await(&collector, "trusted", "transaction");
+    trace_close();
+    free(cert);
+    free(key);
 }
 
 static void check_not_started(const char *const *options, const char *says)

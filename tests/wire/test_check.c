@@ -150,6 +150,16 @@ Test(check, metadata)
     check_says(check_value("\xc3\xbc"), "printable");
 }
 
+Test(check, trace_context_tells_of_one_attempt)
+{
+    static const char *const trace[] = {"traceparent", "tracestate", "baggage"};
+    static const char *const others[] = {"", "trace", "traceparent2", "Baggage", "tenant"};
+    for (size_t i = 0; i < sizeof(trace) / sizeof(trace[0]); i++)
+        cr_assert(check_is_trace(trace[i]), "%s", trace[i]);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        cr_assert_not(check_is_trace(others[i]), "%s", others[i]);
+}
+
 Test(check, texts)
 {
     cr_assert_null(check_text(many('t', TERCET_TEXT_MAX)));
