@@ -17,6 +17,7 @@
 
 #define TIMEOUT_MS 60000
 #define FUNDS_CENTS 100000000
+#define OPENED_AT_ONCE 100
 
 struct sale {
     struct flash *flash;
@@ -47,17 +48,30 @@ static void count(const struct tercet_result *result, void *ctx)
     pthread_mutex_unlock(&sale->lock);
 }
 
-static int prepare(struct flash *flash, struct crpc_channel *stock, struct crpc_channel *payment)
+/* Some at a time: a question is a transaction of its own, and has seconds. */
+static int open_wallets(struct flash *flash, struct crpc_channel *payment)
 {
     Shop__Opening opening = SHOP__OPENING__INIT;
+    ProtobufCMessage *reply = NULL;
+    opening.cents = FUNDS_CENTS;
+    for (uint32_t opened = 0; opened < flash->buyers; opened += opening.count) {
+        opening.customer = FLASH_FIRST_CUSTOMER + opened;
+        opening.count =
+            flash->buyers - opened < OPENED_AT_ONCE ? flash->buyers - opened : OPENED_AT_ONCE;
+        if (ask(&reply, payment, &shop__payment__descriptor, "Open", &opening.base, flash->text) !=
+            0)
+            return -1;
+        crpc_message_free(reply);
+    }
+    return 0;
+}
+
+static int prepare(struct flash *flash, struct crpc_channel *stock, struct crpc_channel *payment)
+{
     Shop__Filling filling = SHOP__FILLING__INIT;
     ProtobufCMessage *reply = NULL;
-    opening.customer = FLASH_FIRST_CUSTOMER;
-    opening.count = flash->buyers;
-    opening.cents = FUNDS_CENTS;
-    if (ask(&reply, payment, &shop__payment__descriptor, "Open", &opening.base, flash->text) != 0)
+    if (open_wallets(flash, payment) != 0)
         return -1;
-    crpc_message_free(reply);
     filling.item = CATALOGUE_FLASH;
     filling.warehouse = 1;
     filling.available = flash->pieces;
