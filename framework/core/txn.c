@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "txn_pace.h"
+
 /* One event on its way through. */
 struct step {
     struct txn *txn;
@@ -18,57 +20,6 @@ struct step {
     bool persists; /* the step ends in TXN_PERSIST, */
     bool marks;    /* or else in TXN_MARK */
 };
-
-/* Past the end of time is never. */
-static int64_t later(int64_t now_ms, int64_t delay_ms)
-{
-    int64_t sum;
-    return __builtin_add_overflow(now_ms, delay_ms, &sum) ? TXN_NEVER : sum;
-}
-
-static int64_t earlier_of(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The finaliser of splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
- * Generators", 2014). */
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= 0xbf58476d1ce4e5b9u;
-    x ^= x >> 27;
-    x *= 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-/* Depends on nothing but what is in the transaction: a run with the same seed is the same run. */
-static uint64_t jitter(const struct txn *txn, const struct txn_branch *branch)
-{
-    const uint64_t golden = 0x9e3779b97f4a7c15u;
-    return mix(mix(txn->seed + golden * branch->number) + golden * branch->attempts);
-}
-
-/* How long to wait after a failure, the attempts-th of the branch's phase. */
-static int64_t retry_delay(const struct txn *txn, const struct txn_branch *branch)
-{
-    assert(branch->attempts > 0 && txn->options.retry_cap_ms > 0);
-    uint32_t doublings = branch->attempts - 1;
-    uint64_t range = txn->options.retry_cap_ms;
-    if (doublings < 32) {
-        uint64_t doubled = (uint64_t)txn->options.retry_base_ms << doublings;
-        range = doubled < range ? doubled : range;
-    }
-    return 1 + (int64_t)(jitter(txn, branch) % range);
-}
-
-static int64_t parked_delay(const struct txn *txn, const struct txn_branch *branch)
-{
-    assert(branch->is_parked && txn->options.parked_retry_ms > 0);
-    uint64_t most = txn->options.parked_retry_ms;
-    uint64_t least = (most + 1) / 2;
-    return (int64_t)(least + jitter(txn, branch) % (most - least + 1));
-}
 
 static bool is_ending(const struct txn *txn)
 {
@@ -84,11 +35,13 @@ static bool refusal_cancels(const struct txn *txn)
 /* Whether the coordinator has nothing more to hear of the branch's try, or never had. */
 static bool try_is_settled(const struct txn_branch *branch)
 {
+    assert(txn_mode_is_routed(branch->mode) == (branch->try_state != TXN_TRY_OWN));
     return !txn_mode_is_routed(branch->mode) || branch->try_state == TXN_TRY_DONE;
 }
 
 static bool routed_are_tried(const struct txn *txn)
 {
+    assert(txn->state == TXN_TRYING);
     for (size_t i = 0; i < txn->branch_count; i++)
         if (!try_is_settled(&txn->branches[i]))
             return false;
@@ -97,11 +50,14 @@ static bool routed_are_tried(const struct txn *txn)
 
 static bool was_never_sent(const struct txn_branch *branch)
 {
+    assert(branch->sent == TXN_SENT_MAYBE || txn_try_is_open(branch) ||
+           branch->try_state == TXN_TRY_UNKNOWN);
     return branch->sent != TXN_SENT_MAYBE;
 }
 
 static bool all_are_tried(const struct txn *txn)
 {
+    assert(txn->state == TXN_TRYING && txn->options.decides_itself);
     for (size_t i = 0; i < txn->branch_count; i++)
         if (txn->branches[i].try_state != TXN_TRY_DONE)
             return false;
@@ -120,7 +76,8 @@ static bool all_have_ended(const struct txn *txn)
 static void act(struct step *step, enum txn_action_kind kind, uint32_t number, uint32_t attempt)
 {
     struct txn_actions *actions = step->actions;
-    assert(actions->count < actions->capacity);
+    assert(actions->count < actions->capacity && number <= TXN_BRANCHES_MAX);
+    assert((attempt > 0) == (kind >= TXN_CALL_TRY && kind <= TXN_CALL_CANCEL));
     actions->items[actions->count++] =
         (struct txn_action){.kind = kind, .number = number, .attempt = attempt};
 }
@@ -131,10 +88,12 @@ static void decide(struct step *step, enum txn_state decision, enum txn_cause ca
     struct txn *txn = step->txn;
     assert(txn->state == TXN_TRYING);
     assert(decision == TXN_CONFIRMING || decision == TXN_CANCELLING);
+    assert(txn->cause == TXN_CAUSE_NONE && cause != TXN_CAUSE_NONE);
     txn->state = (uint8_t)decision;
     txn->cause = (uint8_t)cause;
     for (size_t i = 0; i < txn->branch_count; i++) {
         struct txn_branch *branch = &txn->branches[i];
+        assert(branch->end_state == TXN_END_NONE && !branch->is_parked);
         branch->end_state = was_never_sent(branch) ? TXN_END_DONE : TXN_END_WAITING;
         branch->next_ms = step->event->now_ms;
         branch->since_ms = step->event->now_ms;
@@ -189,7 +148,7 @@ static struct txn_branch *insert(struct txn *txn, uint32_t number)
 /* The time at which a try that begins now counts as unknown. */
 static int64_t try_limit(const struct txn *txn, int64_t now_ms, int64_t timeout_ms)
 {
-    return earlier_of(later(now_ms, timeout_ms), txn->deadline_ms);
+    return pace_earlier(pace_later(now_ms, timeout_ms), txn->deadline_ms);
 }
 
 /* The initiator may have called a try of its own before it enlisted the branch here. */
@@ -222,6 +181,7 @@ static int enlist(struct step *step)
         .try_until_ms = has_turn ? try_limit(txn, event->now_ms, event->try_timeout_ms) : TXN_NEVER,
         .try_timeout_ms = event->try_timeout_ms,
     };
+    assert(txn_find(txn, event->number) == branch);
     step->persists = true;
     return 0;
 }
@@ -240,6 +200,7 @@ static bool tries_are_over(const struct txn *txn)
 /* Whether the branch was not tried and will not be, for sure. */
 static bool was_never_tried(const struct txn *txn, const struct txn_branch *branch)
 {
+    assert(txn->state == TXN_TRYING);
     return was_never_sent(branch) && (branch->try_state == TXN_TRY_UNKNOWN || tries_are_over(txn));
 }
 
@@ -268,7 +229,7 @@ const struct txn_branch *txn_unready(const struct txn *txn, bool is_forced)
 static int confirm(struct step *step)
 {
     struct txn *txn = step->txn;
-    assert(txn->state == TXN_TRYING);
+    assert(txn->state == TXN_TRYING && !txn->is_partial);
     bool is_operator = step->event->cause == TXN_CAUSE_OPERATOR;
     if (txn_unready(txn, step->event->is_forced) != NULL)
         return TXN_NOT_READY;
@@ -304,6 +265,7 @@ static int try_may_go(struct step *step)
     assert(step->txn->state == TXN_TRYING && branch != NULL);
     if (branch->sent != TXN_SENT_HELD || branch->try_state != TXN_TRY_CALLING)
         return 0;
+    assert(txn_mode_is_routed(branch->mode));
     branch->sent = TXN_SENT_NOT;
     branch->try_state = TXN_TRY_WAITING;
     branch->next_ms = step->event->now_ms;
@@ -316,6 +278,7 @@ static int try_is_done(struct step *step)
     assert(step->txn->state == TXN_TRYING && step->branch != NULL);
     if (txn_try_is_open(step->branch) || step->branch->try_state == TXN_TRY_UNKNOWN)
         set_tried(step, step->branch, TXN_TRY_DONE);
+    assert(step->branch->sent == TXN_SENT_MAYBE);
     return 0;
 }
 
@@ -325,6 +288,7 @@ static int try_is_refused(struct step *step)
     if (!txn_try_is_open(step->branch) && step->branch->try_state != TXN_TRY_UNKNOWN)
         return 0;
     set_tried(step, step->branch, TXN_TRY_REFUSED);
+    assert(step->branch->sent == TXN_SENT_MAYBE);
     if (refusal_cancels(step->txn))
         decide(step, TXN_CANCELLING, TXN_CAUSE_REFUSED);
     return 0;
@@ -337,7 +301,8 @@ static int try_has_failed(struct step *step)
     if (branch->try_state == TXN_TRY_CALLING) {
         branch->try_state = TXN_TRY_WAITING;
         branch->attempts++;
-        branch->next_ms = later(step->event->now_ms, retry_delay(step->txn, branch));
+        branch->next_ms = pace_later(step->event->now_ms, pace_retry(step->txn, branch));
+        assert(branch->next_ms > step->event->now_ms); /* or this step would call again */
     }
     return 0;
 }
@@ -355,6 +320,7 @@ static int end_is_done(struct step *step)
 {
     struct txn_branch *branch = step->branch;
     if (end_is_meant(step) && branch->end_state != TXN_END_DONE) {
+        assert(branch->sent == TXN_SENT_MAYBE && !branch->is_settled);
         branch->end_state = TXN_END_DONE;
         branch->is_parked = false;
         step->marks = true;
@@ -376,9 +342,10 @@ static void wait_for_end(struct step *step, struct txn_branch *branch)
 {
     assert(is_ending(step->txn) && branch->end_state != TXN_END_DONE && branch->attempts > 0);
     int64_t delay_ms =
-        branch->is_parked ? parked_delay(step->txn, branch) : retry_delay(step->txn, branch);
+        branch->is_parked ? pace_parked(step->txn, branch) : pace_retry(step->txn, branch);
     branch->end_state = TXN_END_WAITING;
-    branch->next_ms = later(step->event->now_ms, delay_ms);
+    branch->next_ms = pace_later(step->event->now_ms, delay_ms);
+    assert(branch->next_ms > step->event->now_ms);
 }
 
 static int end_has_failed(struct step *step)
@@ -386,6 +353,7 @@ static int end_has_failed(struct step *step)
     struct txn_branch *branch = step->branch;
     if (!end_is_meant(step) || branch->end_state != TXN_END_CALLING)
         return 0;
+    assert(branch->sent == TXN_SENT_MAYBE && !branch->is_settled);
     branch->attempts++;
     if (branch->attempts >= step->txn->options.park_attempts)
         park(step, branch);
@@ -403,11 +371,13 @@ static int end_is_broken(struct step *step)
     step->marks = true;
     park(step, branch);
     wait_for_end(step, branch);
+    assert(branch->is_parked);
     return 0;
 }
 
 static bool is_addressed(const struct step *step, const struct txn_branch *branch)
 {
+    assert(step->event->kind == TXN_RETRY);
     return step->event->number == 0 || step->event->number == branch->number;
 }
 
@@ -446,6 +416,7 @@ static int settle(struct step *step)
         return TXN_ENDED;
     if (!branch->is_parked && !step->event->is_forced)
         return TXN_NOT_PARKED;
+    assert(is_ending(step->txn));
     branch->end_state = TXN_END_DONE;
     branch->is_parked = false;
     branch->is_settled = true;
@@ -515,7 +486,8 @@ static bool pass_turns(struct step *step)
     assert(step->txn->state == TXN_TRYING);
     bool any = false;
     bool again = true;
-    while (again) {
+    for (size_t rounds = 0; again; rounds++) {
+        assert(rounds <= step->txn->branch_count); /* each but the last makes one unknown */
         if (step->txn->options.is_ordered)
             release_next_try(step->txn, step->event->now_ms);
         again = expire_tries(step);
@@ -526,7 +498,7 @@ static bool pass_turns(struct step *step)
 
 static void call_tries(struct step *step)
 {
-    assert(step->txn->state == TXN_TRYING);
+    assert(step->txn->state == TXN_TRYING && step->event->now_ms < step->txn->deadline_ms);
     for (size_t i = 0; i < step->txn->branch_count; i++) {
         struct txn_branch *branch = &step->txn->branches[i];
         if (branch->try_state == TXN_TRY_WAITING && step->event->now_ms >= branch->next_ms) {
@@ -539,6 +511,7 @@ static void call_tries(struct step *step)
 static void advance_trying(struct step *step)
 {
     struct txn *txn = step->txn;
+    assert(txn->state == TXN_TRYING);
     if (step->event->now_ms >= txn->deadline_ms)
         decide(step, TXN_CANCELLING, TXN_CAUSE_DEADLINE);
     else if (pass_turns(step) && refusal_cancels(txn))
@@ -561,7 +534,7 @@ static void advance_end(struct step *step, struct txn_branch *branch)
         act(step, is_confirm ? TXN_CALL_CONFIRM : TXN_CALL_CANCEL, branch->number,
             branch->attempts + 1);
     }
-    if (now_ms >= later(branch->since_ms, step->txn->options.park_after_ms))
+    if (now_ms >= pace_later(branch->since_ms, step->txn->options.park_after_ms))
         park(step, branch);
 }
 
@@ -634,6 +607,7 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
     struct step step = {
         .txn = txn, .event = event, .branch = txn_find(txn, event->number), .actions = actions};
     size_t first = actions->count;
+    enum txn_state before = txn->state;
     if (step.branch == NULL && wants_branch(event))
         return TXN_NO_BRANCH;
     int rc = rules[event->kind][txn->state - TXN_TRYING](&step);
@@ -641,6 +615,8 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
         advance(&step);
         put_write_first(&step, first);
         assert(txn_is_sound(txn));
+        /* A decision is not taken back: CONFIRMING ends as CONFIRMED, CANCELLING as CANCELLED. */
+        assert(before == TXN_TRYING || txn->state == before || txn->state == before + 2);
     }
     assert(rc == 0 || actions->count == first);
     return rc;
@@ -653,19 +629,20 @@ static int64_t branch_wake_ms(const struct txn *txn, const struct txn_branch *br
     if (txn->state == TXN_TRYING) {
         if (txn_try_is_open(branch))
             wake_ms = branch->try_until_ms;
-        return branch->try_state == TXN_TRY_WAITING ? earlier_of(wake_ms, branch->next_ms)
+        return branch->try_state == TXN_TRY_WAITING ? pace_earlier(wake_ms, branch->next_ms)
                                                     : wake_ms;
     }
     if (branch->end_state != TXN_END_DONE && !branch->is_parked)
-        wake_ms = later(branch->since_ms, txn->options.park_after_ms);
-    return branch->end_state == TXN_END_WAITING ? earlier_of(wake_ms, branch->next_ms) : wake_ms;
+        wake_ms = pace_later(branch->since_ms, txn->options.park_after_ms);
+    return branch->end_state == TXN_END_WAITING ? pace_earlier(wake_ms, branch->next_ms) : wake_ms;
 }
 
 int64_t txn_wake_ms(const struct txn *txn)
 {
     int64_t wake_ms = txn->state == TXN_TRYING ? txn->deadline_ms : TXN_NEVER;
     for (size_t i = 0; i < txn->branch_count; i++)
-        wake_ms = earlier_of(wake_ms, branch_wake_ms(txn, &txn->branches[i]));
+        wake_ms = pace_earlier(wake_ms, branch_wake_ms(txn, &txn->branches[i]));
+    assert(!txn_is_resolved(txn) || wake_ms == TXN_NEVER);
     return wake_ms;
 }
 
@@ -673,6 +650,7 @@ void txn_try_leaves(struct txn *txn, uint32_t number)
 {
     struct txn_branch *branch = txn_find(txn, number);
     assert(branch != NULL && txn->state == TXN_TRYING && branch->sent != TXN_SENT_HELD);
+    assert(branch->sent == TXN_SENT_MAYBE || branch->try_state == TXN_TRY_CALLING);
     branch->sent = TXN_SENT_MAYBE;
 }
 

@@ -82,6 +82,7 @@ struct txn_branch *txn_find(const struct txn *txn, uint32_t number)
         else
             high = middle;
     }
+    assert(low == 0 || txn->branches[low - 1].number < number);
     return low < txn->branch_count && txn->branches[low].number == number ? &txn->branches[low]
                                                                           : NULL;
 }
