@@ -140,6 +140,7 @@ static void lazy_remove(struct batcher *batcher, struct entry *entry)
         entry->lazy_next->lazy_prev = entry->lazy_prev;
     entry->is_lazy = false;
     batcher->lazy_count--;
+    assert((batcher->lazy_count == 0) == (batcher->lazy == NULL));
 }
 
 /* To be written with the batch being filled. */

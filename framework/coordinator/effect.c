@@ -41,6 +41,7 @@ static struct effect *add_effect(struct batch *batch, enum effect_kind kind)
 /* What is held of a unary answer counts as what its connection has not read. */
 static void count_held(struct caller *caller, size_t size, bool is_held)
 {
+    assert(is_held || caller->held_bytes >= size);
     caller->held_bytes += is_held ? size : -size;
     if (caller->kind == CALLER_UNARY && caller->peer != NULL)
         atomic_fetch_add(&caller->peer->replies, is_held ? size : -size);

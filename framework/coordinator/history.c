@@ -33,6 +33,7 @@ static struct history_text *text_share(struct history_text *text)
 
 static void text_drop(struct history_text *text, size_t *bytes)
 {
+    assert(text == NULL || text->references > 0);
     if (text == NULL || --text->references > 0)
         return;
     assert(*bytes >= text_bytes(text));
@@ -188,6 +189,7 @@ static struct history_attempt *next_slot(struct history *history, size_t *bytes)
         history->first = (uint8_t)((history->first + 1) % history->capacity);
         history->count--;
     }
+    assert(history->count < history->capacity && history->first < history->capacity);
     return slot(history, history->count++);
 }
 

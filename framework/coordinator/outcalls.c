@@ -84,6 +84,7 @@ void outcalls_unqueue(struct outcall *call)
     else
         service->waiting_last = call->prev;
     service->waiting_count--;
+    assert((service->waiting_count == 0) == (service->waiting_first == NULL));
 }
 
 void outcalls_give(struct outcalls *calls, struct outcall *call, struct instance *instance)
@@ -111,6 +112,7 @@ static void instance_remove(struct outcalls *calls, struct outcall *call)
     if (call->next != NULL)
         call->next->prev = call->prev;
     instance->call_count--;
+    assert((instance->call_count == 0) == (instance->sent == NULL));
     wheel_set(&calls->wheel, &call->due, WHEEL_NEVER);
 }
 

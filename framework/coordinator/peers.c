@@ -59,8 +59,9 @@ static void put(struct peers *peers, struct peer *peer)
     assert(peer->references > 0);
     if (--peer->references > 0)
         return;
-    while (*link != peer)
+    while (*link != NULL && *link != peer)
         link = &(*link)->next;
+    assert(*link == peer);
     *link = peer->next;
     if (peer->address != NULL)
         put(peers, peer->address);

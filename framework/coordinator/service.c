@@ -149,10 +149,12 @@ void service_release(struct services *services, struct service *service)
     if (is_wanted(service))
         return;
     assert(services->count > 0 && service->waiting_first == NULL);
-    while (*link != service)
+    while (*link != NULL && *link != service)
         link = &(*link)->next;
+    assert(*link == service);
     *link = service->next;
     services->count--;
+    assert((services->count == 0) == (services->first == NULL));
     free_service(service);
 }
 

@@ -201,6 +201,7 @@ void table_remove(struct table *table, struct entry *entry)
     else
         table->newest = entry->older;
     table->count--;
+    assert((table->count == 0) == (table->oldest == NULL && table->newest == NULL));
     free_entry(table, entry);
 }
 

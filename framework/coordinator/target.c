@@ -117,8 +117,9 @@ static bool free_if_over(struct targets *targets, struct target *target)
     struct target **link = &targets->first;
     if (target->channel != NULL || target->call_count > 0)
         return false;
-    while (*link != target)
+    while (*link != NULL && *link != target)
         link = &(*link)->next;
+    assert(*link == target);
     *link = target->next;
     free_target(target);
     return true;

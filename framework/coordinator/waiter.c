@@ -70,6 +70,7 @@ static struct waiter *take(struct entry *entry, struct waiter **link)
     assert(waiter->entry == entry && entry->waiter_count > 0);
     *link = waiter->next;
     entry->waiter_count--;
+    assert((entry->waiter_count == 0) == (entry->waiters == NULL));
     return waiter;
 }
 
