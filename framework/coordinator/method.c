@@ -10,6 +10,8 @@
 #include "request.h"
 #include "roster.h"
 
+#include <assert.h>
+
 /* between two looks for expired waiters, for a session that has too much open */
 #define EXPIRED_DROP_PAUSE_MS 1000
 
@@ -62,7 +64,8 @@ static const char *gid_of_branch(const char *gid, const Tercet__V1__BeginRequest
     return unless_empty(gid[0] != '\0' ? gid : to_begin->gid);
 }
 
-static const char *gid_of(enum method method, const ProtobufCMessage *message)
+/* Of what may begin a transaction. */
+static const char *gid_of_new(enum method method, const ProtobufCMessage *message)
 {
     switch (method) {
     case METHOD_BEGIN:
@@ -72,9 +75,21 @@ static const char *gid_of(enum method method, const ProtobufCMessage *message)
     case METHOD_ENLIST:
         return gid_of_branch(((const Tercet__V1__EnlistRequest *)message)->gid,
                              ((const Tercet__V1__EnlistRequest *)message)->begin);
-    case METHOD_TRY:
+    default:
+        assert(method == METHOD_TRY);
         return gid_of_branch(((const Tercet__V1__TryRequest *)message)->gid,
                              ((const Tercet__V1__TryRequest *)message)->begin);
+    }
+}
+
+static const char *gid_of(enum method method, const ProtobufCMessage *message)
+{
+    switch (method) {
+    case METHOD_BEGIN:
+    case METHOD_RUN:
+    case METHOD_ENLIST:
+    case METHOD_TRY:
+        return gid_of_new(method, message);
     case METHOD_CONFIRM:
         return ((const Tercet__V1__ConfirmRequest *)message)->gid;
     case METHOD_CANCEL:

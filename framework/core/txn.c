@@ -160,17 +160,11 @@ static uint8_t first_sent(const struct txn_event *event)
     return event->is_held ? TXN_SENT_HELD : TXN_SENT_NOT;
 }
 
-static int enlist(struct step *step)
+static struct txn_branch new_branch(const struct txn *txn, const struct txn_event *event)
 {
-    const struct txn_event *event = step->event;
-    assert(step->txn->state == TXN_TRYING);
-    struct txn *txn = step->txn;
-    if (step->branch != NULL || !number_is_valid(event->number))
-        return enlist_late(step);
     bool is_routed = txn_mode_is_routed(event->mode);
     bool has_turn = !is_routed || !txn->options.is_ordered;
-    struct txn_branch *branch = insert(txn, event->number);
-    *branch = (struct txn_branch){
+    return (struct txn_branch){
         .number = event->number,
         .digest = event->digest,
         .since_ms = event->now_ms,
@@ -181,7 +175,17 @@ static int enlist(struct step *step)
         .try_until_ms = has_turn ? try_limit(txn, event->now_ms, event->try_timeout_ms) : TXN_NEVER,
         .try_timeout_ms = event->try_timeout_ms,
     };
-    assert(txn_find(txn, event->number) == branch);
+}
+
+static int enlist(struct step *step)
+{
+    struct txn *txn = step->txn;
+    assert(txn->state == TXN_TRYING);
+    if (step->branch != NULL || !number_is_valid(step->event->number))
+        return enlist_late(step);
+    struct txn_branch *branch = insert(txn, step->event->number);
+    *branch = new_branch(txn, step->event);
+    assert(txn_find(txn, step->event->number) == branch);
     step->persists = true;
     return 0;
 }
@@ -599,6 +603,14 @@ static void put_write_first(struct step *step, size_t first)
     }
 }
 
+static void check_outcome(const struct txn *txn, enum txn_state before)
+{
+    assert(txn_is_sound(txn));
+    /* A decision is not taken back: CONFIRMING ends as CONFIRMED, CANCELLING as CANCELLED. */
+    static_assert(TXN_CONFIRMED == TXN_CONFIRMING + 2 && TXN_CANCELLED == TXN_CANCELLING + 2, "");
+    assert(before == TXN_TRYING || txn->state == before || txn->state == before + 2);
+}
+
 int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions *actions)
 {
     assert(txn_is_sound(txn));
@@ -614,9 +626,7 @@ int txn_step(struct txn *txn, const struct txn_event *event, struct txn_actions 
     if (rc == 0) {
         advance(&step);
         put_write_first(&step, first);
-        assert(txn_is_sound(txn));
-        /* A decision is not taken back: CONFIRMING ends as CONFIRMED, CANCELLING as CANCELLED. */
-        assert(before == TXN_TRYING || txn->state == before || txn->state == before + 2);
+        check_outcome(txn, before);
     }
     assert(rc == 0 || actions->count == first);
     return rc;

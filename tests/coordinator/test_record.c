@@ -129,24 +129,8 @@ static void add_history(struct table *table, struct history **history)
 
 /* An entry with every field set: three branches, one of them done, one broken and parked, one
  * settled by hand. */
-static struct entry *make_entry(struct table *table, struct service *service)
+static void add_branches(struct table *table, struct entry *entry, struct service *service)
 {
-    static const struct tercet_metadata metadata[] = {{"traceparent", "00-1"}, {"k", ""}};
-    struct entry *entry = table_add(table, "g", 1);
-    entry->txn.state = TXN_CANCELLING;
-    entry->txn.cause = TXN_CAUSE_REFUSED;
-    txn_options_default(&entry->txn.options);
-    entry->txn.options.is_ordered = entry->txn.options.decides_itself =
-        entry->txn.options.keeps_on_refusal = true;
-    entry->txn.deadline_ms = 60000;
-    entry->created_ms = WALL_OFFSET_MS;
-    entry->deadline_wall_ms = WALL_OFFSET_MS + 60000;
-    entry->decided_ms = WALL_OFFSET_MS + 10;
-    entry->resolved_ms = WALL_OFFSET_MS + 20;
-    entry->plan_digest = 0x123456789abcdef;
-    entry->reason = must_strdup("sold out");
-    entry->begun_by = must_strdup("shop-1");
-    entry_set_metadata(entry, metadata, 2);
     add_branch(table, entry, service,
                (struct txn_branch){.number = 1,
                                    .digest = 11,
@@ -175,6 +159,27 @@ static struct entry *make_entry(struct table *table, struct service *service)
                                    .try_until_ms = TXN_NEVER,
                                    .is_settled = true},
                NULL, NULL);
+}
+
+static struct entry *make_entry(struct table *table, struct service *service)
+{
+    static const struct tercet_metadata metadata[] = {{"traceparent", "00-1"}, {"k", ""}};
+    struct entry *entry = table_add(table, "g", 1);
+    entry->txn.state = TXN_CANCELLING;
+    entry->txn.cause = TXN_CAUSE_REFUSED;
+    txn_options_default(&entry->txn.options);
+    entry->txn.options.is_ordered = entry->txn.options.decides_itself =
+        entry->txn.options.keeps_on_refusal = true;
+    entry->txn.deadline_ms = 60000;
+    entry->created_ms = WALL_OFFSET_MS;
+    entry->deadline_wall_ms = WALL_OFFSET_MS + 60000;
+    entry->decided_ms = WALL_OFFSET_MS + 10;
+    entry->resolved_ms = WALL_OFFSET_MS + 20;
+    entry->plan_digest = 0x123456789abcdef;
+    entry->reason = must_strdup("sold out");
+    entry->begun_by = must_strdup("shop-1");
+    entry_set_metadata(entry, metadata, 2);
+    add_branches(table, entry, service);
     cr_assert(txn_is_sound(&entry->txn));
     add_history(table, &entry->infos[1].history);
     /* an answer after a failure that is forgotten, and a text without a failure */

@@ -67,6 +67,48 @@ __attribute__((noreturn)) static void list_points(void)
     exit(0);
 }
 
+static void take(struct settings *settings, int option, const char *value)
+{
+    switch (option) {
+    case 's':
+        settings->scenario = find_scenario(value);
+        break;
+    case 'p':
+        settings->plan.runs_pairs = true;
+        break;
+    case 'c':
+        settings->plan.runs_calls = true;
+        break;
+    case 'n':
+        settings->plan.share = (uint32_t)strtoul(value, NULL, 10);
+        break;
+    case 'r':
+        settings->plan.seed = strtoull(value, NULL, 10);
+        break;
+    case 'j':
+        settings->jobs = atoi(value);
+        break;
+    case 'a':
+        settings->at = value;
+        break;
+    case 'l':
+        settings->is_late = true;
+        break;
+    case 'o':
+        settings->call = value;
+        break;
+    case 'm':
+        settings->runs_mutants = true;
+        break;
+    case 'L':
+        list_scenarios();
+    case 'F':
+        list_points();
+    default:
+        usage();
+    }
+}
+
 static void parse(struct settings *settings, int argc, char **argv)
 {
     static const struct option options[] = {{"scenario", required_argument, NULL, 's'},
@@ -82,46 +124,8 @@ static void parse(struct settings *settings, int argc, char **argv)
                                             {"list", no_argument, NULL, 'L'},
                                             {"list-failpoints", no_argument, NULL, 'F'},
                                             {NULL, 0, NULL, 0}};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 's':
-            settings->scenario = find_scenario(optarg);
-            break;
-        case 'p':
-            settings->plan.runs_pairs = true;
-            break;
-        case 'c':
-            settings->plan.runs_calls = true;
-            break;
-        case 'n':
-            settings->plan.share = (uint32_t)strtoul(optarg, NULL, 10);
-            break;
-        case 'r':
-            settings->plan.seed = strtoull(optarg, NULL, 10);
-            break;
-        case 'j':
-            settings->jobs = atoi(optarg);
-            break;
-        case 'a':
-            settings->at = optarg;
-            break;
-        case 'l':
-            settings->is_late = true;
-            break;
-        case 'o':
-            settings->call = optarg;
-            break;
-        case 'm':
-            settings->runs_mutants = true;
-            break;
-        case 'L':
-            list_scenarios();
-        case 'F':
-            list_points();
-        default:
-            usage();
-        }
-    }
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        take(settings, option, optarg);
     if (optind != argc || settings->jobs < 1 || settings->jobs > JOBS_AT_MOST)
         usage();
 }

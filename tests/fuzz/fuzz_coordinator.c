@@ -337,6 +337,16 @@ static void break_call(struct input *input)
         fake_break(call);
 }
 
+static void disturb(struct world *world, uint8_t what)
+{
+    world->holds_commits = what / 13 % 2 == 1;
+    world->wall_offset_ms += what >= 234 ? 3600000 : 0;
+    if (what / 13 % 4 == 2) {
+        stop(world);
+        MUST(start(world) || world->is_foreign);
+    }
+}
+
 static void operate(struct world *world, struct input *input)
 {
     uint8_t what = take(input);
@@ -381,12 +391,7 @@ static void operate(struct world *world, struct input *input)
         world->now_ms += (int64_t)take(input) << (what / 13 % 8);
         break;
     default:
-        world->holds_commits = what / 13 % 2 == 1;
-        world->wall_offset_ms += what >= 234 ? 3600000 : 0;
-        if (what / 13 % 4 == 2) {
-            stop(world);
-            MUST(start(world) || world->is_foreign);
-        }
+        disturb(world, what);
         break;
     }
 }
