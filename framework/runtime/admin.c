@@ -31,7 +31,7 @@ int tercet_admin_open(struct tercet_admin **out, const char *coordinator,
         return TERCET_INVALID;
     }
     struct runtime_credentials credentials = {options.token, options.tls_ca, options.tls_cert,
-                                              options.tls_key};
+                                              options.tls_key, false};
     struct tercet_admin *admin = calloc(1, sizeof(*admin));
     if (admin == NULL)
         return TERCET_NOMEM;

@@ -57,7 +57,7 @@ int tercet_client_open(struct tercet_client **out, const char *coordinator,
     if (rc != 0)
         return rc;
     struct runtime_credentials credentials = {options.token, options.tls_ca, options.tls_cert,
-                                              options.tls_key};
+                                              options.tls_key, false};
     struct tercet_client *client = new_client(&options);
     if (client == NULL) {
         runtime_text(text, "%s", tercet_strerror(TERCET_NOMEM));

@@ -212,7 +212,7 @@ static int start(struct tercet_participant *participant, const char *coordinator
                  const struct tercet_participant_options *options, char *text)
 {
     struct runtime_credentials credentials = {options->token, options->tls_ca, options->tls_cert,
-                                              options->tls_key};
+                                              options->tls_key, options->listen != NULL};
     int rc = tercet_barrier_identity(participant->barrier, participant->database);
     if (rc != 0) {
         runtime_text(text, "the barrier cannot tell which database it is in: %s",

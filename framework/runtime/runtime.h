@@ -72,6 +72,7 @@ void tercet_runtime_hook_leave(void);
 struct runtime_credentials {
     const char *token;
     const char *tls_ca, *tls_cert, *tls_key;
+    bool listens; /* others call us by the same loop */
 };
 
 struct runtime_link {

@@ -80,6 +80,8 @@ int runtime_link_open(struct runtime_link *out, const char *coordinator,
         rc = make_authorization(&link.authorization, credentials->token, text);
     if (rc != 0)
         return rc;
+    /* one peer's burst is worked off by one of them, and the others' calls by the other */
+    loop_options.threads = credentials->listens ? 2 : 1;
     rc = error_of_crpc(crpc_loop_new(&link.loop, &loop_options));
     if (rc == 0)
         rc = make_channel(&link, coordinator, credentials);

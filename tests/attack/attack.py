@@ -5,10 +5,13 @@ plaintext or TLS, from 127.0.0.2, with a well-behaved client beside it. With --t
 client has one, and the peer may do nothing; without it nobody needs one.
 
 attack.py --tercetd FILE --witness FILE [--tls] [--token] [--seconds N] [--only NAME]... [tercetd's options]
+attack.py --tercetd FILE --witness FILE --participant FILE --tercetctl FILE [...]
+
+With --participant (samples/shop's shop-stock) what is attacked is a participant that listens, and not tercetd.
 
 Fails when a call of the other client is not answered, or when memory grows by more than --memory.
 The times are printed, and judged by nobody: they are the machine's as well."""
-import argparse, contextlib, os, shutil, socket, ssl, struct, subprocess, sys, tempfile, time, zlib
+import argparse, contextlib, json, os, shutil, socket, ssl, struct, subprocess, sys, tempfile, time, zlib
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ATTACKER = "127.0.0.2"
@@ -407,7 +410,19 @@ class Stage:
         self.daemon = subprocess.Popen(command + args.options, stdout=subprocess.PIPE,
                                        stderr=self.log, text=True)
         self.address = self.daemon.stdout.readline().split()[1]
+        self.coordinator = None
+        if args.participant:
+            self.start_participant(args)
         self.port = int(self.address.rsplit(":", 1)[1])
+
+    def start_participant(self, args):
+        self.coordinator = self.daemon
+        self.daemon = subprocess.Popen([args.participant, "--coordinator", self.address, "--data", self.path("db"),
+                                        "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=self.log, text=True)
+        assert self.daemon.stdout.readline() == "ready\n", "the participant did not start"
+        out = subprocess.run([args.tercetctl, "--coordinator", self.address, "-o", "json", "participants"],
+                             check=True, capture_output=True).stdout
+        self.address = json.loads(out)["participants"][0]["target"]
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -448,19 +463,26 @@ class Stage:
 
     def stop(self):
         self.daemon.terminate()
-        assert self.daemon.wait(timeout=60) == 0, "tercetd did not end well"
+        assert self.daemon.wait(timeout=60) == 0, "it did not end well"
+        if self.coordinator:
+            self.coordinator.terminate()
+            assert self.coordinator.wait(timeout=60) == 0, "tercetd did not end well"
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tercetd", required=True)
     parser.add_argument("--witness", required=True)
+    parser.add_argument("--participant")
+    parser.add_argument("--tercetctl")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--token", action="store_true")
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--memory", type=int, default=256, help="MiB more at most")
     parser.add_argument("--only", action="append")
     args, args.options = parser.parse_known_args()
+    if args.participant and (args.tls or args.token or not args.tercetctl):
+        parser.error("--participant wants --tercetctl, and neither --tls nor --token")
     folder, wrong = tempfile.mkdtemp(prefix="tercet-attack-"), []
     print(f"{'attack':32}{'calls':>7}{'lost':>5}{'p50 us':>8}{'p99 us':>9}{'max us':>9}"
           f"{'MiB more':>9}{'sent KiB':>10}{'cut':>5}{'refused':>8}", flush=True)
