@@ -146,12 +146,25 @@ static void print_deadline(int64_t deadline_ms, int64_t now_ms)
         print_moment("deadline", deadline_ms, "ago", now_ms - deadline_ms);
 }
 
+/* Where a try's own time ends before the deadline. */
+static void print_cancels(const Tercet__V1__Transaction *transaction, int64_t now_ms)
+{
+    if (transaction->cancels_for == 0)
+        return;
+    char *unless = ctl_format("from now, unless the try of branch %" PRIu32 " is done",
+                              transaction->cancels_for);
+    int64_t left_ms = transaction->cancels_ms - now_ms;
+    print_moment("cancelled", transaction->cancels_ms, unless, left_ms > 0 ? left_ms : 0);
+    free(unless);
+}
+
 static void print_timeline(const Tercet__V1__Transaction *transaction)
 {
     int64_t now_ms = clock_wall_ms();
     puts("\ntimeline");
     print_moment("created", transaction->created_ms, "ago", now_ms - transaction->created_ms);
     if (transaction->decided_ms == 0) {
+        print_cancels(transaction, now_ms);
         print_deadline(transaction->deadline_ms, now_ms);
         print_waiting("decided", "it was created", now_ms - transaction->created_ms);
         return;
@@ -237,6 +250,8 @@ static void add_notes(struct table *table, const Tercet__V1__Transaction *transa
         table_note(table, "last error: %s", branch->last_error); /* of an older coordinator */
     if (branch->obstacle != NULL)
         table_note(table, "waits: %s", branch->obstacle->text);
+    if (branch->try_until_ms != 0)
+        table_note(table, "try: not known after %s", figure_time(branch->try_until_ms).text);
     if (branch->broken)
         table_note(table, "BROKEN PROMISE: the participant's rows contradict the decision");
     if (!branch->parked)

@@ -269,26 +269,56 @@ static char *describe_uncertain(const Tercet__V1__Transaction *transaction)
                       why[0] != '\0' ? ": " : "", why);
 }
 
-/* No branch is in the way of an undecided transaction: whoever began it is. */
+static struct figure time_left(int64_t until_ms)
+{
+    int64_t left_ms = until_ms - clock_wall_ms();
+    return figure_duration(left_ms > 0 ? left_ms : 0);
+}
+
+static size_t count_tries(const Tercet__V1__Transaction *transaction, Tercet__V1__TryState state)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < transaction->n_branches; i++)
+        count += transaction->branches[i]->try_state == state;
+    return count;
+}
+
+/* What is known of its tries; from malloc. */
+static char *describe_tries(const Tercet__V1__Transaction *transaction)
+{
+    if (transaction->n_branches == 0)
+        return ctl_format("%s", "it has no branches yet");
+    size_t own = count_tries(transaction, TERCET__V1__TRY_STATE__TRY_OWN);
+    char *uncertain = describe_uncertain(transaction);
+    char *unseen = own > 0 ? ctl_format("; %zu more the initiator calls itself, and only it "
+                                        "knows what came of them",
+                                        own)
+                           : ctl_format("%s", "");
+    char *text = ctl_format("tries known to be done: %zu of %zu%s%s",
+                            count_tries(transaction, TERCET__V1__TRY_STATE__TRY_DONE),
+                            transaction->n_branches - own, unseen, uncertain);
+    free(unseen);
+    free(uncertain);
+    return text;
+}
+
+/* No branch is in the way of an undecided transaction: whoever began it is. Nobody is told to
+ * confirm what only the initiator can know. */
 static void find_initiator(struct inquiry *inquiry)
 {
     const Tercet__V1__Transaction *transaction = inquiry->transaction;
     struct finding *finding = &inquiry->findings[inquiry->count++];
-    int64_t left_ms = transaction->deadline_ms - clock_wall_ms();
-    size_t certain = 0;
-    for (size_t i = 0; i < transaction->n_branches; i++)
-        certain += is_certain(transaction->branches[i]);
-    char *uncertain = describe_uncertain(transaction);
-    finding->text =
-        ctl_format("it waits for its initiator, who may add branches and must confirm or "
-                   "cancel; tries known to be done: %zu of %zu%s",
-                   certain, transaction->n_branches, uncertain);
-    free(uncertain);
-    finding->advice = ctl_format("If its initiator is gone, nothing is to be done: the deadline "
+    size_t done = count_tries(transaction, TERCET__V1__TRY_STATE__TRY_DONE);
+    char *tries = describe_tries(transaction);
+    finding->text = ctl_format("it waits for its initiator, who may add branches, and must confirm "
+                               "or cancel; %s",
+                               tries);
+    free(tries);
+    finding->advice = ctl_format("If its initiator is gone, nothing has to be done: the deadline "
                                  "cancels it in %s.",
-                                 figure_duration(left_ms > 0 ? left_ms : 0).text);
+                                 time_left(transaction->deadline_ms).text);
     add_command(inquiry, finding, "cancel", transaction->gid, "--reason TEXT");
-    if (certain == transaction->n_branches && certain > 0)
+    if (done == transaction->n_branches && done > 0)
         add_command(inquiry, finding, "confirm", transaction->gid, "--reason TEXT");
 }
 
@@ -301,16 +331,26 @@ static void inquire(struct inquiry *inquiry)
         find_initiator(inquiry);
 }
 
+/* An older coordinator does not say whether a try's own time ends before the deadline. */
+static char *headline_of_trying(const Tercet__V1__Transaction *transaction, int64_t now_ms)
+{
+    bool is_told = transaction->cancels_ms != 0;
+    struct figure age = figure_duration(now_ms - transaction->created_ms);
+    struct figure left = time_left(is_told ? transaction->cancels_ms : transaction->deadline_ms);
+    if (transaction->cancels_for != 0)
+        return ctl_format("%s is TRYING, not decided in %s; it is cancelled in %s unless the try "
+                          "of branch %" PRIu32 " is done by then",
+                          transaction->gid, age.text, left.text, transaction->cancels_for);
+    return ctl_format("%s is TRYING, not decided in %s; its deadline cancels it in %s%s",
+                      transaction->gid, age.text, left.text, is_told ? "" : " at the latest");
+}
+
 static char *headline(const Tercet__V1__Transaction *transaction)
 {
     const char *state = view_state(transaction);
     int64_t now_ms = clock_wall_ms();
-    int64_t left_ms = transaction->deadline_ms - now_ms;
     if (transaction->state == TERCET__V1__STATE__TRYING)
-        return ctl_format("%s is TRYING, not decided in %s; its deadline cancels it in %s "
-                          "at the latest",
-                          transaction->gid, figure_duration(now_ms - transaction->created_ms).text,
-                          figure_duration(left_ms > 0 ? left_ms : 0).text);
+        return headline_of_trying(transaction, now_ms);
     if (view_is_over(transaction))
         return ctl_format("%s is over: %s (%s)", transaction->gid, state,
                           tercet_cause_text((int)transaction->cause));

@@ -26,6 +26,30 @@ static uint32_t next_attempt_ms(const struct coordinator *c, const struct txn_br
     return (uint32_t)(branch->next_ms - c->clock.now_ms);
 }
 
+/* By the wall clock, as all times that are told. */
+static int64_t wall_ms_of(const struct coordinator *c, int64_t at_ms)
+{
+    return c->clock.wall_ms + (at_ms - c->clock.now_ms);
+}
+
+/* 0: its try is over, or its turn has not come. */
+static int64_t try_until_ms(const struct coordinator *c, const struct txn *txn,
+                            const struct txn_branch *branch)
+{
+    bool is_open = txn->state == TXN_TRYING && txn_try_is_open(branch);
+    return is_open && branch->try_until_ms != TXN_NEVER ? wall_ms_of(c, branch->try_until_ms) : 0;
+}
+
+/* What cancels it, and when, if nothing happens before. */
+static void fill_cancels(const struct coordinator *c, Tercet__V1__Transaction *out,
+                         const struct txn *txn)
+{
+    if (txn->state != TXN_TRYING)
+        return;
+    int64_t at_ms = txn_cancels_ms(txn, &out->cancels_for);
+    out->cancels_ms = out->cancels_for != 0 ? wall_ms_of(c, at_ms) : out->deadline_ms;
+}
+
 /* NULL when nothing has failed in the phase. */
 static Tercet__V1__Failures *make_failures(struct arena *arena, const struct history_phase *phase)
 {
@@ -79,6 +103,7 @@ static void fill_branch(struct coordinator *c, struct arena *arena, Tercet__V1__
     out->reply.len = info->reply_size;
     out->reason = info->reason != NULL ? info->reason : out->reason;
     out->next_attempt_ms = next_attempt_ms(c, branch);
+    out->try_until_ms = try_until_ms(c, txn, branch);
     fill_failures(arena, out, info->history);
 }
 
@@ -137,6 +162,7 @@ Tercet__V1__Transaction *snapshot_of_entry(struct coordinator *c, struct arena *
     out->decided_ms = entry->decided_ms;
     out->resolved_ms = entry->resolved_ms;
     out->number = entry->number;
+    fill_cancels(c, out, &entry->txn);
     fill_metadata(arena, out, entry);
     out->n_branches = count;
     out->branches = arena_alloc(arena, count * sizeof(*out->branches));

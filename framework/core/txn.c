@@ -26,12 +26,6 @@ static bool is_ending(const struct txn *txn)
     return txn->state == TXN_CONFIRMING || txn->state == TXN_CANCELLING;
 }
 
-/* A transaction that decides itself has no one else to judge a refusal. */
-static bool refusal_cancels(const struct txn *txn)
-{
-    return txn->options.decides_itself || !txn->options.keeps_on_refusal;
-}
-
 /* Whether the coordinator has nothing more to hear of the branch's try, or never had. */
 static bool try_is_settled(const struct txn_branch *branch)
 {
@@ -213,7 +207,7 @@ static bool was_never_tried(const struct txn *txn, const struct txn_branch *bran
 static bool is_spared(const struct txn *txn, const struct txn_branch *branch, bool is_forced)
 {
     assert(txn->state == TXN_TRYING && !try_is_settled(branch));
-    bool keeps = !refusal_cancels(txn);
+    bool keeps = !txn_refusal_cancels(txn);
     if (is_forced)
         return keeps || !was_never_sent(branch);
     return keeps && (branch->try_state == TXN_TRY_REFUSED || was_never_tried(txn, branch));
@@ -237,7 +231,7 @@ static int confirm(struct step *step)
     bool is_operator = step->event->cause == TXN_CAUSE_OPERATOR;
     if (txn_unready(txn, step->event->is_forced) != NULL)
         return TXN_NOT_READY;
-    txn->is_partial = !refusal_cancels(txn) && !routed_are_tried(txn);
+    txn->is_partial = !txn_refusal_cancels(txn) && !routed_are_tried(txn);
     decide(step, TXN_CONFIRMING, is_operator ? TXN_CAUSE_OPERATOR : TXN_CAUSE_INITIATOR);
     return 0;
 }
@@ -293,7 +287,7 @@ static int try_is_refused(struct step *step)
         return 0;
     set_tried(step, step->branch, TXN_TRY_REFUSED);
     assert(step->branch->sent == TXN_SENT_MAYBE);
-    if (refusal_cancels(step->txn))
+    if (txn_refusal_cancels(step->txn))
         decide(step, TXN_CANCELLING, TXN_CAUSE_REFUSED);
     return 0;
 }
@@ -518,7 +512,7 @@ static void advance_trying(struct step *step)
     assert(txn->state == TXN_TRYING);
     if (step->event->now_ms >= txn->deadline_ms)
         decide(step, TXN_CANCELLING, TXN_CAUSE_DEADLINE);
-    else if (pass_turns(step) && refusal_cancels(txn))
+    else if (pass_turns(step) && txn_refusal_cancels(txn))
         decide(step, TXN_CANCELLING, TXN_CAUSE_TRY_UNKNOWN);
     else if (txn->options.decides_itself && all_are_tried(txn))
         decide(step, TXN_CONFIRMING, TXN_CAUSE_ALL_TRIED);

@@ -243,6 +243,15 @@ enum txn_owed txn_owed(const struct txn *txn, const struct txn_branch *branch);
 /* When TXN_WAKE is due: TXN_NEVER when nothing waits for time. */
 int64_t txn_wake_ms(const struct txn *txn);
 
+/* When the transaction is cancelled unless it is decided before, or the try in the way is done:
+ * its deadline, or the end of a try whose failure would cancel it. *number is that try's branch, 0
+ * for the deadline. Of a transaction in state TRYING. */
+int64_t txn_cancels_ms(const struct txn *txn, uint32_t *number);
+
+/* Whether a try that is refused or not known cancels the transaction: one that decides itself has
+ * no one else to judge it. */
+bool txn_refusal_cancels(const struct txn *txn);
+
 /* How many branches are parked. */
 size_t txn_parked(const struct txn *txn);
 

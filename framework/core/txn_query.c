@@ -48,6 +48,26 @@ bool txn_try_is_open(const struct txn_branch *branch)
     return branch->try_state == TXN_TRY_WAITING || branch->try_state == TXN_TRY_CALLING;
 }
 
+bool txn_refusal_cancels(const struct txn *txn)
+{
+    return txn->options.decides_itself || !txn->options.keeps_on_refusal;
+}
+
+int64_t txn_cancels_ms(const struct txn *txn, uint32_t *number)
+{
+    assert(txn->state == TXN_TRYING);
+    int64_t at_ms = txn->deadline_ms;
+    *number = 0;
+    for (size_t i = 0; txn_refusal_cancels(txn) && i < txn->branch_count; i++) {
+        const struct txn_branch *branch = &txn->branches[i];
+        if (txn_try_is_open(branch) && branch->try_until_ms < at_ms) {
+            at_ms = branch->try_until_ms;
+            *number = branch->number;
+        }
+    }
+    return at_ms;
+}
+
 enum txn_owed txn_owed(const struct txn *txn, const struct txn_branch *branch)
 {
     if (txn->state == TXN_TRYING)

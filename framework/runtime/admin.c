@@ -116,6 +116,7 @@ static struct tercet_branch_view branch_view(const Tercet__V1__BranchStatus *bra
         .end_error = ends->last_error,
         .end_instance = ends->last_instance,
         .owed = name_of(&tercet__v1__owed__descriptor, (int)branch->owed),
+        .try_until_ms = branch->try_until_ms,
     };
 }
 
@@ -131,6 +132,8 @@ static struct tercet_transaction_view transaction_view(const Tercet__V1__Transac
         .resolved_ms = transaction->resolved_ms,
         .number = transaction->number,
         .is_parked = transaction->parked,
+        .cancels_ms = transaction->cancels_ms,
+        .cancels_for = {.number = transaction->cancels_for},
     };
     tercet_gid_set(&view.gid, transaction->gid);
     return view;

@@ -272,7 +272,7 @@ dev)
   run=$!
   for _ in $(seq 300); do gid=$(sed -n 's/: asked for.*//p' run.out); [ -z "$gid" ] || break; sleep 0.1; done
   for _ in $(seq 300); do ctl why "$gid" && grep -q paused out && break; done
-  says "$gid is TRYING"; tr "\n" " " <out >flat; says "at the latest" flat; says "tercetctl resume hotel"
+  says "$gid is TRYING"; tr "\n" " " <out >flat; says "unless the try of branch 1 is done by then" flat; says "tercetctl resume hotel"
   ctl resume hotel
   wait "$run" && fail "there is a seat in no hotel"
   ctl run nobody/serves --timeout 100ms && fail "nobody serves nobody"

@@ -54,6 +54,41 @@ static void enlist(uint32_t number, enum txn_mode mode, int64_t try_timeout_ms)
     send_tries();
 }
 
+/* The open try that ends first, unless the deadline comes before it or it cancels nothing. */
+Test(core_limits, what_cancels_first_is_told)
+{
+    struct txn_options options;
+    uint32_t number = 99;
+    txn_options_default(&options);
+    begin(&options);
+    cr_expect_eq(txn_cancels_ms(&all.txn, &number), 1000000);
+    cr_expect_eq(number, 0);
+    enlist(1, TXN_MODE_ROUTED, 2000000);
+    enlist(2, TXN_MODE_OWN, 10);
+    cr_expect_eq(txn_cancels_ms(&all.txn, &number), 1000000);
+    cr_expect_eq(number, 0);
+    enlist(3, TXN_MODE_ROUTED, 900);
+    enlist(4, TXN_MODE_ROUTED, 500);
+    enlist(5, TXN_MODE_ROUTED, 500);
+    cr_expect_eq(txn_cancels_ms(&all.txn, &number), 500);
+    cr_expect_eq(number, 4);
+    for (uint32_t done = 4; done <= 5; done++)
+        cr_assert_eq(step((struct txn_event){.kind = TXN_TRY_IS_DONE, .number = done}), 0);
+    cr_expect_eq(txn_cancels_ms(&all.txn, &number), 900);
+    cr_expect_eq(number, 3);
+
+    options.keeps_on_refusal = true;
+    begin(&options);
+    enlist(1, TXN_MODE_ROUTED, 500);
+    cr_expect_eq(txn_cancels_ms(&all.txn, &number), 1000000);
+    cr_expect_eq(number, 0);
+    options.decides_itself = true;
+    begin(&options);
+    enlist(1, TXN_MODE_ROUTED, 500);
+    cr_expect_eq(txn_cancels_ms(&all.txn, &number), 500);
+    cr_expect_eq(number, 1);
+}
+
 /* As many branches as there can be, the array of actions as large as the header says. */
 Test(core_limits, as_many_branches_as_there_can_be)
 {

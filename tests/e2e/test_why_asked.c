@@ -60,23 +60,30 @@ static void await_parts(const char *arguments, const char *const *parts)
 }
 #define AWAIT_SAYS(arguments, ...) await_parts(arguments, (const char *const[]){__VA_ARGS__, NULL})
 
+#define ORDER_MS 600000
+
 /* Begins a transaction of one branch, for ten minutes, and does not wait. */
-static void order(const char *gid, const char *service)
+static void order_within(const char *gid, const char *service, uint32_t try_timeout_ms)
 {
-    struct tercet_begin_options options = options_of(gid, 600000);
+    struct tercet_begin_options options = options_of(gid, ORDER_MS);
     struct tercet_branch branch = branch_of(service);
     struct tercet_result result;
     options.wait = TERCET_WAIT_NOT;
-    branch.try_timeout_ms = 600000;
+    branch.try_timeout_ms = try_timeout_ms;
     cr_assert_eq(tercet_run(world.client, &branch, 1, &options, &result), 0, "%s", result.text);
+}
+
+static void order(const char *gid, const char *service)
+{
+    order_within(gid, service, ORDER_MS);
 }
 
 Test(why_asked, a_name_that_nobody_serves)
 {
     open_stock(NULL);
     order("order-1", "stcok");
-    AWAIT_SAYS("why order-1", "order-1 is TRYING", "branch 1 stcok/do",
-               "its try waits: nobody serves stcok", "Was stock meant?",
+    AWAIT_SAYS("why order-1", "order-1 is TRYING", "; its deadline cancels it in ",
+               "branch 1 stcok/do", "its try waits: nobody serves stcok", "Was stock meant?",
                "tercetctl cancel order-1 --reason TEXT");
     AWAIT_SAYS("ls", "branch 1 stcok/do: nobody serves stcok");
     AWAIT_SAYS("show order-1", "waits: nobody serves stcok");
@@ -200,20 +207,35 @@ Test(why_asked, a_branch_that_is_parked)
     close_all();
 }
 
+/* The client library begins with the first branch; others may begin before. */
+static void begin_empty(const char *gid)
+{
+    Tercet__V1__BeginRequest request = TERCET__V1__BEGIN_REQUEST__INIT;
+    request.gid = (char *)(uintptr_t)gid;
+    cr_assert_eq(world_call(&tercet__v1__coordinator__descriptor, "Begin", &request.base, NULL),
+                 CRPC_OK);
+}
+
 Test(why_asked, an_initiator_that_does_not_decide)
 {
     struct tercet_begin_options options = options_of("order-10", 600000);
     options.keeps_on_refusal = true;
     struct tercet_branch branch = branch_of("stock");
     struct tercet_transaction *transaction;
+    struct tercet_result result;
     open_stock(NULL);
     cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    begin_empty("order-14");
+    AWAIT_SAYS("why order-14", "it waits for its initiator", "it has no branches yet",
+               "the deadline cancels it in ", "tercetctl cancel order-14 --reason TEXT");
     cr_assert_eq(tercet_try(transaction, &branch, NULL), 0);
     AWAIT_SAYS("why order-10", "it waits for its initiator", "1 of 1",
                "tercetctl confirm order-10 --reason TEXT");
     atomic_store(&stock.refuses, true);
     cr_assert_eq(tercet_try(transaction, &branch, NULL), TERCET_REFUSED);
     AWAIT_SAYS("why order-10", "1 of 2; branch 2 stock/do has refused: sold out");
+    cr_assert_eq(tercet_enlist(transaction, &branch, NULL, &result), 0);
+    AWAIT_SAYS("why order-10", "1 of 2; 1 more the initiator calls itself, and only it knows");
     tercet_transaction_free(transaction);
     close_all();
 }
@@ -245,6 +267,55 @@ Test(why_asked, a_database_that_is_away)
                "tercetctl settle order-11 1 --now --reason TEXT");
     puppet_die(&other);
     world_close();
+}
+
+static void on_tried(const struct tercet_tried *tried, void *count)
+{
+    (void)tried;
+    atomic_fetch_add((atomic_int *)count, 1);
+    happened();
+}
+
+static bool note_cancels(const struct tercet_transaction_view *view, void *ctx)
+{
+    *(struct tercet_transaction_view *)ctx = *view;
+    cr_expect_eq(view->branches[0]->try_until_ms, view->cancels_ms);
+    return true;
+}
+
+/* Then the deadline is not what ends it; with keep_on_refusal it is. */
+Test(why_asked, a_try_whose_own_time_ends_first)
+{
+    struct tercet_begin_options options = options_of("order-13", ORDER_MS);
+    struct tercet_branch branch = branch_of("stcok");
+    struct tercet_transaction_view view = {.cancels_ms = 0};
+    struct tercet_transaction *transaction;
+    atomic_int tried = 0;
+    struct tercet_admin *admin;
+    char text[TERCET_TEXT_MAX];
+    open_stock(NULL);
+    order_within("order-12", "stcok", ORDER_MS / 2);
+    AWAIT_SAYS("why order-12", "; it is cancelled in ",
+               " unless the try of branch 1 is done by then");
+    AWAIT_SAYS("show order-12", " from now, unless the try of branch 1 is done deadline ",
+               "try: not known after ");
+    AWAIT_SAYS("-o json show order-12", "\"cancels_for\": 1", "\"try_until_ms\": ");
+    cr_assert_eq(tercet_admin_open(&admin, world.daemon.address, NULL, text), 0, "%s", text);
+    cr_assert_eq(tercet_admin_show(admin, "order-12", note_cancels, &view, text), 0, "%s", text);
+    cr_expect_eq(view.cancels_for.number, 1);
+    cr_expect_gt(view.cancels_ms, view.created_ms + ORDER_MS / 4);
+    cr_expect_lt(view.cancels_ms, view.created_ms + ORDER_MS * 3 / 4);
+    tercet_admin_close(admin);
+
+    options.keeps_on_refusal = true;
+    branch.try_timeout_ms = ORDER_MS / 2;
+    cr_assert_eq(tercet_begin(&transaction, world.client, &options), 0);
+    cr_assert_eq(tercet_try_start(transaction, &branch, on_tried, &tried), 0);
+    AWAIT_SAYS("why order-13", "; its deadline cancels it in ", "nobody serves stcok");
+    ask("cancel order-13 --reason enough");
+    AWAIT(atomic_load(&tried) == 1);
+    tercet_transaction_free(transaction);
+    close_all();
 }
 
 /* The commands can be copied: the gid is no option, and the way to the coordinator is in them. */

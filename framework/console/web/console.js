@@ -310,6 +310,8 @@ function whyLines(tx) {
   if (!lines.length && tx.state === "TRYING")
     lines.push(`It waits for its initiator: ${tx.branches.filter(b => b.try_state === "TRY_DONE").length} of ${tx.branches.length} tries are done. ` +
       `Its deadline (${clock(tx.deadline_ms)}) cancels it if nobody decides.`);
+  else if (tx.cancels_for) lines.push(`It is cancelled at ${clock(tx.cancels_ms)} unless the try of branch ${tx.cancels_for} is done by then.`);
+  else if (tx.cancels_ms) lines.push(`Its deadline (${clock(tx.deadline_ms)}) cancels it if it is not decided by then.`);
   return lines.length ? lines : ["Nothing keeps it: it is about to end."];
 }
 

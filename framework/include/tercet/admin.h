@@ -51,9 +51,13 @@ struct tercet_branch_view {
     /* what the decision asks of it, as tercet.proto names it: "OWED_NOTHING" when its try was never
      * sent to anybody */
     const char *owed;
+    /* an open try: when it counts as not known, ms since 1970; 0: its turn has not come, or it is
+     * over, or the coordinator does not say */
+    int64_t try_until_ms;
 };
 
-/* A transaction as it stands. Times are ms since 1970, 0: not yet. */
+/* A transaction as it stands. Only the library makes these, and may append fields. Times are ms
+ * since 1970, 0: not yet. */
 struct tercet_transaction_view {
     struct tercet_gid gid;
     enum tercet_state state;
@@ -66,6 +70,10 @@ struct tercet_transaction_view {
     size_t metadata_count;
     const struct tercet_branch_view *const *branches;
     size_t branch_count;
+    /* TRYING: when it is cancelled unless something changes, and the branch whose try has no time
+     * left then, 0: its deadline. 0, 0: the coordinator is too old to say */
+    int64_t cancels_ms;
+    struct tercet_branch_id cancels_for;
 };
 
 /* Is given a view that lives until it returns. false: no more of them. */
