@@ -499,3 +499,102 @@ Test(limits, sessions_that_do_not_read_share_what_there_is)
     tercet_transaction_free(transaction);
     close_all();
 }
+
+/* -- Calls that instances do not read ---------------------------------------------------------- */
+
+enum {
+    DEAF = 6,           /* instances, each of a service of its own */
+    DEAF_PLANS = 5,     /* transactions for each of them, */
+    DEAF_BRANCHES = 15, /* with so many branches of the largest payload: 4.7 MiB an instance */
+    DEAF_CALLS = DEAF_PLANS * DEAF_BRANCHES,
+    DEAF_SHARED = 8 * 16,  /* calls: what they share of 32 MiB, 8 MiB */
+    DEAF_OUTSIDE = 2 * 16, /* and what of one instance gRPC has taken already */
+};
+
+static void plan_for(const char *service, int plan)
+{
+    static const uint8_t payload[TERCET_PAYLOAD_MAX];
+    struct tercet_branch branches[DEAF_BRANCHES];
+    struct tercet_result result;
+    char gid[64];
+    snprintf(gid, sizeof(gid), "%s-%d", service, plan);
+    struct tercet_begin_options options = options_of(gid, DEADLINE_MS);
+    options.wait = TERCET_WAIT_NOT;
+    for (size_t i = 0; i < DEAF_BRANCHES; i++) {
+        branches[i] = branch_of(service);
+        branches[i].payload = (struct tercet_bytes){payload, sizeof(payload)};
+        branches[i].try_timeout_ms = branches[i].call_timeout_ms = DEADLINE_MS;
+    }
+    cr_assert_eq(tercet_run(world.client, branches, DEAF_BRANCHES, &options, &result), 0, "%s",
+                 result.text);
+}
+
+static bool has_all_calls(const char *service)
+{
+    Tercet__V1__ParticipantStatus status = world_participant(service);
+    return status.calls + status.waiting == DEAF_CALLS;
+}
+
+/* Answers "done" to as many calls. */
+static void hear(struct puppet *puppet, unsigned count)
+{
+    while (count > 0) {
+        Tercet__V1__AttachResponse *message = puppet_calls(puppet);
+        for (size_t i = 0; i < message->n_calls; i++)
+            puppet_answer(puppet, message->calls[i]->id, TERCET__V1__OUTCOME__DONE);
+        cr_assert_leq(message->n_calls, count);
+        count -= (unsigned)message->n_calls;
+        crpc_message_free(&message->base);
+    }
+}
+
+/* A channel whose streams hold little that is not read. */
+static struct crpc_channel *open_narrow(void)
+{
+    struct crpc_channel_options options = {
+        .size = sizeof(options), .stream_window_size = 64 * 1024, .own_connection = true};
+    struct crpc_channel *channel = NULL;
+    cr_assert_eq(crpc_channel_new(&channel, world.loop, world.daemon.address, &options), 0);
+    return channel;
+}
+
+/* Instances that take calls and do not read them have one part of the memory together; other
+ * calls wait in the store until there is room, and go then. Who reads is called beside them. */
+Test(limits, instances_that_do_not_read_share_what_there_is)
+{
+    static const char *const options[] = {"--memory-max", "32M", NULL};
+    static const char *const services[DEAF] = {"deaf1", "deaf2", "deaf3",
+                                               "deaf4", "deaf5", "deaf6"};
+    struct puppet puppets[DEAF];
+    struct tercet_result result;
+    uint64_t given = 0;
+    char gid[64];
+    open_stock(options);
+    struct crpc_channel *wide = world.channel;
+    world.channel = open_narrow();
+    for (int i = 0; i < DEAF; i++) {
+        puppet_attach(&puppets[i], services[i], 4096);
+        for (int k = 0; k < DEAF_PLANS; k++)
+            plan_for(services[i], k);
+        WAIT_FOR(has_all_calls(services[i]));
+    }
+    for (int i = 0; i < DEAF; i++) {
+        uint64_t calls = world_participant(services[i]).calls;
+        cr_expect_gt(calls, 0, "whoever comes finds some");
+        given += calls;
+    }
+    cr_expect_leq(given, DEAF_SHARED + DEAF * DEAF_OUTSIDE, "%llu calls",
+                  (unsigned long long)given);
+    cr_assert_eq(RUN("beside", TERCET_WAIT_RESOLVED, &result, "stock"), 0);
+    for (int i = 0; i < DEAF; i++) {
+        hear(&puppets[i], 2 * DEAF_CALLS);
+        for (int k = 0; k < DEAF_PLANS; k++) {
+            snprintf(gid, sizeof(gid), "%s-%d", services[i], k);
+            world_wait_state(gid, TERCET_CONFIRMED);
+        }
+        puppet_die(&puppets[i]);
+    }
+    crpc_channel_free(world.channel);
+    world.channel = wide;
+    close_all();
+}
