@@ -23,8 +23,17 @@ struct breaker *send_breaker(const struct outcall *call)
 
 /* -- Whom to give it to ------------------------------------------------------------------------ */
 
-/* The instance with the most room that offers the action; NULL: none has any. *is_offered: some
- * instance offers it. */
+static bool has_more_room(const struct instance *instance, const struct instance *than)
+{
+    uint32_t room = instance->window - instance->call_count;
+    uint32_t other = than != NULL ? than->window - than->call_count : 0;
+    if (than == NULL || room != other)
+        return than == NULL || room > other;
+    return instance->last_given < than->last_given;
+}
+
+/* The instance with the most room that offers the action, of several the one that was given no call
+ * for the longest time; NULL: none has any. *is_offered: some instance offers it. */
 static struct instance *choose_instance(const struct service *service,
                                         const struct branch_info *info, bool *is_offered)
 {
@@ -37,8 +46,7 @@ static struct instance *choose_instance(const struct service *service,
         bool has_branch = info->database == NULL || strcmp(info->database, instance->database) == 0;
         if (instance->call_count >= instance->window || !has_branch)
             continue;
-        if (best == NULL ||
-            instance->window - instance->call_count > best->window - best->call_count)
+        if (has_more_room(instance, best))
             best = instance;
     }
     return best;
@@ -168,6 +176,10 @@ static void note_sent(struct coordinator *c, struct outcall *call)
     call->service->call_count++;
     breaker_note_sent(send_breaker(call));
     c->outcalls.calls_total++;
+    if (call->instance != NULL)
+        call->instance->last_given = c->outcalls.calls_total;
+    else
+        call->target->last_given = c->outcalls.calls_total;
     if (call->service->figures == NULL)
         call->service->figures = meter_service_of(&c->meter, call->service->name);
     meter_called(call->service->figures, call->kind);

@@ -43,10 +43,11 @@ struct instance {
     bool is_sharded; /* others of the service have other databases */
     uint32_t window;
     uint32_t call_count;
-    int64_t heard_ms; /* when it last gave an answer */
-    bool is_touched;  /* has calls to flush */
-    bool is_ending;   /* its stream was ended for its silence */
-    bool is_refused;  /* its call has been failed: what it sent after that is dropped */
+    uint64_t last_given; /* calls of all services before its last; 0: none yet */
+    int64_t heard_ms;    /* when it last gave an answer */
+    bool is_touched;     /* has calls to flush */
+    bool is_ending;      /* its stream was ended for its silence */
+    bool is_refused;     /* its call has been failed: what it sent after that is dropped */
     struct instance *touched_next;
 };
 

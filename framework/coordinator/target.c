@@ -36,13 +36,19 @@ bool target_any_offers(const struct targets *targets, const char *action)
     return false;
 }
 
+static bool is_freer(const struct target *target, const struct target *than)
+{
+    if (than == NULL || target->call_count != than->call_count)
+        return than == NULL || target->call_count < than->call_count;
+    return target->last_given < than->last_given;
+}
+
 struct target *target_choose(const struct targets *targets, const char *action, int64_t now_ms)
 {
     struct target *best = NULL;
     for (struct target *target = targets->first; target != NULL; target = target->next)
         if (offers(target, action) && target->call_count < TARGET_WINDOW &&
-            breaker_lets_through(&target->breaker, now_ms) &&
-            (best == NULL || target->call_count < best->call_count))
+            breaker_lets_through(&target->breaker, now_ms) && is_freer(target, best))
             best = target;
     return best;
 }

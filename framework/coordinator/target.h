@@ -23,6 +23,7 @@ struct target {
     char *authorization;          /* "Bearer TOKEN", sent with calls; NULL: no token */
     struct offer offer;           /* no actions: all */
     uint32_t call_count;          /* under way */
+    uint64_t last_given;          /* calls of all services before its last; 0: none yet */
     struct breaker breaker;
     char last_error[TERCET_TEXT_MAX];
 };
@@ -39,7 +40,7 @@ struct target *target_find(const struct targets *targets, const char *address);
 /* Whether any may be sent calls of the action: it is not removed, and offers it. */
 bool target_any_offers(const struct targets *targets, const char *action);
 /* The one with the fewest calls that offers the action, has room and answers, or is to be probed;
- * NULL: none. */
+ * of several the one that was given none for the longest time. NULL: none. */
 struct target *target_choose(const struct targets *targets, const char *action, int64_t now_ms);
 /* The one that has failed most often in a row, of those that do not answer; NULL: all do. */
 struct target *target_find_dead(const struct targets *targets);

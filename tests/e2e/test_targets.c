@@ -78,6 +78,21 @@ static void open_two(struct party *first, struct party *second)
     party_listen(second);
 }
 
+#define TURNS 10
+
+/* One transaction after another: both are idle each time. */
+static void take_turns(struct party *first, struct party *second)
+{
+    struct tercet_result result;
+    for (int i = 0; i < TURNS; i++)
+        cr_assert_eq(RUN(NULL, TERCET_WAIT_RESOLVED, &result, "stock"), 0, "%s", result.text);
+    const struct party *parties[] = {first, second};
+    for (int i = 0; i < 2; i++)
+        cr_expect_gt(atomic_load(&parties[i]->done[TERCET_TRY]) +
+                         atomic_load(&parties[i]->done[TERCET_CONFIRM]),
+                     0, "one is never called");
+}
+
 Test(targets, share_the_calls)
 {
     struct party first, second;
@@ -85,6 +100,7 @@ Test(targets, share_the_calls)
     open_world();
     open_two(&first, &second);
     cr_assert_eq(look().count, 2);
+    take_turns(&first, &second);
     atomic_store(&first.is_held, true);
     atomic_store(&second.is_held, true);
     start_one("one", &one);
@@ -96,7 +112,8 @@ Test(targets, share_the_calls)
     AWAIT(atomic_load(&one.count) == 1 && atomic_load(&two.count) == 1);
     cr_assert_eq(one.result.code, 0, "%s", one.result.text);
     cr_assert_eq(two.result.code, 0, "%s", two.result.text);
-    cr_assert_eq(atomic_load(&first.done[TERCET_TRY]) + atomic_load(&second.done[TERCET_TRY]), 2);
+    cr_assert_eq(atomic_load(&first.done[TERCET_TRY]) + atomic_load(&second.done[TERCET_TRY]),
+                 2 + TURNS);
     party_close(&second);
     cr_assert_eq(look().count, 1, "who closes is not called any more");
     party_close(&first);
