@@ -6,6 +6,7 @@
 #include "participant.h"
 
 #include <failpoint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ static size_t take_jobs(struct participant_worker *worker)
     struct tercet_participant *participant = worker->participant;
     struct participant_task *task = NULL;
     pthread_mutex_lock(&participant->lock);
-    while (!participant->is_closing && (task = participant_pop(participant, worker)) == NULL)
+    while (!participant->is_closing && (task = participant_pop_first(participant, worker)) == NULL)
         wait_for_work(participant);
     while (task != NULL) {
         add_job(worker, task);
@@ -76,11 +77,28 @@ static size_t take_jobs(struct participant_worker *worker)
     return count;
 }
 
+/* Where jobs were not begun for want of time, the last that was has taken it: a quick action must
+ * not wait until all calls of a slow one are through. With the lock held. */
+static void note_slow_action(const struct participant_worker *worker)
+{
+    const struct participant_job *last = NULL;
+    bool is_full = false;
+    for (size_t i = 0; i < worker->job_count; i++) {
+        const struct participant_job *job = &worker->jobs[i];
+        is_full = is_full || job->state == PARTICIPANT_JOB_WAITING;
+        if (job->state == PARTICIPANT_JOB_RUN || job->state == PARTICIPANT_JOB_OUTSIDE)
+            last = job;
+    }
+    snprintf(worker->participant->slow_action, sizeof(worker->participant->slow_action), "%s",
+             is_full && last != NULL ? last->task->call->action : "");
+}
+
 /* Gives up the branches, and the jobs that were not begun for want of time: to whoever is free. */
 static void release_jobs(struct participant_worker *worker)
 {
     struct tercet_participant *participant = worker->participant;
     pthread_mutex_lock(&participant->lock);
+    note_slow_action(worker);
     for (size_t i = worker->job_count; i-- > 0;) {
         struct participant_job *job = &worker->jobs[i];
         if (job->state == PARTICIPANT_JOB_WAITING)

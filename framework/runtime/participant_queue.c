@@ -183,15 +183,20 @@ static struct participant_task *unlink_task(struct tercet_participant *participa
     return task;
 }
 
+/* `but`: tries of this action stay; NULL: none do. */
 static struct participant_task *pop_from(struct tercet_participant *participant,
                                          struct participant_queue *queue,
-                                         const struct participant_worker *worker)
+                                         const struct participant_worker *worker, const char *but)
 {
     struct participant_task **at = &queue->first;
     while (*at != NULL) {
         if ((*at)->deferral == NULL && (*at)->stream != NULL &&
             atomic_load(&(*at)->stream->is_over)) {
             participant_task_free(unlink_task(participant, queue, at)); /* it is asked again */
+            continue;
+        }
+        if (but != NULL && strcmp((*at)->call->action, but) == 0) {
+            at = &(*at)->next;
             continue;
         }
         enum participant_turn turn = is_worked_on(participant, worker, (*at)->branch_key)
@@ -212,6 +217,19 @@ struct participant_task *participant_pop(struct tercet_participant *participant,
 {
     struct participant_task *task = NULL;
     for (int i = 0; task == NULL && i < PARTICIPANT_QUEUES; i++)
-        task = pop_from(participant, &participant->queues[i], worker);
+        task = pop_from(participant, &participant->queues[i], worker, NULL);
     return task;
+}
+
+struct participant_task *participant_pop_first(struct tercet_participant *participant,
+                                               const struct participant_worker *worker)
+{
+    struct participant_task *task = NULL;
+    if (participant->slow_action[0] == '\0')
+        return participant_pop(participant, worker);
+    task = pop_from(participant, &participant->queues[PARTICIPANT_ENDS], worker, NULL);
+    if (task == NULL)
+        task = pop_from(participant, &participant->queues[PARTICIPANT_TRIES], worker,
+                        participant->slow_action);
+    return task != NULL ? task : participant_pop(participant, worker);
 }

@@ -6,6 +6,7 @@
 #include "fixture.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -63,6 +64,41 @@ Test(workers, results_of_slow_hooks_are_not_held_back)
         let_pass_ms(3);
         recorder_permit(&bench.recorder);
         cr_assert_eq(next_outcome(), TERCET__V1__OUTCOME__DONE, "before the next has begun to end");
+    }
+    bench_close(&bench);
+}
+
+static uint64_t put_try(const char *gid, const char *action)
+{
+    struct call call;
+    call_fill(&call, TERCET_TRY, gid, action);
+    fake_put_call(bench.stream, &call.message);
+    return call.message.id;
+}
+
+/* Three slow tries are before it, and it waits for the first alone. The next batch begins with it.
+ */
+Test(workers, slow_tries_do_not_hold_up_another_action_s)
+{
+    struct tercet_participant_options options = options_of(1);
+    uint64_t slow[3], quick;
+    char gid[16];
+    bench_open(&bench, &options);
+    cr_assert(fake_drains(bench.stream, WAIT_MS));
+    for (int i = 0; i < 3; i++) {
+        snprintf(gid, sizeof(gid), "order:%d", i);
+        slow[i] = put_try(gid, "gate");
+    }
+    quick = put_try("order:3", "bytes");
+    fake_flush(bench.stream);
+    const uint64_t wanted[] = {slow[0], quick, slow[1], slow[2]};
+    recorder_wait_entered(&bench.recorder, 1);
+    let_pass_ms(3);
+    recorder_open_gate(&bench.recorder);
+    for (int i = 0; i < 4; i++) {
+        const Tercet__V1__CallResult *result = fake_next(&bench.fake, FAKE_RESULT)->result;
+        cr_assert_eq(result->id, wanted[i], "result %d is another call's", i);
+        cr_assert_eq(result->outcome, TERCET__V1__OUTCOME__DONE);
     }
     bench_close(&bench);
 }
