@@ -56,6 +56,17 @@ async function statuses(c, called) {
   assert.deepStrictEqual(called.book.of('called-3').map((call) => `${call.kind} ${call.attempt}`),
     ['TRY 1', 'TRY 2', 'TRY 3', 'CONFIRM 1', 'CONFIRM 2', 'CONFIRM 3']);
   await run(c, 'called-4', 'odd', 'CONFIRMED');
+  await hasTheTrysOwnTime(c, called);
+}
+
+/** Much longer than the coordinator's --call-timeout, which confirms have. */
+async function hasTheTrysOwnTime(c, called) {
+  const answer = await c.ask('Run', { gid: 'called-5', branches: [{ ...branch('pay/debit', 'plain'), try_timeout_ms: 50000 }], wait: 'WAIT_RESOLVED' });
+  assert.strictEqual(answer.value.state, 'CONFIRMED', answer.text);
+  const [tried, confirmed] = called.book.of('called-5');
+  for (const call of [tried, confirmed]) assert.strictEqual(String(call.id), '0');
+  assert.ok(tried.leftMs > 20000 && tried.leftMs <= 50000, `a try has ${tried.leftMs} ms`);
+  assert.ok(confirmed.leftMs > 0 && confirmed.leftMs < 20000, `a confirm has ${confirmed.leftMs} ms`);
 }
 
 /** Asks again until the answer fits; what no Watch tells of. */

@@ -167,7 +167,7 @@ class Called {
     this.server = new grpc.Server();
     this.server.addService(v1.Participant.service, {
       Execute: (call, answer) => {
-        const result = this.book.execute({ ...call.request, headers: call.metadata });
+        const result = this.book.execute({ ...call.request, headers: call.metadata, leftMs: new Date(call.getDeadline()) - Date.now() });
         if (result.code) answer({ code: result.code, details: result.text });
         else answer(null, result);
       },
