@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-TestSuite(checker, .timeout = 60);
+TestSuite(checker, .timeout = 300);
 
 struct told {
     size_t count;

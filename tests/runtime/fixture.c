@@ -298,7 +298,7 @@ void call_fill(struct call *out, enum tercet_kind kind, const char *gid, const c
     out->message.branch = 1;
     out->message.action = out->action;
     out->message.attempt = 1;
-    out->message.timeout_ms = 10000;
+    out->message.timeout_ms = CALL_TIMEOUT_MS;
     out->message.number = 1;
 }
 

@@ -103,6 +103,9 @@ extern bool bench_keeps_token;
 void bench_open(struct bench *bench, const struct tercet_participant_options *options);
 void bench_close(struct bench *bench);
 
+/* More than a slow machine takes: a try that is late is not begun. */
+#define CALL_TIMEOUT_MS 100000
+
 /* A call of "inventory/<action>", branch 1, of the given gid; number 1. */
 struct call {
     Tercet__V1__Call message;

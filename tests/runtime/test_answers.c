@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-TestSuite(answers, .timeout = 60);
+TestSuite(answers, .timeout = 200);
 
 static struct fake fake;
 static struct results results = RESULTS_INIT;

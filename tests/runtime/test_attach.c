@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-TestSuite(attach, .timeout = 60);
+TestSuite(attach, .timeout = 200);
 
 static struct bench bench;
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-TestSuite(batch, .timeout = 60);
+TestSuite(batch, .timeout = 200);
 
 enum { COUNT = 20 };
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-TestSuite(client, .timeout = 60);
+TestSuite(client, .timeout = 200);
 
 static struct fake fake;
 static struct results results = RESULTS_INIT;
@@ -262,7 +262,7 @@ Test(client, loses_patience_without_knowing)
 Test(client, says_unknown_when_nobody_is_there)
 {
     struct tercet_result result;
-    struct tercet_begin_options options = {.size = sizeof(options), .timeout_ms = 1000};
+    struct tercet_begin_options options = {.size = sizeof(options), .timeout_ms = 3000};
     fake_start(&fake);
     struct tercet_client *client = client_open(&fake, 0);
     fake_stop(&fake);

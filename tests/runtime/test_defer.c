@@ -9,7 +9,7 @@
 #include <tercet/sys/barrier.h>
 #include <time.h>
 
-TestSuite(defer, .timeout = 60);
+TestSuite(defer, .timeout = 200);
 
 #define PENDING_MAX 16
 

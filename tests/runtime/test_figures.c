@@ -8,7 +8,7 @@
 #include <string.h>
 #include <tercet/metrics.h>
 
-TestSuite(figures, .timeout = 60);
+TestSuite(figures, .timeout = 200);
 
 static struct fake fake;
 static struct bench bench;

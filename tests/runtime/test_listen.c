@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-TestSuite(listen, .timeout = 60);
+TestSuite(listen, .timeout = 200);
 
 static struct bench bench;
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-TestSuite(reach, .timeout = 60);
+TestSuite(reach, .timeout = 200);
 
 static struct fake fake;
 static struct results results = RESULTS_INIT;

@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-TestSuite(transaction, .timeout = 60);
+TestSuite(transaction, .timeout = 200);
 
 static struct fake fake;
 static struct results results = RESULTS_INIT;

@@ -7,7 +7,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-TestSuite(tries, .timeout = 60);
+TestSuite(tries, .timeout = 200);
 
 static struct fake fake;
 

@@ -13,7 +13,7 @@
 
 #include "drivers.h"
 
-TestSuite(workers, .timeout = 60);
+TestSuite(workers, .timeout = 200);
 
 static struct bench bench;
 
