@@ -67,6 +67,9 @@ class Shop:
         status = self.run.wait(SECONDS)
         self.out.close()
         check(status == 0, f"run ended with {status}")
+        for name in os.listdir(os.path.join(self.folder, "logs")):
+            with open(os.path.join(self.folder, "logs", name), errors="replace") as file:
+                check(not re.search("Sanitizer|Assertion", log := file.read()), f"{name}: {log[-3000:]}")
 
     def end(self):
         if self.run.poll() is None:
@@ -389,6 +392,7 @@ def main():
             except Exception as wrong:  # also of libraries: the others go on
                 failed += 1
                 print(f"FAILED {story.__name__}: {type(wrong).__name__}: {wrong}", flush=True)
+        shop.stop()
     finally:
         page.driver.quit()
         shop.end()

@@ -43,4 +43,6 @@ grep -q "300 buyers: 20 got a piece, 280 were told that it is sold out, 0 do not
 eval "$(sed -n 's/^ *the audit: *//p' "$dir/run.out")" | tee "$dir/audit.out"
 grep -q "audit: holds" "$dir/audit.out" || fail "the audit"
 stop run
-! ls "$folder"/sockets/*.pid 2>/dev/null || fail "something is left running"
+! grep -hE "Sanitizer|Assertion" "$folder"/logs/*.log || fail "a program complains"
+echo "$folder/" >"$dir/pattern"
+! grep -alF -f "$dir/pattern" /proc/[0-9]*/cmdline 2>/dev/null || fail "something is left running"
