@@ -381,7 +381,9 @@ static int try_wal(struct sqlite *sqlite, bool *is_wal)
     if (rc == SQLITE_ROW)
         *is_wal = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
     int finalized = sqlite3_finalize(statement);
-    return rc == SQLITE_ROW ? SQLITE_OK : finalized != SQLITE_OK ? finalized : rc;
+    if (rc == SQLITE_ROW)
+        return SQLITE_OK;
+    return finalized != SQLITE_OK ? finalized : rc;
 }
 
 /* SQLite does not wait here when another connection writes (two who open a new database at once

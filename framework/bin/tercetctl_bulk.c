@@ -33,7 +33,7 @@ struct bulk {
 
 /* -- What would be done ------------------------------------------------------------------------ */
 
-/* What a branch's retry could do something about. */
+/* Whether a retry would have an effect on the branch. */
 static bool waits(const Tercet__V1__BranchStatus *branch)
 {
     return branch->end_state == TERCET__V1__END_STATE__END_WAITING ||

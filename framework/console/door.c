@@ -80,7 +80,8 @@ static void describe(struct door *door, int fd)
              address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-/* At each address that the name has; one of port 0 at its first alone. */
+/* Listens at each address that the name resolves to; with port 0 only at the first, since each
+ * would get a port of its own. */
 static int listen_at_all(struct door *door, const struct addrinfo *infos, bool is_any_port)
 {
     for (const struct addrinfo *info = infos; info != NULL; info = info->ai_next) {
@@ -191,7 +192,8 @@ static void cut_late(struct door *door)
 
 /* -- Accepting --------------------------------------------------------------------------------- */
 
-/* There is no descriptor for who waits: he is told by being closed, not left to wait. */
+/* The process has no descriptor left for the connection that waits. The spare one is given up to
+ * accept it, so that it can be closed at once: left alone it would hang. */
 static void refuse_one(struct door *door, int listener)
 {
     close(door->spare);

@@ -40,8 +40,10 @@ int link_call(ProtobufCMessage **reply, struct console *console,
         options.metadata_count = 1;
     }
     int rc = crpc_unary(reply, console->channel, service, method, request, &options, &result);
-    int code = rc == 0 ? CRPC_OK : rc == CRPC_ESTATUS ? (int)result.code : CRPC_INTERNAL;
-    if (rc != 0)
+    int code = rc == CRPC_ESTATUS ? (int)result.code : CRPC_INTERNAL;
+    if (rc == 0)
+        code = CRPC_OK;
+    else
         snprintf(text, CRPC_STATUS_TEXT_MAX + 1, "%s",
                  rc == CRPC_ESTATUS ? result.message : crpc_strerror(rc));
     crpc_result_clear(&result);

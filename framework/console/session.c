@@ -74,7 +74,7 @@ static struct place *choose(struct sessions *sessions)
     return best;
 }
 
-/* In a time that does not tell how much of the id was right. */
+/* Constant time: how long it takes does not tell how many characters were right. */
 static bool is_same(const char *a, const char *b)
 {
     unsigned char difference = 0;

@@ -52,7 +52,8 @@ static void measure_ends(struct samples *to, const struct meter *meter)
     samples_add_histogram(to, METRIC_TURN_EVENTS, &meter->turn, NULL);
 }
 
-/* Those that are over, and wait for their last write to be durable, are few: a batch of them. */
+/* The oldest unresolved entry. Resolved ones stay in the table only until their last write is
+ * durable: the loop passes one batch of them at most. */
 static const struct entry *oldest_open(const struct table *table)
 {
     const struct entry *entry = table->oldest;
@@ -61,7 +62,8 @@ static const struct entry *oldest_open(const struct table *table)
     return entry;
 }
 
-/* Of what has not been loaded since the start it is known only that it is older than that. */
+/* An entry that has not been loaded since the start counts as created at the start: its own time is
+ * in its record. */
 static int64_t oldest_created_ms(const struct coordinator *c)
 {
     int64_t oldest_ms = c->clock.wall_ms;
@@ -167,8 +169,8 @@ static const char *keep_name(struct figures *figures, const char *text)
     return name->text;
 }
 
-/* Under which name the service tells of itself; NULL: with the others. One that was never called
- * has series of its own as long as there are some that nobody has, and keeps none of them. */
+/* The label of the service's series; NULL: it is added up with the others. A service that was never
+ * called borrows, for this scrape, one of the places that are not taken. */
 static const char *name_of(struct figures *figures, const struct meter *meter,
                            const struct service *service, size_t *lent_count)
 {
@@ -181,7 +183,7 @@ static const char *name_of(struct figures *figures, const struct meter *meter,
     return keep_name(figures, service->name);
 }
 
-/* Each that has series of its own tells of itself; what is left is added up. */
+/* A sample for each service that has series of its own, and one for the sum of the others. */
 static void measure_loads(struct figures *figures, struct coordinator *c)
 {
     const int64_t now_ms = c->clock.now_ms;

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Whoever comes second, the owner who stops waiting or the store that answers, goes on with it. */
+/* The owner leaves when it stops waiting, the store answers: whichever of them comes second
+ * continues. */
 enum find_state { FIND_ASKED, FIND_ANSWERED, FIND_LEFT };
 
 void find_clear(struct found *found)
@@ -88,7 +89,7 @@ static struct find *new_find(void)
     return find;
 }
 
-/* A question that is not asked yet. */
+/* A find for this gid, which the store has not been asked yet; the spare one if there is one. */
 static struct find *take_spare(struct coordinator *c, const char *gid)
 {
     struct find *find = c->finds.spare != NULL ? c->finds.spare : new_find();
@@ -121,7 +122,7 @@ static Tercet__Store__V1__Resolved *decode(const char *gid, struct tercet_bytes 
     return NULL;
 }
 
-/* From the store: any thread. */
+/* The store calls it, in any thread. */
 static void on_found(int rc, uint64_t number, struct tercet_bytes value, void *ctx)
 {
     struct find *find = ctx;
@@ -134,8 +135,8 @@ static void on_found(int rc, uint64_t number, struct tercet_bytes value, void *c
         queue_post(queue, event);
 }
 
-/* The others' outcomes are known: one damaged record is no reason to stop. But what is not known is
- * not told as "unknown gid". */
+/* One damaged record is no reason to stop: the outcomes of all others are known. But the answer for
+ * this gid must not be "unknown gid", which would say that it never existed. */
 static void tell_damaged(struct coordinator *c, const char *gid, struct found *found)
 {
     coordinator_log(c, TERCET_LOG_ERROR,
@@ -163,7 +164,7 @@ static struct found found_of(struct coordinator *c, struct find *find)
 
 /* -- Asking ------------------------------------------------------------------------------------ */
 
-/* What is not in memory. */
+/* Asks the store for a gid that is not in memory. */
 static struct find *ask(struct coordinator *c, struct shard *shard, const char *gid,
                         struct found *found)
 {

@@ -202,7 +202,9 @@ static struct history_text *keep_text(struct history_text *text, const size_t *b
 
 static uint32_t clamp(int64_t ms)
 {
-    return ms <= 0 ? 0 : ms >= UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+    if (ms <= 0)
+        return 0;
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 /* The phase has the note already, and shares its texts with the attempt. */

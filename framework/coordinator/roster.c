@@ -24,7 +24,9 @@ static void answer_when_durable(struct request *r, const ProtobufCMessage *messa
 static uint32_t age_ms(int64_t now_ms, int64_t since_ms)
 {
     int64_t age_ms = now_ms - since_ms;
-    return age_ms <= 0 ? 0 : age_ms >= UINT32_MAX ? UINT32_MAX : (uint32_t)age_ms;
+    if (age_ms <= 0)
+        return 0;
+    return age_ms < UINT32_MAX ? (uint32_t)age_ms : UINT32_MAX;
 }
 
 /* How long the instance's oldest call is under way; 0: it has none. */

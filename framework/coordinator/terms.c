@@ -28,8 +28,9 @@ static uint32_t first_given(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
     return a != 0 ? a : b != 0 ? b : c != 0 ? c : d;
 }
 
-/* A try for which nobody asks has the coordinator's time, or all of its own where that was given;
- * none has more than its own. */
+/* How long one call of a try may take: what the initiator or the participant has set for a call
+ * (`asked_ms`), else the coordinator's call timeout, or all that is left where the initiator has
+ * set a timeout for the whole try. Never longer than what is left of the try. */
 static uint32_t try_timeout(const struct coordinator *c, const struct txn *txn,
                             const struct txn_branch *branch, uint32_t asked_ms)
 {

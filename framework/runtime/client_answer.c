@@ -181,6 +181,14 @@ static bool has_come(enum tercet_state state, enum tercet_wait wait)
     return is_confirming(state) || is_cancelling(state);
 }
 
+/* A decision was asked for: it is as wanted, the other way, or not known. */
+static int result_of_decision(bool is_as_wanted, bool is_other_way)
+{
+    if (is_as_wanted)
+        return 0;
+    return is_other_way ? TERCET_DECIDED : TERCET_UNKNOWN;
+}
+
 /* The code of a transaction that was answered without a failure; TERCET_UNKNOWN when it is not what
  * was asked for, yet. */
 static int code_of(const struct client_request *request, enum tercet_state state)
@@ -193,9 +201,9 @@ static int code_of(const struct client_request *request, enum tercet_state state
                    ? 0
                    : TERCET_UNKNOWN;
     case CLIENT_CONFIRM:
-        return is_confirming(state) ? 0 : is_cancelling(state) ? TERCET_DECIDED : TERCET_UNKNOWN;
+        return result_of_decision(is_confirming(state), is_cancelling(state));
     case CLIENT_CANCEL:
-        return is_cancelling(state) ? 0 : is_confirming(state) ? TERCET_DECIDED : TERCET_UNKNOWN;
+        return result_of_decision(is_cancelling(state), is_confirming(state));
     case CLIENT_ENLIST:
         return state == TERCET_TRYING ? 0 : TERCET_DECIDED;
     case CLIENT_AWAIT:

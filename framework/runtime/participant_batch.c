@@ -40,7 +40,7 @@ static void add_job(struct participant_worker *worker, struct participant_task *
 }
 
 /* With the lock held. What waits for a hook that is finished later comes to its turn by time, too,
- * and what was popped in vain may have made room for more to be read. */
+ * and a call that was taken off the queue but not run may have made room for more to be read. */
 static void wait_for_work(struct tercet_participant *participant)
 {
     struct participant_stream *held = participant_take_held(participant);

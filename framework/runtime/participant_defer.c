@@ -23,7 +23,8 @@
 
 /* -- The barrier ------------------------------------------------------------------------------- */
 
-/* Where a hook would run: it does, but outside, afterwards. */
+/* Stands in for the hook: notes that the barrier would run it now. The hook itself runs later,
+ * outside of the local transaction. */
 static int note_turn(struct tercet_barrier_call *call, tercet_db db, void *ctx)
 {
     bool *is_turn = ctx;
@@ -45,7 +46,7 @@ static struct tercet_barrier_call call_of(const struct participant_job *job, enu
                                         .kind = kind};
 }
 
-/* Whether the row at this offset leaves the hook to be run; else *out is the answer. */
+/* Whether the barrier would run the hook for the row at this offset; else *out is the answer. */
 static bool is_turn(struct participant_job *job, enum tercet_kind kind, uint32_t offset,
                     struct tercet_barrier_call *out)
 {
@@ -57,7 +58,7 @@ static bool is_turn(struct participant_job *job, enum tercet_kind kind, uint32_t
     return is_turn;
 }
 
-/* A try's hook may begin when that it has begun is kept. */
+/* Makes it durable that the try's hook has begun; only then may it run. */
 static bool begin_try(struct participant_job *job)
 {
     struct tercet_barrier_call begun = call_of(job, TERCET_TRY, BEGUN);

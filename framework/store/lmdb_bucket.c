@@ -117,7 +117,8 @@ static int add_bucket(struct lmdb_store *store, MDB_txn *txn, const struct bucke
         rc = load_maxima(txn, state);
     if (rc == 0) {
         int inserted = buckets_insert(&store->buckets, &bucket);
-        rc = inserted == TERCET_STORE_NOMEM ? ENOMEM : inserted == 0 ? 0 : MDB_CORRUPTED;
+        if (inserted != 0)
+            rc = inserted == TERCET_STORE_NOMEM ? ENOMEM : MDB_CORRUPTED;
     }
     if (rc != 0) {
         free(state);

@@ -32,7 +32,7 @@ struct lmdb_sink {
     unsigned refs; /* who gives work, and the thread */
     enum job job;  /* whose turn it is: the thread's, if there is one */
 
-    /* whoever's turn it is */
+    /* of whoever `job` says, without the lock */
     int file; /* -1: none */
     unsigned char piece[SINK_PIECE_SIZE];
     size_t size, unsynced_bytes;
@@ -187,7 +187,8 @@ static int fail_hung(struct lmdb_sink *sink)
                            (sink->options.stall_ms + 999) / 1000, sink->directory);
 }
 
-/* Waits until the job is done; not 0: the thread may be at it for ever. */
+/* Waits until the job is done. Not 0: nothing has moved for stall_ms, and the thread may hang for
+ * ever. */
 static int wait_for(struct lmdb_sink *sink)
 {
     int64_t stalled_ms = now_ms() + sink->options.stall_ms;
@@ -291,7 +292,8 @@ int lmdb_sink_finish(struct lmdb_sink *sink)
     return give(sink, JOB_FINISH);
 }
 
-/* For a thread that was left because the copying was to end, not because it hung. */
+/* Gives the thread a moment to end: it was left because the copying is called off, not because it
+ * hung. */
 static void wait_a_little(struct lmdb_sink *sink)
 {
     int64_t until_ms = now_ms() + END_WAIT_MS;

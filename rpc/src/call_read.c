@@ -56,7 +56,9 @@ int crpc_call_read(struct crpc_call *call)
     if (loop_is_forked())
         return CRPC_EFORKED;
     pthread_mutex_lock(&call->lock);
-    int rc = call->is_over || call->is_read_out ? CRPC_ECLOSED : call->is_reading ? CRPC_EBUSY : 0;
+    int rc = call->is_reading ? CRPC_EBUSY : 0;
+    if (call->is_over || call->is_read_out)
+        rc = CRPC_ECLOSED;
     if (rc == 0) {
         call->is_reading = true;
         call_tag_expect(call);

@@ -48,7 +48,9 @@ int call_send_reserve(struct crpc_call *call)
     if (loop_is_forked())
         return CRPC_EFORKED;
     pthread_mutex_lock(&call->lock);
-    int rc = call->is_over || call->is_closing ? CRPC_ECLOSED : call->is_sending ? CRPC_EBUSY : 0;
+    int rc = call->is_sending ? CRPC_EBUSY : 0;
+    if (call->is_over || call->is_closing)
+        rc = CRPC_ECLOSED;
     if (rc == 0 && !call->is_stream)
         rc = CRPC_EINVAL;
     if (rc == 0) {

@@ -170,7 +170,7 @@ static struct crpc_bytes of_a_newer_version(struct arena *arena, struct store_va
     return (struct crpc_bytes){record, value->size};
 }
 
-/* Not as damaged, for which a backup would be restored in vain. */
+/* Not as damaged: a backup would not help. */
 Test(restore, a_newer_programs_record_is_refused_as_such)
 {
     struct store *store = store_with_modes();

@@ -325,10 +325,10 @@ static enum crpc_code ask_once_more(struct crpc_stream *stream, const char *gid)
     return (enum crpc_code)code;
 }
 
-/* Who awaits in vain does not count: or a client that awaits something that does not come, again
- * and again with little patience, would be refused its confirms in the end. Two sessions that wait
- * on keep the transaction's list so long that it is not looked through before the third has too
- * much. */
+/* Expired waiters do not count as open requests: else a client that awaits, again and again with
+ * short timeouts, something that does not happen would have its confirms refused in the end. Two
+ * more sessions wait on, so that the transaction's list of waiters is too long to be swept before
+ * the third session has reached its limit. */
 Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
 {
     struct tercet_branch branch = branch_of("stock");

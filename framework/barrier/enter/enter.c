@@ -156,7 +156,10 @@ static int answer_row(struct way *way, struct tercet_barrier_call *call,
     enum tercet_barrier_state state = (enum tercet_barrier_state)atoi(way->result.first);
     if (call->kind == TERCET_TRY && state != TERCET_BARRIER_CANCELLED)
         return take_reply(call, way->result.second);
-    call->result = call->kind == TERCET_TRY ? TERCET_REFUSED : state == wanted ? 0 : TERCET_BROKEN;
+    if (call->kind == TERCET_TRY)
+        call->result = TERCET_REFUSED;
+    else
+        call->result = state == wanted ? 0 : TERCET_BROKEN;
     if (call->result == TERCET_BROKEN)
         call->broken =
             state == TERCET_BARRIER_CANCELLED ? TERCET_BROKEN_CANCELLED : TERCET_BROKEN_CONFIRMED;
