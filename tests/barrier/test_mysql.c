@@ -193,6 +193,19 @@ Test(mysql, tables_of_the_file_that_is_shipped)
     bench_close(bench);
 }
 
+Test(mysql, a_database_that_is_not_there_and_a_column_that_is_too_small)
+{
+    struct bench *bench = bench_open(BENCH_MYSQL, NULL);
+    char url[400];
+    snprintf(url, sizeof(url), "mysql://root@/no_such_db?socket=%s", getenv("TERCET_TEST_MYSQL"));
+    bench_check_open(url, NULL, TERCET_STORE, "Unknown database 'no_such_db'");
+    bench_sql(bench, "ALTER TABLE tercet_barrier MODIFY reply VARBINARY(4)");
+    bench_check_open(bench->url, NULL, TERCET_STORE, "it is varbinary(4), make it BLOB");
+    bench_sql(bench, "ALTER TABLE tercet_barrier MODIFY reply MEDIUMBLOB");
+    cr_assert_eq(bench_open_url(bench->url, NULL, NULL), 0);
+    bench_close(bench);
+}
+
 /* -- Versions -----------------------------------------------------------------------------------
  */
 

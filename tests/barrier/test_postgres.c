@@ -195,6 +195,39 @@ Test(postgres, opening_says_what_is_wrong)
     cr_assert_eq(tercet_barrier_postgres_open(NULL, "postgres://h", NULL, NULL), TERCET_INVALID);
 }
 
+static int reply_at_length(struct tercet_barrier_call *call, tercet_db db, void *ctx)
+{
+    (void)db;
+    (void)ctx;
+    call->reply = strdup("a reply");
+    call->reply_size = 7;
+    return 0;
+}
+
+/* A column that takes less than was thought: the call is asked again, the log says what it is. */
+Test(postgres, a_database_that_is_not_there_and_a_reply_that_the_table_does_not_take)
+{
+    char url[400], line[TERCET_TEXT_MAX] = "";
+    struct tercet_barrier_options options = {
+        .size = sizeof(options), .on_log = keep_line, .log_ctx = line};
+    struct bench *bench = bench_open(BENCH_POSTGRES, &options);
+    struct part part = {.bench = bench};
+    struct tercet_barrier_call calls[] = {bench_call(&part, TERCET_TRY),
+                                          bench_call(&part, TERCET_TRY)};
+    snprintf(url, sizeof(url), "postgresql:///no_such_db?host=%s&user=tercet",
+             getenv("TERCET_TEST_FOLDER"));
+    bench_check_open(url, NULL, TERCET_STORE, "database \"no_such_db\" does not exist");
+    bench_sql(bench, "ALTER TABLE tercet_barrier ADD CONSTRAINT short CHECK (length(reply) < 4)");
+    calls[0].hook = reply_at_length;
+    calls[1].branch = 2;
+    tercet_barrier_run(bench->barrier, calls, 2);
+    cr_assert_eq(calls[0].result, TERCET_STORE);
+    cr_assert_eq(calls[1].result, 0);
+    cr_assert_not_null(strstr(line, "constraint \"short\""), "%s", line);
+    cr_assert_eq(bench_rows(bench), 1);
+    bench_close(bench);
+}
+
 static int told_version; /* by the server, as the driver sees it; 0: the real one */
 int __real_PQserverVersion(const PGconn *conn);
 int __wrap_PQserverVersion(const PGconn *conn);

@@ -220,6 +220,23 @@ static int check_engine(struct mysql_driver *driver)
     return rc;
 }
 
+/* A server that is not strict would cut what the column cannot hold. */
+static int check_reply(struct mysql_driver *driver)
+{
+    char sql[384], holds[80] = "";
+    snprintf(sql, sizeof(sql),
+             "SELECT CONCAT('it is ', column_type, ', make it BLOB') FROM "
+             "information_schema.columns WHERE table_schema = DATABASE() AND table_name = "
+             "'tercet_barrier' AND column_name = 'reply' AND COALESCE(character_octet_length, 0) < "
+             "%d LIMIT 1",
+             TERCET_REPLY_MAX);
+    int rc = ask(driver, sql, holds, sizeof(holds));
+    if (rc == 0 && holds[0] != '\0')
+        rc = mysql_driver_fail(driver, "the column tercet_barrier.reply does not hold 16 KiB",
+                               holds);
+    return rc;
+}
+
 static int check_tables(struct mysql_driver *driver)
 {
     char count[16] = "", version[24] = "";
@@ -239,6 +256,8 @@ static int check_tables(struct mysql_driver *driver)
     }
     if (rc == 0)
         rc = check_engine(driver);
+    if (rc == 0)
+        rc = check_reply(driver);
     if (rc == 0)
         rc = execute(driver,
                      "SELECT gid, branch, number, state, changed_ms, reply FROM tercet_barrier "
