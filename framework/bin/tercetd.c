@@ -141,6 +141,29 @@ static int serve_until_signal(const struct arguments *args, struct tercet_coordi
     return serves ? 0 : EXIT_NOT_STARTED;
 }
 
+/* Whether a signal that ends the program is waiting to be taken. */
+static bool is_to_end(void)
+{
+    sigset_t waiting;
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1);
+}
+
+/* Another coordinator owns the store: this one stands by. To the service manager it is up. */
+static bool stands_by(const char *text, void *ctx)
+{
+    bool *has_told = ctx;
+    char status[TERCET_TEXT_MAX + sizeof("STATUS=")];
+    if (!*has_told) {
+        snprintf(status, sizeof(status), "STATUS=%s", text);
+        notify("READY=1");
+        notify(status);
+    }
+    *has_told = true;
+    notify("WATCHDOG=1");
+    return !is_to_end();
+}
+
 /* Opens it all and serves. Returns the exit status. */
 static int serve(const struct arguments *args, const sigset_t *signals)
 {
@@ -148,6 +171,9 @@ static int serve(const struct arguments *args, const sigset_t *signals)
     struct tercet_coordinator *coordinator = NULL;
     char text[TERCET_TEXT_MAX];
     struct http *http = NULL;
+    bool has_stood_by = false;
+    options.waits_on = stands_by;
+    options.waits_ctx = &has_stood_by;
     if (http_prepare(&http, args, &options, text) != 0) {
         fprintf(stderr, "tercetd: %s\n", text);
         return EXIT_NOT_STARTED;
@@ -161,10 +187,14 @@ static int serve(const struct arguments *args, const sigset_t *signals)
         http_close(http);
         tercet_coordinator_close(coordinator, 0);
         log_flush(LOG_PATIENCE_MS);
+        if (rc == TERCET_LOCKED && has_stood_by)
+            return 0; /* it was told to end */
         fprintf(stderr, "tercetd: %s (%s)\n", text[0] != '\0' ? text : tercet_strerror(rc),
                 tercet_error_name(rc));
         return EXIT_NOT_STARTED;
     }
+    if (has_stood_by)
+        notify("STATUS=serving");
     set_socket_modes(args);
     warn_about_setup(args);
     return serve_until_signal(args, coordinator, http, signals);

@@ -102,6 +102,10 @@ static const struct cli_option options[] = {
          "the store's directory; made when missing; one process at a time; memory: keeps nothing "
          "past the process, to try things out (default: "
          "/var/lib/tercet for root, else ~/.local/state/tercet or $XDG_STATE_HOME/tercet)"},
+    {"store", CLI_TEXT, FIELD(store), "NAME",
+     .help =
+         "a store that is no directory, in place of --data: etcd://HOST:PORT[,HOST:PORT]/PREFIX; "
+         "of several tercetd that name it one serves and the others stand by"},
     {"listen", CLI_OTHER, 0, "ADDRESS",
      .help = "host:port or unix:/path; may be repeated; port 0 takes a free one",
      .take = take_listen, .traits = CLI_REPEATS, .unless = "127.0.0.1:7420"},
@@ -327,6 +331,12 @@ static void default_data(char path[DATA_PATH_MAX])
 
 static int settle_data(struct arguments *args, struct cli *cli, char *text)
 {
+    if (args->store != NULL && args->options.data != NULL) {
+        snprintf(text, CLI_TEXT_MAX, "--store and --data both name the store: give one of them");
+        return -1;
+    }
+    if (args->store != NULL)
+        args->options.data = args->store;
     if (args->options.data != NULL)
         return 0;
     default_data(args->default_data);
@@ -397,8 +407,10 @@ static void settle_dev(struct arguments *args)
 {
     if (args->access_file != NULL || args->cert_file != NULL)
         misuse("tercetd dev has no --access and no --tls-cert: its services bring no token");
-    if (args->options.data != NULL && strcmp(args->options.data, "memory:") != 0)
-        misuse("tercetd dev has no --data: its services and its store are in memory, and gone with "
+    if (args->store != NULL ||
+        (args->options.data != NULL && strcmp(args->options.data, "memory:") != 0))
+        misuse("tercetd dev has no --data and no --store: its services and its store are in "
+               "memory, and gone with "
                "it. To keep a store, run tercetd --data DIR, with participants of your own");
     if (args->config_file == NULL)
         args->config_file = "none";

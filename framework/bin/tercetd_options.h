@@ -26,6 +26,7 @@ struct arguments {
     const char *access_file, *cert_file, *key_file, *ca_file;
     const char *check_parts; /* what of the store is to be read instead of serving; NULL: serve */
     const char *call_cert_file, *call_key_file, *call_ca_file;
+    const char *store; /* what --store names; then options.data is the same */
     const char *http_address;
     const char *otlp_ca_file, *otlp_headers_file;
     uint32_t grace_ms;

@@ -83,6 +83,10 @@ static void release(struct coordinator *c, struct batch *batch)
     batch_reuse(batch);
 }
 
+static const char lost_ownership[] =
+    "this coordinator owns its store no more: another has taken it over, or may have since the "
+    "lease ran out. Nothing that was promised is lost; started again, this one stands by";
+
 void loop_committed(struct coordinator *c, struct shard *shard, int rc)
 {
     char text[TERCET_TEXT_MAX];
@@ -91,6 +95,10 @@ void loop_committed(struct coordinator *c, struct shard *shard, int rc)
         return;
     }
     batch_abandon(shard);
+    if (rc == TERCET_STORE_FENCED) {
+        coordinator_fail(c, lost_ownership);
+        return;
+    }
     snprintf(text, sizeof(text), "a commit failed, its outcome is not known: %s",
              tercet_store_strerror(rc));
     coordinator_fail(c, text);
@@ -233,6 +241,8 @@ static void check_headroom(struct coordinator *c, struct shard *shard)
     /* The store's file has been deleted, for example: what is decided from now on would be lost. */
     if (headroom->rc == TERCET_STORE_CORRUPT && !atomic_load(&c->has_failed))
         coordinator_fail(c, tercet_store_strerror(headroom->rc));
+    if (headroom->rc == TERCET_STORE_FENCED && !atomic_load(&c->has_failed))
+        coordinator_fail(c, lost_ownership);
 }
 
 static void wake_due(struct coordinator *c, struct shard *shard)

@@ -6,6 +6,7 @@
 #include "access.h"
 #include "check.h"
 #include "engine.h"
+#include "etcd.h"
 #include "loop.h"
 #include "reach.h"
 #include "restore.h"
@@ -100,6 +101,23 @@ static void on_store_line(enum tercet_log_level level, const char *text, void *c
     coordinator_log_of(ctx, LOG_STORE, level, "%s", text);
 }
 
+/* Those that the program has brought, and that of etcd, which is no part of the store library. The
+ * caller's. */
+static const struct tercet_store_driver **all_drivers(const struct coordinator *c)
+{
+    const struct tercet_store_driver *const *others = c->options.store_drivers;
+    size_t count = 0;
+    while (others != NULL && others[count] != NULL)
+        count++;
+    const struct tercet_store_driver **all =
+        must_alloc((count + 2) * sizeof(struct tercet_store_driver *));
+    for (size_t i = 0; i < count; i++)
+        all[i] = others[i];
+    all[count] = &store_etcd_driver;
+    all[count + 1] = NULL;
+    return all;
+}
+
 /* One shard in one store: nothing else knows that there are no more. */
 static int open_store(struct coordinator *c, struct refusal *no)
 {
@@ -111,9 +129,13 @@ static int open_store(struct coordinator *c, struct refusal *no)
                                                                                   : BUCKET_MS_MIN,
                                            .begins_anew = c->options.store_begins_anew,
                                            .on_log = on_store_line,
-                                           .log_ctx = c};
+                                           .log_ctx = c,
+                                           .waits_on = c->options.waits_on,
+                                           .waits_ctx = c->options.waits_ctx};
+    const struct tercet_store_driver **drivers = all_drivers(c);
     char text[TERCET_TEXT_MAX] = "";
-    int rc = store_open(&shard->store, c->options.data, c->options.store_drivers, &options, text);
+    int rc = store_open(&shard->store, c->options.data, drivers, &options, text);
+    free(drivers);
     if (rc != 0)
         return refusal_set(no, error_of_store(rc), "%s",
                            text[0] != '\0' ? text : tercet_store_strerror(rc));

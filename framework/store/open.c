@@ -74,8 +74,8 @@ static int choose(const struct tercet_store_driver **out, const char **rest, con
         driver = find_driver(ours, name, size);
     if (driver == NULL)
         return fail(text, TERCET_STORE_INVALID,
-                    "there is no driver for stores named %.*s: (there are lmdb:DIR and memory:); "
-                    "a directory of that name is ./%s",
+                    "there is no driver for stores named %.*s: (there are lmdb:DIR, "
+                    "etcd://HOST:PORT/PREFIX and memory:); a directory of that name is ./%s",
                     (int)(size < 32 ? size : 32), name, name);
     *out = driver;
     *rest = name + size + 1;

@@ -36,7 +36,9 @@ typedef void (*tercet_log_record_fn)(const struct tercet_log_record *record, voi
 struct tercet_coordinator_options {
     size_t size;
     /* The store; needed. "lmdb:DIR", or just a directory: LMDB there. "memory:" or ":memory:":
-     * nothing is kept, for tests. Other names want a driver of store_drivers */
+     * nothing is kept, for tests. "etcd://HOST:PORT[,HOST:PORT]/PREFIX": keys in etcd, where
+     * several coordinators may stand by for one (docs/cluster.md). Other names want a driver of
+     * store_drivers */
     const char *data;
     const char *const *listen; /* addresses; default one, "127.0.0.1:7420" */
     size_t listen_count;
@@ -129,6 +131,11 @@ struct tercet_coordinator_options {
     double trace_sample;
     /* in place of on_log, with its ctx */
     tercet_log_record_fn on_log_record;
+    /* While another process owns a store that several may name (etcd): asked several times a second
+     * whether to wait on, with a text that says for whom; in the thread that opens. false: opening
+     * ends with TERCET_LOCKED. NULL: it waits on */
+    bool (*waits_on)(const char *text, void *ctx);
+    void *waits_ctx;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

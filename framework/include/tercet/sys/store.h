@@ -12,9 +12,10 @@
  *    shard's identity; and the largest number it has ever seen.
  *
  * One coordinator owns a shard at a time: it acquires the shard, commits batch after batch, one at
- * a time, and reads. Reads come from other threads than commits, also at the same time; they see a
- * whole number of commits, at least those that had returned before the read was called. What a
- * shard answers does not depend on other shards.
+ * a time, and reads. A driver of a server may let other processes wait in acquire, so that one of
+ * them goes on when the owner has gone. Reads come from other threads than commits, also at the
+ * same time; they see a whole number of commits, at least those that had returned before the read
+ * was called. What a shard answers does not depend on other shards.
  *
  * How long a function may take. acquire, release, commit, scan, page and meta_scan may wait for the
  * database: they are called at the start, from a thread of their own (commit), or rarely (a page of
@@ -80,6 +81,11 @@ struct tercet_store_options {
     /* lines for the operator, such as that a new store has been made; NULL: none */
     tercet_log_fn on_log;
     void *log_ctx;
+    /* Where acquire waits for another process that owns the shard: asked several times a second
+     * whether it is to wait on, with a text that says for whom. false: acquire gives up,
+     * TERCET_STORE_LOCKED. NULL: it waits on */
+    bool (*waits_on)(const char *text, void *ctx);
+    void *waits_ctx;
 };
 
 enum tercet_store_op_kind {
@@ -193,8 +199,8 @@ struct tercet_store_driver {
     uint32_t (*shard_count)(void *state);
 
     /* Takes the shard: durably raises its epoch (so a store that cannot write is found out here).
-     * Whoever held it before is fenced. After a failure, _IO, _CORRUPT or _NOMEM, nobody holds it.
-     */
+     * Whoever held it before is fenced. After a failure, _IO, _CORRUPT, _NOMEM or _LOCKED (waits_on
+     * said so), nobody holds it. */
     int (*acquire)(void *state, uint32_t shard, struct tercet_store_lease *out);
     /* Gives the shard back; nothing when another epoch holds it. */
     void (*release)(void *state, uint32_t shard, uint64_t epoch);
@@ -202,7 +208,10 @@ struct tercet_store_driver {
     /* All `count` > 0 writes in their order, or none: durable on return of 0. TERCET_STORE_FENCED:
      * nothing was written, another epoch holds the shard, or none. TERCET_STORE_UNKNOWN: it may or
      * may not be, and from then on the shard is held by nobody: every further commit is FENCED
-     * until somebody acquires, after which reads show what is true. */
+     * until somebody acquires, after which reads show what is true. A driver whose engine limits
+     * what one transaction may have may part a large batch: all writes of one number stay together,
+     * and when it fails (UNKNOWN) or is read meanwhile, some numbers' may be there and others' not.
+     */
     int (*commit)(void *state, uint32_t shard, uint64_t epoch, const struct tercet_store_op *ops,
                   size_t count);
 
@@ -227,7 +236,10 @@ struct tercet_store_driver {
     /* Every meta record, in any order. */
     int (*meta_scan)(void *state, uint32_t shard, tercet_store_meta_fn each, void *ctx);
 
-    /* Of the whole store; called five times a second. Values up to a second old are fine. */
+    /* Of the whole store; called five times a second. Values up to a second old are fine. While a
+     * driver does not know whether the owner still has its shard it may hold this call up: then
+     * nothing may be told anyway. TERCET_STORE_FENCED: the owner may have lost its shard, and what
+     * it has in memory is not to be told any more. */
     int (*stats)(void *state, struct tercet_store_stats *out);
     /* The bytes that a record with a value of `size` bytes takes at most, in the units of
      * room_bytes; called for each new transaction. NULL: `size`. */
