@@ -89,6 +89,33 @@ Test(reload, rules_change_while_it_runs)
     bench_stop(&bench);
 }
 
+/* As a token is exchanged: the new one beside the old one, then alone. */
+Test(reload, a_token_is_exchanged_and_no_call_fails)
+{
+    static const char *const steps[] = {"all " TOKEN_A "\nall " TOKEN_B "\n", "all " TOKEN_B "\n"};
+    char option[256];
+    const char *options[] = {option, NULL};
+    bench_prepare();
+    bench_write_file("rules", "all " TOKEN_A "\n");
+    snprintf(option, sizeof(option), "--access=%s", daemon_path(&bench.daemon, "rules"));
+    bench_launch(options);
+    cr_assert_eq(crpc_loop_new(&bench.loop, NULL), 0);
+    bench_connect(&bench);
+    for (int step = 0; step < 2; step++) {
+        const char *token = step == 0 ? TOKEN_A : TOKEN_B;
+        cr_assert(is_let_in(token));
+        bench_write_file("rules", steps[step]);
+        hang_up();
+        for (int i = 0; i < 200; i++) /* before, while and after the rules are read */
+            cr_assert(is_let_in(token), "call %d of step %d", i, step);
+        await_log("the access rules were read anew", step + 1);
+        cr_assert(is_let_in(token));
+    }
+    cr_assert_not(is_let_in(TOKEN_A));
+    cr_assert_eq(bench_end(SIGTERM), 0);
+    bench_stop(&bench);
+}
+
 /* -- Certificates ------------------------------------------------------------------------------ */
 
 static void make_certificate(const char *name)

@@ -21,6 +21,7 @@ BENCH_SUITE(rights);
 #define READER "reader-0123456789"
 #define OPERATOR "operator-0123456789"
 #define ADMINISTRATOR "admin-0123456789"
+#define EVERY "every-service-0123456789"
 
 static const char rules[] = "participant:payment " PAYMENT "\n"
                             "participant:stock " STOCK "\n"
@@ -119,6 +120,27 @@ Test(rights, a_service_is_served_by_its_own_alone)
     cr_expect_eq(registers(OPERATOR, "payment", "127.0.0.1:2"), CRPC_PERMISSION_DENIED,
                  "operators only end registrations");
     cr_expect_eq(registers(OPERATOR, "payment", ""), CRPC_OK);
+    stop();
+}
+
+/* Each rule is for its own token: one without a name is for every service, also for those that
+ * other rules name, and does not widen these. With both, a token has what the wider one permits. */
+Test(rights, a_rule_without_a_name_is_for_every_service)
+{
+    static const char both[] = "participant:payment " PAYMENT "\n"
+                               "participant " EVERY "\n"
+                               "participant:stock " STOCK "\n"
+                               "participant " STOCK "\n";
+    char text[256] = "";
+    bench_prepare();
+    cr_assert_eq(crpc_loop_new(&bench.loop, NULL), 0);
+    start_with(both, NULL);
+    cr_expect_eq(attach(EVERY, "payment", text), CRPC_OK, "%s", text);
+    cr_expect_eq(attach(EVERY, "stock", text), CRPC_OK, "%s", text);
+    cr_expect_eq(attach(STOCK, "payment", text), CRPC_OK, "%s", text);
+    cr_expect_eq(attach(PAYMENT, "stock", text), CRPC_PERMISSION_DENIED);
+    cr_expect_eq(registers(PAYMENT, "payment", "127.0.0.1:1"), CRPC_OK);
+    cr_expect_eq(registers(EVERY, "payment", ""), CRPC_OK, "it may end others' registrations, too");
     stop();
 }
 
