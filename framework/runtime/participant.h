@@ -193,8 +193,8 @@ struct tercet_participant {
     pthread_cond_t changed; /* wakes the keeper thread, and threads in wait or close */
     struct participant_queue queues[PARTICIPANT_QUEUES];
     uint32_t task_count; /* in the queues */
-    /* whose hook used up the time of a batch that was to have more: the next batch begins with
-     * another action's try, if one waits; "": none */
+    /* whose hook used up the time of a batch that was to have more: the next batch is of other
+     * calls, if any wait; "": none */
     char slow_action[TERCET_ACTION_MAX + 1];
     struct participant_deferral *deferrals;
     uint64_t deferral_count; /* ever made; gives the next id */
@@ -233,9 +233,8 @@ void participant_put_back(struct tercet_participant *participant, struct partici
 /* The first task of a branch that no other worker works on, or NULL; with the lock held. */
 struct participant_task *participant_pop(struct tercet_participant *participant,
                                          const struct participant_worker *worker);
-/* The same for the first of a batch: confirms and cancels, then a try of another action than the
- * slow one, then any. */
-struct participant_task *participant_pop_first(struct tercet_participant *participant,
+/* The same, but for tries of the slow action. */
+struct participant_task *participant_pop_other(struct tercet_participant *participant,
                                                const struct participant_worker *worker);
 
 struct participant_stream *participant_stream_ref(struct participant_stream *stream);

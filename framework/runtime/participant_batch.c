@@ -56,19 +56,38 @@ static void wait_for_work(struct tercet_participant *participant)
     }
 }
 
+/* The first call of a batch. *is_of_others: there is a slow action, and this is another call. */
+static struct participant_task *pop(const struct participant_worker *worker, bool *is_of_others)
+{
+    struct tercet_participant *participant = worker->participant;
+    struct participant_task *task = NULL;
+    if (participant->slow_action[0] != '\0')
+        task = participant_pop_other(participant, worker);
+    *is_of_others = task != NULL;
+    return task != NULL ? task : participant_pop(participant, worker);
+}
+
+static struct participant_task *pop_more(const struct participant_worker *worker, bool is_of_others)
+{
+    struct tercet_participant *participant = worker->participant;
+    return is_of_others ? participant_pop_other(participant, worker)
+                        : participant_pop(participant, worker);
+}
+
 /* Waits for calls. Those of a stream that is gone are dropped: the coordinator asks again. Returns
  * how many, 0 when closing. */
 static size_t take_jobs(struct participant_worker *worker)
 {
     struct tercet_participant *participant = worker->participant;
     struct participant_task *task = NULL;
+    bool is_of_others = false;
     pthread_mutex_lock(&participant->lock);
-    while (!participant->is_closing && (task = participant_pop_first(participant, worker)) == NULL)
+    while (!participant->is_closing && (task = pop(worker, &is_of_others)) == NULL)
         wait_for_work(participant);
     while (task != NULL) {
         add_job(worker, task);
         bool may_more = !participant->is_closing && worker->job_count < participant->batch_max;
-        task = may_more ? participant_pop(participant, worker) : NULL;
+        task = may_more ? pop_more(worker, is_of_others) : NULL;
     }
     size_t count = worker->job_count;
     struct participant_stream *held = participant_take_held(participant);

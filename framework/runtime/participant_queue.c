@@ -221,15 +221,12 @@ struct participant_task *participant_pop(struct tercet_participant *participant,
     return task;
 }
 
-struct participant_task *participant_pop_first(struct tercet_participant *participant,
+struct participant_task *participant_pop_other(struct tercet_participant *participant,
                                                const struct participant_worker *worker)
 {
-    struct participant_task *task = NULL;
-    if (participant->slow_action[0] == '\0')
-        return participant_pop(participant, worker);
-    task = pop_from(participant, &participant->queues[PARTICIPANT_ENDS], worker, NULL);
-    if (task == NULL)
-        task = pop_from(participant, &participant->queues[PARTICIPANT_TRIES], worker,
-                        participant->slow_action);
-    return task != NULL ? task : participant_pop(participant, worker);
+    struct participant_task *task =
+        pop_from(participant, &participant->queues[PARTICIPANT_ENDS], worker, NULL);
+    return task != NULL ? task
+                        : pop_from(participant, &participant->queues[PARTICIPANT_TRIES], worker,
+                                   participant->slow_action);
 }
