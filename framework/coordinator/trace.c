@@ -159,7 +159,8 @@ void trace_adopt(struct entry *entry, struct crpc_call *call)
         header_of(call, HEADER, parent, sizeof(parent)) == NULL ||
         !traceparent_parse(&context, parent))
         return;
-    memcpy(all, entry->metadata, count * sizeof(*all));
+    for (uint32_t i = 0; i < count; i++)
+        all[i] = entry->metadata[i];
     all[count++] = (struct tercet_metadata){HEADER, parent};
     if (header_of(call, STATE_HEADER, state, sizeof(state)) != NULL)
         all[count++] = (struct tercet_metadata){STATE_HEADER, state};
@@ -342,8 +343,9 @@ static void add_failures(struct span_draft *draft, const struct history *history
 {
     if (history == NULL)
         return;
-    span_add_number(draft, "tercet.failures",
-                    (int64_t)history->tries.failures + history->ends.failures);
+    const int64_t count = (int64_t)history->tries.failures + history->ends.failures;
+    if (count > 0)
+        span_add_number(draft, "tercet.failures", count);
     for (size_t i = 0; i < history->count; i++) {
         const struct history_attempt *attempt = history_at(history, i);
         if (attempt->error != NULL)
