@@ -75,11 +75,16 @@ static int read_parts(void)
 
 /* -- Processes --------------------------------------------------------------------------------- */
 
-static void run_child(const struct part *part, const char *log)
+static void unblock_signals(void)
 {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void run_child(const struct part *part, const char *log)
+{
+    unblock_signals();
     prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody outlives a supervisor that was killed */
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDOUT_FILENO);
@@ -130,6 +135,7 @@ static void run_script(const struct part *part, const char *option)
 {
     pid_t pid = fork();
     if (pid == 0) {
+        unblock_signals();
         execl(part->words[1], part->words[1], option, part->words[2], (char *)NULL);
         _exit(127);
     }
@@ -138,52 +144,56 @@ static void run_script(const struct part *part, const char *option)
 }
 
 /* Of a file: its lock is taken, so that nobody else can write, and given back. */
-static void cut_file(struct part *part)
+static bool cut_file(struct part *part)
 {
+    bool is_cut = false;
     if (sqlite3_open(part->words[1], &part->lock) == SQLITE_OK) {
         sqlite3_busy_timeout(part->lock, 2000);
-        part->is_frozen =
-            sqlite3_exec(part->lock, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+        is_cut = sqlite3_exec(part->lock, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
     }
-    if (!part->is_frozen) {
+    if (!is_cut) {
         sqlite3_close(part->lock);
         part->lock = NULL;
     }
+    return is_cut;
 }
 
-static void cut(struct part *part)
+static bool cut(struct part *part)
 {
-    if (part->is_frozen)
-        return;
     if (strcmp(part->words[0], "sqlite") == 0)
-        cut_file(part);
-    else {
-        run_script(part, "--kill");
-        part->is_frozen = true;
-    }
+        return cut_file(part);
+    run_script(part, "--kill");
+    return true;
 }
 
 static void mend(struct part *part)
 {
-    if (!part->is_frozen)
-        return;
     if (part->lock == NULL)
         run_script(part, "--start");
     sqlite3_close(part->lock);
     part->lock = NULL;
-    part->is_frozen = false;
+}
+
+/* Takes seconds, so it is done without the lock; only the main thread changes what is cut. */
+static void act_on_database(struct part *part, const char *verb)
+{
+    bool is_cut = part->is_frozen;
+    if (!is_cut && strcmp(verb, "cut") == 0)
+        is_cut = cut(part);
+    else if (is_cut && strcmp(verb, "mend") == 0) {
+        mend(part);
+        is_cut = false;
+    }
+    pthread_mutex_lock(&lock);
+    part->is_frozen = is_cut;
+    pthread_mutex_unlock(&lock);
 }
 
 /* -- What is asked for ------------------------------------------------------------------------- */
 
-static void act(struct part *part, const char *verb)
+static void act_on_process(struct part *part, const char *verb)
 {
-    if (part->is_database) {
-        if (strcmp(verb, "cut") == 0)
-            cut(part);
-        else if (strcmp(verb, "mend") == 0)
-            mend(part);
-    } else if (strcmp(verb, "start") == 0)
+    if (strcmp(verb, "start") == 0)
         start(part);
     else if (strcmp(verb, "stop") == 0)
         send_signal(part, SIGTERM);
@@ -197,13 +207,17 @@ static void act(struct part *part, const char *verb)
 
 static void act_on_all(void)
 {
-    pthread_mutex_lock(&lock);
     for (size_t i = 0; i < part_count; i++) {
+        pthread_mutex_lock(&lock);
         const char *verb = parts[i].pending;
         parts[i].pending = NULL;
-        if (verb != NULL)
-            act(&parts[i], verb);
+        if (verb != NULL && !parts[i].is_database)
+            act_on_process(&parts[i], verb);
+        pthread_mutex_unlock(&lock);
+        if (verb != NULL && parts[i].is_database)
+            act_on_database(&parts[i], verb);
     }
+    pthread_mutex_lock(&lock);
     collect();
     pthread_mutex_unlock(&lock);
 }
@@ -285,7 +299,7 @@ static void stop_all(const sigset_t *signals)
     const struct timespec tick = {.tv_nsec = TICK_MS * 1000000};
     for (size_t i = 0; i < part_count; i++)
         if (parts[i].is_database)
-            mend(&parts[i]);
+            act_on_database(&parts[i], "mend");
     for (size_t i = part_count; i-- > 0;)
         send_signal(&parts[i], SIGTERM);
     for (int waited_ms = 0; is_any_running() && waited_ms < STOP_MS_MAX; waited_ms += TICK_MS) {
