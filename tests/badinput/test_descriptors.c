@@ -50,34 +50,11 @@ static rlim_t count_used(void)
     return highest + 1;
 }
 
-/* -- Connections ------------------------------------------------------------------------------- */
-
-static int connect_raw(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    address.sin_port = htons((uint16_t)atoi(strchr(bench.daemon.address, ':') + 1));
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0, "%s",
-                 strerror(errno));
-    return fd;
-}
-
-/* Whether the other side has closed. What gRPC says first is read and dropped. */
-static bool is_closed(int fd)
-{
-    char bytes[4096];
-    ssize_t size;
-    while ((size = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
-        continue;
-    return size == 0 || errno == ECONNRESET;
-}
-
 static int count_closed(const int *fds)
 {
     int count = 0;
     for (int i = 0; i < CONNECTIONS; i++)
-        count += is_closed(fds[i]);
+        count += process_is_cut(fds[i]);
     return count;
 }
 
@@ -133,7 +110,7 @@ static void crowd(rlim_t limit, int refused, const char *gid)
     expect_work("before");
     const struct rlimit before = limit_daemon(limit);
     for (int i = 0; i < CONNECTIONS; i++)
-        fds[i] = connect_raw();
+        cr_assert_geq(fds[i] = process_connect(bench.daemon.address), 0);
     await_refused(fds, refused);
     expect_work(gid);
     for (int i = 0; i < CONNECTIONS; i++)
@@ -170,7 +147,7 @@ BENCH_TEST(descriptors, again_and_again)
     for (int round = 0; round < 3; round++) {
         int fds[CONNECTIONS];
         for (int i = 0; i < CONNECTIONS; i++)
-            fds[i] = connect_raw();
+            cr_assert_geq(fds[i] = process_connect(bench.daemon.address), 0);
         await_refused(fds, REFUSED_MIN);
         for (int i = 0; i < CONNECTIONS; i++)
             close(fds[i]);

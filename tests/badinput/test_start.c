@@ -288,22 +288,9 @@ Test(idle, memory)
 #else
 #define IDLE_KIB_MAX (32 * 1024)
 
-static long resident_kib(pid_t pid)
-{
-    char path[64], line[256];
-    long kib = -1;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "r");
-    cr_assert_not_null(file);
-    while (fgets(line, sizeof(line), file) != NULL)
-        sscanf(line, "VmRSS: %ld", &kib);
-    fclose(file);
-    return kib;
-}
-
 BENCH_TEST(idle, memory)
 {
-    long kib = resident_kib(bench.daemon.process.pid);
+    long kib = process_memory_kib(bench.daemon.process.pid, "VmRSS");
     cr_expect(kib > 0 && kib <= IDLE_KIB_MAX, "tercetd needs %ld KiB when idle", kib);
 }
 #endif

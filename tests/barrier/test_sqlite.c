@@ -3,6 +3,7 @@
  * What only SQLite can show: files, settings, versions, what opening says when it fails, what a
  * batch costs.
  */
+#include <clock.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,13 +165,6 @@ Test(barrier_sqlite, facts_that_are_not_ours_are_told)
     }
 }
 
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Opening waits for a writer that has run this SQL, then says so; without the writer it succeeds.
  */
 static void open_beside_a_writer(const char *sql, uint32_t wait_ms)
@@ -183,9 +177,9 @@ static void open_beside_a_writer(const char *sql, uint32_t wait_ms)
     snprintf(path, sizeof(path), "%s/busy.db", bench->folder);
     cr_assert_eq(sqlite3_open(path, &writer), SQLITE_OK);
     cr_assert_eq(sqlite3_exec(writer, sql, NULL, NULL, NULL), SQLITE_OK);
-    int64_t before_ms = clock_ms();
+    int64_t before_ms = clock_monotonic_ms();
     cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), TERCET_STORE);
-    cr_assert_geq(clock_ms() - before_ms, wait_ms);
+    cr_assert_geq(clock_monotonic_ms() - before_ms, wait_ms);
     cr_assert_not_null(strstr(text, "locked"), "%s", text);
     cr_assert_eq(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     cr_assert_eq(tercet_barrier_sqlite_open(&barrier, path, &options, text), 0, "%s", text);

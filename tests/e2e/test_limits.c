@@ -362,15 +362,7 @@ Test(limits, a_session_has_so_many_open_but_for_those_whose_time_is_over)
 /* The most memory that tercetd has ever had. */
 static long peak_kib(void)
 {
-    char path[64], line[256];
-    long kib = -1;
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)world.daemon.process.pid);
-    FILE *file = fopen(path, "re");
-    cr_assert_not_null(file);
-    while (fgets(line, sizeof(line), file) != NULL)
-        sscanf(line, "VmHWM: %ld", &kib);
-    fclose(file);
-    return kib;
+    return process_memory_kib(world.daemon.process.pid, "VmHWM");
 }
 
 /* One message: an enlistment, or nothing, and the same question again and again. How the session

@@ -256,13 +256,10 @@ static int count_answered(void)
 
 static bool is_listening(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    address.sin_port = htons((uint16_t)atoi(strrchr(world.daemon.address, ':') + 1));
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert_geq(fd, 0);
-    bool is_taken = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
-    close(fd);
-    return is_taken;
+    int fd = process_connect(world.daemon.address);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 /* All is answered, and nothing read, when it stops listening: from there on it may cut. */

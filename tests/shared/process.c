@@ -67,6 +67,47 @@ void process_pick_address(char address[PROCESS_ADDRESS_MAX])
     fail("no free port");
 }
 
+int process_connect(const char *address)
+{
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        fail("socket");
+    if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+bool process_is_cut(int connection)
+{
+    char bytes[4096];
+    ssize_t size;
+    while ((size = recv(connection, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+        continue;
+    return size == 0 || errno == ECONNRESET;
+}
+
+/* -- Figures ----------------------------------------------------------------------------------- */
+
+long process_memory_kib(pid_t pid, const char *figure)
+{
+    char path[64], line[256];
+    long kib = -1;
+    size_t size = strlen(figure);
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        fail(path);
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, figure, size) == 0 && line[size] == ':')
+            kib = strtol(line + size + 1, NULL, 10);
+    fclose(file);
+    return kib;
+}
+
 /* -- Starting ---------------------------------------------------------------------------------- */
 
 /* In the child, between fork and exec. The environment was made before: setenv is not for here. */

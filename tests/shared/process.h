@@ -29,6 +29,15 @@ int64_t process_now_ms(void);
  * these, another's connection may have one when its server is away for a moment. */
 void process_pick_address(char address[PROCESS_ADDRESS_MAX]);
 
+/* A connection to 127.0.0.1 at the port that the address ends in. -1: refused. */
+int process_connect(const char *address);
+
+/* Whether the other side has ended the connection; what it sent before is thrown away. */
+bool process_is_cut(int connection);
+
+/* A figure of /proc/PID/status in KiB, "VmRSS" or "VmHWM"; -1: there is none. */
+long process_memory_kib(pid_t pid, const char *figure);
+
 /* In place of a file for standard error: it goes where standard output goes. */
 #define PROCESS_WITH_OUTPUT ""
 

@@ -224,29 +224,6 @@ static bool do_disk(struct torture *torture)
     return true;
 }
 
-/* -- Descriptors ------------------------------------------------------------------------------- */
-
-static int connect_raw(const struct torture *torture)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    address.sin_port = htons((uint16_t)atoi(strchr(torture->stage.daemon.address, ':') + 1));
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static bool is_refused(int fd)
-{
-    char bytes[4096];
-    ssize_t size;
-    while ((size = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
-        continue;
-    return size == 0 || errno == ECONNRESET;
-}
-
 /* Those that have been refused by now; waits for the first one, since they stand in the listener's
  * queue before. */
 static uint64_t await_refused(const int *fds)
@@ -259,7 +236,7 @@ static uint64_t await_refused(const int *fds)
     while (refused == 0 && process_now_ms() < until_ms) {
         poll(polls, CONNECTIONS, SERVE_MS);
         for (int i = 0; i < CONNECTIONS; i++)
-            refused += is_refused(fds[i]);
+            refused += process_is_cut(fds[i]);
     }
     return refused;
 }
@@ -268,7 +245,7 @@ static uint64_t await_refused(const int *fds)
 static bool crowd_in(struct torture *torture, int *fds)
 {
     for (int i = 0; i < CONNECTIONS; i++)
-        if ((fds[i] = connect_raw(torture)) < 0)
+        if ((fds[i] = process_connect(torture->stage.daemon.address)) < 0)
             return torture_fail(torture, "tercetd does not listen any more");
     if (!torture_await_confirmed(torture, 1))
         return false;

@@ -7,6 +7,7 @@
 #include "execute.h"
 #include "fate.h"
 
+#include <clock.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +31,6 @@ static struct {
     size_t count;
 } bag = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* From half a second to a minute, mostly short. */
 static int64_t draw_lateness_ms(void)
 {
@@ -46,8 +40,9 @@ static int64_t draw_lateness_ms(void)
 void late_keep(enum relay_kind kind, bool is_executed, const char *service,
                struct crpc_bytes record)
 {
-    struct copy copy = {
-        .due_ms = now_ms() + draw_lateness_ms(), .kind = kind, .is_executed = is_executed};
+    struct copy copy = {.due_ms = clock_monotonic_ms() + draw_lateness_ms(),
+                        .kind = kind,
+                        .is_executed = is_executed};
     void *data = malloc(record.size + 1);
     if (data == NULL)
         abort();
@@ -82,7 +77,7 @@ static bool take_due(struct copy *out, int64_t until_ms)
 
 size_t late_deliver(bool is_all)
 {
-    int64_t until_ms = is_all ? INT64_MAX : now_ms();
+    int64_t until_ms = is_all ? INT64_MAX : clock_monotonic_ms();
     struct copy copy;
     size_t count = 0;
     while (take_due(&copy, until_ms)) {

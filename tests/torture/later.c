@@ -4,6 +4,7 @@
  */
 #include "later.h"
 
+#include <clock.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -26,13 +27,6 @@ static struct {
     bool is_busy; /* with one that is not in the heap any more */
     bool is_over;
 } later = {.lock = PTHREAD_MUTEX_INITIALIZER, .idled = PTHREAD_COND_INITIALIZER};
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_before(const struct item *a, const struct item *b)
 {
@@ -87,7 +81,7 @@ static void *run(void *ctx)
     while (!later.is_over || later.count > 0) {
         if (later.count == 0) {
             pthread_cond_wait(&later.changed, &later.lock);
-        } else if (!later.is_over && later.items[0].due_ms > now_ms()) {
+        } else if (!later.is_over && later.items[0].due_ms > clock_monotonic_ms()) {
             wait_for(later.items[0].due_ms);
         } else {
             struct item item = pop();
@@ -129,8 +123,10 @@ void later_stop(void)
 void later_do(uint64_t ms, later_fn fn, void *ctx)
 {
     pthread_mutex_lock(&later.lock);
-    struct item item = {
-        .due_ms = now_ms() + (int64_t)ms, .number = later.number++, .fn = fn, .ctx = ctx};
+    struct item item = {.due_ms = clock_monotonic_ms() + (int64_t)ms,
+                        .number = later.number++,
+                        .fn = fn,
+                        .ctx = ctx};
     push(&item);
     pthread_cond_signal(&later.changed);
     pthread_mutex_unlock(&later.lock);

@@ -9,6 +9,7 @@
 #include "later.h"
 #include "witness.h"
 
+#include <clock.h>
 #include <outbox.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,13 +43,6 @@ static struct {
     pthread_mutex_t lock; /* over all below */
     struct relay *first;
 } relays = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static struct relay *relay_ref(struct relay *relay)
 {
@@ -111,7 +105,7 @@ static void send_later(struct relay *relay, enum direction direction, unsigned f
 static void send(struct relay *relay, enum direction direction, unsigned field,
                  struct crpc_bytes record)
 {
-    int64_t stalled_ms = atomic_load(&relay->stall_until_ms[direction]) - now_ms();
+    int64_t stalled_ms = atomic_load(&relay->stall_until_ms[direction]) - clock_monotonic_ms();
     if (stalled_ms > 0)
         send_later(relay, direction, field, record, (uint64_t)stalled_ms);
     else
@@ -280,7 +274,7 @@ static void on_front_half_closed(struct crpc_call *call, void *ctx)
 {
     struct relay *relay = ctx;
     (void)call;
-    int64_t stalled_ms = atomic_load(&relay->stall_until_ms[TO_BACK]) - now_ms();
+    int64_t stalled_ms = atomic_load(&relay->stall_until_ms[TO_BACK]) - clock_monotonic_ms();
     later_do(stalled_ms > 0 ? (uint64_t)stalled_ms : 0, half_close_when_empty, relay_ref(relay));
 }
 
@@ -442,7 +436,7 @@ void relay_trouble(void)
     case 2:
         fate_count(FATE_STALLED);
         atomic_store(&relay->stall_until_ms[fate_random(2)],
-                     now_ms() + (int64_t)fate_random(STALL_MS_MAX));
+                     clock_monotonic_ms() + (int64_t)fate_random(STALL_MS_MAX));
         break;
     case 3:
         fate_count(FATE_CUT);
