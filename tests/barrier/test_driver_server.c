@@ -212,7 +212,7 @@ static int start_another(struct tercet_barrier_call *call, tercet_db db, void *c
     static struct tercet_barrier_call second;
     second = call_of(TERCET_TRY, NULL);
     cr_assert_eq(pthread_create(ctx, NULL, run_another, &second), 0);
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < 50; i++)
         sched_yield();
     return 0;
 }
