@@ -81,10 +81,10 @@ static const char *advice(const struct crpc_result *result)
 
 static void explain(char *text, const char *endpoint, const struct crpc_result *result)
 {
-    snprintf(text, TERCET_STORE_TEXT_MAX, "etcd at %s: %.100s%s", endpoint,
-             result->message != NULL && result->message[0] != '\0' ? result->message
-                                                                   : crpc_code_name(result->code),
-             advice(result));
+    etcd_fail(text, 0, "etcd at %.60s: %.100s%s", endpoint,
+              result->message != NULL && result->message[0] != '\0' ? result->message
+                                                                    : crpc_code_name(result->code),
+              advice(result));
 }
 
 enum etcd_outcome etcd_call_once(struct etcd_store *store, ProtobufCMessage **reply,
@@ -95,14 +95,15 @@ enum etcd_outcome etcd_call_once(struct etcd_store *store, ProtobufCMessage **re
     struct crpc_result result = {.code = CRPC_OK};
     size_t at = atomic_load(&store->current);
     int rc = crpc_unary(reply, store->channels[at], service, method, request, &options, &result);
-    if (rc == 0)
+    if (rc == 0) {
+        crpc_result_clear(&result);
         return ETCD_OK;
+    }
     enum etcd_outcome outcome = rc == CRPC_ESTATUS ? outcome_of(&result) : ETCD_NO_ANSWER;
     if (rc == CRPC_ESTATUS)
         explain(text, store->name.endpoints[at], &result);
     else
-        snprintf(text, TERCET_STORE_TEXT_MAX, "etcd at %s: %s", store->name.endpoints[at],
-                 crpc_strerror(rc));
+        etcd_fail(text, 0, "etcd at %.60s: %s", store->name.endpoints[at], crpc_strerror(rc));
     if (outcome == ETCD_NO_ANSWER)
         atomic_compare_exchange_strong(&store->current, &at, (at + 1) % store->name.endpoint_count);
     crpc_result_clear(&result);

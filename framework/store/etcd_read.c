@@ -68,6 +68,8 @@ static int compare_parts(const void *left, const void *right)
 static int tell_number(struct scan *scan)
 {
     int rc = 0;
+    if (scan->count == 0)
+        return 0;
     qsort(scan->parts, scan->count, sizeof(*scan->parts), compare_parts);
     for (size_t i = 0; i < scan->count; i++) {
         struct live_part *part = &scan->parts[i];
