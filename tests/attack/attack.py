@@ -11,7 +11,7 @@ With --participant (samples/shop's shop-stock) what is attacked is a participant
 
 Fails when a call of the other client is not answered, or when memory grows by more than --memory.
 The times are printed, and judged by nobody: they are the machine's as well."""
-import argparse, contextlib, json, os, shutil, socket, ssl, struct, subprocess, sys, tempfile, time, zlib
+import argparse, contextlib, json, os, socket, ssl, struct, subprocess, sys, tempfile, time, zlib
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ATTACKER = "127.0.0.2"
@@ -461,6 +461,13 @@ class Stage:
         out, _ = witness.communicate(timeout=120)
         return [int(word) for word in out.split()], self.memory("VmHWM") - before
 
+    def kill(self):
+        """Whatever of it is left after a failure."""
+        for process in filter(None, [self.daemon, self.coordinator]):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
     def stop(self):
         self.daemon.terminate()
         assert self.daemon.wait(timeout=60) == 0, "it did not end well"
@@ -483,18 +490,21 @@ def main():
     args, args.options = parser.parse_known_args()
     if args.participant and (args.tls or args.token or not args.tercetctl):
         parser.error("--participant wants --tercetctl, and neither --tls nor --token")
-    folder, wrong = tempfile.mkdtemp(prefix="tercet-attack-"), []
-    print(f"{'attack':32}{'calls':>7}{'lost':>5}{'p50 us':>8}{'p99 us':>9}{'max us':>9}"
+    wrong = []
+    print(f"{'attack':36}{'calls':>7}{'lost':>5}{'p50 us':>8}{'p99 us':>9}{'max us':>9}"
           f"{'MiB more':>9}{'sent KiB':>10}{'cut':>5}{'refused':>8}", flush=True)
-    for name in args.only or ATTACKS:
-        stage = Stage(args, tempfile.mkdtemp(dir=folder))
-        (calls, lost, p50, p99, longest), more = stage.run((ATTACKS | WORSE)[name], args.witness)
-        print(f"{name:32}{calls:7}{lost:5}{p50:8}{p99:9}{longest:9}{more:9}{stage.sent // 1024:10}"
-              f"{stage.thrown_out:5}{stage.refused:8}", flush=True)
-        if lost > 0 or more > args.memory:
-            wrong.append(name)
-        stage.stop()
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="tercet-attack-") as folder:
+        for name in args.only or ATTACKS:
+            stage = Stage(args, tempfile.mkdtemp(dir=folder))
+            try:
+                (calls, lost, p50, p99, longest), more = stage.run((ATTACKS | WORSE)[name], args.witness)
+                print(f"{name:36}{calls:7}{lost:5}{p50:8}{p99:9}{longest:9}{more:9}{stage.sent // 1024:10}"
+                      f"{stage.thrown_out:5}{stage.refused:8}", flush=True)
+                if lost > 0 or more > args.memory:
+                    wrong.append(name)
+                stage.stop()
+            finally:
+                stage.kill()
     for name in wrong:
         print(f"FAILED: {name}")
     return 1 if wrong else 0

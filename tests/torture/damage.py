@@ -156,7 +156,9 @@ def main():
         home = pathlib.Path(home)
         known = fill(args, home / "whole")
         data = (home / "whole" / "data.mdb").read_bytes()
-        for _ in range(args.draws):
+        for n in range(args.draws):
+            if n % 100 == 0 and n > 0:
+                print(f"{n} so far:", dict(came), flush=True)
             faults = []
             broken, what = damage(data, draw)
             (home / "broken").mkdir()
