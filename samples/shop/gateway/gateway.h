@@ -25,8 +25,9 @@ struct gateway {
     struct tercet_admin *admin;
     struct crpc_loop *loop;
     struct crpc_channel *channels[DOMAIN_COUNT];
-    const char *console; /* its URL; "": there is none */
-    pthread_mutex_t flash_lock;
+    const char *console;       /* its URL; "": there is none */
+    pthread_mutex_t lock;      /* over what follows */
+    ProtobufCMessage *shelves; /* as the warehouse told them last; NULL: it has not */
     bool is_flash_on;
 };
 
@@ -49,6 +50,7 @@ void serve_cart_put(struct web_request *request, void *gateway);
 void serve_wallet(struct web_request *request, void *gateway);
 
 /* ordering.c */
+void remember_shelves(struct gateway *gateway, const Shop__Shelves *shelves);
 void serve_checkout(struct web_request *request, void *gateway);
 void serve_buy(struct web_request *request, void *gateway);
 void serve_refund(struct web_request *request, void *gateway);

@@ -123,6 +123,8 @@ static void close_all(struct gateway *gateway)
         crpc_channel_free(gateway->channels[i]);
     crpc_loop_free(gateway->loop);
     accounts_close(gateway->accounts);
+    if (gateway->shelves != NULL)
+        crpc_message_free(gateway->shelves);
 }
 
 static int open_all(struct gateway *gateway, const struct settings *settings, char *text)
@@ -133,7 +135,7 @@ static int open_all(struct gateway *gateway, const struct settings *settings, ch
                                   .route_count = sizeof(routes) / sizeof(routes[0]),
                                   .files = shop_pages,
                                   .ctx = gateway};
-    pthread_mutex_init(&gateway->flash_lock, NULL);
+    pthread_mutex_init(&gateway->lock, NULL);
     gateway->console = settings->console;
     if (web_secret_load(options.secret, settings->secret, text) != 0 ||
         accounts_open(&gateway->accounts, settings->url, text) != 0)

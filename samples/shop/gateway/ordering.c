@@ -105,18 +105,45 @@ static int price(struct web_request *request, struct gateway *gateway, struct wa
     return 0;
 }
 
+void remember_shelves(struct gateway *gateway, const Shop__Shelves *shelves)
+{
+    ProtobufCMessage *copy = NULL;
+    if (crpc_message_copy(&copy, &shelves->base) != 0)
+        return;
+    pthread_mutex_lock(&gateway->lock);
+    ProtobufCMessage *old = gateway->shelves;
+    gateway->shelves = copy;
+    pthread_mutex_unlock(&gateway->lock);
+    if (old != NULL)
+        crpc_message_free(old);
+}
+
+/* What is on the shelves; when the warehouse does not answer, what it said last (NULL: nothing
+ * yet): it decides itself, when the coordinator reaches it. The caller's: crpc_message_free. */
+static Shop__Shelves *look_at_shelves(struct gateway *gateway)
+{
+    const Shop__LevelsWanted levels = SHOP__LEVELS_WANTED__INIT;
+    ProtobufCMessage *shelves = NULL;
+    char text[TERCET_TEXT_MAX];
+    if (gateway_ask_quietly(&shelves, gateway, STOCK, "Levels", &levels.base, text) == 0) {
+        remember_shelves(gateway, (Shop__Shelves *)shelves);
+        return (Shop__Shelves *)shelves;
+    }
+    pthread_mutex_lock(&gateway->lock);
+    if (gateway->shelves != NULL)
+        crpc_message_copy(&shelves, gateway->shelves);
+    pthread_mutex_unlock(&gateway->lock);
+    return (Shop__Shelves *)shelves;
+}
+
 static void order(struct web_request *request, struct gateway *gateway, const char *gid,
                   struct wanted *wanted, size_t count, int64_t cart_version)
 {
-    Shop__LevelsWanted levels = SHOP__LEVELS_WANTED__INIT;
     const Shop__Shelves unknown = SHOP__SHELVES__INIT;
-    Shop__Shelves *shelves = NULL;
     int64_t believed_cents;
-    char text[TERCET_TEXT_MAX];
     if (price(request, gateway, wanted, count) != 0)
         return;
-    /* A warehouse that does not answer now will be asked by the coordinator until it does. */
-    gateway_ask_quietly(&shelves, gateway, STOCK, "Levels", &levels.base, text);
+    Shop__Shelves *shelves = look_at_shelves(gateway);
     struct plan *plan = calloc(1, sizeof(*plan));
     plan_order(plan, (uint32_t)web_user(request), wanted, count,
                shelves != NULL ? shelves : &unknown, cart_version);

@@ -140,18 +140,18 @@ void serve_price(struct web_request *request, void *gateway)
 /* One sale at a time: the second is told so. */
 static bool begin_flash(struct gateway *gateway)
 {
-    pthread_mutex_lock(&gateway->flash_lock);
+    pthread_mutex_lock(&gateway->lock);
     const bool is_free = !gateway->is_flash_on;
     gateway->is_flash_on = true;
-    pthread_mutex_unlock(&gateway->flash_lock);
+    pthread_mutex_unlock(&gateway->lock);
     return is_free;
 }
 
 static void end_flash(struct gateway *gateway)
 {
-    pthread_mutex_lock(&gateway->flash_lock);
+    pthread_mutex_lock(&gateway->lock);
     gateway->is_flash_on = false;
-    pthread_mutex_unlock(&gateway->flash_lock);
+    pthread_mutex_unlock(&gateway->lock);
 }
 
 void serve_flash(struct web_request *request, void *ctx)

@@ -37,8 +37,8 @@ static void reply_products(struct web_request *request, struct gateway *gateway,
     char text[TERCET_TEXT_MAX];
     if (gateway_ask(&products, request, gateway, CATALOGUE, "Find", &search->base) != 0)
         return;
-    wanted.item = search->item;
-    gateway_ask_quietly(&shelves, gateway, STOCK, "Levels", &wanted.base, text);
+    if (gateway_ask_quietly(&shelves, gateway, STOCK, "Levels", &wanted.base, text) == 0)
+        remember_shelves(gateway, shelves);
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < products->n_products; i++)
         cJSON_AddItemToArray(list, product_json(products->products[i], shelves));
