@@ -363,6 +363,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* who started this was killed: stop in order */
     int rc = serve(&loop, &server);
     if (rc == 0)
         run(&signals);
