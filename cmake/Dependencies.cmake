@@ -34,6 +34,7 @@ function(tercet_part_on part prefix module package)
 endfunction()
 if(TERCET_PROGRAMS)
   tercet_part_on(CONSOLE MICROHTTPD libmicrohttpd libmicrohttpd-dev)
+  tercet_part_on(CONSOLE GNUTLS gnutls libgnutls28-dev) # by which libmicrohttpd speaks TLS
 else()
   set(TERCET_CONSOLE OFF)
 endif()

@@ -101,7 +101,7 @@ static bool parse_scaled(int64_t *out, const char *value, const struct unit *uni
     return false;
 }
 
-static const char *take_duration(int64_t *ms, const char *value)
+const char *cli_duration(int64_t *ms, const char *value)
 {
     static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
                                         {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
@@ -113,7 +113,7 @@ static const char *take_duration(int64_t *ms, const char *value)
 static const char *take_short_duration(uint32_t *field, const char *value)
 {
     int64_t ms = 0;
-    const char *wanted = take_duration(&ms, value);
+    const char *wanted = cli_duration(&ms, value);
     if (wanted != NULL)
         return wanted;
     if (ms > UINT32_MAX)
@@ -163,7 +163,7 @@ static const char *take_value(const struct cli *cli, const struct cli_option *op
         *(const char **)field = value;
         return NULL;
     case CLI_DURATION:
-        return take_duration(field, value);
+        return cli_duration(field, value);
     case CLI_SHORT_DURATION:
         return take_short_duration(field, value);
     case CLI_SIZE:

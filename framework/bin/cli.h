@@ -112,4 +112,7 @@ void cli_print_wrapped(const char *text, int column);
 /* Which of `count` names may have been meant by `name`; NULL: none is near. */
 const char *cli_nearest(const char *name, const char *const *names, size_t count);
 
+/* Reads a duration such as "10s" or "2h". NULL, or what is wanted instead. */
+const char *cli_duration(int64_t *ms, const char *value);
+
 #endif

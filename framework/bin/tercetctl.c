@@ -27,8 +27,11 @@ enum {
     OWN_GROWTH = 64,
     OWN_LIVE = 128,
     OWN_RUN = 256,
-    OWN_WATCH = 512
+    OWN_WATCH = 512,
+    OWN_LIMIT = 1024,
+    OWN_AGREE = 2048
 };
+#define OWN_SIFT (OWN_FILTER | OWN_LIMIT)
 
 #define BULK_HELP                                                                                  \
     " With --all it is for all that the filters let through, at most 1000 (--limit): they are "    \
@@ -39,7 +42,7 @@ enum {
     "clock here."
 
 const struct command ctl_commands[] = {
-    {"ls", command_ls, 0, 0, OWN_LS | OWN_FILTER | OWN_LIVE | OWN_WATCH,
+    {"ls", command_ls, 0, 0, OWN_LS | OWN_SIFT | OWN_LIVE | OWN_WATCH,
      "ls [FILTER]... [--resolved] [--limit N] [--watch]",
      "transactions that are not over yet; --resolved: those that are",
      "Lists transactions that are not over yet, oldest first, with the branch that needs attention "
@@ -72,7 +75,7 @@ const struct command ctl_commands[] = {
      "Shows every 2 s (--interval) how many transactions are begun, confirmed and cancelled a "
      "second, how many are under way and parked, the oldest of them, and what waits for each "
      "service, until you press Ctrl-C. Without a terminal, one after the other."},
-    {"export", command_export, 0, 0, OWN_FILTER | OWN_LS, "export [FILTER]... [--resolved]",
+    {"export", command_export, 0, 0, OWN_SIFT | OWN_LS, "export [FILTER]... [--resolved]",
      "all transactions as JSON, one a line",
      "Prints all transactions that are not over yet, or with --resolved those that are, as JSON, "
      "one a line: for jq, a spreadsheet, an archive. Payloads are not part of it. --limit 0 is the "
@@ -108,12 +111,12 @@ const struct command ctl_commands[] = {
     {"stats", command_stats, 0, 0, 0, "stats", "the coordinator's figures",
      "Shows the coordinator's figures: whether it takes new work, transactions by state, store and "
      "disk."},
-    {"retry", command_retry, 1, 2, OWN_FILTER | OWN_BULK,
+    {"retry", command_retry, 1, 2, OWN_SIFT | OWN_BULK,
      "retry GID [BRANCH], or retry --all [FILTER]... [--yes-count N]",
      "asks waiting and parked branches again now",
      "Asks a branch again now instead of after its pause, or all branches that wait: after the "
      "cause of the failures has been removed. Does no harm when nothing waits." BULK_HELP},
-    {"settle", command_settle, 2, 2, OWN_REASON | OWN_FILTER | OWN_BULK | OWN_NOW,
+    {"settle", command_settle, 2, 2, OWN_REASON | OWN_SIFT | OWN_BULK | OWN_NOW,
      "settle GID BRANCH --reason TEXT [--now], or settle --all [FILTER]... --reason TEXT [--now] "
      "[--yes-count N]",
      "declares a parked branch resolved by hand",
@@ -124,7 +127,7 @@ const struct command ctl_commands[] = {
     {"confirm", command_confirm, 1, 1, OWN_REASON, "confirm GID [--reason TEXT]",
      "decides that an undecided transaction is confirmed",
      "Decides that an undecided transaction is confirmed. Every try must be known to be done."},
-    {"cancel", command_cancel, 1, 1, OWN_REASON | OWN_FILTER | OWN_BULK,
+    {"cancel", command_cancel, 1, 1, OWN_REASON | OWN_SIFT | OWN_BULK,
      "cancel GID --reason TEXT, or cancel --all [FILTER]... --reason TEXT [--yes-count N]",
      "decides that an undecided transaction is cancelled",
      "Decides that an undecided transaction is cancelled. The reason is kept with the "
@@ -145,6 +148,26 @@ const struct command ctl_commands[] = {
      "resumed."},
     {"resume", command_resume, 1, 1, 0, "resume SERVICE", "lets them go again",
      "Lets the calls of a paused service go again."},
+    {"audit", command_audit, 0, 1, OWN_LIMIT, "audit [GID] [--limit N]",
+     "what operators have done, or asked for in vain",
+     "Lists what operators have asked for, the newest first: confirm, cancel, settle, retry, "
+     "pause, "
+     "resume, register, unregister and gc, from here, from the console or from programs of yours, "
+     "when, who, why, and what came of it. With a GID, of that transaction alone. WHO is whose the "
+     "token or the certificate is by the access rules of tercetd, and behind it what the caller "
+     "says "
+     "of itself. tercetd keeps the last 4096 in its store, fewer in one of less than 256M."},
+    {"gc", command_gc, 1, 1, OWN_AGREE | OWN_REASON, "gc AGE [--yes [--reason TEXT]]",
+     "drops old transactions that are over, before their time",
+     "Shows what the store keeps of transactions that are over, and drops with --yes what has been "
+     "over for AGE, such as 12h, at least 1h: when the store fills and a shorter --retention is to "
+     "come. They are kept in spans of a seventh of the retention, and go span by span, so that "
+     "some "
+     "that are a little older stay. Who asks again under the gid of one that is gone begins anew: "
+     "choose an AGE after which nobody does. What is not over is not touched; barrier rows of "
+     "participants go by themselves. The store's file does not shrink: what is freed is used "
+     "again. "
+     "Needs the role admin."},
     {"check", command_check, 0, 0, 0, "check", "looks for damage in the store, while it is used",
      "Reads the whole store of the running coordinator in small steps, and says what is damaged: "
      "each "
@@ -319,8 +342,8 @@ static const struct cli_option options[] = {
     {"resolved", CLI_FLAG, FIELD(is_resolved), NULL,
      .help = "those that are over, newest first, as long as tercetd keeps them", .group = OWN_LS},
     {"limit", CLI_OTHER, 0, "N",
-     .help = "at most N (ls: default 100, 0 for all; --all: default 1000, at most 10000)",
-     .take = take_limit, .group = OWN_FILTER},
+     .help = "at most N (ls, audit: default 100, 0 for all; --all: default 1000, at most 10000)",
+     .take = take_limit, .group = OWN_LIMIT},
     {"all", CLI_FLAG, FIELD(is_all), NULL, .help = "all that these filters let through",
      .group = OWN_BULK},
     {"action", CLI_TEXT, FIELD(action), "SERVICE/NAME",
@@ -337,6 +360,8 @@ static const struct cli_option options[] = {
      .group = OWN_RUN},
     {"yes-count", CLI_OTHER, 0, "N", .help = "do it, if there are N", .take = take_yes_count,
      .needs = {"all"}, .group = OWN_BULK},
+    {"yes", CLI_FLAG, FIELD(is_agreed), NULL, .help = "do it; without it, it is only shown",
+     .group = OWN_AGREE},
     {"growth", CLI_SIZE, FIELD(growth_bytes), "SIZE",
      .help = "by how much the store may grow meanwhile (default 1G)", .group = OWN_GROWTH},
     {"reason", CLI_TEXT, FIELD(reason), "TEXT", .help = "why; kept with the transaction",
@@ -393,7 +418,7 @@ static int run_command(struct ctl *ctl, unsigned given, const char *name)
     int args_max = ctl->is_all ? 0 : command->args_max;
     if (ctl->arg_count < args_min || ctl->arg_count > args_max || (given & ~command->options) != 0)
         ctl_misuse("usage: tercetctl %s", command->synopsis);
-    if (takes_many && !ctl->is_all && (given & OWN_FILTER) != 0)
+    if (takes_many && !ctl->is_all && (given & OWN_SIFT) != 0)
         ctl_misuse("filters are for many: say --all, or name one transaction without them");
     if (ctl->coordinator[0] == '\0')
         ctl_misuse("--coordinator needs an address, such as " COORDINATOR_DEFAULT);

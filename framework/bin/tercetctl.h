@@ -65,6 +65,7 @@ struct ctl {
     bool is_watched;  /* again and again */
     int64_t interval_ms;
     const char *payload;
+    bool is_agreed;        /* it is to be done, and not only shown */
     uint64_t yes_count;    /* UINT64_MAX: not given */
     uint64_t growth_bytes; /* 0: the default */
     char **args;
@@ -75,6 +76,7 @@ struct ctl {
     struct crpc_channel *channel;
     char *address;       /* what was given, with its port; `coordinator` points to it */
     char *authorization; /* metadata, NULL without a token */
+    char *says;          /* metadata: who acts */
     bool is_answered;    /* the last call of ctl_call: done, or refused; else nobody knows */
 
     const char *gid; /* the transaction that the command is for, NULL: another thing */
@@ -114,10 +116,12 @@ int ctl_ask(ProtobufCMessage **reply, struct ctl *ctl, const char *method,
 /* Says how a call ended (`rc` and *result as from ctl_ask) and what to do. Returns EXIT_REFUSED. */
 int ctl_explain(const struct ctl *ctl, int rc, const struct crpc_result *result);
 
-/* The options of a call: metadata points into *entry; timeout_ms 0 for none. */
+/* The options of a call: metadata points into `entries`; timeout_ms 0 for none. */
 /* How long a call may take: as told, or by default. */
 int64_t ctl_timeout_ms(const struct ctl *ctl);
-struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry,
+#define CTL_METADATA_MAX 2
+struct crpc_call_options ctl_call_options(const struct ctl *ctl,
+                                          struct crpc_metadata entries[CTL_METADATA_MAX],
                                           int64_t timeout_ms);
 
 /* -- The terminal (tercetctl_term.c) ----------------------------------------------------------- */
@@ -298,6 +302,8 @@ int command_check(struct ctl *ctl);
 int command_backup(struct ctl *ctl);
 int command_restore(struct ctl *ctl);
 int command_log_level(struct ctl *ctl);
+int command_audit(struct ctl *ctl);
+int command_gc(struct ctl *ctl);
 int command_top(struct ctl *ctl);
 int command_history(struct ctl *ctl);
 int command_export(struct ctl *ctl);

@@ -279,12 +279,12 @@ static bool print_changes(const struct ctl *ctl, struct crpc_stream *stream)
 int command_watch(struct ctl *ctl)
 {
     Tercet__V1__WatchRequest request = TERCET__V1__WATCH_REQUEST__INIT;
-    struct crpc_metadata entry;
+    struct crpc_metadata entries[CTL_METADATA_MAX];
     struct crpc_stream *stream = NULL;
     struct crpc_result result = {0};
     request.gid = ctl_take_gid(ctl);
     ctl_open(ctl);
-    struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl->timeout_ms);
+    struct crpc_call_options options = ctl_call_options(ctl, entries, ctl->timeout_ms);
     int rc = crpc_stream_open(&stream, ctl->channel, &tercet__v1__coordinator__descriptor, "Watch",
                               &options);
     if (rc != 0)

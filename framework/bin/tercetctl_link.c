@@ -6,8 +6,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REPLY_SIZE_MAX (64 * 1024 * 1024)
 #define TIMEOUT_MS_DEFAULT 10000
@@ -57,6 +59,17 @@ static char *read_authorization(const struct ctl *ctl)
     return authorization;
 }
 
+/* For the audit log: the account, and whose it is behind a sudo. */
+static char *who_acts(void)
+{
+    const struct passwd *account = getpwuid(getuid());
+    const char *sudo = getenv("SUDO_USER");
+    char host[128] = "?";
+    gethostname(host, sizeof(host) - 1);
+    return ctl_format("tercetctl: %s%s%s at %s", account != NULL ? account->pw_name : "somebody",
+                      sudo != NULL ? " for " : "", sudo != NULL ? sudo : "", host);
+}
+
 static struct crpc_tls read_tls(const struct ctl *ctl)
 {
     struct crpc_tls tls = {.size = sizeof(tls)};
@@ -97,6 +110,7 @@ void ctl_open(struct ctl *ctl)
         return;
     ctl->coordinator = ctl->address = with_port(ctl->coordinator);
     ctl->authorization = read_authorization(ctl);
+    ctl->says = who_acts();
     struct crpc_tls tls = read_tls(ctl);
     int rc = crpc_loop_new(&ctl->loop, &options);
     if (rc != 0)
@@ -114,6 +128,7 @@ void ctl_close(struct ctl *ctl)
     crpc_channel_free(ctl->channel);
     crpc_loop_free(ctl->loop);
     free(ctl->authorization);
+    free(ctl->says);
     free(ctl->address);
     for (size_t i = 0; i < ctl->metadata_count; i++)
         free(ctl->metadata[i].key);
@@ -121,16 +136,22 @@ void ctl_close(struct ctl *ctl)
 
 /* -- Calling ----------------------------------------------------------------------------------- */
 
-struct crpc_call_options ctl_call_options(const struct ctl *ctl, struct crpc_metadata *entry,
+static void add_metadata(struct crpc_call_options *options, struct crpc_metadata *entries,
+                         const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    entries[options->metadata_count++] = (struct crpc_metadata){key, {value, strlen(value)}};
+    options->metadata = entries;
+}
+
+struct crpc_call_options ctl_call_options(const struct ctl *ctl,
+                                          struct crpc_metadata entries[CTL_METADATA_MAX],
                                           int64_t timeout_ms)
 {
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = timeout_ms};
-    if (ctl->authorization != NULL) {
-        *entry = (struct crpc_metadata){"authorization",
-                                        {ctl->authorization, strlen(ctl->authorization)}};
-        options.metadata = entry;
-        options.metadata_count = 1;
-    }
+    add_metadata(&options, entries, "authorization", ctl->authorization);
+    add_metadata(&options, entries, "tercet-operator-bin", ctl->says);
     return options;
 }
 
@@ -142,9 +163,9 @@ int64_t ctl_timeout_ms(const struct ctl *ctl)
 static int ask(ProtobufCMessage **reply, struct ctl *ctl, const ProtobufCServiceDescriptor *service,
                const char *method, const ProtobufCMessage *request, struct crpc_result *result)
 {
-    struct crpc_metadata entry;
+    struct crpc_metadata entries[CTL_METADATA_MAX];
     ctl_open(ctl);
-    struct crpc_call_options options = ctl_call_options(ctl, &entry, ctl_timeout_ms(ctl));
+    struct crpc_call_options options = ctl_call_options(ctl, entries, ctl_timeout_ms(ctl));
     return crpc_unary(reply, ctl->channel, service, method, request, &options, result);
 }
 

@@ -38,7 +38,17 @@ static void add_state(struct table *table, const Tercet__V1__ParticipantStatus *
     free(breaker);
 }
 
-static void add_target(struct table *table, const Tercet__V1__Target *target)
+/* Of a participant's program and of its library, as far as they were told. */
+static void add_versions(struct table *table, const char *application, const char *library)
+{
+    if (application[0] != '\0' || library[0] != '\0')
+        table_note(table, "  version %s%s%s%s", application[0] != '\0' ? application : library,
+                   application[0] != '\0' && library[0] != '\0' ? " (" : "",
+                   application[0] != '\0' ? library : "",
+                   application[0] != '\0' && library[0] != '\0' ? ")" : "");
+}
+
+static void add_target_state(struct table *table, const Tercet__V1__Target *target)
 {
     if (!target->breaker_open) {
         table_note(table, "called at %s: %" PRIu32 " calls", target->target, target->calls);
@@ -46,6 +56,12 @@ static void add_target(struct table *table, const Tercet__V1__Target *target)
     }
     table_note(table, "called at %s: BREAKER OPEN after %" PRIu32 " failures in a row, last: %s",
                target->target, target->failures, target->last_error);
+}
+
+static void add_target(struct table *table, const Tercet__V1__Target *target)
+{
+    add_target_state(table, target);
+    add_versions(table, target->application_version, target->version);
 }
 
 static void add_participant(struct table *table, const Tercet__V1__ParticipantStatus *participant)
@@ -74,6 +90,7 @@ static void add_participant(struct table *table, const Tercet__V1__ParticipantSt
                    instance->peer, instance->calls, instance->window,
                    instance->calls > 0 ? ", the oldest for " : "",
                    instance->calls > 0 ? figure_duration(instance->oldest_call_ms).text : "");
+        add_versions(table, instance->application_version, instance->version);
     }
     if (participant->last_error[0] != '\0')
         table_note(table, "last error: %s", participant->last_error);

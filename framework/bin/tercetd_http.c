@@ -17,6 +17,7 @@
 #include <reach.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,8 +29,9 @@
 
 struct http {
     char directory[64]; /* nobody else gets there */
-    int lock;      /* it, open and locked: whoever starts removes those of processes that died */
-    char link[96]; /* "unix:DIRECTORY/console" */
+    int lock;        /* it, open and locked: whoever starts removes those of processes that died */
+    char link[96];   /* "unix:DIRECTORY/console" */
+    char secret[65]; /* by which the coordinator knows its own console */
     struct console *console;
 };
 
@@ -136,6 +138,16 @@ static void leave_directory(const struct http *http)
     close(http->lock);
 }
 
+static bool make_secret(char *out, size_t size)
+{
+    unsigned char bytes[32];
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        return false;
+    for (size_t i = 0; i < sizeof(bytes) && 2 * i + 3 <= size; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    return true;
+}
+
 /* -- Opening and closing ----------------------------------------------------------------------- */
 
 int http_check(const struct arguments *args, char *text)
@@ -164,6 +176,14 @@ int http_prepare(struct http **out, const struct arguments *args,
     }
     snprintf(http->link, sizeof(http->link), "unix:%s/" SOCKET_NAME, http->directory);
     options->own_socket = http->link;
+    if (!make_secret(http->secret, sizeof(http->secret))) {
+        snprintf(text, TERCET_TEXT_MAX, "--http: no random numbers are to be had: %s",
+                 strerror(errno));
+        leave_directory(http);
+        free(http);
+        return TERCET_ADDRESS;
+    }
+    options->own_secret = http->secret;
     *out = http;
     return 0;
 }
@@ -177,6 +197,8 @@ int http_open(struct http *http, struct tercet_coordinator *coordinator,
         .address = args->http_address,
         .cert = args->options.tls_cert,
         .key = args->options.tls_key,
+        .ca = args->options.tls_ca,
+        .secret = http->secret,
         .link = http->link,
         .has_access = args->access_file != NULL,
         .are_metrics_open = args->are_metrics_open,
@@ -191,9 +213,9 @@ const char *http_url(const struct http *http)
     return http != NULL ? console_url(http->console) : NULL;
 }
 
-int http_set_tls(struct http *http, const char *cert, const char *key, char *text)
+int http_set_tls(struct http *http, const char *cert, const char *key, const char *ca, char *text)
 {
-    return http != NULL ? console_set_tls(http->console, cert, key, text) : 0;
+    return http != NULL ? console_set_tls(http->console, cert, key, ca, text) : 0;
 }
 
 void http_close(struct http *http)
@@ -241,9 +263,10 @@ const char *http_url(const struct http *http)
     return NULL;
 }
 
-int http_set_tls(struct http *http, const char *cert, const char *key, char *text)
+int http_set_tls(struct http *http, const char *cert, const char *key, const char *ca, char *text)
 {
     (void)http;
+    (void)ca;
     (void)cert;
     (void)key;
     (void)text;

@@ -21,7 +21,7 @@ int http_open(struct http *http, struct tercet_coordinator *coordinator,
               const struct arguments *args, char *text);
 /* "http://127.0.0.1:7421", or NULL. */
 const char *http_url(const struct http *http);
-int http_set_tls(struct http *http, const char *cert, const char *key, char *text);
+int http_set_tls(struct http *http, const char *cert, const char *key, const char *ca, char *text);
 /* Before the coordinator is closed. */
 void http_close(struct http *http);
 

@@ -48,7 +48,7 @@ static void reload_tls(const struct reload *reload, const struct arguments *args
     if (is_read && tercet_coordinator_set_tls(reload->coordinator, ca, cert, key, text) != 0)
         log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old certificate stays", args->cert_file,
                 text);
-    else if (is_read && http_set_tls(reload->http, cert, key, text) != 0)
+    else if (is_read && http_set_tls(reload->http, cert, key, ca, text) != 0)
         log_say(TERCET_LOG_ERROR, "SIGHUP: %s: %s; the old certificate stays at the HTTP port",
                 args->cert_file, text);
     else if (is_read)

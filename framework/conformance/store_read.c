@@ -180,6 +180,32 @@ static void buckets_are_dropped_whole_and_not_before_their_end(struct bench *ben
     CHECK_TEXT(bench_find(bench, "b"), "not found");
 }
 
+static int add_bucket(const struct tercet_store_bucket *bucket, void *ctx)
+{
+    char *text = ctx;
+    snprintf(text + strlen(text), CONTENTS_MAX - strlen(text), "%lld-%lld:%llu ",
+             (long long)bucket->start_ms, (long long)bucket->end_ms,
+             (unsigned long long)bucket->records);
+    return bucket->bytes > 0 ? 0 : 1;
+}
+
+static void buckets_are_told_with_what_they_hold(struct bench *bench)
+{
+    char text[CONTENTS_MAX] = "";
+    COMMIT_OK(op_resolve(1, "a", 1000, "a"), op_resolve(2, "b", 1999, "b"),
+              op_resolve(3, "c", 5500, "c"));
+    int rc = store_buckets(bench->store, 0, add_bucket, text);
+    if (rc == TERCET_STORE_INVALID)
+        return; /* the driver cannot tell */
+    CHECK(rc == 0);
+    CHECK_TEXT(text, "5000-6000:1 1000-2000:2 ");
+    COMMIT_OK(op_drop(2000));
+    bench_reopen(bench);
+    text[0] = '\0';
+    CHECK(store_buckets(bench->store, 0, add_bucket, text) == 0);
+    CHECK_TEXT(text, "5000-6000:1 ");
+}
+
 static void a_wild_clock_refuses_nothing(struct bench *bench)
 {
     COMMIT_OK(op_resolve(1, "a", INT64_MAX, "a"), op_resolve(2, "b", INT64_MIN, "b"));
@@ -348,6 +374,7 @@ const struct bench_case read_cases[] = {
      false},
     {"buckets_are_dropped_whole_and_not_before_their_end",
      buckets_are_dropped_whole_and_not_before_their_end, false},
+    {"buckets_are_told_with_what_they_hold", buckets_are_told_with_what_they_hold, false},
     {"a_wild_clock_refuses_nothing", a_wild_clock_refuses_nothing, false},
     {"more_buckets_than_the_limit_refuse_nothing", more_buckets_than_the_limit_refuse_nothing,
      false},

@@ -3,12 +3,10 @@
  * What the pages ask: a thin shell over the service Admin, with the token of whoever is signed in.
  * Everything is a POST with a header that no foreign page can send without being asked first.
  */
-#include "audit.h"
 #include "json.h"
 #include "parts.h"
 #include "session.h"
 
-#include <clock.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,14 +93,24 @@ static bool take_token(struct session *out, const cJSON *json)
 }
 
 /* Who may see the statistics may sign in; what else he may, the coordinator says each time. */
-static int try_token(struct console *console, const char *token, char *text)
+static int try_caller(struct console *console, const struct link_caller *caller, char *text)
 {
     const Tercet__V1__StatisticsRequest none = TERCET__V1__STATISTICS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
     int code = link_call(&reply, console, &tercet__v1__admin__descriptor, "GetStatistics",
-                         &none.base, token, text);
+                         &none.base, caller, text);
     crpc_message_free(reply);
     return code;
+}
+
+/* Whether the certificate that was shown is enough: `names` are its, NAMES_SIZE bytes. */
+static bool is_in_by_certificate(const struct request *request, char *names)
+{
+    char text[CRPC_STATUS_TEXT_MAX + 1];
+    struct link_caller caller = {.token = NULL};
+    certificate_names(caller.names, request);
+    strcpy(names, caller.names);
+    return names[0] != '\0' && try_caller(request->console, &caller, text) == CRPC_OK;
 }
 
 static enum MHD_Result sign_in(const struct request *request, const cJSON *json)
@@ -112,7 +120,8 @@ static enum MHD_Result sign_in(const struct request *request, const cJSON *json)
     if (!take_token(&session, json))
         return reply_error(request, MHD_HTTP_BAD_REQUEST, "INVALID_ARGUMENT",
                            "a token is one word of printable ASCII");
-    int code = try_token(request->console, session.token, text);
+    const struct link_caller caller = {.token = session.token};
+    int code = try_caller(request->console, &caller, text);
     if (code != CRPC_OK)
         return reply_error(request, link_http_status(code), crpc_code_name(code), text);
     if (!sessions_begin(request->console->sessions, &session, id))
@@ -124,11 +133,15 @@ static enum MHD_Result sign_in(const struct request *request, const cJSON *json)
 static enum MHD_Result tell_session(const struct request *request)
 {
     struct session session = {.name = ""};
-    const bool is_in = !request->console->has_access || request_session(request, &session);
+    char names[NAMES_SIZE] = "";
+    const bool has_access = request->console->has_access;
+    const bool has_session = has_access && request_session(request, &session);
+    const bool has_certificate = has_access && !has_session && is_in_by_certificate(request, names);
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddBoolToObject(json, "needs_token", request->console->has_access);
-    cJSON_AddBoolToObject(json, "signed_in", is_in);
-    cJSON_AddStringToObject(json, "name", session.name);
+    names[has_certificate ? strcspn(names, " ") : 0] = '\0';
+    cJSON_AddBoolToObject(json, "needs_token", has_access && !has_certificate);
+    cJSON_AddBoolToObject(json, "signed_in", !has_access || has_session || has_certificate);
+    cJSON_AddStringToObject(json, "name", has_certificate ? names : session.name);
     explicit_bzero(&session, sizeof(session));
     return reply_json(request, MHD_HTTP_OK, json);
 }
@@ -144,6 +157,7 @@ static const struct method {
     {"Show", &tercet__v1__get_request__descriptor, false},
     {"ListParticipants", &tercet__v1__list_participants_request__descriptor, false},
     {"GetStatistics", &tercet__v1__statistics_request__descriptor, false},
+    {"ListAudit", &tercet__v1__list_audit_request__descriptor, false},
     {"Retry", &tercet__v1__retry_request__descriptor, true},
     {"Settle", &tercet__v1__settle_request__descriptor, true},
     {"Decide", &tercet__v1__decide_request__descriptor, true},
@@ -216,41 +230,59 @@ static const char *action_of(const struct method *method, const ProtobufCMessage
     return strcmp(method->name, "Settle") == 0 ? "settle" : "retry";
 }
 
-/* What was sent, or of what is refused as much as was understood; NULL: nothing. */
+/* What was sent, or of what is refused as much as was understood (NULL: nothing): a line of the
+ * log. What the coordinator did or refused is in its audit log, too. */
 static void write_down(const struct request *request, const struct method *method,
-                       const ProtobufCMessage *message, const struct session *session, int code,
+                       const ProtobufCMessage *message, const char *says, int code,
                        const char *text)
 {
-    struct audit_entry entry = {.at_ms = clock_wall_ms()};
-    snprintf(entry.who, sizeof(entry.who), "%s", session->name);
-    describe_peer(entry.peer, request);
-    snprintf(entry.action, sizeof(entry.action), "%s", action_of(method, message));
-    describe_object(entry.object, sizeof(entry.object), message);
-    snprintf(entry.reason, sizeof(entry.reason), "%s", text_of(message, "reason"));
-    if (code == CRPC_OK)
-        snprintf(entry.result, sizeof(entry.result), "OK");
+    char line[4 * TERCET_TEXT_MAX], object[TERCET_GID_MAX + 32];
+    const char *reason = text_of(message, "reason");
+    if (request->console->on_log == NULL)
+        return;
+    describe_object(object, sizeof(object), message);
+    snprintf(line, sizeof(line), "%s: %s %s%s%.256s: %s%s%.256s", says, action_of(method, message),
+             object, reason[0] != '\0' ? ", " : "", reason, crpc_code_name(code),
+             code != CRPC_OK ? ": " : "", code != CRPC_OK ? text : "");
+    request->console->on_log(TERCET_LOG_WARNING, line, NULL);
+}
+
+/* Who acts, as the audit log has it: the name that was given, and the browser's address. */
+static void say_who(char out[TERCET_TEXT_MAX], const struct request *request,
+                    const struct session *session, const char *names)
+{
+    char peer[48];
+    describe_peer(peer, request);
+    if (session->name[0] != '\0')
+        snprintf(out, TERCET_TEXT_MAX, "console: %s at %s", session->name, peer);
+    else if (names[0] != '\0')
+        snprintf(out, TERCET_TEXT_MAX, "console: %.*s at %s", (int)strcspn(names, " "), names,
+                 peer);
     else
-        snprintf(entry.result, sizeof(entry.result), "%s: %.70s", crpc_code_name(code), text);
-    audit_add(request->console->audit, &entry);
+        snprintf(out, TERCET_TEXT_MAX, "console: somebody at %s", peer);
 }
 
 static enum MHD_Result call_admin(const struct request *request, const char *name,
                                   const cJSON *json, const struct session *session)
 {
     const struct method *method = find_method(name);
-    char text[CRPC_STATUS_TEXT_MAX + 1] = "";
+    char text[CRPC_STATUS_TEXT_MAX + 1] = "", says[TERCET_TEXT_MAX];
+    struct link_caller caller = {.token = session->token[0] != '\0' ? session->token : NULL,
+                                 .says = says};
     struct json_request made;
     ProtobufCMessage *reply = NULL;
     if (method == NULL)
         return reply_error(request, MHD_HTTP_NOT_FOUND, "UNIMPLEMENTED",
                            "the console has no such call");
+    certificate_names(caller.names, request);
+    say_who(says, request, session, caller.names);
     const char *wrong = json_take(&made, method->request, json);
     int code = CRPC_INVALID_ARGUMENT;
     if (wrong == NULL)
         code = link_call(&reply, request->console, &tercet__v1__admin__descriptor, method->name,
-                         made.message, session->token[0] != '\0' ? session->token : NULL, text);
+                         made.message, &caller, text);
     if (method->is_action)
-        write_down(request, method, made.message, session, code, wrong != NULL ? wrong : text);
+        write_down(request, method, made.message, says, code, wrong != NULL ? wrong : text);
     json_clear(&made);
     if (code != CRPC_OK)
         return reply_error(request, link_http_status(code), crpc_code_name(code),
@@ -290,19 +322,15 @@ static enum MHD_Result answer(const struct request *request, const char *what, c
         sessions_end(request->console->sessions, session_id(request));
         return reply_with_cookie(request, "");
     }
-    if (!request_session(request, &session) && request->console->has_access)
+    char names[NAMES_SIZE];
+    certificate_names(names, request);
+    if (!request_session(request, &session) && request->console->has_access && names[0] == '\0')
         return reply_error(request, MHD_HTTP_UNAUTHORIZED, "UNAUTHENTICATED", "sign in first");
     enum MHD_Result rc;
-    char text[CRPC_STATUS_TEXT_MAX + 1];
     if (strncmp(what, prefix, sizeof(prefix) - 1) == 0)
         rc = call_admin(request, what + sizeof(prefix) - 1, json, &session);
-    else if (strcmp(what, "audit") != 0)
-        rc = reply_error(request, MHD_HTTP_NOT_FOUND, "UNIMPLEMENTED", "there is nothing here");
-    else if (request->console->has_access &&
-             try_token(request->console, session.token, text) != CRPC_OK)
-        rc = reply_error(request, MHD_HTTP_UNAUTHORIZED, "UNAUTHENTICATED", text);
     else
-        rc = reply_json(request, MHD_HTTP_OK, audit_list(request->console->audit));
+        rc = reply_error(request, MHD_HTTP_NOT_FOUND, "UNIMPLEMENTED", "there is nothing here");
     explicit_bzero(&session, sizeof(session));
     return rc;
 }

@@ -2,7 +2,6 @@
  *
  * console.h: opening and closing, and how microhttpd hands over a request.
  */
-#include "audit.h"
 #include "parts.h"
 #include "session.h"
 
@@ -87,7 +86,8 @@ static void drop_line(void *ctx, const char *format, va_list values)
     (void)values;
 }
 
-static struct MHD_Daemon *start_daemon(struct console *console, const char *cert, const char *key)
+static struct MHD_Daemon *start_daemon(struct console *console, const char *cert, const char *key,
+                                       const char *ca)
 {
     const unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
                            MHD_USE_POLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
@@ -96,6 +96,7 @@ static struct MHD_Daemon *start_daemon(struct console *console, const char *cert
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)key},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES},
+        {ca != NULL ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, (void *)ca},
         {MHD_OPTION_END, 0, NULL},
     };
     return MHD_start_daemon(
@@ -132,7 +133,7 @@ static int open_door(struct console *console, const struct console_options *opti
 {
     snprintf(console->url, sizeof(console->url), "%s://%s", console->has_tls ? "https" : "http",
              console->door.address);
-    struct MHD_Daemon *daemon = start_daemon(console, options->cert, options->key);
+    struct MHD_Daemon *daemon = start_daemon(console, options->cert, options->key, options->ca);
     if (daemon == NULL)
         return fail(text, options->cert != NULL ? TERCET_TLS : TERCET_NOMEM,
                     options->cert != NULL
@@ -155,9 +156,11 @@ int console_open(struct console **out, struct tercet_coordinator *coordinator,
     console->on_log = options->on_log;
     console->add_metrics = options->add_metrics;
     console->sessions = sessions_new();
-    console->audit = audit_new(options->on_log);
+    console->asks_certificates = options->cert != NULL && options->ca != NULL;
+    if (options->secret != NULL)
+        snprintf(console->secret, sizeof(console->secret), "%s", options->secret);
     int rc = door_listen(&console->door, options->address, text);
-    if (rc == 0 && (console->sessions == NULL || console->audit == NULL))
+    if (rc == 0 && console->sessions == NULL)
         rc = fail(text, TERCET_NOMEM, "out of memory");
     if (rc == 0)
         rc = open_link(console, options->link, text);
@@ -176,9 +179,12 @@ const char *console_url(const struct console *console)
     return console->url;
 }
 
-int console_set_tls(struct console *console, const char *cert, const char *key, char *text)
+int console_set_tls(struct console *console, const char *cert, const char *key, const char *ca,
+                    char *text)
 {
-    struct MHD_Daemon *daemon = start_daemon(console, cert, key);
+    if ((ca != NULL) != console->asks_certificates)
+        return fail(text, TERCET_TLS, "the CA for clients cannot come or go while it runs");
+    struct MHD_Daemon *daemon = start_daemon(console, cert, key, ca);
     if (daemon == NULL)
         return fail(text, TERCET_TLS, "the certificate or its key cannot be used for HTTPS");
     MHD_stop_daemon(door_replace(&console->door, daemon));
@@ -197,7 +203,6 @@ void console_close(struct console *console)
     if (console->loop != NULL)
         crpc_loop_free(console->loop);
     sessions_free(console->sessions);
-    audit_free(console->audit);
     pthread_mutex_destroy(&console->door.lock);
     pthread_mutex_destroy(&console->door.handing);
     free(console);

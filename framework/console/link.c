@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TIMEOUT_MS 8000 /* shorter than a request may take */
+#define ENTRIES_MAX 4
 #define AUTHORIZATION_SIZE 512
 #define BEARER "Bearer "
 
@@ -21,24 +22,44 @@ bool link_is_token(const char *text)
     return size > 0 && size + sizeof(BEARER) <= AUTHORIZATION_SIZE;
 }
 
+static void add(struct crpc_call_options *options, struct crpc_metadata *entries, const char *key,
+                const char *value)
+{
+    entries[options->metadata_count++] =
+        (struct crpc_metadata){.key = key, .value = {value, strlen(value)}};
+}
+
+/* The metadata that say who asks; `authorization` has AUTHORIZATION_SIZE bytes. */
+static void identify(struct crpc_call_options *options, struct crpc_metadata entries[ENTRIES_MAX],
+                     char *authorization, const struct console *console,
+                     const struct link_caller *caller)
+{
+    options->metadata = entries;
+    if (caller->token != NULL) {
+        snprintf(authorization, AUTHORIZATION_SIZE, BEARER "%s", caller->token);
+        add(options, entries, "authorization", authorization);
+    }
+    if (caller->names[0] != '\0') {
+        add(options, entries, "tercet-own-secret", console->secret);
+        add(options, entries, "tercet-identities", caller->names);
+    }
+    if (caller->says != NULL)
+        add(options, entries, "tercet-operator-bin", caller->says);
+}
+
 int link_call(ProtobufCMessage **reply, struct console *console,
               const ProtobufCServiceDescriptor *service, const char *method,
-              const ProtobufCMessage *request, const char *token, char *text)
+              const ProtobufCMessage *request, const struct link_caller *caller, char *text)
 {
     char authorization[AUTHORIZATION_SIZE];
-    struct crpc_metadata entry = {.key = "authorization"};
+    struct crpc_metadata entries[ENTRIES_MAX];
     struct crpc_result result = {0};
     struct crpc_call_options options = {.size = sizeof(options), .timeout_ms = TIMEOUT_MS};
-    if (token != NULL && !link_is_token(token)) {
+    if (caller->token != NULL && !link_is_token(caller->token)) {
         snprintf(text, CRPC_STATUS_TEXT_MAX + 1, "a token is one word of printable ASCII");
         return CRPC_UNAUTHENTICATED;
     }
-    if (token != NULL) {
-        snprintf(authorization, sizeof(authorization), BEARER "%s", token);
-        entry.value = (struct crpc_bytes){authorization, strlen(authorization)};
-        options.metadata = &entry;
-        options.metadata_count = 1;
-    }
+    identify(&options, entries, authorization, console, caller);
     int rc = crpc_unary(reply, console->channel, service, method, request, &options, &result);
     int code = rc == CRPC_ESTATUS ? (int)result.code : CRPC_INTERNAL;
     if (rc == 0)

@@ -22,11 +22,12 @@ static int check_rights(const struct request *request, char *text)
     if (!request->console->has_access || request->console->are_metrics_open)
         return CRPC_OK;
     struct session session;
-    const char *token = request_bearer(request);
-    if (token == NULL && request_session(request, &session)) /* the console's own pages */
-        token = session.token;
+    struct link_caller caller = {.token = request_bearer(request)};
+    if (caller.token == NULL && request_session(request, &session)) /* the console's own pages */
+        caller.token = session.token;
+    certificate_names(caller.names, request);
     int code = link_call(&reply, request->console, &tercet__v1__admin__descriptor, "GetStatistics",
-                         &none.base, token, text);
+                         &none.base, &caller, text);
     crpc_message_free(reply);
     return code;
 }

@@ -23,6 +23,8 @@
 #define REQUEST_MS_MAX 15000
 #define LISTENERS_MAX 16
 #define URL_SIZE 96
+#define LINK_SECRET_SIZE 65
+#define NAMES_SIZE 1024 /* of a certificate, together */
 
 /* -- Connections (door.c) ---------------------------------------------------------------------- */
 
@@ -64,7 +66,6 @@ void door_give_time(struct door *door, struct MHD_Connection *connection);
 
 /* -- The console ------------------------------------------------------------------------------- */
 
-struct audit;   /* audit.h */
 struct session; /* session.h */
 struct sessions;
 
@@ -78,7 +79,9 @@ struct console {
     struct crpc_loop *loop;
     struct crpc_channel *channel;
     struct sessions *sessions;
-    struct audit *audit;
+    /* With TLS: clients are asked for a certificate, whose names count as on the gRPC ports. */
+    bool asks_certificates;
+    char secret[LINK_SECRET_SIZE]; /* by which the coordinator believes which names they have */
 };
 
 /* -- One request ------------------------------------------------------------------------------- */
@@ -114,13 +117,27 @@ struct MHD_Response *reply_new(const char *type, const void *data, size_t size);
 enum MHD_Result reply_send(const struct request *request, unsigned status,
                            struct MHD_Response *response);
 
+/* -- Certificates (certificate.c) ----------------------------------------------------------------
+ */
+
+/* The names of the certificate that the client has shown, verified against the CA, with spaces
+ * between: DNS names, "uri:..." and "email:...". "": none was shown, or it is not one to trust. */
+void certificate_names(char out[NAMES_SIZE], const struct request *request);
+
 /* -- Asking the coordinator (link.c) ----------------------------------------------------------- */
 
-/* One call of a service with a token (NULL: without). 0 with the reply, which is the caller's, or a
+/* Who asks, as the coordinator is told. */
+struct link_caller {
+    const char *token;      /* NULL: none */
+    char names[NAMES_SIZE]; /* certificate_names; "": none */
+    const char *says;       /* who acts, for the audit log; NULL: not said */
+};
+
+/* One call of a service. 0 with the reply, which is the caller's, or a
  * status code of gRPC with `text` (CRPC_STATUS_TEXT_MAX + 1 bytes). Blocks some seconds at most. */
 int link_call(ProtobufCMessage **reply, struct console *console,
               const ProtobufCServiceDescriptor *service, const char *method,
-              const ProtobufCMessage *request, const char *token, char *text);
+              const ProtobufCMessage *request, const struct link_caller *caller, char *text);
 /* Whether it can be said in a header: one word of printable ASCII, of some 500 bytes at most. What
  * is none opens nothing: link_call says CRPC_UNAUTHENTICATED. */
 bool link_is_token(const char *text);

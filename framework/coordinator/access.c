@@ -28,12 +28,15 @@ struct rule {
     bool is_identity;
     char scope[SCOPE_NAME_MAX + 1]; /* "": all */
     char secret[SECRET_MAX + 1];    /* a token, or the name in a certificate */
+    char name[ACCESS_NAME_MAX + 1]; /* whose it is; "": not said */
+    int line;
 };
 
 struct access {
     bool is_open;
     bool is_health_guarded;
-    pthread_rwlock_t lock; /* over the rules */
+    const char *own_secret; /* NULL: nobody speaks for others */
+    pthread_rwlock_t lock;  /* over the rules */
     size_t count;
     struct rule *rules;
 };
@@ -75,14 +78,32 @@ static const char *read_role(struct rule *rule, char *role)
     return NULL;
 }
 
+/* Whose token it is: the rest of the line. */
+static const char *read_name(struct rule *rule, char *name)
+{
+    static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_.@-";
+    size_t size = strspn(name, characters);
+    if (size > ACCESS_NAME_MAX || name[size + strspn(name + size, " \t")] != '\0')
+        return "behind \"role token\" or \"role identity:NAME\" there is nothing, or whose it is: "
+               "1 "
+               "to 47 of A-Z a-z 0-9 _ . @ and -";
+    name[size] = '\0';
+    strcpy(rule->name, name);
+    return NULL;
+}
+
 static const char *read_line(struct rule *rule, char *line)
 {
     char role[128];
     char secret[SECRET_MAX + 1];
     int end = 0;
-    if (sscanf(line, "%127s %255s %n", role, secret, &end) != 2 || line[end] != '\0')
+    if (sscanf(line, "%127s %255s%n", role, secret, &end) != 2 ||
+        (line[end] != '\0' && strchr(" \t", line[end]) == NULL))
         return "a line is \"role token\" or \"role identity:NAME\"";
-    const char *wrong = read_role(rule, role);
+    const char *wrong = read_name(rule, line + end + strspn(line + end, " \t"));
+    if (wrong == NULL)
+        wrong = read_role(rule, role);
     if (wrong != NULL)
         return wrong;
     rule->is_identity = strncmp(secret, "identity:", 9) == 0;
@@ -106,6 +127,7 @@ static int read_lines(struct access *access, char *lines, struct refusal *no)
                                 : read_line(&access->rules[access->count], line);
         if (wrong != NULL)
             return refusal_set(no, TERCET_INVALID, "access rules, line %d: %s", number, wrong);
+        access->rules[access->count].line = number;
         access->count++;
     }
     if (access->count > 0)
@@ -171,6 +193,11 @@ int access_replace(struct access *access, const char *lines, struct refusal *no)
     return 0;
 }
 
+void access_believe(struct access *access, const char *own_secret)
+{
+    access->own_secret = own_secret;
+}
+
 /* -- Methods ----------------------------------------------------------------------------------- */
 
 /* The roles that may call a method; guarded health is for everybody who has any role. A method of
@@ -226,10 +253,32 @@ static struct crpc_bytes token_of(struct crpc_call *call)
     return (struct crpc_bytes){(const char *)header.data + prefix_size, header.size - prefix_size};
 }
 
-static bool is_for(const struct rule *rule, struct crpc_call *call, struct crpc_bytes token)
+/* Whether the call comes from a door of this process, which tells that its caller has the name. */
+static bool is_told_identity(const struct access *access, struct crpc_call *call, const char *name)
+{
+    struct crpc_bytes secret = {NULL, 0}, names = {NULL, 0};
+    const size_t size = strlen(name);
+    if (access->own_secret == NULL || !crpc_call_metadata_get(call, "tercet-own-secret", &secret) ||
+        !is_same_secret(access->own_secret, secret.data, secret.size) ||
+        !crpc_call_metadata_get(call, "tercet-identities", &names))
+        return false;
+    const char *at = names.data, *end = at + names.size;
+    while (at < end) {
+        const char *space = memchr(at, ' ', (size_t)(end - at));
+        const char *stop = space != NULL ? space : end;
+        if ((size_t)(stop - at) == size && memcmp(at, name, size) == 0)
+            return true;
+        at = stop + 1;
+    }
+    return false;
+}
+
+static bool is_for(const struct access *access, const struct rule *rule, struct crpc_call *call,
+                   struct crpc_bytes token)
 {
     if (rule->is_identity)
-        return crpc_call_has_identity(call, rule->secret);
+        return crpc_call_has_identity(call, rule->secret) ||
+               is_told_identity(access, call, rule->secret);
     return token.size > 0 && is_same_secret(rule->secret, token.data, token.size);
 }
 
@@ -239,7 +288,7 @@ static unsigned roles_of_call(struct access *access, struct crpc_call *call)
     unsigned roles = 0;
     pthread_rwlock_rdlock(&access->lock);
     for (size_t i = 0; i < access->count; i++)
-        if (is_for(&access->rules[i], call, token))
+        if (is_for(access, &access->rules[i], call, token))
             roles |= access->rules[i].roles;
     pthread_rwlock_unlock(&access->lock);
     return roles;
@@ -265,6 +314,36 @@ bool access_authorize(struct crpc_call *call, struct crpc_status *why, void *ctx
     return false;
 }
 
+/* The first rule that lets it operate, and one with a name before others. */
+static const struct rule *rule_of(const struct access *access, struct crpc_call *call)
+{
+    struct crpc_bytes token = token_of(call);
+    const struct rule *found = NULL;
+    for (size_t i = 0; i < access->count; i++) {
+        const struct rule *rule = &access->rules[i];
+        if ((rule->roles & ROLES_OPERATING) == 0 || !is_for(access, rule, call, token))
+            continue;
+        if (rule->name[0] != '\0')
+            return rule;
+        found = found != NULL ? found : rule;
+    }
+    return found;
+}
+
+void access_name(struct access *access, struct crpc_call *call, char out[ACCESS_WHO_SIZE])
+{
+    out[0] = '\0';
+    if (access == NULL || access->is_open)
+        return;
+    pthread_rwlock_rdlock(&access->lock);
+    const struct rule *rule = rule_of(access, call);
+    if (rule != NULL && (rule->name[0] != '\0' || rule->is_identity))
+        snprintf(out, ACCESS_WHO_SIZE, "%s", rule->name[0] != '\0' ? rule->name : rule->secret);
+    else if (rule != NULL)
+        snprintf(out, ACCESS_WHO_SIZE, "the token of line %d", rule->line);
+    pthread_rwlock_unlock(&access->lock);
+}
+
 /* -- What is bound ----------------------------------------------------------------------------- */
 
 /* What the rules bind the role to; NULL: nothing, one of them is for all. A role that no rule gives
@@ -277,7 +356,7 @@ static struct scope *scope_of(const struct access *access, struct crpc_call *cal
     struct scope *scope = malloc(sizeof(*scope));
     for (size_t i = 0; scope != NULL && i < access->count; i++) {
         const struct rule *rule = &access->rules[i];
-        if ((rule->roles & role) == 0 || !is_for(rule, call, token))
+        if ((rule->roles & role) == 0 || !is_for(access, rule, call, token))
             continue;
         if (rule->scope[0] == '\0') {
             free(scope);

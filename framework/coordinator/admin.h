@@ -11,6 +11,7 @@
 void admin_retry(struct request *r, const ProtobufCMessage *message);
 void admin_settle(struct request *r, const ProtobufCMessage *message);
 void admin_decide(struct request *r, const ProtobufCMessage *message);
+void admin_list_audit(struct request *r, const ProtobufCMessage *message);
 void admin_statistics(struct request *r, const ProtobufCMessage *message);
 
 #endif

@@ -9,6 +9,7 @@
 #include "alarm.h"
 #include "answer.h"
 #include "arena.h"
+#include "audit.h"
 #include "clerk.h"
 #include "expose.h"
 #include "find.h"
@@ -69,6 +70,7 @@ struct coordinator {
     struct alarm parked_alarm;
     struct alarm cancelled_alarm; /* of cancellations by a deadline or timeout */
     struct totals totals;
+    struct audit audit;
     struct meter meter;
     struct spans *spans;         /* that wait for a collector; NULL: there is none */
     uint64_t trace_chosen_below; /* of 2^63: which trace ids are sampled */

@@ -34,6 +34,8 @@ static const char *check_hello(const struct instance *instance, const Tercet__V1
         wrong = "a database is told in at most 64 characters of UTF-8";
     if (wrong == NULL && hello->sharded && hello->database[0] == '\0')
         wrong = "a sharded service's instance says which database it has";
+    if (wrong == NULL)
+        wrong = offer_check_versions(hello->version, hello->application_version);
     if (wrong == NULL && instance->service != NULL)
         wrong = "this stream has said hello already";
     return wrong;
@@ -56,6 +58,7 @@ static void join(struct service *service, struct instance *instance, const Terce
 {
     offer_set(&instance->offer, hello->actions, hello->n_actions, hello->timeouts,
               hello->n_timeouts);
+    offer_set_versions(&instance->offer, hello->version, hello->application_version);
     instance->name = must_strdup(hello->instance);
     instance->database = must_strdup(hello->database);
     instance->is_sharded = hello->sharded;
@@ -312,6 +315,7 @@ static int add_target(struct coordinator *c, struct service *service,
     }
     offer_set(&target->offer, request->actions, request->n_actions, request->timeouts,
               request->n_timeouts);
+    offer_set_versions(&target->offer, request->version, request->application_version);
     target_set_token(target, request->token);
     outcall_close_breaker(c, service, target);
     return 0;
@@ -350,6 +354,8 @@ static int check_registration(const Tercet__V1__RegisterRequest *request, struct
                             request->n_timeouts);
     if (wrong == NULL)
         wrong = check_token(request->token);
+    if (wrong == NULL)
+        wrong = offer_check_versions(request->version, request->application_version);
     return refusal_if(no, TERCET_INVALID, wrong);
 }
 

@@ -93,6 +93,7 @@ void engine_clear(struct coordinator *c)
     for (size_t i = 0; i < c->shard_count; i++)
         clear_shard(c, &c->shards[i]);
     free(c->shards);
+    audit_free(&c->audit);
     find_free_all(&c->finds);
     outcalls_free_all(&c->outcalls);
     service_free_all(&c->services);

@@ -5,6 +5,7 @@
 #include "method.h"
 
 #include "admin.h"
+#include "collect.h"
 #include "coordinator.h"
 #include "listing.h"
 #include "request.h"
@@ -33,6 +34,8 @@ static void (*const handlers[])(struct request *, const ProtobufCMessage *) = {
     [METHOD_DECIDE] = admin_decide,
     [METHOD_PAUSE] = roster_pause,
     [METHOD_STATISTICS] = admin_statistics,
+    [METHOD_LIST_AUDIT] = admin_list_audit,
+    [METHOD_COLLECT] = collect,
 };
 
 static const struct {
@@ -111,6 +114,8 @@ static const char *gid_of(enum method method, const ProtobufCMessage *message)
     case METHOD_LIST_PARTICIPANTS:
     case METHOD_PAUSE:
     case METHOD_STATISTICS:
+    case METHOD_LIST_AUDIT:
+    case METHOD_COLLECT:
     case METHOD_CHECK:
     case METHOD_BACKUP:
         break;

@@ -41,6 +41,20 @@ const char *offer_check(char **names, size_t name_count, Tercet__V1__ActionTimeo
     return wrong;
 }
 
+const char *offer_check_versions(const char *version, const char *application_version)
+{
+    if (strlen(version) > OFFER_VERSION_MAX || strlen(application_version) > OFFER_VERSION_MAX ||
+        check_text(version) != NULL || check_text(application_version) != NULL)
+        return "a version is told in at most 63 bytes of UTF-8";
+    return NULL;
+}
+
+void offer_set_versions(struct offer *offer, const char *version, const char *application_version)
+{
+    strcpy(offer->version, version);
+    strcpy(offer->application_version, application_version);
+}
+
 static struct offered *find(const struct offer *offer, const char *name)
 {
     for (size_t i = 0; i < offer->count; i++)

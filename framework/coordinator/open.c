@@ -396,6 +396,8 @@ static int open_parts(struct coordinator *c, struct refusal *no)
         rc = access_new(&c->access, c->options.access, no);
     if (rc == 0 && c->options.is_health_guarded)
         access_guard_health(c->access);
+    if (rc == 0)
+        access_believe(c->access, c->options.own_secret);
     if (rc == 0 && crpc_loop_new(&c->loop, &loop_options) != 0)
         rc = refusal_set(no, TERCET_NOMEM, "cannot start the RPC threads");
     if (rc == 0)

@@ -53,6 +53,8 @@ enum method {
     METHOD_DECIDE,
     METHOD_PAUSE,
     METHOD_STATISTICS,
+    METHOD_LIST_AUDIT,
+    METHOD_COLLECT,
     METHOD_CHECK, /* these two are the clerk's, not the owner's */
     METHOD_BACKUP,
 };

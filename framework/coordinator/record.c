@@ -79,6 +79,8 @@ static const ProtobufCMessageDescriptor *descriptor_of(enum record_type type)
         return &tercet__store__v1__resolved__descriptor;
     case RECORD_PARTICIPANT:
         return &tercet__store__v1__participant__descriptor;
+    case RECORD_AUDIT:
+        return &tercet__store__v1__audit__descriptor;
     case RECORD_CLOCK:
         break;
     }

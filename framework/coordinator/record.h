@@ -3,7 +3,8 @@
  * The records of the store: what an entry is as bytes (tercet.store.v1), and back. Each record is
  *
  *   byte 0      format version, 1 to RECORD_VERSION_MAX
- *   byte 1      record type, 'S' State, 'B' Branch, 'R' Resolved, 'P' Participant, 'C' Clock
+ *   byte 1      record type, 'S' State, 'B' Branch, 'R' Resolved, 'P' Participant, 'C' Clock,
+ *               'A' Audit
  *   bytes 2-3   zero
  *   bytes 4-11  XXH3-64 of bytes 0-3 and the body, little-endian (LMDB has no page checksums)
  *   bytes 12-   the message
@@ -34,7 +35,8 @@ enum record_type {
     RECORD_BRANCH = 'B',
     RECORD_RESOLVED = 'R',
     RECORD_PARTICIPANT = 'P',
-    RECORD_CLOCK = 'C'
+    RECORD_CLOCK = 'C',
+    RECORD_AUDIT = 'A'
 };
 
 /* Of State.flags. */

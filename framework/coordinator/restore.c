@@ -263,6 +263,8 @@ static int register_again(struct restore *r, const char *service,
     request.n_actions = record->n_actions;
     request.target = record->target;
     request.token = record->token;
+    request.version = record->version;
+    request.application_version = record->application_version;
     request.timeouts = arena_alloc(arena, count * sizeof(*request.timeouts));
     request.n_timeouts = count;
     for (size_t i = 0; i < count; i++) {
@@ -296,6 +298,8 @@ static void register_all(struct restore *r, const Tercet__Store__V1__Participant
     first.n_actions = record->n_actions;
     first.timeouts = record->timeouts;
     first.n_timeouts = record->n_timeouts;
+    first.version = record->version;
+    first.application_version = record->application_version;
     if (record->target[0] != '\0')
         register_one(r, record->service, &first);
     for (size_t i = 0; i < record->n_further; i++)
@@ -324,11 +328,21 @@ static int restore_participant(struct restore *r, const void *value, size_t size
     return 0;
 }
 
+static int restore_audit(struct restore *r, const void *value, size_t size)
+{
+    if (audit_restore(&r->c->audit, value, size))
+        return 0;
+    cannot_use(r, value, size, "a record of the audit log is damaged");
+    return 1;
+}
+
 static int restore_meta(const char *name, const void *value, size_t size, void *ctx)
 {
     struct restore *r = ctx;
     if (strcmp(name, RETENTION_CLOCK) == 0)
         return restore_clock(r, value, size);
+    if (strncmp(name, AUDIT_PREFIX, sizeof(AUDIT_PREFIX) - 1) == 0)
+        return restore_audit(r, value, size);
     return strncmp(name, "participant/", 12) == 0 ? restore_participant(r, value, size) : 0;
 }
 
@@ -350,6 +364,7 @@ int restore_all(struct coordinator *c, struct refusal *no)
         r = (struct restore){.c = c, .shard = &c->shards[i]};
         rc = restore_shard(&r);
     }
+    audit_restored(c);
     if (rc == 0)
         return 0;
     const char *wrong = r.wrong != NULL ? r.wrong : tercet_store_strerror(rc);

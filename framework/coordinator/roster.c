@@ -4,6 +4,7 @@
  */
 #include "roster.h"
 
+#include "audit.h"
 #include "coordinator.h"
 #include "dispatch.h"
 #include "effect.h"
@@ -56,6 +57,8 @@ static Tercet__V1__Instance **list_instances(struct arena *arena, const struct s
         pointers[i]->window = instance->window;
         pointers[i]->calls = instance->call_count;
         pointers[i]->oldest_call_ms = oldest_call_ms(instance, now_ms);
+        pointers[i]->version = instance->offer.version;
+        pointers[i]->application_version = instance->offer.application_version;
         i++;
     }
     return pointers;
@@ -106,6 +109,8 @@ static Tercet__V1__Target **list_targets(struct arena *arena, const struct servi
         out->breaker_open = target->breaker.is_open;
         out->failures = target->breaker.failures;
         out->last_error = target->last_error;
+        out->version = target->offer.version;
+        out->application_version = target->offer.application_version;
         pointers[(*count)++] = out;
     }
     return pointers;
@@ -207,6 +212,8 @@ static void write_first_target(struct arena *arena, Tercet__Store__V1__Participa
     record->timeouts = timeouts_of(arena, &target->offer, &record->n_timeouts);
     record->target = target->address;
     record->token = (char *)(uintptr_t)target_token(target);
+    record->version = (char *)(uintptr_t)target->offer.version;
+    record->application_version = (char *)(uintptr_t)target->offer.application_version;
 }
 
 static void write_targets(struct arena *arena, Tercet__Store__V1__Participant *record,
@@ -227,6 +234,8 @@ static void write_targets(struct arena *arena, Tercet__Store__V1__Participant *r
         out->actions = names_of(arena, &target->offer);
         out->n_actions = target->offer.count;
         out->timeouts = timeouts_of(arena, &target->offer, &out->n_timeouts);
+        out->version = (char *)(uintptr_t)target->offer.version;
+        out->application_version = (char *)(uintptr_t)target->offer.application_version;
         record->further[record->n_further++] = out;
     }
 }
@@ -279,6 +288,20 @@ static const char *check_reach(const struct request *r, const Tercet__V1__Regist
     return NULL;
 }
 
+/* A participant's own coming and going is no operator's act. */
+static void note_registration(struct request *r, const Tercet__V1__RegisterRequest *request)
+{
+    char what[TERCET_TEXT_MAX];
+    if (!audit_is_person(r->caller))
+        return;
+    snprintf(what, sizeof(what), "%.200s", request->target[0] != '\0' ? request->target : "all");
+    audit_note(r->c, r->caller,
+               &(struct audit_act){.action = is_end(request) ? "unregister" : "register",
+                                   .service = request->service,
+                                   .reason = what},
+               NULL);
+}
+
 void roster_register(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__RegisterRequest *request = (const Tercet__V1__RegisterRequest *)message;
@@ -298,21 +321,28 @@ void roster_register(struct request *r, const ProtobufCMessage *message)
     }
     response.keeps_token = request->token[0] != '\0';
     write_service(r->c, request->service);
+    note_registration(r, request);
     answer_when_durable(r, &response.base);
 }
 
 void roster_pause(struct request *r, const ProtobufCMessage *message)
 {
     const Tercet__V1__PauseRequest *request = (const Tercet__V1__PauseRequest *)message;
+    const struct audit_act act = {.action = request->paused ? "pause" : "resume",
+                                  .service = request->service};
     Tercet__V1__PauseResponse response = TERCET__V1__PAUSE_RESPONSE__INIT;
     struct service *service = service_find(&r->c->services, request->service);
     if (service == NULL) {
-        request_refuse(r, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants");
+        struct refusal no;
+        refusal_set(&no, TERCET_NOT_FOUND, "no such service is known: see tercetctl participants");
+        audit_note(r->c, r->caller, &act, &no);
+        answer_error(r->c, r->caller, r->id, &no);
         return;
     }
     coordinator_log_of(r->c, LOG_PARTICIPANTS, TERCET_LOG_WARNING, "%s: %s by an operator",
                        service->name, request->paused ? "paused" : "resumed");
     dispatch_pause(r->c, service, request->paused);
     write_service(r->c, request->service);
+    audit_note(r->c, r->caller, &act, NULL);
     answer_when_durable(r, &response.base);
 }

@@ -180,6 +180,8 @@ UNARY(on_settle, METHOD_SETTLE)
 UNARY(on_decide, METHOD_DECIDE)
 UNARY(on_pause, METHOD_PAUSE)
 UNARY(on_statistics, METHOD_STATISTICS)
+UNARY(on_list_audit, METHOD_LIST_AUDIT)
+UNARY(on_collect, METHOD_COLLECT)
 
 /* -- Watch and Session ------------------------------------------------------------------------- */
 
@@ -434,6 +436,8 @@ static const struct crpc_handler admin_handlers[] = {
     {.method = "Decide", .on_request = on_decide},
     {.method = "Pause", .on_request = on_pause},
     {.method = "GetStatistics", .on_request = on_statistics},
+    {.method = "ListAudit", .on_request = on_list_audit},
+    {.method = "Collect", .on_request = on_collect},
     {.method = "Check", .on_request = on_check},
     {.method = "Backup", .on_request = on_backup},
     {.method = "SetLogLevels", .on_request = on_set_log_levels},

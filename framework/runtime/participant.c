@@ -124,6 +124,9 @@ static const char *check_options(const struct tercet_participant_options *option
         return "a batch is at most 1024 calls";
     if (options->is_sharded && options->listen != NULL)
         return "a service of several databases (is_sharded) attaches: its instances do not listen";
+    if (options->version != NULL && (strlen(options->version) > PARTICIPANT_VERSION_MAX ||
+                                     check_text(options->version) != NULL))
+        return "a version has at most 63 bytes of UTF-8";
     if (options->workers > tercet_barrier_connections(options->barrier))
         return "more workers than the barrier has connections: each needs one (connections_max; a "
                "database with one writer, as SQLite, has one)";
@@ -148,6 +151,8 @@ static struct tercet_participant *new_participant(const char *service,
     participant->batch_time_ms =
         options->batch_time_ms != 0 ? options->batch_time_ms : PARTICIPANT_BATCH_TIME_MS_DEFAULT;
     participant->is_sharded = options->is_sharded;
+    if (options->version != NULL)
+        strcpy(participant->version, options->version);
     participant->defer_ms_max =
         options->defer_ms_max != 0 ? options->defer_ms_max : PARTICIPANT_DEFER_MS_DEFAULT;
     participant->worker_count =

@@ -19,6 +19,11 @@
 #include <tercet/participant.h>
 #include <tercet/v1/tercet.pb-c.h>
 
+#ifndef TERCET_VERSION
+#define TERCET_VERSION "unversioned"
+#endif
+#define PARTICIPANT_LIBRARY_VERSION "tercet-c " TERCET_VERSION /* what a coordinator is told */
+#define PARTICIPANT_VERSION_MAX 63                             /* bytes */
 #define PARTICIPANT_WINDOW_DEFAULT 256u
 #define PARTICIPANT_WINDOW_MAX 65536u
 #define PARTICIPANT_BATCH_DEFAULT 64u
@@ -176,6 +181,7 @@ struct tercet_participant {
     uint32_t window, batch_max, batch_time_ms, defer_ms_max;
     struct crpc_server *server; /* listen mode, else NULL */
     char *target;
+    char version[PARTICIPANT_VERSION_MAX + 1]; /* of the program; "": not told */
     bool is_sharded;
     bool is_own_target; /* the address that `listen` got, not one that the application named */
     bool has_deferred;  /* one of the actions is */

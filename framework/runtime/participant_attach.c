@@ -117,6 +117,8 @@ static int say_hello(struct participant_stream *stream)
     hello.window = participant->window;
     hello.database = (char *)(uintptr_t)participant->database;
     hello.sharded = participant->is_sharded;
+    hello.version = (char *)(uintptr_t)PARTICIPANT_LIBRARY_VERSION;
+    hello.application_version = (char *)(uintptr_t)participant->version;
     if (participant_offer_make(&offer, participant)) {
         hello.actions = offer.names;
         hello.n_actions = participant->action_count;

@@ -173,6 +173,8 @@ static int send_registration(struct tercet_participant *participant,
     request.timeouts = offer->timeouts;
     request.n_timeouts = offer->timeout_count;
     request.target = participant->target;
+    request.version = (char *)(uintptr_t)PARTICIPANT_LIBRARY_VERSION;
+    request.application_version = participant->version;
     if (participant->door.token != NULL)
         request.token = participant->door.token;
     return runtime_link_unary(&participant->link, &tercet__v1__participants__descriptor,

@@ -200,4 +200,5 @@ const struct tercet_store_driver store_lmdb_driver = {
     .check = lmdb_store_check,
     .backup = lmdb_store_backup,
     .open_to_read = lmdb_store_open_to_read,
+    .buckets = lmdb_store_buckets,
 };

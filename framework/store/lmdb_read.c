@@ -238,6 +238,48 @@ int lmdb_store_page(void *state, uint32_t shard, struct tercet_store_cursor *cur
     return rc == 0 ? (int)page.count : rc;
 }
 
+/* -- Buckets ----------------------------------------------------------------------------------- */
+
+static uint64_t bytes_of(const MDB_stat *stat)
+{
+    return (uint64_t)(stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages) *
+           stat->ms_psize;
+}
+
+static int measure(MDB_txn *txn, const struct bucket *span, struct tercet_store_bucket *out)
+{
+    const struct lmdb_bucket *bucket = span->state;
+    MDB_stat records, index;
+    int rc = mdb_stat(txn, bucket->records, &records);
+    if (rc == 0)
+        rc = mdb_stat(txn, bucket->index, &index);
+    if (rc != 0)
+        return lmdb_store_error(rc);
+    *out = (struct tercet_store_bucket){.start_ms = span->start_ms,
+                                        .end_ms = span->end_ms,
+                                        .records = records.ms_entries,
+                                        .bytes = bytes_of(&records) + bytes_of(&index)};
+    return 0;
+}
+
+int lmdb_store_buckets(void *state, uint32_t shard, tercet_store_bucket_fn each, void *ctx)
+{
+    struct lmdb_store *store = state;
+    struct tercet_store_bucket bucket;
+    MDB_txn *txn;
+    (void)shard;
+    int rc = lmdb_store_read_begin(store, &txn);
+    if (rc != 0)
+        return rc;
+    for (size_t i = store->buckets.count; rc == 0 && i-- > 0;) {
+        rc = measure(txn, &store->buckets.items[i], &bucket);
+        if (rc == 0)
+            rc = each(&bucket, ctx);
+    }
+    lmdb_store_read_end(store, txn);
+    return rc;
+}
+
 /* -- Meta records ------------------------------------------------------------------------------ */
 
 static int scan_meta(MDB_cursor *cursor, tercet_store_meta_fn each, void *ctx)

@@ -153,6 +153,7 @@ void lmdb_store_find(void *state, uint32_t shard, const char *gid, uint64_t numb
 int lmdb_store_page(void *state, uint32_t shard, struct tercet_store_cursor *cursor, size_t limit,
                     tercet_store_page_fn each, void *ctx);
 int lmdb_store_meta_scan(void *state, uint32_t shard, tercet_store_meta_fn each, void *ctx);
+int lmdb_store_buckets(void *state, uint32_t shard, tercet_store_bucket_fn each, void *ctx);
 
 /* -- lmdb_stats.c ------------------------------------------------------------------------------ */
 int lmdb_store_stats(void *state, struct tercet_store_stats *out);

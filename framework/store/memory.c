@@ -250,6 +250,7 @@ const struct tercet_store_driver store_memory_driver = {
     .meta_scan = memory_store_meta_scan,
     .stats = memory_store_stats,
     .room_of = memory_room_of,
+    .buckets = memory_store_buckets,
 };
 
 void store_memory_fail(struct store *store, uint64_t nth, bool applied)

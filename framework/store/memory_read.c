@@ -158,6 +158,25 @@ static void add_shard(struct tercet_store_stats *stats, struct memory_shard *sha
     pthread_mutex_unlock(&shard->lock);
 }
 
+int memory_store_buckets(void *state, uint32_t index, tercet_store_bucket_fn each, void *ctx)
+{
+    struct memory_shard *shard = memory_store_shard(state, index);
+    int rc = 0;
+    pthread_mutex_lock(&shard->lock);
+    for (size_t i = shard->buckets.count; rc == 0 && i-- > 0;) {
+        const struct bucket *span = &shard->buckets.items[i];
+        const struct memory_bucket *bucket = span->state;
+        rc =
+            each(&(struct tercet_store_bucket){.start_ms = span->start_ms,
+                                               .end_ms = span->end_ms,
+                                               .records = bucket->records.count,
+                                               .bytes = bucket->records.bytes + bucket->gids.bytes},
+                 ctx);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return rc;
+}
+
 int memory_store_stats(void *state, struct tercet_store_stats *out)
 {
     struct memory_store *store = state;

@@ -53,6 +53,7 @@ void memory_store_find(void *state, uint32_t index, const char *gid, uint64_t nu
 int memory_store_page(void *state, uint32_t index, struct tercet_store_cursor *cursor, size_t limit,
                       tercet_store_page_fn each, void *ctx);
 int memory_store_meta_scan(void *state, uint32_t index, tercet_store_meta_fn each, void *ctx);
+int memory_store_buckets(void *state, uint32_t index, tercet_store_bucket_fn each, void *ctx);
 int memory_store_stats(void *state, struct tercet_store_stats *out);
 
 #endif

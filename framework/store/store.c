@@ -128,6 +128,14 @@ void store_find(struct store *store, uint32_t shard, const char *gid, uint64_t n
         store->driver.find(store->state, shard, gid, number, done, ctx);
 }
 
+int store_buckets(struct store *store, uint32_t shard, tercet_store_bucket_fn each, void *ctx)
+{
+    assert(store != NULL && each != NULL);
+    if (shard >= store->shard_count || store->driver.buckets == NULL)
+        return TERCET_STORE_INVALID;
+    return store->driver.buckets(store->state, shard, each, ctx);
+}
+
 int store_check(struct store *store, uint32_t shard, tercet_store_damage_fn each, void *ctx)
 {
     assert(store != NULL && each != NULL);

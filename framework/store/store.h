@@ -73,6 +73,9 @@ int store_find_wait(struct store *store, uint32_t shard, const char *gid, uint64
                     struct store_value *out);
 void store_value_free(struct store_value *value);
 
+/* TERCET_STORE_INVALID, too, when the driver cannot tell. */
+int store_buckets(struct store *store, uint32_t shard, tercet_store_bucket_fn each, void *ctx);
+
 /* 0 as well when the driver can tell nothing. */
 int store_check(struct store *store, uint32_t shard, tercet_store_damage_fn each, void *ctx);
 /* TERCET_STORE_INVALID with a text, too, when the driver cannot. */

@@ -98,9 +98,10 @@ def what_is_written_down_is_what_was_done(programs):
         check(ask('{"service":"done","paused":true,"Service":"told"}').status == 400, "nor in other letters")
         stage.participant("flight")
         check(ask('{"service":"flight","paused":true}').status == 200, "once")
-        newest = json.loads(post(stage, "audit").text)["entries"][0]
-        told = {name: newest[name] for name in ("action", "object", "result")}
-        check(told == {"action": "pause", "object": "flight", "result": "OK"}, str(told))
+        newest = json.loads(post(stage, "Admin/ListAudit").text)["entries"][0]
+        told = {name: newest[name] for name in ("action", "service", "result")}
+        check(told == {"action": "pause", "service": "flight", "result": "OK"}, str(told))
+        check(newest["says"] == "console: somebody at 127.0.0.1", newest["says"])
         until(lambda: "pause flight: OK" in stage.said("tercetd"), "the log has it, too")
 
 
@@ -273,6 +274,63 @@ def tls(programs):
             check(not taken("-tls1_1") and not taken("-tls1"), "nothing older")
 
 
+def make_certificate(folder, name, signer, days=2, usage="clientAuth"):
+    run = lambda *command: subprocess.run(command, check=True, capture_output=True)
+    path = lambda end: f"{folder}/{name}.{end}"
+    run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path("key"), "-out", path("csr"), "-subj", "/CN=ops.example")
+    with open(path("ext"), "w") as file:
+        file.write(f"subjectAltName=DNS:{name}.example\nextendedKeyUsage={usage}\n")
+    run("openssl", "x509", "-req", "-in", path("csr"), "-CA", f"{folder}/{signer}.pem", "-CAkey", f"{folder}/{signer}.key", "-CAcreateserial", "-days", str(days),
+        "-extfile", path("ext"), "-out", path("pem"))
+
+
+def make_authority(folder, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem",
+                    "-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+
+
+def certificates(programs):
+    """One that the rules name is a sign-in; one that is not to be trusted is as none."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("ca", "stranger"):
+            make_authority(folder, name)
+        for name, signer, more in (("ops", "ca", {}), ("looks", "ca", {}), ("unnamed", "ca", {}), ("forged", "stranger", {}), ("ops-server", "ca", {"usage": "serverAuth"}), ("past", "ca", {"days": 0})):
+            make_certificate(folder, name, signer, **more)
+        stage = Stage(programs, ["--tls-cert", f"{folder}/ca.pem", "--tls-key", f"{folder}/ca.key", "--tls-ca", f"{folder}/ca.pem"], access=True)
+        with open(stage.path("access"), "a") as rules:
+            rules.write("operator identity:ops.example anna\nreader identity:looks.example\noperator identity:forged.example\noperator identity:ops-server.example\noperator identity:past.example\n")
+
+        def asks(name, path, body=None, **headers):
+            context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+            if name:
+                context.load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
+            data = json.dumps(body).encode() if body is not None else None
+            request = urllib.request.Request(stage.url + path, data, dict(OURS, Origin=stage.url, **headers))
+            try:
+                with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+        with stage:
+            session = lambda name: json.loads(asks(name, "/api/session", {})[1])
+            check(session("ops") == {"needs_token": False, "signed_in": True, "name": "ops.example"}, str(session("ops")))
+            check(asks("ops", "/api/Admin/Pause", {"service": "none", "paused": True})[0] == 404, "an operator may")
+            check(asks("looks", "/api/Admin/List", {})[0] == 200 and asks("looks", "/metrics")[0] == 200, "a reader looks")
+            check(asks("looks", "/api/Admin/Pause", {"service": "none", "paused": True})[0] == 403, "and does no more")
+            until(lambda: not session("past")["signed_in"], "its time is over", 30)
+            for name in ("unnamed", "forged", "ops-server", "past", None):
+                check(not session(name)["signed_in"], f"{name} is signed in")
+                for path in ("List", "Pause"):
+                    status, text = asks(name, "/api/Admin/" + path, {})
+                    check(status == 401, f"{name}, {path}: {status} {text}")
+                check(asks(name, "/metrics")[0] == 401, f"{name}: metrics")
+            told = lambda **headers: asks(None, "/api/Admin/List", {}, **headers)[0]
+            check(told(**{"tercet-identities": "ops.example", "tercet-own-secret": ""}) == 401, "a header is no certificate")
+            check(asks("unnamed", "/metrics", None, Authorization="Bearer " + TOKENS["reader"])[0] == 200, "a token counts all the same")
+            entry = json.loads(asks("ops", "/api/Admin/ListAudit", {})[1])["entries"][0]
+            check(entry["who"] == "anna" and entry["says"].startswith("console: ops.example at 127.0.0.1"), str(entry))
+
+
 if __name__ == "__main__":
-    main([odd_requests, odd_calls, what_is_written_down_is_what_was_done, pages_of_others, sessions, many_and_slow, out_of_descriptors, stops_with_visitors, nothing_stays_of_who_was_killed, is_refused_where_it_would_let_in_more, says_that_tokens_can_be_read, tls],
+    main([odd_requests, odd_calls, what_is_written_down_is_what_was_done, pages_of_others, sessions, many_and_slow, out_of_descriptors, stops_with_visitors, nothing_stays_of_who_was_killed, is_refused_where_it_would_let_in_more, says_that_tokens_can_be_read, tls, certificates],
          {"tercetd": sys.argv[1], "tercetctl": sys.argv[2], "quickstart": sys.argv[3]})

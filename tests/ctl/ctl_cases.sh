@@ -271,3 +271,54 @@ case_restore() {
     ctl 0 show order-1
     ctl 1 show later-1; err NOT_FOUND
 }
+
+case_audit() {
+    printf '%s\n' 'operator operator-0123456789abcdef anna' 'operator operator-1123456789abcdef' 'initiator initiator-0123456789abcdef' 'reader reader-0123456789abcdef bob' >"$dir/rules"
+    chmod 600 "$dir/rules"
+    start_coordinator --access "$dir/rules"
+    export TERCET_TOKEN=operator-0123456789abcdef
+    ctl 0 audit; out '^nothing has been done'
+    TERCET_TOKEN=initiator-0123456789abcdef ctl 1 run --timeout 300ms nobody/serves
+    local gid
+    gid=$(sed -n 's/.*tercetctl show //p' "$dir/err")
+    ctl 0 cancel "$gid" --reason 'the customer has gone'
+    TERCET_TOKEN=operator-1123456789abcdef ctl 1 confirm "$gid"; err FAILED_PRECONDITION # the second operator comes too late
+    ctl 0 settle "$gid" 1 --reason 'over already'
+    ctl 1 pause nobody
+    TERCET_TOKEN=reader-0123456789abcdef ctl 1 cancel "$gid" --reason x; err PERMISSION_DENIED
+    ctl 0 audit; out "cancel $gid +OK"; out 'by anna \(tercetctl: '; out 'reason: the customer has gone'; out "confirm $gid"; out '^ +FAILED_PRECONDITION: .*CANCELLED'
+    out 'by the token of line 2 \('; out "settle $gid branch 1 +OK"; out 'pause nobody'; out '^ +NOT_FOUND'; no_out PERMISSION_DENIED; no_out bob
+    ctl 0 audit "$gid" -o json; json '[e["action"] for e in j["entries"]] == ["settle", "confirm", "cancel"] and j["entries"][2]["reason"] == "the customer has gone"'
+    ctl 0 audit --limit 1 -o yaml; out 'action: "pause"'; no_out settle
+    ctl 2 audit --state trying
+    kill -KILL "$coordinator"; wait "$coordinator" 2>/dev/null
+    start_coordinator --access "$dir/rules" # and all of it is there, as the answers that it was told were
+    ctl 0 audit -o json; json '[e["number"] for e in j["entries"]] == [4, 3, 2, 1]'
+    TERCET_TOKEN=reader-0123456789abcdef ctl 0 audit; out 'by anna'
+    TERCET_TOKEN=initiator-0123456789abcdef ctl 1 audit; err PERMISSION_DENIED
+    # Without rules nobody is known, but for what he says of himself; who comes and goes by itself is no operator.
+    kill "$coordinator"; wait "$coordinator" 2>/dev/null
+    start_coordinator
+    ctl 0 register shop 127.0.0.1:1; ctl 0 unregister shop
+    ctl 0 audit --limit 2 -o json; json '[(e["action"], e["service"], e["who"], e["says"][:10]) for e in j["entries"]] == [("unregister", "shop", "", "tercetctl:"), ("register", "shop", "", "tercetctl:")]'
+}
+
+case_gc() {
+    printf '%s\n' 'admin admin-0123456789abcdef' 'operator operator-0123456789abcdef' 'initiator initiator-0123456789abcdef' >"$dir/rules"
+    chmod 600 "$dir/rules"
+    start_coordinator --access "$dir/rules" --retention 7h
+    export TERCET_TOKEN=admin-0123456789abcdef
+    ctl 0 gc 2h; out 'nothing is that old: all is kept; after 7h00m'
+    TERCET_TOKEN=initiator-0123456789abcdef ctl 1 run --timeout 300ms nobody/serves
+    local gid
+    gid=$(sed -n 's/.*tercetctl show //p' "$dir/err")
+    ctl 0 cancel "$gid" --reason x
+    ctl 0 gc 2h --yes --reason 'room is needed'; out ' 1 .* stays$'
+    ctl 0 ls --resolved; out "$gid"
+    ctl 0 gc 2h -o json; json 'j["buckets"][0]["records"] == 1 and j["records"] == 0 and j["retention_ms"] == 7 * 3600000'
+    ctl 1 gc 59m --yes; err 'at least an hour'
+    ctl 2 gc soon; err 'a duration is'
+    ctl 2 gc
+    ctl 0 audit -o json; json '[(e["action"], e["result"][:2]) for e in j["entries"]] == [("gc", "IN"), ("gc", "OK"), ("cancel", "OK")] and "room is needed" in j["entries"][1]["reason"]'
+    TERCET_TOKEN=operator-0123456789abcdef ctl 1 gc 2h; err PERMISSION_DENIED
+}

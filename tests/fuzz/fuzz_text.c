@@ -35,14 +35,16 @@ static void check_address(const char *text)
     reach_is_local(text);
 }
 
-/* Two words, the second a token long enough or an identity; nothing, or a comment. The first may be
- * long: "initiator:" and a name. */
+/* Two words, the second a token long enough or an identity, and perhaps whose it is; nothing, or a
+ * comment. The first may be long: "initiator:" and a name. */
 static void check_rule(const char *line)
 {
-    char role[300], secret[300], more;
-    int words = sscanf(line, "%299s %299s %c", role, secret, &more);
+    char role[300], secret[300], name[300], more;
+    int words = sscanf(line, "%299s %299s %299s %c", role, secret, name, &more);
     if (words > 0 && role[0] != '#')
-        MUST(words == 2 && (strlen(secret) >= 16 || strncmp(secret, "identity:", 9) == 0) &&
+        MUST((words == 2 ||
+              (words == 3 && is_made_of(name, strlen(name), "_.@-") && strlen(name) <= 47)) &&
+             (strlen(secret) >= 16 || strncmp(secret, "identity:", 9) == 0) &&
              strlen(secret) <= 255 && strlen(role) <= strlen("participant:") + 63);
 }
 

@@ -2,7 +2,7 @@
 // The console: pages by the part of the address after #, data from /api (the service Admin) and /metrics, every two seconds.
 "use strict";
 
-const POLL_MS = 2000, KEPT = 150, PAGE_SIZE = 100, PAGES_MAX = 20, BULK_MAX = 1000;
+const POLL_MS = 2000, KEPT = 150, PAGE_SIZE = 100, PAGES_MAX = 20, BULK_MAX = 1000, AUDIT_SIZE = 500;
 const state = {session: null, lostAt: 0, lostWhy: "", lastGood: 0, figures: [], page: null, timer: 0, wake: null};
 const $ = id => document.getElementById(id);
 
@@ -469,8 +469,14 @@ function participantsPage(page) {
   };
 }
 
+// Of a participant's program and of its library, as far as they were told.
+function versions(one) {
+  const words = one.application_version ? [one.application_version, one.version && `(${one.version})`].filter(Boolean).join(" ") : one.version;
+  return words ? `, version ${words}` : "";
+}
+
 function participantLine(p) {
-  const served = [...p.instances.map(i => `${i.name} (${i.calls} of ${i.window} calls)`), ...p.targets.map(t => `${t.target} (${t.calls} calls${t.breaker_open ? ", does not answer" : ""})`)];
+  const served = [...p.instances.map(i => `${i.name} (${i.calls} of ${i.window} calls${versions(i)})`), ...p.targets.map(t => `${t.target} (${t.calls} calls${t.breaker_open ? ", does not answer" : ""}${versions(t)})`)];
   const tags = [p.paused ? ["warn", "paused"] : null, p.breaker_open ? ["bad", `breaker open, ${p.failures} failed`] : null, !served.length ? ["bad", p.unserved_ms ? "nobody for " + seconds((Date.now() - p.unserved_ms) / 1000) : "nobody"] : null].filter(Boolean);
   return h("tr", {}, cell("Service", [h("a", {href: "#/transactions?service=" + encodeURIComponent(p.service)}, p.service), h("div", {class: "soft"}, p.actions.join(", "))]),
     cell("State", tags.length ? tags.map(([kind, words]) => [h("span", {class: "tag " + kind}, words), " "]) : h("span", {class: "tag good"}, "answers")),
@@ -489,14 +495,21 @@ function pauseDialog(p) {
 
 // ---- Audit --------------------------------------------------------------------------------------
 
+// By the access rules, and in its own words.
+function whoActed(e) {
+  const says = e.says || `at ${e.peer}`;
+  return e.who ? `${e.who} (${says})` : says;
+}
+
 function auditPage(page) {
   const box = h("div", {class: "scroll"});
-  $("main").replaceChildren(h("h1", {}, "Audit"), h("p", {class: "soft"}, "What was done from this console since tercetd was started, the newest first. The log of tercetd keeps it for longer; reasons stay with the transactions."), box);
+  $("main").replaceChildren(h("h1", {}, "Audit"), h("p", {class: "soft"}, "What operators have done, or asked for in vain, from here, with tercetctl or otherwise, the newest first. It is kept over restarts."), box);
   page.refresh = async () => {
-    const {entries} = await ask("audit");
+    const {entries, next_before} = await admin("ListAudit", {page_size: AUDIT_SIZE});
     if (state.page !== page) return;
-    box.replaceChildren(entries.length ? table("", ["When", "Who", "What", "To", "Reason", "Result"], entries.map(e => h("tr", {}, cell("When", clock(e.at_ms), "nowrap"), cell("Who", `${e.who || "somebody"} at ${e.peer}`),
-      cell("What", e.action), cell("To", h("code", {}, e.object)), cell("Reason", e.reason || "–", "note"), cell("Result", e.result, "note"))), true) : h("p", {class: "empty"}, "Nothing yet."));
+    box.replaceChildren(entries.length ? table("", ["When", "Who", "What", "To", "Reason", "Result"], entries.map(e => h("tr", {}, cell("When", clock(e.at_ms), "nowrap"), cell("Who", whoActed(e)),
+      cell("What", e.action), cell("To", e.gid ? [h("a", {href: "#/tx/" + encodeURIComponent(e.gid)}, h("code", {}, e.gid)), e.branch ? ` branch ${e.branch}` : ""] : e.service || "–"), cell("Reason", e.reason || "–", "note"), cell("Result", e.result, "note"))), true) : h("p", {class: "empty"}, "Nothing yet."),
+    ...(Number(next_before) ? [h("p", {class: "soft"}, "Older ones: ", h("code", {}, "tercetctl audit --limit 0"))] : []));
   };
 }
 

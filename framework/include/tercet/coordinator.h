@@ -44,7 +44,8 @@ struct tercet_coordinator_options {
     size_t listen_count;
     /* PEM texts; with tls_ca clients must show a certificate */
     const char *tls_ca, *tls_cert, *tls_key;
-    /* Lines "role token" or "role identity:NAME" (mutual TLS: NAME is one of the certificate's DNS
+    /* Lines "role token" or "role identity:NAME", and behind it, if anything, whose it is, for the
+     * audit log ("operator TOKEN anna"; mutual TLS: NAME is one of the certificate's DNS
      * names, or "uri:..." or "email:..."; the common name does not count); # comments. Roles:
      * initiator, participant, reader (looks at everything), operator (and decides, settles,
      * retries, pauses), admin (and what concerns the coordinator itself), all. "participant:NAME"
@@ -136,6 +137,12 @@ struct tercet_coordinator_options {
      * ends with TERCET_LOCKED. NULL: it waits on */
     bool (*waits_on)(const char *text, void *ctx);
     void *waits_ctx;
+    /* A random text of at least 32 characters, known to this program alone. A call that brings it
+     * in the metadata "tercet-own-secret" may say in "tercet-identities", with spaces between,
+     * which names its caller has shown in a certificate, for a door of the program's own that asks
+     * for certificates: they count like those of the connection. NULL: no call may. The string
+     * outlives the coordinator */
+    const char *own_secret;
 };
 
 /* Opens the store, wakes what it holds, serves. On an error `text` (may be NULL, TERCET_TEXT_MAX

@@ -171,6 +171,9 @@ struct tercet_participant_options {
      * in the coordinator's certificate (caller_identity, as crpc and access rules know it; needs
      * tls_ca). Without either whoever reaches the address can call, of which the log warns. */
     const char *caller_token, *caller_identity;
+    /* The version of the program, for the people who run it: the coordinator shows it beside that
+     * of this library (tercetctl participants). UTF-8 of at most 63 bytes; NULL: not told */
+    const char *version;
 };
 
 /* Offers `service`'s actions at the coordinator and keeps doing so: it connects by itself, again

@@ -161,6 +161,14 @@ typedef int (*tercet_store_scan_fn)(uint64_t number, uint32_t part, const void *
 typedef int (*tercet_store_page_fn)(uint64_t number, const void *value, size_t size, void *ctx);
 typedef int (*tercet_store_meta_fn)(const char *name, const void *value, size_t size, void *ctx);
 
+/* A bucket of resolved records: [start_ms, end_ms), and what it holds. */
+struct tercet_store_bucket {
+    int64_t start_ms, end_ms;
+    uint64_t records, bytes;
+};
+/* Calls nothing of the store. Not 0: the reading ends and returns that. */
+typedef int (*tercet_store_bucket_fn)(const struct tercet_store_bucket *bucket, void *ctx);
+
 /* A damage, in words for an operator. */
 typedef void (*tercet_store_damage_fn)(const char *text, void *ctx);
 
@@ -263,6 +271,11 @@ struct tercet_store_driver {
      * nothing; otherwise as open. NULL: it cannot. */
     int (*open_to_read)(void **state, const char *name, const struct tercet_store_options *options,
                         char *text);
+
+    /* The buckets of resolved records, the newest first. 0, what `each` returned, or _IO, _CORRUPT,
+     * _NOMEM. Called at an operator's wish, by the thread that drives all transactions. NULL: it
+     * cannot tell. */
+    int (*buckets)(void *state, uint32_t shard, tercet_store_bucket_fn each, void *ctx);
 };
 
 #ifdef __cplusplus
