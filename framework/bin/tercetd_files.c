@@ -83,6 +83,7 @@ int files_make_data(const struct arguments *args)
 /* -- --check-config ---------------------------------------------------------------------------- */
 
 #define ADDRESS_MAX 300
+#define EXIT_WRONG_OPTIONS 2 /* as a misspelt option of the command line */
 
 /* The addresses with port 0; unix sockets, which may belong to a tercetd that runs, are left out.
  */
@@ -132,9 +133,9 @@ static int check_directories(const struct arguments *args)
     return wrong != NULL ? -1 : 0;
 }
 
-static void warn_of_variable(const char *name, const char *meant)
+static void tell_variable(const char *name, const char *meant)
 {
-    fprintf(stderr, "tercetd: warning: nothing reads the variable %s: is %s meant?\n", name, meant);
+    fprintf(stderr, "tercetd: nothing reads the variable %s: is %s meant?\n", name, meant);
 }
 
 int files_check(const struct arguments *args)
@@ -144,7 +145,8 @@ int files_check(const struct arguments *args)
     char made[LISTEN_MAX][ADDRESS_MAX];
     const char *listen[LISTEN_MAX];
     char text[TERCET_TEXT_MAX];
-    arguments_warn_variables(warn_of_variable);
+    if (arguments_warn_variables(tell_variable) > 0)
+        return EXIT_WRONG_OPTIONS;
     if (check_directories(args) != 0)
         return 1;
     if (http_check(args, text) != 0) {

@@ -390,8 +390,9 @@ void arguments_print(const struct arguments *args)
     cli_print_values(&cli, &args->origins);
 }
 
-void arguments_warn_variables(arguments_warn_fn warn)
+size_t arguments_warn_variables(arguments_warn_fn warn)
 {
+    size_t count = 0;
     const char *nearest = NULL;
     char *name;
     for (size_t i = 0; (name = cli_next_unknown_variable(&line.cli, PREFIX, &i, &nearest)) != NULL;
@@ -399,7 +400,9 @@ void arguments_warn_variables(arguments_warn_fn warn)
         char meant[64];
         cli_variable_of(meant, PREFIX, cli_find(&line.cli, nearest));
         warn(name, meant);
+        count++;
     }
+    return count;
 }
 
 /* To try things out, nothing is to be in the way: no file of a service that is installed here. */

@@ -58,8 +58,8 @@ void arguments_clear(struct arguments *args);
 /* Prints all of them as a file, with where each comes from. */
 void arguments_print(const struct arguments *args);
 
-/* Tells of variables that look like a misspelt option. */
+/* Tells of variables that look like a misspelt option, and returns how many these are. */
 typedef void (*arguments_warn_fn)(const char *name, const char *meant);
-void arguments_warn_variables(arguments_warn_fn warn);
+size_t arguments_warn_variables(arguments_warn_fn warn);
 
 #endif

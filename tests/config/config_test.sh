@@ -201,7 +201,7 @@ files)
 check)
   run 0 --check-config; says 'tercetd can start so'
   [ -z "$(find . -name '*.mdb')" ] || fail "a store was made"
-  TERCET_RETENTON=1d run 0 --check-config; says 'tercetd: warning: nothing reads the variable TERCET_RETENTON: is TERCET_RETENTION meant?' err
+  TERCET_RETENTON=1d run 2 --check-config; says 'tercetd: nothing reads the variable TERCET_RETENTON: is TERCET_RETENTION meant?' err
   run 0 --check-config; [ ! -s err ] || fail "it warns of nothing"
   run 1 --check-config --listen 0.0.0.0:7420; says 'can be reached from other machines' err
   echo 'king 0123456789abcdef0123' >rules
