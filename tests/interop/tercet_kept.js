@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An early version's store, client and participant go on working: the store in fixtures/kept (fixtures/make.js made it), and clients and
-// participants that have the .proto of then.
+// Earlier versions' stores, clients and participants go on working: a store of fixtures/kept (fixtures/make.js made them), and clients and
+// participants that have the .proto of the first.
 //
-//   node tercet_kept.js TERCETD PROTO_DIRECTORY
+//   node tercet_kept.js TERCETD PROTO_DIRECTORY STORE
 'use strict';
 
 const assert = require('assert');
 const fs = require('fs');
 const path = require('path');
+const { spawn } = require('child_process');
 const zlib = require('zlib');
 const loader = require('@grpc/proto-loader');
 const { test, runAll } = require('./lib/cases');
 const child = require('./lib/child');
 const { LOAD, Coordinator, Attached } = require('./lib/tercet');
 
-const [tercetd, protos] = process.argv.slice(2);
+const [tercetd, protos, store] = process.argv.slice(2);
 const data = path.join(child.directory, 'kept');
 const branch = (payload) => ({ action: 'stock/reserve', payload: Buffer.from(payload) });
 const bench = {};
@@ -59,7 +60,18 @@ async function source() {
 
 test('kept: the old store is opened', async () => {
   fs.mkdirSync(data);
-  fs.writeFileSync(path.join(data, 'data.mdb'), zlib.gunzipSync(fs.readFileSync(path.join(__dirname, 'fixtures/kept/store.mdb.gz'))));
+  fs.writeFileSync(path.join(data, 'data.mdb'), zlib.gunzipSync(fs.readFileSync(path.join(__dirname, 'fixtures/kept', store))));
+});
+
+/* However far it came: the next start goes on from there. */
+test('kept: an upgrade that is killed is started again', async () => {
+  for (let ms = 0; ms < 60; ms += 6) {
+    const killed = spawn(tercetd, ['--data', data, '--listen', '127.0.0.1:0', '--quiet'], { stdio: 'ignore' });
+    const ended = new Promise((resolve) => killed.once('exit', resolve));
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    killed.kill('SIGKILL');
+    await ended;
+  }
   await start('127.0.0.1:0');
 });
 
