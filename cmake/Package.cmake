@@ -9,7 +9,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/framework/conformance/barrier-vectors.jsonl 
 install(FILES ${PROJECT_SOURCE_DIR}/docs/protocol.md DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/tercet COMPONENT tercet)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/samples/participants/python ${PROJECT_SOURCE_DIR}/samples/participants/go
   DESTINATION ${CMAKE_INSTALL_DATADIR}/tercet/participants
-  USE_SOURCE_PERMISSIONS FILES_MATCHING PATTERN "*.py" PATTERN "*.go")
+  # not the source's own: whose umask lets his group write would give that on
+  FILES_MATCHING PATTERN "participant.py" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE
+  PATTERN "*.py" PATTERN "*.go")
 
 file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/framework/include/tercet/*.h
   ${PROJECT_SOURCE_DIR}/framework/include/tercet/sys/*.h ${PROJECT_SOURCE_DIR}/rpc/include/crpc/*.h)

@@ -24,6 +24,7 @@ tar tzf build/release-9.9.9/tercet-9.9.9.tar.gz >list
 grep -qx 'tercet-9.9.9/CMakeLists.txt' list || fail "the tarball has no CMakeLists.txt"
 grep -q '/build/' list && fail "the tarball has what was built"
 rm list
+tar tzvf build/release-9.9.9/tercet-9.9.9.tar.gz | grep -E '^.(....w|.......w)' && fail "the files above can be written by others, and so by those who unpack it"
 scripts/release 9.9.9 --dry-run >/dev/null 2>&1
 [ "$first" = "$(sha256sum <build/release-9.9.9/tercet-9.9.9.tar.gz)" ] || fail "the second tarball is another one"
 echo "# more" >>README.md
