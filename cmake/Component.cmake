@@ -25,7 +25,7 @@ function(tercet_component)
   add_library(tercet::${ARG_NAME} ALIAS ${target})
   set_property(GLOBAL APPEND PROPERTY TERCET_LIBRARIES ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${ARG_NAME}
-    VERSION ${tercet_VERSION} SOVERSION ${tercet_VERSION_MAJOR})
+    VERSION ${TERCET_SOVERSION}.${tercet_VERSION_MINOR}.${tercet_VERSION_PATCH} SOVERSION ${TERCET_SOVERSION})
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${include}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${target} PRIVATE ${ARG_LIBRARIES} Threads::Threads)

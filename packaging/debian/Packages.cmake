@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `cpack -G DEB` in a build of the preset "package" makes Debian packages, one of each component of the installation. A package of
 # libraries is called after the first number of the soname, so that two can be installed beside each other.
-set(number ${tercet_VERSION_MAJOR})
+set(number ${TERCET_SOVERSION})
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME tercet)
 set(CPACK_PACKAGE_VENDOR "The Tercet authors")

@@ -15,7 +15,7 @@ shopt -s nullglob
 
 # -- As Debian wants them.
 names=$(for deb in "$packages"/*.deb; do dpkg-deb -f "$deb" Package; done | sort)
-for name in libcrpc0 libcrpc-dev libtercet0 libtercet-dev libtercet-barrier-sqlite0 libtercet-barrier-sqlite-dev tercet; do
+for name in libcrpc1 libcrpc-dev libtercet1 libtercet-dev libtercet-barrier-sqlite1 libtercet-barrier-sqlite-dev tercet; do
   grep -qx "$name" <<<"$names" || fail "there is no package $name"
 done
 if command -v lintian >/dev/null; then
@@ -35,8 +35,8 @@ done
 twice=$(for deb in "$packages"/*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar t | grep -v '/$'; done | sort | uniq -d)
 [ -z "$twice" ] || fail "in two packages: $twice"
 # A package that links a library of ours depends on the package that has it, of the same version.
-dpkg-deb -f "$packages"/tercet_*.deb Depends | grep -qE 'libcrpc0 \(= ' || fail "tercet does not depend on libcrpc0"
-dpkg-deb -f "$packages"/libtercet-dev_*.deb Depends | grep -q 'libtercet0 (= ' || fail "libtercet-dev does not depend on libtercet0"
+dpkg-deb -f "$packages"/tercet_*.deb Depends | grep -qE 'libcrpc1 \(= ' || fail "tercet does not depend on libcrpc1"
+dpkg-deb -f "$packages"/libtercet-dev_*.deb Depends | grep -q 'libtercet1 (= ' || fail "libtercet-dev does not depend on libtercet1"
 
 # -- Into a root of its own, by dpkg itself. Debian's other packages are this machine's.
 root=$dir/root
@@ -53,7 +53,7 @@ grep -q '^tercet:' "$root/etc/passwd" || fail "there is no user tercet"
 echo '# mine' >>"$root/etc/tercet/tercetd.yaml" # what the operator wrote
 
 bin=$root/usr/bin
-libdir=$(dirname "$(find "$root/usr/lib" -name 'libcrpc.so.0' | head -n 1)")
+libdir=$(dirname "$(find "$root/usr/lib" -name 'libcrpc.so.1' | head -n 1)")
 export LD_LIBRARY_PATH=$libdir
 start() {
   mkfifo "$dir/ready"
