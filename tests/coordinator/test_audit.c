@@ -42,7 +42,7 @@ static void expect_last(const struct coordinator *c, int count)
         const Tercet__Store__V1__Audit *entry = c->audit.entries[i];
         snprintf(service, sizeof(service), "service-%d", count - AUDIT_ENTRIES_MIN + i);
         cr_assert_str_eq(entry->service, service);
-        cr_assert_eq(entry->number, count - AUDIT_ENTRIES_MIN + i + 1);
+        cr_assert_eq(entry->number, (uint64_t)(count - AUDIT_ENTRIES_MIN + i + 1));
     }
 }
 
