@@ -231,9 +231,8 @@ static const struct cli_option options[] = {
      .help = "lines \"name: value\" that go with each export, such as \"authorization: Bearer "
              "...\""},
     {"trace-sample", CLI_OTHER, 0, "RATIO", .take = take_trace_sample, .needs = {"otlp"},
-     .help = "which share of the transactions is traced, from 0 to 1, such as 0.01. An initiator "
-             "that sends a traceparent decides it for its own",
-     .unless = "1"},
+     .help = "which share of the transactions is traced, from 0 to 1, such as 0.01 (default: 1). "
+             "An initiator that sends a traceparent decides it for its own"},
 
     {NULL, CLI_HEADING, .help = "Configuration"},
     {"config", CLI_TEXT, FIELD(config_file), "FILE", .traits = CLI_LINE_ONLY,
