@@ -85,6 +85,17 @@ static char *view(const char *text)
     return (char *)(uintptr_t)(text != NULL ? text : "");
 }
 
+/* As much of it as a text has. What is not UTF-8 could not be read again at the next start. */
+static void keep_text(char out[TERCET_TEXT_MAX], const char *text)
+{
+    copy_text(out, view(text));
+    if (crpc_is_text(out, strlen(out)))
+        return;
+    for (char *at = out; *at != '\0'; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+}
+
 /* What the caller says of itself; "" unless it is text. */
 static void copy_says(char out[TERCET_TEXT_MAX], struct crpc_call *call)
 {
@@ -122,11 +133,16 @@ void audit_note(struct coordinator *c, struct caller *caller, const struct audit
                 const struct refusal *no)
 {
     Tercet__Store__V1__Audit entry = TERCET__STORE__V1__AUDIT__INIT;
-    char who[ACCESS_WHO_SIZE], says[TERCET_TEXT_MAX], reason[TERCET_TEXT_MAX];
+    char name[ACCESS_WHO_SIZE], who[TERCET_TEXT_MAX], says[TERCET_TEXT_MAX], peer[TERCET_TEXT_MAX];
+    char gid[TERCET_TEXT_MAX], service[TERCET_TEXT_MAX], reason[TERCET_TEXT_MAX];
     char result[TERCET_TEXT_MAX + 32] = "OK";
-    access_name(c->access, caller->call, who);
+    access_name(c->access, caller->call, name);
+    keep_text(who, name);
     copy_says(says, caller->call);
-    copy_text(reason, view(act->reason));
+    keep_text(peer, crpc_call_peer(caller->call));
+    keep_text(gid, act->gid);
+    keep_text(service, act->service);
+    keep_text(reason, act->reason);
     if (no != NULL)
         snprintf(result, sizeof(result), "%s: %s", crpc_code_name(status_of_error(no->code)),
                  no->text);
@@ -134,11 +150,11 @@ void audit_note(struct coordinator *c, struct caller *caller, const struct audit
     entry.at_ms = c->clock.wall_ms;
     entry.who = who;
     entry.says = says;
-    entry.peer = view(crpc_call_peer(caller->call));
+    entry.peer = peer;
     entry.action = view(act->action);
-    entry.gid = view(act->gid);
+    entry.gid = gid;
     entry.branch = act->branch;
-    entry.service = view(act->service);
+    entry.service = service;
     entry.reason = reason;
     entry.result = result;
     put(c, &entry);

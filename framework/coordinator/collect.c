@@ -76,8 +76,8 @@ static void drop(struct request *r, int64_t older_than_ms)
 static void note(struct request *r, const Tercet__V1__CollectRequest *request,
                  const Tercet__V1__CollectResponse *response, const struct refusal *no)
 {
-    char what[TERCET_TEXT_MAX];
-    snprintf(what, sizeof(what), "%llu transactions, over for %lld h%s%.180s",
+    char what[TERCET_TEXT_MAX + 8]; /* room for the end of a character that is cut */
+    snprintf(what, sizeof(what), "%llu transactions, over for %lld h%s%s",
              (unsigned long long)response->records, (long long)(request->older_than_ms / 3600000),
              request->reason[0] != '\0' ? ": " : "", request->reason);
     audit_note(r->c, r->caller, &(struct audit_act){.action = "gc", .reason = what}, no);

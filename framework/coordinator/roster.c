@@ -291,14 +291,12 @@ static const char *check_reach(const struct request *r, const Tercet__V1__Regist
 /* A participant's own coming and going is no operator's act. */
 static void note_registration(struct request *r, const Tercet__V1__RegisterRequest *request)
 {
-    char what[TERCET_TEXT_MAX];
     if (!audit_is_person(r->caller))
         return;
-    snprintf(what, sizeof(what), "%.200s", request->target[0] != '\0' ? request->target : "all");
     audit_note(r->c, r->caller,
                &(struct audit_act){.action = is_end(request) ? "unregister" : "register",
                                    .service = request->service,
-                                   .reason = what},
+                                   .reason = request->target[0] != '\0' ? request->target : "all"},
                NULL);
 }
 

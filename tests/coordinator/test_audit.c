@@ -116,16 +116,23 @@ static bool is_kept(struct coordinator *c, const char *gid)
     return rc == 0;
 }
 
-static void ask(struct coordinator *c, int64_t older_than_ms, bool is_dry)
+static void ask_why(struct coordinator *c, int64_t older_than_ms, bool is_dry, char *reason)
 {
     struct caller caller = {.kind = CALLER_UNARY, .references = 2, .is_gone = true};
     struct request request = {.c = c, .caller = &caller};
     Tercet__V1__CollectRequest message = TERCET__V1__COLLECT_REQUEST__INIT;
     message.older_than_ms = older_than_ms;
     message.dry_run = is_dry;
+    message.reason = reason;
     collect(&request, &message.base);
     if (!is_dry)
         fixture_commit(c); /* at least what it was asked for */
+}
+
+static void ask(struct coordinator *c, int64_t older_than_ms, bool is_dry)
+{
+    char reason[] = "";
+    ask_why(c, older_than_ms, is_dry, reason);
 }
 
 Test(collect, what_is_old_enough_goes_in_whole_buckets_and_nothing_else)
@@ -146,6 +153,65 @@ Test(collect, what_is_old_enough_goes_in_whole_buckets_and_nothing_else)
     ask(c, 3 * HOUR_MS, false);
     cr_expect(!is_kept(c, "order:5") && is_kept(c, "order:1"));
     cr_expect_str_eq(c->audit.entries[c->audit.count - 1]->result, "OK");
+    fixture_stop(c);
+    store_close(store);
+}
+
+/* -- Texts ------------------------------------------------------------------------------------- */
+
+/* One of them is cut in the middle of a character, wherever the limit is. */
+static void note_long_texts(struct coordinator *c, size_t first)
+{
+    struct caller caller = {.kind = CALLER_UNARY, .references = 2};
+    char text[4 * TERCET_TEXT_MAX + 1] = "";
+    memset(text, 'x', first);
+    while (strlen(text) + 2 < sizeof(text))
+        strcat(text, "\xd0\xb6");
+    audit_note(
+        c, &caller,
+        &(struct audit_act){.action = "settle", .gid = text, .service = text, .reason = text},
+        NULL);
+    ask_why(c, HOUR_MS, false, text);
+}
+
+static void expect_text(const char *text)
+{
+    cr_expect_lt(strlen(text), TERCET_TEXT_MAX);
+    cr_expect_gt(strlen(text), TERCET_TEXT_MAX - 8, "no more is cut than has to be: %s", text);
+    cr_expect(crpc_is_text(text, strlen(text)), "%s", text);
+}
+
+Test(audit, texts_that_are_too_long_are_cut_and_read_again)
+{
+    struct store *store = open_small();
+    struct coordinator *c = fixture_start(store, 1);
+    note_long_texts(c, 0);
+    note_long_texts(c, 1);
+    fixture_stop(c);
+    c = fixture_start(store, 1);
+    cr_assert_eq(c->audit.count, 4);
+    for (size_t i = 0; i < c->audit.count; i++) {
+        expect_text(c->audit.entries[i]->reason);
+        if (c->audit.entries[i]->gid[0] == '\0')
+            continue;
+        expect_text(c->audit.entries[i]->gid);
+        expect_text(c->audit.entries[i]->service);
+    }
+    fixture_stop(c);
+    store_close(store);
+}
+
+Test(audit, what_is_no_text_is_read_again_too)
+{
+    struct store *store = open_small();
+    struct coordinator *c = fixture_start(store, 1);
+    struct caller caller = {.kind = CALLER_UNARY, .references = 2};
+    audit_note(c, &caller, &(struct audit_act){.action = "pause", .service = "a\xff\xd0"}, NULL);
+    fixture_commit(c);
+    fixture_stop(c);
+    c = fixture_start(store, 1);
+    cr_assert_eq(c->audit.count, 1);
+    cr_expect_str_eq(c->audit.entries[0]->service, "a??");
     fixture_stop(c);
     store_close(store);
 }
