@@ -134,15 +134,23 @@ static enum tercet_barrier_failure failure(void *driver)
 
 /* -- Rows -------------------------------------------------------------------------------------- */
 
+/* What calls before have sent (a reply, say) is carried out before a hook is given the connection:
+ * were the connection lost then, the hook would get none. */
+static int finish_earlier(struct postgres *postgres)
+{
+    return postgres_sync(postgres);
+}
+
 static int insert(void *driver, const struct tercet_barrier_key *key,
                   enum tercet_barrier_state state, bool *inserted)
 {
     struct postgres *postgres = driver;
     const struct tercet_barrier_change change = {.key = *key, .to = state};
     if (postgres_take_foreseen(postgres, &change, inserted)) {
+        int rc = finish_earlier(postgres);
         postgres->number = postgres->foreseen_mark;
         postgres->has_mark = true;
-        return 0;
+        return rc;
     }
     int rc = postgres_send_change(postgres, &change);
     if (rc == 0 && key->number != 0)
@@ -159,7 +167,7 @@ static int move(void *driver, const struct tercet_barrier_key *key, enum tercet_
     struct postgres *postgres = driver;
     const struct tercet_barrier_change change = {.key = *key, .from = from, .to = to};
     if (postgres_take_foreseen(postgres, &change, moved))
-        return 0;
+        return finish_earlier(postgres);
     int rc = postgres_send_change(postgres, &change);
     if (rc == 0)
         rc = postgres_sync(postgres);
