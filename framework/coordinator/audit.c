@@ -23,11 +23,13 @@ static void format_name(char out[NAME_SIZE], uint64_t number)
     snprintf(out, NAME_SIZE, AUDIT_PREFIX "%016" PRIx64, number);
 }
 
-/* How many are kept: no more than the store has room for. */
+/* How many are kept: no more than the store has room for. One that cannot tell now is no reason to
+ * drop any. */
 static size_t entries_max(const struct coordinator *c)
 {
     struct tercet_store_stats stats = {0};
-    store_stats(coordinator_home(c)->store, &stats);
+    if (store_stats(coordinator_home(c)->store, &stats) != 0)
+        return AUDIT_ENTRIES_MAX;
     uint64_t count = stats.bytes_max / AUDIT_STORE_SHARE;
     if (count < AUDIT_ENTRIES_MIN)
         return AUDIT_ENTRIES_MIN;
