@@ -67,8 +67,9 @@ int etcd_upkeep_grant(struct etcd_store *store, char *text)
         return TERCET_STORE_IO;
     pthread_mutex_lock(&store->lock);
     store->lease_id = reply->id;
-    /* A lease that etcd made longer than was asked for counts as long as was asked for. */
-    store->lease_until_ms = clock_monotonic_ms() + (int64_t)store->name.lease_s * 1000;
+    /* From before it was asked for: it may have begun then. One that etcd made longer than was
+     * asked for counts as long as was asked for. */
+    store->lease_until_ms = now_ms + (int64_t)store->name.lease_s * 1000;
     store->is_lease_lost = false;
     pthread_mutex_unlock(&store->lock);
     crpc_message_free(&reply->base);
