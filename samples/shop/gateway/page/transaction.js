@@ -79,11 +79,29 @@ function barsOf(history) {
   return bars;
 }
 
+// How long it took by the coordinator's clock.
+function lengthOf(view) {
+  return view.resolved_ms > 0 ? view.resolved_ms - view.created_ms : 0;
+}
+
+// It was over before the first look: what its own times say.
+function barsOfPast(view) {
+  const bars = [], decided = (view.decided_ms || view.resolved_ms) - view.created_ms;
+  const phase = view.state.toLowerCase() === 'confirmed' ? 'end' : 'no';
+  view.branches.forEach((branch, row) => {
+    bars.push({ row, phase: 'try', from: 0, to: decided });
+    if (branch.try !== 'TRY_REFUSED') bars.push({ row, phase, from: decided, to: lengthOf(view) });
+  });
+  return bars;
+}
+
 function drawTimeline(history) {
   const last = [...history].reverse().find(seen => seen.view.branches);
   if (!last) return null;
   const branches = last.view.branches, height = 26 * branches.length + 24;
-  const span = Math.max(200, history[history.length - 1].until - history[0].at);
+  const seen = barsOf(history);
+  const bars = seen.length > 0 || !isOver(last.view) ? seen : barsOfPast(last.view);
+  const span = Math.max(200, history[history.length - 1].until - history[0].at, lengthOf(last.view));
   const scale = ms => 150 + ms / span * 480;
   const svg = drawing('svg', { viewBox: `0 0 650 ${height}`, class: 'timeline', role: 'img',
     'aria-label': `Timeline: ${branches.length} steps in ${Math.round(span)} milliseconds` });
@@ -93,7 +111,7 @@ function drawTimeline(history) {
     svg.append(drawing('text', { x, y: height - 6, 'text-anchor': i === 4 ? 'end' : 'middle', class: 'tick-text' }, duration(span * i / 4)));
   }
   branches.forEach((branch, row) => svg.append(drawing('text', { x: 4, y: 26 * row + 20 }, branch.action)));
-  for (const bar of barsOf(history))
+  for (const bar of bars)
     svg.append(drawing('rect', { x: scale(bar.from), y: 26 * bar.row + 7, height: 16, rx: 2, class: bar.phase,
       width: Math.max(3, scale(bar.to) - scale(bar.from)) }));
   return svg;
