@@ -38,6 +38,19 @@ static int seed(const struct db *db)
     return 0;
 }
 
+/* A plan that has no room for all of an order (PLAN_PARTS_MAX) would be paid for more than it
+ * reserves. An order of one item has no lines. */
+static bool is_whole(const Shop__Place *order)
+{
+    uint64_t pieces = 0, cents = 0;
+    for (size_t i = 0; i < order->n_lines; i++) {
+        pieces += order->lines[i]->quantity;
+        cents += (uint64_t)order->lines[i]->cents;
+    }
+    return order->n_lines == 0 ||
+           (pieces == order->quantity && cents == (uint64_t)order->total_cents);
+}
+
 static int place_try(const struct tercet_call *call, void *ctx)
 {
     const Shop__Place *order = (const Shop__Place *)call->request;
@@ -46,6 +59,8 @@ static int place_try(const struct tercet_call *call, void *ctx)
     if (order->quantity < 1 || order->quantity > pieces_max || order->total_cents <= 0)
         return tercet_refuse(call, "this is no order: %u pieces for %" PRId64 " cents",
                              order->quantity, order->total_cents);
+    if (!is_whole(order))
+        return tercet_refuse(call, "this order has more parts than fit in one: order less at once");
     int rc = service_change(call, "INSERT INTO orders VALUES (?1, ?2, ?3, ?4, ?5, 'PENDING', ?6)",
                             db_text(call->gid), db_int(order->customer), db_int(order->item),
                             db_int(order->quantity), db_int(order->total_cents), db_int(now_ms()));
