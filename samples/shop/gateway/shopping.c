@@ -95,6 +95,10 @@ void serve_review(struct web_request *request, void *ctx)
         return;
     }
     accounts_name(gateway->accounts, web_user(request), name);
+    if (name[0] == '\0') { /* else all of those that are not known would share one review */
+        web_fail(request, 503, "accounts cannot be read just now: try again");
+        return;
+    }
     review.item = (uint32_t)item;
     review.stars = (uint32_t)stars;
     review.author = name;

@@ -55,7 +55,7 @@ async function act(promise, done) {
     if (done) notice(done);
     return answer;
   } catch (error) {
-    notice(error instanceof TypeError ? 'The shop cannot be reached just now. Nothing was done.' : error.message, true);
+    notice(error instanceof TypeError ? 'The shop cannot be reached just now: look again later whether this was done.' : error.message, true);
     return null;
   }
 }
@@ -161,13 +161,21 @@ async function addToCart(item, quantity) {
 async function order(path, body, button) {
   button.disabled = true;
   for (let tries = 0; ; tries++) {
-    const answer = await act(post(path, body));
+    // A request that got no answer may have arrived.
+    const answer = await act(post(path, body).catch(error => {
+      if (error instanceof TypeError) return { is_known: false };
+      throw error;
+    }));
     if (answer && answer.is_known) {
       notice('');
       location.hash = `#/order/${answer.gid}`;
       return;
     }
-    if (!answer || tries === 30) break;
+    if (!answer) break;
+    if (tries === 30) {
+      notice('We still do not know whether your order has arrived. Press the button again: it is the same order.', true);
+      break;
+    }
     notice('We do not know yet whether your order has arrived. Nothing is lost: it is being sent again, as the same order.');
     await new Promise(resolve => setTimeout(resolve, 1000));
   }
