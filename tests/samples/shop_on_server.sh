@@ -13,7 +13,21 @@ if [ "$db" != sqlite ]; then
     [ $status -ne 77 ] || exit 77
 fi
 folder=$(mktemp -d /tmp/tercet-shop-XXXXXX) # short: sockets lie in it
-trap 'clean_up; rm -rf "$folder"' EXIT
+# The shop has to stop by itself, also after a failure: else its server and services stay.
+tidy() {
+    local status=$?
+    if [ -n "${pid_run:-}" ] && kill -TERM "$pid_run" 2>/dev/null; then
+        end "$pid_run" || true
+    fi
+    rm -rf "$folder"
+    set +e
+    (exit $status)
+    clean_up
+}
+trap tidy EXIT
+mkdir -p "$folder/other/data/precious"
+expect_status 2 "$source/samples/shop/run" --folder "$folder/other" --fresh --port 0 --programs "$build"
+grep -q "is not the shop's" "$dir/last.out" && [ -d "$folder/other/data/precious" ] || fail "a folder of somebody else is taken"
 start run "$source/samples/shop/run" --folder "$folder" --db "$db" --port 0 --programs "$build"
 for ((tenths = 0; ; tenths++)); do
     ! grep -q 'Ctrl-C stops it' "$dir/run.out" || break
