@@ -259,9 +259,11 @@ static void compact(struct etcd_store *store)
 /* false: the store is being closed. */
 static bool rest(struct etcd_store *store, bool *is_held)
 {
-    const struct timespec until = clock_timespec(clock_monotonic_ms() + TURN_MS);
+    const int64_t until_ms = clock_monotonic_ms() + TURN_MS;
+    const struct timespec until = clock_timespec(until_ms);
     pthread_mutex_lock(&store->lock);
-    if (!store->is_closing)
+    /* each question that comes signals `changed`, too, and is no reason to ask etcd for more */
+    while (!store->is_closing && clock_monotonic_ms() < until_ms)
         pthread_cond_clockwait(&store->changed, &store->lock, CLOCK_MONOTONIC, &until);
     bool goes_on = !store->is_closing;
     *is_held = store->is_held;
