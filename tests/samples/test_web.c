@@ -188,6 +188,15 @@ Test(web, fields_are_held_to_what_they_may_be)
     }
 }
 
+Test(web, a_text_is_utf_8)
+{
+    expect(post("/api/echo", "Content-Type: application/x-www-form-urlencoded\r\n", "text=%c3%a4"),
+           "\"text\":\"\xc3\xa4\"");
+    expect(post("/api/echo", "Content-Type: application/x-www-form-urlencoded\r\n", "text=%ff%fe"),
+           "\"text\":\"none\"");
+    expect(post("/api/echo", JSON, "{\"text\": \"\xff\"}"), "\"text\":\"none\"");
+}
+
 Test(web, what_is_no_request_is_told_so)
 {
     expect(post("/api/echo", JSON, "{\"number\": 7"), "400 Bad Request");

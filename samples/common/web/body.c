@@ -3,6 +3,7 @@
  * Bodies: what comes is collected up to the limit, and read as JSON or as a form; and fields, held
  * to what they may be.
  */
+#include <crpc/crpc.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -84,7 +85,9 @@ const char *web_body(const struct web_request *request, size_t *size)
 const char *web_field(const struct web_request *request, const char *name, size_t bytes_max)
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request->json, name));
-    return text != NULL && text[0] != '\0' && strlen(text) <= bytes_max ? text : NULL;
+    if (text == NULL || text[0] == '\0' || strlen(text) > bytes_max)
+        return NULL;
+    return crpc_is_text(text, strlen(text)) ? text : NULL;
 }
 
 bool web_parse_number(const char *text, int64_t min, int64_t max, int64_t *out)

@@ -94,7 +94,7 @@ const char *web_query(const struct web_request *request, const char *name);
 const cJSON *web_json(const struct web_request *request);
 /* The body's bytes; a NUL follows them. */
 const char *web_body(const struct web_request *request, size_t *size);
-/* A field that is a string of 1 to `bytes_max` bytes, or NULL when it is none. */
+/* A field that is a string of 1 to `bytes_max` bytes of UTF-8, or NULL when it is none. */
 const char *web_field(const struct web_request *request, const char *name, size_t bytes_max);
 /* A field that is a whole number from `min` to `max`; false when it is none. A string of digits
  * counts, as a form sends it. */
