@@ -42,8 +42,9 @@ static void drop_first(struct audit *audit, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         crpc_message_free(&audit->entries[i]->base);
-    memmove(audit->entries, audit->entries + count,
-            (audit->count - count) * sizeof(*audit->entries));
+    if (count > 0)
+        memmove(audit->entries, audit->entries + count,
+                (audit->count - count) * sizeof(*audit->entries));
     audit->count -= count;
 }
 

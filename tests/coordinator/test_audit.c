@@ -36,7 +36,7 @@ static void note(struct coordinator *c, int i)
 
 static void expect_last(const struct coordinator *c, int count)
 {
-    char service[16];
+    char service[32];
     cr_assert_eq(c->audit.count, AUDIT_ENTRIES_MIN);
     for (int i = 0; i < AUDIT_ENTRIES_MIN; i++) {
         const Tercet__Store__V1__Audit *entry = c->audit.entries[i];
