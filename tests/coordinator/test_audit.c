@@ -28,7 +28,7 @@ static struct store *open_small(void)
 static void note(struct coordinator *c, int i)
 {
     struct caller caller = {.kind = CALLER_UNARY, .references = 2};
-    char service[16];
+    char service[32];
     snprintf(service, sizeof(service), "service-%d", i);
     audit_note(c, &caller, &(struct audit_act){.action = "pause", .service = service}, NULL);
     fixture_commit(c);
@@ -95,7 +95,7 @@ Test(audit, a_damaged_record_stops_the_start)
 static void resolve(struct coordinator *c, uint64_t number, int hours_ago)
 {
     const int64_t now_ms = retention_now_ms(&c->shards->retention, c->clock.now_ms);
-    char gid[16];
+    char gid[32];
     snprintf(gid, sizeof(gid), "order:%d", hours_ago);
     const struct tercet_store_op op = {.kind = TERCET_STORE_RESOLVE,
                                        .number = number,
