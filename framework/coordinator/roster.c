@@ -288,10 +288,11 @@ static const char *check_reach(const struct request *r, const Tercet__V1__Regist
     return NULL;
 }
 
-/* A participant's own coming and going is no operator's act. */
+/* A participant's own coming and going is no operator's act, whatever it says of itself: else it
+ * could push out of the log what operators did. */
 static void note_registration(struct request *r, const Tercet__V1__RegisterRequest *request)
 {
-    if (!audit_is_person(r->caller))
+    if (!audit_is_person(r->caller) || r->caller->rights.is_no_operator)
         return;
     audit_note(r->c, r->caller,
                &(struct audit_act){.action = is_end(request) ? "unregister" : "register",

@@ -408,6 +408,7 @@ case_unregister() {
     TERCET_TOKEN=$participant ctl 0 register shop 127.0.0.1:1 reserve
     TERCET_TOKEN=$operator ctl 0 unregister shop 127.0.0.1:1; out '^shop is not called at 127.0.0.1:1 any more$'
     TERCET_TOKEN=$reader ctl 1 unregister shop; err 'PERMISSION_DENIED'
+    TERCET_TOKEN=$operator ctl 0 audit -o json; json '[(e["action"], e["service"]) for e in j["entries"]] == [("unregister", "shop")]' # the participant is none
     TERCET_TOKEN=$operator ctl 0 unregister shop; out '^shop has no registered target any more; instances that are attached'
     TERCET_TOKEN=$operator ctl 0 unregister shop -o json; json 'j["service"] == "shop"'
 }
