@@ -17,9 +17,9 @@
 static void expire(struct coordinator *c, struct outcall *call)
 {
     char *text = arena_alloc(&c->scratch, TERCET_TEXT_MAX);
-    snprintf(text, TERCET_TEXT_MAX,
-             "no answer from instance \"%.100s\" within the call timeout, %u ms",
-             call->instance->name, call->timeout_ms);
+    snprintf(
+        text, TERCET_TEXT_MAX, "no answer from instance \"%.*s\" within the call timeout, %u ms",
+        text_whole(call->instance->name, WHY_NAME_MAX), call->instance->name, call->timeout_ms);
     call->is_late = true;
     wheel_set(&c->outcalls.wheel, &call->due,
               call->sent_ms + SILENCE_FACTOR * (int64_t)call->timeout_ms);

@@ -255,10 +255,11 @@ static void tell_call(struct coordinator *c, const struct outcall *call, const c
 {
     struct trace trace;
     struct span_draft draft;
-    char action[TERCET_ACTION_MAX + 1], name[CALL_NAME_MAX];
+    char action[TERCET_ACTION_MAX + 1], name[CALL_NAME_MAX], words[TERCET_TEXT_MAX];
     uint8_t id[SPAN_ID_SIZE], parent_id[SPAN_ID_SIZE];
     if (!sampled_trace_of(c, call->entry, &trace))
         return;
+    copy_text(words, error);
     const struct branch_info *info =
         entry_info(call->entry, txn_find(&call->entry->txn, call->branch));
     snprintf(name, sizeof(name), "%s %s", tercet_kind_name(call->kind), action_of(action, info));
@@ -270,7 +271,7 @@ static void tell_call(struct coordinator *c, const struct outcall *call, const c
     span_add_text(&draft, "tercet.outcome", outcome);
     draft.span.start_ms = c->clock.wall_ms - (c->clock.now_ms - call->sent_ms);
     draft.span.end_ms = c->clock.wall_ms;
-    draft.span.error = error[0] != '\0' ? error : NULL;
+    draft.span.error = words[0] != '\0' ? words : NULL;
     call_id(id, c, &trace, call);
     branch_id(parent_id, &trace, call->branch);
     put(c, &draft, &trace, id, parent_id);

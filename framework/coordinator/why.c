@@ -19,6 +19,7 @@
 #define WAITS_LONG_MS 10000             /* a call that waits for so long is told of, */
 #define TELL_WAITING_MS 300000          /* at most one line per service in this time */
 #define WORDS_MAX (4 * TERCET_TEXT_MAX) /* what is made of some texts before it is cut */
+#define ERROR_SHOWN_MAX 180             /* bytes of an error that words follow */
 
 /* -- Words ------------------------------------------------------------------------------------- */
 
@@ -344,19 +345,21 @@ static void note_unanswered(struct coordinator *c, struct entry *entry, struct b
     char text[TERCET_TEXT_MAX];
     int64_t took_ms = c->clock.now_ms - info->call->sent_ms;
     if (history_failures(info->history, TERCET_TRY) > 0) {
-        say(text, "%.180s; called again, no answer in %s", history_error(info->history, TERCET_TRY),
+        const char *error = history_error(info->history, TERCET_TRY);
+        say(text, "%.*s; called again, no answer in %s", text_whole(error, ERROR_SHOWN_MAX), error,
             duration(took_ms).text);
         if (took_ms >= SECOND_MS)
             explain_try(c, entry, info, text);
         return;
     }
-    say(text, "no answer from instance \"%.100s\" in %s", why_called(info->call),
+    const char *called = why_called(info->call);
+    say(text, "no answer from instance \"%.*s\" in %s", text_whole(called, WHY_NAME_MAX), called,
         duration(took_ms).text);
     const struct history_note note = {.at_ms = c->clock.wall_ms,
                                       .took_ms = took_ms,
                                       .kind = TERCET_TRY,
                                       .error = text,
-                                      .instance = why_called(info->call)};
+                                      .instance = called};
     history_add(&info->history, &entry->shard->table.history_bytes, &note);
 }
 

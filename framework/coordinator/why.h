@@ -12,6 +12,8 @@
 
 struct coordinator;
 
+#define WHY_NAME_MAX 100 /* bytes of an instance's name that a sentence has */
+
 /* What a branch waits for. `instance` is a view, "" when nobody has the call. */
 struct obstacle {
     Tercet__V1__WaitsFor waits_for;

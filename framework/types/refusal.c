@@ -21,6 +21,14 @@ void copy_text(char out[TERCET_TEXT_MAX], const char *text)
     out[size] = '\0';
 }
 
+int text_whole(const char *text, int max)
+{
+    int size = (int)strnlen(text, (size_t)max);
+    while (size > 0 && ((unsigned char)text[size] >> 6) == 2)
+        size--;
+    return size;
+}
+
 int refusal_set(struct refusal *out, int code, const char *format, ...)
 {
     char whole[TERCET_TEXT_MAX + 8]; /* room for the end of a character that is cut */

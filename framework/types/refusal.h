@@ -35,4 +35,8 @@ int refusal_tell(const struct refusal *refusal, char *text);
 /* Copies at most TERCET_TEXT_MAX - 1 bytes, cut at a character, and ends with NUL. */
 void copy_text(char out[TERCET_TEXT_MAX], const char *text);
 
+/* How many of the text's first `max` bytes are whole characters, for "%.*s". What is cut within a
+ * character is no UTF-8: no message and no record that has it can be read again. */
+int text_whole(const char *text, int max);
+
 #endif

@@ -70,3 +70,16 @@ Test(refusal, a_long_text_is_cut_at_a_character)
                      strlen(no.text));
     }
 }
+
+Test(refusal, no_half_of_a_character_is_counted)
+{
+    cr_expect_eq(text_whole("", 4), 0);
+    cr_expect_eq(text_whole("abc", 4), 3);
+    cr_expect_eq(text_whole("abcdef", 4), 4);
+    cr_expect_eq(text_whole("ab\u20ac", 5), 5);
+    cr_expect_eq(text_whole("ab\u20ac", 4), 2);
+    cr_expect_eq(text_whole("ab\u20ac", 3), 2);
+    cr_expect_eq(text_whole("ab\u20ac", 2), 2);
+    cr_expect_eq(text_whole("\u20ac", 1), 0);
+    cr_expect_eq(text_whole("\x80\x80", 1), 0);
+}
