@@ -107,8 +107,9 @@ void answer_say(struct tercet_answer *answer, const char *text);
  * has contradicted itself. */
 int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind);
 
-/* Why the call was not done: the hook's text when the hook failed, else our own. */
-const char *answer_reason(const struct tercet_answer *answer, int hook_code,
+/* Why the call was not done: the words of the database or of the hook, where it was one of them
+ * that failed, as UTF-8 and at most as long as a text; else our own. */
+const char *answer_reason(struct tercet_answer *answer, int hook_code,
                           const struct tercet_barrier_call *call);
 
 enum participant_job_state {

@@ -149,11 +149,13 @@ int answer_code(struct tercet_answer *answer, int code, enum tercet_kind kind)
     return code;
 }
 
-const char *answer_reason(const struct tercet_answer *answer, int hook_code,
+const char *answer_reason(struct tercet_answer *answer, int hook_code,
                           const struct tercet_barrier_call *call)
 {
-    if (call->reason != NULL)
-        return call->reason;
+    if (call->reason != NULL) { /* the database's words, of any bytes and length */
+        answer_say(answer, call->reason);
+        return answer->text;
+    }
     if (call->result == hook_code && answer->text[0] != '\0')
         return answer->text;
     if (call->result == TERCET_REFUSED)
