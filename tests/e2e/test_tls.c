@@ -15,6 +15,7 @@ TestSuite(tls, .timeout = 400);
 static struct daemon coordinator;
 /* PEM; one certificate is everybody's, and its own CA; nobody trusts the other */
 static char *certificate, *key, *other;
+static const char *caller_identity; /* that the listener asks for */
 static atomic_int tries, confirms;
 
 static char *read_pem(const char *name)
@@ -88,6 +89,7 @@ static struct tercet_participant *open_listener(struct tercet_barrier *barrier)
     struct tercet_participant_options options = {.size = sizeof(options),
                                                  .barrier = barrier,
                                                  .listen = "127.0.0.1:0",
+                                                 .caller_identity = caller_identity,
                                                  .tls_ca = certificate,
                                                  .tls_cert = certificate,
                                                  .tls_key = key};
@@ -163,4 +165,22 @@ Test(tls, in_plaintext_it_is_not_reached)
 Test(tls, one_that_is_not_trusted_is_not_called)
 {
     is_not_called("other");
+}
+
+/* A certificate that the CA has signed is not enough: initiators have one, too. */
+Test(tls, a_listener_is_called_by_whom_its_identity_names)
+{
+    struct tercet_result result;
+    SKIP_WITHOUT_OPENSSL();
+    caller_identity = "localhost";
+    open_coordinator("all");
+    cr_assert_eq(run(0, TERCET_WAIT_RESOLVED, &result), 0, "%s", result.text);
+    cr_assert_eq(atomic_load(&tries), 1);
+    close_coordinator();
+}
+
+Test(tls, a_listener_is_not_called_by_another_identity)
+{
+    caller_identity = "coordinator.example";
+    is_not_called("all");
 }
