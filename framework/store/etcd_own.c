@@ -124,6 +124,19 @@ static int count_keys(struct etcd_store *store, int64_t *count, char *text)
     return 0;
 }
 
+/* There are keys. Those of a store that somebody has made meanwhile came behind its format. */
+static int find_format(struct etcd_store *store, const struct etcd_key *key, char *text)
+{
+    char format[ETCD_OWNER_MAX];
+    int rc = get(store, key, format, sizeof(format), store->patience_ms, text);
+    if (rc != TERCET_STORE_NOT_FOUND)
+        return rc == TERCET_STORE_IO ? rc : 0;
+    return etcd_fail(text, TERCET_STORE_CORRUPT,
+                     "under %s in etcd there are keys, and they are no store of Tercet's: take "
+                     "another prefix",
+                     store->name.prefix);
+}
+
 static int make_format(struct etcd_store *store, const struct etcd_key *key, char *text)
 {
     char format[ETCD_OWNER_MAX];
@@ -131,10 +144,7 @@ static int make_format(struct etcd_store *store, const struct etcd_key *key, cha
     uint64_t source = store->options.source;
     int rc = count_keys(store, &count, text);
     if (rc == 0 && count > 0)
-        return etcd_fail(text, TERCET_STORE_CORRUPT,
-                         "under %s in etcd there are keys, and they are no store of Tercet's: take "
-                         "another prefix",
-                         store->name.prefix);
+        return find_format(store, key, text);
     if (rc == 0 && source == 0 && source_make(&source) != 0)
         return etcd_fail(text, TERCET_STORE_IO, "the system gives no random number");
     if (rc != 0)

@@ -368,6 +368,50 @@ Test(etcd, keys_that_are_not_ours_are_left_alone, .timeout = 120)
                        text);
 }
 
+/* -- Made by several at once ------------------------------------------------------------------- */
+
+#define MAKERS 6
+#define MAKING_ROUNDS 15
+
+struct maker {
+    pthread_t thread;
+    pthread_barrier_t *start;
+    struct opened opened;
+    char name[32], text[TERCET_STORE_TEXT_MAX];
+    int rc;
+};
+
+static void *make_store(void *ctx)
+{
+    struct maker *maker = ctx;
+    char name[512];
+    name_of(name, sizeof(name), maker->name);
+    pthread_barrier_wait(maker->start);
+    maker->rc = try_open(&maker->opened, name, maker->text);
+    return NULL;
+}
+
+Test(etcd, several_may_make_it_at_once, .timeout = 120)
+{
+    static struct maker makers[MAKERS];
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, MAKERS);
+    for (int round = 0; round < MAKING_ROUNDS; round++) {
+        memset(makers, 0, sizeof(makers));
+        for (int i = 0; i < MAKERS; i++) {
+            makers[i].start = &start;
+            snprintf(makers[i].name, sizeof(makers[i].name), "making%d", round);
+            cr_assert_eq(pthread_create(&makers[i].thread, NULL, make_store, &makers[i]), 0);
+        }
+        for (int i = 0; i < MAKERS; i++) {
+            pthread_join(makers[i].thread, NULL);
+            cr_assert_eq(makers[i].rc, 0, "%s", makers[i].text);
+            store_close(makers[i].opened.store);
+        }
+    }
+    pthread_barrier_destroy(&start);
+}
+
 Test(etcd, an_etcd_that_is_not_there_is_named, .timeout = 120)
 {
     struct opened opened = {.store = NULL};
